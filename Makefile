@@ -1,0 +1,55 @@
+# `make demo` and `make test` are all that a fresh machine needs: each builds the virtual
+# environment it runs in. The stamps make the second run quick; they depend on pyproject.toml,
+# which holds every dependency.
+#
+#   make test PYTHON=/opt/python3.13/bin/python3 VENV=.venv-3.13     another Python beside the first
+
+PYTHON ?= python3
+VENV ?= .venv
+JOBS ?= 2
+
+BIN := $(VENV)/bin
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint docs clean
+
+help:
+	@echo 'make demo    make a small VTF dataset, convert it, look at it (picture: demo-output/)'
+	@echo 'make test    ruff, mypy and the test suite'
+	@echo 'make lint    ruff and mypy alone'
+	@echo 'make docs    the documentation, with its code run: docs/_build/html/index.html'
+	@echo 'make clean   everything that these made, the environment included'
+	@echo
+	@echo 'PYTHON=$(PYTHON) makes the environment VENV=$(VENV); it has to be 3.11 or newer.'
+
+# The version is asked before anything is made, so that an old Python says so in one line
+# instead of failing in the middle of a resolver's output.
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and "dkist_virtual needs Python 3.11 or newer, and $(PYTHON) is " + v + ". Name another: make PYTHON=/path/to/python3.12")'
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.stamp-demo: EXTRAS := demo
+$(VENV)/.stamp-test: EXTRAS := test,lint
+$(VENV)/.stamp-docs: EXTRAS := docs
+
+$(VENV)/.stamp-%: pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	@touch $@
+
+demo: $(VENV)/.stamp-demo
+	$(BIN)/dkist-virtual demo
+
+lint: $(VENV)/.stamp-test
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+# pytest comes last: its summary line is the last line of the run.
+test: lint
+	$(BIN)/python -m pytest -n $(JOBS)
+
+docs: $(VENV)/.stamp-docs
+	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+clean:
+	rm -rf $(VENV) docs/_build docs/reference/generated demo-output .mypy_cache .ruff_cache .pytest_cache

@@ -1,0 +1,66 @@
+"""What the first line of a script costs: the heavy packages come in when they are needed."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = {"dkist", "sunpy", "matplotlib", "numba"}
+
+# The command runs to its end, help text included, and then tells which packages it imported.
+# That goes to stderr, so that what it printed itself stays apart.
+REPORT = """
+import json, sys
+try:
+{body}
+finally:
+    print(json.dumps(sorted({{name.partition(".")[0] for name in sys.modules}})), file=sys.stderr)
+"""
+
+IMPORT = "    import dkist_virtual"
+HELP = """    from importlib.metadata import entry_points
+    (command,) = entry_points(group="console_scripts", name="dkist-virtual")
+    sys.argv = ["dkist-virtual", "--help"]
+    command.load()()"""
+
+
+def run(body: str) -> tuple[str, set[str]]:
+    """Run the code in a fresh interpreter; give what it printed and the packages it imported."""
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", REPORT.format(body=body)],
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, set(json.loads(done.stderr))
+
+
+def test_import_is_silent_and_light() -> None:
+    printed, imported = run(IMPORT)
+    assert printed == ""
+    assert "dkist_virtual" in imported
+    assert imported & HEAVY == set()
+
+
+def test_help_is_light() -> None:
+    printed, imported = run(HELP)
+    assert printed.startswith("Usage: dkist-virtual")
+    assert imported & HEAVY == set()
+
+
+@pytest.mark.parametrize("name", sorted(HEAVY))
+def test_a_heavy_import_would_be_seen(name: str) -> None:
+    # Without this, a package that is not installed would pass for one that is not imported.
+    assert name in run(f"    import {name}")[1]
+
+
+def test_every_public_name_is_there_and_listed() -> None:
+    # Lazy names are only as good as the table that they are found in.
+    import dkist_virtual
+
+    assert set(dkist_virtual.__all__) <= set(dir(dkist_virtual))
+    for name in dkist_virtual.__all__:
+        assert getattr(dkist_virtual, name) is not None
