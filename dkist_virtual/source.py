@@ -1,0 +1,722 @@
+"""A DKIST ASDF: file order, WCS, headers, meta.
+
+`read_source` turns the ASDF of a dataset into a `Source`. What lies in it and where is the
+business of two readers: the plain YAML tree says how the frames are named and ordered
+(`Frames`), the ``dkist`` package, which knows every version of the format ever released, gives
+the WCS, the header table and the rest (`Description`). The two meet only in `read_source`, so
+that the second can be replaced where an ASDF is too large to be read through objects.
+
+`write_description` and `read_description` carry the second part to and from the
+``dataset.asdf`` of a store: a plain ASDF that ``asdf``, ``gwcs`` and ``dkist`` read alone.
+"""
+
+from __future__ import annotations
+
+import itertools
+import posixpath
+import re
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any, BinaryIO
+from urllib.parse import urlsplit
+
+import numpy as np
+from astropy.table import Table, vstack
+
+from dkist_virtual._version import __version__
+from dkist_virtual.errors import DatasetError, StoreCorruptError
+
+__all__ = [
+    "FORMAT_VERSION",
+    "Description",
+    "Frames",
+    "Source",
+    "TileMeta",
+    "find_asdf",
+    "read_description",
+    "read_source",
+    "write_description",
+]
+
+FORMAT_VERSION = 1
+
+#: What ``dkist`` keeps in a dataset's meta and a store keeps elsewhere.
+_ELSEWHERE = frozenset({"headers", "inventory", "history"})
+
+#: The Data Center's file names, and its suffixes from oldest to newest, as ``dkist`` ranks them.
+_DATA_CENTER_NAME = re.compile(
+    r"(?P<stem>[A-Z-]+_L1_\d{8}T\d{6}_[A-Z]{5,})(?P<suffix>_user_tools|_metadata)?\.asdf"
+)
+_SUFFIXES = (None, "_user_tools", "_metadata")
+
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_ABSOLUTE_PATH = re.compile(r"/|file:/|[A-Za-z]:[\\/]|\\\\")
+
+
+@dataclass(frozen=True, eq=False)
+class Frames:
+    """The frames of one array of the dataset: the whole one, or one tile of a mosaic.
+
+    Parameters
+    ----------
+    index : tuple of int, optional
+        The place ``[i, j]`` in dkist's array of tiles; None when the dataset is no mosaic.
+    names : numpy.ndarray of object
+        File names as they stand in the ASDF, None where it has null. The shape is that of the
+        frame axes as dkist gives them: that of ``fileuris``, and ``()`` for a single frame.
+    hdu_shape : tuple of int
+        The shape of a frame's HDU as the ASDF says it, a leading 1 kept.
+    dtype : numpy.dtype
+        The pixels' type as the ASDF says it, in native byte order.
+    target : int or str
+        Index or EXTNAME of the HDU that holds the pixels.
+    subslice : tuple of int or slice, optional
+        The cut that the dataset starts with: one entry for each axis of ``shape``.
+
+    Raises
+    ------
+    DatasetError
+        If there is no frame, or a shape is not one.
+    """
+
+    index: tuple[int, int] | None
+    names: np.ndarray[Any, np.dtype[np.object_]]
+    hdu_shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    target: int | str
+    subslice: tuple[int | slice, ...] | None
+
+    def __post_init__(self) -> None:
+        if self.names.size == 0:
+            raise DatasetError("fileuris is empty: expected at least one frame")
+        if not self.hdu_shape or min(self.hdu_shape) < 1:
+            raise DatasetError(
+                f"shape is {list(self.hdu_shape)}: expected one or more axes of at least 1 pixel"
+            )
+        if self.subslice is not None and len(self.subslice) != len(self.shape):
+            raise DatasetError(
+                f"subslice covers {len(self.subslice)} axes: expected {len(self.shape)}, "
+                f"the axes of an array of shape {self.shape}"
+            )
+        self.names.setflags(write=False)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The uncut array: the frame axes, then the HDU's less one leading 1, as dkist does."""
+        leading = 1 if self.hdu_shape[0] == 1 else 0
+        frame_axes: tuple[int, ...] = self.names.shape
+        return frame_axes + self.hdu_shape[leading:]
+
+    @property
+    def n_frames(self) -> int:
+        """How many frames there are, those without a name included."""
+        return int(self.names.size)
+
+    @cached_property
+    def relative_names(self) -> np.ndarray[Any, np.dtype[np.object_]]:
+        """The names to append to a directory or URL, shaped like ``names``; None stays None.
+
+        Raises
+        ------
+        DatasetError
+            If a name leads out of the directory that it is relative to, or names no file.
+        """
+        relative = np.empty(self.names.shape, dtype=object)
+        relative.reshape(-1)[:] = [
+            None if name is None else _relative(str(name)) for name in self.names.flat
+        ]
+        relative.setflags(write=False)
+        return relative
+
+
+@dataclass(frozen=True, eq=False)
+class TileMeta:
+    """What belongs to one array of the dataset and is neither pixels nor headers.
+
+    Parameters
+    ----------
+    index : tuple of int, optional
+        The place in dkist's array of tiles; None when the dataset is no mosaic.
+    wcs : gwcs.WCS or astropy.wcs.wcsapi.HighLevelWCSWrapper
+        The WCS after dkist's own corrections of old versions. A wrapper, around a sliced gWCS,
+        where the ASDF was saved from a cut of a dataset.
+    unit : astropy.units.UnitBase, optional
+        The unit of the pixels, where the ASDF says it.
+    mask : numpy.ndarray of bool, optional
+        The mask, in the shape that the ASDF gives it.
+    meta : dict
+        A tile's own meta. Empty when the dataset is no mosaic: it stands in `Description.meta`.
+    """
+
+    index: tuple[int, int] | None
+    wcs: Any
+    unit: Any
+    mask: Any
+    meta: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class Description:
+    """All that the ``dataset.asdf`` of a store holds.
+
+    Parameters
+    ----------
+    grid : tuple of int, optional
+        The shape of dkist's array of tiles (a mosaic cut to one row is ``(1, n)``); None when
+        the dataset is no mosaic.
+    tiles : tuple of TileMeta
+        Those that are there, row-major; exactly one when the dataset is no mosaic.
+    inventory : dict, optional
+        The Data Center's record of the dataset.
+    meta : dict
+        The dataset's remaining meta: parameters, quality, input frames and so on.
+    history : dict
+        What ``dkist`` puts into ``meta["history"]``.
+    origin : dict
+        Where this came from: see `read_source`.
+
+    Raises
+    ------
+    DatasetError
+        If tiles and grid contradict each other.
+    """
+
+    grid: tuple[int, int] | None
+    tiles: tuple[TileMeta, ...]
+    inventory: dict[str, Any] | None
+    meta: dict[str, Any]
+    history: dict[str, Any]
+    origin: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        indices = [tile.index for tile in self.tiles]
+        if self.grid is None:
+            if indices != [None]:
+                raise DatasetError(f"expected one array without a place in a mosaic: {indices}")
+            return
+        places = list(itertools.product(*map(range, self.grid)))
+        if not indices or indices != [place for place in places if place in indices]:
+            raise DatasetError(
+                f"expected tiles in row-major order within a mosaic of {self.grid}: {indices}"
+            )
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """A dataset as its ASDF describes it.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        The ASDF.
+    frames : tuple of Frames
+        One for each array: the tiles that are there, row-major.
+    description : Description
+        Everything but file list and header table.
+    headers : astropy.table.Table
+        One row for each frame: tiles row-major, then the C order of ``names``. No rows where
+        the ASDF has none.
+
+    Raises
+    ------
+    DatasetError
+        If there are headers, but not as many as frames: rows belong to frames by position.
+    """
+
+    path: Path
+    frames: tuple[Frames, ...]
+    description: Description
+    headers: Table
+
+    def __post_init__(self) -> None:
+        n_frames = sum(frames.n_frames for frames in self.frames)
+        if len(self.headers) not in (0, n_frames):
+            raise DatasetError(
+                f"{self.path}: the header table has {len(self.headers)} rows for {n_frames} "
+                "frames; rows belong to frames by position, so there must be as many, or none"
+            )
+
+
+def find_asdf(place: Path | str) -> tuple[Path, list[Path]]:
+    """The ASDF of a dataset at a place.
+
+    Of several in a directory the newest by modification time is taken (ties: the last by
+    name). Before that, those fall out that the Data Center has replaced under a newer kind of
+    name (``..._metadata.asdf`` over ``..._user_tools.asdf`` over neither, for one dataset), as
+    they do in ``dkist``, and those without a dataset, such as an inversion.
+
+    Parameters
+    ----------
+    place : pathlib.Path or str
+        An ASDF, which is given back as it is, or a directory.
+
+    Returns
+    -------
+    chosen : pathlib.Path
+    passed_over : list of pathlib.Path
+        The other ASDFs in the directory, by name.
+
+    Raises
+    ------
+    DatasetError
+        If nothing is there, or no ASDF in the directory.
+    """
+    place = Path(place).expanduser()
+    if not place.is_dir():
+        if not place.exists():
+            raise DatasetError(f"{place}: no such file or directory")
+        return place, []
+    found = sorted(path for path in place.glob("*.asdf") if path.is_file())
+    if not found:
+        raise DatasetError(
+            f"{place}: no ASDF in this directory; expected a file *.asdf beside the frames"
+        )
+    candidates = _without_replaced(found)
+    if len(candidates) > 1:
+        # None of them with a dataset: the newest is taken all the same, and `read_source` says
+        # what it is.
+        candidates = [path for path in candidates if _names_a_dataset(path)] or candidates
+    chosen = max(candidates, key=lambda path: (path.stat().st_mtime_ns, path.name))
+    return chosen, [path for path in found if path != chosen]
+
+
+def read_source(path: Path | str) -> Source:
+    """Read the ASDF of a dataset.
+
+    Parameters
+    ----------
+    path : pathlib.Path or str
+        A local ASDF of any version that the installed ``dkist`` reads.
+
+    Returns
+    -------
+    Source
+        With ``description.origin`` holding ``asdf`` (the file's name), ``created`` (when the
+        inventory says the dataset was made, or None), ``written_by`` (the ASDF library that
+        wrote it), ``read_by`` (versions of dkist_virtual, dkist, asdf and gwcs) and ``date``
+        (now, ISO 8601, UTC).
+
+    Raises
+    ------
+    DatasetError
+        If the file is missing, is no ASDF, or holds something else than a dataset; or if the
+        dataset is of a form that cannot be virtualised.
+    """
+    path = Path(path).expanduser()
+    tree = _plain_tree(path)
+    node = _dataset_node(tree, path)
+    dataset = _load_with_dkist(path)
+
+    frames: list[Frames] = []
+    tiles: list[TileMeta] = []
+    tables: list[Table] = []
+    grid, places = _places(node, dataset, path)
+    for index, plain, loaded in places:
+        where = f"{path}: " if index is None else f"{path}: tile {list(index)}: "
+        try:
+            frames.append(_frames(plain, index))
+        except DatasetError as error:
+            raise DatasetError(f"{where}{error}") from error
+        own = {} if index is None else _remaining(loaded.meta)
+        tiles.append(TileMeta(index, loaded.wcs, loaded.unit, loaded.mask, own))
+        tables.append(_table(loaded.meta["headers"], where))
+
+    inventory = dataset.meta["inventory"]
+    if inventory is dataset.meta:
+        # In versions before 0.3.0 the file's `meta` was the inventory, and dkist puts it into
+        # itself: it then holds headers and history too, and cannot be written anywhere.
+        inventory = _remaining(dataset.meta)
+    description = Description(
+        grid=grid,
+        tiles=tuple(tiles),
+        inventory=inventory,
+        meta=_remaining(dataset.meta),
+        history=dataset.meta["history"],
+        origin=_origin(path, tree, inventory),
+    )
+    headers = tables[0] if len(tables) == 1 else vstack(tables, metadata_conflicts="silent")
+    return Source(path, tuple(frames), description, headers)
+
+
+def write_description(description: Description, path: Path | str) -> None:
+    """Write a description as ASDF, replacing what stands there.
+
+    Parameters
+    ----------
+    description : Description
+    path : pathlib.Path or str
+        Where to, on this machine.
+
+    Notes
+    -----
+    The tree's keys are ``dkist_virtual`` (``format_version``, ``origin``), ``grid``, ``tiles``
+    (a list of ``index``, ``wcs``, ``unit``, ``mask``, ``meta``), ``inventory``, ``meta`` and
+    ``source_history``: ``history`` is ASDF's own, and tells of this file.
+    """
+    import asdf
+
+    tree = {
+        "dkist_virtual": {"format_version": FORMAT_VERSION, "origin": description.origin},
+        "grid": None if description.grid is None else list(description.grid),
+        "tiles": [
+            {
+                "index": None if tile.index is None else list(tile.index),
+                "wcs": tile.wcs,
+                "unit": tile.unit,
+                "mask": tile.mask,
+                "meta": tile.meta,
+            }
+            for tile in description.tiles
+        ],
+        "inventory": description.inventory,
+        "meta": description.meta,
+        "source_history": description.history,
+    }
+    with _expected_warnings():
+        asdf.AsdfFile(tree).write_to(path)
+
+
+def read_description(file: Path | str | BinaryIO) -> Description:
+    """Read what `write_description` wrote.
+
+    Parameters
+    ----------
+    file : pathlib.Path, str or binary file
+        A path on this machine, or a file open for reading, which stays open.
+
+    Returns
+    -------
+    Description
+
+    Raises
+    ------
+    StoreCorruptError
+        If the file is missing or unreadable, or does not hold what it should.
+    """
+    import asdf
+
+    name = file if isinstance(file, (str, Path)) else getattr(file, "name", "dataset.asdf")
+    try:
+        # Nothing may stay in the file: it is closed, and may be remote.
+        with (
+            _expected_warnings(),
+            asdf.open(file, lazy_load=False, memmap=False) as opened,
+        ):
+            return _description(opened.tree)
+    except MemoryError:
+        raise
+    except Exception as error:
+        # Whatever goes wrong in between, asdf's, YAML's and the extensions' errors say no
+        # more to a caller than that this file cannot be used.
+        raise StoreCorruptError(
+            f"{name}: not the description of a dataset: {_brief(error)}; convert again"
+        ) from error
+
+
+def _description(tree: Mapping[str, Any]) -> Description:
+    ours = tree["dkist_virtual"]
+    if ours["format_version"] != FORMAT_VERSION:
+        raise StoreCorruptError(
+            f"format_version is {ours['format_version']!r}, expected {FORMAT_VERSION}"
+        )
+    tiles = []
+    for tile in tree["tiles"]:
+        if not hasattr(tile["wcs"], "world_axis_physical_types") and not hasattr(
+            tile["wcs"], "low_level_wcs"
+        ):
+            raise StoreCorruptError(
+                f"the WCS of tile {tile['index']} is a {type(tile['wcs']).__name__}: it needs an "
+                "ASDF extension that is not installed (dkist, gwcs)"
+            )
+        tiles.append(
+            TileMeta(
+                _pair(tile["index"]), tile["wcs"], tile["unit"], tile["mask"], dict(tile["meta"])
+            )
+        )
+    inventory = tree["inventory"]
+    return Description(
+        grid=_pair(tree["grid"]),
+        tiles=tuple(tiles),
+        inventory=None if inventory is None else dict(inventory),
+        meta=dict(tree["meta"]),
+        history=tree["source_history"],
+        origin=dict(ours["origin"]),
+    )
+
+
+def _pair(value: Any) -> tuple[int, int] | None:
+    if value is None:
+        return None
+    i, j = value
+    return int(i), int(j)
+
+
+@contextmanager
+def _expected_warnings() -> Iterator[None]:
+    """Leave out the warnings that say nothing about the dataset that is read or written."""
+    import asdf
+
+    with warnings.catch_warnings():
+        # "dubious year": the simulator dates its datasets in years of unknown leap seconds.
+        warnings.filterwarnings("ignore", message=".*dubious year")
+        # Another minor version of an extension wrote the file. What cannot be read fails by
+        # itself, and dkist refuses files that are too new for it.
+        warnings.simplefilter("ignore", asdf.exceptions.AsdfPackageVersionWarning)
+        yield
+
+
+def _brief(error: BaseException) -> str:
+    """An error in one line: asdf's validation errors quote schema and file in full."""
+    lines = str(error).strip().splitlines()
+    kind = type(error).__name__
+    return f"{kind}: {lines[0].strip()}" if lines else kind
+
+
+def _plain_tree(path: Path) -> Mapping[str, Any]:
+    import asdf
+
+    try:
+        with path.open("rb") as file:
+            start = file.read(5)
+    except FileNotFoundError as error:
+        raise DatasetError(f"{path}: no such file") from error
+    except OSError as error:
+        raise DatasetError(f"{path}: cannot be read: {error}") from error
+    if start != b"#ASDF":
+        hint = "; it is gzipped: unpack it first" if start[:2] == b"\x1f\x8b" else ""
+        raise DatasetError(
+            f"{path}: not an ASDF file: expected it to begin with #ASDF, found {start!r}{hint}"
+        )
+    try:
+        tree = asdf.util.load_yaml(path, tagged=True)
+    except MemoryError:
+        raise
+    except Exception as error:
+        raise DatasetError(
+            f"{path}: the tree of this ASDF cannot be read: {_brief(error)}; is it complete?"
+        ) from error
+    if not isinstance(tree, Mapping):
+        raise DatasetError(f"{path}: this ASDF has no tree: expected the key dataset")
+    return tree
+
+
+def _dataset_node(tree: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+    """The plain node of the dataset, or an error that says what the ASDF is instead."""
+    node = tree.get("dataset")
+    tag = str(getattr(node, "_tag", ""))
+    if (
+        isinstance(node, Mapping)
+        and re.search(r"dkist.*[/]tags/|:dkist/", tag)
+        and ("data" in node or "datasets" in node)
+    ):
+        return node
+    if "inversion" in tree:
+        raise DatasetError(
+            f"{path}: this is a level 2 inversion, which is not supported yet; expected the ASDF "
+            "of a level 1 dataset, with the key dataset"
+        )
+    if "dataset" in tree:
+        raise DatasetError(
+            f"{path}: the key dataset holds {tag or type(node).__name__}; expected a DKIST "
+            "dataset or mosaic (tiled dataset)"
+        )
+    keys = ", ".join(sorted(set(map(str, tree)) - {"asdf_library", "history"})) or "nothing"
+    raise DatasetError(
+        f"{path}: this ASDF holds no dataset: expected the key dataset, found {keys}"
+    )
+
+
+def _load_with_dkist(path: Path) -> Any:
+    """The dataset as dkist's object: `dkist.Dataset` or `dkist.TiledDataset`."""
+    import dkist
+
+    with _expected_warnings():
+        # dkist logs "Failed to validate dkist version" for every file that does not say which
+        # version wrote it: nobody can do anything about that.
+        disabled, dkist.log.disabled = dkist.log.disabled, True
+        try:
+            return dkist.load_dataset(path)
+        except MemoryError:
+            raise
+        except Exception as error:
+            raise DatasetError(
+                f"{path}: dkist {dkist.__version__} cannot read this dataset: {_brief(error)}"
+            ) from error
+        finally:
+            dkist.log.disabled = disabled
+
+
+_Place = tuple[tuple[int, int] | None, Mapping[str, Any], Any]
+
+
+def _places(
+    node: Mapping[str, Any], dataset: Any, path: Path
+) -> tuple[tuple[int, int] | None, list[_Place]]:
+    """The arrays that are there: index, plain node and dkist's dataset, row-major."""
+    if "datasets" not in node:
+        return None, [(None, node["data"], dataset)]
+    nodes = node["datasets"]
+    one_row = len(dataset.shape) == 1
+    if len(dataset.shape) not in (1, 2):
+        raise DatasetError(f"{path}: a mosaic of shape {dataset.shape}; expected two axes")
+    rows, columns = grid = (1, *dataset.shape) if one_row else tuple(dataset.shape)
+    masked = np.broadcast_to(dataset.mask, dataset.shape).reshape(grid)
+    places: list[_Place] = []
+    for i, j in itertools.product(range(rows), range(columns)):
+        if masked[i, j]:
+            continue
+        tile = nodes[j] if one_row else nodes[i][j]
+        places.append(((i, j), tile["data"], dataset[j] if one_row else dataset[i, j]))
+    if not places:
+        raise DatasetError(f"{path}: every tile of this mosaic is masked; expected at least one")
+    return (rows, columns), places
+
+
+def _frames(node: Mapping[str, Any], index: tuple[int, int] | None) -> Frames:
+    """What the plain node of a file manager says.
+
+    Parameters
+    ----------
+    node : mapping
+        With the keys ``fileuris``, ``target``, ``datatype``, ``shape`` and, optionally,
+        ``subslice``, as in every version of the file manager.
+    index : tuple of int, optional
+        Handed on.
+    """
+    missing = [key for key in ("fileuris", "target", "datatype", "shape") if key not in node]
+    if missing:
+        raise DatasetError(f"data lacks {', '.join(missing)}: expected a DKIST file manager")
+    names = np.array(node["fileuris"], dtype=object)
+    for name in names.flat:
+        if not (name is None or isinstance(name, str)):
+            raise DatasetError(
+                f"fileuris holds {name!r}: expected names or null, in lists of equal length"
+            )
+    n_uri_axes = names.ndim
+    if names.size == 1:
+        # dkist drops all frame axes of a single frame, whatever the WCS has.
+        names = names.reshape(())
+    try:
+        dtype = np.dtype(node["datatype"]).newbyteorder("=")
+    except TypeError as error:
+        raise DatasetError(f"datatype is {node['datatype']!r}: {error}") from error
+    target = node["target"]
+    if isinstance(target, bool) or not isinstance(target, (int, str)):
+        raise DatasetError(f"target is {target!r}: expected an HDU's index or EXTNAME")
+    uncut = Frames(index, names, tuple(map(int, node["shape"])), dtype, target, None)
+    cut = _subslice(node.get("subslice"), n_uri_axes, len(uncut.shape))
+    if cut is None:
+        return uncut
+    return Frames(index, names, uncut.hdu_shape, dtype, target, cut)
+
+
+def _subslice(stored: Any, n_uri_axes: int, n_axes: int) -> tuple[int | slice, ...] | None:
+    """The cut as dkist applies it when it loads a dataset.
+
+    In the file it covers the HDU's axes only; dkist puts as many full slices before it as
+    ``fileuris`` is nested deep, and indexes the array with that. For a single frame in a list,
+    whose frame axis is dropped, the cut thereby moves one axis on. The pixels that a scientist
+    gets from ``dkist`` are what counts, so it does here too.
+    """
+    if not stored:
+        return None
+    cut: list[int | slice] = [slice(None)] * n_uri_axes
+    for entry in stored:
+        if isinstance(entry, list) and 1 <= len(entry) <= 3:
+            cut.append(slice(*entry))
+        elif isinstance(entry, int) and not isinstance(entry, bool):
+            cut.append(entry)
+        else:
+            raise DatasetError(
+                f"subslice holds {entry!r}: expected an integer or [start, stop, step]"
+            )
+    return tuple(cut) + (slice(None),) * (n_axes - len(cut))
+
+
+def _remaining(meta: Mapping[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in meta.items() if key not in _ELSEWHERE}
+
+
+def _table(headers: Any, where: str) -> Table:
+    if isinstance(headers, Table):
+        return headers
+    if not headers:
+        return Table()
+    raise DatasetError(
+        f"{where}headers is a {type(headers).__name__}: expected an astropy Table, one row a frame"
+    )
+
+
+def _origin(
+    path: Path, tree: Mapping[str, Any], inventory: Mapping[str, Any] | None
+) -> dict[str, Any]:
+    record = inventory or {}
+    library = tree.get("asdf_library") or {}
+    return {
+        "asdf": path.name,
+        "created": record.get("createDate") or record.get("headerDataUnitCreationDate"),
+        "written_by": " ".join(str(library[key]) for key in ("name", "version") if key in library),
+        "read_by": {
+            "dkist_virtual": __version__,
+            **{package: version(package) for package in ("dkist", "asdf", "gwcs")},
+        },
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+
+
+def _relative(name: str) -> str:
+    """A name to append to a directory or URL.
+
+    Raises
+    ------
+    DatasetError
+        If it leads out of that directory, or names no file.
+    """
+    if _URL.match(name):
+        name = urlsplit(name).path
+        absolute = True
+    else:
+        absolute = _ABSOLUTE_PATH.match(name) is not None
+    if absolute:
+        name = re.split(r"[\\/]", name)[-1]
+    relative = posixpath.normpath(name) if name else ""
+    if relative in ("", ".", "..") or ".." in re.split(r"[\\/]", relative):
+        raise DatasetError(
+            f"fileuris holds {name!r}: expected the name of a file in or below the dataset's "
+            "directory"
+        )
+    return relative
+
+
+def _without_replaced(paths: list[Path]) -> list[Path]:
+    """Those that the Data Center has not replaced under a newer kind of name."""
+    kept: list[Path] = []
+    best: dict[str, tuple[int, Path]] = {}
+    for path in paths:
+        match = _DATA_CENTER_NAME.fullmatch(path.name)
+        if match is None:
+            kept.append(path)
+            continue
+        rank = _SUFFIXES.index(match["suffix"])
+        best[match["stem"]] = max(best.get(match["stem"], (-1, path)), (rank, path))
+    return kept + [path for _, path in best.values()]
+
+
+def _names_a_dataset(path: Path) -> bool:
+    """Whether an ASDF's tree has the key ``dataset``, found without parsing it."""
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                if line.startswith(b"dataset:"):
+                    return True
+                if line.rstrip() == b"...":
+                    return False
+    except OSError:
+        return False
+    return False
