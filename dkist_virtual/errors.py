@@ -1,0 +1,132 @@
+"""The exceptions of this package, grouped by what someone who catches one would do.
+
+::
+
+    DKISTVirtualError
+    ├── DatasetError            (ValueError)           not a dataset that can be virtualised
+    ├── SelectionError          (IndexError)           an index that a dataset cannot follow
+    ├── FrameError                                     something about one frame's file
+    │   ├── FrameMissingError     (FileNotFoundError)  known to be absent: get it, or missing="nan"
+    │   ├── FrameUnreachableError (ConnectionError)    could not be asked: try again, check access
+    │   ├── FrameCorruptError     (ValueError)         bytes that do not hold together: fetch it anew
+    │   └── FrameUnsupportedError (NotImplementedError) valid FITS that this package does not decode
+    └── StoreError                                     something about the store's own files
+        ├── StoreExistsError      (FileExistsError)    in the way of a conversion
+        ├── StoreMissingError     (FileNotFoundError)  no store there
+        └── StoreCorruptError     (ValueError)         convert again
+
+    DKISTVirtualWarning         (UserWarning)
+    ├── MissingFramesWarning                           absent frames were read as fill values
+    └── HeaderWarning                                  a header table could not be taken over as it is
+
+Each error is also the builtin that a caller who does not know this package would catch. All
+of them pickle: dask carries them from one process to another.
+"""
+
+from __future__ import annotations
+
+from typing import Self
+
+__all__ = [
+    "DKISTVirtualError",
+    "DKISTVirtualWarning",
+    "DatasetError",
+    "FrameCorruptError",
+    "FrameError",
+    "FrameMissingError",
+    "FrameUnreachableError",
+    "FrameUnsupportedError",
+    "HeaderWarning",
+    "MissingFramesWarning",
+    "SelectionError",
+    "StoreCorruptError",
+    "StoreError",
+    "StoreExistsError",
+    "StoreMissingError",
+]
+
+
+class DKISTVirtualError(Exception):
+    """Anything that this package raises on purpose."""
+
+    def __str__(self) -> str:
+        # The builtins mixed in below (OSError, KeyError's kin) print their arguments each in
+        # a way of their own; the message is always the first argument here.
+        return str(self.args[0]) if self.args else ""
+
+
+class DatasetError(DKISTVirtualError, ValueError):
+    """The ASDF holds no dataset, or one of a form that cannot be virtualised."""
+
+
+class SelectionError(DKISTVirtualError, IndexError):
+    """An index that cannot be composed, or that lies outside the array."""
+
+
+class FrameError(DKISTVirtualError):
+    """Something about the file of one frame.
+
+    Parameters
+    ----------
+    message : str
+        What is wrong: expected, found, what to do. Without the place, if that is not known yet.
+    """
+
+    def at(self, place: str) -> Self:
+        """The same error with the place where it happened in front of its message.
+
+        Code that works on bytes alone does not know which file they came from; whoever
+        fetched them does, and says it here.
+
+        Parameters
+        ----------
+        place : str
+            A file name or URL, with the chunk key or HDU where that is known.
+        """
+        error = type(self)(f"{place}: {self}")
+        error.__dict__.update(self.__dict__)
+        return error.with_traceback(self.__traceback__)
+
+
+class FrameMissingError(FrameError, FileNotFoundError):
+    """A frame that is known to be absent: it was never made, or is not downloaded yet."""
+
+
+class FrameUnreachableError(FrameError, ConnectionError):
+    """A frame whose place could not be asked, or did not answer as it should."""
+
+
+class FrameCorruptError(FrameError, ValueError):
+    """Bytes that are not what the FITS standard, the frame's header or the store says."""
+
+
+class FrameUnsupportedError(FrameError, NotImplementedError):
+    """Valid FITS in a form that this package refuses rather than guesses."""
+
+
+class StoreError(DKISTVirtualError):
+    """Something about the files that make up a store."""
+
+
+class StoreExistsError(StoreError, FileExistsError):
+    """A store, or something else, stands where a new store was to be written."""
+
+
+class StoreMissingError(StoreError, FileNotFoundError):
+    """There is no store at the place given."""
+
+
+class StoreCorruptError(StoreError, ValueError):
+    """A file of the store is missing, unreadable, or contradicts another one."""
+
+
+class DKISTVirtualWarning(UserWarning):
+    """Any warning of this package."""
+
+
+class MissingFramesWarning(DKISTVirtualWarning):
+    """Frames that are absent were read as fill values, as ``missing="nan"`` asks."""
+
+
+class HeaderWarning(DKISTVirtualWarning):
+    """A header table was taken over with changes, such as mixed types made strings."""

@@ -1,0 +1,354 @@
+"""The compiled kernels: Rice decoding, dequantising, dithering.
+
+The Rice coding of FITS is section 10.4.1 of the standard, version 4.0; quantisation and the
+subtractive dithers are 10.2. The kernels hold no Python object and release the GIL.
+
+What is safe here: a kernel never reads outside the buffer that it was given, whatever the bits
+say, and ends after at most as many steps as there are bits and pixels. What it writes is
+bounded by the caller, `dkist_virtual.tiles`, which lays out every tile inside the output before
+it calls.
+
+Importing this module imports numba; only decoding does so.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numba import njit, types
+from numba.extending import intrinsic
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["N_RANDOM", "ZERO_VALUE", "dequantise", "random_numbers", "rice_floats", "rice_integers"]
+
+N_RANDOM: Final = 10_000
+"""Length of the sequence of random numbers (10.2.1, appendix I)."""
+
+ZERO_VALUE: Final = -2147483646
+"""The integer that stands for an exact 0.0 under SUBTRACTIVE_DITHER_2 (10.2.2)."""
+
+# A kernel's return value for a tile that cannot be decoded: what was wrong, and in which tile.
+OK: Final = -1
+
+
+def random_numbers() -> NDArray[np.float32]:
+    """The random numbers of subtractive dithering (appendix I), between 0 and 1.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape (10000,), float32.
+    """
+    numbers = np.empty(N_RANDOM, "f4")
+    seed = 1
+    for i in range(N_RANDOM):
+        seed = 16807 * seed % 2147483647
+        numbers[i] = seed / 2147483647
+    if seed != 1043618065:  # the value that the standard gives to check an implementation by
+        raise AssertionError(f"random number generator ended on {seed}")
+    return numbers
+
+
+@intrinsic
+def _leading_zeros(typingctx: Any, x: Any) -> Any:
+    """Number of zero bits before the first one of a uint64; 64 for 0."""
+
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctlz(args[0], context.get_constant(types.boolean, False))
+
+    return types.uint64(types.uint64), codegen
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _window(buffer, bit):  # type: ignore[no-untyped-def]
+    """At least 57 bits from bit number `bit` on, as the high bits of a uint64.
+
+    What lies behind the buffer's end reads as zeros.
+    """
+    # Unsigned, since numba gives a signed index the branch for counting from the end.
+    byte = np.uint64(bit) >> np.uint64(3)
+    if byte + np.uint64(8) <= np.uint64(buffer.size):
+        # Written out, since LLVM makes one load and a byte swap of this, and not of a loop.
+        word = (
+            (np.uint64(buffer[byte]) << np.uint64(56))
+            | (np.uint64(buffer[byte + np.uint64(1)]) << np.uint64(48))
+            | (np.uint64(buffer[byte + np.uint64(2)]) << np.uint64(40))
+            | (np.uint64(buffer[byte + np.uint64(3)]) << np.uint64(32))
+            | (np.uint64(buffer[byte + np.uint64(4)]) << np.uint64(24))
+            | (np.uint64(buffer[byte + np.uint64(5)]) << np.uint64(16))
+            | (np.uint64(buffer[byte + np.uint64(6)]) << np.uint64(8))
+            | np.uint64(buffer[byte + np.uint64(7)])
+        )
+    else:
+        word = np.uint64(0)
+        for i in range(8):
+            word <<= np.uint64(8)
+            if byte + np.uint64(i) < np.uint64(buffer.size):
+                word |= np.uint64(buffer[byte + np.uint64(i)])
+    return word << (np.uint64(bit) & np.uint64(7))
+
+
+@njit(cache=True, nogil=True)
+def _rice_block(buffer, bit, end, bytepix, last, block, n):  # type: ignore[no-untyped-def]
+    """Decode one block of `n` pixels from bit number `bit` on into `block`.
+
+    Returns the bit after the block, negative where the stream is broken or ends before it
+    should, and the last pixel.
+    """
+    if bytepix == 4:
+        fs_bits, fs_max, raw_bits = 5, 25, 32
+    elif bytepix == 2:
+        fs_bits, fs_max, raw_bits = 4, 14, 16
+    else:
+        fs_bits, fs_max, raw_bits = 3, 6, 8
+    word = _window(buffer, bit)
+    fs = np.int64(word >> np.uint64(64 - fs_bits)) - 1
+    bit += fs_bits
+    if fs < 0:  # all differences are zero
+        for i in range(n):
+            block[i] = last
+    elif fs < fs_max:
+        low = np.uint64(63 - fs)
+        word = _window(buffer, bit)
+        valid = 57
+        for i in range(n):
+            zeros = np.int64(_leading_zeros(word))
+            used = zeros + 1 + fs
+            if used > valid:
+                # Most pixels take a few bits: one load serves several of them.
+                word = _window(buffer, bit)
+                valid = 57
+                zeros = np.int64(_leading_zeros(word))
+                used = zeros + 1 + fs
+            if used <= valid:
+                # Two shifts, since one by 64, where fs is 0, would be undefined.
+                rest = ((word << np.uint64(zeros) << np.uint64(1)) >> np.uint64(1)) >> low
+                word = word << np.uint64(used - 1) << np.uint64(1)
+                valid -= used
+                bit += used
+                value = (zeros << fs) | np.int64(rest)
+            else:
+                # A long run of zeros: count on, word by word.
+                zeros = 0
+                step = np.int64(_leading_zeros(word))
+                while step >= 57:
+                    zeros += 57
+                    bit += 57
+                    if bit > end:
+                        return np.int64(-1), last
+                    word = _window(buffer, bit)
+                    step = np.int64(_leading_zeros(word))
+                zeros += step
+                bit += step + 1
+                word = _window(buffer, bit)
+                value = (zeros << fs) | np.int64((word >> np.uint64(1)) >> low)
+                bit += fs
+                valid = 0
+            last += (value >> 1) ^ -(value & 1)
+            block[i] = last
+    elif fs == fs_max:  # differences are stored as they are
+        shift = np.uint64(64 - raw_bits)
+        for i in range(n):
+            value = np.int64(_window(buffer, bit) >> shift)
+            bit += raw_bits
+            last += (value >> 1) ^ -(value & 1)
+            block[i] = last
+    else:
+        return np.int64(-1), last
+    if bit > end:
+        return np.int64(-1), last
+    return np.int64(bit), last
+
+
+@njit(cache=True, nogil=True)
+def _first_pixel(buffer, start, bytepix):  # type: ignore[no-untyped-def]
+    """The pixel that a stream begins with, big-endian; only its low bits count."""
+    return np.int64(_window(buffer, start * 8) >> np.uint64(64 - 8 * bytepix))
+
+
+@njit(cache=True, nogil=True)
+def rice_floats(  # type: ignore[no-untyped-def]
+    buffer, starts, lengths, blocksize, scale, zero, blank, has_blank, dither, seeds, randoms,
+    out, out_starts, n_rows, row_lengths, row_stride,
+):  # fmt: skip
+    """Decode tiles of quantised floats straight into the output, in one pass.
+
+    Parameters
+    ----------
+    buffer : ndarray of uint8
+        The bytes that hold all tiles.
+    starts, lengths : ndarray of int64
+        Byte range of each tile, inside `buffer`.
+    blocksize : int
+        Pixels in a Rice block.
+    scale, zero : ndarray of float64
+        Per tile.
+    blank : ndarray of int64
+        The integer that stands for NaN, per tile; read where `has_blank`.
+    dither : int
+        0, 1 or 2.
+    seeds : ndarray of int64
+        Per tile, where it begins in the list of random numbers: row + ZDITHER0 - 1, from 0.
+    randoms : ndarray of float32
+    out : ndarray of float32 or float64, one-dimensional
+    out_starts, n_rows, row_lengths : ndarray of int64
+        Per tile: it covers `n_rows` runs of `row_lengths` pixels, the first at `out_starts`.
+    row_stride : int
+        Pixels of `out` from the beginning of one run to that of the next.
+
+    Returns
+    -------
+    int
+        -1, or the number of the first tile whose stream is broken.
+    """
+    block = np.empty(blocksize, np.int32)
+    for tile in range(starts.size):
+        start = starts[tile]
+        if lengths[tile] < 4 or start < 0 or start + lengths[tile] > buffer.size:
+            return tile
+        last = _first_pixel(buffer, start, 4)
+        bit = start * 8 + 32
+        end = (start + lengths[tile]) * 8
+        n_pixels = n_rows[tile] * row_lengths[tile]
+        position, left = out_starts[tile], row_lengths[tile]
+        tile_scale, tile_zero, tile_blank = scale[tile], zero[tile], blank[tile]
+        seed = seeds[tile] % N_RANDOM
+        random = np.int64(randoms[seed] * np.float32(500))
+        done = 0
+        while done < n_pixels:
+            n = min(blocksize, n_pixels - done)
+            bit, last = _rice_block(buffer, bit, end, 4, last, block, n)
+            if bit < 0:
+                return tile
+            used = 0
+            while used < n:
+                count = min(n - used, left)
+                if dither == 0:
+                    # Views, since LLVM makes vectors of a loop from 0 only.
+                    run = out[position : position + count]
+                    values = block[used : used + count]
+                    for i in range(count):
+                        run[i] = values[i] * tile_scale + tile_zero
+                else:
+                    for i in range(count):
+                        value = block[used + i]
+                        if dither == 2 and value == ZERO_VALUE:
+                            out[position + i] = 0.0
+                        else:
+                            out[position + i] = (
+                                np.float64(value) - np.float64(randoms[random]) + 0.5
+                            ) * tile_scale + tile_zero
+                        random += 1
+                        if random == N_RANDOM:
+                            seed = (seed + 1) % N_RANDOM
+                            random = np.int64(randoms[seed] * np.float32(500))
+                if has_blank:
+                    for i in range(count):
+                        if block[used + i] == tile_blank:
+                            out[position + i] = np.nan
+                used += count
+                position += count
+                left -= count
+                if left == 0:
+                    position += row_stride - row_lengths[tile]
+                    left = row_lengths[tile]
+            done += n
+    return OK
+
+
+@njit(cache=True, nogil=True)
+def rice_integers(  # type: ignore[no-untyped-def]
+    buffer, starts, lengths, blocksize, bytepix, out, out_starts, n_rows, row_lengths, row_stride
+):
+    """Decode tiles of integers into the output, as they are.
+
+    Parameters
+    ----------
+    bytepix : int
+        1, 2 or 4: bytes of a pixel in the stream; 1 is unsigned, the others are signed.
+    out : ndarray of int64, one-dimensional
+        Wide enough for every BITPIX, or of the stream's own type.
+
+    See Also
+    --------
+    rice_floats : the other parameters, and what is returned.
+    """
+    block = np.empty(blocksize, np.int64)
+    for tile in range(starts.size):
+        start = starts[tile]
+        if lengths[tile] < bytepix or start < 0 or start + lengths[tile] > buffer.size:
+            return tile
+        last = _first_pixel(buffer, start, bytepix)
+        bit = (start + bytepix) * 8
+        end = (start + lengths[tile]) * 8
+        n_pixels = n_rows[tile] * row_lengths[tile]
+        position, left = out_starts[tile], row_lengths[tile]
+        done = 0
+        while done < n_pixels:
+            n = min(blocksize, n_pixels - done)
+            bit, last = _rice_block(buffer, bit, end, bytepix, last, block, n)
+            if bit < 0:
+                return tile
+            used = 0
+            while used < n:
+                count = min(n - used, left)
+                # Differences are modulo 2**(8 bytepix): only the low bits are the pixel.
+                if bytepix == 4:
+                    for i in range(count):
+                        out[position + i] = np.int32(block[used + i])
+                elif bytepix == 2:
+                    for i in range(count):
+                        out[position + i] = np.int16(block[used + i])
+                else:
+                    for i in range(count):
+                        out[position + i] = np.uint8(block[used + i])
+                used += count
+                position += count
+                left -= count
+                if left == 0:
+                    position += row_stride - row_lengths[tile]
+                    left = row_lengths[tile]
+            done += n
+    return OK
+
+
+@njit(cache=True, nogil=True)
+def dequantise(  # type: ignore[no-untyped-def]
+    values, scale, zero, blank, has_blank, dither, seed, randoms, out
+):
+    """Turn the integers of one tile, however they were compressed, into floats.
+
+    Parameters
+    ----------
+    values : ndarray of int, one-dimensional
+        Native byte order.
+    scale, zero : float
+    blank : int
+        The integer that stands for NaN; read where `has_blank`.
+    dither : int
+        0, 1 or 2.
+    seed : int
+        Where the tile begins in the list of random numbers: row + ZDITHER0 - 1, from 0.
+    randoms : ndarray of float32
+    out : ndarray of float32 or float64, one-dimensional
+        As many as `values`.
+    """
+    seed %= N_RANDOM
+    random = np.int64(randoms[seed] * np.float32(500))
+    for i in range(values.size):
+        value = values[i]
+        if has_blank and value == blank:
+            out[i] = np.nan
+        elif dither == 0:
+            out[i] = value * scale + zero
+        elif dither == 2 and value == ZERO_VALUE:
+            out[i] = 0.0
+        else:
+            out[i] = (np.float64(value) - np.float64(randoms[random]) + 0.5) * scale + zero
+        random += 1
+        if random == N_RANDOM:
+            seed = (seed + 1) % N_RANDOM
+            random = np.int64(randoms[seed] * np.float32(500))
