@@ -88,9 +88,7 @@ def upward(room: str, source: str) -> list[str]:
         if target not in LEVEL:
             found.append(f"{room}.py:{line}: imports {target}, which is no room in the table")
         elif room in LEVEL and LEVEL[target] >= LEVEL[room]:
-            found.append(
-                f"{room}.py:{line}: imports {target}, which does not come before it in the table"
-            )
+            found.append(f"{room}.py:{line}: imports {target}, which does not come before it")
     return found
 
 
