@@ -534,22 +534,37 @@ def _dataset_node(tree: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
 
 def _load_with_dkist(path: Path) -> Any:
     """The dataset as dkist's object: `dkist.Dataset` or `dkist.TiledDataset`."""
+    import asdf
     import dkist
 
+    # dkist logs "Failed to validate dkist version" for every file that does not say which
+    # version wrote it: nobody can do anything about that.
+    disabled, dkist.log.disabled = dkist.log.disabled, True
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            dataset = dkist.load_dataset(path)
+    except MemoryError:
+        raise
+    except Exception as error:
+        # asdf only warns of an object that it cannot make, and dkist then finds "no dataset".
+        reasons = [
+            f"; {warning.message}"
+            for warning in caught
+            if issubclass(warning.category, asdf.exceptions.AsdfConversionWarning)
+        ]
+        raise DatasetError(
+            f"{path}: dkist {dkist.__version__} cannot read this dataset: {_brief(error)}"
+            + "".join(reasons)
+        ) from error
+    finally:
+        dkist.log.disabled = disabled
     with _expected_warnings():
-        # dkist logs "Failed to validate dkist version" for every file that does not say which
-        # version wrote it: nobody can do anything about that.
-        disabled, dkist.log.disabled = dkist.log.disabled, True
-        try:
-            return dkist.load_dataset(path)
-        except MemoryError:
-            raise
-        except Exception as error:
-            raise DatasetError(
-                f"{path}: dkist {dkist.__version__} cannot read this dataset: {_brief(error)}"
-            ) from error
-        finally:
-            dkist.log.disabled = disabled
+        for warning in caught:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+    return dataset
 
 
 _Place = tuple[tuple[int, int] | None, Mapping[str, Any], Any]
