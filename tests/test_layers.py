@@ -2,8 +2,8 @@
 
 The table is DESIGN's: a room may import any room above it, and within a row the rooms to its
 left. ``arrays``, a stored array and one composed selection of it, joined the table when it was
-built: dataset and mosaic both rest on it. Imports inside functions and under ``if TYPE_CHECKING`` count: a circle that is merely
-late is still a circle.
+built: dataset and mosaic both rest on it. Imports inside functions and under ``if
+TYPE_CHECKING`` count: a circle that is merely late is still a circle.
 """
 
 from __future__ import annotations
