@@ -411,7 +411,8 @@ def _to_arrow(column: Any) -> tuple[Any, dict[str, Any]]:
         hidden = [bool(cells.size) and bool(cells.all()) for cells in mask]
         return _strings(values, np.array(hidden, bool), column)
     arrow = {"U": pa.string(), "S": pa.binary()}.get(kind)
-    flat = np.asarray(values, dtype=native).reshape(-1)
+    # As Python's own, because Arrow ends numpy's strings at the first NUL.
+    flat = np.asarray(values, dtype=object if arrow else native).reshape(-1)
     array = pa.array(flat, arrow, mask=mask.reshape(-1) if mask.any() else None)
     if cell:
         array = pa.FixedSizeListArray.from_arrays(array, int(np.prod(cell)))
