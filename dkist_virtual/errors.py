@@ -3,13 +3,13 @@
 ::
 
     DKISTVirtualError
-    ├── DatasetError            (ValueError)           not a dataset that can be virtualised
+    ├── DatasetError            (ValueError)            no dataset, or of an unknown form
     ├── SelectionError          (IndexError)           an index that a dataset cannot follow
     ├── FrameError                                     something about one frame's file
-    │   ├── FrameMissingError     (FileNotFoundError)  known to be absent: get it, or missing="nan"
+    │   ├── FrameMissingError     (FileNotFoundError)  absent: get it, or missing="nan"
     │   ├── FrameUnreachableError (ConnectionError)    could not be asked: try again, check access
     │   ├── FrameCorruptError     (ValueError)         bytes that do not hold together: fetch it anew
-    │   └── FrameUnsupportedError (NotImplementedError) valid FITS that this package does not decode
+    │   └── FrameUnsupportedError (NotImplementedError) FITS that is not decoded here
     └── StoreError                                     something about the store's own files
         ├── StoreExistsError      (FileExistsError)    in the way of a conversion
         ├── StoreMissingError     (FileNotFoundError)  no store there

@@ -532,7 +532,7 @@ def layout_of(hdu: HDU) -> Image:
     shape = _axes(header)
     if math.prod(shape) == 0 or not shape:
         raise FrameCorruptError(
-            f"HDU {hdu.index}: NAXIS = {len(shape)}, axes {shape[::-1]}: expected an image, found none"
+            f"HDU {hdu.index}: NAXIS = {len(shape)}, axes {shape[::-1]}: expected an image"
         )
     _check_size(header, "NAXIS", shape)
     return PlainImage(shape, _bitpix(header, "BITPIX"), *_scaling(header, "BITPIX"), offset)
@@ -604,8 +604,7 @@ def _compressed(header: Header, offset: int) -> CompressedImage:
     shape = _axes(header, "Z")
     if math.prod(shape) == 0 or not shape:
         raise FrameCorruptError(
-            f"HDU {header.hdu}: ZNAXIS = {len(shape)}, axes {shape[::-1]}: "
-            "expected an image, found none"
+            f"HDU {header.hdu}: ZNAXIS = {len(shape)}, axes {shape[::-1]}: expected an image"
         )
     _check_size(header, "ZNAXIS", shape)
     bitpix = _bitpix(header, "ZBITPIX")
@@ -663,7 +662,7 @@ def _compressed(header: Header, offset: int) -> CompressedImage:
 def _algorithm(header: Header) -> str:
     algorithm = header.string("ZCMPTYPE")
     if algorithm is None:
-        raise FrameCorruptError(f"HDU {header.hdu}: ZCMPTYPE is missing: expected RICE_1, GZIP_2 ...")
+        raise FrameCorruptError(f"HDU {header.hdu}: ZCMPTYPE is missing: expected RICE_1 or such")
     return {"RICE_ONE": "RICE_1"}.get(algorithm, algorithm)
 
 
@@ -697,7 +696,7 @@ def _columns(header: Header, row_bytes: int) -> dict[str, Column]:
         name = (header.string(f"TTYPE{i}") or "").strip().upper()
         if name in _NEEDED_COLUMNS:
             is_data = name.endswith("DATA")
-            if repeat != 1 or is_data != (letter in "PQ") or (not is_data and letter not in "BIJKED"):
+            if repeat != 1 or letter not in ("PQ" if is_data else "BIJKED"):
                 raise FrameUnsupportedError(
                     f"HDU {header.hdu}: TFORM{i} = {form!r} for column {name}: expected "
                     + ("one descriptor, 1P or 1Q" if is_data else "one number")
@@ -705,7 +704,8 @@ def _columns(header: Header, row_bytes: int) -> dict[str, Column]:
             for keyword in (f"TSCAL{i}", f"TZERO{i}"):
                 if keyword in header and header.real(keyword, 0.0) != (keyword[1] == "S"):
                     raise FrameUnsupportedError(
-                        f"HDU {header.hdu}: {keyword} for column {name}: scaled columns are not known"
+                        f"HDU {header.hdu}: {keyword} for column {name}: "
+                        "scaled columns are not supported"
                     )
             element_bytes = _CELL_DTYPES[element or "B"][1] if is_data else 0
             columns[name] = Column(offset, np.dtype(code).newbyteorder(">"), element_bytes)

@@ -53,10 +53,10 @@ def random_numbers() -> NDArray[np.float32]:
 
 
 @intrinsic
-def _leading_zeros(typingctx: Any, x: Any) -> Any:
+def _leading_zeros(typingctx: Any, x: Any) -> Any:  # noqa: ARG001  # numba's signature
     """Number of zero bits before the first one of a uint64; 64 for 0."""
 
-    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
         return builder.ctlz(args[0], context.get_constant(types.boolean, False))
 
     return types.uint64(types.uint64), codegen
@@ -115,7 +115,7 @@ def _rice_block(buffer, bit, end, bytepix, last, block, n):  # type: ignore[no-u
         word = _window(buffer, bit)
         valid = 57
         for i in range(n):
-            zeros = np.int64(_leading_zeros(word))
+            zeros = np.int64(_leading_zeros(word))  # type: ignore[call-arg]  # an intrinsic
             used = zeros + 1 + fs
             if used > valid:
                 # Most pixels take a few bits: one load serves several of them.

@@ -381,7 +381,7 @@ def _decode_tiles(
         _rice(layout, table, buffer, tiles, out, place)
     for tile in np.flatnonzero(~by_rice):
         start = table.starts[tile]
-        data = memoryview(buffer)[start : start + table.lengths[tile]]
+        data = buffer.data[start : start + table.lengths[tile]]
         out[_slices(place, tile)] = _tile(layout, table, int(tile), data, place.extents[tile])
 
 
@@ -493,11 +493,16 @@ def _gunzip(data: memoryview, limit: int, tile: int) -> bytes:
     """One gzip member, at most `limit` bytes: what a stream says of its size is not believed."""
     stream = zlib.decompressobj(31)
     try:
-        plain = stream.decompress(data, limit)
+        plain = stream.decompress(data, limit + 1)
     except zlib.error as error:
-        raise FrameCorruptError(f"tile {tile}: its {len(data)} bytes are no gzip: {error}") from None
-    if not stream.eof and (not plain or len(plain) < limit or stream.decompress(stream.unconsumed_tail, 1)):
+        raise FrameCorruptError(f"tile {tile}: is no gzip: {error}") from None
+    if not stream.eof or stream.unused_data:
         raise FrameCorruptError(
-            f"tile {tile}: its {len(data)} bytes of gzip are cut short or hold more than {limit}"
+            f"tile {tile}: its {len(data)} bytes of gzip "
+            + (
+                f"hold more than {limit} bytes, or end too early"
+                if not stream.eof
+                else f"are followed by {len(stream.unused_data)} that do not belong to them"
+            )
         )
     return plain

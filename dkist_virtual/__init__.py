@@ -1,0 +1,79 @@
+"""A DKIST dataset as a virtual Zarr store: FITS frames read where they are.
+
+>>> import dkist_virtual as dv
+>>> dv.convert("VISP_L1_..._metadata.asdf", "BKEWK.virtual")  # doctest: +SKIP
+>>> ds = dv.open_dataset("BKEWK.virtual")  # doctest: +SKIP
+>>> ds[0, 50].data.compute()  # doctest: +SKIP
+
+Names are imported when they are first used: importing the package is quick.
+"""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from types import ModuleType
+from typing import TYPE_CHECKING, Any
+
+from dkist_virtual import errors
+from dkist_virtual._version import __version__
+
+if TYPE_CHECKING:
+    from dkist_virtual.convert import Conversion, convert
+    from dkist_virtual.dataset import Dataset
+    from dkist_virtual.mosaic import TiledDataset
+    from dkist_virtual.open import open_dataset, open_zarr
+    from dkist_virtual.open import open_dataset as load_dataset
+    from dkist_virtual.verify import verify
+
+__all__ = [
+    "Conversion",
+    "Dataset",
+    "TiledDataset",
+    "__version__",
+    "convert",
+    "errors",
+    "load_dataset",
+    "open_dataset",
+    "open_zarr",
+    "verify",
+]
+
+_HOMES = {
+    "Conversion": ("convert", "Conversion"),
+    "convert": ("convert", "convert"),
+    "Dataset": ("dataset", "Dataset"),
+    "TiledDataset": ("mosaic", "TiledDataset"),
+    "open_dataset": ("open", "open_dataset"),
+    "load_dataset": ("open", "open_dataset"),
+    "open_zarr": ("open", "open_zarr"),
+    "verify": ("verify", "verify"),
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    room, attribute = _HOMES[name]
+    value = getattr(import_module(f"{__name__}.{room}"), attribute)
+    globals()[name] = value
+    return value
+
+
+class _Package(ModuleType):
+    """The package, in which `dv.convert` is the function and never the module of that name.
+
+    Importing ``dkist_virtual.convert`` sets the module as an attribute of its package; that is
+    not wanted where a public function has the name.
+    """
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name in _HOMES and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+sys.modules[__name__].__class__ = _Package
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

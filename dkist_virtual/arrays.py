@@ -1,0 +1,212 @@
+"""A zarr array and one composed selection of it, as numpy sees arrays, and as a dask array.
+
+dask pushes only the first indexing of an array down to whoever reads it. So nothing here ever
+slices a dask array: selections compose, and the dask array is built from the result.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dkist_virtual.errors import FrameMissingError, MissingFramesWarning
+from dkist_virtual.fetch import is_local, local_path
+from dkist_virtual.references import chunk_key
+
+if TYPE_CHECKING:
+    import dask.array
+    import zarr
+    from numpy.typing import NDArray
+
+    from dkist_virtual.references import ArrayMetadata, FrameColumns
+    from dkist_virtual.selection import Selection
+    from dkist_virtual.store import StoreHandle
+
+__all__ = ["VirtualArray"]
+
+
+@dataclass(frozen=True)
+class VirtualArray:
+    """Part of an array of a store, read when it is indexed.
+
+    Parameters
+    ----------
+    handle : StoreHandle
+    name : str
+        The array's name in the store.
+    selection : Selection
+        Of the array as it is stored.
+    """
+
+    handle: StoreHandle
+    name: str
+    selection: Selection
+
+    @property
+    def metadata(self) -> ArrayMetadata:
+        """The array's metadata."""
+        return self.handle.store.references.arrays[self.name][0]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of what is selected."""
+        return self.selection.result_shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes of what is selected."""
+        return len(self.shape)
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the pixels, native byte order."""
+        return np.dtype(self.metadata.dtype).newbyteorder("=")
+
+    @property
+    def size(self) -> int:
+        """Number of pixels selected."""
+        return self.selection.size
+
+    @property
+    def zarr(self) -> zarr.Array[Any]:
+        """The whole array, as zarr sees it."""
+        return self.handle.group[self.name]  # type: ignore[return-value]  # could be a group
+
+    def select(self, item: Any) -> VirtualArray:
+        """Select from what is selected, without reading."""
+        return VirtualArray(self.handle, self.name, self.selection[item])
+
+    def __getitem__(self, item: Any) -> NDArray[np.generic]:
+        """Read.
+
+        Raises
+        ------
+        FrameMissingError
+            Under ``missing="raise"``: naming how many of the frames are absent.
+        FrameUnreachableError, FrameCorruptError
+        """
+        part = self.select(item)
+        try:
+            pixels = np.asarray(self.zarr[part.selection.index])
+        except FrameMissingError as error:
+            raise self._missing(error) from error
+        if self.handle.missing == "nan" and self.dtype.kind != "f":
+            absent = int(part.absent().sum())
+            if absent:
+                warnings.warn(
+                    f"{absent} absent frame(s) of integers read as 0: integers have no NaN",
+                    MissingFramesWarning,
+                    stacklevel=2,
+                )
+        return pixels
+
+    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.generic]:
+        return np.asarray(self[...], dtype=dtype)
+
+    def positions(self) -> NDArray[np.int64]:
+        """The selected frames' positions in C order of the array's chunks."""
+        return self.selection.first(self.metadata.n_frame_axes).positions()
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Shape of the frame axes that are left."""
+        return self.selection.first(self.metadata.n_frame_axes).result_shape
+
+    def frames(self) -> FrameColumns:
+        """The selected frames' references, as they stand in the store."""
+        return self.handle.store.references.arrays[self.name][1].take(self.positions())
+
+    def absent(self) -> NDArray[np.bool_]:
+        """Which of the selected frames are known to be absent.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (frames,), bool. Frames on a server are not asked for: only those without
+            a reference are True there.
+        """
+        import os
+
+        locate = self.handle.store.locate
+        urls = [locate(url) for url in self.frames().urls.tolist()]
+        listed: dict[str, set[str]] = {}
+        gone = np.zeros(len(urls), bool)
+        for i, url in enumerate(urls):
+            if not url or not is_local(url):
+                gone[i] = not url
+                continue
+            directory, name = os.path.split(local_path(url))
+            if directory not in listed:
+                listed[directory] = (
+                    set(os.listdir(directory)) if os.path.isdir(directory) else set()
+                )
+            gone[i] = name not in listed[directory]
+        return gone
+
+    def _missing(self, first: FrameMissingError) -> FrameMissingError:
+        """The error for a read of absent frames: how many of all that are selected."""
+        gone = self.absent()
+        positions = self.positions()
+        keys = [f"{self.name}/{chunk_key(self.metadata, int(p))}" for p in positions[gone][:1]]
+        # A frame on a server is known to be absent only once it was asked for.
+        n = max(int(gone.sum()), 1)
+        return FrameMissingError(
+            f"{n} of the {len(gone)} frames selected {'is' if n == 1 else 'are'} absent, the first "
+            f"being {keys[0] if keys else first}"
+            + (f" ({first})" if keys else "")
+            + '. Get the files, or open the dataset with missing="nan" to read them as NaN'
+        )
+
+    def token(self) -> tuple[Any, ...]:
+        """What the selection's dask name is made of: all that its values depend on."""
+        store = self.handle.store
+        return (
+            store.references.attributes.get("store_id"),
+            self.name,
+            repr(self.selection.axes),
+            self.handle.missing,
+            self.handle.frames,
+        )
+
+    def dask(self, chunks: Any = "auto") -> dask.array.Array:
+        """The selection as a dask array.
+
+        Parameters
+        ----------
+        chunks : {"auto", "frame"} or anything that dask takes
+            "frame" is one dask chunk a frame; "auto" joins neighbouring frames up to about
+            dask's ``array.chunk-size``.
+        """
+        import dask.array as da
+        from dask.base import tokenize
+
+        sizes = self.dask_chunks(chunks)
+        return da.from_array(  # type: ignore[no-any-return,no-untyped-call]
+            self,
+            chunks=sizes,
+            name=f"dkist-{tokenize(*self.token(), sizes)}",
+            inline_array=True,
+            meta=np.empty((0,) * self.ndim, self.dtype),
+        )
+
+    def dask_chunks(self, chunks: Any) -> tuple[tuple[int, ...], ...]:
+        """The lengths of dask's chunks along each axis."""
+        import dask
+        from dask.array.core import normalize_chunks
+        from dask.utils import parse_bytes
+
+        if isinstance(chunks, str) and chunks in ("auto", "frame"):
+            n = len(self.frame_shape)
+            wanted = list(self.shape)
+            limit = parse_bytes(dask.config.get("array.chunk-size")) if chunks == "auto" else 0
+            # Neighbours in C order: along the last frame axis first.
+            size = math.prod(self.shape[n:]) * self.dtype.itemsize
+            for axis in range(n - 1, -1, -1):
+                wanted[axis] = max(1, min(self.shape[axis], limit // max(size, 1)))
+                size *= self.shape[axis]
+            chunks = tuple(wanted)
+        return tuple(normalize_chunks(chunks, self.shape, dtype=self.dtype))  # type: ignore[no-untyped-call]

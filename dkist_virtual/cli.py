@@ -1,0 +1,169 @@
+"""The command line: arguments in, text out."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from dkist_virtual._version import __version__
+from dkist_virtual.errors import DKISTVirtualError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["cli", "main"]
+
+
+class _Group(click.Group):
+    """Commands in the order in which a user meets them, not in that of the alphabet."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        return list(self.commands)
+
+
+@click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="dkist-virtual")
+def cli() -> None:
+    r"""DKIST datasets as virtual Zarr stores: the FITS frames stay where they are.
+
+    \b
+    Examples:
+      dkist-virtual demo                                  a dataset to try things on
+      dkist-virtual convert DATASET.asdf DATASET.virtual  make a store
+      dkist-virtual info DATASET.virtual                  what is in it
+      dkist-virtual verify DATASET.asdf --sample 20       compare frames with astropy
+    """
+
+
+@cli.command()
+@click.argument("asdf", type=click.Path())
+@click.argument("store", type=click.Path())
+@click.option("--frames", metavar="PLACE", help="Directory or URL to scan the frames in.")
+@click.option(
+    "--base", metavar="PLACE", help="Directory or URL that the store shall say the frames are in."
+)
+@click.option(
+    "--scan",
+    type=click.Choice(["auto", "always", "never"]),
+    default="auto",
+    show_default=True,
+    help="Look at the frames that can be reached; at all of them, one missing being an error; "
+    "or at none.",
+)
+@click.option(
+    "--references",
+    type=click.Choice(["auto", "json", "parquet"]),
+    default="auto",
+    show_default=True,
+    help="Format of the references; auto is parquet above 5,000 frames.",
+)
+@click.option("--overwrite", is_flag=True, help="Replace a store that is there already.")
+@click.option("--workers", type=click.IntRange(1), help="How many files are read at once.")
+def convert(asdf: str, store: str, **options: Any) -> None:
+    r"""Turn the dataset of ASDF into a virtual Zarr store.
+
+    ASDF is the file from the Data Center, or a directory with one (of several, the newest).
+    The frames are looked for beside it.
+
+    \b
+    Examples:
+      dkist-virtual convert VISP_L1_20221024T185745_BKEWK_metadata.asdf BKEWK.virtual
+      dkist-virtual convert BKEWK/ BKEWK.virtual --scan always
+      dkist-virtual convert BKEWK.asdf BKEWK.virtual --frames /archive/BKEWK \\
+          --base https://example.org/BKEWK
+    """
+    from dkist_virtual.convert import convert as run
+
+    click.echo(run(asdf, store, **options))
+
+
+@cli.command()
+@click.argument("store_or_asdf", type=click.Path())
+@click.option("--frames", metavar="PLACE", help="Directory or URL to read the frames from.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def info(store_or_asdf: str, frames: str | None, as_json: bool) -> None:
+    r"""Show what a store, or a dataset's ASDF, holds. No frame is read.
+
+    \b
+    Examples:
+      dkist-virtual info BKEWK.virtual
+      dkist-virtual info BKEWK.asdf --json
+    """
+    from dkist_virtual.open import open_dataset
+
+    overview = open_dataset(store_or_asdf, frames=frames).overview()
+    click.echo(json.dumps(overview.as_json(), indent=2) if as_json else overview.text())
+
+
+@cli.command()
+@click.argument("store_or_asdf", type=click.Path())
+@click.option(
+    "--against",
+    type=click.Choice(["astropy"]),
+    default="astropy",
+    show_default=True,
+    help="The reader to compare with.",
+)
+@click.option(
+    "--sample",
+    type=click.IntRange(1),
+    help="Compare this many frames, evenly spread. [default: all]",
+)
+@click.option("--frames", metavar="PLACE", help="Directory or URL to read the frames from.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+def verify(store_or_asdf: str, as_json: bool, **options: Any) -> None:
+    r"""Compare frames bit for bit with what another reader makes of them.
+
+    Exit status: 0 all frames compared are equal, 1 one is different or refused, 2 none could be
+    compared.
+
+    \b
+    Examples:
+      dkist-virtual verify DATASET.asdf --against astropy --sample 20
+      dkist-virtual verify BKEWK.virtual --json
+    """
+    from dkist_virtual.verify import verify as run
+
+    report = run(store_or_asdf, **options)
+    click.echo(json.dumps(report.as_json(), indent=2) if as_json else str(report))
+    sys.exit(report.exit_status)
+
+
+@cli.command()
+@click.argument("directory", type=click.Path(file_okay=False), required=False)
+def demo(directory: str | None) -> None:
+    r"""Make a small VTF dataset, convert it, read from it and save a picture.
+
+    \b
+    Examples:
+      dkist-virtual demo
+      dkist-virtual demo /tmp/vtf
+    """
+    from dkist_virtual.demo import run_demo
+
+    run_demo(None if directory is None else Path(directory), echo=click.echo)
+
+
+def main(args: Sequence[str] | None = None) -> None:
+    """Run the command line; what goes wrong on purpose is one line and exit status 1."""
+    try:
+        cli(args, standalone_mode=False)
+    except click.exceptions.Exit as exit_:
+        sys.exit(exit_.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        click.echo("Interrupted: nothing was left half done.", err=True)
+        sys.exit(130)
+    except DKISTVirtualError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,511 @@
+"""What a scientist holds: data, WCS, headers and files of a dataset, sliced together."""
+
+from __future__ import annotations
+
+import copy
+import io
+import os
+from collections import UserDict
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+
+import numpy as np
+from astropy.wcs.wcsapi import BaseHighLevelWCS, HighLevelWCSWrapper, SlicedLowLevelWCS
+from ndcube import NDCube
+
+from dkist_virtual.arrays import VirtualArray
+from dkist_virtual.convert import HEADERS_NAME, METADATA_NAME, references_of
+from dkist_virtual.errors import DatasetError, SelectionError, StoreCorruptError
+from dkist_virtual.fetch import absolute, is_local, join, local_path
+from dkist_virtual.files import Files
+from dkist_virtual.headers import HeaderTable, read_headers, read_own_columns
+from dkist_virtual.overview import Overview, describe_wcs
+from dkist_virtual.selection import BasicIndex, Selection, full_index
+from dkist_virtual.source import Description, find_asdf, read_description, read_source
+from dkist_virtual.store import Missing, StoreHandle, StoreReader
+
+if TYPE_CHECKING:
+    import dask.array
+    from numpy.typing import NDArray
+
+__all__ = ["Dataset", "HeaderSource", "Opened", "StoredHeaders", "open_asdf", "open_store"]
+
+
+class HeaderSource(Protocol):
+    """Header rows and file sizes by a frame's place in chunk order, all arrays counted on."""
+
+    def headers(self, rows: NDArray[np.int64]) -> HeaderTable:
+        """The header table of some frames; without rows where there are no headers."""
+        ...
+
+    def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The lengths of their files in bytes, -1 where unknown."""
+        ...
+
+
+@dataclass(frozen=True, eq=False)
+class StoredHeaders:
+    """The ``headers.parquet`` of a store, read when it is asked for."""
+
+    reader: StoreReader
+
+    def _file(self) -> Any:
+        place = join(self.reader.url, HEADERS_NAME)
+        if is_local(place):
+            return local_path(place)
+        try:
+            return io.BytesIO(self.reader(HEADERS_NAME))
+        except FileNotFoundError:
+            raise StoreCorruptError(f"{place}: is missing from the store") from None
+
+    def headers(self, rows: NDArray[np.int64]) -> HeaderTable:
+        """The header table of some frames."""
+        return read_headers(self._file(), rows=rows)
+
+    def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The lengths of their files in bytes, -1 where unknown."""
+        sizes = read_own_columns(self._file(), ["_size"])["_size"]
+        return np.asarray(sizes.filled(-1)[rows], np.int64)
+
+
+@dataclass(frozen=True, eq=False)
+class TableHeaders:
+    """The header table of an ASDF, in memory."""
+
+    table: HeaderTable
+
+    def headers(self, rows: NDArray[np.int64]) -> HeaderTable:
+        """The header table of some frames."""
+        return self.table[rows] if len(self.table) else self.table
+
+    def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Nobody has looked at the files: all -1."""
+        return np.full(len(rows), -1, np.int64)
+
+
+class Meta(UserDict[str, Any]):
+    """A dataset's meta, whose ``headers`` are read when they are asked for."""
+
+    def __init__(self, plain: dict[str, Any], load: Any) -> None:
+        super().__init__(plain)
+        self.data["headers"] = None
+        self._load = load
+
+    def __getitem__(self, key: str) -> Any:
+        if key == "headers" and self.data.get(key, "") is None:
+            self.data[key] = self._load()
+        return super().__getitem__(key)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Meta:
+        # ndcube copies the meta for every arithmetic operation; whoever loads the headers
+        # holds the references of all frames.
+        twin = Meta({}, self._load)
+        twin.data = copy.deepcopy(self.data, memo)
+        return twin
+
+
+@dataclass(frozen=True, eq=False)
+class Provenance:
+    """Where a dataset's pixels and headers come from.
+
+    Parameters
+    ----------
+    array : VirtualArray
+    source : HeaderSource
+    first_row : int
+        The header row of the array's first frame: not 0 for the later tiles of a mosaic.
+    chunks : Any
+        As given to `open_dataset`.
+    description : Description
+    """
+
+    array: VirtualArray
+    source: HeaderSource
+    first_row: int
+    chunks: Any
+    description: Description
+
+    def rows(self) -> NDArray[np.int64]:
+        """The header rows of the selected frames."""
+        return self.array.positions() + self.first_row
+
+    def headers(self) -> HeaderTable:
+        """The header table of the selected frames."""
+        return self.source.headers(self.rows())
+
+    def sizes(self, _: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """The file sizes of some frames, for `Files`."""
+        return self.source.sizes(positions + self.first_row)
+
+
+class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
+    """A dataset whose pixels stay in their frames until they are computed.
+
+    Slicing selects in data, WCS, headers, mask and files alike, and reads nothing. Made by
+    `dkist_virtual.open_dataset` or `from_asdf`; arithmetic makes datasets that hold computed
+    pixels and belong to no files.
+
+    Parameters
+    ----------
+    data : VirtualArray or array
+    wcs : gwcs.WCS or other WCS
+    provenance : Provenance, optional
+        Where `data` comes from, when it is a `VirtualArray`.
+    **kwargs
+        What `ndcube.NDCube` takes: uncertainty, mask, meta, unit, copy, psf.
+    """
+
+    def __init__(
+        self, data: Any, wcs: Any = None, *, provenance: Provenance | None = None, **kwargs: Any
+    ) -> None:
+        self._provenance = provenance
+        self._dask: dask.array.Array | None = None
+        super().__init__(data, wcs, **kwargs)
+
+    @classmethod
+    def from_asdf(
+        cls,
+        asdf: str | os.PathLike[str],
+        *,
+        frames: str | os.PathLike[str] | None = None,
+        missing: Missing = "raise",
+        chunks: Any = "auto",
+        storage_options: dict[str, dict[str, Any]] | None = None,
+    ) -> Self:
+        """Open a dataset from its ASDF alone; no store is written and no frame looked at.
+
+        Parameters
+        ----------
+        asdf : path
+            The ASDF, or a directory with one.
+        frames, missing, chunks, storage_options
+            As in `dkist_virtual.open_dataset`.
+
+        Raises
+        ------
+        DatasetError
+            The ASDF holds no dataset, or a mosaic, which is a `TiledDataset`.
+        """
+        opened = open_asdf(
+            asdf, frames=frames, missing=missing, chunks=chunks, storage_options=storage_options
+        )
+        if opened.description.grid is not None:
+            raise DatasetError(
+                f"{os.fspath(asdf)}: is a mosaic. dv.open_dataset and dv.TiledDataset.from_asdf "
+                "open it"
+            )
+        dataset: Self = opened.datasets(cls)[0]
+        return dataset
+
+    @property
+    def data(self) -> Any:
+        """The pixels: a dask array, built from the selection when it is first asked for.
+
+        Slice the dataset, not this array: dask hands only the first slice of an array on to
+        whoever reads it.
+        """
+        if isinstance(self._data, VirtualArray):
+            if self._dask is None:
+                assert self._provenance is not None
+                self._dask = self._data.dask(self._provenance.chunks)
+            return self._dask
+        return self._data
+
+    @data.setter
+    def data(self, value: Any) -> None:
+        NDCube.data.fset(self, value)
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the data."""
+        return tuple(self._data.shape)
+
+    @property
+    def headers(self) -> HeaderTable | None:
+        """The header table, one row per frame of the selection, in C order.
+
+        A row leaves out of its ``keys()`` the cards that its frame did not have, so that
+        ``WCS(ds.headers[i])`` works. None where the pixels come from no frames.
+        """
+        table: HeaderTable | None = self.meta.get("headers")
+        return table
+
+    @property
+    def inventory(self) -> dict[str, Any] | None:
+        """The Data Center's record of the dataset."""
+        record: dict[str, Any] | None = self.meta.get("inventory")
+        return record
+
+    @property
+    def files(self) -> Files:
+        """The files behind the selection.
+
+        Raises
+        ------
+        DatasetError
+            The pixels were computed, and belong to no files.
+        """
+        if self._provenance is None:
+            raise DatasetError("the pixels of this dataset were computed: they have no files")
+        return Files((self._provenance.array,), self._provenance.sizes)
+
+    def __getitem__(self, item: Any) -> Dataset:
+        if self._provenance is None:
+            return super().__getitem__(item)  # type: ignore[no-any-return]
+        index = full_index(item, len(self.shape))
+        array = self._provenance.array.select(index)
+        if not array.shape:
+            raise SelectionError(
+                f"index {item!r}: leaves a single pixel, which has no WCS: "
+                "ds.data[...] gives its value"
+            )
+        provenance = replace(self._provenance, array=array)
+        meta = Meta({k: v for k, v in self.meta.data.items() if k != "headers"}, provenance.headers)
+        sliced = type(self)(
+            array,
+            slice_wcs(self.wcs, index, self.shape),
+            provenance=provenance,
+            mask=_sliced(self.mask, index, self.shape),
+            uncertainty=None if self.uncertainty is None else self.uncertainty[index],
+            meta=meta,
+            unit=self.unit,
+            psf=self.psf,
+        )
+        sliced._global_coords._internal_coords = self.global_coords._internal_coords
+        if self.extra_coords.keys():
+            sliced._extra_coords = self.extra_coords[index]
+        return sliced
+
+    def _new_instance(self, **kwargs: Any) -> Any:
+        """What ndcube's arithmetic makes: pixels that no longer are those of the frames."""
+        new = super()._new_instance(**kwargs)
+        if new.shape != self.shape and isinstance(new.meta, Meta):
+            new.meta.pop("headers", None)
+        return new
+
+    # Overview ---------------------------------------------------------------------------
+
+    def overview(self) -> Overview:
+        """What is printed, as values."""
+        return overview_of(self, "Dataset", [self])
+
+    def __str__(self) -> str:
+        return self.overview().text()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>\n{self}"
+
+    def _repr_html_(self) -> str:
+        return self.overview().html()
+
+
+def overview_of(
+    ds: Any, kind: Literal["Dataset", "TiledDataset"], tiles: list[Dataset], **mosaic: Any
+) -> Overview:
+    """The overview of a dataset, or of a mosaic by its first tile."""
+    first = tiles[0]
+    inventory = first.inventory or {}
+    axes, worlds, correlation = describe_wcs(first.wcs, first.shape, _axis_names(first))
+    provenance = first._provenance
+    facts: dict[str, Any] = {}
+    if provenance is not None:
+        store = provenance.array.handle.store
+        attributes = store.references.attributes
+        origin = provenance.description.origin
+        files = ds.files
+        n_frames = len(files)
+        whole = attributes.get("n_frames")
+        facts = {
+            "n_frames": n_frames,
+            "n_bytes": files.nbytes,
+            "total_frames": whole if whole != n_frames else None,
+            "total_bytes": attributes.get("n_bytes") if whole != n_frames else None,
+            "place": str(files.basepath),
+            "store": provenance.array.handle.url,
+            "made_from": f"{origin.get('asdf')}, {origin.get('date')}",
+            "missing": provenance.array.handle.missing,
+        }
+    return Overview(
+        kind=kind,
+        instrument=inventory.get("instrumentName"),
+        dataset_id=inventory.get("datasetId"),
+        product_id=inventory.get("productId"),
+        dtype=str(first._data.dtype),
+        shape=first.shape,
+        unit=None if first.unit is None else first.unit.to_string(),
+        array=_array_line(first),
+        array_axes=axes,
+        world_axes=worlds,
+        correlation=correlation,
+        **facts,
+        **mosaic,
+    )
+
+
+def _axis_names(ds: Dataset) -> list[str] | None:
+    if ds._provenance is None:
+        return None
+    array = ds._provenance.array
+    names = array.metadata.attributes.get("axis_names", [])
+    return [names[axis] for axis in array.selection.kept] if names else None
+
+
+def _array_line(ds: Dataset) -> str:
+    """A line about the data that builds no graph."""
+    if ds._provenance is None:
+        return f"{type(ds.data).__name__}, shape {ds.shape}, {ds.data.dtype}"
+    array = ds._provenance.array
+    sizes = array.dask_chunks(ds._provenance.chunks)
+    n = int(np.prod([len(axis) for axis in sizes]))
+    chunk = tuple(max(axis) for axis in sizes)
+    return f"dask.array, shape {ds.shape}, {array.dtype}, {n} chunk{'s' * (n > 1)} of {chunk}"
+
+
+# Slicing ------------------------------------------------------------------------------------
+
+
+def slice_wcs(wcs: Any, index: BasicIndex, shape: tuple[int, ...]) -> Any:
+    """The WCS of what an index selects, steps included.
+
+    Parameters
+    ----------
+    wcs : WCS
+        May have more pixel axes than the data: that of a dataset cut to a single frame by dkist
+        has. They are held at 0.
+    index : tuple of int or slice
+        One for each axis of the data, steps positive.
+    shape : tuple of int
+        Of the data.
+    """
+    low = wcs.low_level_wcs
+    cut: list[int | slice] = [0] * max(low.pixel_n_dim - len(shape), 0)
+    steps: list[int] = []
+    for entry, n in list(zip(index, shape, strict=True))[-low.pixel_n_dim :]:
+        pixels = range(n)[entry]
+        if isinstance(pixels, int):
+            cut.append(pixels)
+        else:
+            whole = (pixels[0], pixels[-1] + 1) == (0, n)
+            cut.append(slice(None) if whole else slice(pixels[0], pixels[-1] + 1))
+            steps.append(pixels.step if len(pixels) > 1 else 1)
+    if all(entry == slice(None) for entry in cut) and set(steps) <= {1}:
+        return wcs
+    sliced = SlicedLowLevelWCS(low, cut)
+    if set(steps) <= {1}:
+        return HighLevelWCSWrapper(sliced)
+    from ndcube.wcs.wrappers import ResampledLowLevelWCS
+
+    # A pixel of the strided array is one of the array, not an average over a step: pixel i lies
+    # at i * step, where resampling would put it at the centre of its step.
+    factors = np.array(steps[::-1], float)
+    return HighLevelWCSWrapper(ResampledLowLevelWCS(sliced, factors, -(factors - 1) / 2))
+
+
+def _sliced(mask: Any, index: BasicIndex, shape: tuple[int, ...]) -> Any:
+    """A mask of the data's shape, sliced; another one as it is."""
+    return mask[index] if getattr(mask, "shape", None) == shape else mask
+
+
+# Opening ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A store or an ASDF, opened: what datasets are made of.
+
+    Parameters
+    ----------
+    handle : StoreHandle
+    source : HeaderSource
+    description : Description
+    chunks : Any
+    """
+
+    handle: StoreHandle
+    source: HeaderSource
+    description: Description
+    chunks: Any
+
+    def datasets(self, cls: type[Any] = Dataset) -> list[Any]:
+        """One dataset for each array, in the order of the tiles."""
+        made = []
+        first_row = 0
+        arrays = self.handle.store.references.arrays
+        if len(arrays) != len(self.description.tiles):
+            raise StoreCorruptError(
+                f"{self.handle.url}: {len(arrays)} arrays in the references, "
+                f"{len(self.description.tiles)} tiles in {METADATA_NAME}. Convert again"
+            )
+        shared = {
+            **self.description.meta,
+            "inventory": self.description.inventory,
+            "history": self.description.history,
+        }
+        for (name, (metadata, _)), tile in zip(arrays.items(), self.description.tiles, strict=True):
+            selection = Selection.whole(metadata.shape)
+            if "subslice" in metadata.attributes:
+                cut = metadata.attributes["subslice"]
+                selection = selection[tuple(slice(*c) if isinstance(c, list) else c for c in cut)]
+            array = VirtualArray(self.handle, name, selection)
+            provenance = Provenance(array, self.source, first_row, self.chunks, self.description)
+            meta = Meta({**shared, **tile.meta}, provenance.headers)
+            wcs = tile.wcs
+            if not isinstance(wcs, BaseHighLevelWCS):
+                wcs = HighLevelWCSWrapper(wcs)
+            made.append(
+                cls(array, wcs, provenance=provenance, mask=tile.mask, unit=tile.unit, meta=meta)
+            )
+            first_row += metadata.n_frames
+        return made
+
+
+def open_asdf(
+    asdf: str | os.PathLike[str],
+    *,
+    frames: str | os.PathLike[str] | None = None,
+    missing: Missing = "raise",
+    chunks: Any = "auto",
+    storage_options: dict[str, dict[str, Any]] | None = None,
+) -> Opened:
+    """Open a dataset from its ASDF, with references made in memory."""
+    path, _ = find_asdf(Path(local_path(os.fspath(asdf))))
+    source = read_source(path)
+    references = references_of(source, absolute(path.resolve().parent))
+    handle = StoreHandle(
+        None,
+        references,
+        missing,
+        None if frames is None else absolute(frames),
+        dict(storage_options or {}),
+    )
+    table = HeaderTable(source.headers, copy=False)
+    return Opened(handle, TableHeaders(table), source.description, chunks)
+
+
+def open_store(
+    store: str,
+    *,
+    frames: str | os.PathLike[str] | None = None,
+    missing: Missing = "raise",
+    chunks: Any = "auto",
+    storage_options: dict[str, dict[str, Any]] | None = None,
+) -> Opened:
+    """Open a store by its directory."""
+    handle = StoreHandle(
+        store,
+        None,
+        missing,
+        None if frames is None else absolute(frames),
+        dict(storage_options or {}),
+    )
+    reader = StoreReader(store, handle.store.fetcher)
+    place = join(store, METADATA_NAME)
+    if is_local(place):
+        description = read_description(local_path(place))
+    else:
+        try:
+            description = read_description(io.BytesIO(reader(METADATA_NAME)))
+        except FileNotFoundError:
+            raise StoreCorruptError(f"{place}: is missing from the store") from None
+    return Opened(handle, StoredHeaders(reader), description, chunks)

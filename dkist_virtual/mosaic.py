@@ -1,0 +1,175 @@
+"""Mosaics: a grid of datasets, one per tile on the sky."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, Self
+
+import numpy as np
+
+from dkist_virtual.dataset import Dataset, Opened, open_asdf, overview_of
+from dkist_virtual.errors import DatasetError
+from dkist_virtual.files import Files
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dkist_virtual.overview import Overview
+    from dkist_virtual.store import Missing
+
+__all__ = ["TiledDataset"]
+
+
+class TiledDataset:
+    """The tiles of a mosaic, by their place in dkist's tile array.
+
+    ``mosaic[i, j]`` is the `Dataset` of a tile, or `numpy.ma.masked` where there is none;
+    slices give smaller mosaics. `slice_tiles` slices every tile alike.
+
+    Parameters
+    ----------
+    tiles : numpy.ndarray of object
+        Datasets, None where there is no tile.
+    meta : dict
+        Of the whole mosaic.
+    """
+
+    def __init__(self, tiles: NDArray[np.object_], meta: dict[str, Any]) -> None:
+        absent = np.array([tile is None for tile in tiles.flat], bool).reshape(tiles.shape)
+        if absent.all():
+            raise DatasetError("a mosaic needs at least one tile")
+        self._tiles = np.ma.MaskedArray(tiles, mask=absent, dtype=object)
+        self.meta = meta
+
+    @classmethod
+    def from_opened(cls, opened: Opened) -> Self:
+        """Put the datasets of an opened mosaic in their places."""
+        description = opened.description
+        if description.grid is None:
+            raise DatasetError("is no mosaic: dv.open_dataset and dv.Dataset.from_asdf open it")
+        tiles = np.full(description.grid, None, object)
+        for tile, ds in zip(description.tiles, opened.datasets(), strict=True):
+            assert tile.index is not None
+            tiles[tile.index] = ds
+        meta = {
+            **description.meta,
+            "inventory": description.inventory,
+            "history": description.history,
+        }
+        return cls(tiles, meta)
+
+    @classmethod
+    def from_asdf(
+        cls,
+        asdf: str | os.PathLike[str],
+        *,
+        frames: str | os.PathLike[str] | None = None,
+        missing: Missing = "raise",
+        chunks: Any = "auto",
+        storage_options: dict[str, dict[str, Any]] | None = None,
+    ) -> Self:
+        """Open a mosaic from its ASDF alone, as `Dataset.from_asdf` does a dataset."""
+        opened = open_asdf(
+            asdf, frames=frames, missing=missing, chunks=chunks, storage_options=storage_options
+        )
+        try:
+            return cls.from_opened(opened)
+        except DatasetError as error:
+            raise DatasetError(f"{os.fspath(asdf)}: {error}") from None
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """The shape of the grid of tiles."""
+        return tuple(self._tiles.shape)
+
+    @property
+    def mask(self) -> NDArray[np.bool_]:
+        """True where there is no tile."""
+        return np.ma.getmaskarray(self._tiles).copy()
+
+    @property
+    def flat(self) -> list[Dataset]:
+        """The tiles that are there, row-major."""
+        return list(self._tiles.compressed())
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        return (self[i] for i in range(len(self)))
+
+    def __getitem__(self, item: Any) -> Any:
+        chosen = self._tiles[item]
+        if isinstance(chosen, np.ma.MaskedArray) and chosen is not np.ma.masked:
+            return type(self)(chosen.filled(None), self.meta)
+        return chosen
+
+    @property
+    def slice_tiles(self) -> _TileSlicer:
+        """Slices every tile alike: ``mosaic.slice_tiles[0, 10:20]``."""
+        return _TileSlicer(self)
+
+    @property
+    def tiles_shape(self) -> list[tuple[int, ...]]:
+        """The shape of the data of each tile that is there, row-major."""
+        return [tile.shape for tile in self.flat]
+
+    @property
+    def inventory(self) -> dict[str, Any] | None:
+        """The Data Center's record of the dataset."""
+        return self.meta.get("inventory")
+
+    @property
+    def combined_headers(self) -> Any:
+        """The header table of all tiles, row-major."""
+        from astropy.table import vstack
+
+        tables = [tile.headers for tile in self.flat]
+        return tables[0] if len(tables) == 1 else vstack(tables, metadata_conflicts="silent")
+
+    headers = combined_headers
+
+    @property
+    def files(self) -> Files:
+        """The files of all tiles, row-major."""
+        sources = [tile._provenance for tile in self.flat]
+        assert None not in sources
+        arrays = tuple(source.array for source in sources if source is not None)
+
+        def sizes(number: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+            source = sources[number]
+            assert source is not None
+            return source.sizes(0, positions)
+
+        return Files(arrays, sizes)
+
+    def overview(self) -> Overview:
+        """What is printed, as values."""
+        present = tuple((int(i), int(j)) for i, j in np.argwhere(np.atleast_2d(~self.mask)))
+        return overview_of(
+            self, "TiledDataset", self.flat, grid=np.atleast_2d(self.mask).shape,
+            present=present,
+        )  # fmt: skip
+
+    def __str__(self) -> str:
+        return self.overview().text()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>\n{self}"
+
+    def _repr_html_(self) -> str:
+        return self.overview().html()
+
+
+class _TileSlicer:
+    """What `TiledDataset.slice_tiles` gives: indexing it slices every tile."""
+
+    def __init__(self, mosaic: TiledDataset) -> None:
+        self._mosaic = mosaic
+
+    def __getitem__(self, item: Any) -> TiledDataset:
+        sliced = np.full(self._mosaic.shape, None, object)
+        for place in np.argwhere(~self._mosaic.mask):
+            sliced[tuple(place)] = self._mosaic[tuple(place)][item]
+        return TiledDataset(sliced, self._mosaic.meta)

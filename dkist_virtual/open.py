@@ -1,0 +1,122 @@
+"""A path, URL or ASDF to a Dataset."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+from dkist_virtual.fetch import absolute, is_local
+from dkist_virtual.references import JSON_NAME, PARQUET_NAME
+from dkist_virtual.store import Missing, StoreHandle
+
+if TYPE_CHECKING:
+    import zarr
+
+    from dkist_virtual.dataset import Dataset
+    from dkist_virtual.mosaic import TiledDataset
+
+__all__ = ["open_dataset", "open_zarr"]
+
+
+def open_dataset(
+    store_or_asdf: str | os.PathLike[str],
+    *,
+    frames: str | os.PathLike[str] | None = None,
+    missing: Missing = "raise",
+    chunks: Any = "auto",
+    storage_options: dict[str, dict[str, Any]] | None = None,
+) -> Dataset | TiledDataset:
+    """Open a dataset without reading a frame.
+
+    Parameters
+    ----------
+    store_or_asdf : path or URL
+        A store; or an ASDF, or a directory with one, which is opened without a store.
+    frames : path or URL, optional
+        Where to read the frames instead of where the store says.
+    missing : {"raise", "nan"}
+        Whether frames known to be absent raise `FrameMissingError` when they are computed, or
+        read as NaN (integers as 0, with a warning).
+    chunks : {"auto", "frame"} or anything that dask takes
+        "frame" is one dask chunk a frame; "auto" joins neighbouring frames.
+    storage_options : dict, optional
+        A protocol or URL prefix to fsspec's options for it.
+
+    Returns
+    -------
+    Dataset or TiledDataset
+
+    Raises
+    ------
+    StoreMissingError, StoreCorruptError
+    DatasetError
+        The ASDF holds no dataset.
+
+    Examples
+    --------
+    >>> ds = dv.open_dataset("BKEWK.virtual")  # doctest: +SKIP
+    >>> ds[0, 50].data.compute()  # doctest: +SKIP
+    """
+    from dkist_virtual.dataset import open_asdf, open_store
+    from dkist_virtual.mosaic import TiledDataset
+
+    place = store_directory(store_or_asdf)
+    how: dict[str, Any] = {
+        "frames": frames, "missing": missing, "chunks": chunks, "storage_options": storage_options
+    }  # fmt: skip
+    opened = open_asdf(place, **how) if _is_asdf(place) else open_store(place, **how)
+    if opened.description.grid is not None:
+        return TiledDataset.from_opened(opened)
+    dataset: Dataset = opened.datasets()[0]
+    return dataset
+
+
+def open_zarr(
+    store: str | os.PathLike[str],
+    *,
+    frames: str | os.PathLike[str] | None = None,
+    missing: Missing = "raise",
+    storage_options: dict[str, dict[str, Any]] | None = None,
+) -> zarr.Group:
+    """Open a store as a bare Zarr v3 group of arrays, without any astronomy.
+
+    Parameters
+    ----------
+    store : path or URL
+    frames, missing, storage_options
+        As in `open_dataset`.
+
+    Returns
+    -------
+    zarr.Group
+        With the array ``data``, or one ``data_{i}_{j}`` per tile of a mosaic; read-only.
+    """
+    handle = StoreHandle(
+        store_directory(store),
+        None,
+        missing,
+        None if frames is None else absolute(frames),
+        dict(storage_options or {}),
+    )
+    return handle.group
+
+
+def store_directory(place: str | os.PathLike[str]) -> str:
+    """The directory of a store, also where one of its reference files was named."""
+    text = absolute(place)
+    for name in (JSON_NAME, PARQUET_NAME):
+        text = text.removesuffix(f"/{name}")
+    return text
+
+
+def _is_asdf(place: str) -> bool:
+    if place.endswith(".asdf"):
+        return True
+    if not is_local(place) or not os.path.isdir(place):
+        return False
+    names = os.listdir(place)
+    return (
+        JSON_NAME not in names
+        and PARQUET_NAME not in names
+        and any(name.endswith(".asdf") for name in names)
+    )

@@ -1,0 +1,461 @@
+"""What a dataset is, said without reading a pixel: as text, as HTML and as JSON.
+
+Whoever holds a dataset fills in an `Overview`, plain values only, so that showing one can never
+reach for a frame. `describe_wcs` draws the part about axes from a WCS, in array order.
+"""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import Any, Literal, TypeAlias
+
+import numpy as np
+
+__all__ = ["ArrayAxis", "Overview", "WorldAxis", "describe_wcs"]
+
+ArrayAxis: TypeAlias = tuple[int, str, int]
+"""Index in array order, name, number of pixels."""
+
+WorldAxis: TypeAlias = tuple[int, str, str, str]
+"""Index as in ``pixel_to_world_values``, name, physical type, unit; empty where there is none."""
+
+_NONE = "-"
+
+# Only what follows the page's own colours: notebooks are light or dark.
+_CELL = "padding:0.15em 0.8em;text-align:{align};vertical-align:{valign}"
+_RULE = "border-bottom:1px solid currentColor"
+_TABLE = "border-collapse:collapse;margin:0.6em 0"
+_CAPTION = "caption-side:top;text-align:left;font-weight:bold;color:inherit;padding:0.2em 0"
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """What is shown of a dataset before anything of it is read.
+
+    Parameters
+    ----------
+    kind : {"Dataset", "TiledDataset"}
+    instrument, dataset_id, product_id : str, optional
+        From the inventory; None where there is none, or where it does not say.
+    n_frames : int
+        Frames that this dataset or slice reaches, those of all tiles of a mosaic.
+    n_bytes : int, optional
+        Size of those frames' files. None when not all of them were scanned.
+    total_frames, total_bytes : int, optional
+        The same for the dataset that this is a slice of; None when this is the whole one.
+    place : str
+        The directory or URL that the frames are in.
+    store : str, optional
+        The store; None when the references come from an ASDF alone.
+    made_from : tuple of (str, str or None), optional
+        Name and date of the ASDF.
+    dtype : str
+        The pixels' type, as numpy names it.
+    shape : tuple of int
+        Of the array. Of a mosaic, that of the first tile that is there, as are all that follow.
+    unit : str, optional
+        Of the pixels. Empty for dimensionless, None where the ASDF does not say.
+    array : str
+        One line on the dask array.
+    array_axes : tuple of (index, name, size)
+        In array order, as many as ``shape`` has.
+    world_axes : tuple of (index, name, physical type, unit)
+        In the order in which the WCS returns them.
+    correlation : tuple of tuple of bool
+        One row for each world axis, one column for each array axis: whether the coordinate
+        changes along it.
+    grid : tuple of int, optional
+        Shape of the array of tiles; a mosaic only.
+    present : tuple of (int, int)
+        The tiles ``[i, j]`` that are there, row-major; a mosaic only.
+    missing : {"raise", "nan"}
+        What happens when an absent frame is read.
+
+    Raises
+    ------
+    ValueError
+        If these contradict each other.
+    TypeError
+        If ``dtype`` names no type of numpy's.
+    """
+
+    kind: Literal["Dataset", "TiledDataset"]
+    instrument: str | None
+    dataset_id: str | None
+    product_id: str | None
+    n_frames: int
+    n_bytes: int | None
+    total_frames: int | None
+    total_bytes: int | None
+    place: str
+    store: str | None
+    made_from: tuple[str, str | None] | None
+    dtype: str
+    shape: tuple[int, ...]
+    unit: str | None
+    array: str
+    array_axes: tuple[ArrayAxis, ...]
+    world_axes: tuple[WorldAxis, ...]
+    correlation: tuple[tuple[bool, ...], ...]
+    grid: tuple[int, int] | None = None
+    present: tuple[tuple[int, int], ...] = ()
+    missing: Literal["raise", "nan"] = "raise"
+
+    def __post_init__(self) -> None:
+        np.dtype(self.dtype)
+        expected = tuple(enumerate(self.shape))
+        found = tuple((index, size) for index, _, size in self.array_axes)
+        if found != expected:
+            raise ValueError(
+                f"array_axes has (index, size) {found}: expected {expected}, the shape's"
+            )
+        rows = tuple(len(row) for row in self.correlation)
+        if rows != (len(self.shape),) * len(self.world_axes):
+            raise ValueError(
+                f"correlation has rows of {rows} entries: expected {len(self.world_axes)} world "
+                f"axes of {len(self.shape)} array axes each"
+            )
+        if self.total_frames is not None and self.total_frames < self.n_frames:
+            raise ValueError(
+                f"n_frames is {self.n_frames}: expected at most total_frames, {self.total_frames}"
+            )
+        if (self.kind == "TiledDataset") != (self.grid is not None):
+            raise ValueError(f"grid is {self.grid}: expected one for a TiledDataset, and only then")
+        places = list(np.ndindex(*(self.grid or (0, 0))))
+        if list(self.present) != [place for place in places if place in self.present]:
+            raise ValueError(
+                f"present is {self.present}: expected tiles in row-major order within {self.grid}"
+            )
+        if self.grid is not None and not self.present:
+            raise ValueError("present is empty: expected at least one tile")
+
+    def text(self) -> str:
+        """The overview as plain text, in ASCII but for the names in it.
+
+        Returns
+        -------
+        str
+            Lines without trailing blanks, and no newline at the end.
+        """
+        facts = self._facts()
+        width = max(len(label) for label, _ in facts)
+        blocks = [
+            "\n".join([self._title(), *(f"  {label:<{width}}  {value}" for label, value in facts)])
+        ]
+        if self.grid is not None:
+            header, rows = self._tile_table()
+            blocks += [_aligned([header], rows, centred=True), self._first_tile() + ":"]
+        header, rows = self._array_table()
+        blocks.append(_aligned([header], rows, right=(0, 2)))
+        header, rows = self._world_table()
+        blocks.append(_aligned([header], rows, right=(0,)))
+        blocks.append(self._correlation_text())
+        return "\n\n".join(block for block in blocks if block)
+
+    def html(self) -> str:
+        """The overview as a piece of HTML for a notebook.
+
+        Returns
+        -------
+        str
+            One ``div``: no script, nothing to fetch, colours left to the page. Every value is
+            escaped.
+        """
+        facts = "".join(
+            f"<tr>{_cell(label, 'th', scope='row')}{_cell(value)}</tr>"
+            for label, value in self._facts()
+        )
+        parts = [f'<table style="{_TABLE}">{_caption(self._title())}<tbody>{facts}</tbody></table>']
+        if self.grid is not None:
+            header, rows = self._tile_table()
+            parts.append(_html_table("Tiles", header, rows, heads=1, centred=True))
+            parts.append(f"<p>{escape(self._first_tile())}.</p>")
+        if self.array_axes:
+            parts.append(_html_table("Array axes", *self._array_table(), right=(0, 2)))
+        if self.world_axes:
+            parts.append(_html_table("World axes", *self._world_table(), right=(0,)))
+        if self.world_axes and self.array_axes:
+            header = ["World axis", *(f"{index} {name}" for index, name, _ in self.array_axes)]
+            rows = [
+                [f"{axis[0]} {axis[1] or _NONE}", *marks]
+                for axis, marks in zip(self.world_axes, self._marks(), strict=True)
+            ]
+            parts.append(_html_table(_CORRELATION, header, rows, heads=1, centred=True))
+        return f'<div class="dkist-virtual-overview">{"".join(parts)}</div>'
+
+    def as_json(self) -> dict[str, Any]:
+        """The overview as values that `json` writes as they are.
+
+        Returns
+        -------
+        dict
+            Always the same keys, in the same order; null for what is not known or not so.
+        """
+        made_from = self.made_from and {"asdf": self.made_from[0], "date": self.made_from[1]}
+        tiles = self.grid and {
+            "shape": list(self.grid),
+            "present": [list(place) for place in self.present],
+        }
+        return {
+            "kind": self.kind,
+            "instrument": self.instrument,
+            "dataset_id": self.dataset_id,
+            "product_id": self.product_id,
+            "n_frames": self.n_frames,
+            "n_bytes": self.n_bytes,
+            "total_frames": self.total_frames,
+            "total_bytes": self.total_bytes,
+            "place": self.place,
+            "store": self.store,
+            "made_from": made_from,
+            "dtype": self.dtype,
+            "shape": list(self.shape),
+            "unit": self.unit,
+            "array": self.array,
+            "array_axes": [
+                dict(zip(("index", "name", "size"), axis, strict=True)) for axis in self.array_axes
+            ],
+            "world_axes": [
+                dict(zip(("index", "name", "physical_type", "unit"), axis, strict=True))
+                for axis in self.world_axes
+            ],
+            "correlation": [list(row) for row in self.correlation],
+            "tiles": tiles,
+            "missing": self.missing,
+        }
+
+    def _title(self) -> str:
+        of = f"{self.instrument} " if self.instrument else ""
+        return f"{of}{self.kind} {self.dataset_id or '(no dataset ID)'}"
+
+    def _facts(self) -> list[tuple[str, str]]:
+        facts = [("product ID", self.product_id or _NONE), ("frames", self._frames())]
+        if self.grid is not None:
+            n_tiles = self.grid[0] * self.grid[1]
+            there = f"{len(self.present)} of {n_tiles}, in a grid of {self.grid[0]}x{self.grid[1]}"
+            facts.append(("tiles", there))
+        facts += [("data", self.array), ("unit", self._unit()), ("frames in", self.place)]
+        if self.store is not None:
+            facts.append(("store", self.store))
+        if self.made_from is not None:
+            name, date = self.made_from
+            facts.append(("made from", name if date is None else f"{name} of {date}"))
+        if self.missing == "raise":
+            absent = "raise an error (missing='raise')"
+        else:
+            fill = "NaN" if np.dtype(self.dtype).kind == "f" else "0"
+            absent = f"are read as {fill} (missing='nan')"
+        facts.append(("absent frames", absent))
+        return facts
+
+    def _frames(self) -> str:
+        # That room needs zarr and asdf, which an overview as JSON does without.
+        from dkist_virtual.convert import human_bytes
+
+        n = f"{self.n_frames:,}"
+        of = n if self.total_frames is None else f"{n} of {self.total_frames:,}"
+        if self.n_bytes is None:
+            return f"{of}, size not known (not all were scanned)"
+        size = human_bytes(self.n_bytes)
+        whole = "" if self.total_bytes is None else f" of {human_bytes(self.total_bytes)}"
+        return f"{of}, {size}{whole}"
+
+    def _unit(self) -> str:
+        if self.unit is None:
+            return _NONE
+        return self.unit or "dimensionless"
+
+    def _first_tile(self) -> str:
+        i, j = self.present[0]
+        return f"Data, unit and axes of tile [{i}, {j}], the first that is there"
+
+    def _tile_table(self) -> tuple[list[str], list[list[str]]]:
+        n_rows, n_columns = self.grid or (0, 0)
+        present = set(self.present)
+        header = ["Tiles", *(f"j={j}" for j in range(n_columns))]
+        rows = [
+            [f"i={i}", *("x" if (i, j) in present else "." for j in range(n_columns))]
+            for i in range(n_rows)
+        ]
+        return header, rows
+
+    def _array_table(self) -> tuple[list[str], list[list[str]]]:
+        rows = [[str(index), name, str(size)] for index, name, size in self.array_axes]
+        return ["Array axis", "Name", "Size"], rows
+
+    def _world_table(self) -> tuple[list[str], list[list[str]]]:
+        rows = [[str(axis[0]), *(value or _NONE for value in axis[1:])] for axis in self.world_axes]
+        return ["World axis", "Name", "Physical type", "Unit"], rows
+
+    def _marks(self) -> list[list[str]]:
+        return [["x" if cell else "." for cell in row] for row in self.correlation]
+
+    def _correlation_text(self) -> str:
+        if not self.world_axes or not self.array_axes:
+            return ""
+        # A column as wide as its label's longest word keeps the matrix of five axes on a
+        # terminal of 80 columns.
+        labels = []
+        for index, name, _ in self.array_axes:
+            width = max(map(len, name.split()), default=1)
+            labels.append([*textwrap.wrap(name, width), str(index)])
+        depth = max(len(label) for label in labels)
+        filled = [[""] * (depth - len(label)) + label for label in labels]
+        head = [["", *line] for line in zip(*filled, strict=True)]
+        head[-1][0] = "World axis \\ array axis"
+        rows = [
+            [f"{axis[0]} {axis[1] or _NONE}", *marks]
+            for axis, marks in zip(self.world_axes, self._marks(), strict=True)
+        ]
+        return f"{_CORRELATION}:\n\n{_aligned(head, rows, centred=True)}"
+
+
+_CORRELATION = "Which world coordinate changes along which array axis"
+
+
+def describe_wcs(
+    wcs: Any, shape: Sequence[int], axis_names: Sequence[str | None] | None = None
+) -> tuple[tuple[ArrayAxis, ...], tuple[WorldAxis, ...], tuple[tuple[bool, ...], ...]]:
+    """The axes of an array, those of its world, and which of them belong together.
+
+    Parameters
+    ----------
+    wcs : gwcs.WCS, BaseHighLevelWCS or BaseLowLevelWCS
+        Its pixel axes are the array's, reversed. Where it has more of them than the array, as
+        the WCS of a dataset of one single frame has, the array's are the last ones in array
+        order; where it has fewer, it describes the last ones of the array.
+    shape : sequence of int
+        The array's. What the WCS says about it (``array_shape``) is not asked: it can be
+        transposed.
+    axis_names : sequence of str or None, optional
+        Names in array order, as many as ``shape``. By default, and where one is empty, the
+        WCS's own, and ``axis_{n}`` where that has none.
+
+    Returns
+    -------
+    array_axes : tuple of (index, name, size)
+    world_axes : tuple of (index, name, physical type, unit)
+        Texts are empty where the WCS says nothing.
+    correlation : tuple of tuple of bool
+        World axes by array axes.
+
+    Raises
+    ------
+    ValueError
+        If `axis_names` does not name each axis of the array.
+
+    References
+    ----------
+    Astropy's shared interface for WCS, APE 14: https://doi.org/10.5281/zenodo.1188875
+    """
+    ndim = len(shape)
+    if axis_names is not None and len(axis_names) != ndim:
+        raise ValueError(f"axis_names has {len(axis_names)} entries: expected {ndim}, one an axis")
+    low = getattr(wcs, "low_level_wcs", wcs)
+    n_pixel = low.pixel_n_dim
+    # The pixel axis of each array axis, counted from the last array axis; -1 where the WCS
+    # reaches no further.
+    pixel_axes = [ndim - 1 - axis if ndim - 1 - axis < n_pixel else -1 for axis in range(ndim)]
+    own = [low.pixel_axis_names[pixel] if pixel >= 0 else "" for pixel in pixel_axes]
+    given = [""] * ndim if axis_names is None else list(axis_names)
+    array_axes = tuple(
+        (axis, given[axis] or own[axis] or f"axis_{axis}", int(shape[axis])) for axis in range(ndim)
+    )
+    world_axes = tuple(
+        (axis, str(name or ""), str(physical or ""), str(unit or ""))
+        for axis, (name, physical, unit) in enumerate(
+            zip(
+                low.world_axis_names,
+                low.world_axis_physical_types,
+                low.world_axis_units,
+                strict=True,
+            )
+        )
+    )
+    matrix = np.asarray(low.axis_correlation_matrix, dtype=bool)
+    correlation = tuple(
+        tuple(pixel >= 0 and bool(row[pixel]) for pixel in pixel_axes) for row in matrix
+    )
+    return array_axes, world_axes, correlation
+
+
+def _aligned(
+    head: Sequence[Sequence[str]],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: tuple[int, ...] = (),
+    centred: bool = False,
+) -> str:
+    """A table in columns, the lines of its head ruled off. Empty without rows."""
+    if not rows:
+        return ""
+    widths = [max(map(len, column)) for column in zip(*head, *rows, strict=True)]
+
+    def line(cells: Sequence[str]) -> str:
+        aligned = (
+            cell.rjust(width)
+            if column in right
+            else cell.center(width)
+            if centred and column
+            else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
+        )
+        return "  ".join(aligned).rstrip()
+
+    rule = "  ".join("-" * width for width in widths)
+    return "\n".join([*map(line, head), rule, *map(line, rows)])
+
+
+def _caption(text: str) -> str:
+    return f'<caption style="{_CAPTION}">{escape(text)}</caption>'
+
+
+def _cell(
+    text: str,
+    tag: Literal["td", "th"] = "td",
+    *,
+    scope: Literal["row", "col"] = "row",
+    align: Literal["left", "right", "center"] = "left",
+) -> str:
+    style = _CELL.format(align=align, valign="bottom" if scope == "col" else "top")
+    if tag == "td":
+        return f'<td style="{style};overflow-wrap:anywhere">{escape(text)}</td>'
+    rule = f";{_RULE}" if scope == "col" else ""
+    return f'<th scope="{scope}" style="{style}{rule}">{escape(text)}</th>'
+
+
+def _html_table(
+    caption: str,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    *,
+    right: tuple[int, ...] = (),
+    heads: int = 0,
+    centred: bool = False,
+) -> str:
+    """A table with a caption; the first `heads` cells of a row are its heading."""
+
+    def align(column: int) -> Literal["left", "right", "center"]:
+        if column in right:
+            return "right"
+        return "center" if centred and column else "left"
+
+    head = "".join(
+        _cell(cell, "th", scope="col", align=align(column)) for column, cell in enumerate(header)
+    )
+    body = "".join(
+        "<tr>"
+        + "".join(
+            _cell(cell, "th" if column < heads else "td", align=align(column))
+            for column, cell in enumerate(row)
+        )
+        + "</tr>"
+        for row in rows
+    )
+    return (
+        f'<table style="{_TABLE}">{_caption(caption)}'
+        f"<thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>"
+    )

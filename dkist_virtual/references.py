@@ -1,0 +1,497 @@
+"""The frames of a dataset as arrays of URL, offset and length; to and from kerchunk's formats.
+
+An array of the store has one chunk per frame. What zarr needs to know of it is an
+`ArrayMetadata`; where its frames lie is a `FrameTable`, columns in C order of the chunks,
+never an object per chunk. Byte ranges are an offset and a length.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+import numpy as np
+
+from dkist_virtual.codec import CODEC_ID, FrameSpec
+from dkist_virtual.errors import StoreCorruptError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "FORMAT_VERSION",
+    "JSON_NAME",
+    "PARQUET_NAME",
+    "ArrayMetadata",
+    "FrameColumns",
+    "FrameTable",
+    "ReferenceSet",
+    "read_json",
+    "read_parquet",
+    "write_json",
+    "write_parquet",
+]
+
+FORMAT_VERSION: Final = 1
+ROOT_KEY: Final = "dkist_virtual"
+JSON_NAME: Final = "references.json"
+PARQUET_NAME: Final = "references.parq"
+RECORD_SIZE: Final = 10_000
+"""References in one parquet shard: what kerchunk and fsspec write too."""
+
+WHOLE_FILE: Final = -1
+"""Offset and length of a reference to a file that was never scanned."""
+
+_STRINGS: Final = np.dtypes.StringDType()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class FrameColumns:
+    """Where frames lie, one entry each.
+
+    Attributes
+    ----------
+    urls : ndarray of StringDType
+        Absolute; empty where the frame has no reference.
+    offsets, lengths : ndarray of int64
+        Byte range in the file; both -1 for the whole file.
+    """
+
+    urls: NDArray[Any]
+    offsets: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+
+    def __post_init__(self) -> None:
+        if not len(self.urls) == len(self.offsets) == len(self.lengths):
+            raise StoreCorruptError("references: url, offset and length differ in number")
+        ranged = self.offsets >= 0
+        if (ranged != (self.lengths > 0)).any() or (self.offsets < WHOLE_FILE).any():
+            raise StoreCorruptError("references: expected offset and length both, or neither")
+
+    @classmethod
+    def absent(cls, n: int) -> FrameColumns:
+        """The columns of `n` frames without reference."""
+        nowhere = np.full(n, WHOLE_FILE, np.int64)
+        return cls(np.full(n, "", _STRINGS), nowhere, nowhere.copy())
+
+    def __len__(self) -> int:
+        return len(self.urls)
+
+    def take(self, positions: NDArray[np.int64]) -> FrameColumns:
+        """The entries at some positions, in their order."""
+        return FrameColumns(self.urls[positions], self.offsets[positions], self.lengths[positions])
+
+    def rows(self) -> Iterator[tuple[str, int, int]]:
+        """One entry after the other as Python values."""
+        return zip(self.urls.tolist(), self.offsets.tolist(), self.lengths.tolist(), strict=True)
+
+
+class FrameTable(Protocol):
+    """Columns that may still lie on disk."""
+
+    def __len__(self) -> int: ...
+
+    def take(self, positions: NDArray[np.int64]) -> FrameColumns:
+        """The entries at some positions, in their order."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shards:
+    """Columns in parquet shards, each read when one of its entries is first wanted."""
+
+    n: int
+    record_size: int
+    load: Callable[[int], FrameColumns]
+    loaded: dict[int, FrameColumns] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return self.n
+
+    def _shard(self, record: int) -> FrameColumns:
+        # Two threads may both read a shard; what they store is the same.
+        shard = self.loaded.get(record)
+        if shard is None:
+            shard = self.loaded[record] = self.load(record)
+        return shard
+
+    def take(self, positions: NDArray[np.int64]) -> FrameColumns:
+        """The entries at some positions, in their order."""
+        records = positions // self.record_size
+        found = FrameColumns.absent(len(positions))
+        for record in np.unique(records):
+            where = np.flatnonzero(records == record)
+            part = self._shard(int(record)).take(positions[where] - record * self.record_size)
+            found.urls[where] = part.urls
+            found.offsets[where] = part.offsets
+            found.lengths[where] = part.lengths
+        return found
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayMetadata:
+    """An array of the store as its Zarr v2 metadata say it.
+
+    Parameters
+    ----------
+    shape, chunks : tuple of int
+        Of the array, and of one frame in it: 1 for each frame axis, whole HDU axes.
+    dtype : str
+        As numpy writes it, byte order included.
+    compressor : FrameSpec, optional
+        None where the bytes are the pixels.
+    attributes : dict
+        The array's ``.zattrs``.
+    """
+
+    shape: tuple[int, ...]
+    chunks: tuple[int, ...]
+    dtype: str
+    compressor: FrameSpec | None
+    attributes: dict[str, Any]
+
+    def __post_init__(self) -> None:
+        dtype = np.dtype(self.dtype)
+        if dtype.kind not in "iuf" or dtype.itemsize > 8:
+            raise StoreCorruptError(f".zarray: dtype = {self.dtype!r}: expected integers or floats")
+        if len(self.shape) != len(self.chunks) or not self.shape or min(self.shape) < 1:
+            raise StoreCorruptError(f".zarray: shape = {self.shape}, chunks = {self.chunks}")
+        n = self.n_frame_axes
+        if self.chunks[:n] != (1,) * n or self.chunks[n:] != self.shape[n:]:
+            raise StoreCorruptError(
+                f".zarray: chunks = {self.chunks} of {self.shape}: expected one chunk per frame"
+            )
+        if self.compressor is not None:
+            core = self.compressor.shape
+            if core[core[0] == 1 :] != self.shape[n:] or self.compressor.dtype != self.dtype:
+                raise StoreCorruptError(
+                    f".zarray: codec for frames of {core}, {self.compressor.dtype}, in an array of "
+                    f"{self.shape}, {self.dtype}"
+                )
+
+    @property
+    def n_frame_axes(self) -> int:
+        """How many axes, the first ones, run over frames."""
+        if self.compressor is not None:
+            core = self.compressor.shape
+            return len(self.shape) - len(core) + (core[0] == 1)
+        # Without a codec nothing says how many axes a frame has. The frame axes are those up to
+        # the last along which there are more chunks than one; whether axes of length 1 after
+        # them belong to the frames changes no position and no key.
+        longer = [i for i, (n, c) in enumerate(zip(self.shape, self.chunks, strict=True)) if n > c]
+        return longer[-1] + 1 if longer else 0
+
+    @property
+    def frame_shape(self) -> tuple[int, ...]:
+        """Lengths of the frame axes: also the number of chunks along each of them."""
+        return self.shape[: self.n_frame_axes]
+
+    @property
+    def n_frames(self) -> int:
+        """Number of frames, those without reference included."""
+        return math.prod(self.frame_shape)
+
+    def to_zarray(self) -> dict[str, Any]:
+        """The array's ``.zarray``."""
+        compressor = None
+        if self.compressor is not None:
+            compressor = {"id": CODEC_ID, **self.compressor.to_config()}
+        return {
+            "zarr_format": 2,
+            "shape": list(self.shape),
+            "chunks": list(self.chunks),
+            "dtype": self.dtype,
+            "compressor": compressor,
+            "fill_value": "NaN" if np.dtype(self.dtype).kind == "f" else None,
+            "filters": None,
+            "order": "C",
+            "dimension_separator": ".",
+        }
+
+    @classmethod
+    def from_zarray(cls, zarray: Mapping[str, Any], attributes: dict[str, Any]) -> ArrayMetadata:
+        """Read ``.zarray`` and ``.zattrs``; refuse what a store of ours never has."""
+        try:
+            config = zarray["compressor"]
+            if config is not None and config.get("id") != CODEC_ID:
+                raise StoreCorruptError(f".zarray: compressor = {config!r}: expected {CODEC_ID}")
+            expected = {"zarr_format": 2, "filters": None, "order": "C", "dimension_separator": "."}
+            for key, value in expected.items():
+                if zarray.get(key, value) != value:
+                    raise StoreCorruptError(f".zarray: {key} = {zarray[key]!r}: expected {value!r}")
+            return cls(
+                tuple(int(n) for n in zarray["shape"]),
+                tuple(int(n) for n in zarray["chunks"]),
+                str(zarray["dtype"]),
+                None if config is None else FrameSpec.from_config(config),
+                dict(attributes),
+            )
+        except (KeyError, TypeError, AttributeError, ValueError) as error:
+            if isinstance(error, StoreCorruptError):
+                raise
+            raise StoreCorruptError(f".zarray: {type(error).__name__}: {error}") from error
+
+
+@dataclass(frozen=True, eq=False)
+class ReferenceSet:
+    """All arrays of a store, and what stands at its root.
+
+    Parameters
+    ----------
+    attributes : dict
+        The root's, those under the key ``dkist_virtual``.
+    arrays : dict
+        Name to metadata and frames.
+    """
+
+    attributes: dict[str, Any]
+    arrays: dict[str, tuple[ArrayMetadata, FrameTable]]
+
+    def __post_init__(self) -> None:
+        if not self.arrays:
+            raise StoreCorruptError("references: no arrays")
+        for name, (metadata, frames) in self.arrays.items():
+            if metadata.n_frames != len(frames):
+                raise StoreCorruptError(
+                    f"references: {name} has {len(frames)} entries for {metadata.n_frames} frames"
+                )
+
+    def store_id(self, dataset_id: str | None) -> str:
+        """What this set is, as SHA-256: equal for equal references, whoever wrote them.
+
+        The hash runs over the JSON text (keys sorted, no blanks) of ``[dataset_id, {name:
+        [.zarray, .zattrs]}]``, then over one line ``url NUL offset NUL length LF`` per frame,
+        arrays in order of their places, frames in C order; all of it UTF-8.
+        """
+        about = {n: [m.to_zarray(), m.attributes] for n, (m, _) in self.arrays.items()}
+        text = json.dumps([dataset_id, about], sort_keys=True, separators=(",", ":"))
+        digest = hashlib.sha256(text.encode())
+        for metadata, frames in self.arrays.values():
+            for begin in range(0, metadata.n_frames, RECORD_SIZE):
+                stop = min(begin + RECORD_SIZE, metadata.n_frames)
+                rows = frames.take(np.arange(begin, stop)).rows()
+                digest.update("".join(f"{u}\0{o}\0{n}\n" for u, o, n in rows).encode())
+        return digest.hexdigest()
+
+    def _metadata(self) -> dict[str, Any]:
+        """The Zarr v2 metadata documents by key."""
+        documents: dict[str, Any] = {
+            ".zgroup": {"zarr_format": 2},
+            ".zattrs": {ROOT_KEY: self.attributes},
+        }
+        for name, (metadata, _) in self.arrays.items():
+            documents[f"{name}/.zarray"] = metadata.to_zarray()
+            documents[f"{name}/.zattrs"] = metadata.attributes
+        return documents
+
+
+def _chunk_suffix(metadata: ArrayMetadata) -> str:
+    return ".0" * (len(metadata.shape) - metadata.n_frame_axes)
+
+
+def chunk_key(metadata: ArrayMetadata, position: int) -> str:
+    """The key of a frame's chunk in its array, such as ``0.50.0.0``."""
+    at = [int(i) for i in np.unravel_index(position, metadata.frame_shape)]
+    return ".".join(map(str, at + [0] * (len(metadata.shape) - len(at))))
+
+
+def write_json(references: ReferenceSet) -> bytes:
+    """A kerchunk reference set, version 1, as JSON."""
+    refs: dict[str, Any] = {k: json.dumps(v) for k, v in references._metadata().items()}
+    for name, (metadata, frames) in references.arrays.items():
+        rows = frames.take(np.arange(metadata.n_frames)).rows()
+        for position, (url, offset, length) in enumerate(rows):
+            if url:
+                key = f"{name}/{chunk_key(metadata, position)}"
+                refs[key] = [url] if offset < 0 else [url, offset, length]
+    return json.dumps({"version": 1, "refs": refs}, indent=0).encode()
+
+
+def write_parquet(references: ReferenceSet, write: Callable[[str, bytes], None]) -> None:
+    """A kerchunk reference set as parquet: ``.zmetadata`` and shards.
+
+    Parameters
+    ----------
+    references : ReferenceSet
+    write : callable
+        Takes a name relative to ``references.parq/`` and the file's bytes.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for name, (metadata, frames) in references.arrays.items():
+        for record in range(-(-metadata.n_frames // RECORD_SIZE)):
+            begin, stop = record * RECORD_SIZE, min((record + 1) * RECORD_SIZE, metadata.n_frames)
+            part = frames.take(np.arange(begin, stop))
+            urls = [url or None for url in part.urls.tolist()]
+            table = pa.table(
+                {
+                    "path": pa.array(urls, pa.string()),
+                    # Zero for both says the whole file, as kerchunk has it.
+                    "offset": pa.array(np.maximum(part.offsets, 0), pa.int64()),
+                    "size": pa.array(np.maximum(part.lengths, 0), pa.int64()),
+                    "raw": pa.array([None] * len(part), pa.binary()),
+                }
+            )
+            sink = pa.BufferOutputStream()
+            pq.write_table(table, sink, compression="zstd")
+            write(f"{name}/refs.{record}.parq", sink.getvalue().to_pybytes())
+    metadata_document = {"metadata": references._metadata(), "record_size": RECORD_SIZE}
+    write(".zmetadata", json.dumps(metadata_document).encode())
+
+
+def read_json(text: bytes, place: str) -> ReferenceSet:
+    """Read a reference set of ours from JSON.
+
+    Parameters
+    ----------
+    text : bytes
+    place : str
+        Where it came from, for messages.
+
+    Raises
+    ------
+    StoreCorruptError
+        It is no such set. Templates are refused, never evaluated.
+    """
+    with _telling(place):
+        document = json.loads(text)
+        refs = document["refs"]
+        if document.get("version") != 1 or "templates" in document or "gen" in document:
+            raise StoreCorruptError("expected a version 1 reference set without templates")
+        documents = {
+            key: json.loads(value)
+            for key, value in refs.items()
+            if key.rsplit("/", 1)[-1].startswith(".z")
+        }
+        root, metadata = _read_metadata(documents)
+        tables = {name: FrameColumns.absent(m.n_frames) for name, m in metadata.items()}
+        for key, value in refs.items():
+            if key in documents:
+                continue
+            name, _, chunk = key.partition("/")
+            position = _position(metadata[name], chunk)
+            url, offset, length = value if len(value) == 3 else (*value, WHOLE_FILE, WHOLE_FILE)
+            if not isinstance(url, str) or not url:
+                raise StoreCorruptError(f"{key}: {value!r}: expected a URL")
+            tables[name].urls[position] = url
+            tables[name].offsets[position] = offset
+            tables[name].lengths[position] = length
+        for table in tables.values():
+            FrameColumns.__post_init__(table)
+        return ReferenceSet(root, {name: (m, tables[name]) for name, m in metadata.items()})
+
+
+def _position(metadata: ArrayMetadata, chunk: str) -> int:
+    index = [int(i) for i in chunk.split(".")]
+    n = metadata.n_frame_axes
+    if len(index) != len(metadata.shape) or any(index[n:]) or min(index) < 0:
+        raise StoreCorruptError(f"chunk {chunk!r} of an array of {metadata.shape}")
+    return int(np.ravel_multi_index(index[:n], metadata.frame_shape)) if n else 0
+
+
+def read_parquet(read: Callable[[str], bytes], place: str) -> ReferenceSet:
+    """Read a reference set of ours from parquet; shards when they are first touched.
+
+    Parameters
+    ----------
+    read : callable
+        Takes a name relative to ``references.parq/`` and gives the file's bytes. Kept, and
+        called for shards.
+    place : str
+        Where it came from, for messages.
+
+    Raises
+    ------
+    StoreCorruptError
+    """
+    with _telling(f"{place}/.zmetadata"):
+        document = json.loads(read(".zmetadata"))
+        root, metadata = _read_metadata(document["metadata"])
+        size = document["record_size"]
+        if not isinstance(size, int) or size < 1:
+            raise StoreCorruptError(f"record_size = {size!r}: expected 1 or more")
+    arrays: dict[str, tuple[ArrayMetadata, FrameTable]] = {}
+    for name, about in metadata.items():
+        load = _ShardReader(read, place, name, about.n_frames, size)
+        arrays[name] = (about, _Shards(about.n_frames, size, load))
+    return ReferenceSet(root, arrays)
+
+
+@dataclass(frozen=True, slots=True)
+class _ShardReader:
+    """Reads one shard of one array; a class and no closure, so that it pickles."""
+
+    read: Callable[[str], bytes]
+    place: str
+    name: str
+    n: int
+    size: int
+
+    def __call__(self, record: int) -> FrameColumns:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        shard = f"{self.name}/refs.{record}.parq"
+        with _telling(f"{self.place}/{shard}"):
+            source = pa.BufferReader(self.read(shard))
+            table = pq.read_table(source, columns=["path", "offset", "size"])
+            # kerchunk itself fills its last shard up to the record size; the rest is null.
+            expected = min(self.size, self.n - record * self.size)
+            if len(table) < expected:
+                raise StoreCorruptError(f"has {len(table)} references: expected {expected}")
+            table = table.slice(0, expected)
+            urls = table["path"].cast(pa.string()).fill_null("").to_numpy()
+            lengths = table["size"].to_numpy().astype(np.int64)
+            offsets = table["offset"].to_numpy().astype(np.int64)
+            whole = lengths == 0
+            offsets[whole] = lengths[whole] = WHOLE_FILE
+            return FrameColumns(urls.astype(_STRINGS), offsets, lengths)
+
+
+def _read_metadata(
+    documents: Mapping[str, Any],
+) -> tuple[dict[str, Any], dict[str, ArrayMetadata]]:
+    """The root's attributes, and the arrays by name in the order of their places."""
+    root = documents[".zattrs"][ROOT_KEY]
+    version = root["format_version"]
+    if version != FORMAT_VERSION:
+        raise StoreCorruptError(
+            f"format_version is {version!r}: this version of dkist_virtual reads {FORMAT_VERSION}. "
+            "Upgrade it, or convert the dataset again"
+        )
+    names = ["data"]
+    if root.get("tiles") is not None:
+        names = [f"data_{int(i)}_{int(j)}" for i, j in root["tiles"]["present"]]
+    metadata = {
+        name: ArrayMetadata.from_zarray(documents[f"{name}/.zarray"], documents[f"{name}/.zattrs"])
+        for name in names
+    }
+    return dict(root), metadata
+
+
+class _telling:  # noqa: N801  # used like a function
+    """Turns whatever goes wrong while a file of the store is read into a `StoreCorruptError`."""
+
+    def __init__(self, place: str) -> None:
+        self.place = place
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, (OSError, MemoryError)) or not isinstance(error, Exception):
+            if isinstance(error, FileNotFoundError):
+                raise StoreCorruptError(f"{self.place}: is missing from the store") from error
+            return
+        what = (
+            str(error)
+            if isinstance(error, StoreCorruptError)
+            else (f"cannot be read as references: {type(error).__name__}: {error}")
+        )
+        raise StoreCorruptError(f"{self.place}: {what}. Convert the dataset again") from error

@@ -1,0 +1,169 @@
+"""Basic indexing composed: what is left of an array after any number of slices.
+
+A `Selection` is one entry per axis of the array as it is stored: an integer where the axis was
+indexed away, a `range` of pixels otherwise. Python's ranges compose by themselves
+(``range(0, 100, 2)[10:20]`` is ``range(20, 40, 2)``), negative indices included.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
+
+from dkist_virtual.errors import SelectionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+__all__ = ["Selection", "full_index"]
+
+BasicIndex: TypeAlias = tuple[int | slice, ...]
+
+
+def full_index(item: Any, ndim: int) -> BasicIndex:
+    """An index as a tuple with one integer or slice for each of `ndim` axes.
+
+    Raises
+    ------
+    SelectionError
+        The index is not one of integers, slices and at most one Ellipsis, or is too long.
+    """
+    items = item if isinstance(item, tuple) else (item,)
+    ellipses = [i for i, entry in enumerate(items) if entry is Ellipsis]
+    if len(ellipses) > 1:
+        raise SelectionError(f"index {item!r}: expected at most one Ellipsis")
+    given = len(items) - len(ellipses)
+    if given > ndim:
+        raise SelectionError(f"index {item!r}: has {given} entries for {ndim} axes")
+    fill = (slice(None),) * (ndim - given)
+    at = ellipses[0] if ellipses else len(items)
+    entries = items[:at] + fill + items[at + len(ellipses) :]
+    return tuple(_entry(entry) for entry in entries)
+
+
+def _entry(entry: Any) -> int | slice:
+    if isinstance(entry, slice):
+        return entry
+    # True and False are integers to Python and masks to numpy: neither is meant here.
+    if isinstance(entry, (bool, np.bool_)) or entry is None:
+        raise SelectionError(f"index {entry!r}: {_ONLY}")
+    try:
+        return operator.index(entry)
+    except TypeError:
+        raise SelectionError(f"index {entry!r}: {_ONLY}") from None
+
+
+_ONLY = (
+    "expected integers, slices and Ellipsis. Lists and masks of frames form no rectangle that a "
+    "WCS could follow: ds.files gives their files"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """A rectangle, possibly strided, of an array.
+
+    Parameters
+    ----------
+    shape : tuple of int
+        Of the array as it is stored.
+    axes : tuple of int or range
+        One for each axis: an integer where it was indexed away, else the pixels that are left,
+        ascending and at least one.
+    """
+
+    shape: tuple[int, ...]
+    axes: tuple[int | range, ...]
+
+    def __post_init__(self) -> None:
+        if len(self.axes) != len(self.shape):
+            raise SelectionError(f"{len(self.axes)} axes selected of an array of {self.shape}")
+        for axis, (n, pixels) in enumerate(zip(self.shape, self.axes, strict=True)):
+            ends = (pixels, pixels) if isinstance(pixels, int) else (pixels[0], pixels[-1])
+            if not 0 <= ends[0] <= ends[1] < n:
+                raise SelectionError(f"axis {axis}: {pixels} lies outside its {n} pixels")
+
+    @classmethod
+    def whole(cls, shape: Sequence[int]) -> Selection:
+        """All of an array."""
+        return cls(tuple(shape), tuple(range(n) for n in shape))
+
+    @property
+    def kept(self) -> tuple[int, ...]:
+        """The stored axes that are left, those not indexed away."""
+        return tuple(i for i, pixels in enumerate(self.axes) if isinstance(pixels, range))
+
+    @property
+    def result_shape(self) -> tuple[int, ...]:
+        """The shape of what is selected."""
+        return tuple(len(pixels) for pixels in self.axes if isinstance(pixels, range))
+
+    def __getitem__(self, item: Any) -> Selection:
+        """Select from what is selected.
+
+        Raises
+        ------
+        SelectionError
+            An index of another kind than integers, slices with positive steps and Ellipsis; one
+            out of range; or one that leaves nothing.
+        """
+        axes = list(self.axes)
+        index = full_index(item, len(self.result_shape))
+        for axis, entry in zip(self.kept, index, strict=True):
+            pixels = self.axes[axis]
+            assert isinstance(pixels, range)
+            if isinstance(entry, slice):
+                if entry.step is not None and entry.step < 0:
+                    raise SelectionError(
+                        f"index {entry}: negative steps are not supported, a WCS has no way to run "
+                        "backwards. Reverse the array that .data.compute() gives"
+                    )
+                chosen = pixels[entry]
+                if not chosen:
+                    raise SelectionError(f"index {entry}: leaves none of {len(pixels)} pixels")
+                axes[axis] = chosen
+            else:
+                try:
+                    axes[axis] = pixels[entry]
+                except IndexError:
+                    raise SelectionError(
+                        f"index {entry} is out of range for an axis of {len(pixels)} pixels"
+                    ) from None
+        return Selection(self.shape, tuple(axes))
+
+    @property
+    def index(self) -> BasicIndex:
+        """The index of the stored array that gives the selection."""
+        return tuple(
+            pixels if isinstance(pixels, int) else slice(pixels[0], pixels[-1] + 1, pixels.step)
+            for pixels in self.axes
+        )
+
+    def first(self, n: int) -> Selection:
+        """What is selected along the first `n` axes: of the frame axes, the frames."""
+        return Selection(self.shape[:n], self.axes[:n])
+
+    @property
+    def size(self) -> int:
+        """Number of elements selected."""
+        return math.prod(self.result_shape)
+
+    def positions(self) -> NDArray[np.int64]:
+        """Flat positions, in C order of the stored shape, of all that is selected.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (size,), int64, in the selection's own C order.
+        """
+        flat = np.zeros(1, np.int64)
+        for n, pixels in zip(self.shape, self.axes, strict=True):
+            along = np.atleast_1d(np.asarray(pixels, np.int64))
+            flat = (flat[:, None] * n + along).ravel()
+        return flat

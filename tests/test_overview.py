@@ -1,0 +1,426 @@
+"""The overview of a dataset, held against text written out by hand and WCSs that others made."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from dataclasses import replace
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import gwcs
+import gwcs.coordinate_frames as cf
+import numpy as np
+import pytest
+from astropy import units as u
+from astropy.modeling.models import Mapping, Polynomial2D, Scale
+from astropy.wcs import WCS
+from astropy.wcs.wcsapi import HighLevelWCSWrapper, SlicedLowLevelWCS
+from dkist_assets import DATASETS, load, unpacked
+
+from dkist_virtual.overview import Overview, describe_wcs
+
+ASSETS = [name for name in DATASETS if not name.startswith("large")]
+
+
+def spectrograph() -> gwcs.WCS:
+    """Pixels (dispersion, slit, step): wavelength, then a place that both slit and step change."""
+    pixels = cf.CoordinateFrame(
+        3,
+        ["PIXEL"] * 3,
+        (0, 1, 2),
+        unit=[u.pix] * 3,
+        axes_names=("dispersion axis", "place along the slit", "step"),
+        name="pixels",
+    )
+    world = cf.CoordinateFrame(
+        4,
+        ["SPECTRAL", "LINEAR", "LINEAR", "LINEAR"],
+        (0, 1, 2, 3),
+        unit=[u.nm, u.arcsec, u.s, u.one],
+        axes_names=("wavelength", "slit & step", "", "part"),
+        axis_physical_types=("em.wl", "custom:pos", "time", "custom:part"),
+        name="world",
+    )
+    place = Polynomial2D(1, c0_0=0, c1_0=1, c0_1=2)
+    transform = Mapping((0, 1, 2, 2, 1)) | Scale(0.1) & place & Scale(3) & Scale(1)
+    return gwcs.WCS(transform, input_frame=pixels, output_frame=world)
+
+
+def an_overview(**changes: Any) -> Overview:
+    axes, world, correlation = describe_wcs(spectrograph(), (12, 976, 2555))
+    plain = Overview(
+        kind="Dataset",
+        instrument="VISP",
+        dataset_id="BKEWK",
+        product_id="L1-ABCDE",
+        n_frames=12,
+        n_bytes=25_200_000,
+        total_frames=2752,
+        total_bytes=5_780_000_000,
+        place="https://example.org/pid_1_1/BKEWK",
+        store="visp.store",
+        made_from=("VISP_L1_BKEWK.asdf", "2024-05-01"),
+        dtype="float32",
+        shape=(12, 976, 2555),
+        unit="ct",
+        array="dask array (12, 976, 2555), chunks (1, 976, 2555), float32",
+        array_axes=axes,
+        world_axes=world,
+        correlation=correlation,
+    )
+    return replace(plain, **changes)
+
+
+def a_mosaic() -> Overview:
+    return an_overview(
+        kind="TiledDataset",
+        grid=(2, 3),
+        present=((0, 1), (0, 2), (1, 0)),
+        total_frames=None,
+        total_bytes=None,
+    )
+
+
+TEXT = r"""
+VISP Dataset BKEWK
+  product ID     L1-ABCDE
+  frames         12 of 2,752, 25.2 MB of 5.78 GB
+  data           dask array (12, 976, 2555), chunks (1, 976, 2555), float32
+  unit           ct
+  frames in      https://example.org/pid_1_1/BKEWK
+  store          visp.store
+  made from      VISP_L1_BKEWK.asdf of 2024-05-01
+  absent frames  raise an error (missing='raise')
+
+Array axis  Name                  Size
+----------  --------------------  ----
+         0  step                    12
+         1  place along the slit   976
+         2  dispersion axis       2555
+
+World axis  Name         Physical type  Unit
+----------  -----------  -------------  ------
+         0  wavelength   em.wl          nm
+         1  slit & step  custom:pos     arcsec
+         2  -            time           s
+         3  part         custom:part    -
+
+Which world coordinate changes along which array axis:
+
+                               place
+                               along
+                                the   dispersion
+                        step   slit     axis
+World axis \ array axis  0      1         2
+-----------------------  ----  -----  ----------
+0 wavelength              .      .        x
+1 slit & step             x      x        .
+2 -                       x      .        .
+3 part                    .      x        .
+"""
+
+
+TILES = """
+Tiles  j=0  j=1  j=2
+-----  ---  ---  ---
+i=0     .    x    x
+i=1     x    .    .
+"""
+
+
+def test_text_is_what_a_person_would_write() -> None:
+    assert an_overview().text() == TEXT.strip()
+
+
+def test_text_of_a_mosaic_shows_which_tiles_are_there() -> None:
+    text = a_mosaic().text()
+    assert "  tiles          3 of 6, in a grid of 2x3\n" in text
+    assert f"\n{TILES}" in text
+    assert "\n\nData, unit and axes of tile [0, 1], the first that is there:\n\nArray" in text
+
+
+@pytest.mark.parametrize(
+    ("changes", "line"),
+    [
+        ({"n_bytes": None}, "frames         12 of 2,752, size not known (not all were scanned)"),
+        ({"total_frames": None, "total_bytes": None}, "frames         12, 25.2 MB"),
+        ({"total_bytes": None}, "frames         12 of 2,752, 25.2 MB"),
+        ({"product_id": None}, "product ID     -"),
+        ({"unit": None}, "unit           -"),
+        ({"unit": ""}, "unit           dimensionless"),
+        ({"made_from": ("V.asdf", None)}, "made from      V.asdf"),
+        ({"missing": "nan"}, "absent frames  are read as NaN (missing='nan')"),
+        ({"missing": "nan", "dtype": "int16"}, "absent frames  are read as 0 (missing='nan')"),
+    ],
+)
+def test_text_says_what_is_known_and_what_is_not(changes: dict[str, Any], line: str) -> None:
+    assert f"  {line}" in an_overview(**changes).text().splitlines()
+
+
+def test_without_an_inventory_the_title_says_so() -> None:
+    overview = an_overview(instrument=None, dataset_id=None, store=None, made_from=None)
+    lines = overview.text().splitlines()
+    assert lines[0] == "Dataset (no dataset ID)"
+    assert not [line for line in lines if line.startswith(("  store", "  made from"))]
+
+
+class Page(HTMLParser):
+    """The tables of a page as rows of texts, by caption; and every tag and attribute."""
+
+    def __init__(self, html: str) -> None:
+        super().__init__()
+        self.tables: dict[str, list[list[str]]] = {}
+        self.attributes: set[str] = set()
+        self.tags: set[str] = set()
+        self.open: list[str] = []
+        self.rows: list[list[str]] = []
+        self.paragraphs: list[str] = []
+        self.caption = ""
+        self.feed(html)
+        self.close()
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.open.append(tag)
+        self.tags.add(tag)
+        self.attributes |= {name for name, _ in attrs}
+        if tag == "table":
+            self.rows = []
+        elif tag == "tr":
+            self.rows.append([])
+        elif tag in ("td", "th"):
+            self.rows[-1].append("")
+        elif tag == "caption":
+            self.caption = ""
+        elif tag == "p":
+            self.paragraphs.append("")
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+        if tag == "table":
+            self.tables[self.caption] = self.rows
+
+    def handle_data(self, data: str) -> None:
+        if self.open[-1] == "caption":
+            self.caption += data
+        elif self.open[-1] == "p":
+            self.paragraphs[-1] += data
+        else:
+            assert self.open[-1] in ("td", "th"), data
+            self.rows[-1][-1] += data
+
+
+def test_html_holds_the_fields() -> None:
+    overview = an_overview()
+    page = Page(overview.html())
+    assert page.open == []
+    assert list(page.tables) == [
+        "VISP Dataset BKEWK",
+        "Array axes",
+        "World axes",
+        "Which world coordinate changes along which array axis",
+    ]
+    facts = dict(page.tables["VISP Dataset BKEWK"])
+    assert facts["product ID"] == overview.product_id
+    assert facts["frames"] == "12 of 2,752, 25.2 MB of 5.78 GB"
+    assert facts["data"] == overview.array
+    assert facts["unit"] == overview.unit
+    assert facts["frames in"] == overview.place
+    assert facts["store"] == overview.store
+    axes = [(int(index), name, int(size)) for index, name, size in page.tables["Array axes"][1:]]
+    assert tuple(axes) == overview.array_axes
+    world = [(int(row[0]), *row[1:]) for row in page.tables["World axes"][1:]]
+    named = [(index, *(text or "-" for text in rest)) for index, *rest in overview.world_axes]
+    assert world == named
+    matrix = page.tables["Which world coordinate changes along which array axis"]
+    assert matrix[0][1:] == ["0 step", "1 place along the slit", "2 dispersion axis"]
+    assert [[{"x": True, ".": False}[mark] for mark in row[1:]] for row in matrix[1:]] == [
+        list(row) for row in overview.correlation
+    ]
+
+
+def test_html_of_a_mosaic_holds_the_tiles() -> None:
+    page = Page(a_mosaic().html())
+    assert page.tables["Tiles"] == [
+        ["Tiles", "j=0", "j=1", "j=2"],
+        ["i=0", ".", "x", "x"],
+        ["i=1", "x", ".", "."],
+    ]
+    assert page.paragraphs == ["Data, unit and axes of tile [0, 1], the first that is there."]
+
+
+def test_html_escapes_and_stands_alone() -> None:
+    hostile = "<script>alert('&amp;')</script>\""
+    overview = an_overview(
+        instrument=hostile,
+        dataset_id=hostile,
+        product_id=hostile,
+        place=hostile,
+        store=hostile,
+        made_from=(hostile, hostile),
+        unit=hostile,
+        array=hostile,
+        array_axes=tuple((n, hostile, size) for n, size in enumerate((12, 976, 2555))),
+        world_axes=((0, hostile, hostile, hostile),),
+        correlation=((True, False, True),),
+    )
+    page = Page(overview.html())
+    plain = {"div", "table", "caption", "thead", "tbody", "tr", "th", "td"}
+    assert page.tags == plain
+    assert page.attributes == {"class", "style", "scope"}
+    assert dict(page.tables[f"{hostile} Dataset {hostile}"])["frames in"] == hostile
+    assert page.tables["World axes"][1] == ["0", hostile, hostile, hostile]
+    assert "url(" not in overview.html()
+
+
+def test_json_goes_out_and_comes_back() -> None:
+    overview = an_overview()
+    record = overview.as_json()
+    assert json.loads(json.dumps(record)) == record
+    assert record["array_axes"][1] == {"index": 1, "name": "place along the slit", "size": 976}
+    assert record["world_axes"][1] == {
+        "index": 1,
+        "name": "slit & step",
+        "physical_type": "custom:pos",
+        "unit": "arcsec",
+    }
+    assert record["made_from"] == {"asdf": "VISP_L1_BKEWK.asdf", "date": "2024-05-01"}
+    assert record["tiles"] is None
+    # What is a field of its own and plain comes out under its name.
+    for key in set(record) - {"array_axes", "world_axes", "made_from", "tiles"}:
+        value = getattr(overview, key)
+        assert record[key] == json.loads(json.dumps(value)), key
+
+
+def test_json_has_the_same_keys_whatever_is_known() -> None:
+    bare = an_overview(
+        instrument=None,
+        dataset_id=None,
+        product_id=None,
+        n_bytes=None,
+        total_frames=None,
+        total_bytes=None,
+        store=None,
+        made_from=None,
+        unit=None,
+    )
+    keys = list(an_overview().as_json())
+    assert list(bare.as_json()) == keys
+    assert list(a_mosaic().as_json()) == keys
+    assert bare.as_json()["made_from"] is None
+    assert a_mosaic().as_json()["tiles"] == {"shape": [2, 3], "present": [[0, 1], [0, 2], [1, 0]]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"shape": (12, 976)}, "array_axes has"),
+        ({"shape": (12, 975, 2555)}, "array_axes has"),
+        ({"correlation": ((True, True, True),)}, "correlation has rows"),
+        ({"correlation": ((True,),) * 4}, "correlation has rows"),
+        ({"total_frames": 11}, "n_frames is 12"),
+        ({"grid": (1, 1), "present": ((0, 0),)}, "grid is"),
+        ({"kind": "TiledDataset"}, "grid is None"),
+        ({"present": ((0, 0),)}, "present is"),
+        ({"kind": "TiledDataset", "grid": (1, 2), "present": ((1, 0),)}, "row-major"),
+        ({"kind": "TiledDataset", "grid": (1, 2), "present": ((0, 1), (0, 0))}, "row-major"),
+        ({"kind": "TiledDataset", "grid": (1, 2)}, "at least one tile"),
+    ],
+)
+def test_fields_that_contradict_each_other_are_refused(
+    changes: dict[str, Any], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message):
+        an_overview(**changes)
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("asdf")
+
+
+@pytest.mark.parametrize("name", ASSETS)
+def test_axes_of_every_dataset_are_those_that_dkist_has(name: str, directory: Path) -> None:
+    loaded = load(unpacked(name, directory))
+    tiles = loaded._data.compressed() if hasattr(loaded, "tiles_shape") else [loaded]
+    for tile in tiles:
+        low = tile.wcs.low_level_wcs
+        axes, world, correlation = describe_wcs(tile.wcs, tile.data.shape)
+        assert [axis[0] for axis in axes] == list(range(tile.data.ndim))
+        assert tuple(axis[2] for axis in axes) == tile.data.shape
+        assert tuple(axis[1] for axis in axes) == tuple(reversed(low.pixel_axis_names))
+        assert [axis[1:] for axis in world] == [
+            (name, physical, unit)
+            for name, physical, unit in zip(
+                low.world_axis_names,
+                low.world_axis_physical_types,
+                low.world_axis_units,
+                strict=True,
+            )
+        ]
+        np.testing.assert_array_equal(correlation, low.axis_correlation_matrix[:, ::-1])
+
+
+def test_a_sliced_wcs_keeps_what_is_left() -> None:
+    low = SlicedLowLevelWCS(spectrograph(), (slice(None), 5, slice(3, 9)))
+    axes, world, correlation = describe_wcs(HighLevelWCSWrapper(low), (12, 6))
+    assert describe_wcs(low, (12, 6)) == (axes, world, correlation)
+    assert axes == ((0, "step", 12), (1, "dispersion axis", 6))
+    assert [axis[1] for axis in world] == ["wavelength", "slit & step", ""]
+    assert correlation == ((False, True), (True, False), (True, False))
+
+
+def test_the_array_of_a_single_frame_has_the_last_axes_of_its_wcs() -> None:
+    axes, world, correlation = describe_wcs(spectrograph(), (976, 2555))
+    assert axes == ((0, "place along the slit", 976), (1, "dispersion axis", 2555))
+    assert len(world) == 4
+    full = spectrograph().axis_correlation_matrix[:, ::-1]
+    np.testing.assert_array_equal(correlation, full[:, 1:])
+
+
+def test_an_array_with_more_axes_than_its_wcs_has_them_in_front() -> None:
+    axes, _, correlation = describe_wcs(spectrograph(), (4, 12, 976, 2555))
+    assert [axis[1] for axis in axes] == [
+        "axis_0",
+        "step",
+        "place along the slit",
+        "dispersion axis",
+    ]
+    full = spectrograph().axis_correlation_matrix[:, ::-1]
+    np.testing.assert_array_equal(np.asarray(correlation)[:, 1:], full)
+    assert not np.asarray(correlation)[:, 0].any()
+
+
+def test_an_array_without_axes_still_has_a_world() -> None:
+    axes, world, correlation = describe_wcs(spectrograph(), ())
+    assert (axes, len(world), correlation) == ((), 4, ((),) * 4)
+    overview = an_overview(shape=(), array_axes=axes, correlation=correlation)
+    assert "World axis  Name" in overview.text()
+    assert "Array axis" not in overview.text()
+    assert list(Page(overview.html()).tables) == ["VISP Dataset BKEWK", "World axes"]
+
+
+def test_names_given_come_before_those_of_the_wcs() -> None:
+    axes, _, _ = describe_wcs(spectrograph(), (2, 3, 4), ["raster", None, ""])
+    assert [axis[1] for axis in axes] == ["raster", "place along the slit", "dispersion axis"]
+    with pytest.raises(ValueError, match="axis_names has 2 entries: expected 3"):
+        describe_wcs(spectrograph(), (2, 3, 4), ["a", "b"])
+
+
+def test_a_wcs_without_names_or_types_makes_empty_texts() -> None:
+    axes, world, correlation = describe_wcs(WCS(naxis=2), (3, 4))
+    assert axes == ((0, "axis_0", 3), (1, "axis_1", 4))
+    assert world == ((0, "", "", ""), (1, "", "", ""))
+    assert correlation == ((False, True), (True, False))
+
+
+def test_the_room_imports_nothing_heavy() -> None:
+    code = (
+        "import sys, dkist_virtual.overview\n"
+        "heavy = {'dkist', 'sunpy', 'matplotlib', 'numba', 'gwcs', 'asdf'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert run.stdout == "[]\n", run.stderr
