@@ -147,7 +147,7 @@ class Overview:
         ]
         if self.grid is not None:
             header, rows = self._tile_table()
-            blocks += [_aligned([header], rows, centred=True), self._first_tile() + ":"]
+            blocks += [_aligned([header], rows), self._first_tile() + ":"]
         header, rows = self._array_table()
         blocks.append(_aligned([header], rows, right=(0, 2)))
         header, rows = self._world_table()
@@ -310,7 +310,7 @@ class Overview:
             [f"{axis[0]} {axis[1] or _NONE}", *marks]
             for axis, marks in zip(self.world_axes, self._marks(), strict=True)
         ]
-        return f"{_CORRELATION}:\n\n{_aligned(head, rows, centred=True)}"
+        return f"{_CORRELATION}:\n\n{_aligned(head, rows)}"
 
 
 _CORRELATION = "Which world coordinate changes along which array axis"
@@ -383,11 +383,7 @@ def describe_wcs(
 
 
 def _aligned(
-    head: Sequence[Sequence[str]],
-    rows: Sequence[Sequence[str]],
-    *,
-    right: tuple[int, ...] = (),
-    centred: bool = False,
+    head: Sequence[Sequence[str]], rows: Sequence[Sequence[str]], *, right: tuple[int, ...] = ()
 ) -> str:
     """A table in columns, the lines of its head ruled off. Empty without rows."""
     if not rows:
@@ -396,11 +392,7 @@ def _aligned(
 
     def line(cells: Sequence[str]) -> str:
         aligned = (
-            cell.rjust(width)
-            if column in right
-            else cell.center(width)
-            if centred and column
-            else cell.ljust(width)
+            cell.rjust(width) if column in right else cell.ljust(width)
             for column, (cell, width) in enumerate(zip(cells, widths, strict=True))
         )
         return "  ".join(aligned).rstrip()

@@ -112,22 +112,22 @@ Which world coordinate changes along which array axis:
 
                                place
                                along
-                                the   dispersion
-                        step   slit     axis
-World axis \ array axis  0      1         2
+                               the    dispersion
+                         step  slit   axis
+World axis \ array axis  0     1      2
 -----------------------  ----  -----  ----------
-0 wavelength              .      .        x
-1 slit & step             x      x        .
-2 -                       x      .        .
-3 part                    .      x        .
+0 wavelength             .     .      x
+1 slit & step            x     x      .
+2 -                      x     .      .
+3 part                   .     x      .
 """
 
 
 TILES = """
 Tiles  j=0  j=1  j=2
 -----  ---  ---  ---
-i=0     .    x    x
-i=1     x    .    .
+i=0    .    x    x
+i=1    x    .    .
 """
 
 
