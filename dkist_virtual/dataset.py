@@ -323,7 +323,7 @@ def overview_of(
             "total_bytes": attributes.get("n_bytes") if whole != n_frames else None,
             "place": str(files.basepath),
             "store": provenance.array.handle.url,
-            "made_from": f"{origin.get('asdf')}, {origin.get('date')}",
+            "made_from": (str(origin.get("asdf")), origin.get("date")),
             "missing": provenance.array.handle.missing,
         }
     return Overview(

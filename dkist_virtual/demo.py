@@ -410,6 +410,7 @@ def run_demo(directory: Path | None = None, *, echo: Callable[[str], None] = pri
     and what is raised are as with `make_vtf`.
     """
     import dkist_virtual as dv
+    from dkist_virtual.convert import human_bytes
 
     directory = Path("demo-output") if directory is None else directory
     picture = directory / "vtf.png"
@@ -422,6 +423,7 @@ def run_demo(directory: Path | None = None, *, echo: Callable[[str], None] = pri
     dv.convert(asdf, store, overwrite=True)
     echo(f"\nds = dv.open_dataset({str(store)!r})\nprint(ds)\n")
     ds = dv.open_dataset(store)
+    assert isinstance(ds, dv.Dataset)  # a mosaic it is not
     echo(f"{ds}\n")
 
     y, x = _spot_pixel(ds.data.shape[-2:])
@@ -432,7 +434,7 @@ def run_demo(directory: Path | None = None, *, echo: Callable[[str], None] = pri
         values = part.data.compute()
         echo(
             f"{text} {values.size:,} values from {len(part.files):,} of {len(ds.files):,} files "
-            f"({part.files.nbytes / 1e6:.2f} of {ds.files.nbytes / 1e6:.2f} MB)"
+            f"({human_bytes(part.files.nbytes or 0)} of {human_bytes(ds.files.nbytes or 0)})"
         )
     draw(ds).savefig(picture, dpi=130, metadata={"Software": _SOFTWARE})
     echo(f"\n{picture}: the picture")

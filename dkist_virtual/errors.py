@@ -8,7 +8,7 @@
     ├── FrameError                                     something about one frame's file
     │   ├── FrameMissingError     (FileNotFoundError)  absent: get it, or missing="nan"
     │   ├── FrameUnreachableError (ConnectionError)    could not be asked: try again, check access
-    │   ├── FrameCorruptError     (ValueError)         bytes that do not hold together: fetch it anew
+    │   ├── FrameCorruptError     (ValueError)         broken bytes: fetch it anew
     │   └── FrameUnsupportedError (NotImplementedError) FITS that is not decoded here
     └── StoreError                                     something about the store's own files
         ├── StoreExistsError      (FileExistsError)    in the way of a conversion
@@ -17,7 +17,7 @@
 
     DKISTVirtualWarning         (UserWarning)
     ├── MissingFramesWarning                           absent frames were read as fill values
-    └── HeaderWarning                                  a header table could not be taken over as it is
+    └── HeaderWarning                                  a header table was taken over with changes
 
 Each error is also the builtin that a caller who does not know this package would catch. All
 of them pickle: dask carries them from one process to another.
