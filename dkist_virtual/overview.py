@@ -31,7 +31,7 @@ _TABLE = "border-collapse:collapse;margin:0.6em 0"
 _CAPTION = "caption-side:top;text-align:left;font-weight:bold;color:inherit;padding:0.2em 0"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
     """What is shown of a dataset before anything of it is read.
 
@@ -40,13 +40,15 @@ class Overview:
     kind : {"Dataset", "TiledDataset"}
     instrument, dataset_id, product_id : str, optional
         From the inventory; None where there is none, or where it does not say.
-    n_frames : int
-        Frames that this dataset or slice reaches, those of all tiles of a mosaic.
+    n_frames : int, optional
+        Frames that this dataset or slice reaches, those of all tiles of a mosaic. None for an
+        array that no longer comes from frames, such as the sum of two datasets; `place` and
+        `missing` are None then too.
     n_bytes : int, optional
         Size of those frames' files. None when not all of them were scanned.
     total_frames, total_bytes : int, optional
         The same for the dataset that this is a slice of; None when this is the whole one.
-    place : str
+    place : str, optional
         The directory or URL that the frames are in.
     store : str, optional
         The store; None when the references come from an ASDF alone.
@@ -71,7 +73,7 @@ class Overview:
         Shape of the array of tiles; a mosaic only.
     present : tuple of (int, int)
         The tiles ``[i, j]`` that are there, row-major; a mosaic only.
-    missing : {"raise", "nan"}
+    missing : {"raise", "nan"}, optional
         What happens when an absent frame is read.
 
     Raises
@@ -83,26 +85,26 @@ class Overview:
     """
 
     kind: Literal["Dataset", "TiledDataset"]
-    instrument: str | None
-    dataset_id: str | None
-    product_id: str | None
-    n_frames: int
-    n_bytes: int | None
-    total_frames: int | None
-    total_bytes: int | None
-    place: str
-    store: str | None
-    made_from: tuple[str, str | None] | None
+    instrument: str | None = None
+    dataset_id: str | None = None
+    product_id: str | None = None
+    n_frames: int | None = None
+    n_bytes: int | None = None
+    total_frames: int | None = None
+    total_bytes: int | None = None
+    place: str | None = None
+    store: str | None = None
+    made_from: tuple[str, str | None] | None = None
     dtype: str
     shape: tuple[int, ...]
-    unit: str | None
+    unit: str | None = None
     array: str
     array_axes: tuple[ArrayAxis, ...]
     world_axes: tuple[WorldAxis, ...]
     correlation: tuple[tuple[bool, ...], ...]
     grid: tuple[int, int] | None = None
     present: tuple[tuple[int, int], ...] = ()
-    missing: Literal["raise", "nan"] = "raise"
+    missing: Literal["raise", "nan"] | None = None
 
     def __post_init__(self) -> None:
         np.dtype(self.dtype)
@@ -118,9 +120,14 @@ class Overview:
                 f"correlation has rows of {rows} entries: expected {len(self.world_axes)} world "
                 f"axes of {len(self.shape)} array axes each"
             )
-        if self.total_frames is not None and self.total_frames < self.n_frames:
+        if (self.total_frames or self.n_frames or 0) < (self.n_frames or 0):
             raise ValueError(
                 f"n_frames is {self.n_frames}: expected at most total_frames, {self.total_frames}"
+            )
+        if not (self.n_frames is None) == (self.place is None) == (self.missing is None):
+            raise ValueError(
+                f"n_frames is {self.n_frames}, place {self.place!r}, missing {self.missing!r}: "
+                "expected all of them, or none where there are no frames"
             )
         if (self.kind == "TiledDataset") != (self.grid is not None):
             raise ValueError(f"grid is {self.grid}: expected one for a TiledDataset, and only then")
@@ -232,30 +239,33 @@ class Overview:
         return f"{of}{self.kind} {self.dataset_id or '(no dataset ID)'}"
 
     def _facts(self) -> list[tuple[str, str]]:
-        facts = [("product ID", self.product_id or _NONE), ("frames", self._frames())]
+        facts = [("product ID", self.product_id or _NONE)]
+        if self.n_frames is not None:
+            facts.append(("frames", self._frames(self.n_frames)))
         if self.grid is not None:
             n_tiles = self.grid[0] * self.grid[1]
             there = f"{len(self.present)} of {n_tiles}, in a grid of {self.grid[0]}x{self.grid[1]}"
             facts.append(("tiles", there))
-        facts += [("data", self.array), ("unit", self._unit()), ("frames in", self.place)]
+        facts += [("data", self.array), ("unit", self._unit())]
+        if self.place is not None:
+            facts.append(("frames in", self.place))
         if self.store is not None:
             facts.append(("store", self.store))
         if self.made_from is not None:
             name, date = self.made_from
             facts.append(("made from", name if date is None else f"{name} of {date}"))
         if self.missing == "raise":
-            absent = "raise an error (missing='raise')"
-        else:
+            facts.append(("absent frames", "raise an error (missing='raise')"))
+        elif self.missing == "nan":
             fill = "NaN" if np.dtype(self.dtype).kind == "f" else "0"
-            absent = f"are read as {fill} (missing='nan')"
-        facts.append(("absent frames", absent))
+            facts.append(("absent frames", f"are read as {fill} (missing='nan')"))
         return facts
 
-    def _frames(self) -> str:
+    def _frames(self, n_frames: int) -> str:
         # That room needs zarr and asdf, which an overview as JSON does without.
         from dkist_virtual.convert import human_bytes
 
-        n = f"{self.n_frames:,}"
+        n = f"{n_frames:,}"
         of = n if self.total_frames is None else f"{n} of {self.total_frames:,}"
         if self.n_bytes is None:
             return f"{of}, size not known (not all were scanned)"

@@ -70,6 +70,7 @@ def an_overview(**changes: Any) -> Overview:
         array_axes=axes,
         world_axes=world,
         correlation=correlation,
+        missing="raise",
     )
     return replace(plain, **changes)
 
@@ -165,6 +166,24 @@ def test_without_an_inventory_the_title_says_so() -> None:
     lines = overview.text().splitlines()
     assert lines[0] == "Dataset (no dataset ID)"
     assert not [line for line in lines if line.startswith(("  store", "  made from"))]
+
+
+def test_an_array_without_frames_says_nothing_about_them() -> None:
+    axes, world, correlation = describe_wcs(spectrograph(), (12, 976, 2555))
+    overview = Overview(
+        kind="Dataset",
+        dtype="float64",
+        shape=(12, 976, 2555),
+        array="numpy.ndarray",
+        array_axes=axes,
+        world_axes=world,
+        correlation=correlation,
+    )
+    facts = overview.text().split("\n\n")[0]
+    assert facts == (
+        "Dataset (no dataset ID)\n  product ID  -\n  data        numpy.ndarray\n  unit        -"
+    )
+    assert list(overview.as_json()) == list(an_overview().as_json())
 
 
 class Page(HTMLParser):
@@ -321,6 +340,10 @@ def test_json_has_the_same_keys_whatever_is_known() -> None:
         ({"correlation": ((True, True, True),)}, "correlation has rows"),
         ({"correlation": ((True,),) * 4}, "correlation has rows"),
         ({"total_frames": 11}, "n_frames is 12"),
+        ({"n_frames": None}, "n_frames is None, place 'https:"),
+        ({"place": None}, "place None, missing 'raise'"),
+        ({"missing": None}, "missing None"),
+        ({"n_frames": None, "place": None}, "place None, missing 'raise'"),
         ({"grid": (1, 1), "present": ((0, 0),)}, "grid is"),
         ({"kind": "TiledDataset"}, "grid is None"),
         ({"present": ((0, 0),)}, "present is"),
