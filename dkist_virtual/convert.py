@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 import numpy as np
 
 from dkist_virtual.codec import FrameSpec
+from dkist_virtual.description import write_description
 from dkist_virtual.errors import DatasetError, HeaderWarning, StoreExistsError
 from dkist_virtual.fetch import Fetcher, absolute, is_local, join, local_path
 from dkist_virtual.fits import BITPIX_DTYPES, pixel_dtype
@@ -33,13 +34,14 @@ from dkist_virtual.references import (
     write_parquet,
 )
 from dkist_virtual.scan import ABSENT, FOUND, UNREACHABLE, Expected, Scan, ScanMode, scan_frames
-from dkist_virtual.source import find_asdf, read_source, write_description
+from dkist_virtual.source import find_asdf, read_source
 
 if TYPE_CHECKING:
     from astropy.table import Table
     from numpy.typing import NDArray
 
-    from dkist_virtual.source import Frames, Source, TileMeta
+    from dkist_virtual.description import TileMeta
+    from dkist_virtual.source import Frames, Source
 
 __all__ = ["HEADERS_NAME", "METADATA_NAME", "Conversion", "convert", "references_of"]
 

@@ -16,13 +16,14 @@ from ndcube import NDCube
 
 from dkist_virtual.arrays import VirtualArray
 from dkist_virtual.convert import HEADERS_NAME, METADATA_NAME, references_of
+from dkist_virtual.description import Description, read_description
 from dkist_virtual.errors import DatasetError, SelectionError, StoreCorruptError
 from dkist_virtual.fetch import absolute, is_local, join, local_path
 from dkist_virtual.files import Files
 from dkist_virtual.headers import HeaderTable, read_headers, read_own_columns
 from dkist_virtual.overview import Overview, describe_wcs
 from dkist_virtual.selection import BasicIndex, Selection, full_index
-from dkist_virtual.source import Description, find_asdf, read_description, read_source
+from dkist_virtual.source import find_asdf, read_source
 from dkist_virtual.store import Missing, StoreHandle, StoreReader
 
 if TYPE_CHECKING:

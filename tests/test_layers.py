@@ -27,6 +27,7 @@ ROOMS = (
     "selection",
     "references",
     "headers",
+    "description",
     "source",
     "fetch",
     "scan",

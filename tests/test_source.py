@@ -31,17 +31,14 @@ from dkist_assets import (
     with_files,
 )
 
-from dkist_virtual.errors import DatasetError, StoreCorruptError
-from dkist_virtual.source import (
+from dkist_virtual.description import (
     Description,
-    Frames,
-    Source,
     TileMeta,
-    find_asdf,
     read_description,
-    read_source,
     write_description,
 )
+from dkist_virtual.errors import DatasetError, StoreCorruptError
+from dkist_virtual.source import Frames, Source, find_asdf, read_source
 
 ELSEWHERE = {"headers", "inventory", "history"}
 
