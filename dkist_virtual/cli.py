@@ -28,7 +28,7 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dkist-virtual")
 def cli() -> None:
-    r"""DKIST datasets as virtual Zarr stores: the FITS frames stay where they are.
+    """DKIST datasets as virtual Zarr stores: the FITS frames stay where they are.
 
     \b
     Examples:
@@ -64,7 +64,7 @@ def cli() -> None:
 @click.option("--overwrite", is_flag=True, help="Replace a store that is there already.")
 @click.option("--workers", type=click.IntRange(1), help="How many files are read at once.")
 def convert(asdf: str, store: str, **options: Any) -> None:
-    r"""Turn the dataset of ASDF into a virtual Zarr store.
+    """Turn the dataset of ASDF into a virtual Zarr store.
 
     ASDF is the file from the Data Center, or a directory with one (of several, the newest).
     The frames are looked for beside it.
@@ -86,7 +86,7 @@ def convert(asdf: str, store: str, **options: Any) -> None:
 @click.option("--frames", metavar="PLACE", help="Directory or URL to read the frames from.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def info(store_or_asdf: str, frames: str | None, as_json: bool) -> None:
-    r"""Show what a store, or a dataset's ASDF, holds. No frame is read.
+    """Show what a store, or a dataset's ASDF, holds. No frame is read.
 
     \b
     Examples:
@@ -116,7 +116,7 @@ def info(store_or_asdf: str, frames: str | None, as_json: bool) -> None:
 @click.option("--frames", metavar="PLACE", help="Directory or URL to read the frames from.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 def verify(store_or_asdf: str, as_json: bool, **options: Any) -> None:
-    r"""Compare frames bit for bit with what another reader makes of them.
+    """Compare frames bit for bit with what another reader makes of them.
 
     Exit status: 0 all frames compared are equal, 1 one is different or refused, 2 none could be
     compared.
@@ -136,7 +136,7 @@ def verify(store_or_asdf: str, as_json: bool, **options: Any) -> None:
 @cli.command()
 @click.argument("directory", type=click.Path(file_okay=False), required=False)
 def demo(directory: str | None) -> None:
-    r"""Make a small VTF dataset, convert it, read from it and save a picture.
+    """Make a small VTF dataset, convert it, read from it and save a picture.
 
     \b
     Examples:
@@ -161,6 +161,10 @@ def main(args: Sequence[str] | None = None) -> None:
         click.echo("Interrupted: nothing was left half done.", err=True)
         sys.exit(130)
     except DKISTVirtualError as error:
+        click.echo(f"Error: {error}", err=True)
+        sys.exit(1)
+    except OSError as error:
+        # A directory that may not be written, a full disk: the machine's word, not a defect.
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
 

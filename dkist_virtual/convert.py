@@ -19,7 +19,7 @@ import numpy as np
 
 from dkist_virtual.codec import FrameSpec
 from dkist_virtual.description import write_description
-from dkist_virtual.errors import DatasetError, HeaderWarning, StoreExistsError
+from dkist_virtual.errors import DatasetError, HeaderWarning, StoreError, StoreExistsError
 from dkist_virtual.fetch import Fetcher, absolute, is_local, join, local_path
 from dkist_virtual.fits import BITPIX_DTYPES, pixel_dtype
 from dkist_virtual.headers import write_headers
@@ -163,7 +163,9 @@ def convert(
     DatasetError
         The ASDF holds no dataset of a kind that can be virtualised.
     StoreExistsError
-        Something stands at `store`.
+        Something stands at `store`; with `overwrite`, something that is no store.
+    StoreError
+        `store` is not on this machine.
     FrameError
         A frame is broken, of another shape or type than the others, or, under ``"always"``,
         not there. No store is left.
@@ -210,7 +212,7 @@ def convert(
 def _target(store: str | os.PathLike[str]) -> Path:
     text = os.fspath(store)
     if not is_local(text):
-        raise ValueError(
+        raise StoreError(
             f"{text}: a store is written on this machine. Convert to a local directory and copy it "
             "there; base= says where its frames will be"
         )
@@ -224,9 +226,16 @@ def _refuse_existing(target: Path, overwrite: bool) -> None:
         raise StoreExistsError(
             f"{target}: exists already. --overwrite (overwrite=True) replaces it"
         )
-    names = {JSON_NAME, PARQUET_NAME, METADATA_NAME}
-    if not target.is_dir() or not names & set(os.listdir(target)):
+    # Replacing deletes: a directory goes only if it is a store and holds nothing else.
+    found = set(os.listdir(target)) if target.is_dir() else set()
+    if METADATA_NAME not in found or not {JSON_NAME, PARQUET_NAME} & found:
         raise StoreExistsError(f"{target}: is no store, so it is not replaced by one")
+    strange = sorted(found - {JSON_NAME, PARQUET_NAME, METADATA_NAME, HEADERS_NAME, "verify.json"})
+    if strange:
+        raise StoreExistsError(
+            f"{target}: holds {strange[0]}, which belongs to no store, so it is not replaced: move "
+            "that elsewhere first"
+        )
 
 
 def frame_urls(frames: Frames, base: str) -> list[str]:
@@ -326,19 +335,21 @@ def _unscanned_dtype(part: Frames, headers: Table) -> np.dtype:
     bitpix = next((b for b, code in BITPIX_DTYPES.items() if np.dtype(code) == part.dtype), None)
     if bitpix is None:
         return part.dtype
-    scaling = {}
-    for keyword, default in (("BSCALE", 1.0), ("BZERO", 0.0)):
-        values = {default}
-        if keyword in headers.colnames:
-            column: np.ma.MaskedArray[Any, Any] = np.ma.asarray(headers[keyword], dtype=float)
-            values = set(column.filled(default).tolist())
-        if len(values) != 1:
-            raise DatasetError(
-                f"{keyword} differs between frames in the ASDF's header table: which type the "
-                'pixels have can only be said by looking at the frames, scan="always"'
-            )
-        scaling[keyword] = values.pop()
-    return pixel_dtype(bitpix, scaling["BSCALE"], scaling["BZERO"], None)
+    pairs = np.tile([1.0, 0.0], (max(len(headers), 1), 1))
+    for i, keyword in enumerate(("BSCALE", "BZERO")):
+        if len(headers) and keyword in headers.colnames:
+            try:
+                column: np.ma.MaskedArray[Any, Any] = np.ma.asarray(headers[keyword], dtype=float)
+            except (TypeError, ValueError) as error:
+                raise DatasetError(f"{keyword} in the ASDF's header table: {error}") from error
+            pairs[:, i] = column.filled(pairs[0, i])
+    types = {pixel_dtype(bitpix, bscale, bzero, None) for bscale, bzero in np.unique(pairs, axis=0)}
+    if len(types) != 1:
+        raise DatasetError(
+            "BSCALE and BZERO in the ASDF's header table differ between frames and make pixels "
+            f"of {', '.join(sorted(map(str, types)))}: expected one type"
+        )
+    return types.pop()
 
 
 def _columns(part: Frames, base: str, found: Scan | None, metadata: ArrayMetadata) -> FrameColumns:
@@ -415,9 +426,16 @@ def _write(
         else:
             (new / JSON_NAME).write_bytes(write_json(references))
         _refuse_existing(target, overwrite)
-        if target.exists():
-            target.rename(work / "replaced")
-        new.rename(target)
+        replaced = work / "replaced"
+        try:
+            if target.exists():
+                target.rename(replaced)
+            new.rename(target)
+        except BaseException:
+            # Ctrl-C between the two would leave the old store to be swept up.
+            if replaced.exists() and not target.exists():
+                replaced.rename(target)
+            raise
     finally:
         shutil.rmtree(work, ignore_errors=True)
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
 from astropy.wcs.wcsapi import BaseHighLevelWCS, HighLevelWCSWrapper, SlicedLowLevelWCS
+from gwcs import WCS
 from ndcube import NDCube
 
 from dkist_virtual.arrays import VirtualArray
@@ -27,6 +28,8 @@ from dkist_virtual.source import find_asdf, read_source
 from dkist_virtual.store import Missing, StoreHandle, StoreReader
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     import dask.array
     from numpy.typing import NDArray
 
@@ -86,12 +89,24 @@ class TableHeaders:
 
 
 class Meta(UserDict[str, Any]):
-    """A dataset's meta, whose ``headers`` are read when they are asked for."""
+    """A dataset's meta, whose ``headers`` are read when they are asked for.
 
-    def __init__(self, plain: dict[str, Any], load: Any) -> None:
+    Parameters
+    ----------
+    plain : dict
+    load : callable
+        Gives the header table.
+    shape : tuple of int
+        Of the data that the headers belong to.
+    """
+
+    def __init__(
+        self, plain: dict[str, Any], load: Callable[[], HeaderTable], shape: tuple[int, ...]
+    ) -> None:
         super().__init__(plain)
         self.data["headers"] = None
         self._load = load
+        self.shape = shape
 
     def __getitem__(self, key: str) -> Any:
         if key == "headers" and self.data.get(key, "") is None:
@@ -101,9 +116,13 @@ class Meta(UserDict[str, Any]):
     def __deepcopy__(self, memo: dict[int, Any]) -> Meta:
         # ndcube copies the meta for every arithmetic operation; whoever loads the headers
         # holds the references of all frames.
-        twin = Meta({}, self._load)
+        twin = Meta({}, self._load, self.shape)
         twin.data = copy.deepcopy(self.data, memo)
         return twin
+
+    def without_headers(self) -> dict[str, Any]:
+        """All the rest."""
+        return {key: value for key, value in self.data.items() if key != "headers"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +138,12 @@ class Provenance:
     chunks : Any
         As given to `open_dataset`.
     description : Description
+    wcs : WCS
+        That of the dataset as it was opened.
+    cut : Selection
+        What is left of that dataset. A WCS is made from the two and never from a sliced one:
+        wrappers around wrappers cost time, and ndcube's get stepped slices of stepped slices
+        wrong.
     """
 
     array: VirtualArray
@@ -126,6 +151,8 @@ class Provenance:
     first_row: int
     chunks: Any
     description: Description
+    wcs: Any
+    cut: Selection
 
     def rows(self) -> NDArray[np.int64]:
         """The header rows of the selected frames."""
@@ -162,6 +189,10 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
     ) -> None:
         self._provenance = provenance
         self._dask: dask.array.Array | None = None
+        meta = kwargs.get("meta")
+        if provenance is None and isinstance(meta, Meta) and meta.shape != np.shape(data):
+            # Rebinned or otherwise reshaped: no row belongs to a pixel any more.
+            kwargs["meta"] = meta.without_headers()
         super().__init__(data, wcs, **kwargs)
 
     @classmethod
@@ -261,11 +292,12 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
                 f"index {item!r}: leaves a single pixel, which has no WCS: "
                 "ds.data[...] gives its value"
             )
-        provenance = replace(self._provenance, array=array)
-        meta = Meta({k: v for k, v in self.meta.data.items() if k != "headers"}, provenance.headers)
+        cut = self._provenance.cut[index]
+        provenance = replace(self._provenance, array=array, cut=cut)
+        meta = Meta(self.meta.without_headers(), provenance.headers, array.shape)
         sliced = type(self)(
             array,
-            slice_wcs(self.wcs, index, self.shape),
+            slice_wcs(provenance.wcs, cut),
             provenance=provenance,
             mask=_sliced(self.mask, index, self.shape),
             uncertainty=None if self.uncertainty is None else self.uncertainty[index],
@@ -277,13 +309,6 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         if self.extra_coords.keys():
             sliced._extra_coords = self.extra_coords[index]
         return sliced
-
-    def _new_instance(self, **kwargs: Any) -> Any:
-        """What ndcube's arithmetic makes: pixels that no longer are those of the frames."""
-        new = super()._new_instance(**kwargs)
-        if new.shape != self.shape and isinstance(new.meta, Meta):
-            new.meta.pop("headers", None)
-        return new
 
     # Overview ---------------------------------------------------------------------------
 
@@ -324,7 +349,7 @@ def overview_of(
             "total_bytes": attributes.get("n_bytes") if whole != n_frames else None,
             "place": str(files.basepath),
             "store": provenance.array.handle.url,
-            "made_from": (str(origin.get("asdf")), origin.get("date")),
+            "made_from": (str(origin.get("asdf", "?")), origin.get("created")),
             "missing": provenance.array.handle.missing,
         }
     return Overview(
@@ -366,24 +391,21 @@ def _array_line(ds: Dataset) -> str:
 # Slicing ------------------------------------------------------------------------------------
 
 
-def slice_wcs(wcs: Any, index: BasicIndex, shape: tuple[int, ...]) -> Any:
-    """The WCS of what an index selects, steps included.
+def slice_wcs(wcs: Any, selection: Selection) -> Any:
+    """The WCS of a selection, steps included.
 
     Parameters
     ----------
     wcs : WCS
         May have more pixel axes than the data: that of a dataset cut to a single frame by dkist
         has. They are held at 0.
-    index : tuple of int or slice
-        One for each axis of the data, steps positive.
-    shape : tuple of int
-        Of the data.
+    selection : Selection
+        Of the data that `wcs` describes.
     """
     low = wcs.low_level_wcs
-    cut: list[int | slice] = [0] * max(low.pixel_n_dim - len(shape), 0)
+    cut: list[int | slice] = [0] * max(low.pixel_n_dim - len(selection.shape), 0)
     steps: list[int] = []
-    for entry, n in list(zip(index, shape, strict=True))[-low.pixel_n_dim :]:
-        pixels = range(n)[entry]
+    for n, pixels in list(zip(selection.shape, selection.axes, strict=True))[-low.pixel_n_dim :]:
         if isinstance(pixels, int):
             cut.append(pixels)
         else:
@@ -401,6 +423,22 @@ def slice_wcs(wcs: Any, index: BasicIndex, shape: tuple[int, ...]) -> Any:
     # at i * step, where resampling would put it at the centre of its step.
     factors = np.array(steps[::-1], float)
     return HighLevelWCSWrapper(ResampledLowLevelWCS(sliced, factors, -(factors - 1) / 2))
+
+
+def _high_level(wcs: Any, shape: tuple[int, ...]) -> Any:
+    """The WCS of an array, which knows the array's shape if it knows one.
+
+    Simulated VTF and DL-NIRSP datasets have a ``pixel_shape`` that is transposed against the
+    data. The data's is right, and it matters: astropy clips slices of a WCS to that shape, and
+    so moves the pixels of a slice that begins behind it.
+    """
+    if not isinstance(wcs, BaseHighLevelWCS):
+        wcs = HighLevelWCSWrapper(wcs)
+    stated = wcs.low_level_wcs.pixel_shape
+    if isinstance(wcs, WCS) and stated is not None and tuple(stated) != shape[::-1]:
+        # A single frame's WCS may have more axes than the frame.
+        wcs.pixel_shape = shape[::-1] if len(stated) == len(shape) else None
+    return wcs
 
 
 def _sliced(mask: Any, index: BasicIndex, shape: tuple[int, ...]) -> Any:
@@ -449,11 +487,17 @@ class Opened:
                 cut = metadata.attributes["subslice"]
                 selection = selection[tuple(slice(*c) if isinstance(c, list) else c for c in cut)]
             array = VirtualArray(self.handle, name, selection)
-            provenance = Provenance(array, self.source, first_row, self.chunks, self.description)
-            meta = Meta({**shared, **tile.meta}, provenance.headers)
-            wcs = tile.wcs
-            if not isinstance(wcs, BaseHighLevelWCS):
-                wcs = HighLevelWCSWrapper(wcs)
+            wcs = _high_level(tile.wcs, array.shape)
+            provenance = Provenance(
+                array,
+                self.source,
+                first_row,
+                self.chunks,
+                self.description,
+                wcs,
+                Selection.whole(array.shape),
+            )
+            meta = Meta({**shared, **tile.meta}, provenance.headers, array.shape)
             made.append(
                 cls(array, wcs, provenance=provenance, mask=tile.mask, unit=tile.unit, meta=meta)
             )

@@ -102,7 +102,10 @@ class TiledDataset:
     def __getitem__(self, item: Any) -> Any:
         chosen = self._tiles[item]
         if isinstance(chosen, np.ma.MaskedArray) and chosen is not np.ma.masked:
-            return type(self)(chosen.filled(None), self.meta)
+            # Not `filled(None)`: None asks it for the default.
+            absent = np.array(None, object)
+            tiles = np.where(np.ma.getmaskarray(chosen), absent, chosen.data)
+            return type(self)(tiles, self.meta)
         return chosen
 
     @property

@@ -1,0 +1,398 @@
+"""Datasets opened, sliced and read, against dkist, which opens the same ASDFs."""
+
+from __future__ import annotations
+
+import copy
+import pickle
+import warnings
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import pytest
+from astropy.io import fits
+from astropy.wcs import WCS, FITSFixedWarning
+from dkist_assets import DATASETS, ROOT, load, save, unpacked
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from simulated import MOSAICS, NAMES
+
+import dkist_virtual as dv
+from dkist_virtual.errors import DatasetError, FrameMissingError, SelectionError
+from dkist_virtual.headers import HeaderTable
+from dkist_virtual.references import chunk_key
+
+if TYPE_CHECKING:
+    from astropy.table import Table
+
+
+def tiles_of(ds: Any) -> list[Any]:
+    """The datasets of a mosaic that are there, dkist's or ours; of another one, itself."""
+    if isinstance(ds, dv.TiledDataset):
+        return ds.flat
+    if type(ds).__name__ == "TiledDataset":
+        return list(ds._data.compressed())
+    return [ds]
+
+
+def assert_same_world(ours: Any, theirs: Any, seed: int = 0) -> None:
+    """Both WCSs give the same values at random pixels."""
+    ours, theirs = ours.low_level_wcs, theirs.low_level_wcs
+    assert ours.pixel_n_dim == theirs.pixel_n_dim
+    assert list(ours.world_axis_physical_types) == list(theirs.world_axis_physical_types)
+    assert list(ours.world_axis_units) == list(theirs.world_axis_units)
+    rng = np.random.default_rng(seed)
+    # Whole pixels inside the first ones: lookup tables give NaN outside of theirs.
+    pixels = rng.integers(0, 2, (20, theirs.pixel_n_dim))
+    for pixel in pixels:
+        one = ours.pixel_to_world_values(*pixel)
+        other = theirs.pixel_to_world_values(*pixel)
+        np.testing.assert_array_equal(np.atleast_1d(one), np.atleast_1d(other))
+
+
+def assert_same_headers(ours: Any, theirs: Table) -> None:
+    assert ours.colnames == theirs.colnames
+    assert len(ours) == len(theirs)
+    for name in theirs.colnames:
+        one, other = ours[name], theirs[name]
+        assert one.dtype == other.dtype.newbyteorder("="), name
+        np.testing.assert_array_equal(np.ma.getmaskarray(one), np.ma.getmaskarray(other), name)
+        equal_nan = one.dtype.kind == "f"
+        np.testing.assert_equal(
+            np.array_equal(np.ma.filled(one), np.ma.filled(other), equal_nan=equal_nan), True, name
+        )
+
+
+@pytest.fixture(scope="module")
+def plain_asdfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("asdfs")
+
+
+@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("door", ["asdf", "store"])
+def test_everything_but_pixels_is_what_dkist_gives(
+    name: str, door: str, plain_asdfs: Path, tmp_path: Path
+) -> None:
+    path = unpacked(name, plain_asdfs)
+    place: Path = path
+    if door == "store":
+        place = tmp_path / "store"
+        dv.convert(path, place, scan="never")
+    theirs = load(path)
+    ours = dv.open_dataset(place)
+    assert isinstance(ours, dv.TiledDataset) == (type(theirs).__name__ == "TiledDataset")
+    assert (ours.inventory or None) == (
+        None if theirs.inventory is theirs.meta else theirs.inventory or None
+    )
+    for one, other in zip(tiles_of(ours), tiles_of(theirs), strict=True):
+        assert one.shape == other.data.shape
+        assert one.data.dtype == other.data.dtype
+        assert one.data.shape == other.data.shape
+        assert one.unit == other.unit
+        assert one.mask is None
+        assert other.mask is None
+        assert_same_world(one.wcs, other.wcs)
+        assert_same_headers(one.headers, other.headers)
+        assert isinstance(one.headers, HeaderTable)
+        assert one.meta["headers"] is one.headers
+        assert one.files.filenames == [
+            # dkist keeps a mosaic's tile names as they are; absolute ones do not occur here
+            str(file)
+            for file in other.files.filenames
+        ]
+        assert Path(one.files.basepath) == path.parent
+    if isinstance(ours, dv.Dataset):
+        assert ours.meta["history"] == theirs.meta["history"]
+    else:
+        assert ours.shape == theirs.shape
+        np.testing.assert_array_equal(ours.mask, np.ma.getmaskarray(theirs._data))
+
+
+@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("door", ["asdf", "json", "parquet"])
+def test_pixels_are_bit_for_bit_dkists(
+    name: str, door: str, simulated: Any, tmp_path: Path
+) -> None:
+    place = simulated(name)
+    theirs = load(place)
+    if door != "asdf":
+        dv.convert(place, tmp_path / "store", references=door)
+        place = tmp_path / "store"
+    ours = dv.open_dataset(place)
+    assert isinstance(ours, dv.TiledDataset) == (name in MOSAICS)
+    for one, other in zip(tiles_of(ours), tiles_of(theirs), strict=True):
+        got, expected = one.data.compute(), other.data.compute()
+        assert got.dtype == expected.dtype.newbyteorder("=")
+        assert got.dtype.isnative
+        expected = expected.astype(got.dtype)
+        assert np.array_equal(np.isnan(got), np.isnan(expected))
+        finite = ~np.isnan(got)
+        assert got[finite].tobytes() == expected[finite].tobytes()
+
+
+@pytest.mark.parametrize("directory", ["small_visp", "EIT"])
+@pytest.mark.parametrize("chunks", ["auto", "frame"])
+def test_frames_inside_the_dkist_package(directory: str, chunks: str, tmp_path: Path) -> None:
+    path = next((ROOT / directory).glob("*.asdf"))
+    theirs = load(path).data.compute()
+    ds = dv.open_dataset(path, chunks=chunks)
+    assert np.array_equal(ds.data.compute(), theirs)
+    dv.convert(path, tmp_path / "store", scan="always")
+    stored = dv.open_dataset(tmp_path / "store", chunks=chunks)
+    assert np.array_equal(stored.data.compute(), theirs)
+    assert len(ds.data.chunks[0]) == (1 if chunks == "auto" else len(theirs))
+
+
+# Slicing --------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def vtf(simulated: Any, tmp_path_factory: pytest.TempPathFactory) -> dv.Dataset:
+    store = tmp_path_factory.mktemp("vtf") / "store"
+    dv.convert(simulated("vtf"), store)
+    ds = dv.open_dataset(store)
+    assert isinstance(ds, dv.Dataset)
+    return ds
+
+
+@pytest.fixture(scope="module")
+def vtf_pixels(simulated: Any) -> np.ndarray[Any, Any]:
+    pixels: np.ndarray[Any, Any] = load(simulated("vtf")).data.compute()
+    return pixels
+
+
+@st.composite
+def indices(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[Any, ...]:
+    """Integers and slices for the first axes, an Ellipsis somewhere, never all integers."""
+    n = draw(st.integers(0, len(shape)))
+    entries: list[Any] = []
+    for length in shape[:n]:
+        if draw(st.booleans()) and len(shape) - len(entries) > 1:
+            entries.append(draw(st.integers(-length, length - 1)))
+        else:
+            start = draw(st.integers(0, length - 1))
+            stop = draw(st.integers(start + 1, length))
+            step = draw(st.one_of(st.none(), st.integers(1, 4)))
+            entries.append(slice(start, draw(st.sampled_from([stop, stop - length or None])), step))
+    if all(isinstance(entry, int) for entry in entries) and len(entries) == len(shape):
+        entries[-1] = slice(None)
+    if draw(st.booleans()):
+        entries.append(Ellipsis)
+    return tuple(entries)
+
+
+@settings(
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_everything_follows_a_slice(
+    vtf: dv.Dataset, vtf_pixels: np.ndarray[Any, Any], data: st.DataObject
+) -> None:
+    ds, expected = vtf, vtf_pixels
+    frames = np.arange(24).reshape(4, 2, 3)
+    places = np.stack(np.meshgrid(*map(np.arange, expected.shape), indexing="ij"), axis=-1)
+    for _ in range(data.draw(st.integers(1, 3))):
+        index = data.draw(indices(ds.shape))
+        axes = places.shape[:-1]
+        places = places[index] if len(axes) else places
+        ds, expected = ds[index], expected[index]
+        if expected.ndim == 1:
+            break
+    assert ds.shape == expected.shape
+    assert np.array_equal(ds.data.compute(), expected)
+    # The frames are those that the pixels come from.
+    rows = np.unique(frames[tuple(places[..., axis] for axis in range(3))])
+    names = [f"vtf_{row:04d}.fits" for row in range(24)]
+    array = ds._provenance.array
+    assert array.positions().tolist() == rows.tolist()
+    assert ds.files.keys == [f"data/{chunk_key(array.metadata, int(row))}" for row in rows]
+    all_names = vtf.files.names
+    assert sorted(all_names) == names
+    assert ds.files.names == [all_names[row] for row in rows]
+    assert len(ds.files) == len(ds.headers) == len(rows)
+    assert list(ds.headers["DATE-AVG"]) == list(np.array(vtf.headers["DATE-AVG"])[rows])
+    # The world coordinates are those that these pixels had before.
+    whole, cut = vtf.wcs.low_level_wcs, ds.wcs.low_level_wcs
+    assert cut.pixel_n_dim == expected.ndim
+    corner = tuple(n - 1 for n in expected.shape)
+    for pixel in {(0,) * expected.ndim, corner}:
+        before = dict(
+            zip(
+                whole.world_axis_names,
+                whole.pixel_to_world_values(*places[pixel][::-1]),
+                strict=True,
+            )
+        )
+        after = np.atleast_1d(cut.pixel_to_world_values(*pixel[::-1]))
+        for name, value in zip(cut.world_axis_names, after, strict=True):
+            np.testing.assert_allclose(value, before[name], rtol=1e-12, atol=1e-9)
+
+
+def test_slices_agree_with_dkist(simulated: Any) -> None:
+    place = simulated("visp")
+    ours, theirs = dv.open_dataset(place), load(place)
+    assert isinstance(ours, dv.Dataset)
+    for index in (np.s_[0], np.s_[1, 2], np.s_[:, 1:3], np.s_[..., 5:20], np.s_[2, ..., 7]):
+        one, other = ours[index], theirs[index]
+        assert np.array_equal(one.data.compute(), other.data.compute(), equal_nan=True)
+        assert one.files.filenames == other.files.filenames
+        assert_same_world(one.wcs, other.wcs)
+        assert_same_headers(one.headers, other.headers)
+    assert len(ours[0].global_coords) == len(theirs[0].global_coords)
+
+
+def test_a_slice_reads_nothing_and_builds_no_graph(vtf: dv.Dataset) -> None:
+    sliced = vtf[0][:, 1][..., 3]
+    assert sliced._dask is None
+    assert str(sliced)
+    assert sliced._dask is None
+    assert len(sliced.data.__dask_graph__()) <= len(sliced.files)
+    one = vtf[0, 0, 0]
+    assert len(dict(one.data.__dask_graph__())) == 1
+
+
+def test_dask_names_tell_arrays_apart(vtf: dv.Dataset, simulated: Any) -> None:
+    again = dv.open_dataset(vtf._provenance.array.handle.url)
+    assert isinstance(again, dv.Dataset)
+    assert again[0].data.name == vtf[0].data.name
+    names = [ds.data.name for ds in (vtf, vtf[0], vtf[1], vtf[0, :, 0], vtf[..., 0])]
+    nan = dv.open_dataset(vtf._provenance.array.handle.url, missing="nan")
+    names += [nan.data.name, dv.open_dataset(simulated("visp")).data.name]
+    assert len(set(names)) == len(names)
+
+
+def test_what_cannot_be_followed_raises(vtf: dv.Dataset) -> None:
+    for index in ([0, 1], np.array([True, False]), None, np.s_[::-1], np.s_[0, 0, 0, 0, 0]):
+        with pytest.raises(SelectionError):
+            vtf[index]
+    with pytest.raises(IndexError, match="out of range"):
+        vtf[4]
+
+
+def test_a_mask_of_the_datas_shape_is_sliced(vtf: dv.Dataset) -> None:
+    ds = vtf[0, 0]
+    mask = np.zeros(ds.shape, bool)
+    mask[1, 2, 3] = True
+    ds.mask = mask
+    np.testing.assert_array_equal(ds[1, 2:].mask, mask[1, 2:])
+    ds.mask = None
+    assert ds[1].mask is None
+
+
+def test_headers_make_a_wcs(vtf: dv.Dataset, simulated: Any) -> None:
+    for row in (0, -1):
+        header = vtf.headers[row]
+        name = vtf.files.names[row]
+        with fits.open(simulated("vtf") / name) as hdus, warnings.catch_warnings():
+            # wcslib works out dates that the header does not give.
+            warnings.simplefilter("ignore", FITSFixedWarning)
+            wcs, theirs = WCS(header), WCS(hdus[1].header)
+        pixel = [3.0] * wcs.naxis
+        np.testing.assert_array_equal(
+            wcs.wcs_pix2world([pixel], 0), theirs.wcs_pix2world([pixel], 0)
+        )
+
+
+# Absent frames --------------------------------------------------------------------------------
+
+
+def test_absent_frames_raise_and_say_how_many(simulated: Any, tmp_path: Path) -> None:
+    place = simulated("vtf")
+    (tmp_path / "some").mkdir()
+    ds = dv.open_dataset(place, frames=tmp_path / "some", chunks="frame")
+    assert isinstance(ds, dv.Dataset)
+    for name in ds.files.names[:5]:
+        (tmp_path / "some" / name).symlink_to(place / name)
+    expected = load(place).data.compute()
+    assert np.array_equal(ds[0, 0].data.compute(), expected[0, 0])
+    with pytest.raises(FrameMissingError, match=r"1 of the 6 frames selected is absent"):
+        dv.open_dataset(place, frames=tmp_path / "some")[0].data.compute()
+    with pytest.raises(FileNotFoundError, match=r"vtf_.*\.fits"):
+        ds[3].data.compute()
+    nan = dv.open_dataset(place, frames=tmp_path / "some", missing="nan")
+    assert isinstance(nan, dv.Dataset)
+    got = nan.data.compute().reshape(24, -1)
+    assert np.array_equal(got[:5], expected.reshape(24, -1)[:5])
+    assert np.isnan(got[5:]).all()
+
+
+# A dataset as an object -------------------------------------------------------------------------
+
+
+def test_computed_pixels_belong_to_no_files(vtf: dv.Dataset, vtf_pixels: Any) -> None:
+    ds = vtf[0, 0]
+    doubled = ds * 2
+    assert np.array_equal(np.asarray(doubled.data), vtf_pixels[0, 0] * 2)
+    assert doubled.unit == ds.unit
+    assert len(doubled.headers) == 3
+    with pytest.raises(DatasetError, match="computed"):
+        doubled.files  # noqa: B018
+    binned = ds.rebin((1, 2, 2))
+    assert binned.shape == (3, 15, 22)
+    assert binned.headers is None
+
+
+def test_copies_and_pickles(vtf: dv.Dataset, vtf_pixels: Any) -> None:
+    sent = pickle.dumps(vtf[0].data)
+    assert len(sent) < 10_000
+    assert np.array_equal(pickle.loads(sent).compute(), vtf_pixels[0])
+    twin = copy.deepcopy(vtf.meta)
+    assert twin["inventory"] == vtf.inventory
+    assert len(twin["headers"]) == 24
+
+
+def test_from_asdf_is_the_store_that_never_scanned(simulated: Any, tmp_path: Path) -> None:
+    place = simulated("vtf")
+    direct = dv.Dataset.from_asdf(place)
+    dv.convert(place, tmp_path / "store", scan="never")
+    stored = dv.open_dataset(tmp_path / "store")
+    assert isinstance(stored, dv.Dataset)
+    id_ = [
+        ds._provenance.array.handle.store.references.attributes["store_id"]
+        for ds in (direct, stored)
+    ]
+    assert id_[0] == id_[1]
+    assert direct.data.name == stored.data.name
+    assert direct.files.urls == stored.files.urls
+    assert direct.files.nbytes is None
+    assert dv.load_dataset is dv.open_dataset
+
+
+def test_a_mosaic_is_no_dataset(simulated: Any) -> None:
+    with pytest.raises(DatasetError, match="mosaic"):
+        dv.Dataset.from_asdf(simulated("vbi_mosaic"))
+    with pytest.raises(DatasetError, match="no mosaic"):
+        dv.TiledDataset.from_asdf(simulated("vtf"))
+
+
+def test_sizes_are_the_files_sizes(vtf: dv.Dataset, simulated: Any) -> None:
+    sizes = {path.name: path.stat().st_size for path in simulated("vtf").glob("*.fits")}
+    for ds in (vtf, vtf[1, 0], vtf[..., 2]):
+        assert ds.files.nbytes == sum(sizes[name] for name in ds.files.names)
+    assert f"{len(vtf[1, 0].files)} of 24 files" in str(vtf[1, 0].files)
+
+
+def test_a_subslice_is_the_first_selection(simulated: Any, tmp_path: Path) -> None:
+    place = simulated("visp")
+    theirs = load(place)[:, 1:3, 5:9]
+    saved = save(tmp_path / "cut.asdf", theirs)
+    expected = load(saved)
+    expected.files.basepath = place
+    for door in ("asdf", "store"):
+        where: Path = saved
+        if door == "store":
+            where = tmp_path / "store"
+            dv.convert(saved, where, frames=place)
+        ours = dv.open_dataset(where, frames=place)
+        assert isinstance(ours, dv.Dataset)
+        assert ours.shape == expected.data.shape
+        # dkist's array was built before its base path was set, so the pixels come from the cut.
+        reference = load(place).data
+        index = ours._provenance.array.selection.index
+        got = ours.data.compute()
+        assert got.shape == expected.data.shape
+        frames = load(saved).files.fileuri_array
+        whole = np.stack(
+            [np.asarray(fits.getdata(place / str(name), 1))[0] for name in frames.flat]
+        ).reshape(*frames.shape, *reference.shape[2:])
+        assert np.array_equal(got, whole[index], equal_nan=True)
