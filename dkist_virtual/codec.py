@@ -65,7 +65,7 @@ class FrameSpec:
             raise self._wrong("hdu", self.hdu, "an index or an EXTNAME")
         if isinstance(self.hdu, int) and not 0 <= self.hdu < 10_000:
             raise self._wrong("hdu", self.hdu, "an index from 0")
-        if self.dtype not in _DTYPES:
+        if not isinstance(self.dtype, str) or self.dtype not in _DTYPES:
             raise self._wrong("dtype", self.dtype, "one of " + ", ".join(sorted(_DTYPES)))
         whole = isinstance(self.shape, (list, tuple)) and all(
             isinstance(n, int) and not isinstance(n, bool) and n > 0 for n in self.shape

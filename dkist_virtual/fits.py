@@ -397,7 +397,7 @@ def read_hdu(data: bytes | memoryview, start: int, index: HDUTarget) -> HDU:
     """
     first = bytes(data[start : start + 9])
     if first not in (b"SIMPLE  =", b"XTENSION="):
-        if len(data) - start < len(first) or not first:
+        if len(first) < 9:
             raise TruncatedHeaderError(
                 f"HDU {index}: {max(len(data) - start, 0)} bytes: expected a FITS header"
             )

@@ -49,7 +49,7 @@ def full_index(item: Any, ndim: int) -> BasicIndex:
 
 def _entry(entry: Any) -> int | slice:
     if isinstance(entry, slice):
-        return entry
+        return _slice(entry)
     # True and False are integers to Python and masks to numpy: neither is meant here.
     if isinstance(entry, (bool, np.bool_)) or entry is None:
         raise SelectionError(f"index {entry!r}: {_ONLY}")
@@ -57,6 +57,20 @@ def _entry(entry: Any) -> int | slice:
         return operator.index(entry)
     except TypeError:
         raise SelectionError(f"index {entry!r}: {_ONLY}") from None
+
+
+def _slice(entry: slice) -> slice:
+    try:
+        # Also numpy's integers, which are no int.
+        start, stop, step = (
+            None if part is None else operator.index(part)
+            for part in (entry.start, entry.stop, entry.step)
+        )
+    except TypeError:
+        raise SelectionError(f"index {entry!r}: expected integers in a slice") from None
+    if step == 0:
+        raise SelectionError(f"index {entry!r}: a step of 0 leads nowhere")
+    return slice(start, stop, step)
 
 
 _ONLY = (
