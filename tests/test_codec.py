@@ -1,0 +1,309 @@
+"""The codecs as Zarr uses them: found by name, configured by JSON, holding frames to their word."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import frames
+import numcodecs
+import numpy as np
+import pytest
+import zarr
+from frames import assert_identical, compressed, plain, scene
+from zarr.core.buffer.cpu import Buffer
+
+from dkist_virtual.codec import CODEC_ID, FITSCodec, FITSCodecV3, FrameSpec
+from dkist_virtual.errors import FrameCorruptError, StoreCorruptError
+
+DATA = scene((1, 5, 40))
+FILE = compressed(DATA)
+CONFIG = {"id": "dkist_fits", "hdu": 1, "dtype": "<f4", "shape": [1, 5, 40]}
+
+FRESH = """
+import json, sys
+import numcodecs
+codec = numcodecs.get_codec(json.loads(sys.argv[1]))
+with open(sys.argv[2], "rb") as file:
+    pixels = codec.decode(file.read())
+assert pixels.dtype.str == "<f4"
+sys.stdout.buffer.write(pixels.tobytes())
+"""
+
+FRESH_ZARR = """
+import sys
+import zarr
+array = zarr.open_array(sys.argv[1], mode="r")
+sys.stdout.buffer.write(array[...].tobytes())
+"""
+
+
+def fresh(code: str, *args: str) -> bytes:
+    """Run code in an interpreter that has not imported this package; give what it wrote."""
+    done = subprocess.run([sys.executable, "-W", "error", "-c", code, *args], capture_output=True)
+    assert done.returncode == 0, done.stderr.decode()
+    assert not done.stderr
+    return done.stdout
+
+
+def v2_metadata(config: dict[str, Any], shape: list[int], dtype: str) -> dict[str, Any]:
+    return {
+        "zarr_format": 2,
+        "shape": shape,
+        "chunks": [1, *config["shape"][1:]],
+        "dtype": dtype,
+        "compressor": config,
+        "filters": None,
+        "fill_value": None,
+        "order": "C",
+    }
+
+
+def v3_metadata(config: dict[str, Any], shape: list[int], dtype: str) -> dict[str, Any]:
+    configuration = {key: value for key, value in config.items() if key != "id"}
+    return {
+        "zarr_format": 3,
+        "node_type": "array",
+        "shape": shape,
+        "data_type": dtype,
+        "chunk_grid": {
+            "name": "regular",
+            "configuration": {"chunk_shape": [1, *config["shape"][1:]]},
+        },
+        "chunk_key_encoding": {"name": "default"},
+        "fill_value": 0,
+        "codecs": [{"name": "dkist_fits", "configuration": configuration}],
+    }
+
+
+def in_memory(
+    name: str, metadata: dict[str, Any], chunks: dict[str, bytes], mode: Any = "r"
+) -> zarr.Array[Any]:
+    """An array over a dictionary."""
+    content = {name: json.dumps(metadata).encode(), **chunks}
+    store = zarr.storage.MemoryStore({k: Buffer.from_bytes(v) for k, v in content.items()})
+    return zarr.open_array(store=store, mode=mode, zarr_format=metadata["zarr_format"])
+
+
+# By name, in an interpreter that knows nothing of this package ---------------------------------
+
+
+def test_numcodecs_finds_the_codec_by_its_entry_point(tmp_path: Path) -> None:
+    for name, data in (("file", FILE), ("hdu", frames.hdu_of(FILE))):
+        path = tmp_path / name
+        path.write_bytes(data)
+        printed = fresh(FRESH, json.dumps(CONFIG), str(path))
+        assert printed == frames.oracle(FILE).tobytes()
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_zarr_finds_the_codec_by_its_entry_point(tmp_path: Path, version: int) -> None:
+    metadata = (
+        (".zarray", v2_metadata(CONFIG, [1, 5, 40], "<f4"), "0.0.0")
+        if version == 2
+        else ("zarr.json", v3_metadata(CONFIG, [1, 5, 40], "float32"), "c/0/0/0")
+    )
+    name, content, key = metadata
+    (tmp_path / name).write_text(json.dumps(content))
+    (tmp_path / key).parent.mkdir(parents=True, exist_ok=True)
+    (tmp_path / key).write_bytes(FILE)
+    assert fresh(FRESH_ZARR, str(tmp_path)) == frames.oracle(FILE).tobytes()
+
+
+# numcodecs -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview, lambda b: np.frombuffer(b, "i1")])
+def test_decode_takes_any_buffer(wrap: Any) -> None:
+    expected = frames.oracle(FILE)
+    codec = FITSCodec(1, "<f4", [1, 5, 40])
+    assert_identical(codec.decode(wrap(FILE)), expected)
+    assert_identical(codec.decode(wrap(frames.hdu_of(FILE))), expected)
+
+
+def test_decode_by_name() -> None:
+    file = compressed(DATA, name="Science", before=[frames.fits.ImageHDU(np.zeros((2, 2), "i2"))])
+    assert_identical(FITSCodec("SCIENCE", "<f4", [1, 5, 40]).decode(file), frames.oracle(file, 2))
+    with pytest.raises(FrameCorruptError, match="has no HDU 'OTHER'"):
+        FITSCodec("OTHER", "<f4", [1, 5, 40]).decode(file)
+
+
+def test_decode_into_out() -> None:
+    codec = numcodecs.get_codec(CONFIG)
+    expected = frames.oracle(FILE)
+    out = np.full((1, 5, 40), -1, "f4")
+    assert codec.decode(FILE, out=out) is out
+    assert_identical(out, expected)
+    # numcodecs hands over any buffer of the right length.
+    raw = bytearray(expected.nbytes)
+    codec.decode(FILE, out=raw)
+    assert bytes(raw) == expected.tobytes()
+    with pytest.raises(ValueError, match=r"broadcast|size|shape|length"):
+        codec.decode(FILE, out=np.zeros((1, 5, 41), "f4"))
+
+
+@pytest.mark.parametrize(
+    "dtype", ["|i1", "|u1", "<i2", "<u2", "<i4", "<u4", "<i8", "<u8", "<f4", "<f8"]
+)
+def test_pixels_are_of_the_type_declared(dtype: str) -> None:
+    # Zarr v2 takes the bytes for the array's own type without looking at the codec's.
+    data = scene((5, 40), dtype)
+    codec = FITSCodec(0, dtype, [5, 40])
+    pixels = codec.decode(plain(data))
+    assert pixels.dtype.str == dtype
+    assert pixels.tobytes() == data.astype(dtype).tobytes()
+
+
+def test_frames_are_held_to_type_and_shape() -> None:
+    with pytest.raises(FrameCorruptError, match=r"ZBITPIX = -32 .* expected float64"):
+        FITSCodec(1, "<f8", [1, 5, 40]).decode(FILE)
+    with pytest.raises(FrameCorruptError, match=r"ZNAXISn = \(40, 5, 1\): expected \(40, 5\)"):
+        FITSCodec(1, "<f4", [5, 40]).decode(FILE)
+    with pytest.raises(FrameCorruptError, match="0 bytes"):
+        FITSCodec(1, "<f4", [5, 40]).decode(b"")
+
+
+def test_encode_is_refused() -> None:
+    with pytest.raises(NotImplementedError, match="dkist_fits: FITS frames are read, never"):
+        FITSCodec(1, "<f4", [1, 5, 40]).encode(DATA)
+
+
+def test_the_configuration_comes_back() -> None:
+    for hdu in (0, 7, "OBSERVATION"):
+        config = {**CONFIG, "hdu": hdu}
+        codec = numcodecs.get_codec(dict(config))
+        assert isinstance(codec, FITSCodec)
+        assert codec.codec_id == CODEC_ID == "dkist_fits"
+        assert codec.get_config() == config
+        assert json.loads(json.dumps(codec.get_config())) == config
+        assert numcodecs.get_codec(codec.get_config()) == codec
+        assert eval(repr(codec)) == codec
+
+
+WRONG: list[tuple[dict[str, Any], str]] = [
+    ({"hdu": -1}, "hdu = -1: expected an index from 0"),
+    ({"hdu": 10_000}, "hdu = 10000: expected an index from 0"),
+    ({"hdu": True}, "hdu = True: expected an index or an EXTNAME"),
+    ({"hdu": ""}, "hdu = '': expected"),
+    ({"hdu": None}, "hdu = None: expected"),
+    ({"hdu": 1.0}, "hdu = 1.0: expected"),
+    ({"hdu": [1]}, r"hdu = \[1\]: expected"),
+    ({"dtype": ">f4"}, "dtype = '>f4': expected one of .*<f4"),
+    ({"dtype": "float32"}, "dtype = 'float32': expected one of"),
+    ({"dtype": "<f2"}, "dtype = '<f2': expected one of"),
+    ({"dtype": "<c8"}, "dtype = '<c8'"),
+    ({"dtype": "|O"}, "dtype = '|O'"),
+    ({"dtype": None}, "dtype = None"),
+    ({"dtype": ["<f4"]}, r"dtype = \['<f4'\]"),
+    ({"shape": []}, r"shape = .*: expected positive axis lengths"),
+    ({"shape": [5, 0]}, "shape = .*: expected positive"),
+    ({"shape": [5, -4]}, "shape = .*: expected positive"),
+    ({"shape": [5.0, 4]}, "shape = .*: expected positive"),
+    ({"shape": [True, 4]}, "shape = .*: expected positive"),
+    ({"shape": ["5"]}, "shape = .*: expected positive"),
+    ({"shape": 5}, "shape = 5: expected positive"),
+    ({"shape": "54"}, "shape = .*: expected positive"),
+    ({"shape": None}, "shape = None: expected positive"),
+    ({"level": 3}, "has dtype, hdu, level, shape: expected hdu, dtype and shape"),
+]
+
+
+@pytest.mark.parametrize(("change", "message"), WRONG)
+def test_wrong_configurations_are_refused(change: dict[str, Any], message: str) -> None:
+    config = {**CONFIG, **change}
+    with pytest.raises(StoreCorruptError, match=message):
+        numcodecs.get_codec(dict(config))
+    configuration = {key: value for key, value in config.items() if key != "id"}
+    with pytest.raises(StoreCorruptError, match=message):
+        FITSCodecV3.from_dict({"name": "dkist_fits", "configuration": configuration})
+
+
+@pytest.mark.parametrize("key", ["hdu", "dtype", "shape"])
+def test_configurations_that_lack_something_are_refused(key: str) -> None:
+    config = {name: value for name, value in CONFIG.items() if name != key}
+    with pytest.raises(StoreCorruptError, match="expected hdu, dtype and shape"):
+        numcodecs.get_codec(config)
+
+
+def test_an_empty_configuration_is_refused() -> None:
+    with pytest.raises(StoreCorruptError, match="has nothing: expected hdu"):
+        FITSCodecV3.from_dict({"name": "dkist_fits"})
+
+
+def test_codecs_pickle() -> None:
+    spec = FrameSpec("OBSERVATION", "<f4", (1, 5, 40))
+    for codec in (FITSCodec("OBSERVATION", "<f4", [1, 5, 40]), FITSCodecV3(spec), spec):
+        again = pickle.loads(pickle.dumps(codec))
+        assert again == codec
+        assert type(again) is type(codec)
+    codec = pickle.loads(pickle.dumps(FITSCodec(1, "<f4", [1, 5, 40])))
+    assert_identical(codec.decode(FILE), frames.oracle(FILE))
+
+
+# Zarr ------------------------------------------------------------------------------------------
+
+
+def chunks_of(count: int) -> tuple[list[bytes], Any]:
+    files = [
+        compressed(scene((1, 5, 40), seed=i, blanks=0.1), method=method, seed=1 + i)
+        for i, method in zip(range(count), [*frames.METHODS] * count, strict=False)
+    ]
+    return files, np.concatenate([frames.oracle(file) for file in files])
+
+
+def test_a_zarr_v2_array_reads_right() -> None:
+    files, expected = chunks_of(3)
+    # Both forms of bytes in one array: scanned frames, and frames that were not.
+    chunks = {"0.0.0": files[0], "1.0.0": frames.hdu_of(files[1]), "2.0.0": files[2]}
+    array = in_memory(".zarray", v2_metadata(CONFIG, [3, 5, 40], "<f4"), chunks)
+    assert_identical(np.asarray(array[...]), expected)
+    assert_identical(np.asarray(array[1:, 2, ::3]), expected[1:, 2, ::3])
+
+
+def test_a_zarr_v3_array_reads_right() -> None:
+    files, expected = chunks_of(3)
+    chunks = {"c/0/0/0": files[0], "c/1/0/0": frames.hdu_of(files[1]), "c/2/0/0": files[2]}
+    array = in_memory("zarr.json", v3_metadata(CONFIG, [3, 5, 40], "float32"), chunks)
+    assert_identical(np.asarray(array[...]), expected)
+    assert_identical(np.asarray(array[1:, 2, ::3]), expected[1:, 2, ::3])
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_zarr_raises_what_the_decoder_raises(version: int) -> None:
+    broken = frames.edited(FILE, 1, {"ZTILE1": 0})
+    array = (
+        in_memory(".zarray", v2_metadata(CONFIG, [1, 5, 40], "<f4"), {"0.0.0": broken})
+        if version == 2
+        else in_memory("zarr.json", v3_metadata(CONFIG, [1, 5, 40], "float32"), {"c/0/0/0": broken})
+    )
+    with pytest.raises(FrameCorruptError, match="ZTILE1 = 0: expected 1 or more"):
+        array[...]
+
+
+def test_the_zarr_v3_codec_comes_back() -> None:
+    codec = FITSCodecV3(FrameSpec("OBSERVATION", "<f8", (998, 100)))
+    entry = codec.to_dict()
+    assert entry == {
+        "name": "dkist_fits",
+        "configuration": {"hdu": "OBSERVATION", "dtype": "<f8", "shape": [998, 100]},
+    }
+    assert FITSCodecV3.from_dict(json.loads(json.dumps(entry))) == codec
+    assert zarr.registry.get_codec_class("dkist_fits") is FITSCodecV3
+
+
+def test_the_zarr_v3_codec_writes_nothing() -> None:
+    metadata = v3_metadata(CONFIG, [1, 5, 40], "float32")
+    array = in_memory("zarr.json", metadata, {"c/0/0/0": FILE}, mode="r+")
+    with pytest.raises(NotImplementedError, match="FITS frames are read, never written"):
+        array[...] = 1
+    assert_identical(np.asarray(array[...]), frames.oracle(FILE))
+    codec = FITSCodecV3(FrameSpec(1, "<f4", (1, 5, 40)))
+    with pytest.raises(NotImplementedError, match="not known beforehand"):
+        codec.compute_encoded_size(800, array.metadata)  # type: ignore[arg-type]
+    with pytest.raises(NotImplementedError, match="never written"):
+        asyncio.run(codec._encode_single(None, None))  # type: ignore[arg-type]
