@@ -178,13 +178,16 @@ def convert(
     target = _target(store)
     _refuse_existing(target, overwrite)
     path, others = find_asdf(Path(local_path(os.fspath(asdf))))
+    shown = sys.stderr.isatty() if progress is None else progress
+    if shown:  # an ASDF of 10,000 frames takes some seconds
+        print(f"Reading {path.name}", file=sys.stderr)  # noqa: T201  # asked for, or a terminal
     source = read_source(path)
     scanned_base = absolute(frames or base or path.resolve().parent)
     stored_base = absolute(base or frames or path.resolve().parent)
     fetcher = Fetcher(storage_options or {})
     n_frames = sum(part.n_frames for part in source.frames)
     scans: list[Scan] = []
-    with _bar(progress, n_frames if scan != "never" else 0) as on_frame:
+    with _bar(shown, n_frames if scan != "never" else 0) as on_frame:
         for part in source.frames:
             urls = frame_urls(part, scanned_base)
             expected = Expected(part.hdu_shape, part.dtype, part.target)
@@ -489,10 +492,9 @@ def _write_headers(
 
 
 @contextmanager
-def _bar(progress: bool | None, n: int) -> Iterator[Callable[[], object]]:
-    """A bar over frames on a terminal, nothing in a pipe."""
+def _bar(shown: bool, n: int) -> Iterator[Callable[[], object]]:
+    """A bar over frames, where one is wanted."""
     from tqdm import tqdm
 
-    shown = sys.stderr.isatty() if progress is None else progress
     with tqdm(total=n, unit=" frames", desc="Scanning", disable=not shown or n == 0) as bar:
         yield bar.update

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from dkist_virtual.dataset import Dataset, Opened, open_asdf, overview_of
+from dkist_virtual.dataset import Dataset, Meta, Opened, open_asdf, overview_of
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.files import Files
 
@@ -32,7 +32,7 @@ class TiledDataset:
     tiles : numpy.ndarray of object
         Datasets, None where there is no tile.
     meta : dict
-        Of the whole mosaic.
+        Of the whole mosaic, without headers: those are the tiles'.
     """
 
     def __init__(self, tiles: NDArray[np.object_], meta: dict[str, Any]) -> None:
@@ -40,7 +40,7 @@ class TiledDataset:
         if absent.all():
             raise DatasetError("a mosaic needs at least one tile")
         self._tiles = np.ma.MaskedArray(tiles, mask=absent, dtype=object)
-        self.meta = meta
+        self.meta = Meta(meta, lambda: self.combined_headers, self.shape)
 
     @classmethod
     def from_opened(cls, opened: Opened) -> Self:
@@ -105,7 +105,7 @@ class TiledDataset:
             # Not `filled(None)`: None asks it for the default.
             absent = np.array(None, object)
             tiles = np.where(np.ma.getmaskarray(chosen), absent, chosen.data)
-            return type(self)(tiles, self.meta)
+            return type(self)(tiles, self.meta.without_headers())
         return chosen
 
     @property
@@ -175,4 +175,4 @@ class _TileSlicer:
         sliced = np.full(self._mosaic.shape, None, object)
         for place in np.argwhere(~self._mosaic.mask):
             sliced[tuple(place)] = self._mosaic[tuple(place)][item]
-        return TiledDataset(sliced, self._mosaic.meta)
+        return TiledDataset(sliced, self._mosaic.meta.without_headers())

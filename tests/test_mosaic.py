@@ -74,3 +74,10 @@ def test_the_overview_shows_the_grid(pair: tuple[dv.TiledDataset, Any]) -> None:
     assert overview.present == tuple(map(tuple, np.argwhere(~ours.mask).tolist()))
     assert f"{ours.shape[0]}x{ours.shape[1]}" in str(ours)
     assert "TiledDataset" in ours._repr_html_()
+
+
+def test_the_meta_answers_as_dkists_does(pair: tuple[dv.TiledDataset, Any]) -> None:
+    ours, theirs = pair
+    assert len(ours.meta["headers"]) == len(theirs.meta["headers"][: len(ours.files)])
+    assert ours.meta["history"] == theirs.meta["history"]
+    assert len(ours.slice_tiles[0].meta["headers"]) == len(ours.slice_tiles[0].files)
