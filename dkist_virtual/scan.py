@@ -82,8 +82,9 @@ class Expected:
         check_layout(layout, self.target, shape=self.shape)
         raw = np.dtype(BITPIX_DTYPES[layout.bitpix])
         if self.dtype not in (raw, layout.dtype):
+            prefix = "" if isinstance(layout, PlainImage) else "Z"
             raise FrameCorruptError(
-                f"HDU {self.target}: BITPIX = {layout.bitpix}, which is {raw}: expected "
+                f"HDU {self.target}: {prefix}BITPIX = {layout.bitpix}, which is {raw}: expected "
                 f"{self.dtype}, the datatype of the ASDF"
             )
 
