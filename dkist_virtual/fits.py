@@ -325,8 +325,12 @@ class CompressedImage:
 
     @property
     def dtype(self) -> np.dtype:
-        """What a pixel is once decoded and scaled, native byte order."""
-        return pixel_dtype(self.bitpix, self.bscale, self.bzero, self.blank)
+        """What a pixel is once decoded and scaled, native byte order.
+
+        A ZBLANK column makes floats of integers as a ZBLANK keyword does.
+        """
+        blank = 0 if self.blank is None and "ZBLANK" in self.columns else self.blank
+        return pixel_dtype(self.bitpix, self.bscale, self.bzero, blank)
 
     @property
     def head_bytes(self) -> int:
