@@ -134,7 +134,9 @@ def test_own_columns_of_the_header_table(golden: Golden, store: Path, directory:
         assert row["_etag"] is None
         if not scanned:
             assert row["_offset"] is row["_length"] is None
-        elif not golden.verbatim:
+        elif golden.verbatim:  # the HDU all the same: the primary, which is the file here
+            assert [row["_offset"], row["_length"]] == [0, row["_size"]]
+        else:
             assert [row["_offset"], row["_length"]] == ranges[key][1:]
 
 
