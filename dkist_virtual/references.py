@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
@@ -46,6 +47,13 @@ RECORD_SIZE: Final = 10_000
 
 WHOLE_FILE: Final = -1
 """Offset and length of a reference to a file that was never scanned."""
+
+_COLUMNS: Final = {
+    "path": ("string", "large_string", "dictionary<values=string", "null"),
+    "offset": ("int", "uint"),
+    "size": ("int", "uint"),
+}
+"""Of a shard, with what pyarrow's types may begin with: writers other than ours differ."""
 
 _STRINGS: Final = np.dtypes.StringDType()
 
@@ -290,10 +298,6 @@ class ReferenceSet:
         return documents
 
 
-def _chunk_suffix(metadata: ArrayMetadata) -> str:
-    return ".0" * (len(metadata.shape) - metadata.n_frame_axes)
-
-
 def chunk_key(metadata: ArrayMetadata, position: int) -> str:
     """The key of a frame's chunk in its array, such as ``0.50.0.0``."""
     at = [int(i) for i in np.unravel_index(position, metadata.frame_shape)]
@@ -376,21 +380,28 @@ def read_json(text: bytes, place: str) -> ReferenceSet:
                 continue
             name, _, chunk = key.partition("/")
             position = _position(metadata[name], chunk)
-            url, offset, length = value if len(value) == 3 else (*value, WHOLE_FILE, WHOLE_FILE)
-            if not isinstance(url, str) or not url:
-                raise StoreCorruptError(f"{key}: {value!r}: expected a URL")
+            url, offset, length = _entry(key, value)
             tables[name].urls[position] = url
             tables[name].offsets[position] = offset
             tables[name].lengths[position] = length
-        for table in tables.values():
-            FrameColumns.__post_init__(table)
         return ReferenceSet(root, {name: (m, tables[name]) for name, m in metadata.items()})
+
+
+def _entry(key: str, value: Any) -> tuple[str, int, int]:
+    """One reference of the JSON, checked: what is wrong here would be wrong bytes later."""
+    match value:
+        case [str(url)] if url:
+            return url, WHOLE_FILE, WHOLE_FILE
+        case [str(url), int(offset), int(n)] if url and 0 <= offset < 2**63 and 0 < n < 2**63:
+            return url, offset, n
+    raise StoreCorruptError(f"{key}: {value!r}: expected a URL, alone or with offset and length")
 
 
 def _position(metadata: ArrayMetadata, chunk: str) -> int:
     index = [int(i) for i in chunk.split(".")]
     n = metadata.n_frame_axes
-    if len(index) != len(metadata.shape) or any(index[n:]) or min(index) < 0:
+    inside = all(0 <= i < m for i, m in zip(index, metadata.frame_shape, strict=False))
+    if len(index) != len(metadata.shape) or any(index[n:]) or not inside:
         raise StoreCorruptError(f"chunk {chunk!r} of an array of {metadata.shape}")
     return int(np.ravel_multi_index(index[:n], metadata.frame_shape)) if n else 0
 
@@ -414,7 +425,7 @@ def read_parquet(read: Callable[[str], bytes], place: str) -> ReferenceSet:
         document = json.loads(read(".zmetadata"))
         root, metadata = _read_metadata(document["metadata"])
         size = document["record_size"]
-        if not isinstance(size, int) or size < 1:
+        if type(size) is not int or size < 1:
             raise StoreCorruptError(f"record_size = {size!r}: expected 1 or more")
     arrays: dict[str, tuple[ArrayMetadata, FrameTable]] = {}
     for name, about in metadata.items():
@@ -440,7 +451,15 @@ class _ShardReader:
         shard = f"{self.name}/refs.{record}.parq"
         with _telling(f"{self.place}/{shard}"):
             source = pa.BufferReader(self.read(shard))
-            table = pq.read_table(source, columns=["path", "offset", "size"])
+            try:
+                table = pq.read_table(source)
+            except OSError as error:  # pyarrow's word for some garbage: nothing is read here
+                raise StoreCorruptError(f"cannot be read as parquet: {error}") from error
+            types = {name: str(table.schema.field(name).type) for name in _COLUMNS}
+            if not all(types[name].startswith(kinds) for name, kinds in _COLUMNS.items()):
+                raise StoreCorruptError(f"its columns are {types}: expected text and two integers")
+            if "raw" in table.schema.names and table["raw"].null_count < len(table):
+                raise StoreCorruptError("raw has inline data: expected nulls alone")
             # kerchunk itself fills its last shard up to the record size; the rest is null.
             expected = min(self.size, self.n - record * self.size)
             if len(table) < expected:
@@ -449,7 +468,7 @@ class _ShardReader:
             urls = table["path"].cast(pa.string()).fill_null("").to_numpy()
             lengths = table["size"].to_numpy().astype(np.int64)
             offsets = table["offset"].to_numpy().astype(np.int64)
-            whole = lengths == 0
+            whole = (lengths == 0) & (offsets == 0)
             offsets[whole] = lengths[whole] = WHOLE_FILE
             return FrameColumns(urls.astype(_STRINGS), offsets, lengths)
 
@@ -460,7 +479,7 @@ def _read_metadata(
     """The root's attributes, and the arrays by name in the order of their places."""
     root = documents[".zattrs"][ROOT_KEY]
     version = root["format_version"]
-    if version != FORMAT_VERSION:
+    if type(version) is not int or version != FORMAT_VERSION:
         raise StoreCorruptError(
             f"format_version is {version!r}: this version of dkist_virtual reads {FORMAT_VERSION}. "
             "Upgrade it, or convert the dataset again"
@@ -475,23 +494,17 @@ def _read_metadata(
     return dict(root), metadata
 
 
-class _telling:  # noqa: N801  # used like a function
-    """Turns whatever goes wrong while a file of the store is read into a `StoreCorruptError`."""
-
-    def __init__(self, place: str) -> None:
-        self.place = place
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, (OSError, MemoryError)) or not isinstance(error, Exception):
-            if isinstance(error, FileNotFoundError):
-                raise StoreCorruptError(f"{self.place}: is missing from the store") from error
-            return
-        what = (
-            str(error)
-            if isinstance(error, StoreCorruptError)
-            else (f"cannot be read as references: {type(error).__name__}: {error}")
-        )
-        raise StoreCorruptError(f"{self.place}: {what}. Convert the dataset again") from error
+@contextmanager
+def _telling(place: str) -> Iterator[None]:
+    """Turn whatever goes wrong while a file of the store is read into a `StoreCorruptError`."""
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise StoreCorruptError(f"{place}: is missing from the store") from error
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:
+        what = "" if isinstance(error, StoreCorruptError) else "cannot be read as references: "
+        kind = f"{type(error).__name__}: " if what else ""
+        again = f"{place}: {what}{kind}{error}. Convert the dataset again"
+        raise StoreCorruptError(again) from error

@@ -1,8 +1,7 @@
 """The house: which room may import which, held against every import in the package.
 
 The table is DESIGN's: a room may import any room above it, and within a row the rooms to its
-left. ``arrays``, a stored array and one composed selection of it, joined the table when it was
-built: dataset and mosaic both rest on it. Imports inside functions and under ``if
+left. ``docs/explanation/house`` says which rooms joined the table since, and why. Imports inside functions and under ``if
 TYPE_CHECKING`` count: a circle that is merely late is still a circle.
 """
 
@@ -41,6 +40,7 @@ ROOMS = (
     "convert",
     "files",
     "plot",
+    "overview",
     "dataset",
     "mosaic",
     "search",
