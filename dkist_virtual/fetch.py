@@ -109,6 +109,17 @@ class Fetcher:
             )
         return data
 
+    def read_up_to(self, url: str, offset: int, length: int) -> bytes:
+        """A byte range of a file, as far as the file goes.
+
+        Raises
+        ------
+        FrameMissingError, FrameUnreachableError
+        """
+        if is_local(url):
+            return self._read_local(local_path(url), offset, length)
+        return self._read_remote(url, offset, length)
+
     def head(self, url: str, n: int) -> Head:
         """The first `n` bytes of a file, and what is known of the whole of it.
 

@@ -114,7 +114,7 @@ class FrameStore(Store):
     def __eq__(self, other: object) -> bool:
         return self is other
 
-    __hash__ = Store.__hash__
+    __hash__ = object.__hash__
 
     def locate(self, url: str) -> str:
         """Where a frame is read: its reference's URL, or the same name under `frames`."""
@@ -130,8 +130,14 @@ class FrameStore(Store):
         url, offset, length = next(frames.take(np.array([position])).rows())
         return self.locate(url), offset, length
 
-    def read_frame(self, array: str, position: int) -> bytes:
-        """The bytes that a frame's reference points at.
+    @property
+    def head_bytes(self) -> int | None:
+        """The longest header with tile table, where the frames were scanned."""
+        known = self.references.attributes.get("head_bytes")
+        return known if isinstance(known, int) and 0 < known < 2**31 else None
+
+    def read_frame(self, array: str, position: int, byte_range: ByteRequest | None = None) -> bytes:
+        """The bytes that a frame's reference points at, or a range of them.
 
         Raises
         ------
@@ -143,7 +149,13 @@ class FrameStore(Store):
         if not url:
             raise FrameMissingError(f"{key}: the ASDF names no file for this frame")
         try:
-            return self.fetcher.read(url, offset, length)
+            if isinstance(byte_range, RangeByteRequest):
+                start, stop = byte_range.start, byte_range.end
+                if offset >= 0:
+                    stop = min(stop, length)
+                    return self.fetcher.read(url, offset + start, stop - start)
+                return self.fetcher.read_up_to(url, start, stop - start)
+            return _cut(self.fetcher.read(url, offset, length), byte_range)
         except FrameError as error:
             raise error.at(key) from error
 
@@ -182,12 +194,14 @@ class FrameStore(Store):
                 return None
             try:
                 # File and network reads would hold up every other read of the process.
-                data = await asyncio.to_thread(self.read_frame, *at)
+                data = await asyncio.to_thread(self.read_frame, *at, byte_range)
             except FrameMissingError:
                 if self.missing == "nan":
                     return None
                 raise
-        return prototype.buffer.from_bytes(_cut(data, byte_range))
+        else:
+            data = _cut(data, byte_range)
+        return prototype.buffer.from_bytes(data)
 
     async def get_partial_values(
         self,

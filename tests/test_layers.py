@@ -27,6 +27,7 @@ ROOMS = (
     "scaling",
     "algorithms",
     "tiles",
+    "window",
     "codec",
     "selection",
     "references",
