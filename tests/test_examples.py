@@ -1,0 +1,49 @@
+"""The scripts in ``examples/`` run as they stand, and say what the dataset holds."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from astropy.io import fits
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+
+def run(script: str, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-W", "error::FutureWarning", "-W", "error::DeprecationWarning:__main__",
+         str(EXAMPLES / script), *arguments],
+        capture_output=True,
+        text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+def test_every_example_is_run_here() -> None:
+    assert [path.name for path in EXAMPLES.glob("*.py")] == ["convert_and_read.py"]
+
+
+def test_convert_and_read_makes_a_dataset() -> None:
+    printed = run("convert_and_read.py")
+    assert "20 frames" in printed
+    assert re.search(r"One frame: \(48, 64\) from \['VTF_demo_0000.fits'\]", printed)
+    assert re.search(r"Pixel \(24, 32\) through 5 files: \[( *\d+\.\d?){5}\]", printed)
+    assert "Arrays of the Zarr group: ['data']" in printed
+    assert "Held against astropy: {'equal': 5}" in printed
+
+
+def test_convert_and_read_takes_a_dataset(simulated: Callable[[str], Path]) -> None:
+    name = "visp_moving"
+    printed = run("convert_and_read.py", str(simulated(name) / f"{name}.asdf"))
+    (first,) = re.findall(r"One frame: .* from \['(.*)'\]", printed)
+    mean = np.nanmean(fits.getdata(simulated(name) / first, 1))
+    (said,) = re.findall(r"Its mean: (\S+) ct", printed)
+    assert float(said) == pytest.approx(mean, abs=0.01)
+    assert "Held against astropy: {'equal': 5}" in printed
