@@ -16,6 +16,7 @@ import numpy as np
 from dkist_virtual.errors import FrameMissingError, MissingFramesWarning
 from dkist_virtual.fetch import is_local, local_path
 from dkist_virtual.references import chunk_key
+from dkist_virtual.store import spec_of
 
 if TYPE_CHECKING:
     import dask.array
@@ -91,18 +92,50 @@ class VirtualArray:
         """
         part = self.select(item)
         try:
-            pixels = np.asarray(self.zarr[part.selection.index])
+            pixels, absent = part._read()
         except FrameMissingError as error:
             raise self._missing(error) from error
-        if self.handle.missing == "nan" and self.dtype.kind != "f":
-            absent = int(part.absent().sum())
-            if absent:
-                warnings.warn(
-                    f"{absent} absent frame(s) of integers read as 0: integers have no NaN",
-                    MissingFramesWarning,
-                    stacklevel=2,
-                )
+        if absent and self.dtype.kind != "f":
+            warnings.warn(
+                f"{absent} absent frame(s) of integers read as 0: integers have no NaN",
+                MissingFramesWarning,
+                stacklevel=2,
+            )
         return pixels
+
+    def _read(self) -> tuple[NDArray[np.generic], int]:
+        """Read what is selected, frame by frame; also how many frames were absent.
+
+        Not through zarr, which would hand every frame from one thread to another and back: it
+        is the same store, and the same decoder.
+        """
+        store = self.handle.store
+        metadata = self.metadata
+        n = metadata.n_frame_axes
+        window = tuple(
+            range(pixels, pixels + 1) if isinstance(pixels, int) else pixels
+            for pixels in self.selection.axes[n:]
+        )
+        window = spec_of(metadata).window(window)
+        positions = self.positions().tolist()
+        fill = np.nan if self.dtype.kind == "f" else 0
+        absent = 0
+        out = None
+        for i, position in enumerate(positions):
+            try:
+                pixels = store.pixels(self.name, position, window)
+            except FrameMissingError:
+                if self.handle.missing == "raise":
+                    raise
+                pixels = np.full(tuple(map(len, window)), fill, self.dtype)
+                absent += 1
+            if len(positions) == 1:
+                return pixels.reshape(self.shape), absent
+            if out is None:
+                out = np.empty((len(positions), *pixels.shape), self.dtype)
+            out[i] = pixels
+        assert out is not None
+        return out.reshape(self.shape), absent
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.generic]:
         return np.asarray(self[...], dtype=dtype)

@@ -7,11 +7,8 @@ must have. `dkist_virtual.tiles` decodes.
 from __future__ import annotations
 
 import asyncio
-from collections import OrderedDict
 from dataclasses import dataclass
-from threading import Lock
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Self
-from weakref import WeakKeyDictionary
+from typing import TYPE_CHECKING, Any, ClassVar, Self
 
 import numpy as np
 from numcodecs.abc import Codec
@@ -19,10 +16,19 @@ from numcodecs.compat import ensure_contiguous_ndarray, ndarray_copy
 from zarr.abc.codec import ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin
 from zarr.abc.store import RangeByteRequest
 
-from dkist_virtual.errors import FrameCorruptError, StoreCorruptError
+from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.fits import BITPIX_DTYPES
 from dkist_virtual.tiles import Window, decode_frame, whole_window
-from dkist_virtual.window import FIRST_READ, FrameMap, NeedMoreError, read_map, split_index
+from dkist_virtual.window import (
+    FIRST_READ,
+    GAP_BYTES,
+    FrameMap,
+    Steps,
+    advance,
+    plain_map,
+    read_steps,
+    split_index,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -33,10 +39,21 @@ if TYPE_CHECKING:
     from zarr.core.array_spec import ArraySpec
     from zarr.core.indexing import SelectorTuple
 
-__all__ = ["CODEC_ID", "FITSCodec", "FITSCodecV3", "FrameSpec"]
+__all__ = [
+    "CODEC_ID",
+    "RAW_CODEC_ID",
+    "FITSCodec",
+    "FITSCodecV3",
+    "FrameSpec",
+    "RawCodecV3",
+    "RawSpec",
+]
 
 CODEC_ID = "dkist_fits"
 """The codec's name in metadata, both Zarr versions."""
+
+RAW_CODEC_ID = "dkist_raw"
+"""The name of the codec for plain frames, in the Zarr v3 view alone: on disk they need none."""
 
 _DTYPES = frozenset(f"<{code}" for code in [*BITPIX_DTYPES.values(), "u2", "u4", "u8"]) | {
     "|u1",
@@ -104,6 +121,91 @@ class FrameSpec:
         """Pixels of one frame, shape and type as said here, native byte order."""
         return decode_frame(data, self.hdu, dtype=self.dtype, shape=self.shape)
 
+    def window(self, chunk: Window) -> Window:
+        """The HDU's axes of a window of a chunk, which has frame axes and lacks a leading 1."""
+        if self.shape[0] == 1:
+            return (range(1), *chunk[len(chunk) - len(self.shape) + 1 :])
+        return chunk[len(chunk) - len(self.shape) :]
+
+    def steps(
+        self,
+        window: Window,
+        frame: FrameMap | None = None,
+        head_bytes: int = FIRST_READ,
+        gap: int = GAP_BYTES,
+    ) -> Steps:
+        """The steps of reading a window of a frame: see `dkist_virtual.window.read_steps`."""
+        return read_steps(
+            self.hdu,
+            dtype=self.dtype,
+            shape=self.shape,
+            window=window,
+            frame=frame,
+            head_bytes=head_bytes,
+            gap=gap,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class RawSpec:
+    """What there is to know of frames whose bytes are their pixels.
+
+    Parameters
+    ----------
+    dtype : str
+        As numpy writes it, byte order included.
+    shape : tuple of int
+        Of a frame, without a leading 1.
+    """
+
+    dtype: str
+    shape: tuple[int, ...]
+
+    def __post_init__(self) -> None:
+        if np.dtype(self.dtype).kind not in "iuf" or np.dtype(self.dtype).str[0] == "<":
+            raise StoreCorruptError(
+                f"codec {RAW_CODEC_ID}: dtype = {self.dtype!r}: expected big-endian numbers"
+            )
+        object.__setattr__(self, "shape", tuple(int(n) for n in self.shape))
+
+    @classmethod
+    def from_config(cls, config: Mapping[str, Any]) -> Self:
+        """Read a configuration; anything missing or unknown is an error."""
+        if set(config) != {"dtype", "shape"}:
+            raise StoreCorruptError(f"codec {RAW_CODEC_ID}: expected dtype and shape")
+        return cls(config["dtype"], config["shape"])
+
+    def to_config(self) -> dict[str, Any]:
+        """The configuration as it stands in metadata, without the codec's name."""
+        return {"dtype": self.dtype, "shape": list(self.shape)}
+
+    def decode(self, data: bytes | memoryview) -> NDArray[np.generic]:
+        """Pixels of one frame, native byte order."""
+        return plain_map(self.dtype, self.shape).decode(whole_window(self.shape), [(0, data)])
+
+    def window(self, chunk: Window) -> Window:
+        """The frame's axes of a window of a chunk."""
+        return chunk[len(chunk) - len(self.shape) :]
+
+    def steps(
+        self,
+        window: Window,
+        frame: FrameMap | None = None,  # noqa: ARG002  # there is nothing to look up
+        head_bytes: int = 0,  # noqa: ARG002
+        gap: int = 0,
+    ) -> Steps:
+        """The steps of reading a window of a frame: its rows from the first to the last."""
+        known = plain_map(self.dtype, self.shape)
+        return read_steps(
+            0,
+            dtype=self.dtype,
+            shape=self.shape,
+            window=window,
+            frame=known,
+            head_bytes=0,
+            gap=gap,
+        )
+
 
 class FITSCodec(Codec):  # type: ignore[misc]  # numcodecs has no types
     """A frame of FITS as a compressed chunk of a Zarr v2 array.
@@ -164,53 +266,6 @@ class FITSCodec(Codec):  # type: ignore[misc]  # numcodecs has no types
         return f"FITSCodec({self.spec.hdu!r}, {self.spec.dtype!r}, {list(self.spec.shape)})"
 
 
-class MapCache:
-    """Frame maps in memory, the least recently used given up first.
-
-    Parameters
-    ----------
-    limit : int
-        Bytes.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._maps: OrderedDict[str, FrameMap] = OrderedDict()
-        self._bytes = 0
-        self._lock = Lock()
-
-    def get(self, key: str) -> FrameMap | None:
-        """The map of a frame, None where it is not kept."""
-        with self._lock:
-            found = self._maps.get(key)
-            if found is not None:
-                self._maps.move_to_end(key)
-            return found
-
-    def put(self, key: str, frame: FrameMap) -> None:
-        """Keep a map."""
-        with self._lock:
-            old = self._maps.pop(key, None)
-            self._bytes += frame.nbytes - (0 if old is None else old.nbytes)
-            self._maps[key] = frame
-            while self._bytes > self._limit and len(self._maps) > 1:
-                self._bytes -= self._maps.popitem(last=False)[1].nbytes
-
-
-MAP_CACHE_BYTES: Final = 64_000_000
-"""Memory for the maps of one store's frames: some 2,000 of ViSP, 450 of VBI."""
-
-_caches: WeakKeyDictionary[Any, MapCache] = WeakKeyDictionary()
-
-
-def _cache_of(store: Any) -> MapCache:
-    """The cache of a store's frame maps, which lives as long as the store."""
-    cache = _caches.get(store)
-    if cache is None:
-        cache = _caches.setdefault(store, MapCache(MAP_CACHE_BYTES))
-    return cache
-
-
 @dataclass(frozen=True)
 class FITSCodecV3(ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin):
     """A frame of FITS as a chunk of a Zarr v3 array: its only codec, array to bytes.
@@ -223,18 +278,21 @@ class FITSCodecV3(ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin):
     spec : FrameSpec
     """
 
-    spec: FrameSpec
+    spec: FrameSpec | RawSpec
 
     is_fixed_size = False
+
+    codec_id: ClassVar[str] = CODEC_ID
+    spec_class: ClassVar[type[FrameSpec | RawSpec]] = FrameSpec
 
     @classmethod
     def from_dict(cls, data: dict[str, Any]) -> Self:
         """Make the codec from its entry in an array's ``codecs``."""
-        return cls(FrameSpec.from_config(data.get("configuration", {})))
+        return cls(cls.spec_class.from_config(data.get("configuration", {})))
 
     def to_dict(self) -> dict[str, Any]:
         """The codec's entry in an array's ``codecs``."""
-        return {"name": CODEC_ID, "configuration": self.spec.to_config()}
+        return {"name": self.codec_id, "configuration": self.spec.to_config()}
 
     def _decode_sync(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
         pixels = self.spec.decode(chunk_bytes.as_numpy_array().data)
@@ -250,85 +308,57 @@ class FITSCodecV3(ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin):
     ) -> NDBuffer | None:
         index = selection if isinstance(selection, tuple) else (selection,)
         window, rest = split_index(index, chunk_spec.shape)
-        n_frame_axes = len(chunk_spec.shape) - len(self.spec.shape) + (self.spec.shape[0] == 1)
-        core = window[n_frame_axes:]
-        if self.spec.shape[0] == 1:
-            core = (range(1), *core)
-        if core == whole_window(self.spec.shape):
-            data = await byte_getter.get(chunk_spec.prototype)
-            if data is None:
-                return None
-            pixels = await asyncio.to_thread(self.spec.decode, data.as_numpy_array().data)
+        core = self.spec.window(window)
+        # A store of ours knows its frames, and keeps their maps; any other one gives bytes.
+        read = getattr(getattr(byte_getter, "store", None), "read_window", None)
+        if read is not None:
+            pixels = await asyncio.to_thread(read, byte_getter.path, core)  # type: ignore[attr-defined]
         else:
-            found = await self._window(byte_getter, core, chunk_spec.prototype)
-            if found is None:
-                return None
-            pixels = found
+            pixels = await self._read(byte_getter, core, chunk_spec.prototype)
+        if pixels is None:
+            return None
         chosen = pixels.reshape(tuple(map(len, window)))[rest]
         return chunk_spec.prototype.nd_buffer.from_numpy_array(np.asarray(chosen))
 
-    async def _window(
+    async def _read(
         self, byte_getter: ByteGetter, window: Window, prototype: BufferPrototype
     ) -> NDArray[np.generic] | None:
         """Pixels of part of a frame; None where the frame is absent and that is no error."""
-        store, path = getattr(byte_getter, "store", None), getattr(byte_getter, "path", "")
-        cache = None if store is None else _cache_of(store)
-        frame = None if cache is None else cache.get(path)
-        if frame is None:
-            stop = getattr(store, "head_bytes", None) or FIRST_READ
-            while frame is None:
-                head = await byte_getter.get(prototype, RangeByteRequest(0, stop))
-                if head is None:
-                    return None
-                data = head.as_numpy_array().data
-                try:
-                    frame = read_map(
-                        data, self.spec.hdu, dtype=self.spec.dtype, shape=self.spec.shape
-                    )
-                except NeedMoreError as more:
-                    if len(data) < stop:
-                        raise FrameCorruptError(
-                            f"HDU {self.spec.hdu}: its header and table end at byte {more.stop} or "
-                            f"later, the frame after {len(data)}: it is cut short"
-                        ) from None
-                    stop = more.stop
-            if cache is not None:
-                cache.put(path, frame)
-        starts, stops = joined(*frame.ranges(window), getattr(store, "gap_bytes", GAP_BYTES))
-        buffers = await asyncio.gather(
-            *(
-                byte_getter.get(prototype, RangeByteRequest(int(a), int(b)))
-                for a, b in zip(starts, stops, strict=True)
-            )
-        )
-        pieces: list[tuple[int, memoryview]] = []
-        for start, stop, buffer in zip(starts.tolist(), stops.tolist(), buffers, strict=True):
-            if buffer is None:
+
+        async def fetch(start: int, stop: int | None) -> memoryview | None:
+            part = None if stop is None else RangeByteRequest(start, stop)
+            buffer = await byte_getter.get(prototype, part)
+            return None if buffer is None else buffer.as_numpy_array().data
+
+        steps = self.spec.steps(window)
+        wanted = next(steps)
+        while True:
+            fetched = await asyncio.gather(*(fetch(*part) for part in wanted))
+            there = [data for data in fetched if data is not None]
+            if len(there) < len(fetched):
                 return None
-            data = buffer.as_numpy_array().data
-            if len(data) != stop - start:
-                raise FrameCorruptError(
-                    f"HDU {self.spec.hdu}: bytes {start} to {stop} hold tiles, only {len(data)} of "
-                    "them are there: the frame is cut short"
-                )
-            pieces.append((start, data))
-        return await asyncio.to_thread(frame.decode, window, pieces)
+            wanted, done = await asyncio.to_thread(advance, steps, there)
+            if done is not None:
+                return done[1]
 
     async def _encode_single(self, chunk_array: NDBuffer, chunk_spec: ArraySpec) -> Buffer | None:
         raise NotImplementedError(f"codec {CODEC_ID}: FITS frames are read, never written")
 
     def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
         """Unknown: how well a frame is compressed stands in the frame."""
-        raise NotImplementedError(f"codec {CODEC_ID}: the size of a frame is not known beforehand")
+        raise NotImplementedError(f"codec {self.codec_id}: the size of a frame is not known")
 
 
-GAP_BYTES: Final = 65_536
-"""Ranges closer than this are fetched as one: what lies between is cheaper than a request."""
+@dataclass(frozen=True)
+class RawCodecV3(FITSCodecV3):
+    """A plain frame as a chunk of a Zarr v3 array: a selection reads only its rows.
 
+    zarr's own codec for bytes reads whole chunks.
 
-def joined(
-    starts: NDArray[np.int64], stops: NDArray[np.int64], gap: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Ascending ranges, those closer than `gap` bytes made one."""
-    apart = starts[1:] - stops[:-1] > gap
-    return starts[np.append(True, apart)], stops[np.append(apart, True)]
+    Parameters
+    ----------
+    spec : RawSpec
+    """
+
+    codec_id: ClassVar[str] = RAW_CODEC_ID
+    spec_class: ClassVar[type[FrameSpec | RawSpec]] = RawSpec

@@ -24,7 +24,14 @@ from zarr.abc.store import (
 )
 from zarr.registry import register_codec
 
-from dkist_virtual.codec import CODEC_ID, FITSCodecV3
+from dkist_virtual.codec import (
+    CODEC_ID,
+    RAW_CODEC_ID,
+    FITSCodecV3,
+    FrameSpec,
+    RawCodecV3,
+    RawSpec,
+)
 from dkist_virtual.errors import (
     FrameError,
     FrameMissingError,
@@ -42,11 +49,20 @@ from dkist_virtual.references import (
     read_json,
     read_parquet,
 )
+from dkist_virtual.window import (
+    FIRST_READ,
+    MAP_CACHE_BYTES,
+    MapCache,
+    advance,
+)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable
 
+    from numpy.typing import NDArray
     from zarr.abc.buffer import Buffer, BufferPrototype
+
+    from dkist_virtual.tiles import Window
 
 __all__ = ["FrameStore", "Missing", "StoreHandle", "StoreReader", "load_references"]
 
@@ -55,18 +71,21 @@ Missing: TypeAlias = Literal["raise", "nan"]
 # The entry point does the same in processes that open the group without this module; here it
 # saves zarr a search through all installed packages.
 register_codec(CODEC_ID, FITSCodecV3)
+register_codec(RAW_CODEC_ID, RawCodecV3)
+
+
+def spec_of(metadata: ArrayMetadata) -> FrameSpec | RawSpec:
+    """What the codec of an array's frames knows of them."""
+    if metadata.compressor is not None:
+        return metadata.compressor
+    return RawSpec(metadata.dtype, metadata.shape[metadata.n_frame_axes :])
 
 
 def array_document(metadata: ArrayMetadata) -> dict[str, Any]:
     """An array's ``zarr.json`` (Zarr v3), from its v2 metadata."""
     dtype = np.dtype(metadata.dtype)
-    if metadata.compressor is not None:
-        codec = FITSCodecV3(metadata.compressor).to_dict()
-    elif dtype.itemsize == 1:
-        codec = {"name": "bytes"}
-    else:
-        endian = "big" if dtype.str[0] == ">" else "little"
-        codec = {"name": "bytes", "configuration": {"endian": endian}}
+    spec = spec_of(metadata)
+    codec = RawCodecV3(spec) if isinstance(spec, RawSpec) else FITSCodecV3(spec)
     return {
         "zarr_format": 3,
         "node_type": "array",
@@ -75,7 +94,7 @@ def array_document(metadata: ArrayMetadata) -> dict[str, Any]:
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(metadata.chunks)}},
         # The keys of the references, so that both doors call a chunk by the same name.
         "chunk_key_encoding": {"name": "v2", "configuration": {"separator": "."}},
-        "codecs": [codec],
+        "codecs": [codec.to_dict()],
         "fill_value": "NaN" if dtype.kind == "f" else 0,
         "attributes": metadata.attributes,
         "dimension_names": metadata.attributes.get("_ARRAY_DIMENSIONS"),
@@ -110,6 +129,7 @@ class FrameStore(Store):
         self.fetcher = fetcher or Fetcher()
         self.missing = missing
         self.frames = frames
+        self._maps = MapCache(MAP_CACHE_BYTES)
 
     def __eq__(self, other: object) -> bool:
         return self is other
@@ -158,6 +178,72 @@ class FrameStore(Store):
             return _cut(self.fetcher.read(url, offset, length), byte_range)
         except FrameError as error:
             raise error.at(key) from error
+
+    def read_window(self, key: str, window: Window) -> NDArray[np.generic] | None:
+        """Pixels of part of a frame.
+
+        Parameters
+        ----------
+        key : str
+            The frame's chunk key, with the array's name.
+        window : tuple of range
+            Of the HDU's axes, a leading one of length 1 included where there is a codec.
+
+        Returns
+        -------
+        numpy.ndarray or None
+            None for an absent frame under ``missing="nan"``.
+
+        Raises
+        ------
+        FrameError
+            Naming chunk key, URL and byte range.
+        """
+        at = self._position(key)
+        if at is None:
+            raise KeyError(key)
+        try:
+            return self.pixels(*at, window)
+        except FrameMissingError:
+            if self.missing == "nan":
+                return None
+            raise
+
+    def pixels(self, array: str, position: int, window: Window) -> NDArray[np.generic]:
+        """Pixels of part of a frame by its position; absent ones always raise."""
+        metadata = self.references.arrays[array][0]
+        url, offset, length = self.frame(array, position)
+        key = f"{array}/{position}"
+        frame = self._maps.get(key)
+        steps = spec_of(metadata).steps(window, frame, self.head_bytes or FIRST_READ)
+        wanted, done = next(steps), None
+        where = ""
+        try:
+            if not url:
+                raise FrameMissingError("the ASDF names no file for this frame")
+            while done is None:
+                data = []
+                for start, stop in wanted:
+                    where = _range_text(offset, start, stop)
+                    data.append(self._read_part(url, offset, length, start, stop))
+                where = ""
+                wanted, done = advance(steps, data)
+        except FrameError as error:
+            name = f"{array}/{chunk_key(metadata, position)}"
+            text = str(error)
+            place = name if url and url in text else f"{name}: {url}" if url else name
+            raise error.at(f"{place}{where}") from error
+        if frame is None and done[0] is not None:
+            self._maps.put(key, done[0])
+        return done[1]
+
+    def _read_part(self, url: str, offset: int, length: int, start: int, stop: int | None) -> bytes:
+        """A range of what a reference points at, as far as that goes."""
+        if stop is None:
+            return self.fetcher.read(url, offset, length)
+        if offset < 0:
+            return self.fetcher.read_up_to(url, start, stop - start)
+        return self.fetcher.read(url, offset + start, max(min(stop, length) - start, 0))
 
     def _document(self, key: str) -> bytes | None:
         """A metadata document, None for any other key."""
@@ -252,6 +338,12 @@ class FrameStore(Store):
     async def delete(self, key: str) -> None:
         """Refuse: the frames are only read."""
         raise PermissionError(f"{key}: this store is read-only")
+
+
+def _range_text(offset: int, start: int, stop: int | None) -> str:
+    if stop is None:
+        return ""
+    return f", bytes {max(offset, 0) + start} to {max(offset, 0) + stop}"
 
 
 _CHUNK = re.compile(r"\d{1,15}(\.\d{1,15})*")

@@ -108,7 +108,9 @@ def check_layout(
         )
 
 
-def decode_image(layout: Image, hdu: bytes | memoryview) -> NDArray[np.generic]:
+def decode_image(
+    layout: Image, hdu: bytes | memoryview, *, out: NDArray[np.generic] | None = None
+) -> NDArray[np.generic]:
     """Decode a whole image.
 
     Parameters
@@ -116,11 +118,13 @@ def decode_image(layout: Image, hdu: bytes | memoryview) -> NDArray[np.generic]:
     layout : PlainImage or CompressedImage
     hdu : bytes or memoryview
         The HDU from its first byte to the end of its data, or further.
+    out : numpy.ndarray, optional
+        Where to put the pixels: of the layout's shape and type, contiguous, native byte order.
 
     Returns
     -------
     numpy.ndarray
-        Shape `layout.shape`, type `layout.dtype`, native byte order.
+        Shape `layout.shape`, type `layout.dtype`, native byte order; `out`, where given.
     """
     if isinstance(layout, PlainImage):
         stop = layout.data_offset + layout.nbytes
@@ -128,11 +132,11 @@ def decode_image(layout: Image, hdu: bytes | memoryview) -> NDArray[np.generic]:
             raise FrameCorruptError(f"image data: ends at byte {stop}, {len(hdu)} bytes are there")
         count = math.prod(layout.shape)
         raw = np.frombuffer(hdu, layout.raw_dtype, count, layout.data_offset)
-        return scale_pixels(raw.reshape(layout.shape), layout)
+        return _into(out, scale_pixels(raw.reshape(layout.shape), layout))
     refuse_unknown(layout)
     table = read_table(layout, hdu)
     buffer = np.frombuffer(hdu, "u1")
-    return decode_window(layout, table, whole_window(layout.shape), buffer, table.starts)
+    return decode_window(layout, table, whole_window(layout.shape), buffer, table.starts, out)
 
 
 def whole_window(shape: Sequence[int]) -> Window:
@@ -164,6 +168,7 @@ def decode_window(
     window: Window,
     buffer: NDArray[np.uint8],
     starts: NDArray[np.int64],
+    out: NDArray[np.generic] | None = None,
 ) -> NDArray[np.generic]:
     """Decode what a window shows, from the tiles that it touches.
 
@@ -177,6 +182,9 @@ def decode_window(
         Bytes with the tiles that `tiles_touched` names, wherever they came from.
     starts : ndarray of int64
         Where each tile of the whole image begins in `buffer`; those not touched are not read.
+    out : numpy.ndarray, optional
+        Where to put the pixels: of the window's shape and the layout's type, contiguous, native
+        byte order.
 
     Returns
     -------
@@ -189,7 +197,9 @@ def decode_window(
         A tile's bytes are not such a tile.
     """
     tiles = tiles_touched(layout, window)
-    out = np.empty(tuple(map(len, window)), np.dtype(BITPIX_DTYPES[layout.bitpix]))
+    given, raw_dtype = out, np.dtype(BITPIX_DTYPES[layout.bitpix])
+    if out is None or out.dtype != raw_dtype:  # integers may be scaled to another type
+        out = np.empty(tuple(map(len, window)), raw_dtype)
     source = _Tiles(layout, table, buffer, starts)
     place = _place(layout, tiles)
     is_rice = _is_rice(layout, table, tiles)
@@ -200,12 +210,22 @@ def decode_window(
             source.rice(tiles[rice], out.reshape(-1), *where, place.row_stride)
         for i in others:
             out[_slices(place, i)] = source.other(int(tiles[i]), tuple(place.extents[i]))
+    elif math.prod(layout.tile_shape[:-1]) == 1:
+        _decode_rows(source, tiles, is_rice, window, out)
     else:
         _decode_parts(source, tiles, place, is_rice, window, out)
     blanks = None
     if layout.bitpix > 0 and table.blank.size and "ZBLANK" in layout.columns:
         blanks = _blanks(table, tiles, place, window, out)
-    return scale_pixels(out, layout, blanks)
+    return _into(given, scale_pixels(out, layout, blanks))
+
+
+def _into(out: NDArray[np.generic] | None, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Pixels where they were wanted, copied only if they are not there already."""
+    if out is None or pixels is out:
+        return pixels
+    out[...] = pixels
+    return out
 
 
 def _is_rice(
@@ -344,6 +364,38 @@ class _Tiles:
                 f"tile {tiles[broken]}: its {lengths[broken]} bytes of RICE_1 end or break "
                 "before all its pixels are decoded"
             )
+
+
+def _decode_rows(
+    source: _Tiles,
+    tiles: NDArray[np.int64],
+    is_rice: NDArray[np.bool_],
+    window: Window,
+    out: NDArray[np.generic],
+) -> None:
+    """Decode a window of an image whose tiles are rows, or parts of rows: all of them at once."""
+    *_, n_columns = source.layout.shape
+    width = source.layout.tile_shape[-1]
+    columns = window[-1]
+    rows = out.reshape(-1, len(columns))
+    by_row, rice_by_row = tiles.reshape(len(rows), -1), is_rice.reshape(len(rows), -1)
+    for i, origin in enumerate(np.unique(np.asarray(columns) // width) * width):
+        extent = min(width, n_columns - int(origin))
+        into, local = _part(columns, int(origin), extent)
+        # A stream has to be decoded from its beginning, but not to its end.
+        count = local.stop
+        rice = np.flatnonzero(rice_by_row[:, i])
+        if rice.size:
+            ones = np.ones(len(rice), np.int64)
+            direct = count == len(columns) and columns.step == 1
+            scratch = rows if direct else np.empty((len(rice), count), out.dtype)
+            begins = (rice if direct else np.arange(len(rice))) * count
+            source.rice(by_row[rice, i], scratch.reshape(-1), begins, ones, ones * count, 0)
+            if not direct:
+                every = slice(None) if len(rice) == len(rows) else rice
+                rows[every, into] = scratch[:, local]
+        for row in np.flatnonzero(~rice_by_row[:, i]):
+            rows[row, into] = source.other(int(by_row[row, i]), (extent,))[local]
 
 
 def _decode_parts(

@@ -9,14 +9,17 @@ of what the frame's reference points at.
 from __future__ import annotations
 
 import math
+from collections import OrderedDict
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
 from dkist_virtual.algorithms import refuse_unknown
 from dkist_virtual.errors import FrameCorruptError
 from dkist_virtual.fits import (
+    BITPIX_DTYPES,
     PlainImage,
     TruncatedHeaderError,
     find_hdu,
@@ -28,18 +31,31 @@ from dkist_virtual.table import TileTable, read_table
 from dkist_virtual.tiles import (
     Window,
     check_layout,
+    decode_frame,
     decode_window,
     tiles_touched,
+    whole_window,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Generator, Sequence
 
     from numpy.typing import NDArray
 
     from dkist_virtual.fits import HDUTarget, Image
 
-__all__ = ["FrameMap", "NeedMoreError", "read_map", "split_index"]
+__all__ = [
+    "FIRST_READ",
+    "GAP_BYTES",
+    "MAP_CACHE_BYTES",
+    "FrameMap",
+    "MapCache",
+    "advance",
+    "plain_map",
+    "read_map",
+    "read_steps",
+    "split_index",
+]
 
 FIRST_READ: Final = 17 * 2880
 """Of a frame whose head's length is not known: an empty primary HDU and a DKIST header fit in."""
@@ -125,7 +141,10 @@ class FrameMap:
         """
         layout = self.layout
         if isinstance(layout, PlainImage):
-            return _plain_window(layout, window, pieces[0][1])
+            begin, data = pieces[0]
+            first, last = plain_extent(layout, window)
+            offset = self.start + layout.data_offset - begin
+            return _plain_window(layout, window, data[offset + first : offset + last])
         assert self.table is not None
         begins = np.array([begin for begin, _ in pieces], np.int64)
         if len(pieces) == 1:
@@ -139,6 +158,13 @@ class FrameMap:
         return decode_window(
             layout, self.table, window, buffer, absolute - begins[which] + places[which]
         )
+
+
+def plain_map(dtype: Any, shape: tuple[int, ...]) -> FrameMap:
+    """The map of a frame whose bytes are its pixels, big-endian, and nothing else."""
+    native = np.dtype(dtype).newbyteorder("=")
+    bitpix = next(b for b, code in BITPIX_DTYPES.items() if np.dtype(code) == native)
+    return FrameMap(0, PlainImage(shape, bitpix, 1.0, 0.0, None, 0), None)
 
 
 def plain_extent(layout: PlainImage, window: Window) -> tuple[int, int]:
@@ -210,6 +236,86 @@ def read_map(
     return FrameMap(hdu.start, layout, read_table(layout, head[hdu.start :]))
 
 
+Steps: TypeAlias = "Generator[list[tuple[int, int | None]], list[bytes | memoryview], _Done]"
+_Done: TypeAlias = "tuple[FrameMap | None, NDArray[np.generic]]"
+
+
+def advance(
+    steps: Steps, data: Sequence[bytes | memoryview]
+) -> tuple[list[tuple[int, int | None]], _Done | None]:
+    """Send the bytes asked for: the ranges wanted next, or none and what was read."""
+    try:
+        return steps.send(list(data)), None
+    except StopIteration as done:  # a plain value, since threads cannot hand this exception on
+        return [], done.value
+
+
+def read_steps(
+    target: HDUTarget,
+    *,
+    dtype: Any,
+    shape: tuple[int, ...],
+    window: Window,
+    frame: FrameMap | None,
+    head_bytes: int,
+    gap: int,
+) -> Steps:
+    """Read a window of a frame, whoever fetches the bytes and however.
+
+    A generator: it yields byte ranges, whose stop is None for everything, is sent their bytes in
+    the same order, which may be fewer where the frame ends, and returns the frame's map and the
+    pixels. So one piece of logic serves threads and event loops.
+
+    Parameters
+    ----------
+    target : int or str
+        Which HDU of a whole file.
+    dtype, shape
+        What the array says that its frames are.
+    window : tuple of range
+    frame : FrameMap or None
+        As it was returned for the same frame before.
+    head_bytes : int
+        How much to ask for first.
+    gap : int
+        Ranges closer than this are asked for as one.
+
+    Raises
+    ------
+    FrameCorruptError, FrameUnsupportedError
+    """
+    if window == whole_window(shape) and not (frame and isinstance(frame.layout, PlainImage)):
+        (data,) = yield [(0, None)]
+        return None, decode_frame(data, target, dtype=dtype, shape=shape)
+    head: bytes | memoryview = b""
+    stop = head_bytes
+    while frame is None:
+        (head,) = yield [(0, stop)]
+        try:
+            frame = read_map(head, target, dtype=dtype, shape=shape)
+        except NeedMoreError as more:
+            if len(head) < stop:
+                raise FrameCorruptError(
+                    f"HDU {target}: its header and table end at byte {more.stop} or later, the "
+                    f"frame after {len(head)}: it is cut short"
+                ) from None
+            stop = more.stop
+    starts, stops = joined(*frame.ranges(window), gap)
+    if stops[-1] <= len(head):  # a small frame: its tiles came with its head
+        return frame, frame.decode(window, [(0, head)])
+    wanted = list(zip(starts.tolist(), stops.tolist(), strict=True))
+    fetched = yield wanted
+    pieces = []
+    for (begin, end), data in zip(wanted, fetched, strict=True):
+        if len(data) != end - begin:
+            raise FrameCorruptError(
+                f"HDU {target}: bytes {begin} to {end} hold pixels, only {len(data)} of them are "
+                "there: the frame is cut short"
+            )
+        pieces.append((begin, data))
+    return frame, frame.decode(window, pieces)
+
+
 def split_index(index: Sequence[Any], shape: tuple[int, ...]) -> tuple[Window, tuple[Any, ...]]:
     """An index of an array as the window that it lies in, and the index of that window.
 
@@ -251,3 +357,52 @@ def split_index(index: Sequence[Any], shape: tuple[int, ...]) -> tuple[Window, t
             window.append(range(low, high + 1))
             rest.append(pixels_wanted - low)
     return tuple(window), tuple(rest)
+
+
+GAP_BYTES: Final = 65_536
+"""Ranges closer than this are fetched as one: what lies between is cheaper than a request."""
+
+
+def joined(
+    starts: NDArray[np.int64], stops: NDArray[np.int64], gap: int
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Ascending ranges, those closer than `gap` bytes made one."""
+    apart = starts[1:] - stops[:-1] > gap
+    return starts[np.append(True, apart)], stops[np.append(apart, True)]
+
+
+class MapCache:
+    """Frame maps in memory, the least recently used given up first.
+
+    Parameters
+    ----------
+    limit : int
+        Bytes.
+    """
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._maps: OrderedDict[str, FrameMap] = OrderedDict()
+        self._bytes = 0
+        self._lock = Lock()
+
+    def get(self, key: str) -> FrameMap | None:
+        """The map of a frame, None where it is not kept."""
+        with self._lock:
+            found = self._maps.get(key)
+            if found is not None:
+                self._maps.move_to_end(key)
+            return found
+
+    def put(self, key: str, frame: FrameMap) -> None:
+        """Keep a map."""
+        with self._lock:
+            old = self._maps.pop(key, None)
+            self._bytes += frame.nbytes - (0 if old is None else old.nbytes)
+            self._maps[key] = frame
+            while self._bytes > self._limit and len(self._maps) > 1:
+                self._bytes -= self._maps.popitem(last=False)[1].nbytes
+
+
+MAP_CACHE_BYTES: Final = 64_000_000
+"""Memory for the maps of one store's frames: some 2,000 of ViSP, 450 of VBI."""

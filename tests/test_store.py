@@ -169,9 +169,9 @@ class TestKeys:
         for change in (store.set("data/0.0.0.0", buffer), store.delete("data/0.0.0.0")):
             with pytest.raises(PermissionError, match=r"data/0\.0\.0\.0: this store is read-only"):
                 asyncio.run(change)
-        for name, refusal in (("compressed", NotImplementedError), ("plain", PermissionError)):
+        for name in ("compressed", "plain"):
             group = dv.open_zarr(made(name) / "store")
-            with pytest.raises(refusal, match=r"never written|read-only"):
+            with pytest.raises(NotImplementedError, match="never written"):
                 group["data"][0] = 1
             with pytest.raises(PermissionError, match="read-only"):
                 group.create_array("more", shape=(1,), dtype="f4")

@@ -1,0 +1,308 @@
+"""Times of reading frames, beside dkist, astropy, cfitsio and numpy: ``make bench``.
+
+Frames of real sizes are made on the spot. Each line of the table is one piece of work, done by
+everyone in turn, round after round, in this one process; the figures are medians over the
+rounds, the ratios those of the medians.
+
+    python benchmarks/run.py [--rounds N] [--frames N] [--only WORD] [--keep DIR] [--json FILE]
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import tempfile
+import time
+import warnings
+from collections.abc import Callable
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+SHAPES = {
+    "ViSP": ((1, 1000, 2560), (1, 1, 2560)),
+    "VBI": ((4096, 4096), (1, 4096)),
+    "VBI tiled": ((4096, 4096), (1024, 1024)),
+    "VTF": ((966, 980), (1, 980)),
+    "Cryo": ((1, 1888, 1751), (1, 1, 1751)),
+}
+
+
+def scene(shape: tuple[int, ...]) -> np.ndarray:
+    """Counts with photon noise on a smooth pattern: what quantises to about 4.5 bits a pixel."""
+    rng = np.random.default_rng(7)
+    y, x = np.indices(shape[-2:], np.float32)
+    smooth = 3000 + 500 * np.sin(x / 37) + 300 * np.cos(y / 23)
+    noise = rng.normal(0, 40, shape[-2:]).astype("f4")
+    return (smooth + noise).astype("f4").reshape(shape)
+
+
+def write_frame(path: Path, kind: str, algorithm: str | None) -> None:
+    """One frame with a header of the length that DKIST's have."""
+    from astropy.io import fits
+
+    shape, tile = SHAPES[kind]
+    header = fits.Header()
+    for i in range(300):
+        header[f"KEY{i:05d}"] = (i * 1.5, "a comment as long as most of them are")
+    if algorithm is None:
+        fits.PrimaryHDU(scene(shape), header).writeto(path)
+        return
+    hdu = fits.CompImageHDU(
+        scene(shape),
+        header,
+        name="OBSERVATION",
+        tile_shape=tile,
+        compression_type=algorithm,
+        quantize_method=-1,
+    )
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
+
+
+def dataset(directory: Path, kind: str, algorithm: str | None, n: int) -> tuple[Any, Any, Any]:
+    """The same `n` frames for dkist, through a store of ours, and as their files."""
+    import asdf
+    import dkist
+    import gwcs.coordinate_frames as cf
+    from astropy import units as u
+    from astropy.modeling.models import Scale
+    from astropy.table import Table
+    from gwcs import WCS
+
+    import dkist_virtual as dv
+
+    place = directory / f"{kind}-{algorithm}-{n}".replace(" ", "_")
+    place.mkdir()
+    shape, _ = SHAPES[kind]
+    write_frame(place / "0.fits", kind, algorithm)
+    for i in range(1, n):
+        # The page cache holds each of them by itself, as it would different frames.
+        (place / f"{i}.fits").write_bytes((place / "0.fits").read_bytes())
+    transform = Scale(1.0) & Scale(1.0) & Scale(1.0)
+    pixels = cf.CoordinateFrame(
+        3, ["PIXEL"] * 3, (0, 1, 2), unit=[u.pix] * 3, axes_names=("x", "y", "frame")
+    )
+    world = cf.CoordinateFrame(3, ["SPATIAL"] * 3, (0, 1, 2), unit=[u.m] * 3, name="world")
+    wcs = WCS(forward_transform=transform, input_frame=pixels, output_frame=world)
+    node = {
+        "fileuris": [f"{i}.fits" for i in range(n)],
+        "target": 0 if algorithm is None else 1,
+        "datatype": "float32",
+        "shape": list(shape),
+    }
+    tree = {
+        "data": asdf.tagged.TaggedDict(node, "asdf://dkist.nso.edu/tags/file_manager-1.1.0"),
+        "wcs": wcs,
+        "unit": u.ct,
+        "meta": {"headers": Table({"FRAME": np.arange(n)}), "inventory": {"datasetId": "BENCH"}},
+    }
+    tag = "asdf://dkist.nso.edu/tags/dataset-1.3.0"
+    asdf.AsdfFile({"dataset": asdf.tagged.TaggedDict(tree, tag)}).write_to(place / "b.asdf")
+    dv.convert(place / "b.asdf", place / "store", progress=False)
+    files = [place / f"{i}.fits" for i in range(n)]
+    return dkist.load_dataset(place / "b.asdf"), dv.open_dataset(place / "store"), files
+
+
+class Works:
+    """Times work as it comes, prints a line for each, and keeps all."""
+
+    def __init__(self, rounds: int, only: str) -> None:
+        self.rounds, self.only, self.lines = rounds, only.lower(), []
+
+    def wants(self, work: str) -> bool:
+        """Whether a piece of work was asked for."""
+        return self.only in work.lower()
+
+    def time(self, work: str, everyone: dict[str, Callable[[], Any]], goal: str = "") -> None:
+        """Time one piece of work, the first being ours."""
+        if not self.wants(work):
+            return
+        for run in everyone.values():
+            run()
+        taken: dict[str, list[float]] = {who: [] for who in everyone}
+        for _ in range(self.rounds):
+            for who, run in everyone.items():
+                began = time.perf_counter()
+                run()
+                taken[who].append(time.perf_counter() - began)
+        medians = {who: statistics.median(times) * 1e3 for who, times in taken.items()}
+        ours, *peers = medians.items()
+        ratios = {who: ms / ours[1] for who, ms in peers}
+        self.lines.append({"work": work, "ms": medians, "ratios": ratios, "goal": goal})
+        shown = ", ".join(f"{who} {ms:.1f} ({ms / ours[1]:.2f}x)" for who, ms in peers)
+        print(f"| {work} | {ours[1]:.2f} | {shown} | {goal} |", flush=True)
+
+
+def decoding(table: Works, directory: Path) -> None:
+    """Bytes in memory to a preallocated array, one thread; the peers open a cached file."""
+    import fitsio
+    from astropy.io import fits
+
+    from dkist_virtual.fits import image_layout
+    from dkist_virtual.tiles import decode_image
+
+    goals = {
+        ("ViSP", "RICE_1"): "5x / 4x",
+        ("VBI", "RICE_1"): "3.5x / 4.2x",
+        ("VBI tiled", "RICE_1"): "3.5x / 4.2x",
+    }
+    for kind in ("ViSP", "VBI", "VBI tiled", "VTF"):
+        for algorithm in ("RICE_1", "GZIP_2"):
+            work = f"decode {kind}, {algorithm}, 1 thread"
+            if not table.wants(work):
+                continue
+            path = directory / f"{kind}-{algorithm}.fits".replace(" ", "_")
+            write_frame(path, kind, algorithm)
+            data = path.read_bytes()
+            start, layout = image_layout(data, 1)
+            out = np.empty(layout.shape, layout.dtype)
+            hdu = memoryview(data)[start:]
+
+            def ours(layout: Any = layout, hdu: Any = hdu, out: Any = out) -> None:
+                decode_image(layout, hdu, out=out)
+
+            def astropy(path: Path = path) -> Any:
+                with fits.open(path) as hdus:
+                    return hdus[1].data
+
+            def cfitsio(path: Path = path) -> Any:
+                with fitsio.FITS(str(path)) as hdus:
+                    return hdus[1].read()
+
+            ours()
+            assert np.array_equal(out, astropy())
+            everyone = {"ours": ours, "astropy": astropy, "fitsio": cfitsio}
+            table.time(work, everyone, goals.get((kind, algorithm), ""))
+
+
+def datasets(table: Works, directory: Path, n: int) -> None:
+    """Through the whole path: a dataset, dask, the store, the file."""
+    import dask
+
+    def compare(work: str, theirs: Any, ours: Any, index: Any, goal: str) -> None:
+        if not table.wants(work):
+            return
+        with dask.config.set(scheduler="threads", num_workers=2):
+            assert np.array_equal(ours[index].data.compute(), theirs.data[index].compute())
+            table.time(
+                work,
+                {
+                    "ours": lambda: ours[index].data.compute(),
+                    "dkist": lambda: theirs.data[index].compute(),
+                },
+                goal,
+            )
+
+    theirs, ours, _ = dataset(directory, "ViSP", "RICE_1", n)
+    compare("one whole ViSP frame", theirs, ours, np.s_[3], "4x")
+    compare("64x64 cut-out of one frame", theirs, ours, np.s_[5, 100:164, 200:264], "15x")
+    compare(f"one row, 64 pixels, of {n} frames", theirs, ours, np.s_[:, 500, 100:164], "80x")
+    compare(f"100-row window of {n} frames", theirs, ours, np.s_[:, 500:600], "20x")
+    compare(f"one column of {n} frames", theirs, ours, np.s_[:, :, 1280], "4x")
+    m = min(100, n)
+    work = f"mean of {m} frames, dask threads"
+    if table.wants(work):
+
+        def mean(data: Any, workers: int) -> Any:
+            with dask.config.set(scheduler="threads", num_workers=workers):
+                return data.mean(axis=0).compute()
+
+        table.time(
+            work,
+            {
+                "ours": lambda: mean(ours[:m].data, 2),
+                "dkist": lambda: mean(theirs.data[:m], 2),
+                "ours, 1 thread": lambda: mean(ours[:m].data, 1),
+            },
+            "8x; 1.8x one thread",
+        )
+    work = "cost of the path: a whole frame, its read and decode alone"
+    if table.wants(work):
+        from dkist_virtual.fits import image_layout
+        from dkist_virtual.tiles import decode_image
+
+        path = ours.files.urls[3]
+        with open(path, "rb") as file:
+            start, layout = image_layout(file.read(), 1)
+
+        def alone() -> Any:
+            with open(path, "rb", buffering=0) as file:
+                return decode_image(layout, memoryview(file.read())[start:])
+
+        with dask.config.set(scheduler="synchronous"):
+            table.time(
+                work,
+                {"ours": lambda: ours[3].data.compute(), "alone": alone},
+                "under 2 ms more",
+            )
+    m = max(n // 5, 1)
+    if table.wants("fixed-wavelength map of Cryo frames"):
+        theirs, ours, _ = dataset(directory, "Cryo", "RICE_1", m)
+        index = np.s_[:, :, 875]
+        compare(f"fixed-wavelength map of Cryo frames, {m}", theirs, ours, index, "4x")
+    work = "one whole plain ViSP frame"
+    if table.wants(work):
+        theirs, ours, files = dataset(directory, "ViSP", None, 3)
+        offset = (files[0].stat().st_size // 2880 * 2880) - -(-2560000 * 4 // 2880) * 2880
+
+        def fromfile() -> Any:
+            raw = np.fromfile(files[1], ">f4", 2560000, offset=offset)
+            return raw.astype("f4").reshape(1000, 2560)
+
+        assert np.array_equal(ours[1].data.compute(), fromfile())
+        table.time(
+            work,
+            {
+                "ours": lambda: ours[1].data.compute(),
+                "numpy": fromfile,
+                "dkist": lambda: theirs.data[1].compute(),
+            },
+            "numpy 0.67x",
+        )
+
+
+def main() -> None:
+    """Run and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("--rounds", type=int, default=9)
+    parser.add_argument("--frames", type=int, default=200)
+    parser.add_argument("--only", default="", help="the works that have this in their name")
+    parser.add_argument("--keep", type=Path, help="make the frames here and leave them")
+    parser.add_argument("--json", type=Path, help="write all figures here too")
+    given = parser.parse_args()
+    warnings.simplefilter("ignore")  # of dkist's and astropy's about these made-up files
+    names = ("dkist_virtual", "dkist", "astropy", "fitsio", "dask", "zarr", "numba", "numpy")
+    about = {
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "cpu": next(
+            (
+                line.split(":", 1)[1].strip()
+                for line in Path("/proc/cpuinfo").read_text().splitlines()
+                if line.startswith("model name")
+            ),
+            "",
+        )
+        if Path("/proc/cpuinfo").exists()
+        else platform.processor(),
+        "rounds": given.rounds,
+        "versions": {name: version(name) for name in names},
+    }
+    print(json.dumps(about), "\n")
+    print("| work | ours, ms | others, ms (ratio to ours) | to reach |\n|---|---|---|---|")
+    table = Works(given.rounds, given.only)
+    with tempfile.TemporaryDirectory(dir=given.keep) as made:
+        directory = Path(made)
+        decoding(table, directory)
+        datasets(table, directory, given.frames)
+    if given.json:
+        given.json.write_text(json.dumps({**about, "lines": table.lines}, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()
