@@ -31,6 +31,7 @@ __all__ = [
     "ALGORITHMS",
     "decode_tile",
     "dither_starts",
+    "pixel_limit",
     "random_list",
     "refuse_short_tiles",
     "refuse_too_many_pixels",
@@ -94,18 +95,24 @@ def rice_bytes(layout: CompressedImage, pixels: NDArray[np.int64]) -> NDArray[np
     return needed
 
 
-def refuse_too_many_pixels(layout: CompressedImage, n_bytes: int) -> None:
-    """Refuse an image out of all proportion to its bytes, where no array says its shape.
+def pixel_limit(n_bytes: int) -> int:
+    """How many pixels so many bytes may ask for, where no array says how many there are.
 
     Rice and gzip make at most 1,639 and 1,032 pixels of a byte. A constant tile of HCOMPRESS_1
-    or PLIO_1 can have any size, and tiles can share bytes: so there is a limit for everything,
+    or PLIO_1 can have any size, and tiles can share bytes: so there is one limit for all,
     2**24 pixels and 2,048 more for each byte of the HDU.
+    """
+    return _FREE_PIXELS + _PIXELS_PER_BYTE * n_bytes
+
+
+def refuse_too_many_pixels(layout: CompressedImage, n_bytes: int) -> None:
+    """Refuse an image out of all proportion to its bytes, where no array says its shape.
 
     Raises
     ------
     FrameUnsupportedError
     """
-    limit = _FREE_PIXELS + _PIXELS_PER_BYTE * n_bytes
+    limit = pixel_limit(n_bytes)
     if math.prod(layout.shape) > limit:
         raise FrameUnsupportedError(
             f"ZNAXISn = {layout.shape[::-1]}: {math.prod(layout.shape)} pixels in {n_bytes} bytes "

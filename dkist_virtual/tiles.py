@@ -151,14 +151,20 @@ def tiles_touched(layout: CompressedImage, window: Window) -> NDArray[np.int64]:
     numpy.ndarray
         int64; every tile once.
     """
-    along = [
-        np.unique(np.asarray(pixels) // t)
-        for pixels, t in zip(window, layout.tile_shape, strict=True)
-    ]
+    along = [_along(pixels, t) for pixels, t in zip(window, layout.tile_shape, strict=True)]
     tiles = np.zeros(1, np.int64)
     for n, indices in zip(layout.grid, along, strict=True):
         tiles = (tiles[:, None] * n + indices).ravel()
     return tiles
+
+
+def _along(pixels: range, t: int) -> NDArray[np.int64]:
+    """Which tiles of length `t` an axis' pixels lie in, without a look at every pixel."""
+    if pixels.step <= t:
+        return np.arange(pixels[0] // t, pixels[-1] // t + 1)
+    # Steps beyond a tile skip some, and never meet one twice.
+    touched: NDArray[np.int64] = np.arange(pixels.start, pixels.stop, pixels.step) // t
+    return touched
 
 
 def decode_window(
