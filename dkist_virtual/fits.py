@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
@@ -68,6 +69,12 @@ _STRING = re.compile(r" *'((?:[^']|'')*)'")
 _FORM = re.compile(r"(\d{0,9})([LXBIJKAEDCMPQ])(?:([LXBIJKAEDCM])(?:\(\d*\))?)?")
 
 
+@lru_cache(4096)
+def _key(keyword: str) -> bytes:
+    """A keyword as it stands at the beginning of a card (4.1.2.1)."""
+    return keyword.encode("ascii").ljust(8)
+
+
 class TruncatedHeaderError(FrameCorruptError):
     """The bytes end before the header wanted does: a reader with more of the file tries again."""
 
@@ -96,14 +103,14 @@ class Header:
         }
 
     def __contains__(self, keyword: str) -> bool:
-        return keyword.encode("ascii").ljust(8) in self._index
+        return _key(keyword) in self._index
 
     def _corrupt(self, keyword: str, found: str, expected: str) -> FrameCorruptError:
         return FrameCorruptError(f"HDU {self.hdu}: {keyword} = {found}: expected {expected}")
 
     def _text(self, keyword: str) -> str | None:
         """The card's bytes 11 to 80 as text, None where there is no such card or no value."""
-        start = self._index.get(keyword.encode("ascii").ljust(8))
+        start = self._index.get(_key(keyword))
         if start is None:
             return None
         card = self._cards[start : start + CARD]
@@ -165,7 +172,7 @@ class Header:
         if text is None:
             return default
         value = self._quoted(keyword, text)
-        start = self._index[keyword.encode("ascii").ljust(8)] + CARD
+        start = self._index[_key(keyword)] + CARD
         while value.endswith("&") and self._cards[start : start + 10] == b"CONTINUE  ":
             more = self._cards[start + 10 : start + CARD].decode("ascii", "replace")
             value = value[:-1] + self._quoted(keyword, more)

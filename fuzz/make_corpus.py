@@ -48,7 +48,7 @@ def frames_by_name() -> dict[str, bytes]:
     some = {"blanks": 0.05, "zeros": 0.05}
     first, second = "SUBTRACTIVE_DITHER_1", "SUBTRACTIVE_DITHER_2"
     integers = scene((6, 40), "i2")
-    made = {
+    return {
         "plain-f4": plain(scene((5, 40))),
         "plain-i2-scaled": scaled(integers, bscale=0.5, bzero=10.0, blank=7),
         "plain-u2-extension": plain(scene((5, 40), "u2"), primary=False, name="SCI"),
@@ -92,7 +92,6 @@ def frames_by_name() -> dict[str, bytes]:
         "stored-i4": stored(scene((4, 20), "i4")),
         "stored-f4": stored(scene((4, 20), "f4")),
     }
-    return made
 
 
 if __name__ == "__main__":
