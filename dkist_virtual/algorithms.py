@@ -9,6 +9,7 @@ anything is allocated for it.
 from __future__ import annotations
 
 import math
+import sys
 import zlib
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -18,7 +19,7 @@ import numpy as np
 from dkist_virtual import hcompress
 from dkist_virtual.errors import FrameCorruptError, FrameUnsupportedError
 from dkist_virtual.fits import BITPIX_DTYPES
-from dkist_virtual.table import COMPRESSED, UNCOMPRESSED
+from dkist_virtual.table import COMPRESSED, DATA_COLUMNS, GZIPPED, UNCOMPRESSED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -26,7 +27,17 @@ if TYPE_CHECKING:
     from dkist_virtual.fits import CompressedImage
     from dkist_virtual.table import TileTable
 
-__all__ = ["ALGORITHMS", "decode_tile", "dither_starts", "random_list", "refuse_unknown"]
+__all__ = [
+    "ALGORITHMS",
+    "decode_tile",
+    "dither_starts",
+    "pixel_limit",
+    "random_list",
+    "refuse_short_tiles",
+    "refuse_too_many_pixels",
+    "refuse_unknown",
+    "rice_parameters",
+]
 
 ALGORITHMS: Final = ("RICE_1", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1", "NOCOMPRESS")
 
@@ -67,6 +78,88 @@ def rice_parameters(layout: CompressedImage) -> tuple[float, float]:
     return layout.parameters.get("BYTEPIX", 4), layout.parameters.get("BLOCKSIZE", 32)
 
 
+_CODE_BITS: Final = {4: 5, 2: 4, 1: 3}
+"""Bits of the code that every Rice block begins with (10.4.1), by BYTEPIX."""
+
+_GZIP_RATIO: Final = 1032
+"""Deflate makes at most this many bytes of one: 258 from a match of two bits."""
+
+_FREE_PIXELS: Final = 2**24
+_PIXELS_PER_BYTE: Final = 2048
+
+
+def rice_bytes(layout: CompressedImage, pixels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The fewest bytes that a Rice stream of so many pixels can have: no block is without code."""
+    bytepix, blocksize = map(int, rice_parameters(layout))
+    needed: NDArray[np.int64] = bytepix + (-(-pixels // blocksize) * _CODE_BITS[bytepix] + 7) // 8
+    return needed
+
+
+def pixel_limit(n_bytes: int) -> int:
+    """How many pixels so many bytes may ask for, where no array says how many there are.
+
+    Rice and gzip make at most 1,639 and 1,032 pixels of a byte. A constant tile of HCOMPRESS_1
+    or PLIO_1 can have any size, and tiles can share bytes: so there is one limit for all,
+    2**24 pixels and 2,048 more for each byte of the HDU.
+    """
+    return _FREE_PIXELS + _PIXELS_PER_BYTE * n_bytes
+
+
+def refuse_too_many_pixels(layout: CompressedImage, n_bytes: int) -> None:
+    """Refuse an image out of all proportion to its bytes, where no array says its shape.
+
+    Raises
+    ------
+    FrameUnsupportedError
+    """
+    limit = pixel_limit(n_bytes)
+    if math.prod(layout.shape) > limit:
+        raise FrameUnsupportedError(
+            f"ZNAXISn = {layout.shape[::-1]}: {math.prod(layout.shape)} pixels in {n_bytes} bytes "
+            f"are refused: at most {limit} where no array says its shape"
+        )
+
+
+def refuse_short_tiles(
+    layout: CompressedImage,
+    table: TileTable,
+    tiles: NDArray[np.int64],
+    pixels: NDArray[np.int64],
+) -> None:
+    """Refuse tiles whose bytes are too few for their pixels, before anything is allocated.
+
+    Parameters
+    ----------
+    pixels : ndarray of int64
+        How many each of `tiles` has.
+
+    Raises
+    ------
+    FrameCorruptError
+    """
+    columns, lengths = table.columns[tiles], table.lengths[tiles]
+    needed = np.ones(len(tiles), np.int64)
+    packed = columns == COMPRESSED
+    gzipped = columns == GZIPPED
+    plain = columns == UNCOMPRESSED
+    if layout.algorithm == "RICE_1":
+        needed[packed] = rice_bytes(layout, pixels[packed])
+    elif layout.algorithm == "NOCOMPRESS":
+        plain |= packed
+    elif layout.algorithm in _BYTE_STREAMS:
+        gzipped |= packed
+    needed[gzipped] = -(-pixels[gzipped] // _GZIP_RATIO)
+    needed[plain] = pixels[plain]
+    short = lengths < needed
+    if short.any():
+        i = int(np.argmax(short))
+        name = layout.algorithm if packed[i] else DATA_COLUMNS[int(columns[i])]
+        raise FrameCorruptError(
+            f"tile {tiles[i]}: its {lengths[i]} bytes of {name} end or break before all its "
+            f"pixels are decoded: {pixels[i]} take {needed[i]} at least"
+        )
+
+
 @cache
 def random_list() -> NDArray[np.float32]:
     """The random numbers of subtractive dithering, made once in a process."""
@@ -102,7 +195,7 @@ def decode_tile(
     Returns
     -------
     numpy.ndarray
-        Of that shape; floats dequantised, integers not scaled; any byte order.
+        Of that shape; floats dequantised, integers not scaled; native byte order.
 
     Raises
     ------
@@ -121,8 +214,7 @@ def decode_tile(
         smooth = layout.parameters.get("SMOOTH", 0) == 1
         numbers = _hcompress(data, shape, tile, smooth=smooth)
     else:
-        plain = data if algorithm == "NOCOMPRESS" else _gunzip(data, 8 * n, tile)
-        numbers = _numbers(layout, algorithm, plain, n, tile, quantised=quantised)
+        numbers = _numbers(layout, algorithm, data, n, tile, quantised=quantised)
     if quantised:
         numbers = _dequantised(layout, table, tile, numbers)
     elif layout.bitpix > 0:
@@ -133,29 +225,33 @@ def decode_tile(
 def _numbers(
     layout: CompressedImage,
     algorithm: str,
-    plain: bytes | memoryview,
+    data: memoryview,
     n: int,
     tile: int,
     *,
     quantised: bool,
 ) -> NDArray[np.generic]:
-    """The numbers of a tile whose bytes are theirs, most significant first."""
-    itemsize, rest = divmod(len(plain), n)
+    """The numbers of a tile that holds their bytes, most significant first; native byte order."""
     if layout.bitpix < 0 and not quantised:
         sizes: tuple[int, ...] = (-layout.bitpix // 8,)
     else:
-        sizes = (1, 2, 4, 8)
+        # Quantised floats are 32-bit integers at most (10.2); so are all but 64-bit images.
+        sizes = (1, 2, 4, 8) if layout.bitpix == 64 else (1, 2, 4)
+    plain = data if algorithm == "NOCOMPRESS" else _gunzip(data, sizes[-1] * n, tile)
+    itemsize, rest = divmod(len(plain), n)
     if rest or itemsize not in sizes:
         raise FrameCorruptError(
             f"tile {tile}: decompresses to {len(plain)} bytes: expected {n} pixels of "
             + " or ".join(map(str, sizes))
         )
+    kind = "f" if layout.bitpix < 0 and not quantised else "u" if itemsize == 1 else "i"
     if algorithm == "GZIP_2":
         # The first bytes of all pixels stand together, then the second ones (10.4.2).
         shuffled = np.frombuffer(plain, "u1").reshape(itemsize, n)
-        plain = np.ascontiguousarray(shuffled.T).data
-    kind = "f" if layout.bitpix < 0 and not quantised else "u" if itemsize == 1 else "i"
-    return np.frombuffer(plain, f">{kind}{itemsize}")
+        if sys.byteorder == "little":
+            shuffled = shuffled[::-1]
+        return np.array(shuffled.T, order="C").reshape(-1).view(f"={kind}{itemsize}")
+    return np.frombuffer(plain, f">{kind}{itemsize}").astype(f"={kind}{itemsize}")
 
 
 def _check_range(numbers: NDArray[np.generic], dtype: np.dtype, tile: int) -> None:
@@ -177,7 +273,7 @@ def _dequantised(
 
     floats = np.empty(numbers.size, np.dtype(BITPIX_DTYPES[layout.bitpix]))
     rice.dequantise(
-        numbers.astype(numbers.dtype.newbyteorder("=")).reshape(-1),
+        numbers.reshape(-1),
         table.scale[tile],
         table.zero[tile],
         int(table.blank[tile]) if table.blank.size else 0,
@@ -227,7 +323,7 @@ def _plio(data: memoryview, n: int, tile: int) -> NDArray[np.int32]:
 
 def _hcompress(
     data: memoryview, shape: tuple[int, ...], tile: int, *, smooth: bool
-) -> NDArray[np.int32]:
+) -> NDArray[np.int64]:
     header = hcompress.read_header(data)
     splits = {(math.prod(shape[:i]), math.prod(shape[i:])) for i in range(len(shape) + 1)}
     if header is None or header[:2] not in splits:
@@ -239,5 +335,4 @@ def _hcompress(
     problem = hcompress.decompress(stream, pixels, scale, total, planes, smooth)
     if problem:
         raise FrameCorruptError(f"tile {tile}: its HCOMPRESS_1 {hcompress.PROBLEMS[problem]}")
-    # As in cfitsio and astropy, what comes out is taken for 4-byte integers.
-    return pixels.astype(np.int32)
+    return pixels

@@ -266,7 +266,7 @@ def decompress(data, a, scale, total, planes, smooth):  # type: ignore[no-untype
     data : ndarray of uint8
         The stream after its header.
     a : ndarray of int64, shape (rows, columns)
-        Zeros; becomes the pixels.
+        Zeros; becomes the pixels, each within 32 bits.
     scale, total : int
         From the stream's header.
     planes : ndarray of uint8, shape (3,)
@@ -303,6 +303,10 @@ def decompress(data, a, scale, total, planes, smooth):  # type: ignore[no-untype
                 a[i, j] = (-a[i, j] if sign else a[i, j]) * scale
     a[0, 0] = total * scale
     _inverse(a, scale, smooth)
+    # As in cfitsio and astropy, what comes out is taken for 4-byte integers.
+    for i in range(n_rows):
+        for j in range(n_columns):
+            a[i, j] = np.int32(a[i, j])
     return 0
 
 

@@ -53,10 +53,12 @@ def scale_pixels(
         blanks = raw == layout.blank
     if scaled and data is raw:
         data = raw.copy()
-    if layout.bscale != 1:
-        np.multiply(data, layout.bscale, out=data)
-    if layout.bzero != 0:
-        np.add(data, layout.bzero, out=data)
+    # A header may ask for more than a float32 holds: that is inf, and nobody's warning.
+    with np.errstate(all="ignore"):
+        if layout.bscale != 1:
+            np.multiply(data, layout.bscale, out=data)
+        if layout.bzero != 0:
+            np.add(data, layout.bzero, out=data)
     if blanks is not None:
         data[blanks] = np.nan
     return data

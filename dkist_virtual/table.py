@@ -18,14 +18,15 @@ if TYPE_CHECKING:
 
     from dkist_virtual.fits import CompressedImage
 
-__all__ = ["COMPRESSED", "GZIPPED", "UNCOMPRESSED", "TileTable", "read_table"]
+__all__ = ["COMPRESSED", "DATA_COLUMNS", "GZIPPED", "UNCOMPRESSED", "TileTable", "read_table"]
 
 # Which column a tile stands in: `TileTable.columns`.
 COMPRESSED: Final = 0
 GZIPPED: Final = 1
 UNCOMPRESSED: Final = 2
 
-_DATA_COLUMNS: Final = ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA", "UNCOMPRESSED_DATA")
+DATA_COLUMNS: Final = ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA", "UNCOMPRESSED_DATA")
+"""Names of those columns, by these numbers."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -81,7 +82,7 @@ def read_table(layout: CompressedImage, head: bytes | memoryview) -> TileTable:
 
     starts, lengths = np.zeros(n, np.int64), np.zeros(n, np.int64)
     columns = np.full(n, -1, np.int8)
-    for kind, name in enumerate(_DATA_COLUMNS):
+    for kind, name in enumerate(DATA_COLUMNS):
         if name not in layout.columns:
             continue
         descriptors = cells(name).astype(np.int64)

@@ -15,6 +15,8 @@ from dkist_virtual.algorithms import (
     decode_tile,
     dither_starts,
     random_list,
+    refuse_short_tiles,
+    refuse_too_many_pixels,
     refuse_unknown,
     rice_parameters,
 )
@@ -75,6 +77,8 @@ def decode_frame(
     """
     start, layout = image_layout(data, target)
     check_layout(layout, target, dtype=dtype, shape=shape)
+    if shape is None and isinstance(layout, CompressedImage):
+        refuse_too_many_pixels(layout, len(data) - start)
     return decode_image(layout, memoryview(data)[start:])
 
 
@@ -133,7 +137,6 @@ def decode_image(
         count = math.prod(layout.shape)
         raw = np.frombuffer(hdu, layout.raw_dtype, count, layout.data_offset)
         return _into(out, scale_pixels(raw.reshape(layout.shape), layout))
-    refuse_unknown(layout)
     table = read_table(layout, hdu)
     buffer = np.frombuffer(hdu, "u1")
     return decode_window(layout, table, whole_window(layout.shape), buffer, table.starts, out)
@@ -152,14 +155,20 @@ def tiles_touched(layout: CompressedImage, window: Window) -> NDArray[np.int64]:
     numpy.ndarray
         int64; every tile once.
     """
-    along = [
-        np.unique(np.asarray(pixels) // t)
-        for pixels, t in zip(window, layout.tile_shape, strict=True)
-    ]
+    along = [_along(pixels, t) for pixels, t in zip(window, layout.tile_shape, strict=True)]
     tiles = np.zeros(1, np.int64)
     for n, indices in zip(layout.grid, along, strict=True):
         tiles = (tiles[:, None] * n + indices).ravel()
     return tiles
+
+
+def _along(pixels: range, t: int) -> NDArray[np.int64]:
+    """Which tiles of length `t` an axis' pixels lie in, without a look at every pixel."""
+    if pixels.step <= t:
+        return np.arange(pixels[0] // t, pixels[-1] // t + 1)
+    # Steps beyond a tile skip some, and never meet one twice.
+    touched: NDArray[np.int64] = np.arange(pixels.start, pixels.stop, pixels.step) // t
+    return touched
 
 
 def decode_window(
@@ -196,12 +205,14 @@ def decode_window(
     FrameCorruptError
         A tile's bytes are not such a tile.
     """
+    refuse_unknown(layout)
     tiles = tiles_touched(layout, window)
+    place = _place(layout, tiles)
+    refuse_short_tiles(layout, table, tiles, place.extents.prod(axis=1))
     given, raw_dtype = out, np.dtype(BITPIX_DTYPES[layout.bitpix])
     if out is None or out.dtype != raw_dtype:  # integers may be scaled to another type
         out = np.empty(tuple(map(len, window)), raw_dtype)
     source = _Tiles(layout, table, buffer, starts)
-    place = _place(layout, tiles)
     is_rice = _is_rice(layout, table, tiles)
     if window == whole_window(layout.shape) and place.row_stride is not None:
         rice, others = np.flatnonzero(is_rice), np.flatnonzero(~is_rice)
@@ -337,32 +348,28 @@ class _Tiles:
         layout, table = self.layout, self.table
         bytepix, blocksize = map(int, rice_parameters(layout))
         lengths = table.lengths[tiles]
-        # Every block takes at least its code: fewer bytes than that are not worth a start.
-        code_bits = {4: 5, 2: 4, 1: 3}[bytepix]
-        needed = bytepix + (-(-n_rows * row_lengths // blocksize) * code_bits + 7) // 8
-        broken = int(np.argmax(lengths < needed)) if (lengths < needed).any() else -1
-        if broken < 0:
-            source = (self.buffer, self.starts[tiles], lengths, blocksize)
-            where = (out, out_starts, n_rows, row_lengths, row_stride)
-            if layout.quantised:
-                blank = table.blank[tiles] if table.blank.size else np.zeros(len(tiles), np.int64)
-                broken = rice.rice_floats(
-                    *source,
-                    table.scale[tiles],
-                    table.zero[tiles],
-                    blank,
-                    table.blank.size > 0,
-                    layout.dither,
-                    dither_starts(layout, tiles),
-                    random_list(),
-                    *where,
-                )
-            else:
-                broken = rice.rice_integers(*source, bytepix, *where)
+        source = (self.buffer, self.starts[tiles], lengths, blocksize)
+        where = (out, out_starts, n_rows, row_lengths, row_stride)
+        if layout.quantised:
+            blank = table.blank[tiles] if table.blank.size else np.zeros(len(tiles), np.int64)
+            broken = rice.rice_floats(
+                *source,
+                table.scale[tiles],
+                table.zero[tiles],
+                blank,
+                table.blank.size > 0,
+                layout.dither,
+                dither_starts(layout, tiles),
+                random_list(),
+                *where,
+            )
+        else:
+            broken = rice.rice_integers(*source, bytepix, *where)
         if broken >= 0:
             raise FrameCorruptError(
                 f"tile {tiles[broken]}: its {lengths[broken]} bytes of RICE_1 end or break "
                 "before all its pixels are decoded"
+                + ("" if layout.bitpix < 0 else ", or hold one that ZBITPIX has no room for")
             )
 
 

@@ -240,6 +240,59 @@ def with_tile(file: bytes, number: int, data: bytes, column: str = "COMPRESSED_D
     return with_table(file, rows, old.heap + data)
 
 
+FORMS = {"B": "u1", "I": ">i2", "J": ">i4", "K": ">i8", "E": ">f4", "D": ">f8"}
+
+
+def assembled(
+    file: bytes,
+    tiles: Mapping[str, list[bytes]],
+    cells: Mapping[str, tuple[str, Any]] | None = None,
+    *,
+    descriptor: str = "P",
+    gap: int = 0,
+    changes: Mapping[str, Any] = {},
+) -> bytes:
+    """The file with a table of other columns.
+
+    Parameters
+    ----------
+    file : bytes
+        Where the header comes from.
+    tiles : mapping
+        The bytes of every tile, by data column; empty where the tile stands in another one.
+    cells : mapping, optional
+        TFORM letter and one number per tile, by column.
+    descriptor : str
+        P or Q.
+    gap : int
+        Bytes between table and heap.
+    changes : mapping
+        More cards.
+    """
+    cells = cells or {}
+    pair = ">i4" if descriptor == "P" else ">i8"
+    fields = [(name, pair, (2,)) for name in tiles]
+    fields += [(name, FORMS[form]) for name, (form, _) in cells.items()]  # type: ignore[misc]
+    n = len(next(iter(tiles.values())))
+    rows, heap = np.zeros(n, np.dtype(fields)), bytearray()
+    for name, column in tiles.items():
+        for i, data in enumerate(column):
+            if data:
+                rows[name][i] = len(data), len(heap)
+                heap += data
+    for name, (_, numbers) in cells.items():
+        rows[name] = numbers
+    cards: dict[str, Any] = {f"T{k}{i}": None for k in ("TYPE", "FORM") for i in range(1, 9)}
+    names = [(name, f"1{descriptor}B({max(map(len, c))})") for name, c in tiles.items()]
+    names += [(name, f"1{form}") for name, (form, _) in cells.items()]
+    for i, (name, form) in enumerate(names, 1):
+        cards |= {f"TTYPE{i}": name, f"TFORM{i}": form}
+    cards["TFIELDS"] = len(names)
+    if gap:
+        cards["THEAP"] = rows.nbytes + gap
+    return with_table(file, rows, b"\xee" * gap + bytes(heap), changes={**cards, **changes})
+
+
 # Pixels ---------------------------------------------------------------------------------------
 
 
