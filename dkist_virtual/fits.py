@@ -646,9 +646,15 @@ _DITHER: Final = {"NO_DITHER": 0, "SUBTRACTIVE_DITHER_1": 1, "SUBTRACTIVE_DITHER
 _CELL_DTYPES: Final = {
     "B": ("u1", 1), "I": ("i2", 2), "J": ("i4", 4), "K": ("i8", 8), "E": ("f4", 4), "D": ("f8", 8),
     "L": ("u1", 1), "A": ("S1", 1), "C": ("c8", 8), "M": ("c16", 16),
-    "P": ("(2,)i4", 8), "Q": ("(2,)i8", 16),
+    "P": ("i4", 8), "Q": ("i8", 16),
 }  # fmt: skip
 """TFORM letters (7.3.1, table 18): numpy type code, bytes a cell or an element."""
+
+# Two numbers a cell, made here and once: numpy reads a type such as "(2,)i4" with Python's own
+# parser, which in 3.11 fails now and then when several threads are at it.
+_DESCRIPTORS: Final = {
+    letter: np.dtype((f">{code}", 2)) for letter, code in (("P", "i4"), ("Q", "i8"))
+}
 
 _NEEDED_COLUMNS: Final = frozenset(
     {"COMPRESSED_DATA", "GZIP_COMPRESSED_DATA", "UNCOMPRESSED_DATA", "ZSCALE", "ZZERO", "ZBLANK"}
@@ -771,7 +777,8 @@ def _columns(header: Header, row_bytes: int) -> dict[str, Column]:
                         "scaled columns are not supported"
                     )
             element_bytes = _CELL_DTYPES[element or "B"][1] if is_data else 0
-            columns[name] = Column(offset, np.dtype(code).newbyteorder(">"), element_bytes)
+            dtype = _DESCRIPTORS[letter] if is_data else np.dtype(f">{code}")
+            columns[name] = Column(offset, dtype, element_bytes)
         offset += -(-repeat // 8) if letter == "X" else repeat * width
     if offset != row_bytes:
         raise FrameCorruptError(

@@ -666,7 +666,9 @@ class TestOverwrite:
 # The command, stopped at one of its own system calls, which python's audit of it names: it says
 # so, and goes on when its standard input is closed.
 PAUSED = """
-import os, sys
+import os, signal, sys
+# A shell starts what it puts into the background deaf to Ctrl-C, and children inherit that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 event, position, name = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 def pause(what, args):
     if what == event and os.fsdecode(args[position]).endswith(name):

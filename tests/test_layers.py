@@ -1,8 +1,8 @@
 """The house: which room may import which, held against every import in the package.
 
 The table is DESIGN's: a room may import any room above it, and within a row the rooms to its
-left. ``docs/explanation/house`` says which rooms joined the table since, and why. Imports inside functions and under ``if
-TYPE_CHECKING`` count: a circle that is merely late is still a circle.
+left. ``docs/explanation/house`` says which rooms joined the table since, and why. Imports inside
+functions and under ``if TYPE_CHECKING`` count: a circle that is merely late is still a circle.
 """
 
 from __future__ import annotations
