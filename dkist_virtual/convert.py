@@ -63,6 +63,8 @@ class Conversion:
     store : str
     asdf : pathlib.Path
     n_frames, n_scanned, n_absent, n_unreachable : int
+    missing : tuple of str
+        Why frames were not found, of the first few, with their places.
     n_bytes : int
         Of the frames scanned.
     seconds : float
@@ -76,6 +78,7 @@ class Conversion:
     n_scanned: int
     n_absent: int
     n_unreachable: int
+    missing: tuple[str, ...]
     n_bytes: int
     seconds: float
     passed_over: tuple[Path, ...]
@@ -102,6 +105,8 @@ class Conversion:
             line += f", {self.n_absent} absent"
         if self.n_unreachable:
             line += f", {self.n_unreachable} not reachable"
+        if self.missing:
+            line += f" (the first: {self.missing[0]})"
         return "\n".join([*lines, line])
 
 
@@ -170,6 +175,8 @@ def convert(
         A frame is broken, of another shape or type than the others, or, under ``"always"``,
         not there. No store is left.
     """
+    import dkist  # noqa: F401  # takes seconds, which are no part of what the conversion took
+
     began = time.perf_counter()
     if scan not in ("auto", "always", "never"):
         raise ValueError(f"scan = {scan!r}: expected 'auto', 'always' or 'never'")
@@ -206,6 +213,7 @@ def convert(
         n_scanned=int((states == FOUND).sum()),
         n_absent=int((states == ABSENT).sum()),
         n_unreachable=int((states == UNREACHABLE).sum()),
+        missing=tuple(reason for s in scans for reason in s.missing)[:10],
         n_bytes=int(sizes[sizes >= 0].sum()),
         seconds=time.perf_counter() - began,
         passed_over=tuple(others),
@@ -223,6 +231,8 @@ def _target(store: str | os.PathLike[str]) -> Path:
 
 
 def _refuse_existing(target: Path, overwrite: bool) -> None:
+    if not target.parent.is_dir():
+        raise StoreError(f"{target.parent}: no such directory: make it first, or name another")
     if not target.exists() and not target.is_symlink():
         return
     if not overwrite:
@@ -410,7 +420,6 @@ def _write(
     overwrite: bool,
 ) -> None:
     """Write all files beside the target, then rename: a store is there whole, or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
     try:
         work.chmod(0o777 & ~_umask())
