@@ -231,8 +231,6 @@ def _target(store: str | os.PathLike[str]) -> Path:
 
 
 def _refuse_existing(target: Path, overwrite: bool) -> None:
-    if not target.parent.is_dir():
-        raise StoreError(f"{target.parent}: no such directory: make it first, or name another")
     if not target.exists() and not target.is_symlink():
         return
     if not overwrite:
@@ -420,6 +418,7 @@ def _write(
     overwrite: bool,
 ) -> None:
     """Write all files beside the target, then rename: a store is there whole, or not at all."""
+    target.parent.mkdir(parents=True, exist_ok=True)
     work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
     try:
         work.chmod(0o777 & ~_umask())
