@@ -311,7 +311,7 @@ def test_the_last_row_of_a_table_of_more_than_twenty_thousand(tmp_path: Path, co
             count("last row", (method, seed), fitsio=True)
 
 
-# Forms that astropy does not write -----------------------------------------------------------------
+# Forms that astropy does not write ---------------------------------------------------------------
 
 
 def tiles_of(file: bytes) -> list[bytes]:
@@ -351,6 +351,29 @@ def test_integers_in_every_data_column(algorithm: str, tmp_path: Path, count: Co
         # Elements of PLIO_1 are 16-bit words, or bytes.
         held(frames.assembled(file, columns, descriptor=descriptor, gap=8), data)
         count("columns", (algorithm, descriptor))
+
+
+@pytest.mark.parametrize("dtype", ["i2", "i4"])
+def test_uncompressed_tiles_as_elements_of_the_image(
+    dtype: str, tmp_path: Path, count: Count
+) -> None:
+    # As cfitsio has them, 1PI or 1PJ: the descriptor counts pixels. Both oracles read this.
+    data = INTS.astype(dtype)
+    packed = tiles_of(compressed(data))
+    columns = {
+        "COMPRESSED_DATA": [b"" if i % 2 else p for i, p in enumerate(packed)],
+        "UNCOMPRESSED_DATA": [big(row) if i % 2 else b"" for i, row in enumerate(data)],
+    }
+    file = frames.assembled(compressed(data), columns)
+    table = frames.table(file)
+    rows = table.rows.copy()
+    rows["UNCOMPRESSED_DATA"][:, 0] //= data.itemsize
+    form = {"i2": "1PI(40)", "i4": "1PJ(40)"}[dtype]
+    file = frames.with_table(file, rows, table.heap, changes={"TFORM2": form})
+    assert_identical(frames.oracle(file), data)
+    assert_identical(by_fitsio(file, tmp_path), data)
+    held(file, data)
+    count("uncompressed", dtype, fitsio=True)
 
 
 def test_floats_in_every_data_column(tmp_path: Path, count: Count) -> None:
@@ -513,7 +536,7 @@ def test_rice_of_another_width_than_the_image(bytepix: int, dtype: str, count: C
     if bytepix > int(dtype[1]):
         data[4, 4] = 40_000
         file = edited(compressed(data), 1, {"ZBITPIX": bitpix})
-        with pytest.raises(FrameCorruptError, match="tile 4: .* ZBITPIX has no room for"):
+        with pytest.raises(FrameCorruptError, match=r"tile 4: .* ZBITPIX has no room for"):
             decode_frame(file, 1)
 
 
@@ -530,7 +553,7 @@ def test_what_astropy_does_not_write() -> None:
             compressed(data, algorithm=algorithm, tile=(8, 8))
 
 
-# Headers and files ---------------------------------------------------------------------------------
+# Headers and files -------------------------------------------------------------------------------
 
 
 def every_algorithm() -> dict[str, tuple[bytes, Array]]:
