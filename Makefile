@@ -7,16 +7,19 @@
 PYTHON ?= python3
 VENV ?= .venv
 JOBS ?= 2
+N ?= 100000
+SEED ?= 1
 
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs clean
+.PHONY: help demo test lint docs fuzz clean
 
 help:
 	@echo 'make demo    make a small VTF dataset, convert it, look at it (picture: demo-output/)'
 	@echo 'make test    ruff, mypy and the test suite'
 	@echo 'make lint    ruff and mypy alone'
+	@echo 'make fuzz    broken frames for the decoder: N=$(N) of them, SEED=$(SEED)'
 	@echo 'make docs    the documentation, with its code run: docs/_build/html/index.html'
 	@echo 'make clean   everything that these made, the environment included'
 	@echo
@@ -50,6 +53,9 @@ test: lint
 
 docs: $(VENV)/.stamp-docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
+
+fuzz: $(VENV)/.stamp-test
+	$(BIN)/python fuzz/run.py --seed $(SEED) --count $(N) --jobs $(JOBS)
 
 clean:
 	rm -rf $(VENV) docs/_build docs/reference/generated demo-output .mypy_cache .ruff_cache .pytest_cache

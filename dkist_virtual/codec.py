@@ -7,6 +7,7 @@ must have. `dkist_virtual.tiles` decodes.
 from __future__ import annotations
 
 import asyncio
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -81,6 +82,8 @@ class FrameSpec:
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Read a configuration; anything missing or unknown is an error."""
+        if not isinstance(config, dict):
+            raise StoreCorruptError(f"codec {CODEC_ID}: configuration = {config!r}: expected a map")
         given = {key: value for key, value in config.items() if key != "id"}
         if set(given) != {"hdu", "dtype", "shape"}:
             raise StoreCorruptError(
@@ -181,6 +184,11 @@ class FITSCodecV3(ArrayBytesCodec):
 
     def _decode_sync(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
         pixels = self.spec.decode(chunk_bytes.as_numpy_array().data)
+        if pixels.size != math.prod(chunk_spec.shape):
+            raise StoreCorruptError(
+                f"codec {CODEC_ID}: shape = {list(self.spec.shape)}: expected one that fits into "
+                f"the array's chunks of {list(chunk_spec.shape)}"
+            )
         return chunk_spec.prototype.nd_buffer.from_numpy_array(pixels.reshape(chunk_spec.shape))
 
     async def _decode_single(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> NDBuffer:

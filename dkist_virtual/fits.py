@@ -13,6 +13,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, TypeAlias, TypeVar
 
 import numpy as np
@@ -46,6 +47,15 @@ END_CARD: Final = b"END".ljust(CARD)
 MAX_PIXELS: Final = 2**40
 """An image above this many pixels is refused: no frame has them, and sizes stay far from 2**63."""
 
+MAX_AXES: Final = 32
+"""An image of more axes is refused: numpy itself has a limit near this one."""
+
+MAX_HEADER: Final = 2**22
+"""A header longer than this many bytes, 52,428 cards, is refused: DKIST's have 38,000."""
+
+_MAX_DATA: Final = 2**62
+"""Data longer than this many bytes are no data: sums with it stay inside 64-bit integers."""
+
 BITPIX_DTYPES: Final = {8: "u1", 16: "i2", 32: "i4", 64: "i8", -32: "f4", -64: "f8"}
 """BITPIX (4.4.1.1, table 8) to a numpy type code; FITS bytes are big-endian."""
 
@@ -57,6 +67,12 @@ _INTEGER = re.compile(r"[+-]?\d{1,20}")
 _REAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?")
 _STRING = re.compile(r" *'((?:[^']|'')*)'")
 _FORM = re.compile(r"(\d{0,9})([LXBIJKAEDCMPQ])(?:([LXBIJKAEDCM])(?:\(\d*\))?)?")
+
+
+@lru_cache(4096)
+def _key(keyword: str) -> bytes:
+    """A keyword as it stands at the beginning of a card (4.1.2.1)."""
+    return keyword.encode("ascii").ljust(8)
 
 
 class TruncatedHeaderError(FrameCorruptError):
@@ -87,14 +103,14 @@ class Header:
         }
 
     def __contains__(self, keyword: str) -> bool:
-        return keyword.encode("ascii").ljust(8) in self._index
+        return _key(keyword) in self._index
 
     def _corrupt(self, keyword: str, found: str, expected: str) -> FrameCorruptError:
         return FrameCorruptError(f"HDU {self.hdu}: {keyword} = {found}: expected {expected}")
 
     def _text(self, keyword: str) -> str | None:
         """The card's bytes 11 to 80 as text, None where there is no such card or no value."""
-        start = self._index.get(keyword.encode("ascii").ljust(8))
+        start = self._index.get(_key(keyword))
         if start is None:
             return None
         card = self._cards[start : start + CARD]
@@ -117,14 +133,17 @@ class Header:
         return value
 
     def integer_or(self, keyword: str, default: _D) -> int | _D:
-        """An integer value (4.2.3), `default` where there is no such card."""
+        """An integer value (4.2.3) of 64 bits, `default` where there is no such card."""
         text = self._number(keyword)
         if not text:
             return default
         # int() alone would take "1_000" and any length: 20 digits are more than 2**63.
         if not _INTEGER.fullmatch(text):
             raise self._corrupt(keyword, text[:30], "an integer")
-        return int(text)
+        value = int(text)
+        if not -(2**63) <= value < 2**63:
+            raise self._corrupt(keyword, text, "an integer of 64 bits")
+        return value
 
     def logical(self, keyword: str, default: bool) -> bool:
         """A logical value, T or F (4.2.2)."""
@@ -142,7 +161,10 @@ class Header:
             return default
         if not _REAL.fullmatch(text):
             raise self._corrupt(keyword, text, "a number")
-        return float(text.upper().replace("D", "E"))
+        value = float(text.upper().replace("D", "E"))
+        if not math.isfinite(value):
+            raise self._corrupt(keyword, text, "a number that 64 bits can hold")
+        return value
 
     def string(self, keyword: str, default: str | None = None) -> str | None:
         """A string value (4.2.1), CONTINUE cards (4.2.1.2) joined, trailing blanks dropped."""
@@ -150,7 +172,7 @@ class Header:
         if text is None:
             return default
         value = self._quoted(keyword, text)
-        start = self._index[keyword.encode("ascii").ljust(8)] + CARD
+        start = self._index[_key(keyword)] + CARD
         while value.endswith("&") and self._cards[start : start + 10] == b"CONTINUE  ":
             more = self._cards[start + 10 : start + CARD].decode("ascii", "replace")
             value = value[:-1] + self._quoted(keyword, more)
@@ -325,8 +347,12 @@ class CompressedImage:
 
     @property
     def dtype(self) -> np.dtype:
-        """What a pixel is once decoded and scaled, native byte order."""
-        return pixel_dtype(self.bitpix, self.bscale, self.bzero, self.blank)
+        """What a pixel is once decoded and scaled, native byte order.
+
+        A ZBLANK column makes floats of integers as a ZBLANK keyword does.
+        """
+        blank = 0 if self.blank is None and "ZBLANK" in self.columns else self.blank
+        return pixel_dtype(self.bitpix, self.bscale, self.bzero, blank)
 
     @property
     def head_bytes(self) -> int:
@@ -406,6 +432,11 @@ def read_hdu(data: bytes | memoryview, start: int, index: HDUTarget) -> HDU:
         )
     cards_stop = _find_end(data, start)
     if cards_stop is None:
+        if len(data) - start > MAX_HEADER:
+            # Not a truncated one: nobody should fetch more of it.
+            raise FrameUnsupportedError(
+                f"HDU {index}: no END card in {MAX_HEADER} bytes: longer headers are not read"
+            )
         raise TruncatedHeaderError(
             f"HDU {index}: no END card in {len(data) - start} bytes: the header is cut short"
         )
@@ -416,9 +447,12 @@ def read_hdu(data: bytes | memoryview, start: int, index: HDUTarget) -> HDU:
 
 
 def _find_end(data: bytes | memoryview, start: int) -> int | None:
-    """Where the END card begins; cards are aligned to 80 bytes from `start`."""
+    """Where the END card begins; cards are aligned to 80 bytes from `start`.
+
+    None where there is none in `MAX_HEADER` bytes.
+    """
     step = 64 * BLOCK
-    for begin in range(start, len(data), step):
+    for begin in range(start, min(len(data), start + MAX_HEADER), step):
         # A slice overlaps the next one by a card, so that no END falls between two.
         piece = bytes(data[begin : begin + step + CARD])
         at = piece.find(END_CARD)
@@ -463,7 +497,13 @@ def _data_bytes(header: Header) -> int:
     if pcount < 0 or gcount < 0:
         keyword, value = ("PCOUNT", pcount) if pcount < 0 else ("GCOUNT", gcount)
         raise FrameCorruptError(f"HDU {header.hdu}: {keyword} = {value}: expected 0 or more")
-    return abs(_bitpix(header, "BITPIX")) // 8 * gcount * (pcount + math.prod(axes))
+    length = abs(_bitpix(header, "BITPIX")) // 8 * gcount * (pcount + math.prod(axes))
+    if length > _MAX_DATA:
+        # Up to 999 axes of 19 digits each: a number that Python itself refuses to print.
+        raise FrameCorruptError(
+            f"HDU {header.hdu}: NAXISn, PCOUNT and GCOUNT ask for more than {_MAX_DATA} bytes"
+        )
+    return length
 
 
 def find_hdu(data: bytes | memoryview, target: HDUTarget, *, size: int | None = None) -> HDU:
@@ -535,6 +575,7 @@ def layout_of(hdu: HDU) -> Image:
             f"HDU {hdu.index}: NAXIS = {len(shape)}, axes {shape[::-1]}: expected an image"
         )
     _check_size(header, "NAXIS", shape)
+    _check_counts(header, pcount=0)
     return PlainImage(shape, _bitpix(header, "BITPIX"), *_scaling(header, "BITPIX"), offset)
 
 
@@ -543,6 +584,20 @@ def _check_size(header: Header, prefix: str, shape: tuple[int, ...]) -> None:
         raise FrameUnsupportedError(
             f"HDU {header.hdu}: {prefix}n = {shape[::-1]}: more than {MAX_PIXELS} pixels"
         )
+    if len(shape) > MAX_AXES:
+        raise FrameUnsupportedError(
+            f"HDU {header.hdu}: {prefix} = {len(shape)}: more than {MAX_AXES} axes"
+        )
+
+
+def _check_counts(header: Header, pcount: int | None = None) -> None:
+    """PCOUNT and GCOUNT as 7.1 and 7.3 have them: what lies where depends on both."""
+    for keyword, expected in (("PCOUNT", pcount), ("GCOUNT", 1)):
+        found = header.integer_or(keyword, expected)
+        if expected is not None and found != expected:
+            raise FrameCorruptError(
+                f"HDU {header.hdu}: {keyword} = {found}: expected {expected} for an image"
+            )
 
 
 def _scaling(header: Header, bitpix: str) -> tuple[float, float, int | None]:
@@ -624,6 +679,13 @@ def _compressed(header: Header, offset: int) -> CompressedImage:
             raise FrameCorruptError(f"HDU {header.hdu}: ZTILE{i} = {length}: expected 1 or more")
     # A tile cannot be larger than the image; some writers say so all the same.
     tile = tuple(min(t, n) for t, n in zip(tile, shape, strict=True))
+    for keyword, wanted in (("BITPIX", 8), ("NAXIS", 2)):
+        if header.integer(keyword) != wanted:
+            raise FrameCorruptError(
+                f"HDU {header.hdu}: {keyword} = {header.integer(keyword)}: expected {wanted}, "
+                "since this is a binary table (7.3.1)"
+            )
+    _check_counts(header)
     row_bytes, n_tiles = header.integer("NAXIS1"), header.integer("NAXIS2")
     expected = math.prod(-(-n // t) for n, t in zip(shape, tile, strict=True))
     if n_tiles != expected:
@@ -702,7 +764,8 @@ def _columns(header: Header, row_bytes: int) -> dict[str, Column]:
         name = (header.string(f"TTYPE{i}") or "").strip().upper()
         if name in _NEEDED_COLUMNS:
             is_data = name.endswith("DATA")
-            if repeat != 1 or letter not in ("PQ" if is_data else "BIJKED"):
+            letters = "PQ" if is_data else "BIJK" if name == "ZBLANK" else "BIJKED"
+            if repeat != 1 or letter not in letters:
                 raise FrameUnsupportedError(
                     f"HDU {header.hdu}: TFORM{i} = {form!r} for column {name}: expected "
                     + ("one descriptor, 1P or 1Q" if is_data else "one number")

@@ -269,8 +269,8 @@ def rice_integers(  # type: ignore[no-untyped-def]
     ----------
     bytepix : int
         1, 2 or 4: bytes of a pixel in the stream; 1 is unsigned, the others are signed.
-    out : ndarray of int64, one-dimensional
-        Wide enough for every BITPIX, or of the stream's own type.
+    out : ndarray of int, one-dimensional
+        Of the image's own type. A pixel that it cannot hold makes the tile a broken one.
 
     See Also
     --------
@@ -286,7 +286,7 @@ def rice_integers(  # type: ignore[no-untyped-def]
         end = (start + lengths[tile]) * 8
         n_pixels = n_rows[tile] * row_lengths[tile]
         position, left = out_starts[tile], row_lengths[tile]
-        done = 0
+        done, lost = 0, np.int64(0)
         while done < n_pixels:
             n = min(blocksize, n_pixels - done)
             bit, last = _rice_block(buffer, bit, end, bytepix, last, block, n)
@@ -296,15 +296,15 @@ def rice_integers(  # type: ignore[no-untyped-def]
             while used < n:
                 count = min(n - used, left)
                 # Differences are modulo 2**(8 bytepix): only the low bits are the pixel.
-                if bytepix == 4:
-                    for i in range(count):
-                        out[position + i] = np.int32(block[used + i])
-                elif bytepix == 2:
-                    for i in range(count):
-                        out[position + i] = np.int16(block[used + i])
-                else:
-                    for i in range(count):
-                        out[position + i] = np.uint8(block[used + i])
+                for i in range(count):
+                    if bytepix == 4:
+                        value = np.int64(np.int32(block[used + i]))
+                    elif bytepix == 2:
+                        value = np.int64(np.int16(block[used + i]))
+                    else:
+                        value = np.int64(np.uint8(block[used + i]))
+                    out[position + i] = value
+                    lost |= np.int64(out[position + i]) ^ value
                 used += count
                 position += count
                 left -= count
@@ -312,6 +312,8 @@ def rice_integers(  # type: ignore[no-untyped-def]
                     position += row_stride - row_lengths[tile]
                     left = row_lengths[tile]
             done += n
+        if lost != 0:  # a pixel that the output's type cannot hold
+            return tile
     return OK
 
 

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 import numpy as np
 
+from dkist_virtual.algorithms import refuse_unknown
 from dkist_virtual.errors import (
     FrameCorruptError,
     FrameError,
@@ -30,7 +31,7 @@ from dkist_virtual.fits import (
     find_hdu,
     layout_of,
 )
-from dkist_virtual.tiles import check_layout, refuse_unknown
+from dkist_virtual.tiles import check_layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,139 +1,48 @@
-"""Pixels from a frame's layout and bytes, for every compression that is known.
+"""Pixels from a frame's layout and bytes: whole frames, and the tiles that a window touches.
 
-Pure: bytes in, arrays out. A tile is a row of the HDU's table (FITS standard 4.0, section 10);
-tiles are numbered from 0 in C order over `CompressedImage.grid`.
+Pure: bytes in, arrays out. A window is one ascending `range` of pixels per axis of the HDU.
 """
 
 from __future__ import annotations
 
 import math
-import zlib
 from dataclasses import dataclass
-from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from dkist_virtual.errors import FrameCorruptError, FrameUnsupportedError
-from dkist_virtual.fits import CompressedImage, HDUTarget, PlainImage, image_layout
+from dkist_virtual.algorithms import (
+    decode_tile,
+    dither_starts,
+    random_list,
+    refuse_short_tiles,
+    refuse_too_many_pixels,
+    refuse_unknown,
+    rice_parameters,
+)
+from dkist_virtual.errors import FrameCorruptError
+from dkist_virtual.fits import BITPIX_DTYPES, CompressedImage, HDUTarget, PlainImage, image_layout
+from dkist_virtual.scaling import scale_pixels
+from dkist_virtual.table import COMPRESSED, TileTable, read_table
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from numpy.typing import DTypeLike, NDArray
 
     from dkist_virtual.fits import Image
 
-__all__ = ["TileTable", "decode_frame", "decode_image", "read_table"]
+__all__ = [
+    "Window",
+    "check_layout",
+    "decode_frame",
+    "decode_image",
+    "decode_window",
+    "tiles_touched",
+    "whole_window",
+]
 
-ALGORITHMS: Final = ("RICE_1", "GZIP_1", "GZIP_2")
-
-# Which column a tile stands in: `TileTable.columns`.
-COMPRESSED: Final = 0
-GZIPPED: Final = 1
-UNCOMPRESSED: Final = 2
-
-_DATA_COLUMNS: Final = ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA", "UNCOMPRESSED_DATA")
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class TileTable:
-    """The table of a compressed image: one entry per tile, in the order of the rows.
-
-    Attributes
-    ----------
-    starts, lengths : ndarray of int64
-        Where a tile's bytes lie, from the beginning of the HDU.
-    columns : ndarray of int8
-        In which column: 0 COMPRESSED_DATA, 1 GZIP_COMPRESSED_DATA, 2 UNCOMPRESSED_DATA.
-    scale, zero : ndarray of float64
-        ZSCALE and ZZERO; empty where the image is not quantised.
-    blank : ndarray of int64
-        ZBLANK; empty where there is none.
-    """
-
-    starts: NDArray[np.int64]
-    lengths: NDArray[np.int64]
-    columns: NDArray[np.int8]
-    scale: NDArray[np.float64]
-    zero: NDArray[np.float64]
-    blank: NDArray[np.int64]
-
-
-def read_table(layout: CompressedImage, head: bytes | memoryview) -> TileTable:
-    """Read the tile table and hold every descriptor against the heap.
-
-    Parameters
-    ----------
-    layout : CompressedImage
-    head : bytes or memoryview
-        The HDU from its first byte, up to the end of the table or further.
-
-    Raises
-    ------
-    FrameCorruptError
-        The table is cut short, a descriptor points outside the heap, or a tile stands in no
-        column.
-    """
-    n, width = layout.n_tiles, layout.row_bytes
-    if len(head) < layout.head_bytes:
-        raise FrameCorruptError(
-            f"tile table: ends at byte {layout.head_bytes}, {len(head)} bytes are there"
-        )
-    table = np.frombuffer(head, "u1", n * width, layout.table_offset).reshape(n, width)
-
-    def cells(name: str) -> NDArray[np.generic]:
-        column = layout.columns[name]
-        stop = column.offset + column.dtype.itemsize
-        return np.ascontiguousarray(table[:, column.offset : stop]).view(column.dtype.base)
-
-    starts, lengths = np.zeros(n, np.int64), np.zeros(n, np.int64)
-    columns = np.full(n, -1, np.int8)
-    for kind, name in enumerate(_DATA_COLUMNS):
-        if name not in layout.columns:
-            continue
-        descriptors = cells(name).astype(np.int64)
-        counts, offsets = descriptors[:, 0], descriptors[:, 1]
-        here = (columns < 0) & (counts != 0)
-        element = layout.columns[name].element_bytes
-        # Compared in elements, since counts from a broken table overflow when multiplied.
-        bad = here & (
-            (counts < 0)
-            | (offsets < 0)
-            | (offsets > layout.heap_bytes)
-            | (counts > (layout.heap_bytes - offsets) // element)
-        )
-        if bad.any():
-            tile = int(np.argmax(bad))
-            raise FrameCorruptError(
-                f"tile {tile}: {name} says {counts[tile]} elements at byte {offsets[tile]} of the "
-                f"heap: expected a range inside its {layout.heap_bytes} bytes"
-            )
-        columns[here] = kind
-        starts[here] = offsets[here] + layout.heap_offset
-        lengths[here] = counts[here] * element
-    if (columns < 0).any():
-        tile = int(np.argmax(columns < 0))
-        raise FrameCorruptError(
-            f"tile {tile}: is empty in every data column: expected its pixels in one of them"
-        )
-    none = np.empty(0)
-    scale = zero = none
-    if layout.quantised:
-        scale = (
-            cells("ZSCALE").astype(np.float64).ravel()
-            if layout.scale is None
-            else np.full(n, layout.scale)
-        )
-        zero = (
-            cells("ZZERO").astype(np.float64).ravel()
-            if layout.zero is None
-            else np.full(n, layout.zero)
-        )
-    blank = none.astype(np.int64)
-    if "ZBLANK" in layout.columns:
-        blank = cells("ZBLANK").astype(np.int64).ravel()
-    elif layout.blank is not None:
-        blank = np.full(n, layout.blank, np.int64)
-    return TileTable(starts, lengths, columns, scale, zero, blank)
+Window: TypeAlias = tuple[range, ...]
 
 
 def decode_frame(
@@ -168,6 +77,8 @@ def decode_frame(
     """
     start, layout = image_layout(data, target)
     check_layout(layout, target, dtype=dtype, shape=shape)
+    if shape is None and isinstance(layout, CompressedImage):
+        refuse_too_many_pixels(layout, len(data) - start)
     return decode_image(layout, memoryview(data)[start:])
 
 
@@ -185,24 +96,20 @@ def check_layout(
     FrameCorruptError
         Its type or shape is another one.
     """
+    compressed = isinstance(layout, CompressedImage)
     if shape is not None and layout.shape != tuple(shape):
         raise FrameCorruptError(
-            f"HDU {target}: {_axis_keyword(layout)} = {layout.shape[::-1]}: "
+            f"HDU {target}: {'ZNAXISn' if compressed else 'NAXISn'} = {layout.shape[::-1]}: "
             f"expected {tuple(shape)[::-1]}"
         )
     expected = None if dtype is None else np.dtype(dtype).newbyteorder("=")
     if expected is not None and layout.dtype != expected:
-        prefix = "Z" if isinstance(layout, CompressedImage) else ""
         raise FrameCorruptError(
-            f"HDU {target}: {prefix}BITPIX = {layout.bitpix} with BSCALE = {layout.bscale:g}, "
-            f"BZERO = {layout.bzero:g}, BLANK = {layout.blank} makes {layout.dtype} pixels: "
-            f"expected {expected}. Where the store was made without looking at the frames, "
-            "convert again with a scan"
+            f"HDU {target}: {'Z' if compressed else ''}BITPIX = {layout.bitpix} with BSCALE = "
+            f"{layout.bscale:g}, BZERO = {layout.bzero:g}, BLANK = {layout.blank} makes "
+            f"{layout.dtype} pixels: expected {expected}. Where the store was made without "
+            "looking at the frames, convert again with a scan"
         )
-
-
-def _axis_keyword(layout: Image) -> str:
-    return "ZNAXISn" if isinstance(layout, CompressedImage) else "NAXISn"
 
 
 def decode_image(layout: Image, hdu: bytes | memoryview) -> NDArray[np.generic]:
@@ -226,95 +133,107 @@ def decode_image(layout: Image, hdu: bytes | memoryview) -> NDArray[np.generic]:
         count = math.prod(layout.shape)
         raw = np.frombuffer(hdu, layout.raw_dtype, count, layout.data_offset)
         return scale_pixels(raw.reshape(layout.shape), layout)
-    refuse_unknown(layout)
     table = read_table(layout, hdu)
-    raw = np.empty(layout.shape, np.dtype(_RAW_TYPES[layout.bitpix]))
-    _decode_tiles(layout, table, np.frombuffer(hdu, "u1"), raw)
-    return scale_pixels(raw, layout)
+    buffer = np.frombuffer(hdu, "u1")
+    return decode_window(layout, table, whole_window(layout.shape), buffer, table.starts)
 
 
-_RAW_TYPES: Final = {8: "u1", 16: "i2", 32: "i4", 64: "i8", -32: "f4", -64: "f8"}
+def whole_window(shape: Sequence[int]) -> Window:
+    """The window that is all of an image."""
+    return tuple(range(n) for n in shape)
 
 
-def scale_pixels(raw: NDArray[np.generic], layout: Image) -> NDArray[np.generic]:
-    """Apply BSCALE, BZERO and BLANK, with the arithmetic of astropy.
-
-    Floats are scaled in their own precision, integers in that of the result. A BLANK is applied
-    whatever its value: astropy leaves pixels of BLANK = 0 as they are, against 4.4.2.5.
-
-    Parameters
-    ----------
-    raw : ndarray
-        The pixels as they stand in the file, any byte order; may be returned where it is native
-        and nothing is to be done.
-    layout : PlainImage or CompressedImage
+def tiles_touched(layout: CompressedImage, window: Window) -> NDArray[np.int64]:
+    """The numbers of the tiles in which a window has pixels, ascending.
 
     Returns
     -------
     numpy.ndarray
-        Type `layout.dtype`, native byte order, contiguous.
+        int64; every tile once.
     """
-    dtype = layout.dtype
-    if layout.bitpix > 0 and dtype.kind in "iu":
-        native = np.ascontiguousarray(raw, raw.dtype.newbyteorder("="))
-        if layout.bzero == 0:
-            return native
-        # The offset is half the type's range: adding it flips the highest bit, whose place in a
-        # signed and in an unsigned integer is the same.
-        flipped: NDArray[np.generic] = native.view(dtype) ^ np.array(
-            1 << (8 * dtype.itemsize - 1), f"u{dtype.itemsize}"
-        ).view(dtype)
-        return flipped
-    data = np.ascontiguousarray(raw, dtype)
-    scaled = layout.bscale != 1 or layout.bzero != 0
-    blank = layout.blank if layout.bitpix > 0 else None
-    if scaled and data is raw:
-        data = raw.copy()
-    if layout.bscale != 1:
-        np.multiply(data, layout.bscale, out=data)
-    if layout.bzero != 0:
-        np.add(data, layout.bzero, out=data)
-    if blank is not None:
-        data[raw == blank] = np.nan
-    return data
+    along = [_along(pixels, t) for pixels, t in zip(window, layout.tile_shape, strict=True)]
+    tiles = np.zeros(1, np.int64)
+    for n, indices in zip(layout.grid, along, strict=True):
+        tiles = (tiles[:, None] * n + indices).ravel()
+    return tiles
 
 
-def refuse_unknown(layout: CompressedImage) -> None:
-    """Refuse by name what cannot be decoded, before anything is allocated for it.
+def _along(pixels: range, t: int) -> NDArray[np.int64]:
+    """Which tiles of length `t` an axis' pixels lie in, without a look at every pixel."""
+    if pixels.step <= t:
+        return np.arange(pixels[0] // t, pixels[-1] // t + 1)
+    # Steps beyond a tile skip some, and never meet one twice.
+    touched: NDArray[np.int64] = np.arange(pixels.start, pixels.stop, pixels.step) // t
+    return touched
+
+
+def decode_window(
+    layout: CompressedImage,
+    table: TileTable,
+    window: Window,
+    buffer: NDArray[np.uint8],
+    starts: NDArray[np.int64],
+) -> NDArray[np.generic]:
+    """Decode what a window shows, from the tiles that it touches.
+
+    Parameters
+    ----------
+    layout : CompressedImage
+    table : TileTable
+    window : tuple of range
+        Ascending and not empty, one for each axis.
+    buffer : ndarray of uint8
+        Bytes with the tiles that `tiles_touched` names, wherever they came from.
+    starts : ndarray of int64
+        Where each tile of the whole image begins in `buffer`; those not touched are not read.
+
+    Returns
+    -------
+    numpy.ndarray
+        Shape of the window, type `layout.dtype`, native byte order.
 
     Raises
     ------
-    FrameUnsupportedError
+    FrameCorruptError
+        A tile's bytes are not such a tile.
     """
+    refuse_unknown(layout)
+    tiles = tiles_touched(layout, window)
+    place = _place(layout, tiles)
+    refuse_short_tiles(layout, table, tiles, place.extents.prod(axis=1))
+    out = np.empty(tuple(map(len, window)), np.dtype(BITPIX_DTYPES[layout.bitpix]))
+    source = _Tiles(layout, table, buffer, starts)
+    is_rice = _is_rice(layout, table, tiles)
+    if window == whole_window(layout.shape) and place.row_stride is not None:
+        rice, others = np.flatnonzero(is_rice), np.flatnonzero(~is_rice)
+        if rice.size:
+            where = (place.starts[rice], place.n_rows[rice], place.row_lengths[rice])
+            source.rice(tiles[rice], out.reshape(-1), *where, place.row_stride)
+        for i in others:
+            out[_slices(place, i)] = source.other(int(tiles[i]), tuple(place.extents[i]))
+    else:
+        _decode_parts(source, tiles, place, is_rice, window, out)
+    blanks = None
+    if layout.bitpix > 0 and table.blank.size and "ZBLANK" in layout.columns:
+        blanks = _blanks(table, tiles, place, window, out)
+    return scale_pixels(out, layout, blanks)
 
-    def refuse(what: str, known: str) -> FrameUnsupportedError:
-        return FrameUnsupportedError(f"{what} is not supported: known are {known}")
 
-    if layout.algorithm not in ALGORITHMS:
-        raise refuse(f"ZCMPTYPE = {layout.algorithm!r}", ", ".join(ALGORITHMS))
-    if layout.algorithm == "RICE_1":
-        bytepix, blocksize = _rice_parameters(layout)
-        if layout.bitpix < 0 and not layout.quantised:
-            raise refuse("ZCMPTYPE = 'RICE_1' for floats without ZSCALE", "quantised floats")
-        if bytepix not in (1, 2, 4) or (layout.quantised and bytepix != 4):
-            known = "4 for quantised floats" if layout.quantised else "1, 2 and 4"
-            raise refuse(f"BYTEPIX = {bytepix:g}", known)
-        if not 1 <= blocksize <= 1024 or blocksize != int(blocksize):
-            raise refuse(f"BLOCKSIZE = {blocksize:g}", "1 to 1024, 16 and 32 being usual")
-    if "ZBLANK" in layout.columns and layout.bitpix > 0:
-        raise refuse("a ZBLANK column for integers", "a ZBLANK keyword")
+def _is_rice(
+    layout: CompressedImage, table: TileTable, tiles: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    if layout.algorithm != "RICE_1":
+        return np.zeros(len(tiles), bool)
+    by_rice: NDArray[np.bool_] = table.columns[tiles] == COMPRESSED
+    return by_rice
 
 
-def _rice_parameters(layout: CompressedImage) -> tuple[float, float]:
-    return layout.parameters.get("BYTEPIX", 4), layout.parameters.get("BLOCKSIZE", 32)
-
-
-# Tiles ----------------------------------------------------------------------------------------
+# Where tiles go -------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Placement:
-    """Where tiles go in an image: `n_rows` runs of `row_lengths` pixels, `row_stride` apart.
+    """Where tiles lie in their image: `n_rows` runs of `row_lengths` pixels, `row_stride` apart.
 
     Attributes
     ----------
@@ -322,7 +241,7 @@ class _Placement:
     starts : ndarray of int64
         Of the first run, in pixels of the flattened image.
     n_rows, row_lengths : ndarray of int64
-    row_stride : int
+    row_stride : int or None
         None where a tile needs more than one stride: it is decoded aside and copied.
     """
 
@@ -350,159 +269,149 @@ def _place(layout: CompressedImage, tiles: NDArray[np.int64]) -> _Placement:
         ones = np.ones(len(tiles), np.int64)
         return _Placement(origins, extents, starts, ones, extents.prod(axis=1), None)
     if long_axes:
-        n_rows, stride = extents[:, long_axes[0]], int(strides[long_axes[0]])
+        n_rows, stride = extents[:, long_axes[0]].copy(), int(strides[long_axes[0]])
     else:
         n_rows, stride = np.ones(len(tiles), np.int64), 0
-    return _Placement(origins, extents, starts, n_rows.copy(), row_lengths, stride)
+    return _Placement(origins, extents, starts, n_rows, row_lengths, stride)
 
 
-@cache
-def _randoms() -> NDArray[np.float32]:
-    from dkist_virtual.rice import random_numbers
-
-    return random_numbers()
-
-
-def _decode_tiles(
-    layout: CompressedImage, table: TileTable, buffer: NDArray[np.uint8], out: NDArray[np.generic]
-) -> None:
-    """Decode all tiles from `buffer`, the HDU, into `out`, which has the image's shape."""
-    by_rice = table.columns == COMPRESSED
-    if layout.algorithm != "RICE_1":
-        by_rice = np.zeros_like(by_rice)
-    place = _place(layout, np.arange(layout.n_tiles))
-    tiles = np.flatnonzero(by_rice)
-    if place.row_stride is None:
-        for tile in tiles:
-            pixels = np.empty(tuple(place.extents[tile]), out.dtype)
-            _rice(layout, table, buffer, np.array([tile]), pixels, _alone(pixels))
-            out[_slices(place, tile)] = pixels
-    elif tiles.size:
-        _rice(layout, table, buffer, tiles, out, place)
-    for tile in np.flatnonzero(~by_rice):
-        start = table.starts[tile]
-        data = buffer.data[start : start + table.lengths[tile]]
-        out[_slices(place, tile)] = _tile(layout, table, int(tile), data, place.extents[tile])
-
-
-def _slices(place: _Placement, tile: np.int64) -> tuple[slice, ...]:
+def _slices(place: _Placement, i: int | np.int64) -> tuple[slice, ...]:
     return tuple(
-        slice(int(o), int(o + e))
-        for o, e in zip(place.origins[tile], place.extents[tile], strict=True)
+        slice(int(o), int(o + e)) for o, e in zip(place.origins[i], place.extents[i], strict=True)
     )
 
 
-def _alone(pixels: NDArray[np.generic]) -> _Placement:
-    """The placement of one tile in an array of its own; indexed like that of one tile."""
-    one = np.ones(1, np.int64)
-    shape = np.array([pixels.shape])
-    return _Placement(0 * shape, shape, 0 * one, one, one * pixels.size, 0)
+def _part(pixels: range, origin: int, extent: int) -> tuple[slice, slice]:
+    """Of a window's pixels along an axis, those in a tile: as slices of the window and the tile."""
+    first = max(0, -(-(origin - pixels.start) // pixels.step))
+    stop = min(len(pixels), -(-(origin + extent - pixels.start) // pixels.step))
+    local = pixels.start + first * pixels.step - origin
+    last = pixels.start + (stop - 1) * pixels.step - origin
+    return slice(first, stop), slice(local, last + 1, pixels.step)
 
 
-def _rice(
-    layout: CompressedImage,
-    table: TileTable,
-    buffer: NDArray[np.uint8],
-    tiles: NDArray[np.int64],
-    out: NDArray[np.generic],
-    place: _Placement,
-) -> None:
-    """Decode Rice tiles into `out`; `place` is of all tiles, or of the only one in `tiles`."""
-    from dkist_virtual import rice
-
-    bytepix, blocksize = map(int, _rice_parameters(layout))
-    alone = len(place.starts) == len(tiles)
-    at = slice(None) if alone else tiles
-    where = (place.starts[at], place.n_rows[at], place.row_lengths[at], place.row_stride or 0)
-    source = (buffer, table.starts[tiles], table.lengths[tiles], blocksize)
-    flat = out.reshape(-1)
-    if layout.quantised:
-        blank = table.blank[tiles] if table.blank.size else np.zeros(len(tiles), np.int64)
-        broken = rice.rice_floats(
-            *source, table.scale[tiles], table.zero[tiles], blank, table.blank.size > 0,
-            layout.dither, _seeds(layout, tiles), _randoms(), flat, *where,
-        )  # fmt: skip
-    else:
-        broken = rice.rice_integers(*source, bytepix, flat, *where)
-    if broken >= 0:
-        raise FrameCorruptError(
-            f"tile {tiles[broken]}: its {table.lengths[tiles[broken]]} bytes of RICE_1 end or "
-            "break before all its pixels are decoded"
-        )
+# Decoding -------------------------------------------------------------------------------------
 
 
-def _seeds(layout: CompressedImage, tiles: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where each tile begins in the list of random numbers (10.2.1): row from 1 + ZDITHER0 - 2."""
-    return (tiles + layout.dither_seed - 1).astype(np.int64)
+@dataclass(frozen=True, slots=True, eq=False)
+class _Tiles:
+    """The tiles of an image, wherever their bytes are."""
 
+    layout: CompressedImage
+    table: TileTable
+    buffer: NDArray[np.uint8]
+    starts: NDArray[np.int64]
 
-def _tile(
-    layout: CompressedImage,
-    table: TileTable,
-    tile: int,
-    data: memoryview,
-    extent: NDArray[np.int64],
-) -> NDArray[np.generic]:
-    """Decode one tile that is not Rice-coded, to the shape `extent`."""
-    shape = tuple(int(n) for n in extent)
-    n = math.prod(shape)
-    column = table.columns[tile]
-    quantised = layout.quantised and column == COMPRESSED
-    if column == UNCOMPRESSED:
-        plain: bytes | memoryview = data
-    else:
-        plain = _gunzip(data, 8 * n, tile)
-    itemsize, rest = divmod(len(plain), n)
-    sizes = _ITEM_SIZES[
-        "quantised" if quantised else "integer" if layout.bitpix > 0 else layout.bitpix
-    ]
-    if rest or itemsize not in sizes:
-        raise FrameCorruptError(
-            f"tile {tile}: decompresses to {len(plain)} bytes: expected {n} pixels of "
-            + " or ".join(map(str, sizes))
-        )
-    if column == COMPRESSED and layout.algorithm == "GZIP_2":
-        # The bytes of each pixel's place are stored together (10.4.2): most significant first.
-        shuffled = np.frombuffer(plain, "u1").reshape(itemsize, n)
-        plain = np.ascontiguousarray(shuffled.T).data
-    kind = "f" if layout.bitpix < 0 and not quantised else "u" if itemsize == 1 else "i"
-    pixels = np.frombuffer(plain, f">{kind}{itemsize}")
-    if quantised:
+    def other(self, tile: int, extent: tuple[int, ...]) -> NDArray[np.generic]:
+        """One tile that is not Rice-coded."""
+        start = int(self.starts[tile])
+        data = self.buffer.data[start : start + int(self.table.lengths[tile])]
+        return decode_tile(self.layout, self.table, tile, data, tuple(int(n) for n in extent))
+
+    def rice(
+        self,
+        tiles: NDArray[np.int64],
+        out: NDArray[np.generic],
+        out_starts: NDArray[np.int64],
+        n_rows: NDArray[np.int64],
+        row_lengths: NDArray[np.int64],
+        row_stride: int,
+    ) -> None:
+        """Decode Rice tiles into a flat output; of each the first ``n_rows * row_lengths`` pixels.
+
+        Raises
+        ------
+        FrameCorruptError
+        """
         from dkist_virtual import rice
 
-        floats = np.empty(n, np.dtype(_RAW_TYPES[layout.bitpix]))
-        blank = int(table.blank[tile]) if table.blank.size else 0
-        seed = int(_seeds(layout, np.array([tile]))[0])
-        rice.dequantise(
-            pixels.astype(pixels.dtype.newbyteorder("=")), table.scale[tile], table.zero[tile],
-            blank, table.blank.size > 0, layout.dither, seed, _randoms(), floats,
-        )  # fmt: skip
-        return floats.reshape(shape)
-    return pixels.reshape(shape)
-
-
-_ITEM_SIZES: Final[dict[str | int, tuple[int, ...]]] = {
-    "quantised": (1, 2, 4, 8),
-    "integer": (1, 2, 4, 8),
-    -32: (4,),
-    -64: (8,),
-}
-
-
-def _gunzip(data: memoryview, limit: int, tile: int) -> bytes:
-    """One gzip member, at most `limit` bytes: what a stream says of its size is not believed."""
-    stream = zlib.decompressobj(31)
-    try:
-        plain = stream.decompress(data, limit + 1)
-    except zlib.error as error:
-        raise FrameCorruptError(f"tile {tile}: is no gzip: {error}") from None
-    if not stream.eof or stream.unused_data:
-        raise FrameCorruptError(
-            f"tile {tile}: its {len(data)} bytes of gzip "
-            + (
-                f"hold more than {limit} bytes, or end too early"
-                if not stream.eof
-                else f"are followed by {len(stream.unused_data)} that do not belong to them"
+        layout, table = self.layout, self.table
+        bytepix, blocksize = map(int, rice_parameters(layout))
+        lengths = table.lengths[tiles]
+        source = (self.buffer, self.starts[tiles], lengths, blocksize)
+        where = (out, out_starts, n_rows, row_lengths, row_stride)
+        if layout.quantised:
+            blank = table.blank[tiles] if table.blank.size else np.zeros(len(tiles), np.int64)
+            broken = rice.rice_floats(
+                *source,
+                table.scale[tiles],
+                table.zero[tiles],
+                blank,
+                table.blank.size > 0,
+                layout.dither,
+                dither_starts(layout, tiles),
+                random_list(),
+                *where,
             )
+        else:
+            broken = rice.rice_integers(*source, bytepix, *where)
+        if broken >= 0:
+            raise FrameCorruptError(
+                f"tile {tiles[broken]}: its {lengths[broken]} bytes of RICE_1 end or break "
+                "before all its pixels are decoded"
+                + ("" if layout.bitpix < 0 else ", or hold one that ZBITPIX has no room for")
+            )
+
+
+def _decode_parts(
+    source: _Tiles,
+    tiles: NDArray[np.int64],
+    place: _Placement,
+    is_rice: NDArray[np.bool_],
+    window: Window,
+    out: NDArray[np.generic],
+) -> None:
+    """Decode tiles aside, each as far as the window needs it, and copy what the window shows."""
+    parts = [
+        [_part(pixels, int(o), int(e)) for pixels, o, e in zip(window, origin, extent, strict=True)]
+        for origin, extent in zip(place.origins, place.extents, strict=True)
+    ]
+    scratch: dict[int, NDArray[np.generic]] = {}
+    rice = np.flatnonzero(is_rice)
+    if rice.size:
+        # A stream has to be decoded from its beginning, but not to its end.
+        lasts = np.array([[local.stop - 1 for _, local in parts[i]] for i in rice])
+        extents = place.extents[rice]
+        steps = np.ones_like(extents)
+        steps[:, :-1] = extents[:, :0:-1].cumprod(axis=1)[:, ::-1]
+        counts = (lasts * steps).sum(axis=1) + 1
+        begins = np.concatenate([[0], counts.cumsum()])
+        flat = np.empty(int(begins[-1]), out.dtype)
+        ones = np.ones(len(rice), np.int64)
+        source.rice(tiles[rice], flat, begins[:-1], ones, counts, 0)
+        for k, i in enumerate(rice.tolist()):
+            scratch[i] = flat[begins[k] : begins[k + 1]]
+    for i, part in enumerate(parts):
+        extent = tuple(int(n) for n in place.extents[i])
+        into = tuple(where for where, _ in part)
+        local = tuple(inside for _, inside in part)
+        if i not in scratch:
+            out[into] = source.other(int(tiles[i]), extent)[local]
+            continue
+        decoded = scratch[i]
+        size = math.prod(extent)
+        if decoded.size < size:
+            # The last rows of the tile were not decoded: leave them out of the view.
+            rows = local[0].stop
+            full = np.empty((rows, *extent[1:]), out.dtype)
+            full.reshape(-1)[: decoded.size] = decoded[: full.size]
+            decoded, extent = full, full.shape
+        out[into] = decoded.reshape(extent)[local]
+
+
+def _blanks(
+    table: TileTable,
+    tiles: NDArray[np.int64],
+    place: _Placement,
+    window: Window,
+    raw: NDArray[np.generic],
+) -> NDArray[np.bool_]:
+    """Which integers are blank, where each tile has a ZBLANK of its own."""
+    blanks = np.empty(raw.shape, bool)
+    for i, tile in enumerate(tiles):
+        into = tuple(
+            _part(pixels, int(o), int(e))[0]
+            for pixels, o, e in zip(window, place.origins[i], place.extents[i], strict=True)
         )
-    return plain
+        blanks[into] = raw[into] == table.blank[tile]
+    return blanks

@@ -1,0 +1,338 @@
+"""One tile's bytes to the numbers that they hold, for every algorithm that is known.
+
+`decode_tile` undoes one compression (FITS standard 4.0, section 10.4) and, for floats, the
+quantisation (10.2). Rice tiles are decoded many at a time by `dkist_virtual.tiles`; all others
+come one by one through here. What a tile says of its own size is held against its pixels before
+anything is allocated for it.
+"""
+
+from __future__ import annotations
+
+import math
+import sys
+import zlib
+from functools import cache
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from dkist_virtual import hcompress
+from dkist_virtual.errors import FrameCorruptError, FrameUnsupportedError
+from dkist_virtual.fits import BITPIX_DTYPES
+from dkist_virtual.table import COMPRESSED, DATA_COLUMNS, GZIPPED, UNCOMPRESSED
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dkist_virtual.fits import CompressedImage
+    from dkist_virtual.table import TileTable
+
+__all__ = [
+    "ALGORITHMS",
+    "decode_tile",
+    "dither_starts",
+    "pixel_limit",
+    "random_list",
+    "refuse_short_tiles",
+    "refuse_too_many_pixels",
+    "refuse_unknown",
+    "rice_parameters",
+]
+
+ALGORITHMS: Final = ("RICE_1", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1", "NOCOMPRESS")
+
+_BYTE_STREAMS: Final = ("GZIP_1", "GZIP_2", "NOCOMPRESS")
+"""Algorithms that keep the bytes of numbers, and so also those of floats."""
+
+
+def refuse_unknown(layout: CompressedImage) -> None:
+    """Refuse by name what cannot be decoded, before anything is allocated for it.
+
+    Raises
+    ------
+    FrameUnsupportedError
+    """
+
+    def refuse(what: str, known: str) -> FrameUnsupportedError:
+        return FrameUnsupportedError(f"{what} is not supported: known are {known}")
+
+    if layout.algorithm not in ALGORITHMS:
+        raise refuse(f"ZCMPTYPE = {layout.algorithm!r}", ", ".join(ALGORITHMS))
+    if layout.bitpix < 0 and not layout.quantised and layout.algorithm not in _BYTE_STREAMS:
+        raise refuse(
+            f"ZCMPTYPE = {layout.algorithm!r} for floats without ZSCALE", "quantised floats"
+        )
+    if layout.algorithm == "RICE_1":
+        bytepix, blocksize = rice_parameters(layout)
+        if bytepix not in (1, 2, 4) or (layout.quantised and bytepix != 4):
+            known = "4 for quantised floats" if layout.quantised else "1, 2 and 4"
+            raise refuse(f"BYTEPIX = {bytepix:g}", known)
+        if not 1 <= blocksize <= 1024 or blocksize != int(blocksize):
+            raise refuse(f"BLOCKSIZE = {blocksize:g}", "1 to 1024, 16 and 32 being usual")
+    if layout.algorithm == "HCOMPRESS_1" and layout.parameters.get("SMOOTH", 0) not in (0, 1):
+        raise refuse(f"SMOOTH = {layout.parameters['SMOOTH']:g}", "0 and 1")
+
+
+def rice_parameters(layout: CompressedImage) -> tuple[float, float]:
+    """BYTEPIX and BLOCKSIZE, with the defaults of 10.4.1."""
+    return layout.parameters.get("BYTEPIX", 4), layout.parameters.get("BLOCKSIZE", 32)
+
+
+_CODE_BITS: Final = {4: 5, 2: 4, 1: 3}
+"""Bits of the code that every Rice block begins with (10.4.1), by BYTEPIX."""
+
+_GZIP_RATIO: Final = 1032
+"""Deflate makes at most this many bytes of one: 258 from a match of two bits."""
+
+_FREE_PIXELS: Final = 2**24
+_PIXELS_PER_BYTE: Final = 2048
+
+
+def rice_bytes(layout: CompressedImage, pixels: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The fewest bytes that a Rice stream of so many pixels can have: no block is without code."""
+    bytepix, blocksize = map(int, rice_parameters(layout))
+    needed: NDArray[np.int64] = bytepix + (-(-pixels // blocksize) * _CODE_BITS[bytepix] + 7) // 8
+    return needed
+
+
+def pixel_limit(n_bytes: int) -> int:
+    """How many pixels so many bytes may ask for, where no array says how many there are.
+
+    Rice and gzip make at most 1,639 and 1,032 pixels of a byte. A constant tile of HCOMPRESS_1
+    or PLIO_1 can have any size, and tiles can share bytes: so there is one limit for all,
+    2**24 pixels and 2,048 more for each byte of the HDU.
+    """
+    return _FREE_PIXELS + _PIXELS_PER_BYTE * n_bytes
+
+
+def refuse_too_many_pixels(layout: CompressedImage, n_bytes: int) -> None:
+    """Refuse an image out of all proportion to its bytes, where no array says its shape.
+
+    Raises
+    ------
+    FrameUnsupportedError
+    """
+    limit = pixel_limit(n_bytes)
+    if math.prod(layout.shape) > limit:
+        raise FrameUnsupportedError(
+            f"ZNAXISn = {layout.shape[::-1]}: {math.prod(layout.shape)} pixels in {n_bytes} bytes "
+            f"are refused: at most {limit} where no array says its shape"
+        )
+
+
+def refuse_short_tiles(
+    layout: CompressedImage,
+    table: TileTable,
+    tiles: NDArray[np.int64],
+    pixels: NDArray[np.int64],
+) -> None:
+    """Refuse tiles whose bytes are too few for their pixels, before anything is allocated.
+
+    Parameters
+    ----------
+    pixels : ndarray of int64
+        How many each of `tiles` has.
+
+    Raises
+    ------
+    FrameCorruptError
+    """
+    columns, lengths = table.columns[tiles], table.lengths[tiles]
+    needed = np.ones(len(tiles), np.int64)
+    packed = columns == COMPRESSED
+    gzipped = columns == GZIPPED
+    plain = columns == UNCOMPRESSED
+    if layout.algorithm == "RICE_1":
+        needed[packed] = rice_bytes(layout, pixels[packed])
+    elif layout.algorithm == "NOCOMPRESS":
+        plain |= packed
+    elif layout.algorithm in _BYTE_STREAMS:
+        gzipped |= packed
+    needed[gzipped] = -(-pixels[gzipped] // _GZIP_RATIO)
+    needed[plain] = pixels[plain]
+    short = lengths < needed
+    if short.any():
+        i = int(np.argmax(short))
+        name = layout.algorithm if packed[i] else DATA_COLUMNS[int(columns[i])]
+        raise FrameCorruptError(
+            f"tile {tiles[i]}: its {lengths[i]} bytes of {name} end or break before all its "
+            f"pixels are decoded: {pixels[i]} take {needed[i]} at least"
+        )
+
+
+@cache
+def random_list() -> NDArray[np.float32]:
+    """The random numbers of subtractive dithering, made once in a process."""
+    from dkist_virtual.rice import random_numbers
+
+    return random_numbers()
+
+
+def dither_starts(layout: CompressedImage, tiles: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where tiles begin in the list of random numbers (10.2.1): ZDITHER0 + row - 1, both from 1.
+
+    Counted from 0, and still to be taken modulo the list's length.
+    """
+    return (tiles + (layout.dither_seed - 1)).astype(np.int64)
+
+
+def decode_tile(
+    layout: CompressedImage, table: TileTable, tile: int, data: memoryview, shape: tuple[int, ...]
+) -> NDArray[np.generic]:
+    """Decode one tile that is not Rice-coded.
+
+    Parameters
+    ----------
+    layout : CompressedImage
+    table : TileTable
+    tile : int
+        Its number.
+    data : memoryview
+        Its bytes.
+    shape : tuple of int
+        Its extent, which at an edge is less than the layout's.
+
+    Returns
+    -------
+    numpy.ndarray
+        Of that shape; floats dequantised, integers not scaled; native byte order.
+
+    Raises
+    ------
+    FrameCorruptError
+        The bytes are not such a tile.
+    """
+    n = math.prod(shape)
+    column = table.columns[tile]
+    algorithm = layout.algorithm if column == COMPRESSED else "GZIP_1"
+    if column == UNCOMPRESSED:
+        algorithm = "NOCOMPRESS"
+    quantised = layout.quantised and column == COMPRESSED
+    if algorithm == "PLIO_1":
+        numbers: NDArray[np.generic] = _plio(data, n, tile)
+    elif algorithm == "HCOMPRESS_1":
+        smooth = layout.parameters.get("SMOOTH", 0) == 1
+        numbers = _hcompress(data, shape, tile, smooth=smooth)
+    else:
+        numbers = _numbers(layout, algorithm, data, n, tile, quantised=quantised)
+    if quantised:
+        numbers = _dequantised(layout, table, tile, numbers)
+    elif layout.bitpix > 0:
+        _check_range(numbers, np.dtype(BITPIX_DTYPES[layout.bitpix]), tile)
+    return numbers.reshape(shape)
+
+
+def _numbers(
+    layout: CompressedImage,
+    algorithm: str,
+    data: memoryview,
+    n: int,
+    tile: int,
+    *,
+    quantised: bool,
+) -> NDArray[np.generic]:
+    """The numbers of a tile that holds their bytes, most significant first; native byte order."""
+    if layout.bitpix < 0 and not quantised:
+        sizes: tuple[int, ...] = (-layout.bitpix // 8,)
+    else:
+        # Quantised floats are 32-bit integers at most (10.2); so are all but 64-bit images.
+        sizes = (1, 2, 4, 8) if layout.bitpix == 64 else (1, 2, 4)
+    plain = data if algorithm == "NOCOMPRESS" else _gunzip(data, sizes[-1] * n, tile)
+    itemsize, rest = divmod(len(plain), n)
+    if rest or itemsize not in sizes:
+        raise FrameCorruptError(
+            f"tile {tile}: decompresses to {len(plain)} bytes: expected {n} pixels of "
+            + " or ".join(map(str, sizes))
+        )
+    kind = "f" if layout.bitpix < 0 and not quantised else "u" if itemsize == 1 else "i"
+    if algorithm == "GZIP_2":
+        # The first bytes of all pixels stand together, then the second ones (10.4.2).
+        shuffled = np.frombuffer(plain, "u1").reshape(itemsize, n)
+        if sys.byteorder == "little":
+            shuffled = shuffled[::-1]
+        return np.array(shuffled.T, order="C").reshape(-1).view(f"={kind}{itemsize}")
+    return np.frombuffer(plain, f">{kind}{itemsize}").astype(f"={kind}{itemsize}")
+
+
+def _check_range(numbers: NDArray[np.generic], dtype: np.dtype, tile: int) -> None:
+    """Integers that are stored wider than the image's must fit into it."""
+    if numbers.dtype.itemsize <= dtype.itemsize:
+        return
+    info = np.iinfo(dtype)
+    low, high = int(numbers.min()), int(numbers.max())
+    if low < info.min or high > info.max:
+        raise FrameCorruptError(
+            f"tile {tile}: holds {low} to {high}: expected ZBITPIX's {info.min} to {info.max}"
+        )
+
+
+def _dequantised(
+    layout: CompressedImage, table: TileTable, tile: int, numbers: NDArray[np.generic]
+) -> NDArray[np.generic]:
+    from dkist_virtual import rice
+
+    floats = np.empty(numbers.size, np.dtype(BITPIX_DTYPES[layout.bitpix]))
+    rice.dequantise(
+        numbers.reshape(-1),
+        table.scale[tile],
+        table.zero[tile],
+        int(table.blank[tile]) if table.blank.size else 0,
+        table.blank.size > 0,
+        layout.dither,
+        int(dither_starts(layout, np.array([tile]))[0]),
+        random_list(),
+        floats,
+    )
+    return floats
+
+
+def _gunzip(data: memoryview, limit: int, tile: int) -> bytes:
+    """One gzip member, at most `limit` bytes: what a stream says of its size is not believed."""
+    stream = zlib.decompressobj(31)
+    try:
+        plain = stream.decompress(data, limit + 1)
+    except zlib.error as error:
+        raise FrameCorruptError(f"tile {tile}: is no gzip: {error}") from None
+    if not stream.eof or stream.unused_data:
+        raise FrameCorruptError(
+            f"tile {tile}: its {len(data)} bytes of gzip "
+            + (
+                f"hold more than {limit} bytes, or end too early"
+                if not stream.eof
+                else f"are followed by {len(stream.unused_data)} that do not belong to them"
+            )
+        )
+    return plain
+
+
+def _plio(data: memoryview, n: int, tile: int) -> NDArray[np.int32]:
+    from dkist_virtual import plio
+
+    if len(data) % 2:
+        raise FrameCorruptError(f"tile {tile}: {len(data)} bytes of PLIO_1 are no 16-bit words")
+    words = np.frombuffer(data, ">i2").astype("i2")
+    pixels = np.zeros(n, np.int32)
+    at = plio.decompress(words, pixels)
+    if at >= 0:
+        raise FrameCorruptError(
+            f"tile {tile}: its PLIO_1 list breaks at word {at} of {len(words)}: expected "
+            "instructions up to the length that it begins with"
+        )
+    return pixels
+
+
+def _hcompress(
+    data: memoryview, shape: tuple[int, ...], tile: int, *, smooth: bool
+) -> NDArray[np.int64]:
+    header = hcompress.read_header(data)
+    splits = {(math.prod(shape[:i]), math.prod(shape[i:])) for i in range(len(shape) + 1)}
+    if header is None or header[:2] not in splits:
+        found = "no such header" if header is None else f"{header[0]} x {header[1]} pixels"
+        raise FrameCorruptError(f"tile {tile}: HCOMPRESS_1 with {found}: expected {shape}")
+    rows, columns, scale, total, planes = header
+    pixels = np.zeros((rows, columns), np.int64)
+    stream = np.frombuffer(data, "u1", offset=hcompress.HEADER_BYTES)
+    problem = hcompress.decompress(stream, pixels, scale, total, planes, smooth)
+    if problem:
+        raise FrameCorruptError(f"tile {tile}: its HCOMPRESS_1 {hcompress.PROBLEMS[problem]}")
+    return pixels

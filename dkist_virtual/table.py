@@ -1,0 +1,131 @@
+"""The tile table of a compressed image: where its tiles lie, each with its scale and zero.
+
+Pure: bytes in, arrays out. A tile is a row of the HDU's table (FITS standard 4.0, section 10);
+tiles are numbered from 0 in C order over `CompressedImage.grid`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from dkist_virtual.errors import FrameCorruptError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dkist_virtual.fits import CompressedImage
+
+__all__ = ["COMPRESSED", "DATA_COLUMNS", "GZIPPED", "UNCOMPRESSED", "TileTable", "read_table"]
+
+# Which column a tile stands in: `TileTable.columns`.
+COMPRESSED: Final = 0
+GZIPPED: Final = 1
+UNCOMPRESSED: Final = 2
+
+DATA_COLUMNS: Final = ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA", "UNCOMPRESSED_DATA")
+"""Names of those columns, by these numbers."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class TileTable:
+    """The table of a compressed image: one entry per tile, in the order of the rows.
+
+    Attributes
+    ----------
+    starts, lengths : ndarray of int64
+        Where a tile's bytes lie, from the beginning of the HDU.
+    columns : ndarray of int8
+        In which column: 0 COMPRESSED_DATA, 1 GZIP_COMPRESSED_DATA, 2 UNCOMPRESSED_DATA.
+    scale, zero : ndarray of float64
+        ZSCALE and ZZERO; empty where the image is not quantised.
+    blank : ndarray of int64
+        ZBLANK; empty where there is none.
+    """
+
+    starts: NDArray[np.int64]
+    lengths: NDArray[np.int64]
+    columns: NDArray[np.int8]
+    scale: NDArray[np.float64]
+    zero: NDArray[np.float64]
+    blank: NDArray[np.int64]
+
+
+def read_table(layout: CompressedImage, head: bytes | memoryview) -> TileTable:
+    """Read the tile table and hold every descriptor against the heap.
+
+    Parameters
+    ----------
+    layout : CompressedImage
+    head : bytes or memoryview
+        The HDU from its first byte, up to the end of the table or further.
+
+    Raises
+    ------
+    FrameCorruptError
+        The table is cut short, a descriptor points outside the heap, or a tile stands in no
+        column.
+    """
+    n, width = layout.n_tiles, layout.row_bytes
+    if len(head) < layout.head_bytes:
+        raise FrameCorruptError(
+            f"tile table: ends at byte {layout.head_bytes}, {len(head)} bytes are there"
+        )
+    table = np.frombuffer(head, "u1", n * width, layout.table_offset).reshape(n, width)
+
+    def cells(name: str) -> NDArray[np.generic]:
+        column = layout.columns[name]
+        stop = column.offset + column.dtype.itemsize
+        return np.ascontiguousarray(table[:, column.offset : stop]).view(column.dtype.base)
+
+    starts, lengths = np.zeros(n, np.int64), np.zeros(n, np.int64)
+    columns = np.full(n, -1, np.int8)
+    for kind, name in enumerate(DATA_COLUMNS):
+        if name not in layout.columns:
+            continue
+        descriptors = cells(name).astype(np.int64)
+        counts, offsets = descriptors[:, 0], descriptors[:, 1]
+        here = (columns < 0) & (counts != 0)
+        element = layout.columns[name].element_bytes
+        # Compared in elements, since counts from a broken table overflow when multiplied.
+        bad = here & (
+            (counts < 0)
+            | (offsets < 0)
+            | (offsets > layout.heap_bytes)
+            | (counts > (layout.heap_bytes - offsets) // element)
+        )
+        if bad.any():
+            tile = int(np.argmax(bad))
+            raise FrameCorruptError(
+                f"tile {tile}: {name} says {counts[tile]} elements at byte {offsets[tile]} of the "
+                f"heap: expected a range inside its {layout.heap_bytes} bytes"
+            )
+        columns[here] = kind
+        starts[here] = offsets[here] + layout.heap_offset
+        lengths[here] = counts[here] * element
+    if (columns < 0).any():
+        tile = int(np.argmax(columns < 0))
+        raise FrameCorruptError(
+            f"tile {tile}: is empty in every data column: expected its pixels in one of them"
+        )
+    none = np.empty(0)
+    scale = zero = none
+    if layout.quantised:
+        scale = (
+            cells("ZSCALE").astype(np.float64).ravel()
+            if layout.scale is None
+            else np.full(n, layout.scale)
+        )
+        zero = (
+            cells("ZZERO").astype(np.float64).ravel()
+            if layout.zero is None
+            else np.full(n, layout.zero)
+        )
+    blank = none.astype(np.int64)
+    if "ZBLANK" in layout.columns:
+        blank = cells("ZBLANK").astype(np.int64).ravel()
+    elif layout.blank is not None:
+        blank = np.full(n, layout.blank, np.int64)
+    return TileTable(starts, lengths, columns, scale, zero, blank)
