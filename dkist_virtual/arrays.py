@@ -187,6 +187,11 @@ class VirtualArray:
         keys = [f"{self.name}/{chunk_key(self.metadata, int(p))}" for p in positions[gone][:1]]
         # A frame on a server is known to be absent only once it was asked for.
         n = max(int(gone.sum()), 1)
+        if len(gone) == 1:
+            return FrameMissingError(
+                f"{first}. It is the 1 of the 1 frames selected: get the file, or open the dataset "
+                'with missing="nan" to read it as NaN'
+            )
         return FrameMissingError(
             f"{n} of the {len(gone)} frames selected {'is' if n == 1 else 'are'} absent, the first "
             f"being {keys[0] if keys else first}"

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
@@ -158,8 +158,7 @@ def main(args: Sequence[str] | None = None) -> None:
         error.show()
         sys.exit(error.exit_code)
     except (click.Abort, KeyboardInterrupt):
-        click.echo("Interrupted: nothing was left half done.", err=True)
-        sys.exit(130)
+        _interrupted()
     except DKISTVirtualError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
@@ -167,6 +166,19 @@ def main(args: Sequence[str] | None = None) -> None:
         # A directory that may not be written, a full disk: the machine's word, not a defect.
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
+    except Exception as error:
+        # While a package is imported, Ctrl-C comes wrapped in errors of that package's.
+        cause: BaseException | None = error
+        while cause is not None and not isinstance(cause, KeyboardInterrupt):
+            cause = cause.__cause__ or cause.__context__
+        if cause is None:
+            raise
+        _interrupted()
+
+
+def _interrupted() -> NoReturn:
+    click.echo("Interrupted: nothing was left half done.", err=True)
+    sys.exit(130)
 
 
 if __name__ == "__main__":

@@ -63,6 +63,8 @@ class Conversion:
     store : str
     asdf : pathlib.Path
     n_frames, n_scanned, n_absent, n_unreachable : int
+    missing : tuple of str
+        Why frames were not found, of the first few, with their places.
     n_bytes : int
         Of the frames scanned.
     seconds : float
@@ -76,6 +78,7 @@ class Conversion:
     n_scanned: int
     n_absent: int
     n_unreachable: int
+    missing: tuple[str, ...]
     n_bytes: int
     seconds: float
     passed_over: tuple[Path, ...]
@@ -102,6 +105,8 @@ class Conversion:
             line += f", {self.n_absent} absent"
         if self.n_unreachable:
             line += f", {self.n_unreachable} not reachable"
+        if self.missing:
+            line += f" (the first: {self.missing[0]})"
         return "\n".join([*lines, line])
 
 
@@ -170,6 +175,8 @@ def convert(
         A frame is broken, of another shape or type than the others, or, under ``"always"``,
         not there. No store is left.
     """
+    import dkist  # noqa: F401  # takes seconds, which are no part of what the conversion took
+
     began = time.perf_counter()
     if scan not in ("auto", "always", "never"):
         raise ValueError(f"scan = {scan!r}: expected 'auto', 'always' or 'never'")
@@ -206,6 +213,7 @@ def convert(
         n_scanned=int((states == FOUND).sum()),
         n_absent=int((states == ABSENT).sum()),
         n_unreachable=int((states == UNREACHABLE).sum()),
+        missing=tuple(reason for s in scans for reason in s.missing)[:10],
         n_bytes=int(sizes[sizes >= 0].sum()),
         seconds=time.perf_counter() - began,
         passed_over=tuple(others),

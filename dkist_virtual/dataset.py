@@ -14,6 +14,7 @@ import numpy as np
 from astropy.wcs.wcsapi import BaseHighLevelWCS, HighLevelWCSWrapper, SlicedLowLevelWCS
 from gwcs import WCS
 from ndcube import NDCube
+from ndcube.wcs.wrappers import ResampledLowLevelWCS
 
 from dkist_virtual.arrays import VirtualArray
 from dkist_virtual.convert import HEADERS_NAME, METADATA_NAME, references_of
@@ -171,8 +172,8 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
     """A dataset whose pixels stay in their frames until they are computed.
 
     Slicing selects in data, WCS, headers, mask and files alike, and reads nothing. Made by
-    `dkist_virtual.open_dataset` or `from_asdf`; arithmetic makes datasets that hold computed
-    pixels and belong to no files.
+    `dkist_virtual.open_dataset` or `from_asdf`; arithmetic makes datasets whose pixels belong to
+    no files.
 
     Parameters
     ----------
@@ -276,10 +277,13 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         Raises
         ------
         DatasetError
-            The pixels were computed, and belong to no files.
+            The pixels come from arithmetic, and belong to no files.
         """
         if self._provenance is None:
-            raise DatasetError("the pixels of this dataset were computed: they have no files")
+            raise DatasetError(
+                "the pixels of this dataset come from arithmetic: they were computed, or will be, "
+                "and are those of no files"
+            )
         return Files((self._provenance.array,), self._provenance.sizes)
 
     def __getitem__(self, item: Any) -> Dataset:
@@ -380,7 +384,9 @@ def _axis_names(ds: Dataset) -> list[str] | None:
 def _array_line(ds: Dataset) -> str:
     """A line about the data that builds no graph."""
     if ds._provenance is None:
-        return f"{type(ds.data).__name__}, shape {ds.shape}, {ds.data.dtype}"
+        kind = type(ds.data)
+        name = f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
+        return f"{name}, shape {ds.shape}, {ds.data.dtype}"
     array = ds._provenance.array
     sizes = array.dask_chunks(ds._provenance.chunks)
     n = int(np.prod([len(axis) for axis in sizes]))
@@ -417,12 +423,32 @@ def slice_wcs(wcs: Any, selection: Selection) -> Any:
     sliced = SlicedLowLevelWCS(low, cut)
     if set(steps) <= {1}:
         return HighLevelWCSWrapper(sliced)
-    from ndcube.wcs.wrappers import ResampledLowLevelWCS
-
     # A pixel of the strided array is one of the array, not an average over a step: pixel i lies
     # at i * step, where resampling would put it at the centre of its step.
     factors = np.array(steps[::-1], float)
-    return HighLevelWCSWrapper(ResampledLowLevelWCS(sliced, factors, -(factors - 1) / 2))
+    shape = selection.result_shape[-sliced.pixel_n_dim :]
+    return HighLevelWCSWrapper(SteppedWCS(sliced, factors, -(factors - 1) / 2, shape))
+
+
+class SteppedWCS(ResampledLowLevelWCS):  # type: ignore[misc]  # ndcube comes without types
+    """The WCS of every n-th pixel, whose shape is the data's.
+
+    ndcube's own says how many steps fit into the axis: 14.5 of 29 pixels, which plots fail on.
+    """
+
+    def __init__(self, wcs: Any, factor: Any, offset: Any, shape: tuple[int, ...]) -> None:
+        super().__init__(wcs, factor, offset)
+        self._shape = shape
+
+    @property
+    def array_shape(self) -> tuple[int, ...]:
+        """The shape of the data."""
+        return self._shape
+
+    @property
+    def pixel_shape(self) -> tuple[int, ...]:
+        """The same, x first."""
+        return self._shape[::-1]
 
 
 def _high_level(wcs: Any, shape: tuple[int, ...]) -> Any:

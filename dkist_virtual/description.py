@@ -172,8 +172,9 @@ def write_description(description: Description, path: Path | str) -> None:
         "meta": description.meta,
         "source_history": description.history,
     }
-    with expected_warnings():
-        asdf.AsdfFile(tree).write_to(path)
+    # Files, not paths: asdf takes a path for a URI, which ends at a "#".
+    with expected_warnings(), open(path, "wb") as file:
+        asdf.AsdfFile(tree).write_to(file)
 
 
 def read_description(file: Path | str | BinaryIO) -> Description:
@@ -196,6 +197,12 @@ def read_description(file: Path | str | BinaryIO) -> Description:
     import asdf
 
     name = file if isinstance(file, (str, Path)) else getattr(file, "name", "dataset.asdf")
+    if isinstance(file, (str, Path)):
+        try:
+            with open(file, "rb") as opened_file:
+                return read_description(opened_file)
+        except OSError as error:
+            raise StoreCorruptError(f"{name}: {error.strerror or error}; convert again") from error
     try:
         # Nothing may stay in the file: it is closed, and may be remote.
         with (

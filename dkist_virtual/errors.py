@@ -125,7 +125,7 @@ class DKISTVirtualWarning(UserWarning):
 
 
 class MissingFramesWarning(DKISTVirtualWarning):
-    """Frames that are absent were read as fill values, as ``missing="nan"`` asks."""
+    """Absent frames of integers, which have no NaN, were read as 0, as ``missing="nan"`` asks."""
 
 
 class HeaderWarning(DKISTVirtualWarning):

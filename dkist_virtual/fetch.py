@@ -182,5 +182,5 @@ def absent_or_unreachable(path: str) -> FrameMissingError | FrameUnreachableErro
         return FrameMissingError(f"{path}: no such file")
     return FrameUnreachableError(
         f"{path}: its directory {directory} does not exist. Where the frames are somewhere else, "
-        "say so with frames="
+        "say so with frames= (--frames)"
     )

@@ -27,13 +27,13 @@ class Files:
     ----------
     arrays : tuple of VirtualArray
         One; for a mosaic one per tile.
-    sizes : callable
+    _sizes : callable
         Takes the number of an array and its frames' positions, and gives the files' lengths in
         bytes, -1 where a file was never looked at.
     """
 
     arrays: tuple[VirtualArray, ...]
-    sizes: Callable[[int, NDArray[np.int64]], NDArray[np.int64]]
+    _sizes: Callable[[int, NDArray[np.int64]], NDArray[np.int64]]
 
     def __len__(self) -> int:
         """Number of frames, those without a file included."""
@@ -86,7 +86,7 @@ class Files:
         """Length of all files together; None where one of them was never looked at."""
         total = 0
         for number, array in enumerate(self.arrays):
-            sizes = self.sizes(number, array.positions())
+            sizes = self._sizes(number, array.positions())
             if (sizes < 0).any():
                 return None
             total += int(sizes.sum())

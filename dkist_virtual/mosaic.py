@@ -40,7 +40,7 @@ class TiledDataset:
         if absent.all():
             raise DatasetError("a mosaic needs at least one tile")
         self._tiles = np.ma.MaskedArray(tiles, mask=absent, dtype=object)
-        self.meta = Meta(meta, lambda: self.combined_headers, self.shape)
+        self.meta = Meta(meta, self._combined_headers, self.shape)
 
     @classmethod
     def from_opened(cls, opened: Opened) -> Self:
@@ -126,6 +126,9 @@ class TiledDataset:
     @property
     def combined_headers(self) -> Any:
         """The header table of all tiles, row-major."""
+        return self.meta["headers"]
+
+    def _combined_headers(self) -> Any:
         from astropy.table import vstack
 
         tables = [tile.headers for tile in self.flat]

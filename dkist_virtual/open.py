@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
+from dkist_virtual.errors import StoreMissingError
 from dkist_virtual.fetch import absolute, is_local
 from dkist_virtual.references import JSON_NAME, PARQUET_NAME
 from dkist_virtual.store import Missing, StoreHandle
@@ -64,6 +65,11 @@ def open_dataset(
     how: dict[str, Any] = {
         "frames": frames, "missing": missing, "chunks": chunks, "storage_options": storage_options
     }  # fmt: skip
+    if is_local(place) and os.path.isfile(place) and not _is_asdf(place):
+        raise StoreMissingError(
+            f"{place}: is a file, and no ASDF: expected the directory of a store, or a dataset's "
+            "file *.asdf"
+        )
     opened = open_asdf(place, **how) if _is_asdf(place) else open_store(place, **how)
     if opened.description.grid is not None:
         return TiledDataset.from_opened(opened)

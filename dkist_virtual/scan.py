@@ -180,6 +180,8 @@ class Scan:
         Whether all found are plain images whose bytes are the pixels.
     head_bytes : int or None
         The longest header with tile table.
+    missing : tuple of str
+        Why frames were not found, of the first ten.
     """
 
     states: NDArray[np.uint8]
@@ -194,6 +196,7 @@ class Scan:
     layout: Image | None
     verbatim: bool
     head_bytes: int | None
+    missing: tuple[str, ...] = ()
 
 
 def scan_frames(
@@ -240,11 +243,11 @@ def scan_frames(
     first: Image | None = None
     first_url = ""
     verbatim, head_bytes = True, 0
-    reason: FrameError | None = None
+    reasons: list[FrameError] = []
     for i, found in _looks(urls, expected.target, fetcher, mode, workers):
         if isinstance(found, FrameError):
             states[i] = ABSENT if isinstance(found, FrameMissingError) else UNREACHABLE
-            reason = reason or found
+            reasons.append(found)
             on_frame()
             continue
         layout = found.layout
@@ -272,12 +275,12 @@ def scan_frames(
         else:
             verbatim = False
         on_frame()
-    if mode == "always" and reason is not None:
+    if mode == "always" and reasons:
         absent, unreachable = int((states == ABSENT).sum()), int((states == UNREACHABLE).sum())
         kind = FrameMissingError if absent else FrameUnreachableError
         raise kind(
             f"{absent} of {n} frames are absent and {unreachable} not reachable, "
-            f"the first: {reason}"
+            f"the first: {reasons[0]}"
         )
     return Scan(
         states,
@@ -292,6 +295,7 @@ def scan_frames(
         first,
         verbatim and first is not None,
         head_bytes or None,
+        tuple(map(str, reasons[:10])),
     )
 
 

@@ -13,10 +13,12 @@ import itertools
 import posixpath
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -257,6 +259,22 @@ def read_source(path: Path | str) -> Source:
     return Source(path, tuple(frames), description, headers)
 
 
+@contextmanager
+def _plainly_named(path: Path) -> Iterator[Path]:
+    """The same file under a name that asdf reads as it stands.
+
+    asdf takes a path for a URI, which ends at a "#" or "?": what it then opens is another file,
+    or none.
+    """
+    if not set("#?%") & set(str(path)):
+        yield path
+        return
+    with TemporaryDirectory(prefix="dkist_virtual-") as directory:
+        link = Path(directory) / "dataset.asdf"
+        link.symlink_to(path.resolve())
+        yield link
+
+
 def _plain_tree(path: Path) -> Mapping[str, Any]:
     import asdf
 
@@ -273,7 +291,8 @@ def _plain_tree(path: Path) -> Mapping[str, Any]:
             f"{path}: not an ASDF file: expected it to begin with #ASDF, found {start!r}{hint}"
         )
     try:
-        tree = asdf.util.load_yaml(path, tagged=True)
+        with _plainly_named(path) as plain:
+            tree = asdf.util.load_yaml(plain, tagged=True)
     except MemoryError:
         raise
     except Exception as error:
@@ -300,6 +319,11 @@ def _dataset_node(tree: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
             f"{path}: this is a level 2 inversion, which is not supported yet; expected the ASDF "
             "of a level 1 dataset, with the key dataset"
         )
+    if "dkist_virtual" in tree:
+        raise DatasetError(
+            f"{path}: this ASDF is part of a store, which open_dataset opens by its directory "
+            f"{path.parent}; expected the ASDF of a dataset"
+        )
     if "dataset" in tree:
         raise DatasetError(
             f"{path}: the key dataset holds {tag or type(node).__name__}; expected a DKIST "
@@ -322,7 +346,8 @@ def _load_with_dkist(path: Path) -> Any:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            dataset = dkist.load_dataset(path)
+            with _plainly_named(path) as plain:
+                dataset = dkist.load_dataset(plain)
     except MemoryError:
         raise
     except Exception as error:

@@ -113,7 +113,8 @@ class Verification:
         name = " ".join(filter(None, [self.instrument, self.dataset_id])) or "dataset"
         counts = ", ".join(f"{n} {outcome}" for outcome, n in sorted(self.counts.items()))
         compared = f"{len(self.checks)} of {self.n_frames} frames"
-        lines = [f"{name}: {compared} held against {self.against}"]
+        held = sum(check.outcome in ("equal", "different") for check in self.checks)
+        lines = [f"{name}: {compared} looked at, {held} held against {self.against}"]
         lines += [
             f"  {check.outcome}: {check.key} {check.url or ''}: {check.detail}"
             for check in self.checks

@@ -1,10 +1,11 @@
-"""Fixtures for all tests: the simulated datasets."""
+"""Fixtures for all tests: the simulated datasets, and counts that are printed at the end."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import pytest
 from simulated import generate, once
@@ -27,3 +28,48 @@ def simulated(
         return once(base / "simulated" / name, partial(generate, name))
 
     return directory
+
+
+# What the decoder was held against: counted in each process, printed once -----------------------
+
+COUNTED = pytest.StashKey[set[str]]()
+TOTALS = {
+    "frame": "distinct frames were held against astropy or the standard, bit for bit",
+    "fitsio": "of them against cfitsio as well",
+    "mutated": "mutated frames were decoded or refused",
+}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[COUNTED] = set()
+
+
+@pytest.fixture(scope="session")
+def count(request: pytest.FixtureRequest) -> Callable[..., None]:
+    """``count(test, case, fitsio=...)``: one more case for the sum that is printed at the end."""
+    counted = request.config.stash[COUNTED]
+
+    def add(test: str, case: object, *, fitsio: bool = False, kind: str = "frame") -> None:
+        counted.add(f"{kind} {test} {case!r}")
+        if fitsio:
+            counted.add(f"fitsio {test} {case!r}")
+
+    return add
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    output = getattr(session.config, "workeroutput", None)
+    if output is not None:  # a worker of pytest-xdist
+        output["counted"] = sorted(session.config.stash[COUNTED])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    node.config.stash[COUNTED].update(getattr(node, "workeroutput", {}).get("counted", ()))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    kinds = [entry.partition(" ")[0] for entry in config.stash[COUNTED]]
+    for kind, words in TOTALS.items():
+        if kind in kinds:
+            terminalreporter.write_line(f"{kinds.count(kind)} {words}")

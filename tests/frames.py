@@ -41,6 +41,7 @@ def compressed(
     name: str = "OBSERVATION",
     cards: Cards = (),
     before: Iterable[fits.hdu.base.ExtensionHDU] = (),
+    **more: Any,
 ) -> bytes:
     """A file with an empty primary and a tile-compressed image, as the DKIST pipeline writes.
 
@@ -64,6 +65,8 @@ def compressed(
         More of the image's header.
     before : iterable of HDU
         Between the primary and the image.
+    **more
+        Of `CompImageHDU`: hcomp_scale, hcomp_smooth.
     """
     lossless = method == LOSSLESS
     hdu = fits.CompImageHDU(
@@ -75,6 +78,7 @@ def compressed(
         quantize_level=0.0 if lossless else level,
         quantize_method=-1 if lossless else METHODS[method],
         dither_seed=seed,
+        **more,
     )
     return written(fits.PrimaryHDU(), *before, hdu)
 
@@ -197,15 +201,18 @@ class Table:
     rows : structured ndarray
         One row per tile, as in the file, descriptors as two integers.
     heap : bytes
+    widths : dict
+        Bytes of one element of each variable column.
     """
 
     rows: Array
     heap: bytes
+    widths: dict[str, int]
 
     def tile(self, number: int, column: str = "COMPRESSED_DATA") -> bytes:
         """The bytes of one tile."""
         length, offset = (int(n) for n in self.rows[column][number])
-        return self.heap[offset : offset + length]
+        return self.heap[offset : offset + length * self.widths[column]]
 
 
 def table(file: bytes, hdu: int | str = 1) -> Table:
@@ -213,11 +220,13 @@ def table(file: bytes, hdu: int | str = 1) -> Table:
     with fits.open(io.BytesIO(file), disable_image_compression=True) as hdus:
         table_hdu = hdus[hdu]
         header, dtype = table_hdu.header, table_hdu.columns.dtype.newbyteorder(">")
+        forms = {column.name: column.format for column in table_hdu.columns}
+    widths = {name: 2 if form[2:3] == "I" else 1 for name, form in forms.items()}
     start = span(file, hdu).data
     size = header["NAXIS1"] * header["NAXIS2"]
     rows = np.frombuffer(file[start : start + size], dtype)
     heap = start + header.get("THEAP", size)
-    return Table(rows, file[heap : start + size + header["PCOUNT"]])
+    return Table(rows, file[heap : start + size + header["PCOUNT"]], widths)
 
 
 def with_table(
@@ -249,6 +258,7 @@ def assembled(
     cells: Mapping[str, tuple[str, Any]] | None = None,
     *,
     descriptor: str = "P",
+    element: str = "B",
     gap: int = 0,
     changes: Mapping[str, Any] = {},
 ) -> bytes:
@@ -264,6 +274,8 @@ def assembled(
         TFORM letter and one number per tile, by column.
     descriptor : str
         P or Q.
+    element : str
+        B for bytes, or I, which PLIO_1 is usually kept in.
     gap : int
         Bytes between table and heap.
     changes : mapping
@@ -278,12 +290,12 @@ def assembled(
     for name, column in tiles.items():
         for i, data in enumerate(column):
             if data:
-                rows[name][i] = len(data), len(heap)
+                rows[name][i] = len(data) // (2 if element == "I" else 1), len(heap)
                 heap += data
     for name, (_, numbers) in cells.items():
         rows[name] = numbers
     cards: dict[str, Any] = {f"T{k}{i}": None for k in ("TYPE", "FORM") for i in range(1, 9)}
-    names = [(name, f"1{descriptor}B({max(map(len, c))})") for name, c in tiles.items()]
+    names = [(name, f"1{descriptor}{element}({max(map(len, c))})") for name, c in tiles.items()]
     names += [(name, f"1{form}") for name, (form, _) in cells.items()]
     for i, (name, form) in enumerate(names, 1):
         cards |= {f"TTYPE{i}": name, f"TFORM{i}": form}

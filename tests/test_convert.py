@@ -271,7 +271,7 @@ class TestRefusals:
 
     def test_the_store_itself_is_no_dataset(self, make: Make, tmp_path: Path) -> None:
         dv.convert(make("compressed"), tmp_path / "store")
-        with pytest.raises(DatasetError, match="expected the key dataset"):
+        with pytest.raises(DatasetError, match="part of a store, which open_dataset opens"):
             dv.convert(tmp_path / "store" / "dataset.asdf", tmp_path / "again")
 
     def test_arguments(self, make: Make, tmp_path: Path) -> None:
@@ -293,7 +293,10 @@ class TestScanModes:
         done = dv.convert(make("half"), tmp_path / "store")
         counted = (done.n_frames, done.n_scanned, done.n_absent, done.n_unreachable)
         assert counted == (6, 4, 2, 0)
-        assert str(done).endswith("4 scanned, 2 absent")
+        assert "4 scanned, 2 absent (the first: " in str(done)
+        assert len(done.missing) == 2
+        assert str(done).endswith(f"{done.missing[0]})")
+        assert all(reason.endswith(".fits: no such file") for reason in done.missing)
         assert "NOT ONE" not in str(done)
 
     def test_auto_tells_absent_from_unreachable(self, make: Make, tmp_path: Path) -> None:
@@ -304,7 +307,8 @@ class TestScanModes:
         frames[4].symlink_to(frames[4].name)  # opening it fails, and not for want of a file
         done = dv.convert(path, tmp_path / "store")
         assert (done.n_scanned, done.n_absent, done.n_unreachable) == (4, 1, 1)
-        assert str(done).endswith("4 scanned, 1 absent, 1 not reachable")
+        assert "4 scanned, 1 absent, 1 not reachable (the first: " in str(done)
+        assert frames[1].name in done.missing[0]
         lengths = [len(raw_references(tmp_path / "store")[f"data/{i}.{j}.0.0"])
                    for i in range(2) for j in range(3)]  # fmt: skip
         assert lengths == [3, 1, 3, 3, 1, 3]  # those not seen are referred to as whole files
@@ -319,7 +323,7 @@ class TestScanModes:
         assert (done.n_scanned, done.n_absent, done.n_unreachable) == (0, absent, unreachable)
         loud, line = str(done).splitlines()
         assert loud.startswith("NOT ONE of 6 frames could be reached")
-        assert line.endswith(f"0 scanned, 6 {'absent' if there else 'not reachable'}")
+        assert f"0 scanned, 6 {'absent' if there else 'not reachable'} (the first: " in line
 
     def test_never_opens_no_frame(self, make: Make, tmp_path: Path) -> None:
         path = make("compressed")

@@ -358,6 +358,42 @@ def test_from_asdf_is_the_store_that_never_scanned(simulated: Any, tmp_path: Pat
     assert dv.load_dataset is dv.open_dataset
 
 
+def test_stepped_slices_know_their_shape_and_plot(vtf: dv.Dataset) -> None:
+    from matplotlib.figure import Figure
+
+    sliced = vtf[0, 0, 0, ::4, 1::3]
+    low = sliced.wcs.low_level_wcs
+    assert low.array_shape == sliced.shape == (8, 15)
+    assert low.pixel_shape == (15, 8)
+    assert all(type(n) is int for n in low.array_shape)
+    assert vtf[::3, 0, ::2].wcs.low_level_wcs.array_shape == (2, 2, 30, 44)
+    figure = Figure()
+    axes = figure.add_subplot(projection=low)
+    axes.imshow(sliced.data.compute())
+    figure.canvas.draw()
+
+
+@pytest.mark.parametrize("name", ["run#2", "a%20b", "what?", "a b", "ünïcode"])
+def test_any_name_will_do(name: str, simulated: Any, tmp_path: Path) -> None:
+    place = tmp_path / name
+    (place / "frames").mkdir(parents=True)
+    # What asdf would take such a path for, were it given one.
+    bystander = tmp_path / name.partition("#")[0].partition("?")[0]
+    if not bystander.exists():
+        bystander.write_text("mine")
+    for file in simulated("visp_moving").iterdir():
+        (place / "frames" / file.name).symlink_to(file)
+    dv.convert(place / "frames", place / "store")
+    expected = load(simulated("visp_moving")).data.compute()
+    for where in (place / "store", place / "frames", place / "frames" / "visp_moving.asdf"):
+        ds = dv.open_dataset(where)
+        assert isinstance(ds, dv.Dataset)
+        assert np.array_equal(ds.data.compute(), expected)
+        assert ds.inventory
+    assert not bystander.is_file() or bystander.read_text() == "mine"
+    assert set(tmp_path.iterdir()) == {place, bystander}
+
+
 def test_a_mosaic_is_no_dataset(simulated: Any) -> None:
     with pytest.raises(DatasetError, match="mosaic"):
         dv.Dataset.from_asdf(simulated("vbi_mosaic"))

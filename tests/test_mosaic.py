@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pickle
 from pathlib import Path
 from typing import Any
 
@@ -74,6 +75,14 @@ def test_the_overview_shows_the_grid(pair: tuple[dv.TiledDataset, Any]) -> None:
     assert overview.present == tuple(map(tuple, np.argwhere(~ours.mask).tolist()))
     assert f"{ours.shape[0]}x{ours.shape[1]}" in str(ours)
     assert "TiledDataset" in ours._repr_html_()
+
+
+def test_a_mosaic_pickles(pair: tuple[dv.TiledDataset, Any]) -> None:
+    ours, _ = pair
+    twin = pickle.loads(pickle.dumps(ours))
+    np.testing.assert_array_equal(twin.mask, ours.mask)
+    assert np.array_equal(twin.flat[-1].data.compute(), ours.flat[-1].data.compute())
+    assert len(twin.meta["headers"]) == len(ours.files)
 
 
 def test_the_meta_answers_as_dkists_does(pair: tuple[dv.TiledDataset, Any]) -> None:
