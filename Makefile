@@ -13,13 +13,14 @@ SEED ?= 1
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint docs fuzz clean
+.PHONY: help demo test lint bench docs fuzz clean
 
 help:
 	@echo 'make demo    make a small VTF dataset, convert it, look at it (picture: demo-output/)'
 	@echo 'make test    ruff, mypy and the test suite'
 	@echo 'make lint    ruff and mypy alone'
 	@echo 'make fuzz    broken frames for the decoder: N=$(N) of them, SEED=$(SEED)'
+	@echo 'make bench   times beside dkist, astropy, cfitsio and numpy'
 	@echo 'make docs    the documentation, with its code run: docs/_build/html/index.html'
 	@echo 'make clean   everything that these made, the environment included'
 	@echo
@@ -34,6 +35,7 @@ $(BIN)/python:
 $(VENV)/.stamp-demo: EXTRAS := demo
 $(VENV)/.stamp-test: EXTRAS := test,lint
 $(VENV)/.stamp-docs: EXTRAS := docs
+$(VENV)/.stamp-bench: EXTRAS := bench
 
 $(VENV)/.stamp-%: pyproject.toml | $(BIN)/python
 	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
@@ -50,6 +52,10 @@ lint: $(VENV)/.stamp-test
 # pytest comes last: its summary line is the last line of the run.
 test: lint
 	$(BIN)/python -m pytest -n $(JOBS)
+
+# Figures are worth something on a machine that does nothing else meanwhile.
+bench: $(VENV)/.stamp-bench
+	$(BIN)/python benchmarks/run.py
 
 docs: $(VENV)/.stamp-docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
