@@ -18,13 +18,13 @@ import numpy as np
 
 from dkist_virtual import hcompress
 from dkist_virtual.errors import FrameCorruptError, FrameUnsupportedError
-from dkist_virtual.fits import BITPIX_DTYPES
+from dkist_virtual.layouts import BITPIX_DTYPES
 from dkist_virtual.table import COMPRESSED, DATA_COLUMNS, GZIPPED, UNCOMPRESSED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dkist_virtual.fits import CompressedImage
+    from dkist_virtual.layouts import CompressedImage
     from dkist_virtual.table import TileTable
 
 __all__ = [

@@ -18,7 +18,7 @@ from zarr.abc.codec import ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin
 from zarr.abc.store import RangeByteRequest
 
 from dkist_virtual.errors import StoreCorruptError
-from dkist_virtual.fits import BITPIX_DTYPES
+from dkist_virtual.layouts import BITPIX_DTYPES
 from dkist_virtual.tiles import Window, decode_frame, whole_window
 from dkist_virtual.window import (
     FIRST_READ,

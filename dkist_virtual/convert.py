@@ -21,8 +21,8 @@ from dkist_virtual.codec import FrameSpec
 from dkist_virtual.description import write_description
 from dkist_virtual.errors import DatasetError, HeaderWarning, StoreError, StoreExistsError
 from dkist_virtual.fetch import Fetcher, absolute, is_local, join, local_path
-from dkist_virtual.fits import BITPIX_DTYPES, pixel_dtype
 from dkist_virtual.headers import write_headers
+from dkist_virtual.layouts import BITPIX_DTYPES, pixel_dtype
 from dkist_virtual.references import (
     FORMAT_VERSION,
     JSON_NAME,

@@ -9,7 +9,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dkist_virtual.fits import Image
+    from dkist_virtual.layouts import Image
 
 __all__ = ["scale_pixels"]
 

@@ -22,19 +22,14 @@ from dkist_virtual.errors import (
     FrameUnreachableError,
 )
 from dkist_virtual.fetch import Fetcher, is_local
-from dkist_virtual.fits import (
-    BITPIX_DTYPES,
-    HDUTarget,
-    Image,
-    PlainImage,
-    TruncatedHeaderError,
-    find_hdu,
-    layout_of,
-)
+from dkist_virtual.fits import TruncatedHeaderError, find_hdu, layout_of
+from dkist_virtual.layouts import BITPIX_DTYPES, Image, PlainImage
 from dkist_virtual.tiles import check_layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from dkist_virtual.cards import HDUTarget
 
 __all__ = ["Expected", "Scan", "ScanMode", "scan_frames"]
 

@@ -16,7 +16,7 @@ from dkist_virtual.errors import FrameCorruptError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dkist_virtual.fits import CompressedImage
+    from dkist_virtual.layouts import CompressedImage
 
 __all__ = ["COMPRESSED", "DATA_COLUMNS", "GZIPPED", "UNCOMPRESSED", "TileTable", "read_table"]
 

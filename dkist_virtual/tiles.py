@@ -21,7 +21,8 @@ from dkist_virtual.algorithms import (
     rice_parameters,
 )
 from dkist_virtual.errors import FrameCorruptError
-from dkist_virtual.fits import BITPIX_DTYPES, CompressedImage, HDUTarget, PlainImage, image_layout
+from dkist_virtual.fits import image_layout
+from dkist_virtual.layouts import BITPIX_DTYPES, CompressedImage, PlainImage
 from dkist_virtual.scaling import scale_pixels
 from dkist_virtual.table import COMPRESSED, TileTable, read_table
 
@@ -30,7 +31,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import DTypeLike, NDArray
 
-    from dkist_virtual.fits import Image
+    from dkist_virtual.cards import HDUTarget
+    from dkist_virtual.layouts import Image
 
 __all__ = [
     "Window",

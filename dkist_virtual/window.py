@@ -18,14 +18,8 @@ import numpy as np
 
 from dkist_virtual.algorithms import refuse_unknown
 from dkist_virtual.errors import FrameCorruptError
-from dkist_virtual.fits import (
-    BITPIX_DTYPES,
-    PlainImage,
-    TruncatedHeaderError,
-    find_hdu,
-    layout_of,
-    read_hdu,
-)
+from dkist_virtual.fits import TruncatedHeaderError, find_hdu, layout_of, read_hdu
+from dkist_virtual.layouts import BITPIX_DTYPES, PlainImage
 from dkist_virtual.scaling import scale_pixels
 from dkist_virtual.table import TileTable, read_table
 from dkist_virtual.tiles import (
@@ -42,7 +36,8 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dkist_virtual.fits import HDUTarget, Image
+    from dkist_virtual.cards import HDUTarget
+    from dkist_virtual.layouts import Image
 
 __all__ = [
     "FIRST_READ",

@@ -41,7 +41,8 @@ from dkist_virtual import rice
 from dkist_virtual.algorithms import pixel_limit
 from dkist_virtual.codec import FITSCodecV3
 from dkist_virtual.errors import FrameCorruptError, FrameUnsupportedError, StoreCorruptError
-from dkist_virtual.fits import CompressedImage, image_layout
+from dkist_virtual.fits import image_layout
+from dkist_virtual.layouts import CompressedImage
 from dkist_virtual.table import read_table
 from dkist_virtual.tiles import decode_frame, decode_window
 

@@ -15,20 +15,17 @@ from frames import compressed, plain, scaled, scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dkist_virtual.cards import CARD, Header
 from dkist_virtual.errors import FrameCorruptError
 from dkist_virtual.fits import (
     BLOCK,
-    CARD,
-    CompressedImage,
-    Header,
-    PlainImage,
     TruncatedHeaderError,
     find_hdu,
     image_layout,
     layout_of,
-    pixel_dtype,
     read_hdu,
 )
+from dkist_virtual.layouts import CompressedImage, PlainImage, pixel_dtype
 
 derandomised = settings(derandomize=True, deadline=None, database=None)
 

@@ -19,6 +19,9 @@ PACKAGE = "dkist_virtual"
 
 ROOMS = (
     "errors",
+    "cards",
+    "layouts",
+    "compression",
     "fits",
     "rice",
     "hcompress",

@@ -25,7 +25,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dkist_virtual.errors import FrameCorruptError
-from dkist_virtual.fits import CompressedImage, image_layout
+from dkist_virtual.fits import image_layout
+from dkist_virtual.layouts import CompressedImage
 from dkist_virtual.rice import ZERO_VALUE
 from dkist_virtual.table import read_table
 from dkist_virtual.tiles import decode_frame, decode_window, tiles_touched

@@ -18,7 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dkist_virtual.errors import FrameCorruptError, FrameError, FrameUnsupportedError
-from dkist_virtual.fits import CompressedImage, PlainImage, image_layout
+from dkist_virtual.fits import image_layout
+from dkist_virtual.layouts import CompressedImage, PlainImage
 from dkist_virtual.rice import random_numbers
 from dkist_virtual.tiles import decode_frame, decode_image
 

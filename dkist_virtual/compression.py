@@ -1,0 +1,232 @@
+"""The keywords of a tile-compressed image to its layout (FITS standard 4.0, 10.1 and 10.2)."""
+
+from __future__ import annotations
+
+import math
+import re
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from dkist_virtual.errors import FrameCorruptError, FrameUnsupportedError
+from dkist_virtual.layouts import (
+    Column,
+    CompressedImage,
+    axis_lengths,
+    bitpix_of,
+    check_counts,
+    check_size,
+    scaling_of,
+)
+
+if TYPE_CHECKING:
+    from dkist_virtual.cards import Header
+
+__all__ = ["compressed_layout"]
+
+_FORM = re.compile(r"(\d{0,9})([LXBIJKAEDCMPQ])(?:([LXBIJKAEDCM])(?:\(\d*\))?)?")
+
+_DITHER: Final = {"NO_DITHER": 0, "SUBTRACTIVE_DITHER_1": 1, "SUBTRACTIVE_DITHER_2": 2}
+
+_CELL_DTYPES: Final = {
+    "B": ("u1", 1), "I": ("i2", 2), "J": ("i4", 4), "K": ("i8", 8), "E": ("f4", 4), "D": ("f8", 8),
+    "L": ("u1", 1), "A": ("S1", 1), "C": ("c8", 8), "M": ("c16", 16),
+    "P": ("i4", 8), "Q": ("i8", 16),
+}  # fmt: skip
+"""TFORM letters (7.3.1, table 18): numpy type code, bytes a cell or an element."""
+
+# Two numbers a cell, made here and once: numpy reads a type such as "(2,)i4" with Python's own
+# parser, which in 3.11 fails now and then when several threads are at it.
+_DESCRIPTORS: Final = {
+    letter: np.dtype((f">{code}", 2)) for letter, code in (("P", "i4"), ("Q", "i8"))
+}
+
+_NEEDED_COLUMNS: Final = frozenset(
+    {"COMPRESSED_DATA", "GZIP_COMPRESSED_DATA", "UNCOMPRESSED_DATA", "ZSCALE", "ZZERO", "ZBLANK"}
+)
+
+
+def compressed_layout(header: Header, offset: int) -> CompressedImage:
+    """The layout of a tile-compressed image.
+
+    Parameters
+    ----------
+    header : Header
+        Of a binary table with ZIMAGE.
+    offset : int
+        Bytes from the beginning of the HDU to the table.
+
+    Raises
+    ------
+    FrameCorruptError
+        Keywords are missing, out of range, or contradict each other.
+    FrameUnsupportedError
+        They ask for something that is not known here.
+    """
+    shape = axis_lengths(header, "Z")
+    if math.prod(shape) == 0 or not shape:
+        raise FrameCorruptError(
+            f"HDU {header.hdu}: ZNAXIS = {len(shape)}, axes {shape[::-1]}: expected an image"
+        )
+    check_size(header, "ZNAXIS", shape)
+    bitpix = bitpix_of(header, "ZBITPIX")
+    n_axes = len(shape)
+    # By default a tile is a row (10.1.2).
+    tile = tuple(
+        header.integer_or(f"ZTILE{i}", shape[-1] if i == 1 else 1) for i in range(n_axes, 0, -1)
+    )
+    for i, length in zip(range(n_axes, 0, -1), tile, strict=True):
+        if length < 1:
+            raise FrameCorruptError(f"HDU {header.hdu}: ZTILE{i} = {length}: expected 1 or more")
+    # A tile cannot be larger than the image; some writers say so all the same.
+    tile = tuple(min(t, n) for t, n in zip(tile, shape, strict=True))
+    for keyword, wanted in (("BITPIX", 8), ("NAXIS", 2)):
+        if header.integer(keyword) != wanted:
+            raise FrameCorruptError(
+                f"HDU {header.hdu}: {keyword} = {header.integer(keyword)}: expected {wanted}, "
+                "since this is a binary table (7.3.1)"
+            )
+    check_counts(header)
+    row_bytes, n_tiles = header.integer("NAXIS1"), header.integer("NAXIS2")
+    expected = math.prod(-(-n // t) for n, t in zip(shape, tile, strict=True))
+    if n_tiles != expected:
+        raise FrameCorruptError(
+            f"HDU {header.hdu}: NAXIS2 = {n_tiles}: expected {expected}, one row per tile of "
+            f"{tile} in {shape}"
+        )
+    columns = _columns(header, row_bytes)
+    quantised, scale, zero = _quantisation(header, bitpix, columns)
+    dither, seed = _dithering(header, quantised)
+    table_bytes, pcount = row_bytes * n_tiles, header.integer("PCOUNT")
+    gap = header.integer_or("THEAP", table_bytes) - table_bytes
+    if not 0 <= gap <= pcount:
+        raise FrameCorruptError(
+            f"HDU {header.hdu}: THEAP = {gap + table_bytes}: expected {table_bytes} to "
+            f"{table_bytes + pcount}, inside the data after the table"
+        )
+    bscale, bzero, blank = scaling_of(header, "ZBITPIX")
+    return CompressedImage(
+        shape=shape,
+        tile_shape=tile,
+        bitpix=bitpix,
+        bscale=bscale,
+        bzero=bzero,
+        blank=header.integer_or("ZBLANK", blank),
+        algorithm=_algorithm(header),
+        parameters=_parameters(header),
+        quantised=quantised,
+        dither=dither,
+        dither_seed=seed,
+        scale=scale,
+        zero=zero,
+        columns=columns,
+        n_tiles=n_tiles,
+        row_bytes=row_bytes,
+        table_offset=offset,
+        heap_offset=offset + table_bytes + gap,
+        heap_bytes=pcount - gap,
+    )
+
+
+def _algorithm(header: Header) -> str:
+    algorithm = header.string("ZCMPTYPE")
+    if algorithm is None:
+        raise FrameCorruptError(f"HDU {header.hdu}: ZCMPTYPE is missing: expected RICE_1 or such")
+    return {"RICE_ONE": "RICE_1"}.get(algorithm, algorithm)
+
+
+def _parameters(header: Header) -> dict[str, float]:
+    """ZNAMEi and ZVALi (10.1.2), as numbers."""
+    parameters: dict[str, float] = {}
+    for i in range(1, 1000):
+        name = header.string(f"ZNAME{i}")
+        if name is None:
+            break
+        value = header.real(f"ZVAL{i}", None)
+        if value is None:
+            raise FrameCorruptError(f"HDU {header.hdu}: ZVAL{i} is missing: ZNAME{i} is {name!r}")
+        parameters[name.upper()] = value
+    return parameters
+
+
+def _columns(header: Header, row_bytes: int) -> dict[str, Column]:
+    """The columns that decoding needs, by name, upper case."""
+    columns: dict[str, Column] = {}
+    offset = 0
+    for i in range(1, header.integer("TFIELDS") + 1):
+        form = (header.string(f"TFORM{i}") or "").strip()
+        match = _FORM.fullmatch(form)
+        if match is None:
+            raise FrameCorruptError(
+                f"HDU {header.hdu}: TFORM{i} = {form!r}: expected a binary table format (7.3.1)"
+            )
+        repeat, letter, element = int(match[1] or 1), match[2], match[3]
+        code, width = _CELL_DTYPES.get(letter, ("", 0))
+        name = (header.string(f"TTYPE{i}") or "").strip().upper()
+        if name in _NEEDED_COLUMNS:
+            is_data = name.endswith("DATA")
+            letters = "PQ" if is_data else "BIJK" if name == "ZBLANK" else "BIJKED"
+            if repeat != 1 or letter not in letters:
+                raise FrameUnsupportedError(
+                    f"HDU {header.hdu}: TFORM{i} = {form!r} for column {name}: expected "
+                    + ("one descriptor, 1P or 1Q" if is_data else "one number")
+                )
+            for keyword in (f"TSCAL{i}", f"TZERO{i}"):
+                if keyword in header and header.real(keyword, 0.0) != (keyword[1] == "S"):
+                    raise FrameUnsupportedError(
+                        f"HDU {header.hdu}: {keyword} for column {name}: "
+                        "scaled columns are not supported"
+                    )
+            element_bytes = _CELL_DTYPES[element or "B"][1] if is_data else 0
+            dtype = _DESCRIPTORS[letter] if is_data else np.dtype(f">{code}")
+            columns[name] = Column(offset, dtype, element_bytes)
+        offset += -(-repeat // 8) if letter == "X" else repeat * width
+    if offset != row_bytes:
+        raise FrameCorruptError(
+            f"HDU {header.hdu}: NAXIS1 = {row_bytes}: expected {offset}, the sum of the columns"
+        )
+    if "COMPRESSED_DATA" not in columns:
+        raise FrameCorruptError(f"HDU {header.hdu}: TTYPEn: expected a column COMPRESSED_DATA")
+    return columns
+
+
+def _quantisation(
+    header: Header, bitpix: int, columns: dict[str, Column]
+) -> tuple[bool, float | None, float | None]:
+    """Whether floats were quantised, and ZSCALE and ZZERO where they are keywords (10.2.1)."""
+    scale, zero = header.real("ZSCALE", None), header.real("ZZERO", None)
+    has_scale = "ZSCALE" in columns or scale is not None
+    has_zero = "ZZERO" in columns or zero is not None
+    if has_scale != has_zero:
+        raise FrameCorruptError(
+            f"HDU {header.hdu}: {'ZSCALE' if has_scale else 'ZZERO'} stands without "
+            f"{'ZZERO' if has_scale else 'ZSCALE'}: expected both or neither"
+        )
+    if has_scale and bitpix > 0:
+        raise FrameUnsupportedError(
+            f"HDU {header.hdu}: ZBITPIX = {bitpix} with ZSCALE: quantised integers are not known"
+        )
+    # A column goes before a keyword of the same name (10.1.3).
+    return has_scale, None if "ZSCALE" in columns else scale, None if "ZZERO" in columns else zero
+
+
+def _dithering(header: Header, quantised: bool) -> tuple[int, int]:
+    """The dither method, 0 for none, and its seed ZDITHER0 (10.2.1)."""
+    method = header.string("ZQUANTIZ", "NO_DITHER") or "NO_DITHER"
+    if not quantised:
+        return 0, 0
+    if method not in _DITHER:
+        raise FrameUnsupportedError(
+            f"HDU {header.hdu}: ZQUANTIZ = {method!r} beside ZSCALE: expected one of "
+            + ", ".join(_DITHER)
+        )
+    if _DITHER[method] == 0:
+        return 0, 0
+    seed = header.integer_or("ZDITHER0", None)
+    if seed is None or not 1 <= seed <= 10_000:
+        # Without it the noise that was added cannot be taken away again. Decoders that go on
+        # all the same read past the end of their table of random numbers.
+        raise FrameCorruptError(
+            f"HDU {header.hdu}: ZDITHER0 = {seed}: expected 1 to 10000, since ZQUANTIZ = {method!r}"
+        )
+    return _DITHER[method], seed
