@@ -9,7 +9,6 @@ anything is allocated for it.
 from __future__ import annotations
 
 import math
-import sys
 import zlib
 from functools import cache
 from typing import TYPE_CHECKING, Final
@@ -29,8 +28,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ALGORITHMS",
+    "BYTE_STREAMS",
     "decode_tile",
     "dither_starts",
+    "gunzip",
+    "itemsize_of",
     "pixel_limit",
     "random_list",
     "refuse_short_tiles",
@@ -41,7 +43,7 @@ __all__ = [
 
 ALGORITHMS: Final = ("RICE_1", "GZIP_1", "GZIP_2", "HCOMPRESS_1", "PLIO_1", "NOCOMPRESS")
 
-_BYTE_STREAMS: Final = ("GZIP_1", "GZIP_2", "NOCOMPRESS")
+BYTE_STREAMS: Final = ("GZIP_1", "GZIP_2", "NOCOMPRESS")
 """Algorithms that keep the bytes of numbers, and so also those of floats."""
 
 
@@ -58,7 +60,7 @@ def refuse_unknown(layout: CompressedImage) -> None:
 
     if layout.algorithm not in ALGORITHMS:
         raise refuse(f"ZCMPTYPE = {layout.algorithm!r}", ", ".join(ALGORITHMS))
-    if layout.bitpix < 0 and not layout.quantised and layout.algorithm not in _BYTE_STREAMS:
+    if layout.bitpix < 0 and not layout.quantised and layout.algorithm not in BYTE_STREAMS:
         raise refuse(
             f"ZCMPTYPE = {layout.algorithm!r} for floats without ZSCALE", "quantised floats"
         )
@@ -146,7 +148,7 @@ def refuse_short_tiles(
         needed[packed] = rice_bytes(layout, pixels[packed])
     elif layout.algorithm == "NOCOMPRESS":
         plain |= packed
-    elif layout.algorithm in _BYTE_STREAMS:
+    elif layout.algorithm in BYTE_STREAMS:
         gzipped |= packed
     needed[gzipped] = -(-pixels[gzipped] // _GZIP_RATIO)
     needed[plain] = pixels[plain]
@@ -179,7 +181,7 @@ def dither_starts(layout: CompressedImage, tiles: NDArray[np.int64]) -> NDArray[
 def decode_tile(
     layout: CompressedImage, table: TileTable, tile: int, data: memoryview, shape: tuple[int, ...]
 ) -> NDArray[np.generic]:
-    """Decode one tile that is not Rice-coded.
+    """Decode one tile of PLIO_1 or HCOMPRESS_1.
 
     Parameters
     ----------
@@ -203,55 +205,45 @@ def decode_tile(
         The bytes are not such a tile.
     """
     n = math.prod(shape)
-    column = table.columns[tile]
-    algorithm = layout.algorithm if column == COMPRESSED else "GZIP_1"
-    if column == UNCOMPRESSED:
-        algorithm = "NOCOMPRESS"
-    quantised = layout.quantised and column == COMPRESSED
-    if algorithm == "PLIO_1":
+    if layout.algorithm == "PLIO_1":
         numbers: NDArray[np.generic] = _plio(data, n, tile)
-    elif algorithm == "HCOMPRESS_1":
+    else:
         smooth = layout.parameters.get("SMOOTH", 0) == 1
         numbers = _hcompress(data, shape, tile, smooth=smooth)
-    else:
-        numbers = _numbers(layout, algorithm, data, n, tile, quantised=quantised)
-    if quantised:
+    if layout.quantised:
         numbers = _dequantised(layout, table, tile, numbers)
-    elif layout.bitpix > 0:
+    else:
         _check_range(numbers, np.dtype(BITPIX_DTYPES[layout.bitpix]), tile)
     return numbers.reshape(shape)
 
 
-def _numbers(
-    layout: CompressedImage,
-    algorithm: str,
-    data: memoryview,
-    n: int,
-    tile: int,
-    *,
-    quantised: bool,
-) -> NDArray[np.generic]:
-    """The numbers of a tile that holds their bytes, most significant first; native byte order."""
-    if layout.bitpix < 0 and not quantised:
-        sizes: tuple[int, ...] = (-layout.bitpix // 8,)
-    else:
-        # Quantised floats are 32-bit integers at most (10.2); so are all but 64-bit images.
-        sizes = (1, 2, 4, 8) if layout.bitpix == 64 else (1, 2, 4)
-    plain = data if algorithm == "NOCOMPRESS" else _gunzip(data, sizes[-1] * n, tile)
-    itemsize, rest = divmod(len(plain), n)
+def itemsize_of(layout: CompressedImage, n_bytes: int, n: int, tile: int, *, floats: bool) -> int:
+    """How many bytes each of a tile's `n` numbers has, of all that it decompresses to.
+
+    Parameters
+    ----------
+    floats : bool
+        Whether they are floats as they are, and no integers.
+
+    Raises
+    ------
+    FrameCorruptError
+    """
+    sizes = _itemsizes(layout, floats=floats)
+    itemsize, rest = divmod(n_bytes, n)
     if rest or itemsize not in sizes:
         raise FrameCorruptError(
-            f"tile {tile}: decompresses to {len(plain)} bytes: expected {n} pixels of "
+            f"tile {tile}: decompresses to {n_bytes} bytes: expected {n} pixels of "
             + " or ".join(map(str, sizes))
         )
-    kind = "f" if layout.bitpix < 0 and not quantised else "u" if itemsize == 1 else "i"
-    if algorithm == "GZIP_2":
-        # The first bytes of all pixels stand together, then the second ones (10.4.2).
-        shuffled = np.frombuffer(plain, "u1").reshape(itemsize, n)
-        if sys.byteorder == "little":
-            shuffled = shuffled[::-1]
-        return np.array(shuffled.T, order="C").reshape(-1).view(f"={kind}{itemsize}")
-    return np.frombuffer(plain, f">{kind}{itemsize}").astype(f"={kind}{itemsize}")
+    return itemsize
+
+
+def _itemsizes(layout: CompressedImage, *, floats: bool) -> tuple[int, ...]:
+    if floats:
+        return (-layout.bitpix // 8,)
+    # Quantised floats are 32-bit integers at most (10.2); so are all but 64-bit images.
+    return (1, 2, 4, 8) if layout.bitpix == 64 else (1, 2, 4)
 
 
 def _check_range(numbers: NDArray[np.generic], dtype: np.dtype, tile: int) -> None:
@@ -286,8 +278,15 @@ def _dequantised(
     return floats
 
 
-def _gunzip(data: memoryview, limit: int, tile: int) -> bytes:
-    """One gzip member, at most `limit` bytes: what a stream says of its size is not believed."""
+def gunzip(layout: CompressedImage, data: memoryview, n: int, tile: int, *, floats: bool) -> bytes:
+    """Decompress a tile of `n` numbers, one gzip member.
+
+    Raises
+    ------
+    FrameCorruptError
+        It is none, or longer than the numbers: what a stream says of its size is not believed.
+    """
+    limit = _itemsizes(layout, floats=floats)[-1] * n
     stream = zlib.decompressobj(31)
     try:
         plain = stream.decompress(data, limit + 1)

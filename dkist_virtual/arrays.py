@@ -15,14 +15,15 @@ import numpy as np
 
 from dkist_virtual.errors import FrameMissingError, MissingFramesWarning
 from dkist_virtual.fetch import is_local, local_path
+from dkist_virtual.memory import empty
 from dkist_virtual.references import chunk_key
 from dkist_virtual.store import spec_of
 
 if TYPE_CHECKING:
-    import dask.array
     import zarr
     from numpy.typing import NDArray
 
+    from dkist_virtual.leaves import LeafArray
     from dkist_virtual.references import ArrayMetadata, FrameColumns
     from dkist_virtual.selection import Selection
     from dkist_virtual.store import StoreHandle
@@ -120,21 +121,15 @@ class VirtualArray:
         positions = self.positions().tolist()
         fill = np.nan if self.dtype.kind == "f" else 0
         absent = 0
-        out = None
-        for i, position in enumerate(positions):
+        out = empty((len(positions), *map(len, window)), self.dtype)
+        for pixels, position in zip(out, positions, strict=True):
             try:
-                pixels = store.pixels(self.name, position, window)
+                store.pixels(self.name, position, window, pixels)
             except FrameMissingError:
                 if self.handle.missing == "raise":
                     raise
-                pixels = np.full(tuple(map(len, window)), fill, self.dtype)
+                pixels[...] = fill
                 absent += 1
-            if len(positions) == 1:
-                return pixels.reshape(self.shape), absent
-            if out is None:
-                out = np.empty((len(positions), *pixels.shape), self.dtype)
-            out[i] = pixels
-        assert out is not None
         return out.reshape(self.shape), absent
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.generic]:
@@ -210,7 +205,7 @@ class VirtualArray:
             self.handle.frames,
         )
 
-    def dask(self, chunks: Any = "auto") -> dask.array.Array:
+    def dask(self, chunks: Any = "auto") -> LeafArray:
         """The selection as a dask array.
 
         Parameters
@@ -222,14 +217,17 @@ class VirtualArray:
         import dask.array as da
         from dask.base import tokenize
 
+        from dkist_virtual.leaves import LeafArray
+
         sizes = self.dask_chunks(chunks)
-        return da.from_array(  # type: ignore[no-any-return,no-untyped-call]
+        array = da.from_array(  # type: ignore[no-untyped-call]
             self,
             chunks=sizes,
             name=f"dkist-{tokenize(*self.token(), sizes)}",
             inline_array=True,
             meta=np.empty((0,) * self.ndim, self.dtype),
         )
+        return LeafArray.of(array, self, chunks)
 
     def dask_chunks(self, chunks: Any) -> tuple[tuple[int, ...], ...]:
         """The lengths of dask's chunks along each axis."""

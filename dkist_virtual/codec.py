@@ -18,7 +18,7 @@ from zarr.abc.codec import ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin
 from zarr.abc.store import RangeByteRequest
 
 from dkist_virtual.errors import StoreCorruptError
-from dkist_virtual.layouts import BITPIX_DTYPES
+from dkist_virtual.layouts import BITPIX_DTYPES, PlainImage
 from dkist_virtual.tiles import Window, decode_frame, whole_window
 from dkist_virtual.window import (
     FIRST_READ,
@@ -26,6 +26,7 @@ from dkist_virtual.window import (
     FrameMap,
     Steps,
     advance,
+    plain_extent,
     plain_map,
     read_steps,
     split_index,
@@ -122,7 +123,7 @@ class FrameSpec:
 
     def decode(self, data: bytes | memoryview) -> NDArray[np.generic]:
         """Pixels of one frame, shape and type as said here, native byte order."""
-        return decode_frame(data, self.hdu, dtype=self.dtype, shape=self.shape)
+        return decode_frame(data, self.hdu, dtype=self.dtype, shape=self.shape, parallel=True)
 
     def window(self, chunk: Window) -> Window:
         """The HDU's axes of a window of a chunk, which has frame axes and lacks a leading 1."""
@@ -136,6 +137,7 @@ class FrameSpec:
         frame: FrameMap | None = None,
         head_bytes: int = FIRST_READ,
         gap: int = GAP_BYTES,
+        out: NDArray[np.generic] | None = None,
     ) -> Steps:
         """The steps of reading a window of a frame: see `dkist_virtual.window.read_steps`."""
         return read_steps(
@@ -146,6 +148,7 @@ class FrameSpec:
             frame=frame,
             head_bytes=head_bytes,
             gap=gap,
+            out=out,
         )
 
 
@@ -190,12 +193,22 @@ class RawSpec:
         """The frame's axes of a window of a chunk."""
         return chunk[len(chunk) - len(self.shape) :]
 
+    def rows(self, window: Window) -> tuple[int, int] | None:
+        """The bytes of a window that is one piece of the frame; None where it is not."""
+        layout = plain_map(self.dtype, self.shape).layout
+        assert isinstance(layout, PlainImage)
+        first, last = plain_extent(layout, window)
+        # Its pixels are different ones: as many as there are from the first to the last are all.
+        whole = last - first == math.prod(map(len, window)) * layout.raw_dtype.itemsize
+        return (first, last) if whole else None
+
     def steps(
         self,
         window: Window,
         frame: FrameMap | None = None,  # noqa: ARG002  # there is nothing to look up
         head_bytes: int = 0,  # noqa: ARG002
         gap: int = 0,
+        out: NDArray[np.generic] | None = None,
     ) -> Steps:
         """The steps of reading a window of a frame: its rows from the first to the last."""
         known = plain_map(self.dtype, self.shape)
@@ -207,6 +220,7 @@ class RawSpec:
             frame=known,
             head_bytes=0,
             gap=gap,
+            out=out,
         )
 
 

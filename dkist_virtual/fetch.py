@@ -103,11 +103,34 @@ class Fetcher:
         else:
             data = self._read_remote(url, offset, length)
         if length >= 0 and len(data) != length:
-            raise FrameCorruptError(
-                f"{url}: bytes {offset} to {offset + length} were referenced, only {len(data)} of "
-                "them are there: the file is shorter than the one that was scanned"
-            )
+            raise _too_short(url, offset, length, len(data))
         return data
+
+    def read_into(self, url: str, offset: int, out: memoryview) -> None:
+        """Fill `out`, writable bytes, with those of a file from `offset` on.
+
+        Raises
+        ------
+        FrameMissingError, FrameUnreachableError
+        FrameCorruptError
+            The file ends before.
+        """
+        if not is_local(url):
+            out[:] = self.read(url, offset, len(out))
+            return
+        path, done = local_path(url), 0
+        try:
+            with open(path, "rb", buffering=0) as file:
+                file.seek(offset)
+                while done < len(out):
+                    n = file.readinto(out[done:])
+                    if not n:
+                        raise _too_short(url, offset, len(out), done)
+                    done += n
+        except FileNotFoundError as error:
+            raise absent_or_unreachable(path) from error
+        except OSError as error:
+            raise FrameUnreachableError(f"{path}: {error.strerror or error}") from error
 
     def read_up_to(self, url: str, offset: int, length: int) -> bytes:
         """A byte range of a file, as far as the file goes.
@@ -173,6 +196,13 @@ class Fetcher:
         except Exception as error:  # each filesystem has errors of its own
             raise FrameUnreachableError(f"{url}: {type(error).__name__}: {error}") from error
         return data
+
+
+def _too_short(url: str, offset: int, length: int, found: int) -> FrameCorruptError:
+    return FrameCorruptError(
+        f"{url}: bytes {offset} to {offset + length} were referenced, only {found} of them are "
+        "there: the file is shorter than the one that was scanned"
+    )
 
 
 def absent_or_unreachable(path: str) -> FrameMissingError | FrameUnreachableError:

@@ -1,7 +1,8 @@
-"""The compiled kernels: Rice decoding, dequantising, dithering.
+"""The compiled kernels: Rice decoding, shuffled bytes, dequantising, dithering.
 
-The Rice coding of FITS is section 10.4.1 of the standard, version 4.0; quantisation and the
-subtractive dithers are 10.2. The kernels hold no Python object and release the GIL.
+The Rice coding of FITS is section 10.4.1 of the standard, version 4.0, the shuffling of GZIP_2
+is 10.4.2; quantisation and the subtractive dithers are 10.2. The kernels hold no Python object
+and release the GIL.
 
 What is safe here: a kernel never reads outside the buffer that it was given, whatever the bits
 say, and ends after at most as many steps as there are bits and pixels. What it writes is
@@ -22,7 +23,14 @@ from numba.extending import intrinsic
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["N_RANDOM", "ZERO_VALUE", "dequantise", "random_numbers", "rice_floats", "rice_integers"]
+__all__ = [
+    "N_RANDOM",
+    "ZERO_VALUE",
+    "decode_floats",
+    "decode_integers",
+    "dequantise",
+    "random_numbers",
+]
 
 N_RANDOM: Final = 10_000
 """Length of the sequence of random numbers (10.2.1, appendix I)."""
@@ -91,6 +99,48 @@ def _window(buffer, bit):  # type: ignore[no-untyped-def]
     return word << (np.uint64(bit) & np.uint64(7))
 
 
+@njit(cache=True, nogil=True, inline="always")
+def _code(word, fs):  # type: ignore[no-untyped-def]
+    """The code that begins with the highest bit of `word`: its value, its length, and the rest.
+
+    As many zeros as the value's high bits say, a one, then its `fs` low bits.
+    """
+    zeros = _leading_zeros(word)  # type: ignore[call-arg,var-annotated]  # an intrinsic
+    length = zeros + fs + np.uint64(1)
+    # Shifts by 64 are undefined, and happen where the word is too short for the code: the caller
+    # sees that from the length.
+    low = (word << (zeros & np.uint64(63))) >> (np.uint64(63) - fs)  # with the one before it
+    value = np.int64(low + ((zeros - np.uint64(1)) << fs))
+    return value, length, word << (length & np.uint64(63))
+
+
+@njit(cache=True, nogil=True)
+def _long_code(buffer, bit, end, fs):  # type: ignore[no-untyped-def]
+    """One code of any length at bit number `bit`: its value, and the bit after it.
+
+    That bit is beyond `end` where the run of zeros is.
+    """
+    zeros = np.int64(0)
+    word = _window(buffer, bit)
+    step = np.int64(_leading_zeros(word))  # type: ignore[call-arg]  # an intrinsic
+    while step >= 57 and bit <= end:
+        zeros += 57
+        bit += 57
+        word = _window(buffer, bit)
+        step = np.int64(_leading_zeros(word))
+    zeros += step
+    bit += step + 1
+    word = _window(buffer, bit)
+    value = (zeros << fs) | np.int64((word >> np.uint64(1)) >> np.uint64(63 - fs))
+    return value, bit + fs
+
+
+@njit(cache=True, nogil=True, inline="always")
+def _difference(value):  # type: ignore[no-untyped-def]
+    """What a code's value stands for: 0, -1, 1, -2, 2, ..."""
+    return (value >> 1) ^ -(value & 1)
+
+
 @njit(cache=True, nogil=True)
 def _rice_block(buffer, bit, end, bytepix, last, block, n):  # type: ignore[no-untyped-def]
     """Decode one block of `n` pixels from bit number `bit` on into `block`.
@@ -104,57 +154,53 @@ def _rice_block(buffer, bit, end, bytepix, last, block, n):  # type: ignore[no-u
         fs_bits, fs_max, raw_bits = 4, 14, 16
     else:
         fs_bits, fs_max, raw_bits = 3, 6, 8
-    word = _window(buffer, bit)
-    fs = np.int64(word >> np.uint64(64 - fs_bits)) - 1
+    fs = np.int64(_window(buffer, bit) >> np.uint64(64 - fs_bits)) - 1
     bit += fs_bits
     if fs < 0:  # all differences are zero
         for i in range(n):
             block[i] = last
     elif fs < fs_max:
-        low = np.uint64(63 - fs)
-        word = _window(buffer, bit)
-        valid = 57
-        for i in range(n):
-            zeros = np.int64(_leading_zeros(word))  # type: ignore[call-arg]  # an intrinsic
-            used = zeros + 1 + fs
-            if used > valid:
-                # Most pixels take a few bits: one load serves several of them.
-                word = _window(buffer, bit)
-                valid = 57
-                zeros = np.int64(_leading_zeros(word))
-                used = zeros + 1 + fs
-            if used <= valid:
-                # Two shifts, since one by 64, where fs is 0, would be undefined.
-                rest = ((word << np.uint64(zeros) << np.uint64(1)) >> np.uint64(1)) >> low
-                word = word << np.uint64(used - 1) << np.uint64(1)
-                valid -= used
-                bit += used
-                value = (zeros << fs) | np.int64(rest)
+        # Most codes have fs + 2 bits: of short ones one load serves four, which are then free
+        # of any branch but the one that asks whether they did lie in it.
+        fours = n // 4 if fs <= 12 else 0
+        ufs = np.uint64(fs)
+        for four in range(fours):
+            i = 4 * four
+            word = _window(buffer, bit)
+            value_0, length_0, word = _code(word, ufs)
+            value_1, length_1, word = _code(word, ufs)
+            value_2, length_2, word = _code(word, ufs)
+            value_3, length_3, word = _code(word, ufs)
+            length = length_0 + length_1 + length_2 + length_3
+            if length <= np.uint64(57):
+                bit += np.int64(length)
             else:
-                # A long run of zeros: count on, word by word.
-                zeros = 0
-                step = np.int64(_leading_zeros(word))
-                while step >= 57:
-                    zeros += 57
-                    bit += 57
-                    if bit > end:
-                        return np.int64(-1), last
-                    word = _window(buffer, bit)
-                    step = np.int64(_leading_zeros(word))
-                zeros += step
-                bit += step + 1
-                word = _window(buffer, bit)
-                value = (zeros << fs) | np.int64((word >> np.uint64(1)) >> low)
-                bit += fs
-                valid = 0
-            last += (value >> 1) ^ -(value & 1)
+                value_0, bit = _long_code(buffer, bit, end, fs)
+                value_1, bit = _long_code(buffer, bit, end, fs)
+                value_2, bit = _long_code(buffer, bit, end, fs)
+                value_3, bit = _long_code(buffer, bit, end, fs)
+                if bit > end:
+                    return np.int64(-1), last
+            last += _difference(value_0)
+            block[i] = last
+            last += _difference(value_1)
+            block[i + 1] = last
+            last += _difference(value_2)
+            block[i + 2] = last
+            last += _difference(value_3)
+            block[i + 3] = last
+        for i in range(4 * fours, n):
+            value, bit = _long_code(buffer, bit, end, fs)
+            if bit > end:
+                return np.int64(-1), last
+            last += _difference(value)
             block[i] = last
     elif fs == fs_max:  # differences are stored as they are
         shift = np.uint64(64 - raw_bits)
         for i in range(n):
             value = np.int64(_window(buffer, bit) >> shift)
             bit += raw_bits
-            last += (value >> 1) ^ -(value & 1)
+            last += _difference(value)
             block[i] = last
     else:
         return np.int64(-1), last
@@ -170,8 +216,38 @@ def _first_pixel(buffer, start, bytepix):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def rice_floats(  # type: ignore[no-untyped-def]
-    buffer, starts, lengths, blocksize, scale, zero, blank, has_blank, dither, seeds, randoms,
+def _number_block(buffer, start, itemsize, plane, step, block, n):  # type: ignore[no-untyped-def]
+    """`n` integers from their bytes, most significant first: 1 byte is unsigned, more are signed.
+
+    The bytes of one integer lie `plane` apart, those of the next one begin `step` further on.
+    """
+    if itemsize == 4 and step == 1:  # written out, since LLVM makes vectors of it
+        first = buffer[start : start + n]
+        second = buffer[start + plane : start + plane + n]
+        third = buffer[start + 2 * plane : start + 2 * plane + n]
+        fourth = buffer[start + 3 * plane : start + 3 * plane + n]
+        for i in range(n):
+            block[i] = np.int32(
+                (np.uint32(first[i]) << np.uint32(24))
+                | (np.uint32(second[i]) << np.uint32(16))
+                | (np.uint32(third[i]) << np.uint32(8))
+                | np.uint32(fourth[i])
+            )
+        return
+    for i in range(n):
+        at = start + i * step
+        value = np.int64(buffer[at])
+        if itemsize > 1:
+            value = np.int64(np.int8(value))
+        for k in range(1, itemsize):
+            value = (value << 8) | np.int64(buffer[at + k * plane])
+        block[i] = value
+
+
+@njit(cache=True, nogil=True)
+def decode_floats(  # type: ignore[no-untyped-def]
+    buffer, starts, lengths, itemsizes, shuffled, blocksize,
+    scale, zero, blank, has_blank, dither, seeds, randoms,
     out, out_starts, n_rows, row_lengths, row_stride,
 ):  # fmt: skip
     """Decode tiles of quantised floats straight into the output, in one pass.
@@ -182,8 +258,12 @@ def rice_floats(  # type: ignore[no-untyped-def]
         The bytes that hold all tiles.
     starts, lengths : ndarray of int64
         Byte range of each tile, inside `buffer`.
+    itemsizes : ndarray of int64
+        Per tile: 0 where it is Rice-coded, else how many bytes an integer has.
+    shuffled : bool
+        Whether the first bytes of all integers stand together, then the second ones.
     blocksize : int
-        Pixels in a Rice block.
+        Pixels in a Rice block, or to be done at a time.
     scale, zero : ndarray of float64
         Per tile.
     blank : ndarray of int64
@@ -207,12 +287,22 @@ def rice_floats(  # type: ignore[no-untyped-def]
     block = np.empty(blocksize, np.int32)
     for tile in range(starts.size):
         start = starts[tile]
-        if lengths[tile] < 4 or start < 0 or start + lengths[tile] > buffer.size:
+        itemsize = itemsizes[tile]
+        least = 1 if itemsize else 4
+        if lengths[tile] < least or start < 0 or start + lengths[tile] > buffer.size:
             return tile
-        last = _first_pixel(buffer, start, 4)
-        bit = start * 8 + 32
-        end = (start + lengths[tile]) * 8
         n_pixels = n_rows[tile] * row_lengths[tile]
+        if itemsize:
+            last = bit = end = np.int64(0)
+            n_stored = lengths[tile] // itemsize
+            if n_stored < n_pixels:
+                return tile
+            plane, step = (n_stored, 1) if shuffled else (1, itemsize)
+        else:
+            last = _first_pixel(buffer, start, 4)
+            bit = start * 8 + 32
+            end = (start + lengths[tile]) * 8
+            plane = step = 1
         position, left = out_starts[tile], row_lengths[tile]
         tile_scale, tile_zero, tile_blank = scale[tile], zero[tile], blank[tile]
         seed = seeds[tile] % N_RANDOM
@@ -220,9 +310,12 @@ def rice_floats(  # type: ignore[no-untyped-def]
         done = 0
         while done < n_pixels:
             n = min(blocksize, n_pixels - done)
-            bit, last = _rice_block(buffer, bit, end, 4, last, block, n)
-            if bit < 0:
-                return tile
+            if itemsize:
+                _number_block(buffer, start + done * step, itemsize, plane, step, block, n)
+            else:
+                bit, last = _rice_block(buffer, bit, end, 4, last, block, n)
+                if bit < 0:
+                    return tile
             used = 0
             while used < n:
                 count = min(n - used, left)
@@ -260,44 +353,60 @@ def rice_floats(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def rice_integers(  # type: ignore[no-untyped-def]
-    buffer, starts, lengths, blocksize, bytepix, out, out_starts, n_rows, row_lengths, row_stride
-):
+def decode_integers(  # type: ignore[no-untyped-def]
+    buffer, starts, lengths, itemsizes, shuffled, blocksize, bytepix,
+    out, out_starts, n_rows, row_lengths, row_stride,
+):  # fmt: skip
     """Decode tiles of integers into the output, as they are.
 
     Parameters
     ----------
     bytepix : int
-        1, 2 or 4: bytes of a pixel in the stream; 1 is unsigned, the others are signed.
+        1, 2 or 4: bytes of a pixel in a Rice stream; 1 is unsigned, the others are signed.
     out : ndarray of int, one-dimensional
         Of the image's own type. A pixel that it cannot hold makes the tile a broken one.
 
     See Also
     --------
-    rice_floats : the other parameters, and what is returned.
+    decode_floats : the other parameters, and what is returned.
     """
     block = np.empty(blocksize, np.int64)
     for tile in range(starts.size):
         start = starts[tile]
-        if lengths[tile] < bytepix or start < 0 or start + lengths[tile] > buffer.size:
+        itemsize = itemsizes[tile]
+        least = 1 if itemsize else bytepix
+        if lengths[tile] < least or start < 0 or start + lengths[tile] > buffer.size:
             return tile
-        last = _first_pixel(buffer, start, bytepix)
-        bit = (start + bytepix) * 8
-        end = (start + lengths[tile]) * 8
         n_pixels = n_rows[tile] * row_lengths[tile]
+        if itemsize:
+            last = bit = end = np.int64(0)
+            n_stored = lengths[tile] // itemsize
+            if n_stored < n_pixels:
+                return tile
+            plane, step = (n_stored, 1) if shuffled else (1, itemsize)
+        else:
+            last = _first_pixel(buffer, start, bytepix)
+            bit = (start + bytepix) * 8
+            end = (start + lengths[tile]) * 8
+            plane = step = 1
         position, left = out_starts[tile], row_lengths[tile]
         done, lost = 0, np.int64(0)
         while done < n_pixels:
             n = min(blocksize, n_pixels - done)
-            bit, last = _rice_block(buffer, bit, end, bytepix, last, block, n)
-            if bit < 0:
-                return tile
+            if itemsize:
+                _number_block(buffer, start + done * step, itemsize, plane, step, block, n)
+            else:
+                bit, last = _rice_block(buffer, bit, end, bytepix, last, block, n)
+                if bit < 0:
+                    return tile
             used = 0
             while used < n:
                 count = min(n - used, left)
                 # Differences are modulo 2**(8 bytepix): only the low bits are the pixel.
                 for i in range(count):
-                    if bytepix == 4:
+                    if itemsize:
+                        value = block[used + i]
+                    elif bytepix == 4:
                         value = np.int64(np.int32(block[used + i]))
                     elif bytepix == 2:
                         value = np.int64(np.int16(block[used + i]))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
+import sys
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
@@ -39,6 +40,7 @@ from dkist_virtual.errors import (
     StoreMissingError,
 )
 from dkist_virtual.fetch import Fetcher, is_local, join
+from dkist_virtual.memory import empty
 from dkist_virtual.references import (
     JSON_NAME,
     PARQUET_NAME,
@@ -209,20 +211,45 @@ class FrameStore(Store):
                 return None
             raise
 
-    def pixels(self, array: str, position: int, window: Window) -> NDArray[np.generic]:
-        """Pixels of part of a frame by its position; absent ones always raise."""
+    def pixels(
+        self,
+        array: str,
+        position: int,
+        window: Window,
+        out: NDArray[np.generic] | None = None,
+    ) -> NDArray[np.generic]:
+        """Pixels of part of a frame by its position; absent ones always raise.
+
+        Parameters
+        ----------
+        array : str
+        position : int
+            In C order of the chunks.
+        window : tuple of range
+        out : numpy.ndarray, optional
+            Where to put them: of the window's shape, contiguous, native byte order.
+        """
         metadata = self.references.arrays[array][0]
         url, offset, length = self.frame(array, position)
         key = f"{array}/{position}"
         frame = self._maps.get(key)
-        steps = spec_of(metadata).steps(window, frame, self.head_bytes or FIRST_READ)
-        wanted, done = next(steps), None
+        spec = spec_of(metadata)
         where = ""
         try:
             if not url:
                 raise FrameMissingError("the ASDF names no file for this frame")
+            rows = spec.rows(window) if isinstance(spec, RawSpec) else None
+            if rows is not None and offset >= 0 and rows[1] <= length:
+                where = _range_text(offset, *rows)
+                if out is None:
+                    native = np.dtype(metadata.dtype).newbyteorder("=")
+                    out = empty(tuple(map(len, window)), native)
+                self.fetcher.read_into(url, offset + rows[0], out.reshape(-1).view("u1").data)
+                return from_big_endian(out)
+            steps = spec.steps(window, frame, self.head_bytes or FIRST_READ, out=out)
+            wanted, done = next(steps), None
             while done is None:
-                data = []
+                data: list[bytes | memoryview] = []
                 for start, stop in wanted:
                     where = _range_text(offset, start, stop)
                     data.append(self._read_part(url, offset, length, start, stop))
@@ -237,8 +264,14 @@ class FrameStore(Store):
             self._maps.put(key, done[0])
         return done[1]
 
-    def _read_part(self, url: str, offset: int, length: int, start: int, stop: int | None) -> bytes:
+    def _read_part(
+        self, url: str, offset: int, length: int, start: int, stop: int | None
+    ) -> bytes | memoryview:
         """A range of what a reference points at, as far as that goes."""
+        if stop is None and offset >= 0:
+            data = empty((length,), "u1").data
+            self.fetcher.read_into(url, offset, data)
+            return data
         if stop is None:
             return self.fetcher.read(url, offset, length)
         if offset < 0:
@@ -338,6 +371,11 @@ class FrameStore(Store):
     async def delete(self, key: str) -> None:
         """Refuse: the frames are only read."""
         raise PermissionError(f"{key}: this store is read-only")
+
+
+def from_big_endian(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Bytes that were read into an array from a file, in place, in the machine's own order."""
+    return pixels.byteswap(inplace=True) if sys.byteorder == "little" else pixels
 
 
 def _range_text(offset: int, start: int, stop: int | None) -> str:

@@ -12,19 +12,17 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from dkist_virtual.algorithms import (
-    decode_tile,
-    dither_starts,
-    random_list,
     refuse_short_tiles,
     refuse_too_many_pixels,
     refuse_unknown,
-    rice_parameters,
 )
 from dkist_virtual.errors import FrameCorruptError
 from dkist_virtual.fits import image_layout
 from dkist_virtual.layouts import BITPIX_DTYPES, CompressedImage, PlainImage
+from dkist_virtual.memory import empty
 from dkist_virtual.scaling import scale_pixels
-from dkist_virtual.table import COMPRESSED, TileTable, read_table
+from dkist_virtual.streams import Tiles, is_stream_coded, tile_origins
+from dkist_virtual.table import TileTable, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -53,6 +51,8 @@ def decode_frame(
     *,
     dtype: DTypeLike | None = None,
     shape: tuple[int, ...] | None = None,
+    out: NDArray[np.generic] | None = None,
+    parallel: bool = False,
 ) -> NDArray[np.generic]:
     """Decode a frame from either form of bytes, and hold it against what was expected.
 
@@ -64,6 +64,8 @@ def decode_frame(
         Which HDU of a file: index or EXTNAME.
     dtype, shape : optional
         What the array says that its frames are; byte order does not matter.
+    out, parallel : optional
+        As `decode_image` takes them.
 
     Returns
     -------
@@ -81,7 +83,7 @@ def decode_frame(
     check_layout(layout, target, dtype=dtype, shape=shape)
     if shape is None and isinstance(layout, CompressedImage):
         refuse_too_many_pixels(layout, len(data) - start)
-    return decode_image(layout, memoryview(data)[start:])
+    return decode_image(layout, memoryview(data)[start:], out=out, parallel=parallel)
 
 
 def check_layout(
@@ -115,7 +117,11 @@ def check_layout(
 
 
 def decode_image(
-    layout: Image, hdu: bytes | memoryview, *, out: NDArray[np.generic] | None = None
+    layout: Image,
+    hdu: bytes | memoryview,
+    *,
+    out: NDArray[np.generic] | None = None,
+    parallel: bool = False,
 ) -> NDArray[np.generic]:
     """Decode a whole image.
 
@@ -126,6 +132,8 @@ def decode_image(
         The HDU from its first byte to the end of its data, or further.
     out : numpy.ndarray, optional
         Where to put the pixels: of the layout's shape and type, contiguous, native byte order.
+    parallel : bool
+        Whether tiles may be decoded by all cores that are idle.
 
     Returns
     -------
@@ -141,7 +149,8 @@ def decode_image(
         return _into(out, scale_pixels(raw.reshape(layout.shape), layout))
     table = read_table(layout, hdu)
     buffer = np.frombuffer(hdu, "u1")
-    return decode_window(layout, table, whole_window(layout.shape), buffer, table.starts, out)
+    window = whole_window(layout.shape)
+    return decode_window(layout, table, window, buffer, table.starts, out, parallel=parallel)
 
 
 def whole_window(shape: Sequence[int]) -> Window:
@@ -180,6 +189,8 @@ def decode_window(
     buffer: NDArray[np.uint8],
     starts: NDArray[np.int64],
     out: NDArray[np.generic] | None = None,
+    *,
+    parallel: bool = False,
 ) -> NDArray[np.generic]:
     """Decode what a window shows, from the tiles that it touches.
 
@@ -196,6 +207,8 @@ def decode_window(
     out : numpy.ndarray, optional
         Where to put the pixels: of the window's shape and the layout's type, contiguous, native
         byte order.
+    parallel : bool
+        Whether tiles may be decoded by all cores that are idle.
 
     Returns
     -------
@@ -213,20 +226,20 @@ def decode_window(
     refuse_short_tiles(layout, table, tiles, place.extents.prod(axis=1))
     given, raw_dtype = out, np.dtype(BITPIX_DTYPES[layout.bitpix])
     if out is None or out.dtype != raw_dtype:  # integers may be scaled to another type
-        out = np.empty(tuple(map(len, window)), raw_dtype)
-    source = _Tiles(layout, table, buffer, starts)
-    is_rice = _is_rice(layout, table, tiles)
+        out = empty(tuple(map(len, window)), raw_dtype)
+    source = Tiles(layout, table, buffer, starts, parallel)
+    is_stream = is_stream_coded(layout, table, tiles)
     if window == whole_window(layout.shape) and place.row_stride is not None:
-        rice, others = np.flatnonzero(is_rice), np.flatnonzero(~is_rice)
-        if rice.size:
-            where = (place.starts[rice], place.n_rows[rice], place.row_lengths[rice])
-            source.rice(tiles[rice], out.reshape(-1), *where, place.row_stride)
+        streams, others = np.flatnonzero(is_stream), np.flatnonzero(~is_stream)
+        if streams.size:
+            where = (place.starts[streams], place.n_rows[streams], place.row_lengths[streams])
+            source.streams(tiles[streams], out.reshape(-1), *where, place.row_stride)
         for i in others:
             out[_slices(place, i)] = source.other(int(tiles[i]), tuple(place.extents[i]))
     elif math.prod(layout.tile_shape[:-1]) == 1:
-        _decode_rows(source, tiles, is_rice, window, out)
+        _decode_rows(source, tiles, is_stream, window, out)
     else:
-        _decode_parts(source, tiles, place, is_rice, window, out)
+        _decode_parts(source, tiles, place, is_stream, window, out)
     blanks = None
     if layout.bitpix > 0 and table.blank.size and "ZBLANK" in layout.columns:
         blanks = _blanks(table, tiles, place, window, out)
@@ -239,15 +252,6 @@ def _into(out: NDArray[np.generic] | None, pixels: NDArray[np.generic]) -> NDArr
         return pixels
     out[...] = pixels
     return out
-
-
-def _is_rice(
-    layout: CompressedImage, table: TileTable, tiles: NDArray[np.int64]
-) -> NDArray[np.bool_]:
-    if layout.algorithm != "RICE_1":
-        return np.zeros(len(tiles), bool)
-    by_rice: NDArray[np.bool_] = table.columns[tiles] == COMPRESSED
-    return by_rice
 
 
 # Where tiles go -------------------------------------------------------------------------------
@@ -277,7 +281,7 @@ class _Placement:
 
 def _place(layout: CompressedImage, tiles: NDArray[np.int64]) -> _Placement:
     shape, tile_shape = np.array(layout.shape), np.array(layout.tile_shape)
-    origins = np.stack(np.unravel_index(tiles, layout.grid), axis=1) * tile_shape
+    origins = tile_origins(layout, tiles)
     extents = np.minimum(tile_shape, shape - origins)
     strides = np.concatenate([np.cumprod(shape[::-1])[::-1][1:], [1]])
     starts = (origins * strides).sum(axis=1)
@@ -315,70 +319,10 @@ def _part(pixels: range, origin: int, extent: int) -> tuple[slice, slice]:
 # Decoding -------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class _Tiles:
-    """The tiles of an image, wherever their bytes are."""
-
-    layout: CompressedImage
-    table: TileTable
-    buffer: NDArray[np.uint8]
-    starts: NDArray[np.int64]
-
-    def other(self, tile: int, extent: tuple[int, ...]) -> NDArray[np.generic]:
-        """One tile that is not Rice-coded."""
-        start = int(self.starts[tile])
-        data = self.buffer.data[start : start + int(self.table.lengths[tile])]
-        return decode_tile(self.layout, self.table, tile, data, tuple(int(n) for n in extent))
-
-    def rice(
-        self,
-        tiles: NDArray[np.int64],
-        out: NDArray[np.generic],
-        out_starts: NDArray[np.int64],
-        n_rows: NDArray[np.int64],
-        row_lengths: NDArray[np.int64],
-        row_stride: int,
-    ) -> None:
-        """Decode Rice tiles into a flat output; of each the first ``n_rows * row_lengths`` pixels.
-
-        Raises
-        ------
-        FrameCorruptError
-        """
-        from dkist_virtual import rice
-
-        layout, table = self.layout, self.table
-        bytepix, blocksize = map(int, rice_parameters(layout))
-        lengths = table.lengths[tiles]
-        source = (self.buffer, self.starts[tiles], lengths, blocksize)
-        where = (out, out_starts, n_rows, row_lengths, row_stride)
-        if layout.quantised:
-            blank = table.blank[tiles] if table.blank.size else np.zeros(len(tiles), np.int64)
-            broken = rice.rice_floats(
-                *source,
-                table.scale[tiles],
-                table.zero[tiles],
-                blank,
-                table.blank.size > 0,
-                layout.dither,
-                dither_starts(layout, tiles),
-                random_list(),
-                *where,
-            )
-        else:
-            broken = rice.rice_integers(*source, bytepix, *where)
-        if broken >= 0:
-            raise FrameCorruptError(
-                f"tile {tiles[broken]}: its {lengths[broken]} bytes of RICE_1 end or break "
-                "before all its pixels are decoded"
-                + ("" if layout.bitpix < 0 else ", or hold one that ZBITPIX has no room for")
-            )
-
-
 def _decode_rows(
-    source: _Tiles,
+    source: Tiles,
     tiles: NDArray[np.int64],
-    is_rice: NDArray[np.bool_],
+    is_stream: NDArray[np.bool_],
     window: Window,
     out: NDArray[np.generic],
 ) -> None:
@@ -387,31 +331,32 @@ def _decode_rows(
     width = source.layout.tile_shape[-1]
     columns = window[-1]
     rows = out.reshape(-1, len(columns))
-    by_row, rice_by_row = tiles.reshape(len(rows), -1), is_rice.reshape(len(rows), -1)
+    by_row = tiles.reshape(len(rows), -1)
+    stream_by_row = is_stream.reshape(len(rows), -1)
     for i, origin in enumerate(np.unique(np.asarray(columns) // width) * width):
         extent = min(width, n_columns - int(origin))
         into, local = _part(columns, int(origin), extent)
         # A stream has to be decoded from its beginning, but not to its end.
         count = local.stop
-        rice = np.flatnonzero(rice_by_row[:, i])
-        if rice.size:
-            ones = np.ones(len(rice), np.int64)
+        streams = np.flatnonzero(stream_by_row[:, i])
+        if streams.size:
+            ones = np.ones(len(streams), np.int64)
             direct = count == len(columns) and columns.step == 1
-            scratch = rows if direct else np.empty((len(rice), count), out.dtype)
-            begins = (rice if direct else np.arange(len(rice))) * count
-            source.rice(by_row[rice, i], scratch.reshape(-1), begins, ones, ones * count, 0)
+            scratch = rows if direct else np.empty((len(streams), count), out.dtype)
+            begins = (streams if direct else np.arange(len(streams))) * count
+            source.streams(by_row[streams, i], scratch.reshape(-1), begins, ones, ones * count, 0)
             if not direct:
-                every = slice(None) if len(rice) == len(rows) else rice
+                every = slice(None) if len(streams) == len(rows) else streams
                 rows[every, into] = scratch[:, local]
-        for row in np.flatnonzero(~rice_by_row[:, i]):
+        for row in np.flatnonzero(~stream_by_row[:, i]):
             rows[row, into] = source.other(int(by_row[row, i]), (extent,))[local]
 
 
 def _decode_parts(
-    source: _Tiles,
+    source: Tiles,
     tiles: NDArray[np.int64],
     place: _Placement,
-    is_rice: NDArray[np.bool_],
+    is_stream: NDArray[np.bool_],
     window: Window,
     out: NDArray[np.generic],
 ) -> None:
@@ -421,19 +366,19 @@ def _decode_parts(
         for origin, extent in zip(place.origins, place.extents, strict=True)
     ]
     scratch: dict[int, NDArray[np.generic]] = {}
-    rice = np.flatnonzero(is_rice)
-    if rice.size:
+    streams = np.flatnonzero(is_stream)
+    if streams.size:
         # A stream has to be decoded from its beginning, but not to its end.
-        lasts = np.array([[local.stop - 1 for _, local in parts[i]] for i in rice])
-        extents = place.extents[rice]
+        lasts = np.array([[local.stop - 1 for _, local in parts[i]] for i in streams])
+        extents = place.extents[streams]
         steps = np.ones_like(extents)
         steps[:, :-1] = extents[:, :0:-1].cumprod(axis=1)[:, ::-1]
         counts = (lasts * steps).sum(axis=1) + 1
         begins = np.concatenate([[0], counts.cumsum()])
         flat = np.empty(int(begins[-1]), out.dtype)
-        ones = np.ones(len(rice), np.int64)
-        source.rice(tiles[rice], flat, begins[:-1], ones, counts, 0)
-        for k, i in enumerate(rice.tolist()):
+        ones = np.ones(len(streams), np.int64)
+        source.streams(tiles[streams], flat, begins[:-1], ones, counts, 0)
+        for k, i in enumerate(streams.tolist()):
             scratch[i] = flat[begins[k] : begins[k + 1]]
     for i, part in enumerate(parts):
         extent = tuple(int(n) for n in place.extents[i])

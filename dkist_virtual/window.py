@@ -46,6 +46,7 @@ __all__ = [
     "FrameMap",
     "MapCache",
     "advance",
+    "plain_extent",
     "plain_map",
     "read_map",
     "read_steps",
@@ -119,7 +120,10 @@ class FrameMap:
         return starts[begins], stops[ends]
 
     def decode(
-        self, window: Window, pieces: Sequence[tuple[int, bytes | memoryview]]
+        self,
+        window: Window,
+        pieces: Sequence[tuple[int, bytes | memoryview]],
+        out: NDArray[np.generic] | None = None,
     ) -> NDArray[np.generic]:
         """Pixels of a window from the ranges that were fetched.
 
@@ -128,6 +132,8 @@ class FrameMap:
         window : tuple of range
         pieces : sequence of (int, bytes)
             Where each begins, ascending, and its bytes: they cover `ranges`.
+        out : numpy.ndarray, optional
+            Where to put the pixels: of the window's shape, contiguous, native byte order.
 
         Returns
         -------
@@ -139,7 +145,11 @@ class FrameMap:
             begin, data = pieces[0]
             first, last = plain_extent(layout, window)
             offset = self.start + layout.data_offset - begin
-            return _plain_window(layout, window, data[offset + first : offset + last])
+            pixels = _plain_window(layout, window, data[offset + first : offset + last])
+            if out is None:
+                return pixels
+            out[...] = pixels
+            return out
         assert self.table is not None
         begins = np.array([begin for begin, _ in pieces], np.int64)
         if len(pieces) == 1:
@@ -150,9 +160,8 @@ class FrameMap:
             places = np.cumsum([0, *(len(data) for _, data in pieces[:-1])])
         absolute = self.table.starts + self.start
         which = np.maximum(np.searchsorted(begins, absolute, "right") - 1, 0)
-        return decode_window(
-            layout, self.table, window, buffer, absolute - begins[which] + places[which]
-        )
+        starts = absolute - begins[which] + places[which]
+        return decode_window(layout, self.table, window, buffer, starts, out, parallel=True)
 
 
 def plain_map(dtype: Any, shape: tuple[int, ...]) -> FrameMap:
@@ -254,6 +263,7 @@ def read_steps(
     frame: FrameMap | None,
     head_bytes: int,
     gap: int,
+    out: NDArray[np.generic] | None = None,
 ) -> Steps:
     """Read a window of a frame, whoever fetches the bytes and however.
 
@@ -274,6 +284,8 @@ def read_steps(
         How much to ask for first.
     gap : int
         Ranges closer than this are asked for as one.
+    out : numpy.ndarray, optional
+        Where to put the pixels: of the window's shape, contiguous, native byte order.
 
     Raises
     ------
@@ -281,7 +293,7 @@ def read_steps(
     """
     if window == whole_window(shape) and not (frame and isinstance(frame.layout, PlainImage)):
         (data,) = yield [(0, None)]
-        return None, decode_frame(data, target, dtype=dtype, shape=shape)
+        return None, decode_frame(data, target, dtype=dtype, shape=shape, out=out, parallel=True)
     head: bytes | memoryview = b""
     stop = head_bytes
     while frame is None:
@@ -297,7 +309,7 @@ def read_steps(
             stop = more.stop
     starts, stops = joined(*frame.ranges(window), gap)
     if stops[-1] <= len(head):  # a small frame: its tiles came with its head
-        return frame, frame.decode(window, [(0, head)])
+        return frame, frame.decode(window, [(0, head)], out)
     wanted = list(zip(starts.tolist(), stops.tolist(), strict=True))
     fetched = yield wanted
     pieces = []
@@ -308,7 +320,7 @@ def read_steps(
                 "there: the frame is cut short"
             )
         pieces.append((begin, data))
-    return frame, frame.decode(window, pieces)
+    return frame, frame.decode(window, pieces, out)
 
 
 def split_index(index: Sequence[Any], shape: tuple[int, ...]) -> tuple[Window, tuple[Any, ...]]:

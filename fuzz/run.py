@@ -172,7 +172,8 @@ def warm_up(mutator: Mutator) -> None:
     one = np.ones(1, np.int64)
     for code in ("u1", "i2", "i4", "i8"):
         values = np.zeros(1, code)
-        rice.rice_integers(buffer, one, 32 * one, 32, 4, values, 0 * one, one, one, 0)
+        source = (buffer, one, 32 * one, 0 * one, False, 32)
+        rice.decode_integers(*source, 4, values, 0 * one, one, one, 0)
         for out in (np.zeros(1, "f4"), np.zeros(1, "f8")):
             rice.dequantise(values, np.float64(1), np.float64(0), 0, False, 0, 1, RANDOMS, out)
     for number in range(-300, 0):

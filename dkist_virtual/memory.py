@@ -1,0 +1,100 @@
+"""Memory for pixels, used again once nobody holds them any more.
+
+A frame is tens of megabytes, which the C library takes from the system and gives back every
+time: the system then clears each page when it is first written to, which can take longer than
+decoding. So what was freed is kept for the next frame, within a limit.
+"""
+
+from __future__ import annotations
+
+import math
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from numpy.typing import DTypeLike, NDArray
+
+__all__ = ["IDLE_BYTES", "empty"]
+
+IDLE_BYTES: Final = 2**27
+"""How much memory is kept for use at most, beside what is in use."""
+
+_LEAST_BYTES: Final = 2**20
+"""Less is quickly had from the system."""
+
+
+def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:
+    """An array with nothing in it yet, as `numpy.empty` makes it.
+
+    Parameters
+    ----------
+    shape : tuple of int
+    dtype : dtype
+
+    Returns
+    -------
+    numpy.ndarray
+        C-contiguous and writable. Its memory goes back when it and all its views are gone.
+    """
+    dtype = np.dtype(dtype)
+    n = math.prod(shape) * dtype.itemsize
+    if n < _LEAST_BYTES:
+        return np.empty(shape, dtype)
+    return np.asarray(_Lease(_pool.take(_size_class(n))))[:n].view(dtype).reshape(shape)
+
+
+def _size_class(n: int) -> int:
+    """The size that is asked for instead of `n`, at most an eighth more: frames differ a little."""
+    step = 1 << max(n.bit_length() - 4, 0)
+    return -(-n // step) * step
+
+
+class _Lease:
+    """Memory in use: an array that is made of it holds it, and it goes back when that goes."""
+
+    def __init__(self, raw: NDArray[np.uint8]) -> None:
+        self.raw = raw
+
+    @property
+    def __array_interface__(self) -> dict[str, Any]:
+        return self.raw.__array_interface__
+
+    def __del__(self) -> None:
+        _pool.give(self.raw)
+
+
+class _Pool:
+    """Memory that waits to be used again, that waiting longest given up first."""
+
+    def __init__(self) -> None:
+        self.lock = Lock()
+        self.idle: list[NDArray[np.uint8]] = []
+        self.nbytes = 0
+
+    def take(self, n: int) -> NDArray[np.uint8]:
+        """Memory of `n` bytes."""
+        with self.lock:
+            for i in range(len(self.idle) - 1, -1, -1):
+                if self.idle[i].nbytes == n:
+                    self.nbytes -= n
+                    return self.idle.pop(i)
+        return np.empty(n, np.uint8)
+
+    def give(self, raw: NDArray[np.uint8]) -> None:
+        """It is not used any more."""
+        # Called whenever an array is freed, which may be in the middle of `take` in this very
+        # thread: whoever cannot have the lock at once leaves the memory to the system.
+        if not self.lock.acquire(blocking=False):
+            return
+        try:
+            self.idle.append(raw)
+            self.nbytes += raw.nbytes
+            while self.nbytes > IDLE_BYTES:
+                self.nbytes -= self.idle.pop(0).nbytes
+        finally:
+            self.lock.release()
+
+
+_pool = _Pool()

@@ -1,0 +1,221 @@
+"""The tiles of an image, wherever their bytes are, to pixels in an output: many at a time.
+
+Rice streams and the bytes of numbers, compressed or not, are what the kernels read, straight into
+the output; the other algorithms decode a tile at a time.
+"""
+
+from __future__ import annotations
+
+from concurrent.futures import wait
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from dkist_virtual.algorithms import (
+    BYTE_STREAMS,
+    decode_tile,
+    dither_starts,
+    gunzip,
+    itemsize_of,
+    random_list,
+    rice_parameters,
+)
+from dkist_virtual.cores import borrowed, pool
+from dkist_virtual.errors import FrameCorruptError
+from dkist_virtual.table import COMPRESSED, UNCOMPRESSED
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dkist_virtual.layouts import CompressedImage
+    from dkist_virtual.table import TileTable
+
+__all__ = ["Tiles", "is_stream_coded", "tile_extents", "tile_origins"]
+
+_PIXELS_A_THREAD: Final = 2**18
+"""Fewer are decoded sooner than another thread has begun: they take under a millisecond."""
+
+_PLAIN_BYTES: Final = 2**21
+"""How much gzipped tiles may decompress to at a time."""
+
+
+def tile_origins(layout: CompressedImage, tiles: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Where tiles begin in their image: shape (tiles, axes)."""
+    index = np.stack(np.unravel_index(tiles, layout.grid), axis=1)
+    origins: NDArray[np.int64] = index * np.array(layout.tile_shape)
+    return origins
+
+
+def tile_extents(layout: CompressedImage, tiles: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How far tiles reach along each axis: shape (tiles, axes)."""
+    left = np.array(layout.shape) - tile_origins(layout, tiles)
+    extents: NDArray[np.int64] = np.minimum(np.array(layout.tile_shape), left)
+    return extents
+
+
+def is_stream_coded(
+    layout: CompressedImage, table: TileTable, tiles: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which tiles the kernels read: those that are Rice-coded, or the bytes of their numbers."""
+    if layout.algorithm in ("RICE_1", *BYTE_STREAMS):
+        return np.ones(len(tiles), bool)
+    fallback: NDArray[np.bool_] = table.columns[tiles] != COMPRESSED
+    return fallback
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Tiles:
+    """The tiles of an image, wherever their bytes are."""
+
+    layout: CompressedImage
+    table: TileTable
+    buffer: NDArray[np.uint8]
+    starts: NDArray[np.int64]
+    parallel: bool
+
+    def other(self, tile: int, extent: tuple[int, ...]) -> NDArray[np.generic]:
+        """One tile that the kernels do not read."""
+        start = int(self.starts[tile])
+        data = self.buffer.data[start : start + int(self.table.lengths[tile])]
+        return decode_tile(self.layout, self.table, tile, data, tuple(int(n) for n in extent))
+
+    def streams(
+        self,
+        tiles: NDArray[np.int64],
+        out: NDArray[np.generic],
+        out_starts: NDArray[np.int64],
+        n_rows: NDArray[np.int64],
+        row_lengths: NDArray[np.int64],
+        row_stride: int,
+    ) -> None:
+        """Decode tiles into a flat output; of each the first ``n_rows * row_lengths`` pixels.
+
+        Raises
+        ------
+        FrameCorruptError
+        """
+        place = (out_starts, n_rows, row_lengths)
+        columns = self.table.columns[tiles]
+        n = int((n_rows * row_lengths).sum())
+        most = min(max(n // _PIXELS_A_THREAD, 1), len(tiles)) if self.parallel else 1
+        with borrowed(most) as threads:
+            for column in np.unique(columns).tolist():
+                chosen = np.flatnonzero(columns == column)
+                jobs = [
+                    (column, tiles[part], out, *(given[part] for given in place), row_stride)
+                    for part in np.array_split(chosen, threads)
+                ]
+                others = [pool().submit(self._column, *job) for job in jobs[1:]]
+                try:
+                    self._column(*jobs[0])
+                finally:
+                    # Nobody may still write to the output once this returns.
+                    wait(others)
+                for other in others:
+                    other.result()
+
+    def _column(
+        self,
+        column: int,
+        tiles: NDArray[np.int64],
+        out: NDArray[np.generic],
+        out_starts: NDArray[np.int64],
+        n_rows: NDArray[np.int64],
+        row_lengths: NDArray[np.int64],
+        row_stride: int,
+    ) -> None:
+        """Decode tiles that stand in the same data column."""
+        algorithm = self.layout.algorithm
+        if column != COMPRESSED:
+            algorithm = "NOCOMPRESS" if column == UNCOMPRESSED else "GZIP_1"
+        starts, lengths = self.starts[tiles], self.table.lengths[tiles]
+        place = (out_starts, n_rows, row_lengths)
+        if algorithm == "RICE_1":
+            rice = np.zeros(len(tiles), np.int64)
+            self._kernel(column, tiles, self.buffer, starts, lengths, rice, out, *place, row_stride)
+            return
+        floats = self.layout.bitpix < 0 and not (self.layout.quantised and column == COMPRESSED)
+        pixels = tile_extents(self.layout, tiles).prod(axis=1)
+        # A few at a time, so that what they decompress to takes little memory beside the output.
+        step = max(1, _PLAIN_BYTES // (8 * int(pixels.max(initial=1))))
+        for begin in range(0, len(tiles), step):
+            some = slice(begin, begin + step)
+            buffer, starts_there, lengths_there = self.buffer, starts[some], lengths[some]
+            if algorithm != "NOCOMPRESS":
+                plain = [
+                    gunzip(
+                        self.layout, self.buffer.data[a : a + m], size, tile, floats=floats
+                    )
+                    for tile, a, m, size in zip(
+                        tiles[some].tolist(), starts_there.tolist(), lengths_there.tolist(),
+                        pixels[some].tolist(), strict=True,
+                    )
+                ]  # fmt: skip
+                buffer = np.frombuffer(b"".join(plain), "u1")
+                lengths_there = np.array([len(data) for data in plain], np.int64)
+                starts_there = np.cumsum(lengths_there) - lengths_there
+            itemsizes = np.array(
+                [
+                    itemsize_of(self.layout, m, size, tile, floats=floats)
+                    for tile, m, size in zip(
+                        tiles[some].tolist(), lengths_there.tolist(), pixels[some].tolist(),
+                        strict=True,
+                    )
+                ],
+                np.int64,
+            )  # fmt: skip
+            self._kernel(
+                column, tiles[some], buffer, starts_there, lengths_there, itemsizes,
+                out, *(given[some] for given in place), row_stride,
+            )  # fmt: skip
+
+    def _kernel(
+        self,
+        column: int,
+        tiles: NDArray[np.int64],
+        buffer: NDArray[np.uint8],
+        starts: NDArray[np.int64],
+        lengths: NDArray[np.int64],
+        itemsizes: NDArray[np.int64],
+        out: NDArray[np.generic],
+        *place: Any,
+    ) -> None:
+        """Numbers from a buffer to pixels of the output: `dkist_virtual.rice` does it."""
+        from dkist_virtual import rice
+
+        layout, table = self.layout, self.table
+        is_rice = layout.algorithm == "RICE_1" and column == COMPRESSED
+        bytepix, blocksize = map(int, rice_parameters(layout)) if is_rice else (4, 256)
+        shuffled = layout.algorithm == "GZIP_2" and column == COMPRESSED
+        source = (buffer, starts, lengths, itemsizes, shuffled, blocksize)
+        if layout.quantised and column == COMPRESSED:
+            blank = table.blank[tiles] if table.blank.size else np.zeros(len(tiles), np.int64)
+            broken = rice.decode_floats(
+                *source,
+                table.scale[tiles],
+                table.zero[tiles],
+                blank,
+                table.blank.size > 0,
+                layout.dither,
+                dither_starts(layout, tiles),
+                random_list(),
+                out,
+                *place,
+            )
+        else:
+            if layout.bitpix < 0:  # floats as they are: their bits are taken for integers
+                out = out.view(f"i{out.itemsize}")
+            broken = rice.decode_integers(*source, bytepix, out, *place)
+        if broken < 0:
+            return
+        if is_rice:
+            problem = (
+                f"its {lengths[broken]} bytes of RICE_1 end or break before all its pixels are "
+                "decoded" + ("" if layout.bitpix < 0 else ", or hold")
+            )
+        else:
+            problem = "holds"
+        if not (is_rice and layout.bitpix < 0):
+            problem += f" a pixel that ZBITPIX = {layout.bitpix} has no room for"
+        raise FrameCorruptError(f"tile {tiles[broken]}: {problem}")
