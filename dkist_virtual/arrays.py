@@ -91,6 +91,9 @@ class VirtualArray:
             Under ``missing="raise"``: naming how many of the frames are absent.
         FrameUnreachableError, FrameCorruptError
         """
+        empty_shape = _empty_shape(self.shape, item)
+        if empty_shape is not None:  # no selection, but dask asks for such
+            return np.empty(empty_shape, self.dtype)
         part = self.select(item)
         try:
             pixels, absent = part._read()
@@ -225,6 +228,7 @@ class VirtualArray:
             chunks=sizes,
             name=f"dkist-{tokenize(*self.token(), sizes)}",
             inline_array=True,
+            fancy=False,
             meta=np.empty((0,) * self.ndim, self.dtype),
         )
         return LeafArray.of(array, self, chunks)
@@ -246,3 +250,13 @@ class VirtualArray:
                 size *= self.shape[axis]
             chunks = tuple(wanted)
         return tuple(normalize_chunks(chunks, self.shape, dtype=self.dtype))  # type: ignore[no-untyped-call]
+
+
+def _empty_shape(shape: tuple[int, ...], item: Any) -> tuple[int, ...] | None:
+    """The shape of what slices leave nothing of; None where they leave something."""
+    parts = item if isinstance(item, tuple) else (item,)
+    slices = [part for part in parts if isinstance(part, slice)]
+    if not any(part.stop is not None for part in slices):
+        return None
+    chosen: tuple[int, ...] = np.broadcast_to(np.empty(()), shape)[item].shape
+    return chosen if 0 in chosen else None

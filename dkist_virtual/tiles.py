@@ -248,9 +248,10 @@ def decode_window(
 
 def _into(out: NDArray[np.generic] | None, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
     """Pixels where they were wanted, copied only if they are not there already."""
-    if out is None or pixels is out:
+    if out is None:
         return pixels
-    out[...] = pixels
+    if not np.may_share_memory(pixels, out):
+        out[...] = pixels
     return out
 
 

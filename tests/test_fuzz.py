@@ -192,7 +192,7 @@ FINDS: dict[str, tuple[Callable[[], bytes], type[Exception], str]] = {
     "RICE too wide": (
         lambda: edited(RICE, 1, {"ZBITPIX": 8}),
         FrameCorruptError,
-        "or hold one that ZBITPIX has no room for",
+        "or hold a pixel that ZBITPIX = 8 has no room for",
     ),
     # 4 s for a list of the pixels of 25 million, before their bytes were looked at
     "long axis": (

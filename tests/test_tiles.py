@@ -13,7 +13,7 @@ from typing import Any
 import frames
 import numpy as np
 import pytest
-from frames import LOSSLESS, METHODS, assert_identical, compressed, plain, scaled, scene
+from frames import LOSSLESS, METHODS, assert_identical, compressed, oracle, plain, scaled, scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -21,6 +21,7 @@ from dkist_virtual.errors import FrameCorruptError, FrameError, FrameUnsupported
 from dkist_virtual.fits import image_layout
 from dkist_virtual.layouts import CompressedImage, PlainImage
 from dkist_virtual.rice import random_numbers
+from dkist_virtual.table import read_table
 from dkist_virtual.tiles import decode_frame, decode_image
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "real_frames"
@@ -347,6 +348,26 @@ def test_the_heap_may_lie_and_be_used_in_any_order() -> None:
     moved = frames.with_table(file, rows, b"\xff" * 24 + heap, changes={"THEAP": theap})
     check(moved, expected=data)
     check(moved)
+
+
+@pytest.mark.parametrize("algorithm", ["RICE_1", "GZIP_1", "GZIP_2"])
+def test_threads_decode_what_one_does(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("dkist_virtual.streams._PIXELS_A_THREAD", 1)
+    monkeypatch.setattr("dkist_virtual.cores.available", lambda: 3)
+    data = scene((40, 50), "f4", seed=2, flat=(7, 50))  # some tiles in the lossless column
+    file = compressed(data, algorithm=algorithm, tile=(1, 50), method="SUBTRACTIVE_DITHER_1")
+    start, layout = image_layout(file, 1)
+    hdu = memoryview(file)[start:]
+    assert_identical(decode_image(layout, hdu, parallel=True), oracle(file, 1))
+    # Whichever thread meets it first: the first broken tile of the first thread that has one.
+    table = read_table(layout, hdu)
+    broken = bytearray(hdu)
+    tile = 35
+    broken[table.starts[tile] : table.starts[tile] + table.lengths[tile]] = b"\xff" * int(
+        table.lengths[tile]
+    )
+    with pytest.raises(FrameCorruptError, match="tile 35: "):
+        decode_image(layout, bytes(broken), parallel=True)
 
 
 def test_decoding_leaves_its_input_alone_and_owns_its_result() -> None:

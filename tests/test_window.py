@@ -165,6 +165,10 @@ class Counting(Fetcher):
         self.reads.append((url.rpartition("/")[2], offset, length))
         return super().read(url, offset, length)
 
+    def read_into(self, url: str, offset: int, out: memoryview) -> None:
+        self.reads.append((url.rpartition("/")[2], offset, len(out)))
+        super().read_into(url, offset, out)
+
 
 @pytest.fixture(scope="module")
 def cryo(simulated: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:

@@ -1,0 +1,57 @@
+"""The kernels are compiled once for a user, wherever the package lies, and say nothing of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from frames import compressed, scene
+
+import dkist_virtual
+
+DECODE = """
+import sys
+from pathlib import Path
+from dkist_virtual import rice
+from dkist_virtual.tiles import decode_frame
+decode_frame(Path(sys.argv[1]).read_bytes(), 1)
+stats = rice.decode_floats.stats
+print(rice.__file__, sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
+"""
+
+
+def test_kernels_are_cached_where_the_packages_folder_is_read_only(tmp_path: Path) -> None:
+    source = Path(dkist_virtual.__file__).parent
+    copy = tmp_path / "site" / "dkist_virtual"
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    # What keeps even root from writing there, which file modes do not.
+    (copy / "__pycache__").write_text("no directory")
+    frame = tmp_path / "frame.fits"
+    frame.write_bytes(compressed(scene((4, 40), "f4", seed=1), tile=(1, 40)))
+    environment = {
+        **{key: value for key, value in os.environ.items() if not key.startswith("NUMBA_")},
+        "HOME": str(tmp_path / "home"),
+        "XDG_CACHE_HOME": str(tmp_path / "home" / "cache"),
+        "PYTHONPATH": str(copy.parent),
+        "PYTHONDONTWRITEBYTECODE": "1",
+    }
+
+    def decode() -> tuple[int, int]:
+        run = subprocess.run(
+            [sys.executable, "-c", DECODE, frame],
+            env=environment,
+            cwd=tmp_path,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        assert run.stderr == ""
+        place, hits, misses = run.stdout.split()
+        assert Path(place).parent == copy
+        return int(hits), int(misses)
+
+    assert decode() == (0, 1)
+    assert decode() == (1, 0)

@@ -1,0 +1,214 @@
+"""The dask array of a dataset: what slicing it reads, and what computing it costs."""
+
+from __future__ import annotations
+
+import pickle
+import tracemalloc
+from pathlib import Path
+from typing import Any
+
+import dask
+import dask.array as da
+import numpy as np
+import pytest
+from dask.diagnostics import Callback
+from frames import compressed, scene
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from test_window import counted
+
+import dkist_virtual as dv
+from dkist_virtual.arrays import VirtualArray
+from dkist_virtual.codec import FrameSpec
+from dkist_virtual.leaves import LeafArray
+from dkist_virtual.references import ArrayMetadata, FrameColumns, ReferenceSet
+from dkist_virtual.selection import Selection
+from dkist_virtual.store import StoreHandle
+
+
+@pytest.fixture(scope="module")
+def cryo(simulated: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    store = tmp_path_factory.mktemp("leaves") / "store"
+    dv.convert(simulated("cryonirsp"), store)
+    return store
+
+
+@pytest.fixture(scope="module")
+def pixels(cryo: Path) -> Any:
+    return dv.open_dataset(cryo).data.compute()
+
+
+def same(one: Any, other: Any) -> bool:
+    return bool(np.array_equal(one, other, equal_nan=True))
+
+
+def test_slices_of_data_read_what_slices_of_the_dataset_do(cryo: Path) -> None:
+    ds, reads = counted(cryo)
+    through_dataset = ds[0, 1][:, 3:5].data.compute()
+    expected = list(reads)
+    ds, reads = counted(cryo)
+    through_data = ds.data[0, 1][:, 3:5].compute()
+    assert reads == expected
+    assert same(through_data, through_dataset)
+    assert ds.data[0, 1][:, 3:5].name == ds[0, 1][:, 3:5].data.name
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_whatever_dask_takes_gives_what_numpy_gives(
+    cryo: Path, pixels: Any, data: st.DataObject
+) -> None:
+    ds = dv.open_dataset(cryo, chunks=data.draw(st.sampled_from(["auto", "frame", 7])))
+    assert isinstance(ds, dv.Dataset)
+    index = data.draw(
+        st.tuples(
+            *(
+                st.one_of(
+                    st.integers(-n, n - 1),
+                    st.slices(n),
+                    st.just(slice(0, 0)),
+                    st.lists(st.integers(0, n - 1), min_size=1, max_size=3, unique=True),
+                )
+                for n in pixels.shape[:2]
+            )
+        ).filter(lambda index: sum(isinstance(part, list) for part in index) < 2)
+    )
+    assert same(ds.data[index].compute(), pixels[index])
+    assert same(ds.data[..., None].compute(), pixels[..., None])
+
+
+def test_what_is_computed_from_a_leaf_is_plain_dask(cryo: Path, pixels: Any) -> None:
+    ds = dv.open_dataset(cryo)
+    assert isinstance(ds, dv.Dataset)
+    leaf = ds.data
+    assert type(leaf) is LeafArray
+    for plain in (leaf + 1, leaf.T, leaf.astype("i4"), leaf.persist(), leaf[[0]]):
+        assert type(plain) is da.Array
+    assert same((leaf + 1).compute(), pixels + 1)
+    kept = ds[0, 0, 0].data.persist()
+    assert not np.shares_memory(kept.compute(), kept.compute())
+
+
+def test_a_leaf_pickles(cryo: Path, pixels: Any) -> None:
+    ds = dv.open_dataset(cryo)
+    assert isinstance(ds, dv.Dataset)
+    for leaf in (ds.data, ds.data[0], ds.data.rechunk(2)[0]):
+        again = pickle.loads(pickle.dumps(leaf))
+        assert again.name == leaf.name
+        assert again.chunks == leaf.chunks
+        assert same(again.compute(), leaf.compute())
+
+
+@pytest.mark.parametrize("scheduler", ["threads", "synchronous"])
+def test_whoever_watches_dask_sees_its_tasks(scheduler: str, cryo: Path) -> None:
+    ds = dv.open_dataset(cryo)
+    assert isinstance(ds, dv.Dataset)
+    leaf, tasks = ds[0, 0, 0].data, []
+    with Callback(pretask=lambda key, *_: tasks.append(key)):
+        seen = leaf.compute(scheduler=scheduler)
+    assert tasks
+    n = len(tasks)
+    assert same(leaf.compute(scheduler=scheduler), seen)
+    assert len(tasks) == n
+
+
+def test_any_scheduler_is_asked(cryo: Path) -> None:
+    ds = dv.open_dataset(cryo)
+    assert isinstance(ds, dv.Dataset)
+    asked = []
+
+    def mine(graph: Any, keys: Any, **how: Any) -> Any:
+        asked.append(keys)
+        return dask.get(graph, keys, **how)
+
+    ds[0, 0, 0].data.compute(scheduler=mine)
+    assert asked
+
+
+# A dataset of any size, from references alone ------------------------------------------------
+
+
+def virtual(n: int, file: Path, shape: tuple[int, int]) -> VirtualArray:
+    """`n` frames that are the same file."""
+    spec = FrameSpec(1, "<f4", shape)
+    metadata = ArrayMetadata((n, *shape), (1, *shape), "<f4", spec, {})
+    nowhere = np.full(n, -1, np.int64)
+    columns = FrameColumns(np.full(n, str(file), np.dtypes.StringDType()), nowhere, nowhere)
+    references = ReferenceSet({"store_id": f"{n} of {file}"}, {"data": (metadata, columns)})
+    return VirtualArray(StoreHandle(None, references), "data", Selection.whole(metadata.shape))
+
+
+@pytest.fixture(scope="module")
+def frame(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
+    data = scene((1500, 1000), "f4", seed=8)
+    path = tmp_path_factory.mktemp("big") / "frame.fits"
+    path.write_bytes(compressed(data, tile=(1, 1000)))
+    from astropy.io import fits
+
+    return path, fits.getdata(path, 1)
+
+
+@pytest.mark.parametrize("chunks", ["auto", "frame"])
+def test_a_slice_of_a_million_frames_has_as_many_tasks_as_chunks_selected(
+    chunks: str, frame: tuple[Path, Any]
+) -> None:
+    array = virtual(1_000_000, frame[0], (1500, 1000))
+    for item, frames in ((7, 1), (slice(10, 14), 4), (slice(0, 1_000_000, 200_000), 5)):
+        leaf = array.select(item).dask(chunks)
+        assert leaf.npartitions <= frames
+        assert len(dict(leaf.__dask_graph__())) == leaf.npartitions
+        assert len(pickle.dumps(array.select(item).selection)) < 1000
+    row = array.select((slice(999_990, None), 3, slice(0, 64))).dask(chunks).compute()
+    assert same(row, np.broadcast_to(frame[1][3, :64], (10, 64)))
+
+
+def test_names_are_stable_and_never_shared(frame: tuple[Path, Any]) -> None:
+    array = virtual(100, frame[0], (1500, 1000))
+    other = virtual(101, frame[0], (1500, 1000))
+    items = (
+        0,
+        1,
+        slice(0, 2),
+        slice(0, 4, 2),
+        (0, 5),
+        (slice(None), 5),
+        (slice(None), slice(5, 6)),
+    )
+    leaves = [
+        source.select(item).dask(chunks)
+        for source in (array, other)
+        for item in items
+        for chunks in ("auto", "frame")
+    ]
+    names = {}
+    for leaf in leaves:  # the same name means the same pixels in the same chunks
+        described = (leaf.source.token(), leaf.chunks)
+        assert names.setdefault(leaf.name, described) == described
+    assert len(set(names.values())) == len(names)
+    again = virtual(100, frame[0], (1500, 1000)).select(0).dask("auto")
+    assert again.name == leaves[0].name
+
+
+@pytest.mark.parametrize("how", ["dataset", "data"])
+def test_a_whole_frame_takes_its_output_and_its_bytes_and_a_fifth(
+    how: str, frame: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dkist_virtual import memory
+
+    monkeypatch.setattr(memory, "_pool", memory._Pool())
+    path, expected = frame
+    array = virtual(3, path, (1500, 1000))
+
+    def read() -> Any:
+        return array.dask("auto")[1].compute() if how == "data" else array[1]
+
+    read()  # compiled, loaded and imported
+    monkeypatch.setattr(memory, "_pool", memory._Pool())
+    tracemalloc.start()
+    try:
+        got = read()
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert same(got, expected)
+    assert peak <= 1.2 * (got.nbytes + path.stat().st_size)
