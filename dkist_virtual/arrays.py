@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dkist_virtual.errors import FrameMissingError, MissingFramesWarning
-from dkist_virtual.fetch import is_local, local_path
 from dkist_virtual.memory import empty
 from dkist_virtual.references import chunk_key
 from dkist_virtual.store import spec_of
@@ -23,10 +22,10 @@ if TYPE_CHECKING:
     import zarr
     from numpy.typing import NDArray
 
+    from dkist_virtual.handle import StoreHandle
     from dkist_virtual.leaves import LeafArray
     from dkist_virtual.references import ArrayMetadata, FrameColumns
     from dkist_virtual.selection import Selection
-    from dkist_virtual.store import StoreHandle
 
 __all__ = ["VirtualArray"]
 
@@ -160,23 +159,9 @@ class VirtualArray:
             Shape (frames,), bool. Frames on a server are not asked for: only those without
             a reference are True there.
         """
-        import os
-
-        locate = self.handle.store.locate
-        urls = [locate(url) for url in self.frames().urls.tolist()]
-        listed: dict[str, set[str]] = {}
-        gone = np.zeros(len(urls), bool)
-        for i, url in enumerate(urls):
-            if not url or not is_local(url):
-                gone[i] = not url
-                continue
-            directory, name = os.path.split(local_path(url))
-            if directory not in listed:
-                listed[directory] = (
-                    set(os.listdir(directory)) if os.path.isdir(directory) else set()
-                )
-            gone[i] = name not in listed[directory]
-        return gone
+        places = self.handle.store.places
+        places.refresh()
+        return np.array([places.where(url) is None for url in self.frames().urls.tolist()], bool)
 
     def _missing(self, first: FrameMissingError) -> FrameMissingError:
         """The error for a read of absent frames: how many of all that are selected."""

@@ -17,11 +17,12 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from dkist_virtual.asdf_file import asdf_on_disk
 from dkist_virtual.codec import FrameSpec
 from dkist_virtual.description import write_description
 from dkist_virtual.errors import DatasetError, HeaderWarning, StoreError, StoreExistsError
-from dkist_virtual.fetch import Fetcher, absolute, is_local, join, local_path
-from dkist_virtual.headers import write_headers
+from dkist_virtual.fetch import Fetcher, absolute, is_local, join
+from dkist_virtual.headers import HEADERS_NAME, write_headers
 from dkist_virtual.layouts import BITPIX_DTYPES, pixel_dtype
 from dkist_virtual.references import (
     FORMAT_VERSION,
@@ -34,7 +35,7 @@ from dkist_virtual.references import (
     write_parquet,
 )
 from dkist_virtual.scan import ABSENT, FOUND, UNREACHABLE, Expected, Scan, ScanMode, scan_frames
-from dkist_virtual.source import find_asdf, read_source
+from dkist_virtual.source import read_source
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -46,7 +47,6 @@ if TYPE_CHECKING:
 __all__ = ["HEADERS_NAME", "METADATA_NAME", "Conversion", "convert", "references_of"]
 
 METADATA_NAME = "dataset.asdf"
-HEADERS_NAME = "headers.parquet"
 
 References: TypeAlias = Literal["auto", "json", "parquet"]
 
@@ -184,14 +184,14 @@ def convert(
         raise ValueError(f"references = {references!r}: expected 'auto', 'json' or 'parquet'")
     target = _target(store)
     _refuse_existing(target, overwrite)
-    path, others = find_asdf(Path(local_path(os.fspath(asdf))))
-    shown = sys.stderr.isatty() if progress is None else progress
-    if shown:  # an ASDF of 10,000 frames takes some seconds
-        print(f"Reading {path.name}", file=sys.stderr)  # noqa: T201  # asked for, or a terminal
-    source = read_source(path)
-    scanned_base = absolute(frames or base or path.resolve().parent)
-    stored_base = absolute(base or frames or path.resolve().parent)
     fetcher = Fetcher(storage_options or {})
+    shown = sys.stderr.isatty() if progress is None else progress
+    with asdf_on_disk(asdf, fetcher) as (path, directory, others):
+        if shown:  # an ASDF of 10,000 frames takes some seconds
+            print(f"Reading {path.name}", file=sys.stderr)  # noqa: T201  # asked for, or a terminal
+        source = read_source(path)
+    scanned_base = absolute(frames or base or directory)
+    stored_base = absolute(base or frames or directory)
     n_frames = sum(part.n_frames for part in source.frames)
     scans: list[Scan] = []
     with _bar(shown, n_frames if scan != "never" else 0) as on_frame:

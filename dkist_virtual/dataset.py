@@ -7,7 +7,6 @@ import io
 import os
 from collections import UserDict
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
@@ -17,22 +16,26 @@ from ndcube import NDCube
 from ndcube.wcs.wrappers import ResampledLowLevelWCS
 
 from dkist_virtual.arrays import VirtualArray
-from dkist_virtual.convert import HEADERS_NAME, METADATA_NAME, references_of
+from dkist_virtual.asdf_file import asdf_on_disk
+from dkist_virtual.convert import METADATA_NAME, references_of
 from dkist_virtual.description import Description, read_description
 from dkist_virtual.errors import DatasetError, SelectionError, StoreCorruptError
-from dkist_virtual.fetch import absolute, is_local, join, local_path
+from dkist_virtual.fetch import Fetcher, is_local, join, local_path
 from dkist_virtual.files import Files
-from dkist_virtual.headers import HeaderTable, read_headers, read_own_columns
+from dkist_virtual.handle import StoreHandle, StoreReader
+from dkist_virtual.headers import HEADERS_NAME, HeaderTable, read_headers, read_own_columns
 from dkist_virtual.overview import Overview, describe_wcs
+from dkist_virtual.places import FramePlaces, places_of
 from dkist_virtual.selection import BasicIndex, Selection, full_index
-from dkist_virtual.source import find_asdf, read_source
-from dkist_virtual.store import Missing, StoreHandle, StoreReader
+from dkist_virtual.source import read_source
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     import dask.array
     from numpy.typing import NDArray
+
+    from dkist_virtual.store import Missing
 
 __all__ = ["Dataset", "HeaderSource", "Opened", "StoredHeaders", "open_asdf", "open_store"]
 
@@ -56,13 +59,10 @@ class StoredHeaders:
     reader: StoreReader
 
     def _file(self) -> Any:
-        place = join(self.reader.url, HEADERS_NAME)
-        if is_local(place):
-            return local_path(place)
         try:
-            return io.BytesIO(self.reader(HEADERS_NAME))
-        except FileNotFoundError:
-            raise StoreCorruptError(f"{place}: is missing from the store") from None
+            return self.reader.open(HEADERS_NAME)
+        except FileNotFoundError as error:
+            raise StoreCorruptError(f"{error}: is missing from the store") from None
 
     def headers(self, rows: NDArray[np.int64]) -> HeaderTable:
         """The header table of some frames."""
@@ -201,7 +201,7 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         cls,
         asdf: str | os.PathLike[str],
         *,
-        frames: str | os.PathLike[str] | None = None,
+        frames: FramePlaces = None,
         missing: Missing = "raise",
         chunks: Any = "auto",
         storage_options: dict[str, dict[str, Any]] | None = None,
@@ -534,22 +534,17 @@ class Opened:
 def open_asdf(
     asdf: str | os.PathLike[str],
     *,
-    frames: str | os.PathLike[str] | None = None,
+    frames: FramePlaces = None,
     missing: Missing = "raise",
     chunks: Any = "auto",
     storage_options: dict[str, dict[str, Any]] | None = None,
 ) -> Opened:
     """Open a dataset from its ASDF, with references made in memory."""
-    path, _ = find_asdf(Path(local_path(os.fspath(asdf))))
-    source = read_source(path)
-    references = references_of(source, absolute(path.resolve().parent))
-    handle = StoreHandle(
-        None,
-        references,
-        missing,
-        None if frames is None else absolute(frames),
-        dict(storage_options or {}),
-    )
+    options = dict(storage_options or {})
+    with asdf_on_disk(os.fspath(asdf), Fetcher(options)) as (path, directory, _):
+        source = read_source(path)
+    references = references_of(source, directory)
+    handle = StoreHandle(None, references, missing, places_of(frames), options)
     table = HeaderTable(source.headers, copy=False)
     return Opened(handle, TableHeaders(table), source.description, chunks)
 
@@ -557,20 +552,14 @@ def open_asdf(
 def open_store(
     store: str,
     *,
-    frames: str | os.PathLike[str] | None = None,
+    frames: FramePlaces = None,
     missing: Missing = "raise",
     chunks: Any = "auto",
     storage_options: dict[str, dict[str, Any]] | None = None,
 ) -> Opened:
     """Open a store by its directory."""
-    handle = StoreHandle(
-        store,
-        None,
-        missing,
-        None if frames is None else absolute(frames),
-        dict(storage_options or {}),
-    )
-    reader = StoreReader(store, handle.store.fetcher)
+    handle = StoreHandle(store, None, missing, places_of(frames), dict(storage_options or {}))
+    reader = handle.open_with((METADATA_NAME,))
     place = join(store, METADATA_NAME)
     if is_local(place):
         description = read_description(local_path(place))

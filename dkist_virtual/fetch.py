@@ -2,21 +2,25 @@
 
 A frame can be absent, unreachable or broken, and the three are never mixed up (`errors`):
 absent is no such file in a directory that exists, or a server's word that there is none;
-unreachable is everything that kept us from asking.
+unreachable is everything that kept us from asking. Files on this machine are read here, all
+others through `remote`.
 """
 
 from __future__ import annotations
 
+import asyncio
 import os
+from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
-from dkist_virtual.errors import FrameCorruptError, FrameMissingError, FrameUnreachableError
+from dkist_virtual.errors import FrameError, FrameMissingError, FrameUnreachableError
+from dkist_virtual.remote import Reply, get, setting, too_short
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
-__all__ = ["Fetcher", "Head", "absolute", "is_local", "join", "local_path"]
+__all__ = ["Fetcher", "absolute", "is_local", "join", "local_path"]
 
 
 def is_local(url: str) -> bool:
@@ -42,24 +46,9 @@ def join(base: str, name: str) -> str:
     return f"{base.rstrip('/')}/{name}"
 
 
-@dataclass(frozen=True, slots=True)
-class Head:
-    """The beginning of a file.
-
-    Attributes
-    ----------
-    data : bytes
-    size : int or None
-        Length of the whole file; None where its server does not say.
-    mtime : int or None
-        When it was last changed, in nanoseconds, UTC.
-    etag : str or None
-    """
-
-    data: bytes
-    size: int | None
-    mtime: int | None
-    etag: str | None
+_CREDENTIALS: Final = frozenset(
+    {"auth", "cookies", "headers", "key", "password", "secret", "token", "username"}
+)
 
 
 @dataclass(frozen=True)
@@ -71,16 +60,44 @@ class Fetcher:
     storage_options : mapping, optional
         A protocol or a URL prefix to the options of fsspec's filesystem for it. The longest
         prefix of a URL decides, and nothing goes anywhere else.
+
+    Raises
+    ------
+    ValueError
+        Credentials stand under a protocol: they would go to every server.
     """
 
     storage_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    _limits: dict[Any, asyncio.Semaphore] = field(default_factory=dict, repr=False, compare=False)
+
+    def __post_init__(self) -> None:
+        for place, options in self.storage_options.items():
+            if "://" in place:
+                continue
+            given = set(options) | set(options.get("client_kwargs") or ())
+            if secret := sorted(_CREDENTIALS & given):
+                raise ValueError(
+                    f"storage_options[{place!r}] holds {', '.join(secret)}, which would go to "
+                    f"every server: say whom it is for, as in storage_options"
+                    f'["{place}://example.org/data/"]'
+                )
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"storage_options": self.storage_options, "_limits": {}}
 
     def options(self, url: str) -> dict[str, Any]:
         """The options that are meant for a URL."""
         protocol = url.partition("://")[0] if "://" in url else "file"
-        prefixes = [p for p in self.storage_options if "://" in p and url.startswith(p)]
+        # Up to a slash: https://a.org is no prefix of https://a.org.example.com.
+        prefixes = [
+            place
+            for place in self.storage_options
+            if "://" in place and f"{url}/".startswith(f"{place.rstrip('/')}/")
+        ]
         chosen = max(prefixes, key=len, default=protocol)
         return dict(self.storage_options.get(chosen, {}))
+
+    # One range ------------------------------------------------------------------------------
 
     def read(self, url: str, offset: int = -1, length: int = -1) -> bytes:
         """One byte range, or a whole file.
@@ -98,39 +115,19 @@ class Fetcher:
         FrameCorruptError
             The file is shorter than the range.
         """
-        if is_local(url):
-            data = self._read_local(local_path(url), offset, length)
-        else:
-            data = self._read_remote(url, offset, length)
-        if length >= 0 and len(data) != length:
-            raise _too_short(url, offset, length, len(data))
-        return data
+        return self.reply(url, offset, length).data
 
-    def read_into(self, url: str, offset: int, out: memoryview) -> None:
-        """Fill `out`, writable bytes, with those of a file from `offset` on.
+    def reply(self, url: str, offset: int = -1, length: int = -1) -> Reply:
+        """The same, with what is known of the whole file.
 
         Raises
         ------
-        FrameMissingError, FrameUnreachableError
-        FrameCorruptError
-            The file ends before.
+        FrameMissingError, FrameUnreachableError, FrameCorruptError
         """
-        if not is_local(url):
-            out[:] = self.read(url, offset, len(out))
-            return
-        path, done = local_path(url), 0
-        try:
-            with open(path, "rb", buffering=0) as file:
-                file.seek(offset)
-                while done < len(out):
-                    n = file.readinto(out[done:])
-                    if not n:
-                        raise _too_short(url, offset, len(out), done)
-                    done += n
-        except FileNotFoundError as error:
-            raise absent_or_unreachable(path) from error
-        except OSError as error:
-            raise FrameUnreachableError(f"{path}: {error.strerror or error}") from error
+        reply = self.reply_up_to(url, offset, length)
+        if length >= 0 and len(reply.data) != length:
+            raise too_short(url, offset, length, len(reply.data))
+        return reply
 
     def read_up_to(self, url: str, offset: int, length: int) -> bytes:
         """A byte range of a file, as far as the file goes.
@@ -139,70 +136,100 @@ class Fetcher:
         ------
         FrameMissingError, FrameUnreachableError
         """
-        if is_local(url):
-            return self._read_local(local_path(url), offset, length)
-        return self._read_remote(url, offset, length)
+        return self.reply_up_to(url, offset, length).data
 
-    def head(self, url: str, n: int) -> Head:
+    def reply_up_to(self, url: str, offset: int, length: int) -> Reply:
+        """The same, with what is known of the whole file.
+
+        Raises
+        ------
+        FrameMissingError, FrameUnreachableError
+        """
+        if is_local(url):
+            return _read_local(local_path(url), offset, length)
+        if length == 0:
+            return Reply(b"", None)
+        return self._start(url, max(offset, 0), offset + length if offset >= 0 else None).result()
+
+    def read_into(self, url: str, offset: int, out: memoryview) -> int | None:
+        """Fill `out`, writable bytes, with those of a file from `offset` on.
+
+        Returns
+        -------
+        int or None
+            Length of the whole file, where it is known.
+
+        Raises
+        ------
+        FrameMissingError, FrameUnreachableError
+        FrameCorruptError
+            The file ends before.
+        """
+        if not is_local(url):
+            reply = self.reply(url, offset, len(out))
+            out[:] = reply.data
+            return reply.total
+        path, done = local_path(url), 0
+        try:
+            with open(path, "rb", buffering=0) as file:
+                file.seek(offset)
+                while done < len(out):
+                    n = file.readinto(out[done:])
+                    if not n:
+                        raise too_short(url, offset, len(out), done)
+                    done += n
+                return os.fstat(file.fileno()).st_size
+        except FileNotFoundError as error:
+            raise absent_or_unreachable(path) from error
+        except OSError as error:
+            raise FrameUnreachableError(f"{path}: {error.strerror or error}") from error
+
+    def head(self, url: str, n: int) -> Reply:
         """The first `n` bytes of a file, and what is known of the whole of it.
 
         Raises
         ------
         FrameMissingError, FrameUnreachableError
         """
-        if not is_local(url):
-            return self._head_remote(url, n)
-        path = local_path(url)
-        try:
-            with open(path, "rb", buffering=0) as file:
-                status = os.fstat(file.fileno())
-                return Head(file.read(n), status.st_size, status.st_mtime_ns, None)
-        except FileNotFoundError as error:
-            raise absent_or_unreachable(path) from error
-        except OSError as error:
-            raise FrameUnreachableError(f"{path}: {error.strerror or error}") from error
+        return self.reply_up_to(url, 0, n)
 
-    def _head_remote(self, url: str, n: int) -> Head:
-        data = self._read_remote(url, 0, n)
-        import fsspec
+    # Several at once ------------------------------------------------------------------------
 
-        try:
-            filesystem, path = fsspec.core.url_to_fs(url, **self.options(url))
-            info = filesystem.info(path)
-        except Exception as error:  # each filesystem has errors of its own
-            raise FrameUnreachableError(f"{url}: {type(error).__name__}: {error}") from error
-        return Head(data, info.get("size"), None, info.get("ETag"))
+    def together(self, urls: Sequence[str]) -> list[bytes | FrameError]:
+        """Whole files, all asked for at once; for those that cannot be had, the error."""
+        running = [None if is_local(url) else self._start(url, 0, None) for url in urls]
+        found: list[bytes | FrameError] = []
+        for url, future in zip(urls, running, strict=True):
+            try:
+                found.append(self.read(url) if future is None else future.result().data)
+            except FrameError as error:
+                found.append(error)
+        return found
 
-    def _read_local(self, path: str, offset: int, length: int) -> bytes:
-        try:
-            with open(path, "rb", buffering=0) as file:
-                if offset < 0:
-                    return file.read()
-                return os.pread(file.fileno(), length, offset)
-        except FileNotFoundError as error:
-            raise absent_or_unreachable(path) from error
-        except OSError as error:
-            raise FrameUnreachableError(f"{path}: {error.strerror or error}") from error
+    def _start(self, url: str, start: int, stop: int | None) -> Future[Reply]:
+        """Ask for a range of a remote file, without waiting for it."""
+        from fsspec.asyn import get_loop
 
-    def _read_remote(self, url: str, offset: int, length: int) -> bytes:
-        import fsspec
+        async def ask() -> Reply:
+            loop = asyncio.get_running_loop()
+            if loop not in self._limits:
+                self._limits.clear()  # after a fork there is another loop
+                self._limits[loop] = asyncio.Semaphore(max(1, int(setting("concurrency"))))
+            return await get(url, start, stop, self.options(url), self._limits[loop])
 
-        stop = offset + length if offset >= 0 else None
-        try:
-            filesystem, path = fsspec.core.url_to_fs(url, **self.options(url))
-            data: bytes = filesystem.cat_file(path, max(offset, 0), stop)
-        except FileNotFoundError as error:
-            raise FrameMissingError(f"{url}: no such file") from error
-        except Exception as error:  # each filesystem has errors of its own
-            raise FrameUnreachableError(f"{url}: {type(error).__name__}: {error}") from error
-        return data
+        return asyncio.run_coroutine_threadsafe(ask(), get_loop())
 
 
-def _too_short(url: str, offset: int, length: int, found: int) -> FrameCorruptError:
-    return FrameCorruptError(
-        f"{url}: bytes {offset} to {offset + length} were referenced, only {found} of them are "
-        "there: the file is shorter than the one that was scanned"
-    )
+def _read_local(path: str, offset: int, length: int) -> Reply:
+    try:
+        with open(path, "rb", buffering=0) as file:
+            status = os.fstat(file.fileno())
+            data = file.read() if offset < 0 else os.pread(file.fileno(), length, offset)
+            return Reply(data, status.st_size, status.st_mtime_ns)
+    except FileNotFoundError as error:
+        raise absent_or_unreachable(path) from error
+    except OSError as error:
+        raise FrameUnreachableError(f"{path}: {error.strerror or error}") from error
 
 
 def absent_or_unreachable(path: str) -> FrameMissingError | FrameUnreachableError:

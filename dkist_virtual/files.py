@@ -54,7 +54,28 @@ class Files:
     @property
     def urls(self) -> list[str | None]:
         """Where each frame is read; None where the ASDF names no file."""
-        return [array.handle.store.locate(url) or None for array, _, url in self._rows()]
+        return [array.handle.store.places.find(url) or None for array, _, url in self._rows()]
+
+    def where(self) -> list[str | None]:
+        """The directory or URL that each frame is read from; None where it is known to be absent.
+
+        Files on this machine are looked up once for each directory, see `refresh`; those of a
+        server count as there.
+        """
+        return [array.handle.store.places.where(url) for array, _, url in self._rows()]
+
+    def missing(self) -> list[str]:
+        """Names of the frames that are known to be absent, those that the ASDF names."""
+        return [
+            name
+            for name, place in zip(self.names, self.where(), strict=True)
+            if place is None and name is not None
+        ]
+
+    def refresh(self) -> None:
+        """Look again which frames are on this machine: after a download, or a deletion."""
+        for array in self.arrays:
+            array.handle.store.places.refresh()
 
     @property
     def names(self) -> list[str | None]:
@@ -72,13 +93,16 @@ class Files:
 
     @property
     def basepath(self) -> Any:
-        """The directory or URL that frames are read from: a path where it is on this machine."""
+        """The directory or URL that frames are read from: a path where it is on this machine.
+
+        Of several places the first one.
+        """
         from pathlib import Path
 
         from dkist_virtual.fetch import is_local, local_path
 
         store = self.arrays[0].handle.store
-        base = store.frames or store.references.attributes["base"]
+        base = (*store.places.named, store.places.base)[0]
         return Path(local_path(base)) if is_local(base) else base
 
     @property

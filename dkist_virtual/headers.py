@@ -13,7 +13,7 @@ import json
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
 import numpy as np
 from astropy.table import Column, MaskedColumn, Row, Table
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from pyarrow.parquet import ParquetFile
 
 __all__ = [
+    "HEADERS_NAME",
     "OURS",
     "HeaderRow",
     "HeaderTable",
@@ -34,6 +35,9 @@ __all__ = [
     "read_own_columns",
     "write_headers",
 ]
+
+HEADERS_NAME: Final = "headers.parquet"
+"""The header table's name in a store."""
 
 #: The columns of our own, null where unknown.
 OURS = ("_tile", "_url", "_size", "_offset", "_length", "_mtime", "_etag", "_datasum")

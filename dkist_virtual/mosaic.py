@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.overview import Overview
+    from dkist_virtual.places import FramePlaces
     from dkist_virtual.store import Missing
 
 __all__ = ["TiledDataset"]
@@ -64,7 +65,7 @@ class TiledDataset:
         cls,
         asdf: str | os.PathLike[str],
         *,
-        frames: str | os.PathLike[str] | None = None,
+        frames: FramePlaces = None,
         missing: Missing = "raise",
         chunks: Any = "auto",
         storage_options: dict[str, dict[str, Any]] | None = None,

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 from dkist_virtual.errors import StoreMissingError
 from dkist_virtual.fetch import absolute, is_local
+from dkist_virtual.handle import StoreHandle
+from dkist_virtual.places import FramePlaces, places_of
 from dkist_virtual.references import JSON_NAME, PARQUET_NAME
-from dkist_virtual.store import Missing, StoreHandle
 
 if TYPE_CHECKING:
     import zarr
 
     from dkist_virtual.dataset import Dataset
     from dkist_virtual.mosaic import TiledDataset
+    from dkist_virtual.store import Missing
 
 __all__ = ["open_dataset", "open_zarr"]
 
@@ -22,7 +24,7 @@ __all__ = ["open_dataset", "open_zarr"]
 def open_dataset(
     store_or_asdf: str | os.PathLike[str],
     *,
-    frames: str | os.PathLike[str] | None = None,
+    frames: FramePlaces = None,
     missing: Missing = "raise",
     chunks: Any = "auto",
     storage_options: dict[str, dict[str, Any]] | None = None,
@@ -33,8 +35,9 @@ def open_dataset(
     ----------
     store_or_asdf : path or URL
         A store; or an ASDF, or a directory with one, which is opened without a store.
-    frames : path or URL, optional
-        Where to read the frames instead of where the store says.
+    frames : path or URL, or a list of them, optional
+        Where to read the frames instead of where the store says: of a list, the first place
+        that has one, so that what is on the disk is not fetched.
     missing : {"raise", "nan"}
         Whether frames known to be absent raise `FrameMissingError` when they are computed, or
         read as NaN (integers as 0, with a warning).
@@ -80,7 +83,7 @@ def open_dataset(
 def open_zarr(
     store: str | os.PathLike[str],
     *,
-    frames: str | os.PathLike[str] | None = None,
+    frames: FramePlaces = None,
     missing: Missing = "raise",
     storage_options: dict[str, dict[str, Any]] | None = None,
 ) -> zarr.Group:
@@ -101,7 +104,7 @@ def open_zarr(
         store_directory(store),
         None,
         missing,
-        None if frames is None else absolute(frames),
+        places_of(frames),
         dict(storage_options or {}),
     )
     return handle.group

@@ -122,7 +122,7 @@ def look(url: str, target: HDUTarget, fetcher: Fetcher) -> Look:
     n = HEAD
     while True:
         head = fetcher.head(url, n)
-        size = len(head.data) if head.size is None else head.size
+        size = len(head.data) if head.total is None else head.total
         try:
             if size == 0:
                 raise FrameCorruptError("the file is empty: expected a FITS file")

@@ -11,11 +11,10 @@ import asyncio
 import json
 import re
 import sys
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
-import zarr
 from zarr.abc.store import (
     ByteRequest,
     OffsetByteRequest,
@@ -34,22 +33,18 @@ from dkist_virtual.codec import (
     RawSpec,
 )
 from dkist_virtual.errors import (
+    FrameCorruptError,
     FrameError,
     FrameMissingError,
-    StoreError,
-    StoreMissingError,
 )
-from dkist_virtual.fetch import Fetcher, is_local, join
+from dkist_virtual.fetch import Fetcher, is_local
 from dkist_virtual.memory import empty
+from dkist_virtual.places import Places
 from dkist_virtual.references import (
-    JSON_NAME,
-    PARQUET_NAME,
     ROOT_KEY,
     ArrayMetadata,
     ReferenceSet,
     chunk_key,
-    read_json,
-    read_parquet,
 )
 from dkist_virtual.window import (
     FIRST_READ,
@@ -59,14 +54,16 @@ from dkist_virtual.window import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
     from zarr.abc.buffer import Buffer, BufferPrototype
 
     from dkist_virtual.tiles import Window
 
-__all__ = ["FrameStore", "Missing", "StoreHandle", "StoreReader", "load_references"]
+__all__ = ["FrameStore", "Missing", "from_big_endian", "spec_of"]
+
+Result = TypeVar("Result")
 
 Missing: TypeAlias = Literal["raise", "nan"]
 
@@ -112,8 +109,12 @@ class FrameStore(Store):
     fetcher : Fetcher, optional
     missing : {"raise", "nan"}
         What an absent frame does: raise `FrameMissingError`, or read as fill value.
-    frames : str, optional
-        A directory or URL to read the frames from instead of the references' own base.
+    frames : sequence of str
+        Directories and URLs to read the frames from instead of the references' own base, the
+        first that has one.
+    sizes : callable, optional
+        Takes an array's name, and gives the lengths of its files as they were scanned, -1 where
+        they were not.
     """
 
     def __init__(
@@ -122,7 +123,8 @@ class FrameStore(Store):
         fetcher: Fetcher | None = None,
         *,
         missing: Missing = "raise",
-        frames: str | None = None,
+        frames: Sequence[str] = (),
+        sizes: Callable[[str], NDArray[np.int64] | None] | None = None,
     ) -> None:
         super().__init__(read_only=True)
         if missing not in ("raise", "nan"):
@@ -130,7 +132,9 @@ class FrameStore(Store):
         self.references = references
         self.fetcher = fetcher or Fetcher()
         self.missing = missing
-        self.frames = frames
+        self.places = Places(references.attributes.get("base", ""), frames)
+        self._sizes_of = sizes
+        self._sizes: dict[str, NDArray[np.int64] | None] = {}
         self._maps = MapCache(MAP_CACHE_BYTES)
 
     def __eq__(self, other: object) -> bool:
@@ -138,19 +142,17 @@ class FrameStore(Store):
 
     __hash__ = object.__hash__
 
-    def locate(self, url: str) -> str:
-        """Where a frame is read: its reference's URL, or the same name under `frames`."""
-        if self.frames is None or not url:
-            return url
-        base = f"{self.references.attributes.get('base', '').rstrip('/')}/"
-        name = url.removeprefix(base)
-        return join(self.frames, name if name != url else url.rsplit("/", 1)[-1])
-
     def frame(self, array: str, position: int) -> tuple[str, int, int]:
-        """URL, offset and length of a frame; an empty URL where it has no reference."""
+        """URL, offset and length of a frame's reference; an empty URL where it has none."""
         _, frames = self.references.arrays[array]
-        url, offset, length = next(frames.take(np.array([position])).rows())
-        return self.locate(url), offset, length
+        return next(frames.take(np.array([position])).rows())
+
+    def size(self, array: str, position: int) -> int:
+        """Length of a frame's file when it was scanned, -1 where that is not known."""
+        if array not in self._sizes:
+            self._sizes[array] = None if self._sizes_of is None else self._sizes_of(array)
+        sizes = self._sizes[array]
+        return -1 if sizes is None else int(sizes[position])
 
     @property
     def head_bytes(self) -> int | None:
@@ -166,20 +168,54 @@ class FrameStore(Store):
         FrameMissingError, FrameUnreachableError, FrameCorruptError
             Naming chunk key and URL.
         """
-        key = f"{array}/{chunk_key(self.references.arrays[array][0], position)}"
         url, offset, length = self.frame(array, position)
-        if not url:
-            raise FrameMissingError(f"{key}: the ASDF names no file for this frame")
-        try:
+
+        def read(place: str) -> bytes:
             if isinstance(byte_range, RangeByteRequest):
                 start, stop = byte_range.start, byte_range.end
                 if offset >= 0:
                     stop = min(stop, length)
-                    return self.fetcher.read(url, offset + start, stop - start)
-                return self.fetcher.read_up_to(url, start, stop - start)
-            return _cut(self.fetcher.read(url, offset, length), byte_range)
+                    reply = self.fetcher.reply(place, offset + start, stop - start)
+                else:
+                    reply = self.fetcher.reply_up_to(place, start, stop - start)
+                self._check(place, reply.total, array, position)
+                return reply.data
+            reply = self.fetcher.reply(place, offset, length)
+            self._check(place, reply.total, array, position)
+            return _cut(reply.data, byte_range)
+
+        return self._from_any_place(array, position, url, read)
+
+    def _from_any_place(
+        self, array: str, position: int, url: str, read: Callable[[str], Result]
+    ) -> Result:
+        """Read from the first place that has a frame.
+
+        Raises
+        ------
+        FrameError
+            With the chunk key in front.
+        """
+        absent: FrameMissingError | None = None
+        try:
+            for place in self.places.candidates(url):
+                try:
+                    return read(place)
+                except FrameMissingError as error:
+                    absent = absent or error
+            raise absent or FrameMissingError("the ASDF names no file for this frame")
         except FrameError as error:
+            key = f"{array}/{chunk_key(self.references.arrays[array][0], position)}"
             raise error.at(key) from error
+
+    def _check(self, place: str, total: int | None, array: str, position: int) -> None:
+        """Hold a file's length against that of the scan."""
+        scanned = self.size(array, position)
+        if total is not None and 0 <= scanned != total:
+            raise FrameCorruptError(
+                f"{place}: the file has {total} bytes: it had {scanned} when it was scanned. Fetch "
+                "it anew, or convert again if it was replaced"
+            )
 
     def read_window(self, key: str, window: Window) -> NDArray[np.generic] | None:
         """Pixels of part of a frame.
@@ -229,54 +265,71 @@ class FrameStore(Store):
         out : numpy.ndarray, optional
             Where to put them: of the window's shape, contiguous, native byte order.
         """
-        metadata = self.references.arrays[array][0]
         url, offset, length = self.frame(array, position)
-        key = f"{array}/{position}"
+        reference = _Reference(array, position, offset, length)
+        return self._from_any_place(
+            array, position, url, lambda place: self._pixels(place, reference, window, out)
+        )
+
+    def _pixels(
+        self,
+        place: str,
+        reference: _Reference,
+        window: Window,
+        out: NDArray[np.generic] | None,
+    ) -> NDArray[np.generic]:
+        metadata = self.references.arrays[reference.array][0]
+        key = f"{reference.array}/{reference.position}"
         frame = self._maps.get(key)
         spec = spec_of(metadata)
         where = ""
         try:
-            if not url:
-                raise FrameMissingError("the ASDF names no file for this frame")
             rows = spec.rows(window) if isinstance(spec, RawSpec) else None
-            if rows is not None and offset >= 0 and rows[1] <= length:
-                where = _range_text(offset, *rows)
+            if rows is not None and reference.offset >= 0 and rows[1] <= reference.length:
+                where = reference.text(*rows)
                 if out is None:
                     native = np.dtype(metadata.dtype).newbyteorder("=")
                     out = empty(tuple(map(len, window)), native)
-                self.fetcher.read_into(url, offset + rows[0], out.reshape(-1).view("u1").data)
+                into = out.reshape(-1).view("u1").data
+                total = self.fetcher.read_into(place, reference.offset + rows[0], into)
+                self._check(place, total, reference.array, reference.position)
                 return from_big_endian(out)
             steps = spec.steps(window, frame, self.head_bytes or FIRST_READ, out=out)
             wanted, done = next(steps), None
             while done is None:
                 data: list[bytes | memoryview] = []
                 for start, stop in wanted:
-                    where = _range_text(offset, start, stop)
-                    data.append(self._read_part(url, offset, length, start, stop))
+                    where = reference.text(start, stop)
+                    data.append(self._read_part(place, reference, start, stop))
                 where = ""
                 wanted, done = advance(steps, data)
         except FrameError as error:
-            name = f"{array}/{chunk_key(metadata, position)}"
             text = str(error)
-            place = name if url and url in text else f"{name}: {url}" if url else name
-            raise error.at(f"{place}{where}") from error
+            if place in text:
+                raise (error.at(where) if where else error) from error
+            raise error.at(f"{place}, {where}" if where else place) from error
         if frame is None and done[0] is not None:
             self._maps.put(key, done[0])
         return done[1]
 
     def _read_part(
-        self, url: str, offset: int, length: int, start: int, stop: int | None
+        self, place: str, reference: _Reference, start: int, stop: int | None
     ) -> bytes | memoryview:
         """A range of what a reference points at, as far as that goes."""
-        if stop is None and offset >= 0:
+        offset, length = reference.offset, reference.length
+        if stop is None and offset >= 0 and is_local(place):
             data = empty((length,), "u1").data
-            self.fetcher.read_into(url, offset, data)
+            total = self.fetcher.read_into(place, offset, data)
+            self._check(place, total, reference.array, reference.position)
             return data
         if stop is None:
-            return self.fetcher.read(url, offset, length)
-        if offset < 0:
-            return self.fetcher.read_up_to(url, start, stop - start)
-        return self.fetcher.read(url, offset + start, max(min(stop, length) - start, 0))
+            reply = self.fetcher.reply(place, offset, length)
+        elif offset < 0:
+            reply = self.fetcher.reply_up_to(place, start, stop - start)
+        else:
+            reply = self.fetcher.reply(place, offset + start, max(min(stop, length) - start, 0))
+        self._check(place, reply.total, reference.array, reference.position)
+        return reply.data
 
     def _document(self, key: str) -> bytes | None:
         """A metadata document, None for any other key."""
@@ -378,10 +431,21 @@ def from_big_endian(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
     return pixels.byteswap(inplace=True) if sys.byteorder == "little" else pixels
 
 
-def _range_text(offset: int, start: int, stop: int | None) -> str:
-    if stop is None:
-        return ""
-    return f", bytes {max(offset, 0) + start} to {max(offset, 0) + stop}"
+@dataclass(frozen=True, slots=True)
+class _Reference:
+    """A frame's reference: of which array and chunk, and the byte range; -1 for a whole file."""
+
+    array: str
+    position: int
+    offset: int
+    length: int
+
+    def text(self, start: int, stop: int | None) -> str:
+        """A range of it, for an error message."""
+        if stop is None and self.offset < 0:
+            return "the whole file"
+        end = self.length if stop is None else stop
+        return f"bytes {max(self.offset, 0) + start} to {max(self.offset, 0) + end}"
 
 
 _CHUNK = re.compile(r"\d{1,15}(\.\d{1,15})*")
@@ -395,123 +459,3 @@ def _cut(data: bytes, byte_range: ByteRequest | None) -> bytes:
     if isinstance(byte_range, SuffixByteRequest):
         return data[-byte_range.suffix :]
     return data
-
-
-# Opening ------------------------------------------------------------------------------------
-
-
-def load_references(url: str, fetcher: Fetcher) -> ReferenceSet:
-    """Read the references of a store, JSON or parquet, by their known names.
-
-    Parameters
-    ----------
-    url : str
-        The store's directory.
-    fetcher : Fetcher
-
-    Raises
-    ------
-    StoreMissingError
-        There is no store.
-    StoreCorruptError
-        Its references cannot be read.
-    """
-    read = StoreReader(url, fetcher)
-    try:
-        text = read(JSON_NAME)
-    except FileNotFoundError:
-        pass
-    else:
-        return read_json(text, join(url, JSON_NAME))
-    shards = StoreReader(join(url, PARQUET_NAME), fetcher)
-    try:
-        shards(".zmetadata")
-    except FileNotFoundError:
-        raise StoreMissingError(
-            f"{url}: no store here: expected {JSON_NAME} or {PARQUET_NAME}. "
-            "dkist-virtual convert makes one from a dataset's ASDF"
-        ) from None
-    return read_parquet(shards, shards.url)
-
-
-@dataclass(frozen=True, slots=True)
-class StoreReader:
-    """Reads the store's own files by name.
-
-    Parameters
-    ----------
-    url : str
-        A directory.
-    fetcher : Fetcher
-    """
-
-    url: str
-    fetcher: Fetcher
-
-    def __call__(self, name: str) -> bytes:
-        """A file's bytes.
-
-        Raises
-        ------
-        FileNotFoundError
-            There is none of that name.
-        StoreError
-            It cannot be asked for.
-        """
-        place = join(self.url, name)
-        try:
-            return self.fetcher.read(place)
-        except FrameMissingError as error:
-            raise FileNotFoundError(place) from error
-        except FrameError as error:
-            if is_local(place):  # unreachable: not even the directory is there
-                raise FileNotFoundError(place) from error
-            raise StoreError(f"{place}: {error}") from error
-
-
-@dataclass(frozen=True)
-class StoreHandle:
-    """What it takes to open a store's frames, here or in another process.
-
-    Pickles as the few values that it is: a store on disk travels as its URL. References that
-    were made from an ASDF and are stored nowhere travel with it.
-
-    Parameters
-    ----------
-    url : str or None
-        The store's directory; None where there is none.
-    references : ReferenceSet or None
-        Those of a dataset without a store.
-    missing : {"raise", "nan"}
-    frames : str or None
-    storage_options : dict
-    """
-
-    url: str | None
-    references: ReferenceSet | None = None
-    missing: Missing = "raise"
-    frames: str | None = None
-    storage_options: dict[str, dict[str, Any]] = field(default_factory=dict)
-    _opened: dict[str, FrameStore] = field(default_factory=dict, repr=False, compare=False)
-
-    @property
-    def store(self) -> FrameStore:
-        """The store, opened once in a process."""
-        if "store" not in self._opened:
-            fetcher = Fetcher(self.storage_options)
-            references = self.references
-            if references is None:
-                assert self.url is not None
-                references = load_references(self.url, fetcher)
-            self._opened["store"] = FrameStore(
-                references, fetcher, missing=self.missing, frames=self.frames
-            )
-        return self._opened["store"]
-
-    @property
-    def group(self) -> zarr.Group:
-        """The Zarr v3 group of the store's arrays."""
-        return zarr.open_group(self.store, mode="r", zarr_format=3, use_consolidated=False)
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": {}}

@@ -342,7 +342,9 @@ def _decode_rows(
         streams = np.flatnonzero(stream_by_row[:, i])
         if streams.size:
             ones = np.ones(len(streams), np.int64)
-            direct = count == len(columns) and columns.step == 1
+            # Straight into the output only where the window's row begins with the tile's, and
+            # ends in it.
+            direct = local == slice(0, len(columns), 1)
             scratch = rows if direct else np.empty((len(streams), count), out.dtype)
             begins = (streams if direct else np.arange(len(streams))) * count
             source.streams(by_row[streams, i], scratch.reshape(-1), begins, ones, ones * count, 0)

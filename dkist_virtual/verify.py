@@ -226,7 +226,7 @@ def _check(array: VirtualArray, position: int) -> tuple[FrameCheck, dict[str, An
     metadata = array.metadata
     store = array.handle.store
     key = f"{array.name}/{chunk_key(metadata, position)}"
-    url = store.frame(array.name, position)[0] or None
+    url = store.places.find(store.frame(array.name, position)[0]) or None
     at = [int(i) for i in np.unravel_index(position, metadata.frame_shape)]
     index = Selection.whole(metadata.shape)[tuple(at)]
     try:

@@ -94,7 +94,7 @@ def test_a_head_knows_the_whole(file: Path, in_memory: str) -> None:
     status = file.stat()
     for n in (1, 100, len(DATA), 10 * len(DATA)):
         head = Fetcher().head(str(file), n)
-        assert (head.data, head.size) == (DATA[:n], len(DATA))
+        assert (head.data, head.total) == (DATA[:n], len(DATA))
         assert (head.mtime, head.etag) == (status.st_mtime_ns, None)
         remote = Fetcher().head(in_memory, n)
         assert (remote.data, remote.size) == (DATA[:n], len(DATA))

@@ -6,7 +6,7 @@ import io
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,8 +19,11 @@ from dkist_virtual.errors import (
     FrameUnreachableError,
     FrameUnsupportedError,
 )
-from dkist_virtual.fetch import Fetcher, Head
+from dkist_virtual.fetch import Fetcher
 from dkist_virtual.scan import HEAD, HEAD_LIMIT, Expected, scan_frames
+
+if TYPE_CHECKING:
+    from dkist_virtual.remote import Reply
 
 PIXELS = np.random.default_rng(2).normal(1000, 50, (1, 12, 20)).astype("f4")
 EXPECTED = Expected((1, 12, 20), np.dtype("f4"), 1)
@@ -32,7 +35,7 @@ class Counting(Fetcher):
 
     heads: list[tuple[str, int, int]] = field(default_factory=list)
 
-    def head(self, url: str, n: int) -> Head:
+    def head(self, url: str, n: int) -> Reply:
         head = super().head(url, n)
         self.heads.append((os.path.basename(url), n, len(head.data)))
         return head

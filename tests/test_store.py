@@ -13,7 +13,7 @@ from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import dask
 import numpy as np
@@ -37,8 +37,11 @@ from dkist_virtual.errors import (
     MissingFramesWarning,
     StoreMissingError,
 )
+from dkist_virtual.handle import StoreHandle
 from dkist_virtual.selection import Selection
-from dkist_virtual.store import FrameStore, StoreHandle
+
+if TYPE_CHECKING:
+    from dkist_virtual.store import FrameStore
 
 Make = Callable[..., Path]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -19,6 +19,9 @@ import dkist_virtual as dv
 from dkist_virtual.errors import FrameCorruptError
 from dkist_virtual.fetch import Fetcher
 from dkist_virtual.window import MapCache, advance, joined, read_steps
+
+if TYPE_CHECKING:
+    from dkist_virtual.remote import Reply
 
 #: Shape and tile, 1-D to 4-D: rows, parts of rows, squares, ragged edges, whole images.
 LAYOUTS = (
@@ -105,6 +108,16 @@ def test_a_window_is_what_numpy_cuts_out(form: str, data: st.DataObject) -> None
         assert np.array_equal(got, cut, equal_nan=got.dtype.kind == "f")
 
 
+@pytest.mark.parametrize("form", ["RICE_1", "GZIP_2"])
+def test_a_row_as_long_as_a_tile_that_begins_inside_one(form: str) -> None:
+    shape, tile = (1, 30, 45), (1, 1, 20)
+    file = frame(form, shape, tile)
+    window = (range(1), range(3), range(1, 21))
+    how: dict[str, Any] = {"dtype": "f4", "shape": shape, "head_bytes": 2_880, "gap": 0}
+    _, got, _ = read(file, window=window, frame=None, **how)
+    assert np.array_equal(got, oracle(file, 1)[:, :3, 1:21], equal_nan=True)
+
+
 def test_a_known_frame_is_asked_for_its_tiles_alone() -> None:
     file = frame("RICE_1", (1, 30, 45), (1, 1, 45))
     how = {"dtype": "f4", "shape": (1, 30, 45), "head_bytes": 100, "gap": 0}
@@ -161,9 +174,9 @@ class Counting(Fetcher):
         super().__init__()
         object.__setattr__(self, "reads", [])
 
-    def read(self, url: str, offset: int = -1, length: int = -1) -> bytes:
+    def reply_up_to(self, url: str, offset: int, length: int) -> Reply:
         self.reads.append((url.rpartition("/")[2], offset, length))
-        return super().read(url, offset, length)
+        return super().reply_up_to(url, offset, length)
 
     def read_into(self, url: str, offset: int, out: memoryview) -> None:
         self.reads.append((url.rpartition("/")[2], offset, len(out)))

@@ -1,0 +1,298 @@
+"""A store by its place: its own files, and what opens it again in another process."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import zarr
+
+from dkist_virtual.errors import (
+    FrameError,
+    FrameMissingError,
+    StoreCorruptError,
+    StoreError,
+    StoreMissingError,
+)
+from dkist_virtual.fetch import Fetcher, is_local, join, local_path
+from dkist_virtual.headers import HEADERS_NAME, read_own_columns
+from dkist_virtual.references import (
+    JSON_NAME,
+    PARQUET_NAME,
+    ReferenceSet,
+    read_json,
+    read_parquet,
+)
+from dkist_virtual.store import FrameStore, Missing
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+    from dkist_virtual.remote import Reply
+
+__all__ = ["StoreHandle", "StoreReader", "load_references"]
+
+
+def load_references(url: str, fetcher: Fetcher) -> ReferenceSet:
+    """Read the references of a store, JSON or parquet, by their known names.
+
+    Parameters
+    ----------
+    url : str
+        The store's directory.
+    fetcher : Fetcher
+
+    Raises
+    ------
+    StoreMissingError
+        There is no store.
+    StoreCorruptError
+        Its references cannot be read.
+    """
+    return references_in(StoreReader(url, fetcher).ahead(REFERENCE_NAMES))
+
+
+def references_in(read: StoreReader) -> ReferenceSet:
+    """The references of a store whose files may have been read already."""
+    try:
+        text = read(JSON_NAME)
+    except FileNotFoundError:
+        pass
+    else:
+        return read_json(text, join(read.url, JSON_NAME))
+    shards = read.below(PARQUET_NAME)
+    try:
+        shards(".zmetadata")
+    except FileNotFoundError:
+        raise StoreMissingError(
+            f"{read.url}: no store here: expected {JSON_NAME} or {PARQUET_NAME}. "
+            "dkist-virtual convert makes one from a dataset's ASDF"
+        ) from None
+    return read_parquet(shards, shards.url)
+
+
+REFERENCE_NAMES = (JSON_NAME, f"{PARQUET_NAME}/.zmetadata")
+
+
+@dataclass(frozen=True, slots=True)
+class StoreReader:
+    """Reads the store's own files by name.
+
+    Parameters
+    ----------
+    url : str
+        A directory.
+    fetcher : Fetcher
+    """
+
+    url: str
+    fetcher: Fetcher
+    _known: dict[str, bytes | FrameError] = field(default_factory=dict, repr=False, compare=False)
+
+    def ahead(self, names: Iterable[str]) -> StoreReader:
+        """A reader that has asked for some files of a server at once; of a disk it need not."""
+        if is_local(self.url):
+            return self
+        places = [join(self.url, name) for name in names]
+        found = self.fetcher.together(places)
+        known = dict(zip(places, found, strict=True))
+        return StoreReader(self.url, self.fetcher, {**self._known, **known})
+
+    def below(self, name: str) -> StoreReader:
+        """A reader of a directory inside."""
+        return StoreReader(join(self.url, name), self.fetcher, self._known)
+
+    def __call__(self, name: str) -> bytes:
+        """A file's bytes.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is none of that name.
+        StoreError
+            It cannot be asked for.
+        """
+        place = join(self.url, name)
+        try:
+            found = self._known.get(place)
+            if isinstance(found, FrameError):
+                raise found
+            return self.fetcher.read(place) if found is None else found
+        except FrameMissingError as error:
+            raise FileNotFoundError(place) from error
+        except FrameError as error:
+            if is_local(place):  # unreachable: not even the directory is there
+                raise FileNotFoundError(place) from error
+            raise _store_error(place, error) from error
+
+    def open(self, name: str) -> Any:
+        """A file to be read in parts: its path on this machine, or something that can seek.
+
+        Raises
+        ------
+        FileNotFoundError
+            A server has none of that name.
+        StoreError
+            It cannot be asked for.
+        """
+        place = join(self.url, name)
+        if is_local(place):
+            return local_path(place)
+        return _RemoteFile(place, self.fetcher)
+
+
+def _store_error(place: str, error: FrameError) -> StoreError:
+    text = str(error)
+    return StoreError(text if place in text else f"{place}: {text}")
+
+
+class _RemoteFile(io.RawIOBase):
+    """A remote file that reads the ranges which it is asked for, and a little ahead."""
+
+    block = 2**16
+
+    def __init__(self, url: str, fetcher: Fetcher) -> None:
+        super().__init__()
+        self.name = url
+        self._fetcher = fetcher
+        self._at, self._begin, self._data = 0, 0, b""
+        size = self._fetch(0, 8).total
+        if size is None:
+            self._data = self._fetcher.read(url)
+            size = len(self._data)
+        self._size = size
+
+    def _fetch(self, start: int, length: int) -> Reply:
+        try:
+            return self._fetcher.reply_up_to(self.name, start, length)
+        except FrameMissingError as error:
+            raise FileNotFoundError(self.name) from error
+        except FrameError as error:
+            raise _store_error(self.name, error) from error
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def tell(self) -> int:
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._size}[whence]
+        return self._at
+
+    def readinto(self, out: Any) -> int:
+        view = memoryview(out)
+        n = max(0, min(len(view), self._size - self._at))
+        start, stop = self._at - self._begin, self._at - self._begin + n
+        if n and not 0 <= start <= stop <= len(self._data):
+            # A footer's length stands in its last bytes: what lies before them is read with them.
+            begin = min(self._at, max(0, self._size - self.block))
+            length = max(self._at + n - begin, min(self.block, self._size - begin))
+            self._data, self._begin = self._fetch(begin, length).data, begin
+            start = self._at - begin
+            if len(self._data) != length:
+                raise StoreCorruptError(
+                    f"{self.name}: bytes {begin} to {begin + length} of {self._size}: only "
+                    f"{len(self._data)} came"
+                )
+        view[:n] = self._data[start : start + n]
+        self._at += n
+        return n
+
+
+@dataclass(frozen=True)
+class StoreHandle:
+    """What it takes to open a store's frames, here or in another process.
+
+    Pickles as the few values that it is: a store on disk travels as its URL. References that
+    were made from an ASDF and are stored nowhere travel with it.
+
+    Parameters
+    ----------
+    url : str or None
+        The store's directory; None where there is none.
+    references : ReferenceSet or None
+        Those of a dataset without a store.
+    missing : {"raise", "nan"}
+    frames : tuple of str
+        Places to read them from instead of the store's own.
+    storage_options : dict
+    """
+
+    url: str | None
+    references: ReferenceSet | None = None
+    missing: Missing = "raise"
+    frames: tuple[str, ...] = ()
+    storage_options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    _opened: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def fetcher(self) -> Fetcher:
+        """What reads bytes, with the options given."""
+        if "fetcher" not in self._opened:
+            self._opened["fetcher"] = Fetcher(self.storage_options)
+        fetcher: Fetcher = self._opened["fetcher"]
+        return fetcher
+
+    @property
+    def reader(self) -> StoreReader:
+        """What reads the store's own files."""
+        if self.url is None:
+            raise StoreMissingError("this dataset was opened from its ASDF: there is no store")
+        if "reader" not in self._opened:
+            self._opened["reader"] = StoreReader(self.url, self.fetcher)
+        reader: StoreReader = self._opened["reader"]
+        return reader
+
+    def open_with(self, names: Iterable[str]) -> StoreReader:
+        """Open the store, and ask for more of its files together with its references."""
+        self._opened["reader"] = self.reader.ahead((*REFERENCE_NAMES, *names))
+        references = references_in(self.reader)
+        self._opened["store"] = self._store(references)
+        return self.reader
+
+    @property
+    def store(self) -> FrameStore:
+        """The store, opened once in a process."""
+        if "store" not in self._opened:
+            references = self.references
+            if references is None:
+                references = references_in(self.reader.ahead(REFERENCE_NAMES))
+            self._opened["store"] = self._store(references)
+        store: FrameStore = self._opened["store"]
+        return store
+
+    def _store(self, references: ReferenceSet) -> FrameStore:
+        return FrameStore(
+            references, self.fetcher, missing=self.missing, frames=self.frames, sizes=self.sizes
+        )
+
+    def sizes(self, array: str) -> NDArray[np.int64] | None:
+        """The lengths of an array's files as they were scanned; None where there is no store."""
+        if self.url is None:
+            return None
+        if "sizes" not in self._opened:
+            column = read_own_columns(self.reader.open(HEADERS_NAME), ["_size"])["_size"]
+            self._opened["sizes"] = np.asarray(column.filled(-1), np.int64)
+        first = 0
+        for name, (metadata, _) in self.store.references.arrays.items():
+            if name == array:
+                break
+            first += metadata.n_frames
+        sizes: NDArray[np.int64] = self._opened["sizes"][first:]
+        return sizes
+
+    @property
+    def group(self) -> zarr.Group:
+        """The Zarr v3 group of the store's arrays."""
+        return zarr.open_group(self.store, mode="r", zarr_format=3, use_consolidated=False)
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_opened": {}}

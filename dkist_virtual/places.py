@@ -1,0 +1,107 @@
+"""Where frames are read: the places that the user named, in order, or the store's own.
+
+A frame that was downloaded is read from the disk, the others from a server. Which of them a
+directory on this machine holds is looked up once, not for every read; `Places.refresh` looks
+again.
+"""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, TypeAlias
+
+from dkist_virtual.fetch import absolute, is_local, join, local_path
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["FramePlaces", "Places", "places_of"]
+
+
+FramePlaces: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None"
+"""One place or several, as `frames` takes them."""
+
+
+def places_of(frames: FramePlaces) -> tuple[str, ...]:
+    """Places made absolute, in their order; none for None.
+
+    Raises
+    ------
+    ValueError
+        An empty list.
+    """
+    if frames is None:
+        return ()
+    if isinstance(frames, (str, os.PathLike)):
+        return (absolute(frames),)
+    if not frames:
+        raise ValueError("frames is an empty list: expected places to read the frames from")
+    return tuple(absolute(place) for place in frames)
+
+
+class Places:
+    """Directories and URLs that frames may be in.
+
+    Parameters
+    ----------
+    base : str
+        Directory or URL that the references' names are relative to.
+    named : sequence of str
+        Absolute, in the order in which they are tried; empty for `base` alone.
+    """
+
+    def __init__(self, base: str, named: Sequence[str] = ()) -> None:
+        self.base = base.rstrip("/")
+        self.named = tuple(place.rstrip("/") for place in named)
+        self._listed: dict[str, frozenset[str]] = {}
+
+    def name(self, url: str) -> str:
+        """A frame's name relative to a place, or the last part of one that is not below `base`."""
+        name = url.removeprefix(f"{self.base}/")
+        return name if name != url else url.rsplit("/", 1)[-1]
+
+    def candidates(self, url: str) -> tuple[str, ...]:
+        """Where a frame may be, in the order in which to look; none where it has no reference.
+
+        Of several places, directories known not to hold it are left out, but for the last one:
+        whoever looks there is told that there is no such file.
+        """
+        if not url:
+            return ()
+        if not self.named:
+            return (url,)
+        name = self.name(url)
+        all_of_them = tuple(join(place, name) for place in self.named)
+        if len(all_of_them) == 1:
+            return all_of_them
+        there = tuple(place for place in all_of_them if not is_local(place) or self.holds(place))
+        return there or all_of_them[-1:]
+
+    def find(self, url: str) -> str:
+        """Where a frame is read: the first place that has it, as far as that is known."""
+        return next(iter(self.candidates(url)), "")
+
+    def where(self, url: str) -> str | None:
+        """The place that a frame is read from; None where no place on this machine has it.
+
+        A server is taken at its word only when it is asked: it counts as having every frame.
+        """
+        found = self.find(url)
+        if not found or (is_local(found) and not self.holds(found)):
+            return None
+        name = self.name(url)
+        return found.removesuffix(f"/{name}")
+
+    def holds(self, path: str) -> bool:
+        """Whether a file is there, by its directory as it was when it was first looked at."""
+        directory, name = os.path.split(local_path(path))
+        if directory not in self._listed:
+            try:
+                self._listed[directory] = frozenset(os.listdir(directory))
+            except OSError:  # no directory, or none that may be read: nothing to be had there
+                self._listed[directory] = frozenset()
+        return name in self._listed[directory]
+
+    def refresh(self) -> None:
+        """Look again which files are there."""
+        self._listed.clear()

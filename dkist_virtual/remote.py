@@ -1,0 +1,285 @@
+"""Byte ranges from servers and buckets: one request each, tried again where that can help.
+
+Everything runs on fsspec's event loop, in sessions that fsspec opens with the options that the
+user gave it. For HTTP and S3 the answer itself is looked at, since what it says of the file (its
+length, its ETag) is what tells a changed frame from the one that was scanned; of any other
+filesystem only the bytes are known.
+
+What a request can come to are three things (`errors`): the server says that there is no such
+file, which is absent; it cannot be asked, refuses, or breaks off, which is unreachable; it sends
+something else than was asked for, which is corrupt.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from dkist_virtual.errors import (
+    FrameCorruptError,
+    FrameError,
+    FrameMissingError,
+    FrameUnreachableError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["SETTINGS", "Reply", "get", "setting", "too_short"]
+
+SETTINGS: Final[dict[str, float]] = {
+    "concurrency": 64,
+    "retries": 4,
+    "backoff": 0.1,
+    "timeout": 30.0,
+}
+"""How remote places are asked: requests at once, how often again after a failure, seconds before
+the first of those (then twice as long each), seconds without an answer that are a failure. Each
+is set as ``dask.config.set({"dkist_virtual.retries": 2})``, which reaches dask's workers too."""
+
+
+def setting(name: str) -> float:
+    """One of `SETTINGS`, as it is set now."""
+    import dask
+
+    value: float = dask.config.get(f"dkist_virtual.{name}", SETTINGS[name])
+    return value
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What a server answered.
+
+    Attributes
+    ----------
+    data : bytes
+        As far as the file goes.
+    total : int or None
+        Length of the whole file; None where its server does not say.
+    mtime : int or None
+        When it was last changed, in nanoseconds, UTC.
+    etag : str or None
+    """
+
+    data: bytes
+    total: int | None
+    mtime: int | None = None
+    etag: str | None = None
+
+
+class _Again(Exception):  # noqa: N818  # no error yet: what a request is tried again for
+    """A failure that may pass."""
+
+
+async def get(
+    url: str, start: int, stop: int | None, options: Mapping[str, Any], limit: asyncio.Semaphore
+) -> Reply:
+    """Bytes of a remote file.
+
+    Parameters
+    ----------
+    url : str
+    start : int
+    stop : int or None
+        Half-open; None for everything from `start` on.
+    options : mapping
+        Of fsspec's filesystem for the URL.
+    limit : asyncio.Semaphore
+        How many requests may be under way.
+
+    Raises
+    ------
+    FrameMissingError
+        404, 410, NoSuchKey.
+    FrameUnreachableError
+        Any other refusal; no answer, or a broken one, after all tries.
+    FrameCorruptError
+        The range begins behind the file's end.
+    """
+    import fsspec
+
+    try:
+        filesystem, path = fsspec.core.url_to_fs(url, **options)
+    except (ImportError, ValueError) as error:  # a protocol that is unknown, or not installed
+        raise FrameUnreachableError(f"{url}: {type(error).__name__}: {error}") from error
+    protocol = url.partition("://")[0]
+    ask = _http if protocol in ("http", "https") else _s3 if protocol == "s3" else _any
+    tries = 1 + int(setting("retries"))
+    for attempt in range(tries):
+        try:
+            async with limit:
+                return await ask(filesystem, path, start, stop)
+        except _Again as failure:
+            if attempt + 1 == tries:
+                raise FrameUnreachableError(f"{url}: {failure}, {tries} times") from failure
+            # Outside the limit: who waits keeps nobody from asking.
+            await asyncio.sleep(setting("backoff") * 2**attempt)
+        except FrameError as error:
+            raise error.at(url) from error
+    raise AssertionError("unreachable")
+
+
+# HTTP ---------------------------------------------------------------------------------------
+
+_CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_UNSATISFIED: Final = re.compile(r"bytes \*/(\d+)")
+
+
+async def _http(filesystem: Any, url: str, start: int, stop: int | None) -> Reply:
+    """One GET (RFC 9110; ranges are its section 14)."""
+    import aiohttp
+
+    how = dict(filesystem.kwargs)
+    headers = {**how.pop("headers", {}), "Accept-Encoding": "identity"}
+    if start or stop is not None:
+        headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
+    how.setdefault(
+        "timeout",
+        aiohttp.ClientTimeout(
+            total=None, sock_connect=setting("timeout"), sock_read=setting("timeout")
+        ),
+    )
+    session = await filesystem.set_session()
+    try:
+        async with session.get(filesystem.encode_url(url), headers=headers, **how) as answer:
+            _refuse(answer.status, answer.reason, answer.headers, start)
+            length = answer.headers.get("Content-Length", "")
+            about = (_mtime(answer.headers.get("Last-Modified")), answer.headers.get("ETag"))
+            if answer.status == 206:
+                data = await answer.read()
+                match = _CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
+                if match is None or int(match[1]) != start:
+                    raise FrameUnreachableError(
+                        f"answered 206 with Content-Range {answer.headers.get('Content-Range')!r}: "
+                        f"expected the bytes from {start} on"
+                    )
+                if len(data) != int(match[2]) - start + 1:
+                    raise _Again(f"the answer's body has {len(data)} bytes of {match[0]}")
+                return Reply(data, None if match[3] == "*" else int(match[3]), *about)
+            # A server that knows no ranges sends everything, of which no more is read than needed.
+            total = int(length) if length.isdecimal() else None
+            if stop is None:
+                data = await answer.read()
+                total = len(data) if total is None else total
+            else:
+                data = await _read_up_to(answer.content, stop)
+            if total is not None and len(data) < min(total, total if stop is None else stop):
+                raise _Again(f"the answer's body ends after {len(data)} of {total} bytes")
+            return Reply(data[start:stop], total, *about)
+    except (aiohttp.ClientError, TimeoutError, OSError) as error:
+        raise _Again(f"{type(error).__name__}: {error}".rstrip(": ")) from error
+
+
+async def _read_up_to(stream: Any, n: int) -> bytes:
+    parts, left = [], n
+    while left > 0:
+        part = await stream.read(left)
+        if not part:
+            break
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
+def _refuse(status: int, reason: str | None, headers: Mapping[str, str], start: int) -> None:
+    """Raise for every status but those that bring bytes."""
+    said = f"answered {status} {reason or ''}".rstrip()
+    if status in (404, 410):
+        raise FrameMissingError(f"no such file: the server {said}")
+    if status == 416:
+        match = _UNSATISFIED.fullmatch(headers.get("Content-Range", "").strip())
+        length = f"has {match[1]} bytes" if match else "is shorter"
+        raise FrameCorruptError(f"the file {length}: bytes from {start} on were referenced")
+    if status >= 500:
+        raise _Again(f"the server {said}")
+    if status not in (200, 206):
+        # Told no by somebody who understood: asking again will not help.
+        hint = {
+            401: '. It wants to know who asks: storage_options={"https://…/": {"headers": …}}',
+            403: ". Whoever asks has no permission",
+        }.get(status, "")
+        raise FrameUnreachableError(f"the server {said}{hint}")
+
+
+def _mtime(text: str | None) -> int | None:
+    try:
+        return None if text is None else int(parsedate_to_datetime(text).timestamp()) * 10**9
+    except ValueError:
+        return None
+
+
+# S3 -----------------------------------------------------------------------------------------
+
+
+async def _s3(filesystem: Any, path: str, start: int, stop: int | None) -> Reply:
+    """One GetObject."""
+    bucket, key, version = filesystem.split_path(path)
+    more: dict[str, str] = {} if version is None else {"VersionId": version}
+    if start or stop is not None:
+        more["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
+    try:
+        answer = await filesystem._call_s3("get_object", Bucket=bucket, Key=key, **more)
+        async with answer["Body"] as body:
+            data = await body.read()
+    except Exception as error:  # botocore's, aiohttp's, and what s3fs makes of them
+        raise _s3_error(error, bucket, start) from error
+    match = _CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
+    total = int(match[3]) if match and match[3] != "*" else answer["ContentLength"]
+    if len(data) != answer["ContentLength"]:
+        raise _Again(f"the answer's body ends after {len(data)} of {answer['ContentLength']} bytes")
+    if not match and "Range" in more:
+        data = data[start:stop]
+    mtime = answer.get("LastModified")
+    return Reply(data, total, mtime and int(mtime.timestamp()) * 10**9, answer.get("ETag"))
+
+
+def _s3_error(error: Exception, bucket: str, start: int) -> Exception:
+    """What an error of S3 means; s3fs has tried again already where that can help."""
+    cause: BaseException | None = error
+    while cause is not None and not hasattr(cause, "response"):
+        cause = cause.__cause__ or cause.__context__
+    answer = getattr(cause, "response", {})
+    code = str(answer.get("Error", {}).get("Code", ""))
+    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    if code == "NoSuchBucket":
+        return FrameUnreachableError(f"there is no bucket {bucket!r}")
+    if code in ("NoSuchKey", "404") or (isinstance(error, FileNotFoundError) and not code):
+        return FrameMissingError("no such file: the bucket has no such key")
+    if code == "InvalidRange":
+        return FrameCorruptError(f"the file is shorter: bytes from {start} on were referenced")
+    said = f"{code or type(error).__name__}: {error}"
+    if status >= 500 or (not status and isinstance(error, (OSError, TimeoutError))):
+        return _Again(said)
+    return FrameUnreachableError(said)
+
+
+# Anything else that fsspec knows ------------------------------------------------------------
+
+
+async def _any(filesystem: Any, path: str, start: int, stop: int | None) -> Reply:
+    whole = not start and stop is None
+    try:
+        if filesystem.async_impl:
+            data = await filesystem._cat_file(path, *(() if whole else (start, stop)))
+        else:
+            data = await asyncio.to_thread(
+                filesystem.cat_file, path, *(() if whole else (start, stop))
+            )
+    except FileNotFoundError as error:
+        raise FrameMissingError("no such file") from error
+    except PermissionError as error:
+        raise FrameUnreachableError(f"PermissionError: {error}") from error
+    except Exception as error:  # each filesystem has errors of its own
+        raise _Again(f"{type(error).__name__}: {error}") from error
+    return Reply(data, len(data) if whole else None)
+
+
+def too_short(url: str, offset: int, length: int, found: int) -> FrameCorruptError:
+    """The error for a file that ends inside a range that is referenced."""
+    return FrameCorruptError(
+        f"{url}: bytes {offset} to {offset + length} were referenced, only {found} of them are "
+        "there: the file is shorter than the one that was scanned"
+    )
