@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import math
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from dkist_virtual.errors import FrameMissingError, MissingFramesWarning
 from dkist_virtual.memory import empty
 from dkist_virtual.references import chunk_key
+from dkist_virtual.remote import setting
 from dkist_virtual.store import spec_of
 
 if TYPE_CHECKING:
@@ -27,7 +29,11 @@ if TYPE_CHECKING:
     from dkist_virtual.references import ArrayMetadata, FrameColumns
     from dkist_virtual.selection import Selection
 
-__all__ = ["VirtualArray"]
+__all__ = ["REMOTE_CHUNKS", "VirtualArray"]
+
+REMOTE_CHUNKS: Final = 2
+"""How many times larger joined chunks are of frames on a server: those of a chunk are asked for
+at once, and a server's answers take longer than a disk's."""
 
 
 @dataclass(frozen=True)
@@ -122,16 +128,30 @@ class VirtualArray:
         window = spec_of(metadata).window(window)
         positions = self.positions().tolist()
         fill = np.nan if self.dtype.kind == "f" else 0
-        absent = 0
         out = empty((len(positions), *map(len, window)), self.dtype)
-        for pixels, position in zip(out, positions, strict=True):
+
+        def read(pixels: NDArray[np.generic], position: int) -> bool:
+            """Read one frame; whether it was absent."""
             try:
                 store.pixels(self.name, position, window, pixels)
             except FrameMissingError:
                 if self.handle.missing == "raise":
                     raise
                 pixels[...] = fill
-                absent += 1
+                return True
+            return False
+
+        if len(positions) == 1 or not store.places.remote:
+            absent = sum(map(read, out, positions))
+        else:
+            # Waiting for a server takes no core: all frames of a chunk are asked for at once.
+            with ThreadPoolExecutor(min(len(positions), int(setting("concurrency")))) as pool:
+                running = [pool.submit(read, *job) for job in zip(out, positions, strict=True)]
+                try:
+                    absent = sum(job.result() for job in running)
+                except BaseException:
+                    pool.shutdown(wait=False, cancel_futures=True)
+                    raise
         return out.reshape(self.shape), absent
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.generic]:
@@ -228,6 +248,8 @@ class VirtualArray:
             n = len(self.frame_shape)
             wanted = list(self.shape)
             limit = parse_bytes(dask.config.get("array.chunk-size")) if chunks == "auto" else 0
+            if self.handle.store.places.remote:
+                limit *= REMOTE_CHUNKS
             # Neighbours in C order: along the last frame axis first.
             size = math.prod(self.shape[n:]) * self.dtype.itemsize
             for axis in range(n - 1, -1, -1):

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import os
 from concurrent.futures import Future
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.errors import FrameError, FrameMissingError, FrameUnreachableError
@@ -191,7 +191,16 @@ class Fetcher:
         ------
         FrameMissingError, FrameUnreachableError
         """
-        return self.reply_up_to(url, 0, n)
+        reply = self.reply_up_to(url, 0, n)
+        if reply.total is None:  # only HTTP and S3 say it with the bytes
+            import fsspec
+
+            try:
+                filesystem, path = fsspec.core.url_to_fs(url, **self.options(url))
+                reply = replace(reply, total=filesystem.info(path).get("size"))
+            except Exception as error:  # each filesystem has errors of its own
+                raise FrameUnreachableError(f"{url}: {type(error).__name__}: {error}") from error
+        return reply
 
     # Several at once ------------------------------------------------------------------------
 

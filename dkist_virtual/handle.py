@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import io
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -153,18 +154,18 @@ def _store_error(place: str, error: FrameError) -> StoreError:
 class _RemoteFile(io.RawIOBase):
     """A remote file that reads the ranges which it is asked for, and a little ahead."""
 
-    block = 2**16
+    block = 2**20
 
     def __init__(self, url: str, fetcher: Fetcher) -> None:
         super().__init__()
         self.name = url
         self._fetcher = fetcher
         self._at, self._begin, self._data = 0, 0, b""
-        size = self._fetch(0, 8).total
-        if size is None:
-            self._data = self._fetcher.read(url)
-            size = len(self._data)
-        self._size = size
+        first = self._fetch(0, 2**16)  # all of a small one
+        if first.total is None:
+            first = replace(first, data=self._fetcher.read(url))
+        self._data = first.data
+        self._size = len(first.data) if first.total is None else first.total
 
     def _fetch(self, start: int, length: int) -> Reply:
         try:
@@ -205,6 +206,9 @@ class _RemoteFile(io.RawIOBase):
         view[:n] = self._data[start : start + n]
         self._at += n
         return n
+
+
+_OPENING = RLock()
 
 
 @dataclass(frozen=True)
@@ -262,10 +266,12 @@ class StoreHandle:
     def store(self) -> FrameStore:
         """The store, opened once in a process."""
         if "store" not in self._opened:
-            references = self.references
-            if references is None:
-                references = references_in(self.reader.ahead(REFERENCE_NAMES))
-            self._opened["store"] = self._store(references)
+            with _OPENING:  # the tasks of a worker come at once
+                if "store" not in self._opened:
+                    references = self.references
+                    if references is None:
+                        references = references_in(self.reader.ahead(REFERENCE_NAMES))
+                    self._opened["store"] = self._store(references)
         store: FrameStore = self._opened["store"]
         return store
 

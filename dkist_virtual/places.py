@@ -55,6 +55,11 @@ class Places:
         self.named = tuple(place.rstrip("/") for place in named)
         self._listed: dict[str, frozenset[str]] = {}
 
+    @property
+    def remote(self) -> bool:
+        """Whether frames may have to be fetched from a server."""
+        return any(not is_local(place) for place in self.named or (self.base,))
+
     def name(self, url: str) -> str:
         """A frame's name relative to a place, or the last part of one that is not below `base`."""
         name = url.removeprefix(f"{self.base}/")

@@ -12,6 +12,7 @@ import json
 import math
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -109,6 +110,9 @@ class FrameTable(Protocol):
         ...
 
 
+_LOADING: Final = Lock()
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class _Shards:
     """Columns in parquet shards, each read when one of its entries is first wanted."""
@@ -122,10 +126,12 @@ class _Shards:
         return self.n
 
     def _shard(self, record: int) -> FrameColumns:
-        # Two threads may both read a shard; what they store is the same.
         shard = self.loaded.get(record)
         if shard is None:
-            shard = self.loaded[record] = self.load(record)
+            with _LOADING:  # the frames of a chunk are read at once, and stand in one shard
+                shard = self.loaded.get(record)
+                if shard is None:
+                    shard = self.loaded[record] = self.load(record)
         return shard
 
     def take(self, positions: NDArray[np.int64]) -> FrameColumns:

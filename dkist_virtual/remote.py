@@ -169,6 +169,8 @@ async def _http(filesystem: Any, url: str, start: int, stop: int | None) -> Repl
             if total is not None and len(data) < min(total, total if stop is None else stop):
                 raise _Again(f"the answer's body ends after {len(data)} of {total} bytes")
             return Reply(data[start:stop], total, *about)
+    except FrameError:  # also an OSError, some of them
+        raise
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise _Again(f"{type(error).__name__}: {error}".rstrip(": ")) from error
 
@@ -274,7 +276,9 @@ async def _any(filesystem: Any, path: str, start: int, stop: int | None) -> Repl
         raise FrameUnreachableError(f"PermissionError: {error}") from error
     except Exception as error:  # each filesystem has errors of its own
         raise _Again(f"{type(error).__name__}: {error}") from error
-    return Reply(data, len(data) if whole else None)
+    if whole or (stop is not None and len(data) < stop - start):
+        return Reply(data, start + len(data))
+    return Reply(data, None)
 
 
 def too_short(url: str, offset: int, length: int, found: int) -> FrameCorruptError:

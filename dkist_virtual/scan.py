@@ -24,6 +24,7 @@ from dkist_virtual.errors import (
 from dkist_virtual.fetch import Fetcher, is_local
 from dkist_virtual.fits import TruncatedHeaderError, find_hdu, layout_of
 from dkist_virtual.layouts import BITPIX_DTYPES, Image, PlainImage
+from dkist_virtual.remote import setting
 from dkist_virtual.tiles import check_layout
 
 if TYPE_CHECKING:
@@ -214,7 +215,8 @@ def scan_frames(
     mode : {"always", "auto", "never"}
         Whether a frame that is not there is an error, or counted, or nothing is looked at.
     workers : int, optional
-        How many files are read at once. By default 4 on this machine, 32 elsewhere.
+        How many files are read at once. By default 4 on this machine, elsewhere as
+        `dkist_virtual.remote.SETTINGS` says.
     on_frame : callable
         Called once a frame, found or not.
 
@@ -301,7 +303,9 @@ def _looks(
     if mode == "never":
         return
     if workers is None:
-        workers = 4 if is_local(next((url for url in urls if url), "")) else 32
+        workers = (
+            4 if is_local(next((url for url in urls if url), "")) else int(setting("concurrency"))
+        )
 
     def one(url: str) -> Look | FrameError:
         if not url:

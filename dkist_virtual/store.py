@@ -12,6 +12,7 @@ import json
 import re
 import sys
 from dataclasses import dataclass
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
 
 import numpy as np
@@ -135,6 +136,7 @@ class FrameStore(Store):
         self.places = Places(references.attributes.get("base", ""), frames)
         self._sizes_of = sizes
         self._sizes: dict[str, NDArray[np.int64] | None] = {}
+        self._sizes_lock = Lock()
         self._maps = MapCache(MAP_CACHE_BYTES)
 
     def __eq__(self, other: object) -> bool:
@@ -150,7 +152,9 @@ class FrameStore(Store):
     def size(self, array: str, position: int) -> int:
         """Length of a frame's file when it was scanned, -1 where that is not known."""
         if array not in self._sizes:
-            self._sizes[array] = None if self._sizes_of is None else self._sizes_of(array)
+            with self._sizes_lock:
+                if array not in self._sizes:
+                    self._sizes[array] = None if self._sizes_of is None else self._sizes_of(array)
         sizes = self._sizes[array]
         return -1 if sizes is None else int(sizes[position])
 

@@ -97,7 +97,7 @@ def test_a_head_knows_the_whole(file: Path, in_memory: str) -> None:
         assert (head.data, head.total) == (DATA[:n], len(DATA))
         assert (head.mtime, head.etag) == (status.st_mtime_ns, None)
         remote = Fetcher().head(in_memory, n)
-        assert (remote.data, remote.size) == (DATA[:n], len(DATA))
+        assert (remote.data, remote.total) == (DATA[:n], len(DATA))
 
 
 READS = [

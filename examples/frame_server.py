@@ -1,0 +1,165 @@
+"""A small HTTP server for frames, with byte ranges, that can be slow or faulty on purpose.
+
+    python examples/frame_server.py DIRECTORY [--port N] [--delay SECONDS]
+
+Not for the open internet: it is what the tests and the example on remote reading talk to.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from aiohttp import web
+
+
+def no_fault(path: str, n: int) -> None:
+    """Nothing goes wrong."""
+
+
+@dataclass
+class FrameServer:
+    """Serves a directory on loopback.
+
+    Parameters
+    ----------
+    directory : pathlib.Path
+    delay : float
+        Seconds that every answer takes longer.
+    fault : callable, optional
+        Takes the request's path and the number of requests for it so far, from 0, and says what
+        goes wrong: None, a status, "drop", "cut" or "no ranges".
+
+    Attributes
+    ----------
+    requests : list of (method, path, first byte or None, bytes sent)
+    busiest : int
+        How many requests were under way at once, at most.
+    """
+
+    directory: Path
+    delay: float = 0.0
+    fault: Callable[[str, int], Any] = no_fault
+    requests: list[tuple[str, str, int | None, int]] = field(default_factory=list)
+    headers: list[dict[str, str]] = field(default_factory=list)
+    _counts: dict[str, int] = field(default_factory=dict)
+    url: str = ""
+    busiest: int = 0
+    _under_way: int = 0
+
+    def forget(self) -> None:
+        """Count from none again."""
+        self.requests.clear()
+        self.headers.clear()
+        self._counts.clear()
+        self.busiest = 0
+
+    @property
+    def sent(self) -> int:
+        """Bytes of all bodies."""
+        return sum(n for *_, n in self.requests)
+
+    async def answer(self, request: web.Request) -> web.StreamResponse:
+        """Answer one GET or HEAD."""
+        path = request.path.lstrip("/")
+        n = self._counts[path] = self._counts.get(path, -1) + 1
+        self.headers.append(dict(request.headers))
+        self._under_way += 1
+        self.busiest = max(self.busiest, self._under_way)
+        try:
+            await asyncio.sleep(self.delay)
+            return await self._answer(request, path, self.fault(path, n))
+        finally:
+            self._under_way -= 1
+
+    async def _answer(self, request: web.Request, path: str, fault: Any) -> web.StreamResponse:
+        file = self.directory / path
+        if isinstance(fault, int) or not file.is_file():
+            status = fault if isinstance(fault, int) else 404
+            self.requests.append((request.method, path, None, 0))
+            return web.Response(status=status)
+        if fault == "drop":
+            self.requests.append((request.method, path, None, 0))
+            assert request.transport is not None
+            request.transport.abort()
+            return web.Response()
+        data = file.read_bytes()
+        size, start, status = len(data), None, 200
+        headers = {"ETag": f'"{size:x}"', "Accept-Ranges": "bytes"}
+        if "Range" in request.headers and fault != "no ranges":
+            first, last = request.headers["Range"].removeprefix("bytes=").split("-")
+            start = int(first)
+            if start >= size:
+                self.requests.append((request.method, path, start, 0))
+                return web.Response(status=416, headers={"Content-Range": f"bytes */{size}"})
+            data = data[start : int(last) + 1 if last else size]
+            status = 206
+            headers["Content-Range"] = f"bytes {start}-{start + len(data) - 1}/{size}"
+        response = web.StreamResponse(status=status, headers=headers)
+        response.content_length = len(data)
+        response.last_modified = file.stat().st_mtime
+        await response.prepare(request)
+        body = b"" if request.method == "HEAD" else data
+        if fault == "cut":
+            await response.write(body[: len(body) // 2])
+            assert request.transport is not None
+            request.transport.close()
+            return response
+        self.requests.append((request.method, path, start, len(body)))
+        await response.write(body)
+        await response.write_eof()
+        return response
+
+    @contextmanager
+    def running(self, port: int = 0) -> Iterator[FrameServer]:
+        """Serve in a thread for as long as the block runs; `url` says where."""
+        loop = asyncio.new_event_loop()
+        started = threading.Event()
+        stop = asyncio.Event()
+
+        async def serve() -> None:
+            app = web.Application()
+            app.router.add_get("/{path:.*}", self.answer)
+            runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+            await runner.setup()
+            site = web.TCPSite(runner, "127.0.0.1", port)
+            await site.start()
+            self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+            started.set()
+            await stop.wait()
+            await runner.cleanup()
+
+        thread = threading.Thread(target=lambda: loop.run_until_complete(serve()), daemon=True)
+        thread.start()
+        started.wait(10)
+        try:
+            yield self
+        finally:
+            loop.call_soon_threadsafe(stop.set)
+            thread.join(10)
+            loop.close()
+
+
+def main() -> None:
+    """Serve until interrupted."""
+    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    parser.add_argument("directory", type=Path)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--delay", type=float, default=0.0, help="seconds, for every answer")
+    given = parser.parse_args()
+    with FrameServer(given.directory, given.delay).running(given.port) as server:
+        print(server.url, flush=True)
+        try:
+            threading.Event().wait()
+        except KeyboardInterrupt:
+            print()
+
+
+if __name__ == "__main__":
+    main()
