@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 import warnings
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -17,7 +16,6 @@ import numpy as np
 from dkist_virtual.errors import FrameMissingError, MissingFramesWarning
 from dkist_virtual.memory import empty
 from dkist_virtual.references import chunk_key
-from dkist_virtual.remote import setting
 from dkist_virtual.store import spec_of
 
 if TYPE_CHECKING:
@@ -28,6 +26,7 @@ if TYPE_CHECKING:
     from dkist_virtual.leaves import LeafArray
     from dkist_virtual.references import ArrayMetadata, FrameColumns
     from dkist_virtual.selection import Selection
+    from dkist_virtual.tiles import Window
 
 __all__ = ["REMOTE_CHUNKS", "VirtualArray"]
 
@@ -130,29 +129,29 @@ class VirtualArray:
         fill = np.nan if self.dtype.kind == "f" else 0
         out = empty((len(positions), *map(len, window)), self.dtype)
 
-        def read(pixels: NDArray[np.generic], position: int) -> bool:
-            """Read one frame; whether it was absent."""
-            try:
-                store.pixels(self.name, position, window, pixels)
-            except FrameMissingError:
-                if self.handle.missing == "raise":
-                    raise
-                pixels[...] = fill
-                return True
-            return False
-
-        if len(positions) == 1 or not store.places.remote:
-            absent = sum(map(read, out, positions))
+        if len(positions) > 1 and store.places.remote:
+            absent = store.pixels_together(self.name, positions, window, out)
         else:
-            # Waiting for a server takes no core: all frames of a chunk are asked for at once.
-            with ThreadPoolExecutor(min(len(positions), int(setting("concurrency")))) as pool:
-                running = [pool.submit(read, *job) for job in zip(out, positions, strict=True)]
-                try:
-                    absent = sum(job.result() for job in running)
-                except BaseException:
-                    pool.shutdown(wait=False, cancel_futures=True)
-                    raise
-        return out.reshape(self.shape), absent
+            absent = [
+                self._read_one(p, window, pixels) for p, pixels in zip(positions, out, strict=True)
+            ]
+        for error, pixels in zip(absent, out, strict=True):
+            if error is not None:
+                if self.handle.missing == "raise":
+                    raise error
+                pixels[...] = fill
+        return out.reshape(self.shape), sum(error is not None for error in absent)
+
+    def _read_one(
+        self, position: int, window: Window, out: NDArray[np.generic]
+    ) -> FrameMissingError | None:
+        try:
+            self.handle.store.pixels(self.name, position, window, out)
+        except FrameMissingError as error:
+            if self.handle.missing == "raise":
+                raise
+            return error
+        return None
 
     def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.generic]:
         return np.asarray(self[...], dtype=dtype)

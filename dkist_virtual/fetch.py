@@ -15,12 +15,13 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.errors import FrameError, FrameMissingError, FrameUnreachableError
+from dkist_virtual.memory import empty
 from dkist_virtual.remote import Reply, get, setting, too_short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["Fetcher", "absolute", "is_local", "join", "local_path"]
+__all__ = ["Fetcher", "Request", "absolute", "is_local", "join", "local_path"]
 
 
 def is_local(url: str) -> bool:
@@ -49,6 +50,43 @@ def join(base: str, name: str) -> str:
 _CREDENTIALS: Final = frozenset(
     {"auth", "cookies", "headers", "key", "password", "secret", "token", "username"}
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """Bytes that somebody wants.
+
+    Parameters
+    ----------
+    url : str
+    offset, length : int
+        Byte range; both -1 for the whole file.
+    exact : bool
+        Whether a file that ends before is broken.
+    into : memoryview, optional
+        Where to put them.
+    """
+
+    url: str
+    offset: int
+    length: int
+    exact: bool = True
+    into: memoryview | None = None
+
+    def checked(self, reply: Reply) -> Reply:
+        """A reply, if it holds all that was asked for.
+
+        Raises
+        ------
+        FrameCorruptError
+        """
+        if self.exact and self.length >= 0 and len(reply.data) != self.length:
+            raise too_short(self.url, self.offset, self.length, len(reply.data))
+        return reply
+
+
+LARGE: Final = 2**20
+"""What has so many bytes is read into memory that is used again."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +153,7 @@ class Fetcher:
         FrameCorruptError
             The file is shorter than the range.
         """
-        return self.reply(url, offset, length).data
+        return bytes(self.reply(url, offset, length).data)
 
     def reply(self, url: str, offset: int = -1, length: int = -1) -> Reply:
         """The same, with what is known of the whole file.
@@ -136,7 +174,7 @@ class Fetcher:
         ------
         FrameMissingError, FrameUnreachableError
         """
-        return self.reply_up_to(url, offset, length).data
+        return bytes(self.reply_up_to(url, offset, length).data)
 
     def reply_up_to(self, url: str, offset: int, length: int) -> Reply:
         """The same, with what is known of the whole file.
@@ -202,6 +240,37 @@ class Fetcher:
                 raise FrameUnreachableError(f"{url}: {type(error).__name__}: {error}") from error
         return reply
 
+    def answer(self, request: Request) -> Reply:
+        """What a request asks for.
+
+        Raises
+        ------
+        FrameMissingError, FrameUnreachableError
+        FrameCorruptError
+            The file ends before, and the request is exact.
+        """
+        url, offset, length = request.url, request.offset, request.length
+        if request.into is not None:
+            return Reply(request.into, self.read_into(url, offset, request.into))
+        if is_local(url) and offset >= 0 and request.exact and length >= LARGE:
+            data = empty((length,), "u1").data
+            return Reply(data, self.read_into(url, offset, data))
+        reply = self.reply_up_to(url, offset, length)
+        return request.checked(reply)
+
+    async def answer_async(self, request: Request) -> Reply:
+        """The same, on fsspec's event loop."""
+        url, offset, length = request.url, request.offset, request.length
+        if is_local(url):
+            return await asyncio.to_thread(self.answer, request)
+        if length == 0:
+            return Reply(b"", None)
+        stop = offset + length if offset >= 0 else None
+        reply = request.checked(await self._ask(url, max(offset, 0), stop))
+        if request.into is not None:
+            request.into[:] = reply.data
+        return reply
+
     # Several at once ------------------------------------------------------------------------
 
     def together(self, urls: Sequence[str]) -> list[bytes | FrameError]:
@@ -210,7 +279,7 @@ class Fetcher:
         found: list[bytes | FrameError] = []
         for url, future in zip(urls, running, strict=True):
             try:
-                found.append(self.read(url) if future is None else future.result().data)
+                found.append(self.read(url) if future is None else bytes(future.result().data))
             except FrameError as error:
                 found.append(error)
         return found
@@ -219,14 +288,14 @@ class Fetcher:
         """Ask for a range of a remote file, without waiting for it."""
         from fsspec.asyn import get_loop
 
-        async def ask() -> Reply:
-            loop = asyncio.get_running_loop()
-            if loop not in self._limits:
-                self._limits.clear()  # after a fork there is another loop
-                self._limits[loop] = asyncio.Semaphore(max(1, int(setting("concurrency"))))
-            return await get(url, start, stop, self.options(url), self._limits[loop])
+        return asyncio.run_coroutine_threadsafe(self._ask(url, start, stop), get_loop())
 
-        return asyncio.run_coroutine_threadsafe(ask(), get_loop())
+    async def _ask(self, url: str, start: int, stop: int | None) -> Reply:
+        loop = asyncio.get_running_loop()
+        if loop not in self._limits:
+            self._limits.clear()  # after a fork there is another loop
+            self._limits[loop] = asyncio.Semaphore(max(1, int(setting("concurrency"))))
+        return await get(url, start, stop, self.options(url), self._limits[loop])
 
 
 def _read_local(path: str, offset: int, length: int) -> Reply:

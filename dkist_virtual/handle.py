@@ -164,7 +164,7 @@ class _RemoteFile(io.RawIOBase):
         first = self._fetch(0, 2**16)  # all of a small one
         if first.total is None:
             first = replace(first, data=self._fetcher.read(url))
-        self._data = first.data
+        self._data = bytes(first.data)
         self._size = len(first.data) if first.total is None else first.total
 
     def _fetch(self, start: int, length: int) -> Reply:
@@ -196,7 +196,7 @@ class _RemoteFile(io.RawIOBase):
             # A footer's length stands in its last bytes: what lies before them is read with them.
             begin = min(self._at, max(0, self._size - self.block))
             length = max(self._at + n - begin, min(self.block, self._size - begin))
-            self._data, self._begin = self._fetch(begin, length).data, begin
+            self._data, self._begin = bytes(self._fetch(begin, length).data), begin
             start = self._at - begin
             if len(self._data) != length:
                 raise StoreCorruptError(

@@ -55,7 +55,7 @@ class Reply:
 
     Attributes
     ----------
-    data : bytes
+    data : bytes or memoryview
         As far as the file goes.
     total : int or None
         Length of the whole file; None where its server does not say.
@@ -64,7 +64,7 @@ class Reply:
     etag : str or None
     """
 
-    data: bytes
+    data: bytes | memoryview
     total: int | None
     mtime: int | None = None
     etag: str | None = None

@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import re
 import sys
 from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 from zarr.abc.store import (
@@ -38,7 +39,7 @@ from dkist_virtual.errors import (
     FrameError,
     FrameMissingError,
 )
-from dkist_virtual.fetch import Fetcher, is_local
+from dkist_virtual.fetch import Fetcher, Request
 from dkist_virtual.memory import empty
 from dkist_virtual.places import Places
 from dkist_virtual.references import (
@@ -47,6 +48,7 @@ from dkist_virtual.references import (
     ReferenceSet,
     chunk_key,
 )
+from dkist_virtual.sessions import Session, drive, drive_together
 from dkist_virtual.window import (
     FIRST_READ,
     MAP_CACHE_BYTES,
@@ -64,7 +66,9 @@ if TYPE_CHECKING:
 
 __all__ = ["FrameStore", "Missing", "from_big_endian", "spec_of"]
 
-Result = TypeVar("Result")
+
+QUICK_PIXELS: Final = 2**16
+"""Fewer of a frame are decoded in well under a millisecond."""
 
 Missing: TypeAlias = Literal["raise", "nan"]
 
@@ -173,48 +177,29 @@ class FrameStore(Store):
             Naming chunk key and URL.
         """
         url, offset, length = self.frame(array, position)
-
-        def read(place: str) -> bytes:
-            if isinstance(byte_range, RangeByteRequest):
-                start, stop = byte_range.start, byte_range.end
-                if offset >= 0:
-                    stop = min(stop, length)
-                    reply = self.fetcher.reply(place, offset + start, stop - start)
-                else:
-                    reply = self.fetcher.reply_up_to(place, start, stop - start)
-                self._check(place, reply.total, array, position)
-                return reply.data
-            reply = self.fetcher.reply(place, offset, length)
-            self._check(place, reply.total, array, position)
-            return _cut(reply.data, byte_range)
-
-        return self._from_any_place(array, position, url, read)
-
-    def _from_any_place(
-        self, array: str, position: int, url: str, read: Callable[[str], Result]
-    ) -> Result:
-        """Read from the first place that has a frame.
-
-        Raises
-        ------
-        FrameError
-            With the chunk key in front.
-        """
+        reference = _Reference(array, position, offset, length)
         absent: FrameMissingError | None = None
         try:
             for place in self.places.candidates(url):
                 try:
-                    return read(place)
+                    part: tuple[int, int | None] = (0, None)
+                    if isinstance(byte_range, RangeByteRequest):
+                        part = (byte_range.start, byte_range.end)
+                    reply = self.fetcher.answer(reference.request(place, *part))
                 except FrameMissingError as error:
                     absent = absent or error
+                    continue
+                self._check(place, reply.total, reference)
+                data = bytes(reply.data)
+                return data if part[1] is not None else _cut(data, byte_range)
             raise absent or FrameMissingError("the ASDF names no file for this frame")
         except FrameError as error:
             key = f"{array}/{chunk_key(self.references.arrays[array][0], position)}"
             raise error.at(key) from error
 
-    def _check(self, place: str, total: int | None, array: str, position: int) -> None:
+    def _check(self, place: str, total: int | None, reference: _Reference) -> None:
         """Hold a file's length against that of the scan."""
-        scanned = self.size(array, position)
+        scanned = self.size(reference.array, reference.position)
         if total is not None and 0 <= scanned != total:
             raise FrameCorruptError(
                 f"{place}: the file has {total} bytes: it had {scanned} when it was scanned. Fetch "
@@ -271,17 +256,60 @@ class FrameStore(Store):
         """
         url, offset, length = self.frame(array, position)
         reference = _Reference(array, position, offset, length)
-        return self._from_any_place(
-            array, position, url, lambda place: self._pixels(place, reference, window, out)
-        )
+        return drive(self._session(reference, url, window, out), self.fetcher)
 
-    def _pixels(
+    def pixels_together(
+        self, array: str, positions: Sequence[int], window: Window, out: NDArray[np.generic]
+    ) -> list[FrameMissingError | None]:
+        """Pixels of part of several frames, which are asked for at once.
+
+        Parameters
+        ----------
+        array, window
+            As in `pixels`.
+        positions : sequence of int
+        out : numpy.ndarray
+            One place after another, each of the window's shape.
+
+        Returns
+        -------
+        list
+            For each frame that is absent, the error; its place is left as it was.
+        """
+        # What sessions know beforehand they need not wait for on the event loop.
+        rows = self.references.arrays[array][1].take(np.asarray(positions)).rows()
+        self.size(array, 0)
+        sessions = [
+            self._session(_Reference(array, position, offset, length), url, window, pixels)
+            for position, (url, offset, length), pixels in zip(positions, rows, out, strict=True)
+        ]
+        quick = math.prod(map(len, window)) < QUICK_PIXELS
+        return drive_together(sessions, self.fetcher, quick=quick)
+
+    def _session(
+        self, reference: _Reference, url: str, window: Window, out: NDArray[np.generic] | None
+    ) -> Session:
+        """Read part of a frame from the first place that has it, whoever fetches the bytes."""
+        absent: FrameMissingError | None = None
+        try:
+            for place in self.places.candidates(url):
+                try:
+                    return (yield from self._reading(place, reference, window, out))
+                except FrameMissingError as error:
+                    absent = absent or error
+            raise absent or FrameMissingError("the ASDF names no file for this frame")
+        except FrameError as error:
+            metadata = self.references.arrays[reference.array][0]
+            key = f"{reference.array}/{chunk_key(metadata, reference.position)}"
+            raise error.at(key) from error
+
+    def _reading(
         self,
         place: str,
         reference: _Reference,
         window: Window,
         out: NDArray[np.generic] | None,
-    ) -> NDArray[np.generic]:
+    ) -> Session:
         metadata = self.references.arrays[reference.array][0]
         key = f"{reference.array}/{reference.position}"
         frame = self._maps.get(key)
@@ -295,18 +323,18 @@ class FrameStore(Store):
                     native = np.dtype(metadata.dtype).newbyteorder("=")
                     out = empty(tuple(map(len, window)), native)
                 into = out.reshape(-1).view("u1").data
-                total = self.fetcher.read_into(place, reference.offset + rows[0], into)
-                self._check(place, total, reference.array, reference.position)
+                (reply,) = yield [Request(place, reference.offset + rows[0], len(into), into=into)]
+                self._check(place, reply.total, reference)
                 return from_big_endian(out)
             steps = spec.steps(window, frame, self.head_bytes or FIRST_READ, out=out)
             wanted, done = next(steps), None
             while done is None:
-                data: list[bytes | memoryview] = []
-                for start, stop in wanted:
-                    where = reference.text(start, stop)
-                    data.append(self._read_part(place, reference, start, stop))
+                where = reference.text(*wanted[0])
+                replies = yield [reference.request(place, *part) for part in wanted]
+                for reply in replies:
+                    self._check(place, reply.total, reference)
                 where = ""
-                wanted, done = advance(steps, data)
+                wanted, done = advance(steps, [reply.data for reply in replies])
         except FrameError as error:
             text = str(error)
             if place in text:
@@ -315,25 +343,6 @@ class FrameStore(Store):
         if frame is None and done[0] is not None:
             self._maps.put(key, done[0])
         return done[1]
-
-    def _read_part(
-        self, place: str, reference: _Reference, start: int, stop: int | None
-    ) -> bytes | memoryview:
-        """A range of what a reference points at, as far as that goes."""
-        offset, length = reference.offset, reference.length
-        if stop is None and offset >= 0 and is_local(place):
-            data = empty((length,), "u1").data
-            total = self.fetcher.read_into(place, offset, data)
-            self._check(place, total, reference.array, reference.position)
-            return data
-        if stop is None:
-            reply = self.fetcher.reply(place, offset, length)
-        elif offset < 0:
-            reply = self.fetcher.reply_up_to(place, start, stop - start)
-        else:
-            reply = self.fetcher.reply(place, offset + start, max(min(stop, length) - start, 0))
-        self._check(place, reply.total, reference.array, reference.position)
-        return reply.data
 
     def _document(self, key: str) -> bytes | None:
         """A metadata document, None for any other key."""
@@ -443,6 +452,14 @@ class _Reference:
     position: int
     offset: int
     length: int
+
+    def request(self, place: str, start: int, stop: int | None) -> Request:
+        """What to ask a place for, to have a range of it, as far as it goes."""
+        if stop is None:
+            return Request(place, self.offset, self.length)
+        if self.offset < 0:
+            return Request(place, start, stop - start, exact=False)
+        return Request(place, self.offset + start, max(min(stop, self.length) - start, 0))
 
     def text(self, start: int, stop: int | None) -> str:
         """A range of it, for an error message."""

@@ -89,8 +89,7 @@ class FrameServer:
             assert request.transport is not None
             request.transport.abort()
             return web.Response()
-        data = file.read_bytes()
-        size, start, status = len(data), None, 200
+        size, start, stop, status = file.stat().st_size, None, file.stat().st_size, 200
         headers = {"ETag": f'"{size:x}"', "Accept-Ranges": "bytes"}
         if "Range" in request.headers and fault != "no ranges":
             first, last = request.headers["Range"].removeprefix("bytes=").split("-")
@@ -98,9 +97,12 @@ class FrameServer:
             if start >= size:
                 self.requests.append((request.method, path, start, 0))
                 return web.Response(status=416, headers={"Content-Range": f"bytes */{size}"})
-            data = data[start : int(last) + 1 if last else size]
+            stop = min(int(last) + 1, size) if last else size
             status = 206
-            headers["Content-Range"] = f"bytes {start}-{start + len(data) - 1}/{size}"
+            headers["Content-Range"] = f"bytes {start}-{stop - 1}/{size}"
+        with file.open("rb") as opened:
+            opened.seek(start or 0)
+            data = opened.read(stop - (start or 0))
         response = web.StreamResponse(status=status, headers=headers)
         response.content_length = len(data)
         response.last_modified = file.stat().st_mtime

@@ -42,6 +42,7 @@ ROOMS = (
     "source",
     "remote",
     "fetch",
+    "sessions",
     "places",
     "asdf_file",
     "scan",

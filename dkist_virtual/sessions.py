@@ -1,0 +1,129 @@
+"""Whoever reads a frame says what bytes it needs next; here they are fetched, for one or for many.
+
+A session is a generator: it yields requests, is sent their replies or thrown what kept them from
+coming, and returns pixels. One session alone is driven in its own thread. Many at once are driven
+on fsspec's event loop, where a hundred requests wait for their server without a hundred threads,
+and decode on others.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from dkist_virtual.cores import available
+from dkist_virtual.errors import FrameError, FrameMissingError
+from dkist_virtual.remote import setting
+
+if TYPE_CHECKING:
+    from collections.abc import Generator, Sequence
+
+    import numpy as np
+    from numpy.typing import NDArray
+
+    from dkist_virtual.fetch import Fetcher, Request
+    from dkist_virtual.remote import Reply
+
+__all__ = ["Session", "drive", "drive_together"]
+
+Session: TypeAlias = "Generator[list[Request], list[Reply], NDArray[np.generic]]"
+
+_NOT_DONE: Final = object()
+
+
+def _advance(session: Session, replies: list[Reply] | FrameError | None) -> tuple[Any, Any]:
+    """Go on with what came, or did not: the requests wanted next, and the pixels once done."""
+    try:
+        if isinstance(replies, FrameError):
+            return session.throw(replies), _NOT_DONE
+        return session.send(replies), _NOT_DONE  # type: ignore[arg-type]  # None begins one
+    except StopIteration as done:  # a plain value, since threads cannot hand this exception on
+        return [], done.value
+
+
+def drive(session: Session, fetcher: Fetcher) -> NDArray[np.generic]:
+    """Read one frame.
+
+    Raises
+    ------
+    FrameError
+    """
+    replies: list[Reply] | FrameError | None = None
+    while True:
+        wanted, pixels = _advance(session, replies)
+        if pixels is not _NOT_DONE:
+            return pixels  # type: ignore[no-any-return]
+        try:
+            replies = [fetcher.answer(request) for request in wanted]
+        except FrameError as error:
+            replies = error
+
+
+def drive_together(
+    sessions: Sequence[Session], fetcher: Fetcher, *, quick: bool
+) -> list[FrameMissingError | None]:
+    """Read many frames at once, into the places that they were begun with.
+
+    Parameters
+    ----------
+    sessions : sequence of Session
+    fetcher : Fetcher
+    quick : bool
+        Whether so little is decoded of each that handing it to another thread takes longer.
+
+    Returns
+    -------
+    list
+        For each frame that is absent, the error.
+
+    Raises
+    ------
+    FrameUnreachableError, FrameCorruptError, FrameUnsupportedError
+        The first that happens; the others are given up.
+    """
+    from fsspec.asyn import get_loop
+
+    async def every() -> list[FrameMissingError | None]:
+        # Not more are begun than may ask: what was fetched is kept until it is decoded.
+        room = asyncio.Semaphore(max(1, int(setting("concurrency"))))
+        tasks = [
+            asyncio.ensure_future(_one(session, fetcher, room, None if quick else pool))
+            for session in sessions
+        ]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    with ThreadPoolExecutor(available(), thread_name_prefix="dkist-read") as pool:
+        running = asyncio.run_coroutine_threadsafe(every(), get_loop())
+        try:
+            return running.result()
+        except BaseException:  # Ctrl-C too
+            running.cancel()
+            raise
+
+
+async def _one(
+    session: Session, fetcher: Fetcher, room: asyncio.Semaphore, pool: ThreadPoolExecutor | None
+) -> FrameMissingError | None:
+    loop = asyncio.get_running_loop()
+    async with room:
+        replies: list[Reply] | FrameError | None = None
+        while True:
+            try:
+                if pool is None or replies is None:  # what is asked for first takes no time
+                    wanted, pixels = _advance(session, replies)
+                else:
+                    wanted, pixels = await loop.run_in_executor(pool, _advance, session, replies)
+            except FrameMissingError as error:
+                return error
+            if pixels is not _NOT_DONE:
+                return None
+            try:
+                replies = await asyncio.gather(*(fetcher.answer_async(part) for part in wanted))
+            except FrameError as error:
+                replies = error
