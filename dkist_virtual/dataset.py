@@ -25,7 +25,7 @@ from dkist_virtual.files import Files
 from dkist_virtual.handle import StoreHandle, StoreReader
 from dkist_virtual.headers import HEADERS_NAME, HeaderTable, read_headers, read_own_columns
 from dkist_virtual.overview import Overview, describe_wcs
-from dkist_virtual.places import FramePlaces, places_of
+from dkist_virtual.places import FramePlaces, place_of, places_of
 from dkist_virtual.selection import BasicIndex, Selection, full_index
 from dkist_virtual.source import read_source
 
@@ -205,6 +205,7 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         missing: Missing = "raise",
         chunks: Any = "auto",
         storage_options: dict[str, dict[str, Any]] | None = None,
+        cache: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Open a dataset from its ASDF alone; no store is written and no frame looked at.
 
@@ -212,7 +213,7 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         ----------
         asdf : path
             The ASDF, or a directory with one.
-        frames, missing, chunks, storage_options
+        frames, missing, chunks, storage_options, cache
             As in `dkist_virtual.open_dataset`.
 
         Raises
@@ -221,7 +222,12 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
             The ASDF holds no dataset, or a mosaic, which is a `TiledDataset`.
         """
         opened = open_asdf(
-            asdf, frames=frames, missing=missing, chunks=chunks, storage_options=storage_options
+            asdf,
+            frames=frames,
+            missing=missing,
+            chunks=chunks,
+            storage_options=storage_options,
+            cache=cache,
         )
         if opened.description.grid is not None:
             raise DatasetError(
@@ -538,13 +544,14 @@ def open_asdf(
     missing: Missing = "raise",
     chunks: Any = "auto",
     storage_options: dict[str, dict[str, Any]] | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> Opened:
     """Open a dataset from its ASDF, with references made in memory."""
     options = dict(storage_options or {})
-    with asdf_on_disk(os.fspath(asdf), Fetcher(options)) as (path, directory, _):
+    with asdf_on_disk(os.fspath(asdf), Fetcher(options, place_of(cache))) as (path, directory, _):
         source = read_source(path)
     references = references_of(source, directory)
-    handle = StoreHandle(None, references, missing, places_of(frames), options)
+    handle = StoreHandle(None, references, missing, places_of(frames), options, place_of(cache))
     table = HeaderTable(source.headers, copy=False)
     return Opened(handle, TableHeaders(table), source.description, chunks)
 
@@ -556,9 +563,12 @@ def open_store(
     missing: Missing = "raise",
     chunks: Any = "auto",
     storage_options: dict[str, dict[str, Any]] | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> Opened:
     """Open a store by its directory."""
-    handle = StoreHandle(store, None, missing, places_of(frames), dict(storage_options or {}))
+    handle = StoreHandle(
+        store, None, missing, places_of(frames), dict(storage_options or {}), place_of(cache)
+    )
     reader = handle.open_with((METADATA_NAME,))
     place = join(store, METADATA_NAME)
     if is_local(place):

@@ -98,6 +98,8 @@ class Fetcher:
     storage_options : mapping, optional
         A protocol or a URL prefix to the options of fsspec's filesystem for it. The longest
         prefix of a URL decides, and nothing goes anywhere else.
+    cache : str, optional
+        A directory on this machine in which fsspec keeps what was fetched.
 
     Raises
     ------
@@ -106,6 +108,7 @@ class Fetcher:
     """
 
     storage_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    cache: str | None = None
     _limits: dict[Any, asyncio.Semaphore] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -121,7 +124,7 @@ class Fetcher:
                 )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"storage_options": self.storage_options, "_limits": {}}
+        return {"storage_options": self.storage_options, "cache": self.cache, "_limits": {}}
 
     def options(self, url: str) -> dict[str, Any]:
         """The options that are meant for a URL."""
@@ -295,7 +298,7 @@ class Fetcher:
         if loop not in self._limits:
             self._limits.clear()  # after a fork there is another loop
             self._limits[loop] = asyncio.Semaphore(max(1, int(setting("concurrency"))))
-        return await get(url, start, stop, self.options(url), self._limits[loop])
+        return await get(url, start, stop, self.options(url), self._limits[loop], cache=self.cache)
 
 
 def _read_local(path: str, offset: int, length: int) -> Reply:

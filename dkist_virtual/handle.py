@@ -228,6 +228,8 @@ class StoreHandle:
     frames : tuple of str
         Places to read them from instead of the store's own.
     storage_options : dict
+    cache : str, optional
+        A directory that keeps what was fetched.
     """
 
     url: str | None
@@ -235,13 +237,14 @@ class StoreHandle:
     missing: Missing = "raise"
     frames: tuple[str, ...] = ()
     storage_options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    cache: str | None = None
     _opened: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
     def fetcher(self) -> Fetcher:
         """What reads bytes, with the options given."""
         if "fetcher" not in self._opened:
-            self._opened["fetcher"] = Fetcher(self.storage_options)
+            self._opened["fetcher"] = Fetcher(self.storage_options, self.cache)
         fetcher: Fetcher = self._opened["fetcher"]
         return fetcher
 

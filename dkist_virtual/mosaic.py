@@ -69,10 +69,16 @@ class TiledDataset:
         missing: Missing = "raise",
         chunks: Any = "auto",
         storage_options: dict[str, dict[str, Any]] | None = None,
+        cache: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Open a mosaic from its ASDF alone, as `Dataset.from_asdf` does a dataset."""
         opened = open_asdf(
-            asdf, frames=frames, missing=missing, chunks=chunks, storage_options=storage_options
+            asdf,
+            frames=frames,
+            missing=missing,
+            chunks=chunks,
+            storage_options=storage_options,
+            cache=cache,
         )
         try:
             return cls.from_opened(opened)

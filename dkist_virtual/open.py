@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dkist_virtual.errors import StoreMissingError
 from dkist_virtual.fetch import absolute, is_local
 from dkist_virtual.handle import StoreHandle
-from dkist_virtual.places import FramePlaces, places_of
+from dkist_virtual.places import FramePlaces, place_of, places_of
 from dkist_virtual.references import JSON_NAME, PARQUET_NAME
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def open_dataset(
     missing: Missing = "raise",
     chunks: Any = "auto",
     storage_options: dict[str, dict[str, Any]] | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> Dataset | TiledDataset:
     """Open a dataset without reading a frame.
 
@@ -44,7 +45,9 @@ def open_dataset(
     chunks : {"auto", "frame"} or anything that dask takes
         "frame" is one dask chunk a frame; "auto" joins neighbouring frames.
     storage_options : dict, optional
-        A protocol or URL prefix to fsspec's options for it.
+        A URL prefix, or a protocol, to fsspec's options for it: credentials under a prefix alone.
+    cache : path, optional
+        A directory on this machine that keeps what was fetched, for the next session too.
 
     Returns
     -------
@@ -66,7 +69,8 @@ def open_dataset(
 
     place = store_directory(store_or_asdf)
     how: dict[str, Any] = {
-        "frames": frames, "missing": missing, "chunks": chunks, "storage_options": storage_options
+        "frames": frames, "missing": missing, "chunks": chunks, "storage_options": storage_options,
+        "cache": cache,
     }  # fmt: skip
     if is_local(place) and os.path.isfile(place) and not _is_asdf(place):
         raise StoreMissingError(
@@ -86,13 +90,14 @@ def open_zarr(
     frames: FramePlaces = None,
     missing: Missing = "raise",
     storage_options: dict[str, dict[str, Any]] | None = None,
+    cache: str | os.PathLike[str] | None = None,
 ) -> zarr.Group:
     """Open a store as a bare Zarr v3 group of arrays, without any astronomy.
 
     Parameters
     ----------
     store : path or URL
-    frames, missing, storage_options
+    frames, missing, storage_options, cache
         As in `open_dataset`.
 
     Returns
@@ -106,6 +111,7 @@ def open_zarr(
         missing,
         places_of(frames),
         dict(storage_options or {}),
+        place_of(cache),
     )
     return handle.group
 

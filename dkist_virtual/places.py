@@ -15,7 +15,7 @@ from dkist_virtual.fetch import absolute, is_local, join, local_path
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["FramePlaces", "Places", "places_of"]
+__all__ = ["FramePlaces", "Places", "place_of", "places_of"]
 
 
 FramePlaces: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None"
@@ -37,6 +37,11 @@ def places_of(frames: FramePlaces) -> tuple[str, ...]:
     if not frames:
         raise ValueError("frames is an empty list: expected places to read the frames from")
     return tuple(absolute(place) for place in frames)
+
+
+def place_of(place: str | os.PathLike[str] | None) -> str | None:
+    """One place made absolute; None for None."""
+    return None if place is None else absolute(place)
 
 
 class Places:

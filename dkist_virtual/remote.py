@@ -13,10 +13,13 @@ something else than was asked for, which is corrupt.
 from __future__ import annotations
 
 import asyncio
+import hashlib
+import os
 import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
+from weakref import WeakValueDictionary
 
 from dkist_virtual.errors import (
     FrameCorruptError,
@@ -70,12 +73,23 @@ class Reply:
     etag: str | None = None
 
 
+CACHED_BLOCK: Final = 2**18
+"""Bytes that are fetched and kept at a time where there is a cache on the disk."""
+
+_ONE_READER: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+
 class _Again(Exception):  # noqa: N818  # no error yet: what a request is tried again for
     """A failure that may pass."""
 
 
 async def get(
-    url: str, start: int, stop: int | None, options: Mapping[str, Any], limit: asyncio.Semaphore
+    url: str,
+    start: int,
+    stop: int | None,
+    options: Mapping[str, Any],
+    limit: asyncio.Semaphore,
+    cache: str | None = None,
 ) -> Reply:
     """Bytes of a remote file.
 
@@ -89,6 +103,8 @@ async def get(
         Of fsspec's filesystem for the URL.
     limit : asyncio.Semaphore
         How many requests may be under way.
+    cache : str, optional
+        A directory on this machine that keeps the blocks which were fetched: fsspec's.
 
     Raises
     ------
@@ -101,11 +117,20 @@ async def get(
     """
     import fsspec
 
+    protocol = url.partition("://")[0]
     try:
-        filesystem, path = fsspec.core.url_to_fs(url, **options)
+        if cache is None:
+            filesystem, path = fsspec.core.url_to_fs(url, **options)
+        else:
+            # A directory for each file: readers at once would lose each other's list of blocks.
+            name = hashlib.sha256(url.encode()).hexdigest()
+            directory = os.path.join(cache, name[:2], name[2:34])
+            inside = {"cache_storage": directory, "skip_instance_cache": True}
+            how = {"blockcache": inside, protocol: {"block_size": CACHED_BLOCK, **options}}
+            filesystem, path = fsspec.core.url_to_fs(f"blockcache::{url}", **how)
+            protocol = "blockcache"
     except (ImportError, ValueError) as error:  # a protocol that is unknown, or not installed
         raise FrameUnreachableError(f"{url}: {type(error).__name__}: {error}") from error
-    protocol = url.partition("://")[0]
     ask = _http if protocol in ("http", "https") else _s3 if protocol == "s3" else _any
     tries = 1 + int(setting("retries"))
     for attempt in range(tries):
@@ -264,14 +289,22 @@ def _s3_error(error: Exception, bucket: str, start: int) -> Exception:
 async def _any(filesystem: Any, path: str, start: int, stop: int | None) -> Reply:
     whole = not start and stop is None
     try:
+        part = () if whole else (start, stop)
         if filesystem.async_impl:
-            data = await filesystem._cat_file(path, *(() if whole else (start, stop)))
+            data = await filesystem._cat_file(path, *part)
         else:
-            data = await asyncio.to_thread(
-                filesystem.cat_file, path, *(() if whole else (start, stop))
-            )
+            # fsspec's cache is not made for two readers of the same file.
+            async with _ONE_READER.setdefault(path, asyncio.Lock()):
+                data = await asyncio.to_thread(filesystem.cat_file, path, *part)
     except FileNotFoundError as error:
-        raise FrameMissingError("no such file") from error
+        # fsspec says so too where a server refused, or did not answer, a question for the length.
+        cause = error.__cause__
+        if cause is None or getattr(cause, "status", 0) in (404, 410):
+            raise FrameMissingError("no such file") from error
+        said = f"{type(cause).__name__}: {cause}"
+        if 400 <= getattr(cause, "status", 0) < 500:
+            raise FrameUnreachableError(said) from error
+        raise _Again(said) from error
     except PermissionError as error:
         raise FrameUnreachableError(f"PermissionError: {error}") from error
     except Exception as error:  # each filesystem has errors of its own

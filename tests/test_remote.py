@@ -585,3 +585,32 @@ def test_what_a_bucket_says(bucket: Any) -> None:
     reply = fetcher.head(f"{place}/cryonirsp.asdf", 10)
     assert reply.data == fetcher.read(f"{place}/cryonirsp.asdf")[:10]
     assert reply.total == len(fetcher.read(f"{place}/cryonirsp.asdf"))
+
+
+# A cache on the disk --------------------------------------------------------------------------
+
+
+def test_what_is_in_the_cache_is_not_fetched_again(
+    server: FrameServer, pixels: Any, tmp_path: Path
+) -> None:
+    index = (slice(None), 1, 1, slice(3, 8), 4)
+    ds = opened(server, cache=tmp_path / "cache")
+    assert same(ds[index].data.compute(), pixels[index])
+    assert same(ds[1, 1, 1].data.compute(), pixels[1, 1, 1])
+    server.forget()
+    again = opened(server, cache=tmp_path / "cache")
+    assert same(again[index].data.compute(), pixels[index])
+    assert server.sent == 0  # at most it is asked whether the files are as they were
+
+
+@pytest.mark.parametrize(("fault", "error"), [
+    (403, FrameUnreachableError), (500, FrameUnreachableError), ("drop", FrameUnreachableError),
+    (404, FrameMissingError),
+])  # fmt: skip
+def test_a_fault_stays_one_through_a_cache(
+    fault: Any, error: type[FrameError], server: FrameServer, tmp_path: Path
+) -> None:
+    ds = opened(server, cache=tmp_path / "cache")
+    server.fault = lambda path, n: fault
+    with pytest.raises(error):
+        ds[0, 0, 0].data.compute()
