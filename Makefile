@@ -13,7 +13,7 @@ SEED ?= 1
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench docs fuzz clean
+.PHONY: help demo test lint bench bench-remote docs fuzz clean
 
 help:
 	@echo 'make demo    make a small VTF dataset, convert it, look at it (picture: demo-output/)'
@@ -21,6 +21,7 @@ help:
 	@echo 'make lint    ruff and mypy alone'
 	@echo 'make fuzz    broken frames for the decoder: N=$(N) of them, SEED=$(SEED)'
 	@echo 'make bench   times beside dkist, astropy, cfitsio and numpy'
+	@echo 'make bench-remote  the same from a server that takes 30 ms an answer'
 	@echo 'make docs    the documentation, with its code run: docs/_build/html/index.html'
 	@echo 'make clean   everything that these made, the environment included'
 	@echo
@@ -56,6 +57,9 @@ test: lint
 # Figures are worth something on a machine that does nothing else meanwhile.
 bench: $(VENV)/.stamp-bench
 	$(BIN)/python benchmarks/run.py
+
+bench-remote: $(VENV)/.stamp-bench
+	$(BIN)/python benchmarks/remote.py
 
 docs: $(VENV)/.stamp-docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html

@@ -287,10 +287,13 @@ def _s3_error(error: Exception, bucket: str, start: int) -> Exception:
 
 
 async def _any(filesystem: Any, path: str, start: int, stop: int | None) -> Reply:
+    from fsspec.asyn import AsyncFileSystem
+
     whole = not start and stop is None
     try:
         part = () if whole else (start, stop)
-        if filesystem.async_impl:
+        # By its type: a cache says of itself whatever the filesystem behind it does.
+        if issubclass(type(filesystem), AsyncFileSystem):
             data = await filesystem._cat_file(path, *part)
         else:
             # fsspec's cache is not made for two readers of the same file.
@@ -299,12 +302,17 @@ async def _any(filesystem: Any, path: str, start: int, stop: int | None) -> Repl
     except FileNotFoundError as error:
         # fsspec says so too where a server refused, or did not answer, a question for the length.
         cause = error.__cause__
-        if cause is None or getattr(cause, "status", 0) in (404, 410):
-            raise FrameMissingError("no such file") from error
+        status = getattr(cause, "status", 404)
         said = f"{type(cause).__name__}: {cause}"
-        if 400 <= getattr(cause, "status", 0) < 500:
+        if 400 <= status < 500 and status not in (404, 410):
             raise FrameUnreachableError(said) from error
-        raise _Again(said) from error
+        broken = isinstance(cause, (OSError, TimeoutError)) and not isinstance(
+            cause, FileNotFoundError
+        )
+        disconnected = type(cause).__module__.startswith("aiohttp") and not hasattr(cause, "status")
+        if status >= 500 or broken or disconnected:
+            raise _Again(said) from error
+        raise FrameMissingError("no such file") from error
     except PermissionError as error:
         raise FrameUnreachableError(f"PermissionError: {error}") from error
     except Exception as error:  # each filesystem has errors of its own

@@ -27,7 +27,8 @@ def run(script: str, *arguments: str) -> str:
 
 
 def test_every_example_is_run_here() -> None:
-    assert [path.name for path in EXAMPLES.glob("*.py")] == ["convert_and_read.py"]
+    scripts = {path.name for path in EXAMPLES.glob("*.py")}
+    assert scripts == {"convert_and_read.py", "frame_server.py", "read_remote.py"}
 
 
 def test_convert_and_read_makes_a_dataset() -> None:
@@ -47,3 +48,11 @@ def test_convert_and_read_takes_a_dataset(simulated: Callable[[str], Path]) -> N
     (said,) = re.findall(r"Its mean: (\S+) ct", printed)
     assert float(said) == pytest.approx(mean, abs=0.01)
     assert "Held against astropy: {'equal': 5}" in printed
+
+
+def test_read_remote() -> None:
+    printed = run("read_remote.py")
+    assert "A spectrum: (5,) from 5 files\nRequests so far: 0" in printed
+    assert re.search(r"\n\d+ requests, [\d,]+ of [\d,]+ bytes", printed)
+    assert "The same: True\n3 of 5 frames are here" in printed
+    assert re.search(r"Refused: .*data/0\.0\.0.*answered 403", printed)

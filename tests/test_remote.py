@@ -283,7 +283,7 @@ def test_a_fault_that_stays_is_unreachable_and_never_nan(
         assert fault in text
     asked = {path: n + 1 for path, n in server._counts.items() if path.endswith(".fits")}
     # No is no. (Where a connection is dropped, aiohttp itself asks a second time.)
-    most = {"dropped": 10}.get(fault, 5) if fault in TRANSIENT else 1
+    most = {"dropped": 10, "cut short": 10}.get(fault, 5) if fault in TRANSIENT else 1
     assert max(asked.values()) <= most
 
 
@@ -590,6 +590,9 @@ def test_what_a_bucket_says(bucket: Any) -> None:
 # A cache on the disk --------------------------------------------------------------------------
 
 
+# fsspec's cache leaves it to the garbage collector to close its files.
+@pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 def test_what_is_in_the_cache_is_not_fetched_again(
     server: FrameServer, pixels: Any, tmp_path: Path
 ) -> None:
@@ -600,9 +603,11 @@ def test_what_is_in_the_cache_is_not_fetched_again(
     server.forget()
     again = opened(server, cache=tmp_path / "cache")
     assert same(again[index].data.compute(), pixels[index])
-    assert server.sent == 0  # at most it is asked whether the files are as they were
+    assert server.requests == []
 
 
+@pytest.mark.filterwarnings("ignore:Exception ignored in:pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore:unclosed file:ResourceWarning")
 @pytest.mark.parametrize(("fault", "error"), [
     (403, FrameUnreachableError), (500, FrameUnreachableError), ("drop", FrameUnreachableError),
     (404, FrameMissingError),
