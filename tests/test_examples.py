@@ -55,4 +55,4 @@ def test_read_remote() -> None:
     assert "A spectrum: (5,) from 5 files\nRequests so far: 0" in printed
     assert re.search(r"\n\d+ requests, [\d,]+ of [\d,]+ bytes", printed)
     assert "The same: True\n3 of 5 frames are here" in printed
-    assert re.search(r"Refused: .*data/0\.0\.0.*answered 403", printed)
+    assert re.search(r"Refused: .*data/1\.0\.0.*answered 403", printed)
