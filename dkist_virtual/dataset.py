@@ -241,8 +241,8 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
     def data(self) -> Any:
         """The pixels: a dask array, built from the selection when it is first asked for.
 
-        Slice the dataset, not this array: dask hands only the first slice of an array on to
-        whoever reads it.
+        Its slices select from the frames, as the dataset's own do. What is computed from it is
+        ordinary dask, which hands only the first slice of an array on to whoever reads it.
         """
         if isinstance(self._data, VirtualArray):
             if self._dask is None:
