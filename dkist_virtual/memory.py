@@ -42,7 +42,7 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:
     n = math.prod(shape) * dtype.itemsize
     if n < _LEAST_BYTES:
         return np.empty(shape, dtype)
-    return np.asarray(_Lease(_pool.take(_size_class(n))))[:n].view(dtype).reshape(shape)
+    return np.asarray(_Lease(_pool, _size_class(n)))[:n].view(dtype).reshape(shape)
 
 
 def _size_class(n: int) -> int:
@@ -54,15 +54,16 @@ def _size_class(n: int) -> int:
 class _Lease:
     """Memory in use: an array that is made of it holds it, and it goes back when that goes."""
 
-    def __init__(self, raw: NDArray[np.uint8]) -> None:
-        self.raw = raw
+    def __init__(self, pool: _Pool, n: int) -> None:
+        self.pool = pool  # held, since an interpreter that ends takes modules apart first
+        self.raw = pool.take(n)
 
     @property
     def __array_interface__(self) -> dict[str, Any]:
         return self.raw.__array_interface__
 
     def __del__(self) -> None:
-        _pool.give(self.raw)
+        self.pool.give(self.raw)
 
 
 class _Pool:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import pickle
+import subprocess
+import sys
 import tracemalloc
 from pathlib import Path
 from typing import Any
@@ -187,6 +190,24 @@ def test_names_are_stable_and_never_shared(frame: tuple[Path, Any]) -> None:
     assert len(set(names.values())) == len(names)
     again = virtual(100, frame[0], (1500, 1000)).select(0).dask("auto")
     assert again.name == leaves[0].name
+
+
+def test_names_are_the_same_in_another_process(cryo: Path) -> None:
+    code = (
+        "import sys, dkist_virtual as dv; ds = dv.open_dataset(sys.argv[1]);"
+        "print(ds.data.name, ds[0].data.name, ds.data[0, 1].name)"
+    )
+    ds = dv.open_dataset(cryo)
+    assert isinstance(ds, dv.Dataset)
+    names = [ds.data.name, ds[0].data.name, ds.data[0, 1].name]
+    run = subprocess.run(
+        [sys.executable, "-c", code, cryo],
+        env={**os.environ, "PYTHONHASHSEED": "11"},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert run.stdout.split() == names
 
 
 @pytest.mark.parametrize("how", ["dataset", "data"])
