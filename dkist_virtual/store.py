@@ -11,7 +11,6 @@ import asyncio
 import json
 import math
 import re
-import sys
 from dataclasses import dataclass
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -441,7 +440,9 @@ class FrameStore(Store):
 
 def from_big_endian(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
     """Bytes that were read into an array from a file, in place, in the machine's own order."""
-    return pixels.byteswap(inplace=True) if sys.byteorder == "little" else pixels
+    # numpy's byteswap(inplace=True) takes nearly twice as long.
+    np.copyto(pixels, pixels.view(pixels.dtype.newbyteorder(">")))
+    return pixels
 
 
 @dataclass(frozen=True, slots=True)

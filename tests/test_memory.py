@@ -65,7 +65,8 @@ def test_what_is_given_is_what_numpy_gives(shape: tuple[int, ...], dtype: str) -
     assert ours.flags.aligned
 
 
-def test_idle_memory_is_bounded(pool: memory._Pool) -> None:
+def test_idle_memory_is_bounded(pool: memory._Pool, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(memory, "IDLE_BYTES", 2**27)
     arrays = [memory.empty((n, 2**20), "u1") for n in range(10, 60, 10)]
     assert sum(array.nbytes for array in arrays) > memory.IDLE_BYTES
     del arrays
