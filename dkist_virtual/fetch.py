@@ -165,22 +165,10 @@ class Fetcher:
         ------
         FrameMissingError, FrameUnreachableError, FrameCorruptError
         """
-        reply = self.reply_up_to(url, offset, length)
-        if length >= 0 and len(reply.data) != length:
-            raise too_short(url, offset, length, len(reply.data))
-        return reply
-
-    def read_up_to(self, url: str, offset: int, length: int) -> bytes:
-        """A byte range of a file, as far as the file goes.
-
-        Raises
-        ------
-        FrameMissingError, FrameUnreachableError
-        """
-        return bytes(self.reply_up_to(url, offset, length).data)
+        return Request(url, offset, length).checked(self.reply_up_to(url, offset, length))
 
     def reply_up_to(self, url: str, offset: int, length: int) -> Reply:
-        """The same, with what is known of the whole file.
+        """A byte range of a file as far as the file goes, with what is known of the whole of it.
 
         Raises
         ------

@@ -35,17 +35,11 @@ if TYPE_CHECKING:
 
     from dkist_virtual.remote import Reply
 
-__all__ = ["StoreHandle", "StoreReader", "load_references"]
+__all__ = ["StoreHandle", "StoreReader", "references_in"]
 
 
-def load_references(url: str, fetcher: Fetcher) -> ReferenceSet:
+def references_in(read: StoreReader) -> ReferenceSet:
     """Read the references of a store, JSON or parquet, by their known names.
-
-    Parameters
-    ----------
-    url : str
-        The store's directory.
-    fetcher : Fetcher
 
     Raises
     ------
@@ -54,11 +48,6 @@ def load_references(url: str, fetcher: Fetcher) -> ReferenceSet:
     StoreCorruptError
         Its references cannot be read.
     """
-    return references_in(StoreReader(url, fetcher).ahead(REFERENCE_NAMES))
-
-
-def references_in(read: StoreReader) -> ReferenceSet:
-    """The references of a store whose files may have been read already."""
     try:
         text = read(JSON_NAME)
     except FileNotFoundError:
@@ -261,8 +250,7 @@ class StoreHandle:
     def open_with(self, names: Iterable[str]) -> StoreReader:
         """Open the store, and ask for more of its files together with its references."""
         self._opened["reader"] = self.reader.ahead((*REFERENCE_NAMES, *names))
-        references = references_in(self.reader)
-        self._opened["store"] = self._store(references)
+        self._opened["store"] = self._store(references_in(self.reader))
         return self.reader
 
     @property
@@ -271,10 +259,10 @@ class StoreHandle:
         if "store" not in self._opened:
             with _OPENING:  # the tasks of a worker come at once
                 if "store" not in self._opened:
-                    references = self.references
-                    if references is None:
-                        references = references_in(self.reader.ahead(REFERENCE_NAMES))
-                    self._opened["store"] = self._store(references)
+                    if self.references is None:
+                        self.open_with(())
+                    else:
+                        self._opened["store"] = self._store(self.references)
         store: FrameStore = self._opened["store"]
         return store
 

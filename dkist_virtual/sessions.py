@@ -1,9 +1,9 @@
 """Whoever reads a frame says what bytes it needs next; here they are fetched, for one or for many.
 
 A session is a generator: it yields requests, is sent their replies or thrown what kept them from
-coming, and returns pixels. One session alone is driven in its own thread. Many at once are driven
-on fsspec's event loop, where a hundred requests wait for their server without a hundred threads,
-and decode on others.
+coming, and returns what was read. One session alone is driven in its own thread. Many at once are
+driven on fsspec's event loop, where a hundred requests wait for their server without a hundred
+threads, and decode on others.
 """
 
 from __future__ import annotations
@@ -19,21 +19,18 @@ from dkist_virtual.remote import setting
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    import numpy as np
-    from numpy.typing import NDArray
-
     from dkist_virtual.fetch import Fetcher, Request
     from dkist_virtual.remote import Reply
 
 __all__ = ["Session", "drive", "drive_together"]
 
-Session: TypeAlias = "Generator[list[Request], list[Reply], NDArray[np.generic]]"
+Session: TypeAlias = "Generator[list[Request], list[Reply], Any]"
 
 _NOT_DONE: Final = object()
 
 
 def _advance(session: Session, replies: list[Reply] | FrameError | None) -> tuple[Any, Any]:
-    """Go on with what came, or did not: the requests wanted next, and the pixels once done."""
+    """Go on with what came, or did not: the requests wanted next, and what was read once done."""
     try:
         if isinstance(replies, FrameError):
             return session.throw(replies), _NOT_DONE
@@ -42,7 +39,7 @@ def _advance(session: Session, replies: list[Reply] | FrameError | None) -> tupl
         return [], done.value
 
 
-def drive(session: Session, fetcher: Fetcher) -> NDArray[np.generic]:
+def drive(session: Session, fetcher: Fetcher) -> Any:
     """Read one frame.
 
     Raises
@@ -51,9 +48,9 @@ def drive(session: Session, fetcher: Fetcher) -> NDArray[np.generic]:
     """
     replies: list[Reply] | FrameError | None = None
     while True:
-        wanted, pixels = _advance(session, replies)
-        if pixels is not _NOT_DONE:
-            return pixels  # type: ignore[no-any-return]
+        wanted, result = _advance(session, replies)
+        if result is not _NOT_DONE:
+            return result
         try:
             replies = [fetcher.answer(request) for request in wanted]
         except FrameError as error:
@@ -116,12 +113,12 @@ async def _one(
         while True:
             try:
                 if pool is None or replies is None:  # what is asked for first takes no time
-                    wanted, pixels = _advance(session, replies)
+                    wanted, result = _advance(session, replies)
                 else:
-                    wanted, pixels = await loop.run_in_executor(pool, _advance, session, replies)
+                    wanted, result = await loop.run_in_executor(pool, _advance, session, replies)
             except FrameMissingError as error:
                 return error
-            if pixels is not _NOT_DONE:
+            if result is not _NOT_DONE:
                 return None
             try:
                 replies = await asyncio.gather(*(fetcher.answer_async(part) for part in wanted))

@@ -177,29 +177,25 @@ class FrameStore(Store):
         """
         url, offset, length = self.frame(array, position)
         reference = _Reference(array, position, offset, length)
-        absent: FrameMissingError | None = None
-        try:
-            for place in self.places.candidates(url):
-                try:
-                    part: tuple[int, int | None] = (0, None)
-                    if isinstance(byte_range, RangeByteRequest):
-                        part = (byte_range.start, byte_range.end)
-                    reply = self.fetcher.answer(reference.request(place, *part))
-                except FrameMissingError as error:
-                    absent = absent or error
-                    continue
-                self._check(place, reply.total, reference)
-                data = bytes(reply.data)
-                return data if part[1] is not None else _cut(data, byte_range)
-            raise absent or FrameMissingError("the ASDF names no file for this frame")
-        except FrameError as error:
-            key = f"{array}/{chunk_key(self.references.arrays[array][0], position)}"
-            raise error.at(key) from error
+        start: int = 0
+        stop: int | None = None
+        if isinstance(byte_range, RangeByteRequest):
+            start, stop = byte_range.start, byte_range.end
+
+        def reading(place: str) -> Session:
+            (reply,) = yield [reference.request(place, start, stop)]
+            self._check(place, reply.total, reference)
+            return bytes(reply.data)
+
+        data = drive(self._session(reference, url, reading), self.fetcher)
+        return data if stop is not None else _cut(data, byte_range)
 
     def _check(self, place: str, total: int | None, reference: _Reference) -> None:
         """Hold a file's length against that of the scan."""
+        if total is None:
+            return
         scanned = self.size(reference.array, reference.position)
-        if total is not None and 0 <= scanned != total:
+        if 0 <= scanned != total:
             raise FrameCorruptError(
                 f"{place}: the file has {total} bytes: it had {scanned} when it was scanned. Fetch "
                 "it anew, or convert again if it was replaced"
@@ -255,7 +251,9 @@ class FrameStore(Store):
         """
         url, offset, length = self.frame(array, position)
         reference = _Reference(array, position, offset, length)
-        return drive(self._session(reference, url, window, out), self.fetcher)
+        session = self._session(reference, url, self._reading(reference, window, out))
+        pixels: NDArray[np.generic] = drive(session, self.fetcher)
+        return pixels
 
     def pixels_together(
         self, array: str, positions: Sequence[int], window: Window, out: NDArray[np.generic]
@@ -279,21 +277,22 @@ class FrameStore(Store):
         rows = self.references.arrays[array][1].take(np.asarray(positions)).rows()
         self.size(array, 0)
         sessions = [
-            self._session(_Reference(array, position, offset, length), url, window, pixels)
+            self._session(reference, url, self._reading(reference, window, pixels))
             for position, (url, offset, length), pixels in zip(positions, rows, out, strict=True)
+            for reference in [_Reference(array, position, offset, length)]
         ]
         quick = math.prod(map(len, window)) < QUICK_PIXELS
         return drive_together(sessions, self.fetcher, quick=quick)
 
     def _session(
-        self, reference: _Reference, url: str, window: Window, out: NDArray[np.generic] | None
+        self, reference: _Reference, url: str, reading: Callable[[str], Session]
     ) -> Session:
-        """Read part of a frame from the first place that has it, whoever fetches the bytes."""
+        """Read a frame from the first place that has it, whoever fetches the bytes."""
         absent: FrameMissingError | None = None
         try:
             for place in self.places.candidates(url):
                 try:
-                    return (yield from self._reading(place, reference, window, out))
+                    return (yield from reading(place))
                 except FrameMissingError as error:
                     absent = absent or error
             raise absent or FrameMissingError("the ASDF names no file for this frame")
@@ -303,6 +302,12 @@ class FrameStore(Store):
             raise error.at(key) from error
 
     def _reading(
+        self, reference: _Reference, window: Window, out: NDArray[np.generic] | None
+    ) -> Callable[[str], Session]:
+        """What reads part of a frame from one place."""
+        return lambda place: self._pixels_at(place, reference, window, out)
+
+    def _pixels_at(
         self,
         place: str,
         reference: _Reference,

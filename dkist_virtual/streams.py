@@ -47,9 +47,9 @@ def tile_origins(layout: CompressedImage, tiles: NDArray[np.int64]) -> NDArray[n
     return origins
 
 
-def tile_extents(layout: CompressedImage, tiles: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How far tiles reach along each axis: shape (tiles, axes)."""
-    left = np.array(layout.shape) - tile_origins(layout, tiles)
+def tile_extents(layout: CompressedImage, origins: NDArray[np.int64]) -> NDArray[np.int64]:
+    """How far tiles that begin at `origins` reach along each axis: shape (tiles, axes)."""
+    left = np.array(layout.shape) - origins
     extents: NDArray[np.int64] = np.minimum(np.array(layout.tile_shape), left)
     return extents
 
@@ -136,7 +136,7 @@ class Tiles:
             self._kernel(column, tiles, self.buffer, starts, lengths, rice, out, *place, row_stride)
             return
         floats = self.layout.bitpix < 0 and not (self.layout.quantised and column == COMPRESSED)
-        pixels = tile_extents(self.layout, tiles).prod(axis=1)
+        pixels = tile_extents(self.layout, tile_origins(self.layout, tiles)).prod(axis=1)
         # A few at a time, so that what they decompress to takes little memory beside the output.
         step = max(1, _PLAIN_BYTES // (8 * int(pixels.max(initial=1))))
         for begin in range(0, len(tiles), step):

@@ -21,7 +21,7 @@ from dkist_virtual.fits import image_layout
 from dkist_virtual.layouts import BITPIX_DTYPES, CompressedImage, PlainImage
 from dkist_virtual.memory import empty
 from dkist_virtual.scaling import scale_pixels
-from dkist_virtual.streams import Tiles, is_stream_coded, tile_origins
+from dkist_virtual.streams import Tiles, is_stream_coded, tile_extents, tile_origins
 from dkist_virtual.table import TileTable, read_table
 
 if TYPE_CHECKING:
@@ -283,7 +283,7 @@ class _Placement:
 def _place(layout: CompressedImage, tiles: NDArray[np.int64]) -> _Placement:
     shape, tile_shape = np.array(layout.shape), np.array(layout.tile_shape)
     origins = tile_origins(layout, tiles)
-    extents = np.minimum(tile_shape, shape - origins)
+    extents = tile_extents(layout, origins)
     strides = np.concatenate([np.cumprod(shape[::-1])[::-1][1:], [1]])
     starts = (origins * strides).sum(axis=1)
     # Whole axes at the end belong to the run: it goes on over the next axis without a gap.

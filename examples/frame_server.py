@@ -52,13 +52,24 @@ class FrameServer:
     url: str = ""
     busiest: int = 0
     _under_way: int = 0
+    _loop: asyncio.AbstractEventLoop | None = None
 
     def forget(self) -> None:
-        """Count from none again."""
+        """Count from none again; what a client sent and gave up before is not counted."""
+        if self._loop is not None:
+            asyncio.run_coroutine_threadsafe(self._settled(), self._loop).result()
         self.requests.clear()
         self.headers.clear()
         self._counts.clear()
         self.busiest = 0
+
+    async def _settled(self) -> None:
+        # A request that was given up may wait in a socket still: a pass of the loop accepts its
+        # connection, another reads it, some more begin its answer.
+        for _ in range(50):
+            await asyncio.sleep(0)
+        while self._under_way:
+            await asyncio.sleep(0.001)
 
     @property
     def sent(self) -> int:
@@ -121,7 +132,7 @@ class FrameServer:
     @contextmanager
     def running(self, port: int = 0) -> Iterator[FrameServer]:
         """Serve in a thread for as long as the block runs; `url` says where."""
-        loop = asyncio.new_event_loop()
+        loop = self._loop = asyncio.new_event_loop()
         started = threading.Event()
         stop = asyncio.Event()
 
@@ -145,6 +156,7 @@ class FrameServer:
         finally:
             loop.call_soon_threadsafe(stop.set)
             thread.join(10)
+            self._loop = None
             loop.close()
 
 
