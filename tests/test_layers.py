@@ -36,6 +36,7 @@ ROOMS = (
     "window",
     "codec",
     "selection",
+    "world",
     "references",
     "headers",
     "description",

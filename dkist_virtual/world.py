@@ -1,0 +1,235 @@
+"""What the WCS of an array says about it, in array order: which axes are time, sky, wavelength.
+
+Axes are known by their physical types, never by their labels: those differ between datasets, and
+early ViSP has two of them exchanged.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+
+import numpy as np
+from astropy.coordinates import StokesCoord
+from astropy.time import Time, TimeDelta
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import ArrayLike, NDArray
+
+__all__ = ["Kind", "World", "WorldAxis", "wrapped"]
+
+Kind: TypeAlias = Literal["stokes", "time", "wavelength", "longitude", "latitude", "other"]
+
+_SPECTRAL: Final = ("em.wl", "em.freq", "em.energy", "em.wavenumber", "spect")
+_CELESTIAL_UNITS: Final = {"deg", "arcsec", "arcmin", "rad"}
+
+
+def _kind(physical_type: str, unit: str) -> Kind:
+    kind = physical_type.removeprefix("custom:")
+    if kind.endswith("polarization.stokes"):
+        return "stokes"
+    if kind.startswith("time"):
+        return "time"
+    if kind.startswith(_SPECTRAL):
+        return "wavelength"
+    if kind.startswith("pos.") and unit in _CELESTIAL_UNITS:
+        if kind.endswith((".lon", ".ra")):
+            return "longitude"
+        if kind.endswith((".lat", ".dec")):
+            return "latitude"
+    return "other"
+
+
+@dataclass(frozen=True, slots=True)
+class WorldAxis:
+    """One coordinate of a WCS.
+
+    Parameters
+    ----------
+    index : int
+        Its place among the values of ``pixel_to_world_values``.
+    kind : str
+        What it is, by its physical type.
+    name : str
+        Its label; empty where it has none.
+    physical_type, unit : str
+        Empty where the WCS does not say.
+    array_axes : tuple of int
+        The axes of the array along which it changes, ascending.
+    """
+
+    index: int
+    kind: Kind
+    name: str
+    physical_type: str
+    unit: str
+    array_axes: tuple[int, ...]
+
+    @property
+    def label(self) -> str:
+        """What to call it."""
+        return self.name or self.physical_type or f"world axis {self.index}"
+
+
+def wrapped(values: NDArray[np.floating[Any]], unit: str) -> NDArray[np.floating[Any]]:
+    """Longitudes from half a turn below zero to half a turn above: those of the Sun lie around 0.
+
+    Parameters
+    ----------
+    values : numpy.ndarray
+        In `unit`.
+    unit : {"deg", "arcmin", "arcsec", "rad"}
+    """
+    turn = {"deg": 360.0, "arcmin": 21600.0, "arcsec": 1296000.0, "rad": 2 * np.pi}[unit]
+    away: NDArray[np.floating[Any]] = values - turn * np.round(values / turn)
+    return away
+
+
+class World:
+    """The world coordinates of an array.
+
+    Parameters
+    ----------
+    wcs : WCS
+        High or low level. Its pixel axes are the array's, reversed. Where it has more of them
+        than the array, as that of a single frame has, the array's are the last ones in array
+        order and the others are held at 0; where it has fewer, it describes the array's last.
+    shape : sequence of int
+        Of the array.
+    """
+
+    def __init__(self, wcs: Any, shape: Sequence[int]) -> None:
+        self.low: Any = getattr(wcs, "low_level_wcs", wcs)
+        self.shape: tuple[int, ...] = tuple(int(n) for n in shape)
+
+    @cached_property
+    def axes(self) -> tuple[WorldAxis, ...]:
+        """The world axes, in the order of the WCS's values."""
+        ndim, matrix = len(self.shape), np.asarray(self.low.axis_correlation_matrix, bool)
+        described = zip(
+            self.low.world_axis_names,
+            self.low.world_axis_physical_types,
+            self.low.world_axis_units,
+            strict=True,
+        )
+        found = []
+        for index, (name, physical, unit) in enumerate(described):
+            pixels = np.flatnonzero(matrix[index])
+            array_axes = tuple(sorted(ndim - 1 - int(p) for p in pixels if p < ndim))
+            physical, unit = str(physical or ""), str(unit or "")
+            kind = _kind(physical, unit)
+            found.append(WorldAxis(index, kind, str(name or ""), physical, unit, array_axes))
+        return tuple(found)
+
+    def of_kind(self, kind: Kind) -> WorldAxis | None:
+        """The axis of a kind; None where there is none."""
+        return next((axis for axis in self.axes if axis.kind == kind), None)
+
+    # Values ---------------------------------------------------------------------------------
+
+    def values(self, *positions: ArrayLike) -> list[NDArray[np.floating[Any]]]:
+        """The coordinates at some places.
+
+        Parameters
+        ----------
+        *positions : array-like
+            Pixel positions, one for each axis of the array, broadcast against each other.
+
+        Returns
+        -------
+        list of numpy.ndarray
+            One for each world axis, in its unit; longitudes between minus and plus half a turn,
+            time in seconds, see `time`.
+        """
+        arrays = np.broadcast_arrays(*(np.asarray(p, float) for p in positions))
+        n = self.low.pixel_n_dim
+        pixels = list(arrays[::-1][:n])
+        shape = arrays[0].shape if arrays else ()
+        pixels += [np.zeros(shape)] * (n - len(pixels))
+        values = self.low.pixel_to_world_values(*pixels)
+        if self.low.world_n_dim == 1:
+            values = (values,)
+        plain = [np.broadcast_to(np.asarray(value, float), shape) for value in values]
+        return [
+            wrapped(value, axis.unit) if axis.kind == "longitude" else value
+            for axis, value in zip(self.axes, plain, strict=True)
+        ]
+
+    def along(
+        self, axes: Sequence[WorldAxis], at: Sequence[NDArray[np.floating[Any]]] | None = None
+    ) -> list[NDArray[np.floating[Any]]]:
+        """Coordinates on the grid of the array axes along which they change.
+
+        Parameters
+        ----------
+        axes : sequence of WorldAxis
+            That change along the same axes of the array.
+        at : sequence of numpy.ndarray, optional
+            Pixel positions along each of those array axes; by default every pixel.
+
+        Returns
+        -------
+        list of numpy.ndarray
+            For each coordinate, with one dimension for each of those array axes.
+        """
+        array_axes = axes[0].array_axes
+        if at is None:
+            at = [np.arange(self.shape[axis], dtype=float) for axis in array_axes]
+        grid = np.meshgrid(*at, indexing="ij") if array_axes else []
+        shape = grid[0].shape if grid else ()
+        positions: list[Any] = [np.zeros(shape)] * len(self.shape)
+        for axis, places in zip(array_axes, grid, strict=True):
+            positions[axis] = places
+        values = self.values(*positions) if self.shape else self.values(np.zeros(()))
+        return [values[axis.index] for axis in axes]
+
+    # Their meaning --------------------------------------------------------------------------
+
+    @cached_property
+    def _components(self) -> dict[int, tuple[Any, tuple[Any, ...], dict[str, Any]]]:
+        """The class of the object that each world axis belongs to, and what it is made with."""
+        classes = self.low.world_axis_object_classes
+        return {
+            index: tuple(classes[component[0]][:3])  # type: ignore[misc]
+            for index, component in enumerate(self.low.world_axis_object_components)
+        }
+
+    @cached_property
+    def frame(self) -> Any:
+        """The frame of the sky coordinates; None where there are none."""
+        axis = self.of_kind("longitude") or self.of_kind("latitude")
+        return None if axis is None else self._components[axis.index][2].get("frame")
+
+    @cached_property
+    def _epoch(self) -> Time:
+        axis = self.of_kind("time")
+        assert axis is not None
+        component = self.low.world_axis_object_components[axis.index]
+        if callable(component[2]):
+            # What the WCS makes of a time is its distance from the epoch.
+            guess = Time("2000-01-01T00:00:00", scale="utc")
+            away = component[2](guess)
+            return guess - TimeDelta(float(away), format="sec")
+        raise ValueError(f"{axis.label}: its WCS does not say from when it counts")
+
+    def time(self, seconds: ArrayLike) -> Time:
+        """The moments that the values of the time axis stand for, UTC."""
+        return Time(self._epoch + TimeDelta(np.asarray(seconds, float), format="sec"), format="isot")
+
+    def seconds(self, time: Time) -> NDArray[np.floating[Any]]:
+        """The values of the time axis for some moments."""
+        return np.asarray((time - self._epoch).to_value("s"), float)
+
+    def text(self, axis: WorldAxis, value: float) -> str:
+        """A value for people: ``630.247 nm``, ``2022-10-24T19:15:37.808``, ``Q``, ``-41.2 arcsec``."""
+        if not np.isfinite(value):
+            return "-"
+        if axis.kind == "time":
+            return str(self.time(value).isot)
+        if axis.kind == "stokes":
+            return str(StokesCoord(value).symbol)
+        digits = {"wavelength": ".4f", "longitude": ".2f", "latitude": ".2f"}.get(axis.kind, ".6g")
+        return f"{value:{digits}} {axis.unit}".rstrip()
