@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
-from astropy.wcs.wcsapi import BaseHighLevelWCS, HighLevelWCSWrapper, SlicedLowLevelWCS
-from gwcs import WCS
+from astropy.time import Time
 from ndcube import NDCube
-from ndcube.wcs.wrappers import ResampledLowLevelWCS
 
 from dkist_virtual.arrays import VirtualArray
 from dkist_virtual.asdf_file import asdf_on_disk
 from dkist_virtual.convert import METADATA_NAME, references_of
+from dkist_virtual.crop import crop_index, nearest_index
 from dkist_virtual.description import Description, read_description
 from dkist_virtual.errors import DatasetError, SelectionError, StoreCorruptError
 from dkist_virtual.fetch import Fetcher, is_local, join, local_path
@@ -28,6 +27,7 @@ from dkist_virtual.overview import Overview, describe_wcs
 from dkist_virtual.places import FramePlaces, place_of, places_of
 from dkist_virtual.selection import BasicIndex, Selection, full_index
 from dkist_virtual.source import read_source
+from dkist_virtual.world import World, high_level, slice_wcs
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.store import Missing
+    from dkist_virtual.world import Kind
 
 __all__ = ["Dataset", "HeaderSource", "Opened", "StoredHeaders", "open_asdf", "open_store"]
 
@@ -320,6 +321,86 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
             sliced._extra_coords = self.extra_coords[index]
         return sliced
 
+    # Selecting by coordinates -----------------------------------------------------------
+
+    def crop(self, *points: Any, keepdims: bool = False, wcs: Any = None) -> Dataset:
+        """Select what lies between points in world coordinates; reads nothing.
+
+        Any coordinates, in any order, each alone too. Those of the same kind span a range, and
+        the result is the smallest box of pixels that holds all whose centres lie in every range,
+        and the pixels in which the ends of a range lie.
+
+        Parameters
+        ----------
+        *points : coordinates, or lists of them
+            `~astropy.coordinates.SkyCoord`, `~astropy.time.Time`,
+            `~astropy.coordinates.SpectralCoord`, Stokes letters and quantities, each with one
+            value or several; None stands for any.
+        keepdims : bool
+            Whether axes on which a single pixel is left stay; they are dropped by default, as
+            ndcube does.
+        wcs : WCS or ExtraCoords, optional
+            Other coordinates than the dataset's own: handed to `ndcube.NDCube.crop`.
+
+        Raises
+        ------
+        SelectionError
+            No such coordinate in this selection, or outside of it.
+
+        Examples
+        --------
+        >>> ds.crop([630.1, 630.3] * u.nm)  # doctest: +SKIP
+        >>> ds.crop("V", Time("2022-10-24T19:00"), Time("2022-10-24T19:05"))  # doctest: +SKIP
+        >>> ds.crop([sky_a, "I"], [sky_b, "Q"])  # doctest: +SKIP
+        """
+        if wcs is not None and wcs is not self.wcs:
+            return super().crop(*points, wcs=wcs, keepdims=keepdims)  # type: ignore[no-any-return]
+        index: list[int | slice] = list(crop_index(World(self.wcs, self.shape), points))
+        for axis, (part, n) in enumerate(zip(tuple(index), self.shape, strict=True)):
+            assert isinstance(part, slice)
+            if part.stop - part.start == 1 and n > 1 and not keepdims:
+                index[axis] = part.start
+        if not any(isinstance(part, slice) for part in index):
+            raise SelectionError(
+                f"crop to {points!r}: leaves a single pixel, {tuple(index)}, which has no WCS: "
+                "keepdims=True keeps its axes"
+            )
+        return self[tuple(index)]
+
+    def at(
+        self, *, wavelength: Any = None, stokes: Any = None, time: Any = None, sky: Any = None
+    ) -> Dataset:
+        """Select the pixels nearest to some coordinates; reads nothing.
+
+        Every axis of the array along which a given coordinate changes is held there: a moment
+        selects one frame of a VTF dataset, since there all of repeat, Stokes state and wavelength
+        take time. Coordinates that change along few pixels go first, so that
+        ``at(stokes="V", time=...)`` is the frame of V that is nearest in time.
+
+        Parameters
+        ----------
+        wavelength : Quantity, optional
+            Or a frequency, or an energy.
+        stokes : str, optional
+        time : astropy.time.Time or str, optional
+        sky : astropy.coordinates.SkyCoord, optional
+
+        Raises
+        ------
+        SelectionError
+            No such coordinate in this selection, or outside of it.
+
+        Examples
+        --------
+        >>> ds.at(wavelength=630.25 * u.nm, stokes="V")  # doctest: +SKIP
+        """
+        moment = Time(time) if isinstance(time, str) else time
+        given: dict[Kind, Any] = {
+            "stokes": stokes, "wavelength": wavelength, "time": moment, "longitude": sky,
+        }  # fmt: skip
+        points = {kind: value for kind, value in given.items() if value is not None}
+        return self[nearest_index(World(self.wcs, self.shape), points)]
+
     # Overview ---------------------------------------------------------------------------
 
     def overview(self) -> Overview:
@@ -403,76 +484,6 @@ def _array_line(ds: Dataset) -> str:
 # Slicing ------------------------------------------------------------------------------------
 
 
-def slice_wcs(wcs: Any, selection: Selection) -> Any:
-    """The WCS of a selection, steps included.
-
-    Parameters
-    ----------
-    wcs : WCS
-        May have more pixel axes than the data: that of a dataset cut to a single frame by dkist
-        has. They are held at 0.
-    selection : Selection
-        Of the data that `wcs` describes.
-    """
-    low = wcs.low_level_wcs
-    cut: list[int | slice] = [0] * max(low.pixel_n_dim - len(selection.shape), 0)
-    steps: list[int] = []
-    for n, pixels in list(zip(selection.shape, selection.axes, strict=True))[-low.pixel_n_dim :]:
-        if isinstance(pixels, int):
-            cut.append(pixels)
-        else:
-            whole = (pixels[0], pixels[-1] + 1) == (0, n)
-            cut.append(slice(None) if whole else slice(pixels[0], pixels[-1] + 1))
-            steps.append(pixels.step if len(pixels) > 1 else 1)
-    if all(entry == slice(None) for entry in cut) and set(steps) <= {1}:
-        return wcs
-    sliced = SlicedLowLevelWCS(low, cut)
-    if set(steps) <= {1}:
-        return HighLevelWCSWrapper(sliced)
-    # A pixel of the strided array is one of the array, not an average over a step: pixel i lies
-    # at i * step, where resampling would put it at the centre of its step.
-    factors = np.array(steps[::-1], float)
-    shape = selection.result_shape[-sliced.pixel_n_dim :]
-    return HighLevelWCSWrapper(SteppedWCS(sliced, factors, -(factors - 1) / 2, shape))
-
-
-class SteppedWCS(ResampledLowLevelWCS):  # type: ignore[misc]  # ndcube comes without types
-    """The WCS of every n-th pixel, whose shape is the data's.
-
-    ndcube's own says how many steps fit into the axis: 14.5 of 29 pixels, which plots fail on.
-    """
-
-    def __init__(self, wcs: Any, factor: Any, offset: Any, shape: tuple[int, ...]) -> None:
-        super().__init__(wcs, factor, offset)
-        self._shape = shape
-
-    @property
-    def array_shape(self) -> tuple[int, ...]:
-        """The shape of the data."""
-        return self._shape
-
-    @property
-    def pixel_shape(self) -> tuple[int, ...]:
-        """The same, x first."""
-        return self._shape[::-1]
-
-
-def _high_level(wcs: Any, shape: tuple[int, ...]) -> Any:
-    """The WCS of an array, which knows the array's shape if it knows one.
-
-    Simulated VTF and DL-NIRSP datasets have a ``pixel_shape`` that is transposed against the
-    data. The data's is right, and it matters: astropy clips slices of a WCS to that shape, and
-    so moves the pixels of a slice that begins behind it.
-    """
-    if not isinstance(wcs, BaseHighLevelWCS):
-        wcs = HighLevelWCSWrapper(wcs)
-    stated = wcs.low_level_wcs.pixel_shape
-    if isinstance(wcs, WCS) and stated is not None and tuple(stated) != shape[::-1]:
-        # A single frame's WCS may have more axes than the frame.
-        wcs.pixel_shape = shape[::-1] if len(stated) == len(shape) else None
-    return wcs
-
-
 def _sliced(mask: Any, index: BasicIndex, shape: tuple[int, ...]) -> Any:
     """A mask of the data's shape, sliced; another one as it is."""
     return mask[index] if getattr(mask, "shape", None) == shape else mask
@@ -519,7 +530,7 @@ class Opened:
                 cut = metadata.attributes["subslice"]
                 selection = selection[tuple(slice(*c) if isinstance(c, list) else c for c in cut)]
             array = VirtualArray(self.handle, name, selection)
-            wcs = _high_level(tile.wcs, array.shape)
+            wcs = high_level(tile.wcs, array.shape)
             provenance = Provenance(
                 array,
                 self.source,

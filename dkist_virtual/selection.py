@@ -136,7 +136,8 @@ class Selection:
                 if entry.step is not None and entry.step < 0:
                     raise SelectionError(
                         f"index {entry}: negative steps are not supported, a WCS has no way to run "
-                        "backwards. Reverse the array that .data.compute() gives"
+                        "backwards. Reverse what .data.compute() gives; ds.files[::-1] are the "
+                        "files in that order"
                     )
                 chosen = pixels[entry]
                 if not chosen:

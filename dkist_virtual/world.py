@@ -13,13 +13,18 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import numpy as np
 from astropy.coordinates import StokesCoord
 from astropy.time import Time, TimeDelta
+from astropy.wcs.wcsapi import BaseHighLevelWCS, HighLevelWCSWrapper, SlicedLowLevelWCS
+from gwcs import WCS
+from ndcube.wcs.wrappers import ResampledLowLevelWCS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["Kind", "World", "WorldAxis", "wrapped"]
+    from dkist_virtual.selection import Selection
+
+__all__ = ["Kind", "SteppedWCS", "World", "WorldAxis", "high_level", "slice_wcs", "wrapped"]
 
 Kind: TypeAlias = Literal["stokes", "time", "wavelength", "longitude", "latitude", "other"]
 
@@ -193,7 +198,7 @@ class World:
         """The class of the object that each world axis belongs to, and what it is made with."""
         classes = self.low.world_axis_object_classes
         return {
-            index: tuple(classes[component[0]][:3])  # type: ignore[misc]
+            index: tuple(classes[component[0]][:3])
             for index, component in enumerate(self.low.world_axis_object_components)
         }
 
@@ -217,14 +222,15 @@ class World:
 
     def time(self, seconds: ArrayLike) -> Time:
         """The moments that the values of the time axis stand for, UTC."""
-        return Time(self._epoch + TimeDelta(np.asarray(seconds, float), format="sec"), format="isot")
+        after = TimeDelta(np.asarray(seconds, float), format="sec")
+        return Time(self._epoch + after, format="isot")
 
     def seconds(self, time: Time) -> NDArray[np.floating[Any]]:
         """The values of the time axis for some moments."""
         return np.asarray((time - self._epoch).to_value("s"), float)
 
     def text(self, axis: WorldAxis, value: float) -> str:
-        """A value for people: ``630.247 nm``, ``2022-10-24T19:15:37.808``, ``Q``, ``-41.2 arcsec``."""
+        """A value for people, as ``630.2470 nm``, ``2022-10-24T19:15:37.808``, ``Q``."""
         if not np.isfinite(value):
             return "-"
         if axis.kind == "time":
@@ -233,3 +239,76 @@ class World:
             return str(StokesCoord(value).symbol)
         digits = {"wavelength": ".4f", "longitude": ".2f", "latitude": ".2f"}.get(axis.kind, ".6g")
         return f"{value:{digits}} {axis.unit}".rstrip()
+
+
+# Slicing ------------------------------------------------------------------------------------
+
+
+def slice_wcs(wcs: Any, selection: Selection) -> Any:
+    """The WCS of a selection, steps included.
+
+    Parameters
+    ----------
+    wcs : WCS
+        May have more pixel axes than the data: that of a dataset cut to a single frame by dkist
+        has. They are held at 0.
+    selection : Selection
+        Of the data that `wcs` describes.
+    """
+    low = wcs.low_level_wcs
+    cut: list[int | slice] = [0] * max(low.pixel_n_dim - len(selection.shape), 0)
+    steps: list[int] = []
+    for n, pixels in list(zip(selection.shape, selection.axes, strict=True))[-low.pixel_n_dim :]:
+        if isinstance(pixels, int):
+            cut.append(pixels)
+        else:
+            whole = (pixels[0], pixels[-1] + 1) == (0, n)
+            cut.append(slice(None) if whole else slice(pixels[0], pixels[-1] + 1))
+            steps.append(pixels.step if len(pixels) > 1 else 1)
+    if all(entry == slice(None) for entry in cut) and set(steps) <= {1}:
+        return wcs
+    sliced = SlicedLowLevelWCS(low, cut)
+    if set(steps) <= {1}:
+        return HighLevelWCSWrapper(sliced)
+    # A pixel of the strided array is one of the array, not an average over a step: pixel i lies
+    # at i * step, where resampling would put it at the centre of its step.
+    factors = np.array(steps[::-1], float)
+    shape = selection.result_shape[-sliced.pixel_n_dim :]
+    return HighLevelWCSWrapper(SteppedWCS(sliced, factors, -(factors - 1) / 2, shape))
+
+
+class SteppedWCS(ResampledLowLevelWCS):  # type: ignore[misc]  # ndcube comes without types
+    """The WCS of every n-th pixel, whose shape is the data's.
+
+    ndcube's own says how many steps fit into the axis: 14.5 of 29 pixels, which plots fail on.
+    """
+
+    def __init__(self, wcs: Any, factor: Any, offset: Any, shape: tuple[int, ...]) -> None:
+        super().__init__(wcs, factor, offset)
+        self._shape = shape
+
+    @property
+    def array_shape(self) -> tuple[int, ...]:
+        """The shape of the data."""
+        return self._shape
+
+    @property
+    def pixel_shape(self) -> tuple[int, ...]:
+        """The same, x first."""
+        return self._shape[::-1]
+
+
+def high_level(wcs: Any, shape: tuple[int, ...]) -> Any:
+    """The WCS of an array, which knows the array's shape if it knows one.
+
+    Simulated VTF and DL-NIRSP datasets have a ``pixel_shape`` that is transposed against the
+    data. The data's is right, and it matters: astropy clips slices of a WCS to that shape, and
+    so moves the pixels of a slice that begins behind it.
+    """
+    if not isinstance(wcs, BaseHighLevelWCS):
+        wcs = HighLevelWCSWrapper(wcs)
+    stated = wcs.low_level_wcs.pixel_shape
+    if isinstance(wcs, WCS) and stated is not None and tuple(stated) != shape[::-1]:
+        # A single frame's WCS may have more axes than the frame.
+        wcs.pixel_shape = shape[::-1] if len(stated) == len(shape) else None
+    return wcs

@@ -37,6 +37,7 @@ ROOMS = (
     "codec",
     "selection",
     "world",
+    "crop",
     "references",
     "headers",
     "description",

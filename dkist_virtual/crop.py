@@ -1,0 +1,435 @@
+"""World coordinates to an index: the part of an array between some points, or nearest to one.
+
+A coordinate is evaluated on the pixels of the axes along which it changes, and on no others. So
+any one of them can be asked for alone, which inverting a whole WCS cannot do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import SkyCoord, SpectralCoord, StokesCoord
+from astropy.time import Time
+
+from dkist_virtual.errors import SelectionError
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dkist_virtual.world import Kind, World, WorldAxis
+
+__all__ = ["crop_index", "nearest_index"]
+
+_FEW: Final = 2**18
+"""So many pixels are evaluated at once; of more, first a lattice."""
+
+_SHORT: Final = 32
+
+Values: TypeAlias = "NDArray[np.floating[Any]]"
+
+
+@dataclass(frozen=True, eq=False)
+class _Wanted:
+    """What is asked of coordinates that change along the same axes of the array.
+
+    Parameters
+    ----------
+    axes : tuple of WorldAxis
+        One; longitude and latitude for the sky.
+    points : numpy.ndarray
+        Shape (axes, points), in the units of the axes.
+    """
+
+    axes: tuple[WorldAxis, ...]
+    points: Values
+
+    @property
+    def array_axes(self) -> tuple[int, ...]:
+        return self.axes[0].array_axes
+
+    @property
+    def label(self) -> str:
+        return " and ".join(axis.label for axis in self.axes)
+
+
+# What was asked for -------------------------------------------------------------------------
+
+
+def _flat(point: Any) -> Iterable[Any]:
+    """The coordinates of a point, alone or in a list; None stands for any."""
+    if isinstance(point, (list, tuple)) and not isinstance(point, str):
+        for part in point:
+            yield from _flat(part)
+    elif point is not None:
+        yield point
+
+
+def _axis(world: World, kind: Kind, given: Any) -> WorldAxis:
+    axis = world.of_kind(kind)
+    if axis is None:
+        raise SelectionError(f"{given!r}: {_no_such(world, kind)}")
+    return axis
+
+
+def _no_such(world: World, what: str) -> str:
+    there = ", ".join(f"{axis.label} ({axis.physical_type})" for axis in world.axes)
+    return f"the WCS of this selection has no axis of {what}: it has {there or 'none'}"
+
+
+def _coordinate(world: World, given: Any) -> tuple[tuple[WorldAxis, ...], Values]:
+    """Which axes a coordinate is one of, and its values in their units: shape (axes, points)."""
+    if isinstance(given, SkyCoord):
+        return _sky(world, given)
+    if isinstance(given, Time):
+        return (_axis(world, "time", given),), np.atleast_2d(world.seconds(given.ravel()))
+    if isinstance(given, (str, StokesCoord)):
+        axis = _axis(world, "stokes", given)
+        return (axis,), np.atleast_2d(_stokes(given))
+    if isinstance(given, u.Quantity):  # a SpectralCoord too
+        return _quantity(world, given)
+    raise SelectionError(
+        f"{given!r} is no world coordinate: expected a SkyCoord, Time, SpectralCoord, Stokes "
+        "letter or Quantity. Pixels are selected with ds[...]"
+    )
+
+
+def _stokes(given: str | StokesCoord) -> Values:
+    if isinstance(given, str):
+        try:
+            return np.atleast_1d(StokesCoord(given.upper()).value).astype(float)
+        except Exception as error:
+            raise SelectionError(
+                f"{given!r} is no Stokes parameter: expected a letter such as I, Q, U or V. "
+                "Moments are astropy.time.Time"
+            ) from error
+    return np.atleast_1d(given.value).astype(float)
+
+
+def _sky(world: World, given: SkyCoord) -> tuple[tuple[WorldAxis, ...], Values]:
+    axes = (_axis(world, "longitude", given), _axis(world, "latitude", given))
+    try:
+        there = given.ravel().transform_to(world.frame)
+    except Exception as error:  # each frame has conditions of its own
+        raise SelectionError(
+            f"{given!r}: cannot be transformed to the frame of the dataset, {world.frame!r}: "
+            f"{error}"
+        ) from error
+    angles = (there.spherical.lon.wrap_at(180 * u.deg), there.spherical.lat)
+    return axes, np.array(
+        [np.atleast_1d(angle.to_value(axis.unit)) for axis, angle in zip(axes, angles, strict=True)]
+    )
+
+
+def _quantity(world: World, given: u.Quantity) -> tuple[tuple[WorldAxis, ...], Values]:
+    if isinstance(given, SpectralCoord) or given.unit.is_equivalent(u.m, u.spectral()):
+        axis = world.of_kind("wavelength")
+        if axis is not None:
+            return (axis,), np.atleast_2d(given.ravel().to_value(axis.unit, u.spectral()))
+    fitting = [
+        axis for axis in world.axes if axis.unit and given.unit.is_equivalent(u.Unit(axis.unit))
+    ]
+    if len(fitting) == 1:
+        return (fitting[0],), np.atleast_2d(given.ravel().to_value(fitting[0].unit))
+    if fitting:
+        raise SelectionError(
+            f"{given!r}: could be each of {', '.join(axis.label for axis in fitting)}. Positions "
+            "on the sky are given as a SkyCoord"
+        )
+    raise SelectionError(f"{given!r}: {_no_such(world, str(given.unit.physical_type))}")
+
+
+def _wanted(world: World, given: Iterable[Any]) -> list[_Wanted]:
+    """Coordinates together that are of the same axes, those with the fewest pixels first."""
+    points: dict[tuple[WorldAxis, ...], list[Values]] = {}
+    for coordinate in given:
+        axes, values = _coordinate(world, coordinate)
+        if not np.isfinite(values).all():
+            raise SelectionError(f"{coordinate!r}: is not finite in the frame of the dataset")
+        points.setdefault(axes, []).append(values)
+    wanted = [_Wanted(axes, np.concatenate(values, axis=1)) for axes, values in points.items()]
+    return sorted(wanted, key=lambda one: math.prod(world.shape[a] for a in one.array_axes))
+
+
+# Pixels of a grid ---------------------------------------------------------------------------
+
+Grid: TypeAlias = tuple[range, ...]
+Evaluate: TypeAlias = "Callable[[Sequence[NDArray[np.int64]]], Values]"
+"""The coordinates on a grid, given the pixels along each axis: shape (coordinates, *lengths)."""
+
+
+def _lattice(grid: Grid) -> list[NDArray[np.int64]]:
+    """Some pixels along each axis, the last included: all where that is few enough in total.
+
+    Short axes, such as those of repeats, keep every pixel: what lies between two of them is not
+    known from them.
+    """
+    long = [len(axis) > _SHORT for axis in grid]
+    short = math.prod(len(axis) for axis, is_long in zip(grid, long, strict=True) if not is_long)
+    n = math.prod(map(len, grid))
+    step = 1
+    if n > _FEW and any(long):
+        step = math.ceil((n / max(_FEW // 4, short)) ** (1 / sum(long)))
+    return [
+        np.unique(np.append(np.asarray(axis[:: step if is_long else 1], np.int64), axis[-1]))
+        for axis, is_long in zip(grid, long, strict=True)
+    ]
+
+
+def _reach(values: Values) -> Values:
+    """How far the coordinates reach from a pixel's centre to its corner, at each pixel."""
+    total = np.zeros(values.shape)
+    for axis in range(1, values.ndim):
+        if values.shape[axis] > 1:
+            step = np.abs(np.diff(values, axis=axis)) / 2
+            edge = [(0, 0)] * values.ndim
+            edge[axis] = (1, 0)
+            before = np.pad(step, edge, mode="edge")
+            edge[axis] = (0, 1)
+            total += np.fmax(before, np.pad(step, edge, mode="edge"))
+    return total
+
+
+def _inside(values: Values, low: Values, high: Values) -> NDArray[np.bool_]:
+    shape = (-1,) + (1,) * (values.ndim - 1)
+    with np.errstate(invalid="ignore"):
+        within = (values >= low.reshape(shape)) & (values <= high.reshape(shape))
+    return np.asarray(within.all(axis=0))
+
+
+_Box: TypeAlias = list[tuple[int, int]]
+
+
+def _box(mask: NDArray[np.bool_], grid: Grid) -> _Box | None:
+    if not mask.any():
+        return None
+    found = []
+    for axis, pixels in enumerate(grid):
+        along = np.flatnonzero(mask.any(axis=_others(axis, mask.ndim)))
+        found.append((pixels[along[0]], pixels[along[-1]]))
+    return found
+
+
+def _find_box(evaluate: Evaluate, grid: Grid, low: Values, high: Values) -> _Box | None:
+    """First and last pixel, along each axis, of all whose coordinates lie between two values."""
+    lattice = _lattice(grid)
+    values = evaluate(lattice)
+    if all(len(few) == len(axis) for few, axis in zip(lattice, grid, strict=True)):
+        return _box(_inside(values, low, high), grid)
+    candidate = _candidates(values, low, high)
+    found: list[tuple[int, int]] = []
+    for axis in range(len(grid)):
+        outermost = []
+        for side in (0, -1):
+            for layer in np.flatnonzero(candidate.any(axis=_others(axis, len(grid))))[
+                :: 1 if side == 0 else -1
+            ]:
+                part = _part(lattice, candidate, axis, int(layer))
+                box = _box(_inside(evaluate([np.asarray(a) for a in part]), low, high), part)
+                if box is not None:
+                    outermost.append(box[axis][side])
+                    break
+            else:
+                return None
+        found.append((outermost[0], outermost[1]))
+    return found
+
+
+def _candidates(values: Values, low: Values, high: Values) -> NDArray[np.bool_]:
+    """The cells of a lattice in which there may be pixels between two values.
+
+    Returns
+    -------
+    numpy.ndarray
+        bool, one shorter than the lattice along each axis that has more than one pixel.
+    """
+    least, most = values, values
+    for axis in range(1, values.ndim):
+        if values.shape[axis] > 1:
+            ends = (
+                [slice(None)] * axis + [slice(None, -1)],
+                [slice(None)] * axis + [slice(1, None)],
+            )
+            least = np.fmin(*(least[tuple(end)] for end in ends))
+            most = np.fmax(*(most[tuple(end)] for end in ends))
+    margin = (most - least) / 2  # inside of a cell the coordinate is not quite linear
+    shape = (-1,) + (1,) * (values.ndim - 1)
+    with np.errstate(invalid="ignore"):
+        overlap = (most + margin >= low.reshape(shape)) & (least - margin <= high.reshape(shape))
+    return np.asarray(overlap.all(axis=0))
+
+
+def _part(
+    lattice: list[NDArray[np.int64]], candidate: NDArray[np.bool_], axis: int, layer: int
+) -> Grid:
+    """The pixels of the candidates in one layer of cells: a box around them."""
+    mask = np.take(candidate, [layer], axis=axis)
+    part = []
+    for other, pixels in enumerate(lattice):
+        cells = np.flatnonzero(mask.any(axis=_others(other, mask.ndim)))
+        first, last = (layer, layer) if other == axis else (int(cells[0]), int(cells[-1]))
+        part.append(range(int(pixels[first]), int(pixels[min(last + 1, len(pixels) - 1)]) + 1))
+    return tuple(part)
+
+
+def _others(axis: int, ndim: int) -> tuple[int, ...]:
+    return tuple(other for other in range(ndim) if other != axis)
+
+
+def _nearest(evaluate: Evaluate, grid: Grid, point: Values) -> tuple[tuple[int, ...], bool]:
+    """The pixel nearest to a point, and whether the point lies within that pixel."""
+    lattice = _lattice(grid)
+    around = grid
+    if any(len(few) < len(axis) for few, axis in zip(lattice, grid, strict=True)):
+        best = _least(evaluate(lattice), point)
+        around = tuple(
+            range(int(few[max(i - 1, 0)]), int(few[min(i + 1, len(few) - 1)]) + 1)
+            for few, i in zip(lattice, best, strict=True)
+        )
+    values = evaluate([np.asarray(axis) for axis in around])
+    best = _least(values, point)
+    away, reach = (np.array([part[best] for part in of]) for of in (values, _reach(values)))
+    within = np.abs(away - point) <= reach * (1 + 1e-6)
+    pixel = tuple(axis[i] for axis, i in zip(around, best, strict=True))
+    return pixel, bool(within.all())
+
+
+def _least(values: Values, point: Values) -> tuple[int, ...]:
+    away = values - point.reshape((-1,) + (1,) * (values.ndim - 1))
+    distance = np.where(np.isfinite(away).all(axis=0), np.square(away).sum(axis=0), np.inf)
+    return tuple(int(i) for i in np.unravel_index(int(np.argmin(distance)), distance.shape))
+
+
+# Indices ------------------------------------------------------------------------------------
+
+
+def _evaluate(world: World, wanted: _Wanted) -> Evaluate:
+    def evaluate(pixels: Sequence[NDArray[np.int64]]) -> Values:
+        at = [np.asarray(along, float) for along in pixels]
+        return np.array(world.along(wanted.axes, at))
+
+    return evaluate
+
+
+def crop_index(world: World, points: Sequence[Any]) -> tuple[slice, ...]:
+    """The smallest box of pixels that holds what lies between some points.
+
+    Parameters
+    ----------
+    world : World
+    points : sequence
+        Coordinates, or lists of them in any order, see `Dataset.crop`. Coordinates of the same
+        kind, of all points together, span a range: of all pixels whose centres lie in it, and those
+        in which its ends lie.
+
+    Returns
+    -------
+    tuple of slice
+        One for each axis of the array.
+
+    Raises
+    ------
+    SelectionError
+        Something is no world coordinate, or one that this WCS does not have, or lies outside.
+    """
+    bounds = [range(n) for n in world.shape]
+    wanted = _wanted(world, _flat(list(points)))
+    if not wanted:
+        raise SelectionError("crop: expected world coordinates to crop to, found none")
+    for one in wanted:
+        if not one.array_axes:
+            _hold_constant(world, one)
+            continue
+        evaluate = _evaluate(world, one)
+        grid = tuple(bounds[axis] for axis in one.array_axes)
+        box = _find_box(evaluate, grid, one.points.min(axis=1), one.points.max(axis=1))
+        pixels = [] if box is None else [tuple(first for first, _ in box), tuple(e for _, e in box)]
+        for point in one.points.T:
+            pixel, within = _nearest(evaluate, grid, point)
+            pixels += [pixel] * within
+        if not pixels:
+            raise SelectionError(_outside(world, one, evaluate, grid))
+        for axis, along in zip(one.array_axes, zip(*pixels, strict=True), strict=True):
+            bounds[axis] = range(min(along), max(along) + 1)
+    return tuple(slice(along.start, along.stop) for along in bounds)
+
+
+def nearest_index(world: World, points: Mapping[Kind, Any]) -> tuple[int | slice, ...]:
+    """The index that holds each axis along which some coordinates change at the nearest pixel.
+
+    Parameters
+    ----------
+    world : World
+    points : mapping
+        A coordinate for each kind of axis; one for the sky under "longitude".
+
+    Raises
+    ------
+    SelectionError
+        As in `crop_index`; a coordinate may lie between two pixels but not outside of all.
+    """
+    index: list[int | slice] = [slice(None)] * len(world.shape)
+    wanted = _wanted(world, points.values())
+    for one in wanted:
+        if one.points.shape[1] != 1:
+            raise SelectionError(f"{one.label}: expected one value, found {one.points.shape[1]}")
+        if not one.array_axes:
+            _hold_constant(world, one)
+            continue
+        # An axis that another coordinate has held already stays there.
+        held = [index[axis] for axis in one.array_axes]
+        grid = tuple(
+            range(at, at + 1) if isinstance(at, int) else range(world.shape[axis])
+            for axis, at in zip(one.array_axes, held, strict=True)
+        )
+        evaluate = _evaluate(world, one)
+        pixel, within = _nearest(evaluate, grid, one.points[:, 0])
+        between = len(one.axes) == 1 and _covered(evaluate, grid, one.points[:, 0])
+        if not within and not between:
+            raise SelectionError(_outside(world, one, evaluate, grid))
+        for axis, at in zip(one.array_axes, pixel, strict=True):
+            index[axis] = at
+    return tuple(index)
+
+
+def _covered(evaluate: Evaluate, grid: Grid, point: Values) -> bool:
+    """Whether a point lies between coordinates of the grid, though in none of its pixels.
+
+    So do moments between two exposures of an axis that counts other things than time.
+    """
+    values = evaluate(_lattice(grid)).reshape(len(point), -1)
+    with np.errstate(invalid="ignore"):
+        return bool(((np.nanmin(values, 1) <= point) & (point <= np.nanmax(values, 1))).all())
+
+
+def _hold_constant(world: World, wanted: _Wanted) -> None:
+    """A coordinate that is the same in all pixels selects all of them, or none."""
+    here = np.array([float(value) for value in world.along(wanted.axes)])
+    low, high = wanted.points.min(axis=1), wanted.points.max(axis=1)
+    slack = 1e-9 * np.maximum(1, np.abs(here))
+    if not ((low - slack <= here) & (here <= high + slack)).all():
+        found = ", ".join(
+            world.text(axis, float(v)) for axis, v in zip(wanted.axes, here, strict=True)
+        )
+        raise SelectionError(f"{_asked(world, wanted)}: {wanted.label} is {found} everywhere here")
+
+
+def _asked(world: World, wanted: _Wanted) -> str:
+    low, high = wanted.points.min(axis=1), wanted.points.max(axis=1)
+    return " and ".join(
+        world.text(axis, a) if a == b else f"{world.text(axis, a)} to {world.text(axis, b)}"
+        for axis, a, b in zip(wanted.axes, low, high, strict=True)
+    )
+
+
+def _outside(world: World, wanted: _Wanted, evaluate: Evaluate, grid: Grid) -> str:
+    values = evaluate(_lattice(grid)).reshape(len(wanted.axes), -1)
+    covered = " and ".join(
+        f"{world.text(axis, float(np.nanmin(v)))} to {world.text(axis, float(np.nanmax(v)))}"
+        for axis, v in zip(wanted.axes, values, strict=True)
+    )
+    return f"{_asked(world, wanted)}: outside of this selection, whose {wanted.label} is {covered}"
