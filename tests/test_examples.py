@@ -28,7 +28,12 @@ def run(script: str, *arguments: str) -> str:
 
 def test_every_example_is_run_here() -> None:
     scripts = {path.name for path in EXAMPLES.glob("*.py")}
-    assert scripts == {"convert_and_read.py", "frame_server.py", "read_remote.py"}
+    assert scripts == {
+        "convert_and_read.py",
+        "frame_server.py",
+        "read_remote.py",
+        "select_by_coordinates.py",
+    }
 
 
 def test_convert_and_read_makes_a_dataset() -> None:
@@ -56,3 +61,12 @@ def test_read_remote() -> None:
     assert re.search(r"\n\d+ requests, [\d,]+ of [\d,]+ bytes", printed)
     assert "The same: True\n3 of 5 frames are here" in printed
     assert re.search(r"Refused: .*data/1\.0\.0.*answered 403", printed)
+
+
+def test_select_by_coordinates() -> None:
+    printed = run("select_by_coordinates.py")
+    assert "V: (2, 5, 48, 64)" in printed
+    assert "from 30 files" in printed
+    assert re.search(r"Nearest to 630.25 nm: \(2, 48, 64\) \['data/3\.0\.\d\.0\.0', ", printed)
+    assert re.search(r"Good seeing: \d+ of 40 files", printed)
+    assert re.search(r"Mean of the region: \d+\.\d", printed)
