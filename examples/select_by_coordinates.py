@@ -15,7 +15,7 @@ from dkist_virtual.demo import make_vtf
 
 
 def main(directory: Path) -> None:
-    ds = dv.open_dataset(make_vtf(directory, (4, 2, 5, 48, 64), echo=lambda line: None))
+    ds = dv.open_dataset(make_vtf(directory, (4, 2, 5, 48, 64), echo=lambda _: None))
     assert isinstance(ds, dv.Dataset)
 
     # Any coordinate alone ...
