@@ -373,9 +373,9 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         """Select the pixels nearest to some coordinates; reads nothing.
 
         Every axis of the array along which a given coordinate changes is held there: a moment
-        selects one frame of a VTF dataset, since there all of repeat, Stokes state and wavelength
-        take time. Coordinates that change along few pixels go first, so that
-        ``at(stokes="V", time=...)`` is the frame of V that is nearest in time.
+        holds both the repeat and the wavelength of a VTF dataset, which are taken one after the
+        other. Coordinates that change along few pixels go first, so that
+        ``at(wavelength=..., time=...)`` is, of the frames of that wavelength, the nearest in time.
 
         Parameters
         ----------
