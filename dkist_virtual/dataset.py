@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import copy
 import io
 import os
-from collections import UserDict
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from astropy.time import Time
@@ -21,152 +19,22 @@ from dkist_virtual.description import Description, read_description
 from dkist_virtual.errors import DatasetError, SelectionError, StoreCorruptError
 from dkist_virtual.fetch import Fetcher, is_local, join, local_path
 from dkist_virtual.files import Files
-from dkist_virtual.handle import StoreHandle, StoreReader
-from dkist_virtual.headers import HEADERS_NAME, HeaderTable, read_headers, read_own_columns
+from dkist_virtual.handle import StoreHandle
+from dkist_virtual.headers import HeaderTable
 from dkist_virtual.overview import Overview, describe_wcs
 from dkist_virtual.places import FramePlaces, place_of, places_of
+from dkist_virtual.provenance import HeaderSource, Meta, Provenance, StoredHeaders, TableHeaders
 from dkist_virtual.selection import BasicIndex, Selection, full_index
 from dkist_virtual.source import read_source
 from dkist_virtual.world import World, high_level, slice_wcs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     import dask.array
-    from numpy.typing import NDArray
 
     from dkist_virtual.store import Missing
     from dkist_virtual.world import Kind
 
-__all__ = ["Dataset", "HeaderSource", "Opened", "StoredHeaders", "open_asdf", "open_store"]
-
-
-class HeaderSource(Protocol):
-    """Header rows and file sizes by a frame's place in chunk order, all arrays counted on."""
-
-    def headers(self, rows: NDArray[np.int64]) -> HeaderTable:
-        """The header table of some frames; without rows where there are no headers."""
-        ...
-
-    def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The lengths of their files in bytes, -1 where unknown."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class StoredHeaders:
-    """The ``headers.parquet`` of a store, read when it is asked for."""
-
-    reader: StoreReader
-
-    def _file(self) -> Any:
-        try:
-            return self.reader.open(HEADERS_NAME)
-        except FileNotFoundError as error:
-            raise StoreCorruptError(f"{error}: is missing from the store") from None
-
-    def headers(self, rows: NDArray[np.int64]) -> HeaderTable:
-        """The header table of some frames."""
-        return read_headers(self._file(), rows=rows)
-
-    def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The lengths of their files in bytes, -1 where unknown."""
-        sizes = read_own_columns(self._file(), ["_size"])["_size"]
-        return np.asarray(sizes.filled(-1)[rows], np.int64)
-
-
-@dataclass(frozen=True, eq=False)
-class TableHeaders:
-    """The header table of an ASDF, in memory."""
-
-    table: HeaderTable
-
-    def headers(self, rows: NDArray[np.int64]) -> HeaderTable:
-        """The header table of some frames."""
-        return self.table[rows] if len(self.table) else self.table
-
-    def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Nobody has looked at the files: all -1."""
-        return np.full(len(rows), -1, np.int64)
-
-
-class Meta(UserDict[str, Any]):
-    """A dataset's meta, whose ``headers`` are read when they are asked for.
-
-    Parameters
-    ----------
-    plain : dict
-    load : callable
-        Gives the header table.
-    shape : tuple of int
-        Of the data that the headers belong to.
-    """
-
-    def __init__(
-        self, plain: dict[str, Any], load: Callable[[], HeaderTable], shape: tuple[int, ...]
-    ) -> None:
-        super().__init__(plain)
-        self.data["headers"] = None
-        self._load = load
-        self.shape = shape
-
-    def __getitem__(self, key: str) -> Any:
-        if key == "headers" and self.data.get(key, "") is None:
-            self.data[key] = self._load()
-        return super().__getitem__(key)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Meta:
-        # ndcube copies the meta for every arithmetic operation; whoever loads the headers
-        # holds the references of all frames.
-        twin = Meta({}, self._load, self.shape)
-        twin.data = copy.deepcopy(self.data, memo)
-        return twin
-
-    def without_headers(self) -> dict[str, Any]:
-        """All the rest."""
-        return {key: value for key, value in self.data.items() if key != "headers"}
-
-
-@dataclass(frozen=True, eq=False)
-class Provenance:
-    """Where a dataset's pixels and headers come from.
-
-    Parameters
-    ----------
-    array : VirtualArray
-    source : HeaderSource
-    first_row : int
-        The header row of the array's first frame: not 0 for the later tiles of a mosaic.
-    chunks : Any
-        As given to `open_dataset`.
-    description : Description
-    wcs : WCS
-        That of the dataset as it was opened.
-    cut : Selection
-        What is left of that dataset. A WCS is made from the two and never from a sliced one:
-        wrappers around wrappers cost time, and ndcube's get stepped slices of stepped slices
-        wrong.
-    """
-
-    array: VirtualArray
-    source: HeaderSource
-    first_row: int
-    chunks: Any
-    description: Description
-    wcs: Any
-    cut: Selection
-
-    def rows(self) -> NDArray[np.int64]:
-        """The header rows of the selected frames."""
-        return self.array.positions() + self.first_row
-
-    def headers(self) -> HeaderTable:
-        """The header table of the selected frames."""
-        return self.source.headers(self.rows())
-
-    def sizes(self, _: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The file sizes of some frames, for `Files`."""
-        return self.source.sizes(positions + self.first_row)
+__all__ = ["Dataset", "Opened", "open_asdf", "open_store"]
 
 
 class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from dkist_virtual.dataset import Dataset, Meta, Opened, open_asdf, overview_of
+from dkist_virtual.dataset import Dataset, Opened, open_asdf, overview_of
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.files import Files
+from dkist_virtual.provenance import Meta
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

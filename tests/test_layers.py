@@ -56,6 +56,7 @@ ROOMS = (
     "files",
     "plot",
     "overview",
+    "provenance",
     "dataset",
     "mosaic",
     "search",
