@@ -6,7 +6,7 @@ import copy
 import io
 import os
 from collections import UserDict
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Literal, Protocol, Self
 
 import numpy as np
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     import dask.array
     from numpy.typing import NDArray
 
+    from dkist_virtual.download import Downloaded
     from dkist_virtual.store import Missing
 
 __all__ = ["Dataset", "HeaderSource", "Opened", "StoredHeaders", "open_asdf", "open_store"]
@@ -47,8 +48,8 @@ class HeaderSource(Protocol):
         """The header table of some frames; without rows where there are no headers."""
         ...
 
-    def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The lengths of their files in bytes, -1 where unknown."""
+    def about(self, rows: NDArray[np.int64], column: str) -> NDArray[np.int64]:
+        """What a scan found of their files, a column of integers of our own; -1 where unknown."""
         ...
 
 
@@ -57,6 +58,7 @@ class StoredHeaders:
     """The ``headers.parquet`` of a store, read when it is asked for."""
 
     reader: StoreReader
+    _read: dict[str, NDArray[np.int64]] = field(default_factory=dict, repr=False)
 
     def _file(self) -> Any:
         try:
@@ -68,10 +70,15 @@ class StoredHeaders:
         """The header table of some frames."""
         return read_headers(self._file(), rows=rows)
 
-    def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The lengths of their files in bytes, -1 where unknown."""
-        sizes = read_own_columns(self._file(), ["_size"])["_size"]
-        return np.asarray(sizes.filled(-1)[rows], np.int64)
+    def about(self, rows: NDArray[np.int64], column: str) -> NDArray[np.int64]:
+        """What a scan found of their files."""
+        if column not in self._read:
+            found = read_own_columns(self._file(), [column])[column]
+            self._read[column] = np.asarray(found.filled(-1), np.int64)
+        return self._read[column][rows]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"reader": self.reader, "_read": {}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +91,7 @@ class TableHeaders:
         """The header table of some frames."""
         return self.table[rows] if len(self.table) else self.table
 
-    def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def about(self, rows: NDArray[np.int64], column: str) -> NDArray[np.int64]:  # noqa: ARG002
         """Nobody has looked at the files: all -1."""
         return np.full(len(rows), -1, np.int64)
 
@@ -163,9 +170,9 @@ class Provenance:
         """The header table of the selected frames."""
         return self.source.headers(self.rows())
 
-    def sizes(self, _: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The file sizes of some frames, for `Files`."""
-        return self.source.sizes(positions + self.first_row)
+    def about(self, _: int, positions: NDArray[np.int64], column: str) -> NDArray[np.int64]:
+        """What a scan found of some frames' files, for `Files`."""
+        return self.source.about(positions + self.first_row, column)
 
 
 class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
@@ -189,7 +196,7 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         self, data: Any, wcs: Any = None, *, provenance: Provenance | None = None, **kwargs: Any
     ) -> None:
         self._provenance = provenance
-        self._dask: dask.array.Array | None = None
+        self._dask: tuple[Any, dask.array.Array] | None = None
         meta = kwargs.get("meta")
         if provenance is None and isinstance(meta, Meta) and meta.shape != np.shape(data):
             # Rebinned or otherwise reshaped: no row belongs to a pixel any more.
@@ -245,10 +252,11 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         ordinary dask, which hands only the first slice of an array on to whoever reads it.
         """
         if isinstance(self._data, VirtualArray):
-            if self._dask is None:
+            token = self._data.token()
+            if self._dask is None or self._dask[0] != token:  # another one after a download
                 assert self._provenance is not None
-                self._dask = self._data.dask(self._provenance.chunks)
-            return self._dask
+                self._dask = token, self._data.dask(self._provenance.chunks)
+            return self._dask[1]
         return self._data
 
     @data.setter
@@ -290,7 +298,23 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
                 "the pixels of this dataset come from arithmetic: they were computed, or will be, "
                 "and are those of no files"
             )
-        return Files((self._provenance.array,), self._provenance.sizes)
+        return Files((self._provenance.array,), self._provenance.about)
+
+    def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded:
+        """Fetch the frames of the selection into a directory, and read them there from then on.
+
+        Parameters
+        ----------
+        path : path
+        **options
+            verify, dry_run, workers, progress: as `Files.download` takes them.
+
+        Raises
+        ------
+        DownloadError
+            Files that did not come, once the others are there.
+        """
+        return self.files.download(path, **options)
 
     def __getitem__(self, item: Any) -> Dataset:
         if self._provenance is None:

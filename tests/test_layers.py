@@ -51,6 +51,8 @@ ROOMS = (
     "leaves",
     "arrays",
     "convert",
+    "parts",
+    "download",
     "files",
     "plot",
     "overview",
