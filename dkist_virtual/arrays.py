@@ -167,7 +167,11 @@ class VirtualArray:
 
     def frames(self) -> FrameColumns:
         """The selected frames' references, as they stand in the store."""
-        return self.handle.store.references.arrays[self.name][1].take(self.positions())
+        return self.frames_at(self.positions())
+
+    def frames_at(self, positions: NDArray[np.int64]) -> FrameColumns:
+        """The references of some of the array's frames, as they stand in the store."""
+        return self.handle.store.references.arrays[self.name][1].take(positions)
 
     def absent(self) -> NDArray[np.bool_]:
         """Which of the selected frames are known to be absent.
@@ -209,7 +213,7 @@ class VirtualArray:
             self.name,
             repr(self.selection.axes),
             self.handle.missing,
-            self.handle.frames,
+            (*self.handle.downloads, *self.handle.frames),
         )
 
     def dask(self, chunks: Any = "auto") -> LeafArray:

@@ -101,6 +101,40 @@ def info(store_or_asdf: str, frames: str | None, as_json: bool) -> None:
 
 @cli.command()
 @click.argument("store_or_asdf", type=click.Path())
+@click.argument("destination", type=click.Path(file_okay=False))
+@click.option("--slice", "index", metavar="INDEX", default="", help='Part of it: "0, 50".')
+@click.option("--frames", metavar="PLACE", help="Directory or URL to fetch the frames from.")
+@click.option("--verify", is_flag=True, help="Hold each file against its DATASUM.")
+@click.option("--dry-run", is_flag=True, help="Say which files and bytes it would be.")
+@click.option("--workers", type=click.IntRange(1), help="How many at once. [default: 64]")
+def download(
+    store_or_asdf: str, destination: str, index: str, frames: str | None, **options: Any
+) -> None:
+    """Fetch the frames of a dataset, or of part of it, into DESTINATION.
+
+    Files that are there already are left alone, and one that was begun goes on where it stood:
+    after Ctrl-C or a failure say the same again. INDEX is what stands in ds[...]; of a mosaic it
+    is taken of every tile.
+
+    \b
+    Examples:
+      dkist-virtual download VTF.virtual frames/ --slice "0, 50"
+      dkist-virtual download VTF.virtual frames/ --slice "..., 10:20, :, :" --dry-run
+      dkist-virtual download VTF.asdf frames/ --frames https://example.org/VTF --verify
+    """
+    from dkist_virtual.mosaic import TiledDataset
+    from dkist_virtual.open import open_dataset
+    from dkist_virtual.selection import parse_index
+
+    chosen = parse_index(index)
+    ds = open_dataset(store_or_asdf, frames=frames)
+    if chosen:
+        ds = ds.slice_tiles[chosen] if isinstance(ds, TiledDataset) else ds[chosen]
+    click.echo(ds.download(destination, **options))
+
+
+@cli.command()
+@click.argument("store_or_asdf", type=click.Path())
 @click.option(
     "--against",
     type=click.Choice(["astropy"]),
@@ -157,8 +191,8 @@ def main(args: Sequence[str] | None = None) -> None:
     except click.ClickException as error:
         error.show()
         sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        _interrupted()
+    except (click.Abort, KeyboardInterrupt) as error:
+        _interrupted(error)
     except DKISTVirtualError as error:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
@@ -173,11 +207,13 @@ def main(args: Sequence[str] | None = None) -> None:
             cause = cause.__cause__ or cause.__context__
         if cause is None:
             raise
-        _interrupted()
+        _interrupted(cause)
 
 
-def _interrupted() -> NoReturn:
-    click.echo("Interrupted: nothing was left half done.", err=True)
+def _interrupted(error: BaseException) -> NoReturn:
+    # click makes an Abort of Ctrl-C; what was being done may have said how it stands.
+    said = str(error) or str(error.__cause__ or "")
+    click.echo(f"Interrupted: {said or 'nothing was left half done'}.", err=True)
     sys.exit(130)
 
 

@@ -31,6 +31,7 @@ from dkist_virtual.world import World, high_level, slice_wcs
 if TYPE_CHECKING:
     import dask.array
 
+    from dkist_virtual.download import Downloaded
     from dkist_virtual.store import Missing
     from dkist_virtual.world import Kind
 
@@ -58,7 +59,7 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         self, data: Any, wcs: Any = None, *, provenance: Provenance | None = None, **kwargs: Any
     ) -> None:
         self._provenance = provenance
-        self._dask: dask.array.Array | None = None
+        self._dask: tuple[Any, dask.array.Array] | None = None
         meta = kwargs.get("meta")
         if provenance is None and isinstance(meta, Meta) and meta.shape != np.shape(data):
             # Rebinned or otherwise reshaped: no row belongs to a pixel any more.
@@ -114,10 +115,11 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         ordinary dask, which hands only the first slice of an array on to whoever reads it.
         """
         if isinstance(self._data, VirtualArray):
-            if self._dask is None:
+            token = self._data.token()
+            if self._dask is None or self._dask[0] != token:  # another one after a download
                 assert self._provenance is not None
-                self._dask = self._data.dask(self._provenance.chunks)
-            return self._dask
+                self._dask = token, self._data.dask(self._provenance.chunks)
+            return self._dask[1]
         return self._data
 
     @data.setter
@@ -159,7 +161,23 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
                 "the pixels of this dataset come from arithmetic: they were computed, or will be, "
                 "and are those of no files"
             )
-        return Files((self._provenance.array,), self._provenance.sizes)
+        return Files((self._provenance.array,), self._provenance.about)
+
+    def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded:
+        """Fetch the frames of the selection into a directory, and read them there from then on.
+
+        Parameters
+        ----------
+        path : path
+        **options
+            verify, dry_run, workers, progress: as `Files.download` takes them.
+
+        Raises
+        ------
+        DownloadError
+            Files that did not come, once the others are there.
+        """
+        return self.files.download(path, **options)
 
     def __getitem__(self, item: Any) -> Dataset:
         if self._provenance is None:

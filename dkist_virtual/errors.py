@@ -10,6 +10,7 @@
     │   ├── FrameUnreachableError (ConnectionError)    could not be asked: try again, check access
     │   ├── FrameCorruptError     (ValueError)         broken bytes: fetch it anew
     │   └── FrameUnsupportedError (NotImplementedError) FITS that is not decoded here
+    ├── DownloadError           (OSError)              files that were not fetched: run it again
     └── StoreError                                     something about the store's own files
         ├── StoreExistsError      (FileExistsError)    in the way of a conversion
         ├── StoreMissingError     (FileNotFoundError)  no store there
@@ -31,6 +32,7 @@ __all__ = [
     "DKISTVirtualError",
     "DKISTVirtualWarning",
     "DatasetError",
+    "DownloadError",
     "FrameCorruptError",
     "FrameError",
     "FrameMissingError",
@@ -102,6 +104,22 @@ class FrameCorruptError(FrameError, ValueError):
 
 class FrameUnsupportedError(FrameError, NotImplementedError):
     """Valid FITS in a form that this package refuses rather than guesses."""
+
+
+class DownloadError(DKISTVirtualError, OSError):
+    """Files that could not be fetched, or whose names may not be written.
+
+    Attributes
+    ----------
+    failures : dict of str to str
+        Each file's name and what kept it from coming.
+    """
+
+    failures: dict[str, str]
+
+    def __init__(self, message: str = "", failures: dict[str, str] | None = None) -> None:
+        super().__init__(message)
+        self.failures = dict(failures or {})
 
 
 class StoreError(DKISTVirtualError):

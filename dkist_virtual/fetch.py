@@ -16,10 +16,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.errors import FrameError, FrameMissingError, FrameUnreachableError
 from dkist_virtual.memory import empty
-from dkist_virtual.remote import Reply, get, setting, too_short
+from dkist_virtual.remote import BLOCK, Reply, get, pour, setting, too_short
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
+
+    from dkist_virtual.remote import Sink
 
 __all__ = ["Fetcher", "Request", "absolute", "is_local", "join", "local_path"]
 
@@ -275,6 +277,18 @@ class Fetcher:
                 found.append(error)
         return found
 
+    async def pour(self, url: str, sink: Sink) -> None:
+        """Fetch the whole of a file into a sink, on fsspec's event loop.
+
+        Raises
+        ------
+        FrameMissingError, FrameUnreachableError
+        """
+        if is_local(url):
+            await _copy(local_path(url), sink)
+        else:
+            await pour(url, self.options(url), sink)
+
     def _start(self, url: str, start: int, stop: int | None) -> Future[Reply]:
         """Ask for a range of a remote file, without waiting for it."""
         from fsspec.asyn import get_loop
@@ -299,6 +313,15 @@ def _read_local(path: str, offset: int, length: int) -> Reply:
         raise absent_or_unreachable(path) from error
     except OSError as error:
         raise FrameUnreachableError(f"{path}: {error.strerror or error}") from error
+
+
+async def _copy(path: str, sink: Sink) -> None:
+    await sink.begin((await asyncio.to_thread(_read_local, path, 0, 0)).total, None)
+    while True:
+        data = bytes((await asyncio.to_thread(_read_local, path, sink.have, BLOCK)).data)
+        if not data:
+            break
+        await sink.write([data])
 
 
 def absent_or_unreachable(path: str) -> FrameMissingError | FrameUnreachableError:

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+import os
+import shlex
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Literal
+from urllib.parse import unquote, urlsplit
 
+import numpy as np
+
+from dkist_virtual.codec import FrameSpec
 from dkist_virtual.convert import human_bytes
+from dkist_virtual.download import Downloaded, Item, check_names, download
+from dkist_virtual.errors import SelectionError
+from dkist_virtual.fetch import absolute, is_local, local_path
+from dkist_virtual.parts import Checked
 from dkist_virtual.references import chunk_key
+from dkist_virtual.store import spec_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
-    import numpy as np
     from numpy.typing import NDArray
 
     from dkist_virtual.arrays import VirtualArray
@@ -23,38 +35,89 @@ __all__ = ["Files"]
 class Files:
     """The frames of a selection, in C order.
 
+    ``files[mask]`` are some of them, by a mask with one entry a frame, such as
+    ``ds.headers["ATMOS_R0"] > 0.08`` (masked cells count as False), by integers, or by a slice.
+
     Parameters
     ----------
     arrays : tuple of VirtualArray
         One; for a mosaic one per tile.
-    _sizes : callable
-        Takes the number of an array and its frames' positions, and gives the files' lengths in
-        bytes, -1 where a file was never looked at.
+    _about : callable
+        Takes the number of an array, its frames' positions, and ``"_size"`` or ``"_datasum"``, and
+        gives the files' lengths in bytes, or the sums of their HDUs; -1 where not known.
+    chosen : numpy.ndarray of int64, optional
+        Which of the arrays' frames, counted on from one array to the next; all if not given.
     """
 
     arrays: tuple[VirtualArray, ...]
-    _sizes: Callable[[int, NDArray[np.int64]], NDArray[np.int64]]
+    _about: Callable[[int, NDArray[np.int64], str], NDArray[np.int64]]
+    chosen: NDArray[np.int64] | None = None
+
+    @property
+    def _n_all(self) -> int:
+        return sum(array.selection.first(array.metadata.n_frame_axes).size for array in self.arrays)
 
     def __len__(self) -> int:
         """Number of frames, those without a file included."""
-        return sum(array.selection.first(array.metadata.n_frame_axes).size for array in self.arrays)
+        return self._n_all if self.chosen is None else len(self.chosen)
 
-    def _rows(self) -> Iterator[tuple[VirtualArray, int, str]]:
-        for array in self.arrays:
-            positions = array.positions().tolist()
-            yield from zip(
-                [array] * len(positions), positions, array.frames().urls.tolist(), strict=True
-            )
+    def __getitem__(self, item: Any) -> Files:
+        """Some of the frames; they need form no rectangle.
+
+        Parameters
+        ----------
+        item : array of bool or int, slice or int
+
+        Raises
+        ------
+        SelectionError
+            A mask of another length, an index out of range, or of another kind.
+        """
+        all_of_them = np.arange(self._n_all) if self.chosen is None else self.chosen
+        return replace(self, chosen=all_of_them[_index(item, len(self))])
+
+    def _parts(self) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+        """Of each array its number, its frames' positions, and their places in this selection."""
+        first = 0
+        for number, array in enumerate(self.arrays):
+            positions = array.positions()
+            if self.chosen is None:
+                yield number, positions, np.arange(first, first + len(positions))
+            else:
+                own = np.flatnonzero(
+                    (self.chosen >= first) & (self.chosen < first + len(positions))
+                )
+                yield number, positions[self.chosen[own] - first], own
+            first += len(positions)
+
+    @cached_property
+    def _rows(self) -> list[tuple[VirtualArray, int, str]]:
+        """Array, position and URL of each frame."""
+        rows: list[Any] = [None] * len(self)
+        for number, positions, places in self._parts():
+            array = self.arrays[number]
+            urls = array.frames_at(positions).urls.tolist()
+            for place, position, url in zip(places.tolist(), positions.tolist(), urls, strict=True):
+                rows[place] = (array, position, url)
+        return rows
+
+    def _known(self, column: str) -> NDArray[np.int64]:
+        """What the scan found of each frame, -1 where it did not look."""
+        found = np.full(len(self), -1, np.int64)
+        for number, positions, places in self._parts():
+            if len(positions):
+                found[places] = self._about(number, positions, column)
+        return found
 
     @property
     def keys(self) -> list[str]:
         """Zarr chunk keys, such as ``data/0.50.0.0.0``."""
-        return [f"{array.name}/{chunk_key(array.metadata, p)}" for array, p, _ in self._rows()]
+        return [f"{array.name}/{chunk_key(array.metadata, p)}" for array, p, _ in self._rows]
 
     @property
     def urls(self) -> list[str | None]:
         """Where each frame is read; None where the ASDF names no file."""
-        return [array.handle.store.places.find(url) or None for array, _, url in self._rows()]
+        return [array.handle.store.places.find(url) or None for array, _, url in self._rows]
 
     def where(self) -> list[str | None]:
         """The directory or URL that each frame is read from; None where it is known to be absent.
@@ -62,7 +125,7 @@ class Files:
         Files on this machine are looked up once for each directory, see `refresh`; those of a
         server count as there.
         """
-        return [array.handle.store.places.where(url) for array, _, url in self._rows()]
+        return [array.handle.store.places.where(url) for array, _, url in self._rows]
 
     def missing(self) -> list[str]:
         """Names of the frames that are known to be absent, those that the ASDF names."""
@@ -81,7 +144,7 @@ class Files:
     def names(self) -> list[str | None]:
         """The frames' names relative to `basepath`; None where the ASDF names no file."""
         names: list[str | None] = []
-        for array, _, url in self._rows():
+        for array, _, url in self._rows:
             base = f"{array.handle.store.references.attributes['base'].rstrip('/')}/"
             names.append(url.removeprefix(base) or None)
         return names
@@ -106,21 +169,174 @@ class Files:
         return Path(local_path(base)) if is_local(base) else base
 
     @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Each file's length in bytes when it was scanned, -1 where it was not."""
+        return self._known("_size")
+
+    @property
     def nbytes(self) -> int | None:
         """Length of all files together; None where one of them was never looked at."""
-        total = 0
-        for number, array in enumerate(self.arrays):
-            sizes = self._sizes(number, array.positions())
-            if (sizes < 0).any():
-                return None
-            total += int(sizes.sum())
-        return total
+        sizes = self.sizes
+        return None if (sizes < 0).any() else int(sizes.sum())
+
+    def here(self) -> int:
+        """How many of the files are on this machine, as far as was looked: see `refresh`."""
+        return sum(place is not None and is_local(place) for place in self.where())
 
     def __str__(self) -> str:
-        whole = sum(array.metadata.n_frames for array in self.arrays)
-        n_bytes = self.nbytes
-        size = "of unknown size" if n_bytes is None else human_bytes(n_bytes)
-        return f"{len(self)} of {whole} files, {size}, in {self.basepath}"
+        # Every frame of the arrays, whatever is selected of them.
+        whole = [
+            self._about(number, np.arange(array.metadata.n_frames), "_size")
+            for number, array in enumerate(self.arrays)
+        ]
+        sizes = np.concatenate(whole)
+        size = _size(self.sizes)
+        if size is None:
+            said = "of unknown size"
+        else:
+            said = size if len(self) == len(sizes) else f"{size} of {_size(sizes)}"
+        return f"{len(self)} of {len(sizes)} files, {said}, {self.here() or 'none'} here already"
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self}>"
+        return f"<{type(self).__name__}: {self}, in {self.basepath}>"
+
+    # Elsewhere -----------------------------------------------------------------------------
+
+    def _sources(self) -> Iterator[tuple[str, tuple[str, ...], int, VirtualArray, int]]:
+        """Of each file once its name, the places to ask, and which row it is."""
+        seen: set[tuple[str, str]] = set()
+        for row, (array, position, url) in enumerate(self._rows):
+            places = array.handle.store.places
+            name = places.name(url)
+            if url and (name, url) not in seen:
+                seen.add((name, url))
+                yield name, places.candidates(url), row, array, position
+
+    def to_manifest(self, form: Literal["plain", "aria2", "globus"] = "plain") -> str:
+        """A list of the files for another tool, servers before copies on this machine.
+
+        Parameters
+        ----------
+        form : {"plain", "aria2", "globus"}
+            ``URL<TAB>name<TAB>bytes`` a line, the bytes empty where they are not known; an input
+            file of aria2c; or of ``globus transfer --batch``, the path at the source endpoint
+            and the name at the destination.
+
+        Raises
+        ------
+        DownloadError
+            Names that would lead out of the directory which the other tool writes to.
+        """
+        sources = list(self._sources())
+        check_names((name for name, *_ in sources), os.curdir)
+        sizes = self.sizes
+        lines = []
+        for name, places, row, *_ in sources:
+            url = next((place for place in places if not is_local(place)), places[0])
+            size = int(sizes[row])
+            if form == "plain":
+                lines.append(f"{url}\t{name}\t{size if size >= 0 else ''}")
+            elif form == "aria2":
+                lines.append(f"{url}\n  out={name}")
+            elif form == "globus":
+                path = local_path(url) if is_local(url) else unquote(urlsplit(url).path)
+                lines.append(f"{shlex.quote(path)} {shlex.quote(name)}")
+            else:
+                raise ValueError(f"form = {form!r}: expected 'plain', 'aria2' or 'globus'")
+        return "".join(f"{line}\n" for line in lines)
+
+    def download(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        verify: bool = False,
+        dry_run: bool = False,
+        workers: int | None = None,
+        progress: bool | None = None,
+    ) -> Downloaded:
+        """Fetch the files into a directory, from which they are read from then on.
+
+        Files that are there with the right length are left alone. One that was begun goes on where
+        it stood, if its server has the same file still. The dataset that the files are of, and all
+        its slices, read them here afterwards.
+
+        Parameters
+        ----------
+        path : path
+            A directory; is made where it is not there. Names keep their subdirectories.
+        verify : bool
+            Whether to hold each file against its DATASUM before it gets its name, those there
+            already too.
+        dry_run : bool
+            Whether only to say which files would be fetched, and how many bytes.
+        workers : int, optional
+            How many at once; by default as the setting ``dkist_virtual.concurrency``.
+        progress : bool, optional
+            Whether to show a bar on standard error; by default on a terminal.
+
+        Returns
+        -------
+        Downloaded
+            Prints as a summary.
+
+        Raises
+        ------
+        DownloadError
+            Files that did not come, each with its cause, once the others are there; or names
+            that would lead out of the directory.
+        """
+        sizes = self.sizes
+        sums = self._known("_datasum") if verify else np.full(len(self), -1, np.int64)
+        items = []
+        for name, places, row, array, position in self._sources():
+            spec = spec_of(array.metadata)
+            target = spec.hdu if isinstance(spec, FrameSpec) else None
+            _, offset, _ = array.handle.store.frame(array.name, position)
+            checked = Checked(target, offset, int(sums[row]))
+            items.append(Item(name, places, int(sizes[row]), array.handle.fetcher, checked))
+        try:
+            done = download(
+                items, path, verify=verify, dry_run=dry_run, workers=workers, progress=progress
+            )
+        finally:
+            if not dry_run and os.path.isdir(path):
+                for handle in {id(array.handle): array.handle for array in self.arrays}.values():
+                    handle.read_first(absolute(path))
+        return replace(done, n_nameless=sum(not url for *_, url in self._rows))
+
+
+def _index(item: Any, n: int) -> Any:
+    """An index of `n` frames, as numpy takes it."""
+    if isinstance(item, slice):
+        return item
+    given = np.ma.asanyarray(item)
+    if not given.size and given.ndim == 1:
+        given = given.astype(np.int64) if given.dtype.kind == "f" else given
+    if given.dtype.kind == "b" and given.ndim:
+        if given.shape != (n,):
+            raise SelectionError(
+                f"a mask of shape {given.shape} for {n} files: expected one entry for each"
+            )
+        return np.asarray(given.filled(False))
+    if given.dtype.kind not in "iu" or given.ndim > 1 or np.ma.is_masked(given):
+        raise SelectionError(
+            f"index {item!r}: expected a mask with one entry for each of {n} files, integers or a "
+            "slice"
+        )
+    numbers = np.atleast_1d(np.asarray(given, np.int64))
+    outside = numbers[(numbers < -n) | (numbers >= n)]
+    if len(outside):
+        raise SelectionError(f"index {outside[0]} is out of range for {n} files")
+    return numbers
+
+
+def _size(sizes: NDArray[np.int64]) -> str | None:
+    """The sum of lengths of which some may be unknown; None where all are."""
+    known = sizes[sizes >= 0]
+    if not len(sizes):
+        return human_bytes(0)
+    if not len(known):
+        return None
+    if len(known) == len(sizes):
+        return human_bytes(int(known.sum()))
+    return f"~{human_bytes(float(known.mean()) * len(sizes))}"

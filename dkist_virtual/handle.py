@@ -219,6 +219,8 @@ class StoreHandle:
     storage_options : dict
     cache : str, optional
         A directory that keeps what was fetched.
+    downloads : list of str
+        Directories that frames were downloaded to since: what they hold is read there.
     """
 
     url: str | None
@@ -227,6 +229,7 @@ class StoreHandle:
     frames: tuple[str, ...] = ()
     storage_options: dict[str, dict[str, Any]] = field(default_factory=dict)
     cache: str | None = None
+    downloads: list[str] = field(default_factory=list)
     _opened: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -267,9 +270,19 @@ class StoreHandle:
         return store
 
     def _store(self, references: ReferenceSet) -> FrameStore:
-        return FrameStore(
+        store = FrameStore(
             references, self.fetcher, missing=self.missing, frames=self.frames, sizes=self.sizes
         )
+        store.places.downloads = tuple(self.downloads)
+        return store
+
+    def read_first(self, directory: str) -> None:
+        """Read here, from now on, the frames that a directory holds; all slices share this."""
+        if directory in self.downloads:
+            self.downloads.remove(directory)
+        self.downloads.insert(0, directory)
+        self.store.places.downloads = tuple(self.downloads)
+        self.store.places.refresh()
 
     def sizes(self, array: str) -> NDArray[np.int64] | None:
         """The lengths of an array's files as they were scanned; None where there is no store."""
@@ -292,4 +305,4 @@ class StoreHandle:
         return zarr.open_group(self.store, mode="r", zarr_format=3, use_consolidated=False)
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_opened": {}}
+        return {**self.__dict__, "downloads": list(self.downloads), "_opened": {}}

@@ -16,6 +16,7 @@ from dkist_virtual.provenance import Meta
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from dkist_virtual.download import Downloaded
     from dkist_virtual.overview import Overview
     from dkist_virtual.places import FramePlaces
     from dkist_virtual.store import Missing
@@ -151,12 +152,16 @@ class TiledDataset:
         assert None not in sources
         arrays = tuple(source.array for source in sources if source is not None)
 
-        def sizes(number: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        def about(number: int, positions: NDArray[np.int64], column: str) -> NDArray[np.int64]:
             source = sources[number]
             assert source is not None
-            return source.sizes(0, positions)
+            return source.about(0, positions, column)
 
-        return Files(arrays, sizes)
+        return Files(arrays, about)
+
+    def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded:
+        """Fetch the frames of all tiles at once, as `Dataset.download` does."""
+        return self.files.download(path, **options)
 
     def overview(self) -> Overview:
         """What is printed, as values."""

@@ -53,11 +53,17 @@ class Places:
         Directory or URL that the references' names are relative to.
     named : sequence of str
         Absolute, in the order in which they are tried; empty for `base` alone.
+
+    Attributes
+    ----------
+    downloads : tuple of str
+        Directories that are looked in before all of these, and never the last word.
     """
 
     def __init__(self, base: str, named: Sequence[str] = ()) -> None:
         self.base = base.rstrip("/")
         self.named = tuple(place.rstrip("/") for place in named)
+        self.downloads: tuple[str, ...] = ()
         self._listed: dict[str, frozenset[str]] = {}
 
     @property
@@ -78,9 +84,13 @@ class Places:
         """
         if not url:
             return ()
+        name = self.name(url)
+        fetched = tuple(join(place, name) for place in self.downloads)
+        return (*filter(self.holds, fetched), *self._others(url, name))
+
+    def _others(self, url: str, name: str) -> tuple[str, ...]:
         if not self.named:
             return (url,)
-        name = self.name(url)
         all_of_them = tuple(join(place, name) for place in self.named)
         if len(all_of_them) == 1:
             return all_of_them

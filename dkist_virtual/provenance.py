@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections import UserDict
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
@@ -32,8 +32,8 @@ class HeaderSource(Protocol):
         """The header table of some frames; without rows where there are no headers."""
         ...
 
-    def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The lengths of their files in bytes, -1 where unknown."""
+    def about(self, rows: NDArray[np.int64], column: str) -> NDArray[np.int64]:
+        """What a scan found of their files, a column of integers of our own; -1 where unknown."""
         ...
 
 
@@ -42,6 +42,7 @@ class StoredHeaders:
     """The ``headers.parquet`` of a store, read when it is asked for."""
 
     reader: StoreReader
+    _read: dict[str, NDArray[np.int64]] = field(default_factory=dict, repr=False)
 
     def _file(self) -> Any:
         try:
@@ -53,10 +54,15 @@ class StoredHeaders:
         """The header table of some frames."""
         return read_headers(self._file(), rows=rows)
 
-    def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The lengths of their files in bytes, -1 where unknown."""
-        sizes = read_own_columns(self._file(), ["_size"])["_size"]
-        return np.asarray(sizes.filled(-1)[rows], np.int64)
+    def about(self, rows: NDArray[np.int64], column: str) -> NDArray[np.int64]:
+        """What a scan found of their files."""
+        if column not in self._read:
+            found = read_own_columns(self._file(), [column])[column]
+            self._read[column] = np.asarray(found.filled(-1), np.int64)
+        return self._read[column][rows]
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"reader": self.reader, "_read": {}}
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +75,7 @@ class TableHeaders:
         """The header table of some frames."""
         return self.table[rows] if len(self.table) else self.table
 
-    def sizes(self, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def about(self, rows: NDArray[np.int64], column: str) -> NDArray[np.int64]:  # noqa: ARG002
         """Nobody has looked at the files: all -1."""
         return np.full(len(rows), -1, np.int64)
 
@@ -148,6 +154,6 @@ class Provenance:
         """The header table of the selected frames."""
         return self.source.headers(self.rows())
 
-    def sizes(self, _: int, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """The file sizes of some frames, for `Files`."""
-        return self.source.sizes(positions + self.first_row)
+    def about(self, _: int, positions: NDArray[np.int64], column: str) -> NDArray[np.int64]:
+        """What a scan found of some frames' files, for `Files`."""
+        return self.source.about(positions + self.first_row, column)

@@ -18,10 +18,11 @@ import os
 import re
 from dataclasses import dataclass
 from email.utils import parsedate_to_datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 from weakref import WeakValueDictionary
 
 from dkist_virtual.errors import (
+    DownloadError,
     FrameCorruptError,
     FrameError,
     FrameMissingError,
@@ -29,9 +30,9 @@ from dkist_virtual.errors import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import AsyncIterator, Mapping
 
-__all__ = ["SETTINGS", "Reply", "get", "setting", "too_short"]
+__all__ = ["BLOCK", "SETTINGS", "Reply", "Sink", "get", "pour", "setting", "too_short"]
 
 SETTINGS: Final[dict[str, float]] = {
     "concurrency": 64,
@@ -71,6 +72,36 @@ class Reply:
     total: int | None
     mtime: int | None = None
     etag: str | None = None
+
+
+BLOCK: Final = 2**20
+"""Bytes of a file on its way to the disk that are held at a time."""
+
+
+class Sink(Protocol):
+    """Where a whole file goes, piece by piece.
+
+    Attributes
+    ----------
+    have : int
+        How many bytes, from the first one on, are there already.
+    total : int or None
+        Length of the file that those are of, where it is known.
+    validator : str or None
+        What its server calls this version of it: a strong ETag, or its date.
+    """
+
+    have: int
+    total: int | None
+    validator: str | None
+
+    async def begin(self, total: int | None, validator: str | None) -> None:
+        """Begin anew, with nothing; refuse a file of the wrong length."""
+        ...
+
+    async def write(self, pieces: list[bytes]) -> None:
+        """Add what comes next."""
+        ...
 
 
 CACHED_BLOCK: Final = 2**18
@@ -147,6 +178,58 @@ async def get(
     raise AssertionError("unreachable")
 
 
+async def pour(url: str, options: Mapping[str, Any], sink: Sink) -> None:
+    """Fetch the whole of a remote file, or what a sink lacks of it.
+
+    What came before a failure is kept, and the next try goes on from there if it is still the
+    same file; tries are counted from none again whenever one got further.
+
+    Raises
+    ------
+    FrameMissingError, FrameUnreachableError
+        As `get`.
+    """
+    import fsspec
+
+    protocol = url.partition("://")[0]
+    try:
+        filesystem, path = fsspec.core.url_to_fs(url, **options)
+    except (ImportError, ValueError) as error:  # a protocol that is unknown, or not installed
+        raise FrameUnreachableError(f"{url}: {type(error).__name__}: {error}") from error
+    how = {"http": _pour_http, "https": _pour_http, "s3": _pour_s3}.get(protocol, _pour_any)
+    tries, failed, furthest = 1 + int(setting("retries")), 0, sink.have
+    while True:
+        try:
+            return await how(filesystem, path, sink)
+        except _Again as failure:
+            failed = 1 if sink.have > furthest else failed + 1
+            furthest = max(furthest, sink.have)
+            if failed >= tries:
+                raise FrameUnreachableError(f"{url}: {failure}, {tries} times") from failure
+            await asyncio.sleep(setting("backoff") * 2 ** (failed - 1))
+        except FrameError as error:
+            raise error.at(url) from error
+
+
+async def _fill(sink: Sink, pieces: AsyncIterator[bytes]) -> None:
+    """Hand on what comes, in blocks; what came before a failure too."""
+    held: list[bytes] = []
+    n = 0
+    try:
+        async for piece in pieces:
+            held.append(piece)
+            n += len(piece)
+            if n >= BLOCK:
+                whole, held, n = held, [], 0
+                await sink.write(whole)
+    except Exception:
+        await sink.write(held)
+        raise
+    await sink.write(held)
+    if sink.total is not None and sink.have != sink.total:
+        raise _Again(f"the answer's body ends after {sink.have} of {sink.total} bytes")
+
+
 # HTTP ---------------------------------------------------------------------------------------
 
 _CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
@@ -157,16 +240,9 @@ async def _http(filesystem: Any, url: str, start: int, stop: int | None) -> Repl
     """One GET (RFC 9110; ranges are its section 14)."""
     import aiohttp
 
-    how = dict(filesystem.kwargs)
-    headers = {**how.pop("headers", {}), "Accept-Encoding": "identity"}
+    how, headers = _http_request(filesystem)
     if start or stop is not None:
         headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
-    how.setdefault(
-        "timeout",
-        aiohttp.ClientTimeout(
-            total=None, sock_connect=setting("timeout"), sock_read=setting("timeout")
-        ),
-    )
     session = await filesystem.set_session()
     try:
         async with session.get(filesystem.encode_url(url), headers=headers, **how) as answer:
@@ -200,6 +276,17 @@ async def _http(filesystem: Any, url: str, start: int, stop: int | None) -> Repl
         raise _Again(f"{type(error).__name__}: {error}".rstrip(": ")) from error
 
 
+def _http_request(filesystem: Any) -> tuple[dict[str, Any], dict[str, str]]:
+    """What aiohttp is given for each request, and the headers."""
+    import aiohttp
+
+    how = dict(filesystem.kwargs)
+    headers = {**how.pop("headers", {}), "Accept-Encoding": "identity"}
+    limits = {"sock_connect": setting("timeout"), "sock_read": setting("timeout")}
+    how.setdefault("timeout", aiohttp.ClientTimeout(total=None, **limits))
+    return how, headers
+
+
 async def _read_up_to(stream: Any, n: int) -> bytes:
     parts, left = [], n
     while left > 0:
@@ -229,6 +316,59 @@ def _refuse(status: int, reason: str | None, headers: Mapping[str, str], start: 
             403: ". Whoever asks has no permission",
         }.get(status, "")
         raise FrameUnreachableError(f"the server {said}{hint}")
+
+
+async def _pour_http(filesystem: Any, url: str, sink: Sink) -> None:
+    """One GET, of what is left if the server has the same file still (RFC 9110, 13.1.5)."""
+    import aiohttp
+
+    how, headers = _http_request(filesystem)
+    if sink.have and sink.validator:
+        headers |= {"Range": f"bytes={sink.have}-", "If-Range": sink.validator}
+    session = await filesystem.set_session()
+    try:
+        async with session.get(
+            filesystem.encode_url(url), headers=headers, read_bufsize=BLOCK // 2, **how
+        ) as answer:
+            length = answer.headers.get("Content-Length", "")
+            if "Range" in headers and answer.status in (206, 416):
+                same = answer.status == 206 and _goes_on(answer.headers, sink)
+            else:
+                _refuse(answer.status, answer.reason, answer.headers, 0)
+                if answer.status != 200:
+                    raise FrameUnreachableError(f"answered {answer.status} to no range")
+                same = True
+                total = int(length) if length.isdecimal() else None
+                await sink.begin(total, _validator(answer.headers))
+            if same:
+                return await _fill(sink, answer.content.iter_any())
+    except FrameError:  # also an OSError, some of them
+        raise
+    except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
+        raise _Again(f"{type(error).__name__}: {error}".rstrip(": ")) from error
+    # Another file by now, or a part that is longer than the file.
+    await sink.begin(None, None)
+    return await _pour_http(filesystem, url, sink)
+
+
+def _goes_on(headers: Mapping[str, str], sink: Sink) -> bool:
+    """Whether a 206 goes on where the sink stands, in the very file that it has a part of.
+
+    Servers are known that answer If-Range with the range whatever the file is by now.
+    """
+    match = _CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
+    if match is None or int(match[1]) != sink.have:
+        return False
+    same_length = match[3] == "*" or sink.total is None or int(match[3]) == sink.total
+    found = _validator(headers)
+    return same_length and (found is None or found == sink.validator)
+
+
+def _validator(headers: Mapping[str, str]) -> str | None:
+    etag: str | None = headers.get("ETag")
+    if etag is not None:  # a weak one does not promise the same bytes
+        return None if etag.startswith("W/") else etag
+    return headers.get("Last-Modified")
 
 
 def _mtime(text: str | None) -> int | None:
@@ -263,14 +403,43 @@ async def _s3(filesystem: Any, path: str, start: int, stop: int | None) -> Reply
     return Reply(data, total, mtime and int(mtime.timestamp()) * 10**9, answer.get("ETag"))
 
 
-def _s3_error(error: Exception, bucket: str, start: int) -> Exception:
-    """What an error of S3 means; s3fs has tried again already where that can help."""
+async def _pour_s3(filesystem: Any, path: str, sink: Sink) -> None:
+    """One GetObject, of what is left if the object is the same still."""
+    bucket, key, version = filesystem.split_path(path)
+    more: dict[str, str] = {} if version is None else {"VersionId": version}
+    if sink.have and sink.validator:
+        more |= {"Range": f"bytes={sink.have}-", "IfMatch": sink.validator}
+    try:
+        answer = await filesystem._call_s3("get_object", Bucket=bucket, Key=key, **more)
+        async with answer["Body"]:
+            match = _CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
+            if "Range" not in more or match is None or int(match[1]) != sink.have:
+                if match is not None:
+                    raise FrameUnreachableError(f"answered with {match[0]}: expected all bytes")
+                await sink.begin(answer["ContentLength"], answer.get("ETag"))
+            return await _fill(sink, answer["Body"].iter_chunks(BLOCK))
+    except (FrameError, DownloadError, _Again):
+        raise
+    except Exception as error:  # botocore's, aiohttp's, and what s3fs makes of them
+        if "Range" not in more or _s3_said(error)[1] not in (412, 416):
+            raise _s3_error(error, bucket, 0) from error
+    await sink.begin(None, None)
+    return await _pour_s3(filesystem, path, sink)
+
+
+def _s3_said(error: Exception) -> tuple[str, int]:
+    """The code and HTTP status behind an error; empty and 0 where there was no answer."""
     cause: BaseException | None = error
     while cause is not None and not hasattr(cause, "response"):
         cause = cause.__cause__ or cause.__context__
     answer = getattr(cause, "response", {})
     code = str(answer.get("Error", {}).get("Code", ""))
-    status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+    return code, answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+
+
+def _s3_error(error: Exception, bucket: str, start: int) -> Exception:
+    """What an error of S3 means; s3fs has tried again already where that can help."""
+    code, status = _s3_said(error)
     if code == "NoSuchBucket":
         return FrameUnreachableError(f"there is no bucket {bucket!r}")
     if code in ("NoSuchKey", "404") or (isinstance(error, FileNotFoundError) and not code):
@@ -320,6 +489,16 @@ async def _any(filesystem: Any, path: str, start: int, stop: int | None) -> Repl
     if whole or (stop is not None and len(data) < stop - start):
         return Reply(data, start + len(data))
     return Reply(data, None)
+
+
+async def _pour_any(filesystem: Any, path: str, sink: Sink) -> None:
+    """One block after another until one is short; nothing says whether a part is of this file."""
+    await sink.begin(None, None)
+    while True:
+        data = bytes((await _any(filesystem, path, sink.have, sink.have + BLOCK)).data)
+        await sink.write([data])
+        if len(data) < BLOCK:
+            break
 
 
 def too_short(url: str, offset: int, length: int, found: int) -> FrameCorruptError:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import operator
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeAlias
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Selection", "full_index"]
+__all__ = ["Selection", "full_index", "parse_index"]
 
 BasicIndex: TypeAlias = tuple[int | slice, ...]
 
@@ -45,6 +46,55 @@ def full_index(item: Any, ndim: int) -> BasicIndex:
     at = ellipses[0] if ellipses else len(items)
     entries = items[:at] + fill + items[at + len(ellipses) :]
     return tuple(_entry(entry) for entry in entries)
+
+
+_INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
+
+
+def parse_index(text: str) -> tuple[Any, ...]:
+    """An index from how it is written: ``0, 50`` or ``..., 10:20:2, 3``, in brackets or without.
+
+    Parameters
+    ----------
+    text : str
+        Integers, slices and at most one ``...``, with commas between them. Nothing at all is
+        everything.
+
+    Returns
+    -------
+    tuple of int, slice and Ellipsis
+
+    Raises
+    ------
+    SelectionError
+        Naming what is not understood.
+    """
+    inside = text.strip()
+    if inside.startswith("[") and inside.endswith("]"):
+        inside = inside[1:-1].strip()
+    if not inside:
+        return ()
+    entries = tuple(_parsed(part.strip(), text) for part in inside.removesuffix(",").split(","))
+    full_index(entries, len(entries))  # what an index may be is said there
+    return entries
+
+
+def _parsed(part: str, text: str) -> Any:
+    if part == "...":
+        return Ellipsis
+    ends = [end.strip() for end in part.split(":")]
+    numbers = [int(end) if _INTEGER.fullmatch(end) else None for end in ends]
+    if len(ends) == 1 and numbers[0] is not None:
+        return numbers[0]
+    understood = all(
+        number is not None or not end for number, end in zip(numbers, ends, strict=True)
+    )
+    if not understood or not 2 <= len(ends) <= 3:
+        raise SelectionError(
+            f'index "{text}": {part!r} is not understood: expected integers, slices such as '
+            '10:20:2, or ..., as in "0, 50" or "..., 10:20"'
+        )
+    return slice(*numbers)
 
 
 def _entry(entry: Any) -> int | slice:

@@ -34,7 +34,8 @@ class FrameServer:
         Seconds that every answer takes longer.
     fault : callable, optional
         Takes the request's path and the number of requests for it so far, from 0, and says what
-        goes wrong: None, a status, "drop", "cut" or "no ranges".
+        goes wrong: None, a status, "drop", "cut", "stall" (half of the body, then nothing more),
+        "no ranges", or "no conditions" (a range whatever If-Range says).
 
     Attributes
     ----------
@@ -101,8 +102,10 @@ class FrameServer:
             request.transport.abort()
             return web.Response()
         size, start, stop, status = file.stat().st_size, None, file.stat().st_size, 200
-        headers = {"ETag": f'"{size:x}"', "Accept-Ranges": "bytes"}
-        if "Range" in request.headers and fault != "no ranges":
+        etag = f'"{size:x}-{file.stat().st_mtime_ns:x}"'
+        headers = {"ETag": etag, "Accept-Ranges": "bytes"}
+        same = fault == "no conditions" or request.headers.get("If-Range", etag) == etag
+        if "Range" in request.headers and fault != "no ranges" and same:
             first, last = request.headers["Range"].removeprefix("bytes=").split("-")
             start = int(first)
             if start >= size:
@@ -119,6 +122,11 @@ class FrameServer:
         response.last_modified = file.stat().st_mtime
         await response.prepare(request)
         body = b"" if request.method == "HEAD" else data
+        if fault == "stall":
+            await response.write(body[: len(body) // 2])
+            while request.transport is not None and not request.transport.is_closing():
+                await asyncio.sleep(0.001)
+            return response
         if fault == "cut":
             await response.write(body[: len(body) // 2])
             assert request.transport is not None

@@ -53,6 +53,8 @@ ROOMS = (
     "leaves",
     "arrays",
     "convert",
+    "parts",
+    "download",
     "files",
     "plot",
     "overview",

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dkist_virtual.errors import SelectionError
-from dkist_virtual.selection import Selection, full_index
+from dkist_virtual.selection import Selection, full_index, parse_index
 
 Case = tuple[tuple[int, ...], list[Any]]
 
@@ -184,3 +184,50 @@ def test_full_index_has_an_entry_for_each_axis() -> None:
     assert full_index((1, ..., -1), 4) == (1, slice(None), slice(None), -1)
     assert full_index((), 1) == (slice(None),)
     assert full_index((..., 1, 2), 2) == (1, 2)
+
+
+# As it is written -------------------------------------------------------------------------------
+
+
+class Written:
+    """What stands in the brackets, as Python itself reads it."""
+
+    def __getitem__(self, item: Any) -> Any:
+        return item if isinstance(item, tuple) else (item,)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["0, 50", "..., 10:20:2, 3", "-1", ":", "::2", "1:", ":-3", "0,", "...", "+4, 0 : 7", "1:2:3"],
+)
+def test_an_index_is_read_as_python_does(text: str) -> None:
+    expected = eval(f"written[{text}]", {"written": Written()})
+    assert parse_index(text) == expected
+    assert parse_index(f" [{text}] ") == expected
+
+
+@settings(derandomize=True, deadline=None, database=None, max_examples=200)
+@given(items((5, 6, 7)))
+def test_an_index_as_text_and_back(item: Any) -> None:
+    entries = item if isinstance(item, tuple) else (item,)
+    text = ", ".join(
+        "..." if entry is ...
+        else ":".join("" if n is None else str(n) for n in (entry.start, entry.stop, entry.step))
+        if isinstance(entry, slice) else str(entry)
+        for entry in entries
+    )  # fmt: skip
+    assert parse_index(text) == tuple(entries)
+
+
+def test_no_index_is_everything() -> None:
+    assert parse_index("") == parse_index(" [ ] ") == ()
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a", "0, b", "1.5", "1:2:3:4", "0,,1", ",", "..", "True", "None", "0; 1", "1e3", "1_0",
+     "\u0661", "..., ...", "::0", "[0", "__import__('os')", "9" * 19, "0, [1, 2]"],
+)  # fmt: skip
+def test_nonsense_is_refused(text: str) -> None:
+    with pytest.raises(SelectionError):
+        parse_index(text)

@@ -1,0 +1,357 @@
+"""A file on its way to the disk: under another name until all of it is there, and right.
+
+Beside ``frame.fits`` there is ``frame.fits.part`` while it comes, and ``frame.fits.part.json``,
+which says of which file the part is. So a download that was killed goes on where it stood, and
+whatever has its final name is whole.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import mmap
+import os
+from dataclasses import dataclass
+from threading import Lock
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from dkist_virtual.errors import DownloadError, FrameCorruptError, FrameError
+from dkist_virtual.fits import HDU, find_hdu, read_hdu
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from dkist_virtual.cards import HDUTarget
+
+__all__ = ["PART", "PART_NOTES", "Checked", "Part", "datasum", "is_whole", "verify_datasum"]
+
+PART: Final = ".part"
+"""What is added to the name of a file that is not whole yet."""
+
+PART_NOTES: Final = ".part.json"
+"""What is added to the name of the notes about it."""
+
+
+class Part:
+    """A file that is being fetched; a `dkist_virtual.remote.Sink`.
+
+    Parameters
+    ----------
+    path : str
+        Its final name. The directory is there.
+    url : str
+        Where it comes from.
+    size : int
+        Length that it must have, -1 where that is not known.
+    moved : callable
+        Called with the number of bytes that came; with a negative one where they were in vain.
+
+    Raises
+    ------
+    DownloadError
+        It cannot be written, or another process is at it.
+    """
+
+    def __init__(
+        self, path: str, url: str, size: int = -1, moved: Callable[[int], object] = bool
+    ) -> None:
+        self.path, self.url, self.size = path, url, size
+        self.have = 0
+        self.total: int | None = None
+        self.validator: str | None = None
+        self._moved = moved
+        self._named = False
+        self._closing = Lock()
+        with _told(path):
+            self._file = _opened_alone(path + PART)
+        self._take_over()
+
+    def _take_over(self) -> None:
+        """Count what is there already, if the notes say that it is of the same file."""
+        try:
+            with open(self.path + PART_NOTES, encoding="utf-8") as file:
+                notes = json.load(file)
+            url, total, validator = (notes[key] for key in ("url", "total", "validator"))
+        except (OSError, ValueError, TypeError, KeyError):
+            return
+        there = os.fstat(self._file).st_size
+        usable = (
+            url == self.url
+            and isinstance(validator, str)
+            and isinstance(total, int)
+            and self.size in (-1, total)
+            and 0 < there <= total
+        )
+        if usable:
+            self.have, self.total, self.validator = there, total, validator
+
+    @property
+    def whole(self) -> bool:
+        """Whether nothing is left to be fetched."""
+        return self.total is not None and self.have == self.total
+
+    async def begin(self, total: int | None, validator: str | None) -> None:
+        """Begin anew, with nothing.
+
+        Raises
+        ------
+        FrameCorruptError
+            The file has another length than it had when it was scanned.
+        DownloadError
+        """
+        if total is not None and self.size not in (-1, total):
+            raise FrameCorruptError(self._other_length(total))
+        self._moved(-self.have)
+        self.have, self.total, self.validator = 0, total, validator
+        await asyncio.to_thread(self._begin)
+
+    def _other_length(self, found: int) -> str:
+        return (
+            f"the file has {found} bytes: it had {self.size} when it was scanned. Convert again if "
+            "it was replaced"
+        )
+
+    def _begin(self) -> None:
+        with self._closing, _told(self.path):
+            if self._file < 0:
+                return
+            # Without notes a part counts for nothing, so they are gone before it is cut.
+            _remove(self.path + PART_NOTES)
+            os.ftruncate(self._file, 0)
+            if self.total is not None and self.validator is not None:
+                notes = {"url": self.url, "total": self.total, "validator": self.validator}
+                with open(_no_link(self.path + PART_NOTES), "w", encoding="utf-8") as file:
+                    json.dump(notes, file)
+
+    async def write(self, pieces: list[bytes]) -> None:
+        """Add what comes next.
+
+        Raises
+        ------
+        DownloadError
+        """
+        if pieces:
+            await asyncio.to_thread(self._write, pieces)
+
+    def _write(self, pieces: list[bytes]) -> None:
+        for piece in pieces:
+            view = memoryview(piece)
+            # Whoever gave the file up closed it: nothing may be written to what comes to have
+            # its number.
+            with self._closing, _told(self.path):
+                while self._file >= 0 and view:
+                    n = _write_at(self._file, view, self.have)
+                    view = view[n:]
+                    self.have += n
+                    self._moved(n)
+
+    def finish(self, check: Callable[[str], object] | None = None) -> None:
+        """Give the file its name, if it is whole and right.
+
+        Parameters
+        ----------
+        check : callable, optional
+            Takes the path, and raises what is wrong with the file.
+
+        Raises
+        ------
+        FrameCorruptError
+            Another length than was scanned; what `check` raises. The part is then removed.
+        DownloadError
+        """
+        try:
+            if self.size not in (-1, self.have):
+                raise FrameCorruptError(self._other_length(self.have))
+            if self.size == -1 and self.total is None and not is_whole(self.path + PART):
+                raise FrameCorruptError("is cut short, or no FITS")
+            if check is not None:
+                check(self.path + PART)
+        except FrameError:
+            with _told(self.path):
+                self._remove()
+            raise
+        with _told(self.path):
+            if os.name == "nt":  # elsewhere the lock is held until the part is gone
+                self.close()
+            os.replace(self.path + PART, self.path)
+            _remove(self.path + PART_NOTES)
+            self._named = True
+            self.close()
+
+    def _remove(self) -> None:
+        if os.name == "nt":
+            self.close()
+        _remove(self.path + PART)
+        _remove(self.path + PART_NOTES)
+        self.close()
+
+    def close(self) -> None:
+        """Leave the part as it is, if anything came; once closed, nothing happens any more."""
+        with self._closing:
+            if self._file >= 0 and not (self.have or self._named) and os.name != "nt":
+                with contextlib.suppress(OSError):
+                    _remove(self.path + PART)
+                    _remove(self.path + PART_NOTES)
+            if self._file >= 0:
+                os.close(self._file)
+                self._file = -1
+
+
+def _write_at(file: int, view: memoryview, at: int) -> int:
+    os.lseek(file, at, os.SEEK_SET)
+    return os.write(file, view)
+
+
+@contextlib.contextmanager
+def _told(path: str) -> Iterator[None]:
+    """Say of which file the disk's errors are."""
+    try:
+        yield
+    except DownloadError:
+        raise
+    except OSError as error:
+        told = DownloadError(f"{path}: cannot be written: {error.strerror or error}")
+        told.errno = error.errno
+        raise told from error
+
+
+def _remove(path: str) -> None:
+    with contextlib.suppress(FileNotFoundError):
+        os.remove(path)
+
+
+def _no_link(path: str) -> str:
+    if os.path.islink(path):
+        raise DownloadError(f"{path}: is a link: expected no file, or one of an earlier download")
+    return path
+
+
+def _opened_alone(path: str) -> int:
+    """Open a part for this process alone, where the system knows locks."""
+    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
+    while True:
+        file = os.open(_no_link(path), flags, 0o666)
+        try:
+            import fcntl
+
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            # It may have got its final name between the two.
+            if os.path.exists(path) and os.stat(path).st_ino == os.fstat(file).st_ino:
+                return file
+            os.close(file)
+        except BlockingIOError:
+            os.close(file)
+            raise DownloadError(
+                f"{path}: another process is fetching this file: wait for it, or choose another "
+                "directory"
+            ) from None
+        except (ImportError, OSError):  # no locks on this system, or on this disk
+            return file
+
+
+# What a file says of itself ---------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """Which HDU of a file is held against which sum.
+
+    Parameters
+    ----------
+    target : int, str or None
+        Index or EXTNAME; None where `offset` says it.
+    offset : int
+        Where its data begins, where `target` is None.
+    datasum : int
+        As it was scanned, -1 to take the DATASUM card's.
+    """
+
+    target: HDUTarget | None
+    offset: int
+    datasum: int = -1
+
+
+@contextlib.contextmanager
+def _mapped(path: str) -> Iterator[Any]:
+    with open(path, "rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            raise FrameCorruptError("the file is empty: expected a FITS file")
+        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
+            yield data
+
+
+def _walk(data: Any) -> Iterator[HDU]:
+    start = index = 0
+    while start < len(data):
+        hdu = read_hdu(data, start, index)
+        yield hdu
+        start, index = hdu.stop, index + 1
+
+
+def is_whole(path: str) -> bool:
+    """Whether a file is FITS to its end, by its own headers."""
+    try:
+        with _mapped(path) as data:
+            return all(hdu.data_stop <= len(data) for hdu in _walk(data))
+    except FrameError:
+        return False
+
+
+def datasum(data: Any, start: int, stop: int) -> int:
+    """The sum of FITS (appendix J): 32-bit words added, what flows over added at the other end."""
+    total = 0
+    for begin in range(start, stop, 2**22):
+        block = bytes(data[begin : min(begin + 2**22, stop)])
+        words = np.frombuffer(block + bytes(-len(block) % 4), ">u4")
+        total += int(words.sum(dtype=np.uint64))
+    while total >> 32:
+        total = (total & 0xFFFFFFFF) + (total >> 32)
+    return total
+
+
+def verify_datasum(path: str, checked: Checked) -> bool:
+    """Hold an HDU's data against its sum.
+
+    Returns
+    -------
+    bool
+        Whether there was a sum to hold it against.
+
+    Raises
+    ------
+    FrameCorruptError
+    """
+    with _mapped(path) as data:
+        hdu = _hdu(data, checked)
+        if hdu.data_stop > len(data):
+            raise FrameCorruptError(
+                f"HDU {hdu.index}: its data ends at byte {hdu.data_stop}, the file at {len(data)}: "
+                "the file is cut short"
+            )
+        card = (hdu.header.string("DATASUM") or "").strip()
+        expected = checked.datasum
+        if expected < 0 and card.isdecimal():
+            expected = int(card)
+        if expected < 0:
+            return False
+        found = datasum(data, hdu.data_start, min(hdu.stop, len(data)))
+        if found != expected:
+            raise FrameCorruptError(
+                f"HDU {hdu.index}: its data sums to {found}: expected DATASUM = {expected}. The "
+                "bytes changed on their way, or before it"
+            )
+        return True
+
+
+def _hdu(data: Any, checked: Checked) -> HDU:
+    if checked.target is not None:
+        return find_hdu(data, checked.target)
+    for hdu in _walk(data):
+        if hdu.data_start == checked.offset:
+            return hdu
+    raise FrameCorruptError(
+        f"no HDU's data begins at byte {checked.offset}, as it did when scanned"
+    )
