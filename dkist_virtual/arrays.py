@@ -179,11 +179,11 @@ class VirtualArray:
         Returns
         -------
         numpy.ndarray
-            Shape (frames,), bool. Frames on a server are not asked for: only those without
-            a reference are True there.
+            Shape (frames,), bool. Frames on a server are not asked for: True are those without
+            a reference, and those that it said it did not have when they were read.
         """
         places = self.handle.store.places
-        places.refresh()
+        places.look_again()
         return np.array([places.where(url) is None for url in self.frames().urls.tolist()], bool)
 
     def _missing(self, first: FrameMissingError) -> FrameMissingError:
@@ -247,6 +247,14 @@ class VirtualArray:
         from dask.array.core import normalize_chunks
         from dask.utils import parse_bytes
 
+        if isinstance(chunks, str) and chunks not in ("auto", "frame"):
+            try:
+                parse_bytes(chunks)  # dask's own: "64 MiB"
+            except ValueError:
+                raise ValueError(
+                    f"chunks = {chunks!r}: expected 'auto', 'frame', or what dask takes: a size "
+                    "such as '64 MiB', or lengths along each axis"
+                ) from None
         if isinstance(chunks, str) and chunks in ("auto", "frame"):
             n = len(self.frame_shape)
             wanted = list(self.shape)

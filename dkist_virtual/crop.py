@@ -101,13 +101,13 @@ def _coordinate(world: World, given: Any) -> tuple[tuple[WorldAxis, ...], Values
 def _stokes(given: str | StokesCoord) -> Values:
     if isinstance(given, str):
         try:
-            return np.atleast_1d(StokesCoord(given.upper()).value).astype(float)
+            return np.array(StokesCoord(given.upper()).value, float, ndmin=1)
         except Exception as error:
             raise SelectionError(
                 f"{given!r} is no Stokes parameter: expected a letter such as I, Q, U or V. "
                 "Moments are astropy.time.Time"
             ) from error
-    return np.atleast_1d(given.value).astype(float)
+    return np.array(given.value, float, ndmin=1)
 
 
 def _sky(world: World, given: SkyCoord) -> tuple[tuple[WorldAxis, ...], Values]:

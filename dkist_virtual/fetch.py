@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
@@ -19,7 +20,7 @@ from dkist_virtual.memory import empty
 from dkist_virtual.remote import BLOCK, Reply, get, pour, setting, too_short
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
 
     from dkist_virtual.remote import Sink
 
@@ -114,7 +115,18 @@ class Fetcher:
     _limits: dict[Any, asyncio.Semaphore] = field(default_factory=dict, repr=False, compare=False)
 
     def __post_init__(self) -> None:
+        from fsspec import available_protocols
+
         for place, options in self.storage_options.items():
+            if "://" not in place and place not in available_protocols():
+                raise ValueError(
+                    f"storage_options[{place!r}]: expected a protocol or the beginning of a URL, "
+                    f'and options for it, as in {{"https://example.org/data/": {{{place!r}: …}}}}'
+                )
+            if not isinstance(options, Mapping):
+                raise TypeError(
+                    f"storage_options[{place!r}] is {options!r}: expected a dict of the options"
+                )
             if "://" in place:
                 continue
             given = set(options) | set(options.get("client_kwargs") or ())

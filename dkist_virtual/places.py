@@ -65,6 +65,7 @@ class Places:
         self.named = tuple(place.rstrip("/") for place in named)
         self.downloads: tuple[str, ...] = ()
         self._listed: dict[str, frozenset[str]] = {}
+        self._gone: set[str] = set()
 
     @property
     def remote(self) -> bool:
@@ -102,15 +103,19 @@ class Places:
         return next(iter(self.candidates(url)), "")
 
     def where(self, url: str) -> str | None:
-        """The place that a frame is read from; None where no place on this machine has it.
+        """The place that a frame is read from; None where none is known to have it.
 
-        A server is taken at its word only when it is asked: it counts as having every frame.
+        A server counts as having every frame, until it says of one that it does not.
         """
-        found = self.find(url)
-        if not found or (is_local(found) and not self.holds(found)):
-            return None
-        name = self.name(url)
-        return found.removesuffix(f"/{name}")
+        for found in self.candidates(url):
+            if self.holds(found) if is_local(found) else found not in self._gone:
+                return found.removesuffix(f"/{self.name(url)}")
+        return None
+
+    def lacks(self, place: str) -> None:
+        """A server said that there is no such file; it is asked again all the same."""
+        if not is_local(place):
+            self._gone.add(place)
 
     def holds(self, path: str) -> bool:
         """Whether a file is there, by its directory as it was when it was first looked at."""
@@ -122,6 +127,11 @@ class Places:
                 self._listed[directory] = frozenset()
         return name in self._listed[directory]
 
-    def refresh(self) -> None:
-        """Look again which files are there."""
+    def look_again(self) -> None:
+        """Look again which files are on this machine."""
         self._listed.clear()
+
+    def refresh(self) -> None:
+        """The same, and forget what servers said that they do not have."""
+        self.look_again()
+        self._gone.clear()

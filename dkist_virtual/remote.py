@@ -49,8 +49,10 @@ def setting(name: str) -> float:
     """One of `SETTINGS`, as it is set now."""
     import dask
 
-    value: float = dask.config.get(f"dkist_virtual.{name}", SETTINGS[name])
-    return value
+    given = dask.config.get(f"dkist_virtual.{name}", SETTINGS[name])
+    if isinstance(given, (int, float)) and given >= 0:
+        return given
+    raise ValueError(f"the setting dkist_virtual.{name} is {given!r}: expected a number from 0 on")
 
 
 @dataclass(frozen=True, slots=True)

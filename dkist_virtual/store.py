@@ -294,6 +294,7 @@ class FrameStore(Store):
                 try:
                     return (yield from reading(place))
                 except FrameMissingError as error:
+                    self.places.lacks(place)
                     absent = absent or error
             raise absent or FrameMissingError("the ASDF names no file for this frame")
         except FrameError as error:

@@ -619,3 +619,43 @@ def test_a_fault_stays_one_through_a_cache(
     server.fault = lambda path, n: fault
     with pytest.raises(error):
         ds[0, 0, 0].data.compute()
+
+
+@pytest.mark.parametrize("missing", ["raise", "nan"])
+def test_what_a_server_said_it_lacks_is_missing_until_refreshed(
+    missing: str, server: FrameServer
+) -> None:
+    ds = opened(server, missing=missing)[1, 0]
+    assert ds.files.missing() == []
+    server.fault = lambda path, n: 404
+    if missing == "raise":
+        with pytest.raises(FrameMissingError, match="3 of the 3 frames selected are absent"):
+            ds.data.compute()
+    else:
+        assert np.isnan(ds.data.compute()).all()
+    assert ds.files.missing() == ds.files.names
+    assert ds.files.where() == [None] * 3
+    server.fault = no_fault
+    ds.data.compute()  # asked again all the same
+    ds.files.refresh()
+    assert ds.files.missing() == []
+
+
+@pytest.mark.parametrize("options", [{"headers": {"Authorization": "x"}}, {"https": 3}])
+def test_options_for_no_place_are_refused(options: Any, server: FrameServer) -> None:
+    with pytest.raises((ValueError, TypeError), match=r"storage_options\['(headers|https)'\]"):
+        opened(server, storage_options=options)
+
+
+@pytest.mark.parametrize(("name", "value"), [("retries", -1), ("timeout", "30s")])
+def test_a_setting_that_is_no_number_is_named(name: str, value: Any, server: FrameServer) -> None:
+    with (
+        dask.config.set({f"dkist_virtual.{name}": value}),
+        pytest.raises(ValueError, match=f"dkist_virtual.{name} is {value!r}"),
+    ):
+        opened(server)[1, 0, 2].data.compute()
+
+
+def test_chunks_of_no_kind_are_refused(server: FrameServer) -> None:
+    with pytest.raises(ValueError, match="'frames': expected 'auto', 'frame'"):
+        opened(server, chunks="frames").data  # noqa: B018
