@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
-from astropy.time import Time
 from ndcube import NDCube
 
 from dkist_virtual.arrays import VirtualArray
 from dkist_virtual.asdf_file import asdf_on_disk
 from dkist_virtual.convert import METADATA_NAME, references_of
-from dkist_virtual.crop import crop_index, nearest_index
+from dkist_virtual.crop import as_points, crop_index, nearest_index
 from dkist_virtual.description import Description, read_description
 from dkist_virtual.errors import DatasetError, SelectionError, StoreCorruptError
 from dkist_virtual.fetch import Fetcher, is_local, join, local_path
@@ -29,11 +28,16 @@ from dkist_virtual.source import read_source
 from dkist_virtual.world import World, high_level, slice_wcs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import dask.array
+    from matplotlib.figure import Figure
 
     from dkist_virtual.download import Downloaded
+    from dkist_virtual.lines import LinePlot
+    from dkist_virtual.planes import Subject
+    from dkist_virtual.plot import ImagePlot
     from dkist_virtual.store import Missing
-    from dkist_virtual.world import Kind
 
 __all__ = ["Dataset", "Opened", "open_asdf", "open_store"]
 
@@ -280,12 +284,104 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         --------
         >>> ds.at(wavelength=630.25 * u.nm, stokes="V")  # doctest: +SKIP
         """
-        moment = Time(time) if isinstance(time, str) else time
-        given: dict[Kind, Any] = {
-            "stokes": stokes, "wavelength": wavelength, "time": moment, "longitude": sky,
-        }  # fmt: skip
-        points = {kind: value for kind, value in given.items() if value is not None}
+        points = as_points(wavelength=wavelength, stokes=stokes, time=time, sky=sky)
         return self[nearest_index(World(self.wcs, self.shape), points)]
+
+    # Looking ----------------------------------------------------------------------------
+
+    def subject(self) -> Subject:
+        """What those see of this dataset who draw it."""
+        from dkist_virtual.planes import Subject, context
+
+        world = World(self.wcs, self.shape)
+        names = _axis_names(self) or [f"axis_{axis}" for axis in range(len(self.shape))]
+        inventory = self.inventory or {}
+        title = [inventory.get("instrumentName"), inventory.get("datasetId")]
+        whole, held = world, {}
+        if self._provenance is not None:
+            cut = self._provenance.cut
+            whole = World(self._provenance.wcs, cut.shape)
+            held = context(whole, cut.axes)
+        return Subject(
+            data=self._data,
+            mask=self.mask,
+            world=world,
+            axis_names=tuple(names),
+            unit="" if self.unit is None else str(self.unit),
+            title=" ".join(part for part in title if part),
+            held=held,
+            whole=whole,
+        )
+
+    def plot(
+        self, plot_axes: Sequence[Any] | None = None, *, figure: Figure | None = None, **look: Any
+    ) -> ImagePlot | LinePlot:
+        """Draw an image of two axes, or a line along one, with a slider for each of the others.
+
+        One plane is read, and another one when a slider moves.
+
+        Parameters
+        ----------
+        plot_axes : sequence, optional
+            For each axis of the array ``"x"``, ``"y"`` or None, as in ndcube; an Ellipsis stands
+            for any number of None. By default the last two: those of a frame.
+        figure : matplotlib.figure.Figure, optional
+            To draw in; by default a new one of pyplot's.
+        **look
+            Of an image vmin, vmax, cmap, norm; of a line color, marker and so on.
+
+        Returns
+        -------
+        ImagePlot or LinePlot
+            Whose `show`, `step` and `at` do what sliders do, and `save` writes a file.
+
+        Examples
+        --------
+        >>> ds.plot().at(wavelength=630.25 * u.nm, stokes="V")  # doctest: +SKIP
+        >>> ds[0, :, 500].plot()  # a raster map  # doctest: +SKIP
+        >>> ds.plot(plot_axes=[None, "x", ..., None, "y"])  # doctest: +SKIP
+        """
+        from dkist_virtual.plot import draw
+
+        return draw(self.subject(), plot_axes, figure=figure, **look)
+
+    def plot_profile(
+        self,
+        pixel: Sequence[int] | None = None,
+        *,
+        along: str | int | None = None,
+        figure: Figure | None = None,
+        **look: Any,
+    ) -> LinePlot:
+        """Draw the spectrum of a pixel, or whatever changes along an axis.
+
+        Stokes parameters have panels of their own, other axes sliders. Reads of each frame the
+        tiles that the pixel lies in.
+
+        Parameters
+        ----------
+        pixel : sequence of int, optional
+            Where along the last of the axes that have sliders; by default the first pixel of each.
+        along : {"wavelength", "time", "stokes"} or int, optional
+            What the line runs along, or which axis of the array; by default the first of those
+            words that the selection has.
+        figure : matplotlib.figure.Figure, optional
+        **look
+            What lines take: color, marker and so on.
+
+        Raises
+        ------
+        SelectionError
+            No such axis, or no such pixel.
+
+        Examples
+        --------
+        >>> ds.plot_profile((500, 700))  # VTF: y, x  # doctest: +SKIP
+        >>> ds.at(sky=position).plot_profile()  # doctest: +SKIP
+        """
+        from dkist_virtual.plot import draw_profile
+
+        return draw_profile(self.subject(), pixel, along=along, figure=figure, **look)
 
     # Overview ---------------------------------------------------------------------------
 
