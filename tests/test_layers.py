@@ -59,6 +59,7 @@ ROOMS = (
     "plot",
     "overview",
     "provenance",
+    "opened",
     "dataset",
     "mosaic",
     "search",
