@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from dkist_virtual.dataset import Dataset, Opened, open_asdf, overview_of
+from dkist_virtual.dataset import Dataset, overview_of
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.files import Files
+from dkist_virtual.opened import Opened, open_asdf
 from dkist_virtual.provenance import Meta
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ class TiledDataset:
         if description.grid is None:
             raise DatasetError("is no mosaic: dv.open_dataset and dv.Dataset.from_asdf open it")
         tiles = np.full(description.grid, None, object)
-        for tile, ds in zip(description.tiles, opened.datasets(), strict=True):
+        for tile, ds in zip(description.tiles, opened.datasets(Dataset), strict=True):
             assert tile.index is not None
             tiles[tile.index] = ds
         meta = {

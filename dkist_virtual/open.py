@@ -64,8 +64,9 @@ def open_dataset(
     >>> ds = dv.open_dataset("BKEWK.virtual")  # doctest: +SKIP
     >>> ds[0, 50].data.compute()  # doctest: +SKIP
     """
-    from dkist_virtual.dataset import open_asdf, open_store
+    from dkist_virtual.dataset import Dataset
     from dkist_virtual.mosaic import TiledDataset
+    from dkist_virtual.opened import open_asdf, open_store
 
     place = store_directory(store_or_asdf)
     how: dict[str, Any] = {
@@ -80,7 +81,7 @@ def open_dataset(
     opened = open_asdf(place, **how) if _is_asdf(place) else open_store(place, **how)
     if opened.description.grid is not None:
         return TiledDataset.from_opened(opened)
-    dataset: Dataset = opened.datasets()[0]
+    dataset: Dataset = opened.datasets(Dataset)[0]
     return dataset
 
 

@@ -66,6 +66,7 @@ ROOMS = (
     "plot",
     "overview",
     "provenance",
+    "opened",
     "dataset",
     "mosaic",
     "search",

@@ -1,0 +1,127 @@
+"""A store or an ASDF, opened: what datasets are made of."""
+
+from __future__ import annotations
+
+import io
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dkist_virtual.arrays import VirtualArray
+from dkist_virtual.asdf_file import asdf_on_disk
+from dkist_virtual.convert import METADATA_NAME, references_of
+from dkist_virtual.description import Description, read_description
+from dkist_virtual.errors import StoreCorruptError
+from dkist_virtual.fetch import Fetcher, is_local, join, local_path
+from dkist_virtual.handle import StoreHandle
+from dkist_virtual.headers import HeaderTable
+from dkist_virtual.places import FramePlaces, place_of, places_of
+from dkist_virtual.provenance import HeaderSource, Meta, Provenance, StoredHeaders, TableHeaders
+from dkist_virtual.selection import Selection
+from dkist_virtual.source import read_source
+from dkist_virtual.world import high_level
+
+if TYPE_CHECKING:
+    from dkist_virtual.store import Missing
+
+__all__ = ["Opened", "open_asdf", "open_store"]
+
+
+@dataclass(frozen=True, eq=False)
+class Opened:
+    """A store or an ASDF, opened: what datasets are made of.
+
+    Parameters
+    ----------
+    handle : StoreHandle
+    source : HeaderSource
+    description : Description
+    chunks : Any
+    """
+
+    handle: StoreHandle
+    source: HeaderSource
+    description: Description
+    chunks: Any
+
+    def datasets(self, cls: type[Any]) -> list[Any]:
+        """One dataset for each array, in the order of the tiles."""
+        made = []
+        first_row = 0
+        arrays = self.handle.store.references.arrays
+        if len(arrays) != len(self.description.tiles):
+            raise StoreCorruptError(
+                f"{self.handle.url}: {len(arrays)} arrays in the references, "
+                f"{len(self.description.tiles)} tiles in {METADATA_NAME}. Convert again"
+            )
+        shared = {
+            **self.description.meta,
+            "inventory": self.description.inventory,
+            "history": self.description.history,
+        }
+        for (name, (metadata, _)), tile in zip(arrays.items(), self.description.tiles, strict=True):
+            selection = Selection.whole(metadata.shape)
+            if "subslice" in metadata.attributes:
+                cut = metadata.attributes["subslice"]
+                selection = selection[tuple(slice(*c) if isinstance(c, list) else c for c in cut)]
+            array = VirtualArray(self.handle, name, selection)
+            wcs = high_level(tile.wcs, array.shape)
+            provenance = Provenance(
+                array,
+                self.source,
+                first_row,
+                self.chunks,
+                self.description,
+                wcs,
+                Selection.whole(array.shape),
+            )
+            meta = Meta({**shared, **tile.meta}, provenance.headers, array.shape)
+            made.append(
+                cls(array, wcs, provenance=provenance, mask=tile.mask, unit=tile.unit, meta=meta)
+            )
+            first_row += metadata.n_frames
+        return made
+
+
+def open_asdf(
+    asdf: str | os.PathLike[str],
+    *,
+    frames: FramePlaces = None,
+    missing: Missing = "raise",
+    chunks: Any = "auto",
+    storage_options: dict[str, dict[str, Any]] | None = None,
+    cache: str | os.PathLike[str] | None = None,
+) -> Opened:
+    """Open a dataset from its ASDF, with references made in memory."""
+    options = dict(storage_options or {})
+    with asdf_on_disk(os.fspath(asdf), Fetcher(options, place_of(cache))) as (path, directory, _):
+        source = read_source(path)
+    references = references_of(source, directory)
+    handle = StoreHandle(None, references, missing, places_of(frames), options, place_of(cache))
+    table = HeaderTable(source.headers, copy=False)
+    return Opened(handle, TableHeaders(table), source.description, chunks)
+
+
+def open_store(
+    store: str,
+    *,
+    frames: FramePlaces = None,
+    missing: Missing = "raise",
+    chunks: Any = "auto",
+    storage_options: dict[str, dict[str, Any]] | None = None,
+    cache: str | os.PathLike[str] | None = None,
+) -> Opened:
+    """Open a store by its directory."""
+    handle = StoreHandle(
+        store, None, missing, places_of(frames), dict(storage_options or {}), place_of(cache)
+    )
+    reader = handle.open_with((METADATA_NAME,))
+    place = join(store, METADATA_NAME)
+    if is_local(place):
+        description = read_description(local_path(place))
+    else:
+        try:
+            description = read_description(io.BytesIO(reader(METADATA_NAME)))
+        except FileNotFoundError:
+            raise StoreCorruptError(f"{place}: is missing from the store") from None
+    return Opened(handle, StoredHeaders(reader), description, chunks)
