@@ -116,7 +116,6 @@ class LinePlot(SteppedPlot):
         look = {"color": "C0", "marker": "o" if len(x) < 100 else None, "ms": 3, "lw": 1.2, **look}
         self.axes: list[Any] = []
         self.lines: list[Any] = []
-        self._over: list[Any] = []
         gap = 0.25 / self.figure.get_size_inches()[1]
         each = (high + gap) / n_panels - gap
         for number in range(n_panels):
@@ -127,11 +126,14 @@ class LinePlot(SteppedPlot):
             axes.tick_params(labelbottom=number == n_panels - 1)
             axes.margins(x=0.02, y=0.1)
             self.axes.append(axes)
-        said = (subject.title, subject.held_text())
-        self.axes[0].set_title("  ".join(part for part in said if part), fontsize="medium")
+        self._set_title(self.axes[0])
         self._label_x()
         self._say_where()
         self._draw_lines(plane)
+
+    @property
+    def _middle(self) -> Any:
+        return self.axes[len(self.axes) // 2]
 
     def _panel_label(self, number: int) -> str:
         unit = f" [{self.subject.unit}]" if self.subject.unit else ""
@@ -179,7 +181,7 @@ class LinePlot(SteppedPlot):
         except FrameError as error:
             for line in self.lines:
                 line.set_ydata(np.full(len(line.get_xdata()), np.nan))
-            self._write_over(str(error))
+            self._write_over(self._middle, str(error))
             self.figure.canvas.draw()
             raise
         self._draw_lines(plane)
@@ -188,7 +190,7 @@ class LinePlot(SteppedPlot):
     def _draw_lines(self, plane: Plane) -> None:
         x = self._x()
         rows = np.atleast_2d(np.asarray(plane.pixels, float))
-        self._write_over(self._hint() if plane.absent is not None else "")
+        self._write_over(self._middle, "" if plane.absent is None else self._hint())
         order = np.argsort(x, kind="stable")  # wavelengths need not be taken in their order
         for line, values, axes in zip(self.lines, rows, self.axes, strict=True):
             line.set_data(x[order], values[order])
@@ -204,17 +206,6 @@ class LinePlot(SteppedPlot):
         line = np.diff(np.concatenate([[0], gone.astype(np.int8), [0]]))
         for first, last in zip(np.flatnonzero(line > 0), np.flatnonzero(line < 0), strict=True):
             self._over.append(axes.axvspan(edges[first], edges[last], zorder=0.5, **ABSENT))
-
-    def _write_over(self, text: str) -> None:
-        while self._over:
-            self._over.pop().remove()
-        if text:
-            box = {"facecolor": "white", "edgecolor": "0.6", "alpha": 0.9}
-            middle = self.axes[len(self.axes) // 2]
-            self._over.append(
-                middle.text(0.5, 0.5, text, transform=middle.transAxes, ha="center", va="center",
-                            fontsize="small", bbox=box, wrap=True, zorder=5)
-            )  # fmt: skip
 
 
 def starting_point(world: World, shown: ShownAxes, pixel: Sequence[int] | None) -> dict[int, int]:

@@ -108,7 +108,8 @@ class ScreenImage(AxesImage):
     Parameters
     ----------
     axes : matplotlib.axes.Axes
-        In pixels of the image: the centre of the first one lies at (0, 0).
+        In pixels of the image, the centre of the first one at (0, 0), or in what a transform that
+        is set makes of them: an affine one.
     pixels : numpy.ndarray
         Shape (y, x).
     **kwargs
@@ -136,26 +137,27 @@ class ScreenImage(AxesImage):
 
     def get_cursor_data(self, event: Any) -> Any:
         """The pixel under the pointer, as it is and not averaged."""
-        if event.xdata is None or event.ydata is None:
-            return None
-        x, y = round(event.xdata), round(event.ydata)
+        at = self.get_transform().inverted().transform((event.x, event.y))
+        x, y = (round(float(place)) for place in at)
         inside = 0 <= y < self.pixels.shape[0] and 0 <= x < self.pixels.shape[1]
         return self.pixels[y, x] if inside else None
 
     def _fit(self, renderer: Any) -> None:
         axes = self.axes
         assert axes is not None
+        to_screen = self.get_transform()
         box = axes.get_window_extent(renderer)
+        corners = to_screen.inverted().transform(box.corners())
+        # How long a pixel of the image is on the screen, along x and along y.
+        lengths = np.hypot(*to_screen.get_matrix()[:2, :2])
         ranges, factors = [], []
-        for limits_, n, size in zip(
-            (sorted(axes.get_ylim()), sorted(axes.get_xlim())),
-            self.pixels.shape, (box.height, box.width), strict=True,
+        for along, n, length in zip(
+            corners.T[::-1], self.pixels.shape, lengths[::-1], strict=True
         ):  # fmt: skip
-            factor = max(1, round((limits_[1] - limits_[0]) / max(size, 1)))
-            first = max(0, int(np.floor(limits_[0]))) // factor * factor
-            last = min(n, int(np.ceil(limits_[1])) + 1)
-            last = min(n, -(-last // factor) * factor)
-            ranges.append((first, max(last, min(first + factor, n))))
+            factor = max(1, round(1 / length))
+            first = max(0, int(np.floor(along.min()))) // factor * factor
+            last = min(n, -(-(int(np.ceil(along.max())) + 1) // factor) * factor)
+            ranges.append((first, last))
             factors.append(factor)
         shown = (ranges, factors)
         if shown == self._shown or any(first >= last for first, last in ranges):
@@ -163,7 +165,7 @@ class ScreenImage(AxesImage):
         (y0, y1), (x0, x1) = ranges
         data = block_mean(self.pixels[y0:y1, x0:x1], *factors)
         self.set_data(data)
-        # The last block may reach beyond the image: what it shows lies inside.
+        # The last block may reach beyond the image, by less than a pixel of the screen.
         self.set_extent((x0 - 0.5, x0 + data.shape[1] * factors[1] - 0.5,
                          y0 - 0.5, y0 + data.shape[0] * factors[0] - 0.5))  # fmt: skip
         self._shown = shown

@@ -246,12 +246,15 @@ class PlaneReader:
     mask : array or bool or None
         As ndcube has it: True where a pixel counts for nothing.
     axes : ShownAxes
+    keep : int
+        Bytes of planes that are kept; the last one always is.
     """
 
-    def __init__(self, data: Any, mask: Any, axes: ShownAxes) -> None:
+    def __init__(self, data: Any, mask: Any, axes: ShownAxes, keep: int = CACHE_BYTES) -> None:
         self._data = data
         self._mask = mask
         self.axes = axes
+        self._keep = keep
         self._planes: OrderedDict[tuple[int, ...], Plane] = OrderedDict()
         self._coming: dict[tuple[int, ...], Future[Plane]] = {}
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="dkist-virtual-ahead")
@@ -278,7 +281,7 @@ class PlaneReader:
             plane = self._read(wanted) if waits else coming.result()  # type: ignore[union-attr]
             self._planes[wanted] = plane
         self._planes.move_to_end(wanted)
-        while len(self._planes) > 1 and self._kept_bytes() > CACHE_BYTES:
+        while len(self._planes) > 1 and self._kept_bytes() > self._keep:
             self._planes.popitem(last=False)
         return plane
 

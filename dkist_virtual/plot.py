@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dkist_virtual.planes import Plane, ShownAxes, Subject
     from dkist_virtual.world import WorldAxis
 
-__all__ = ["ImagePlot", "draw", "draw_profile", "sky_axes"]
+__all__ = ["ImagePlot", "draw", "draw_profile", "is_signed", "sky_axes", "sky_grid"]
 
 SIGNED_MAP: Final = "RdBu_r"
 PLAIN_MAP: Final = "gray"
@@ -42,6 +42,42 @@ def sky_axes(subject: Subject, shown: ShownAxes) -> tuple[WorldAxis, WorldAxis] 
         return None
     along = {*longitude.array_axes, *latitude.array_axes}
     return (longitude, latitude) if {shown.x, shown.y} <= along else None
+
+
+def sky_grid(subject: Subject, shown: ShownAxes, at: Sequence[float]) -> PlaneGrid:
+    """Longitude and latitude of a plane.
+
+    Parameters
+    ----------
+    subject : Subject
+    shown : ShownAxes
+        Of a plane of the sky.
+    at : sequence of float
+        The pixel of each array axis; those of the plane's own are not used.
+    """
+    sky = sky_axes(subject, shown)
+    assert sky is not None
+    assert shown.y is not None
+    shape = subject.world.shape
+    y_axis = shown.y
+
+    def evaluate(x: Any, y: Any) -> Any:
+        positions: list[Any] = [np.full(x.shape, pixel) for pixel in at]
+        positions[shown.x], positions[y_axis] = x, y
+        values = subject.world.values(*positions)
+        return np.stack([values[axis.index] for axis in sky])
+
+    return PlaneGrid.of(evaluate, (shape[y_axis], shape[shown.x]))
+
+
+def is_signed(subject: Subject, shown: ShownAxes, values: Sequence[float]) -> bool:
+    """Whether what is shown is Stokes Q, U or V, which are zero on average."""
+    if "stokes" in subject.held:
+        return subject.held["stokes"][1] != 1
+    stokes = subject.world.of_kind("stokes")
+    if stokes is None or set(stokes.array_axes) & set(shown.drawn):
+        return False
+    return values[stokes.index] != 1
 
 
 class ImagePlot(SteppedPlot):
@@ -80,9 +116,10 @@ class ImagePlot(SteppedPlot):
         self._ends = vmin, vmax
         self._own_norm = look.get("norm")
         self._own_map = look.pop("cmap", None)
-        self._over: list[Any] = []
         self._sky = sky_axes(subject, shown)
-        self._grid = None if self._sky is None else self._sky_grid()
+        self._grid = (
+            None if self._sky is None else sky_grid(self.subject, self.shown, self._point())
+        )
 
         plane = self._reader.read(self.position)
         ratio = self._aspect()[1]
@@ -99,7 +136,9 @@ class ImagePlot(SteppedPlot):
         self.colorbar = self.figure.colorbar(self.image, cax=bar, label=subject.unit)
         self._mark_absent(plane)
         small = [bar, *(slider.ax for slider in self.sliders.widgets)]
-        self._repainter = Repainter(self.figure, self.image, small)
+        self._repainter = Repainter(self.figure, [self.image], small)
+        self._mark: Any = None
+        self.figure.canvas.mpl_connect("button_press_event", self._clicked)
 
     # The coordinates ------------------------------------------------------------------------
 
@@ -112,8 +151,7 @@ class ImagePlot(SteppedPlot):
             self.axes = WCSAxes(self.figure, place, wcs=self._plane_wcs())
             self.figure.add_axes(self.axes)
         self.axes.set_facecolor("0.97")
-        said = (self.subject.title, self.subject.held_text())
-        self.axes.set_title("  ".join(part for part in said if part), fontsize="medium")
+        self._set_title(self.axes)
         self.axes.set_aspect(self._aspect()[0])
         self._label_axes()
 
@@ -125,18 +163,6 @@ class ImagePlot(SteppedPlot):
         aspect = high / wide if wide and high else 1.0
         ratio = aspect * self._shape[0] / self._shape[1]
         return (aspect, ratio) if 1 / NARROWEST < ratio < NARROWEST else ("auto", 0.8)
-
-    def _sky_grid(self) -> PlaneGrid:
-        at = self._point()
-
-        def evaluate(x: Any, y: Any) -> Any:
-            positions: list[Any] = [np.full(x.shape, pixel) for pixel in at]
-            positions[self.shown.x] = x
-            positions[self.shown.y] = y  # type: ignore[index]  # an image has both
-            values = self.subject.world.values(*positions)
-            return np.stack([values[axis.index] for axis in self._sky])  # type: ignore[union-attr]
-
-        return PlaneGrid.of(evaluate, self._shape)
 
     def _plane_wcs(self) -> PlaneWCS:
         assert self._sky is not None
@@ -168,7 +194,7 @@ class ImagePlot(SteppedPlot):
             return False
         if self._sky is None:
             return True
-        grid = self._sky_grid()
+        grid = sky_grid(self.subject, self.shown, self._point())
         assert self._grid is not None
         if self._grid.moved(grid) <= SEEN_TO_MOVE:
             return False
@@ -184,7 +210,7 @@ class ImagePlot(SteppedPlot):
             plane = self._reader.read(self.position)
         except FrameError as error:
             self.image.set_pixels(np.full(self._shape, np.nan, np.float32))
-            self._write_over(str(error))
+            self._write_over(self.axes, str(error))
             self._repainter.step()
             raise
         self.image.set_pixels(plane.pixels)
@@ -196,42 +222,80 @@ class ImagePlot(SteppedPlot):
         else:
             self._repainter.step()
 
-    def _signed(self, values: Sequence[float]) -> bool:
-        """Whether what is shown is Stokes Q, U or V."""
-        if "stokes" in self.subject.held:
-            return self.subject.held["stokes"][1] != 1
-        stokes = self.subject.world.of_kind("stokes")
-        if stokes is None or set(stokes.array_axes) & set(self.shown.drawn):
-            return False
-        return values[stokes.index] != 1
-
     def _set_contrast(self, plane: Plane, values: Sequence[float]) -> None:
-        signed = self._signed(values)
+        signed = is_signed(self.subject, self.shown, values)
         self.image.set_cmap(self._own_map or (SIGNED_MAP if signed else PLAIN_MAP))
         if self._own_norm is None:
             ends = zip(self._ends, limits(plane.pixels, signed=signed), strict=True)
             self.image.set_clim(*(end if given is None else given for given, end in ends))
 
     def _mark_absent(self, plane: Plane) -> None:
-        if plane.absent is None:
-            self._write_over("")
-        else:
-            self._write_over(self._hint(), absent_boxes(plane.absent))
-
-    def _write_over(self, text: str, boxes: Any = None) -> None:
-        """Put a text over the image instead of what stood there; nothing if it is empty."""
-        while self._over:
-            self._over.pop().remove()
-        if boxes is not None:
+        self._write_over(self.axes, "" if plane.absent is None else self._hint())
+        if plane.absent is not None:
+            boxes = absent_boxes(plane.absent)
             self._over.append(self.axes.add_collection(boxes, autolim=False))
-        if text:
-            box = {"facecolor": "white", "edgecolor": "0.6", "alpha": 0.9}
-            self._over.append(
-                self.axes.text(
-                    0.5, 0.5, text, transform=self.axes.transAxes, ha="center", va="center",
-                    fontsize="small", bbox=box, wrap=True, zorder=5,
-                )
-            )  # fmt: skip
+
+    # The profile of a pixel -----------------------------------------------------------------
+
+    def profile(
+        self, pixel: Sequence[int] | None = None, *, along: str | int | None = None
+    ) -> LinePlot:
+        """Open a second figure with the profile of a pixel; a click in the image shows another's.
+
+        Both figures go along with each other's sliders.
+
+        Parameters
+        ----------
+        pixel : sequence of int, optional
+            Along the two axes that are drawn, in the array's order; by default the middle.
+        along : {"wavelength", "time", "stokes"} or int, optional
+            As in `Dataset.plot_profile`.
+        """
+        shown = profile_axes(self.subject.world, along)
+        middle = [self.subject.world.shape[axis] // 2 for axis in self.shown.drawn]
+        here = dict(zip(self.shown.drawn, pixel or middle, strict=True))
+        here |= {axis: self.position[axis] for axis in self.shown.sliding}
+        other = LinePlot(
+            self.subject, shown, {a: p for a, p in here.items() if a in shown.sliding}
+        )  # fmt: skip
+        other.followers.append(self)
+        self.followers = [other]
+        self.follow(other)
+        return other
+
+    def follow(self, other: SteppedPlot) -> None:
+        """Go where another figure is, and mark the pixel that it shows."""
+        super().follow(other)
+        if self._mark is not None:
+            self._mark.remove()
+        at = [
+            other.position[axis] if axis in other.shown.sliding else None
+            for axis in (self.shown.x, self.shown.y)
+        ]
+        line = {"color": "C1", "lw": 1.2, "zorder": 4}
+        if at[0] is None:
+            self._mark = None if at[1] is None else self.axes.axhline(at[1], **line)
+        elif at[1] is None:
+            self._mark = self.axes.axvline(at[0], **line)
+        else:
+            self._mark = self.axes.plot(*at, "+", color="C1", ms=12, mew=1.8, zorder=4)[0]
+        self._repainter.step()
+
+    def _clicked(self, event: Any) -> None:
+        toolbar = self.figure.canvas.toolbar
+        busy = toolbar is not None and str(getattr(toolbar, "mode", ""))
+        if not self.followers or event.inaxes is not self.axes or event.button != 1 or busy:
+            return
+        clicked = {self.shown.x: round(event.xdata), self.shown.y: round(event.ydata)}
+        other = self.followers[0]
+        try:
+            other.show({
+                axis: min(max(pixel, 0), self.subject.world.shape[axis] - 1)
+                for axis, pixel in clicked.items()
+                if axis in other.shown.sliding
+            })  # fmt: skip
+        except FrameError:
+            pass  # the figure says it
 
 
 def draw(

@@ -101,16 +101,16 @@ class Repainter:
     Parameters
     ----------
     figure : matplotlib.figure.Figure
-    artist : matplotlib.artist.Artist
-        The image: animated, so that it is not in the picture of the rest. What lies above it in
-        its axes is painted over it again.
+    images : sequence of matplotlib.artist.Artist
+        Of the same axes: animated, so that they are not in the picture of the rest. What lies
+        above them is painted over them again.
     small : sequence of matplotlib.axes.Axes
         Axes that change as a whole: colour bar and sliders.
     """
 
-    def __init__(self, figure: Figure, artist: Artist, small: Sequence[Axes]) -> None:
+    def __init__(self, figure: Figure, images: Sequence[Artist], small: Sequence[Axes]) -> None:
         self._figure = figure
-        self._artist = artist
+        self._images = list(images)
         self._small = list(small)
         self._picture: Any = None
         self._areas: list[Any] = []
@@ -118,7 +118,8 @@ class Repainter:
         """How often everything was drawn."""
         canvas: Any = figure.canvas
         self._partly = bool(canvas.supports_blit)
-        artist.set_animated(self._partly)
+        for image in images:
+            image.set_animated(self._partly)
         canvas.mpl_connect("draw_event", self._drawn)
 
     def everything(self) -> None:
@@ -154,12 +155,13 @@ class Repainter:
         self._paint(event.renderer)
 
     def _paint(self, renderer: Any) -> None:
-        axes: Any = self._artist.axes
-        axes.draw_artist(self._artist)
+        axes: Any = self._images[0].axes
+        for image in self._images:
+            axes.draw_artist(image)
         above = [
             child
             for child in axes.get_children()
-            if child.get_zorder() > self._artist.get_zorder()
+            if child.get_zorder() > self._images[0].get_zorder()
             and child not in _outside(axes)
             and not child.get_animated()
         ]
@@ -170,7 +172,7 @@ class Repainter:
 
     def _has_grid(self) -> bool:
         """Whether lines of astropy's axes lie over the image: only they know how to draw them."""
-        axes: Any = self._artist.axes
+        axes: Any = self._images[0].axes
         coordinates = getattr(axes, "coords", ())
         return any(one._grid_lines_kwargs.get("visible") for one in coordinates)
 

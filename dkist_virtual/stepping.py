@@ -46,6 +46,9 @@ class SteppedPlot(ABC):
         self.position = self._moved_to(position or {})
         self._labels = labels_of(subject.world, shown.sliding)
         self._reader = PlaneReader(subject.data, subject.mask, shown)
+        self._over: list[Any] = []
+        self.followers: list[SteppedPlot] = []
+        """Other figures of the same dataset, which go where this one goes."""
 
     def _make_figure(self, figure: Figure | None, height: float) -> tuple[float, ...]:
         """Make a figure, with sliders; where in it the rest has its place."""
@@ -111,6 +114,15 @@ class SteppedPlot(ABC):
         before, self.position = self.position, self._moved_to(position)
         self._show({a for a, b in enumerate(before) if self.position[a] != b})
         self._read_ahead(before)
+        for other in self.followers:
+            other.follow(self)
+
+    def follow(self, other: SteppedPlot) -> None:
+        """Go where another figure of the same dataset is, along the axes that neither draws."""
+        shared = set(self.shown.sliding) & set(other.shown.sliding)
+        moves = {a: other.position[a] for a in shared if other.position[a] != self.position[a]}
+        if moves:
+            self.show(moves)
 
     def _moved_to(self, position: Mapping[int, int]) -> list[int]:
         moved = list(self.position)
@@ -182,6 +194,26 @@ class SteppedPlot(ABC):
             As `matplotlib.figure.Figure.savefig` takes them, such as ``dpi``.
         """
         self.figure.savefig(path, **options)
+
+    # What is written over --------------------------------------------------------------------
+
+    def _set_title(self, axes: Any) -> None:
+        said = (self.subject.title, self.subject.held_text())
+        axes.set_title("  ".join(part for part in said if part), fontsize="medium")
+
+    def _write_over(self, axes: Any, text: str) -> None:
+        """Take away what lies over the picture, and put a text there unless it is empty."""
+        while self._over:
+            self._over.pop().remove()
+        if text:
+            self._over.append(self._text(axes, text))
+
+    def _text(self, axes: Any, text: str) -> Any:
+        box = {"facecolor": "white", "edgecolor": "0.6", "alpha": 0.9}
+        return axes.text(
+            0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize="small",
+            bbox=box, wrap=True, zorder=5,
+        )  # fmt: skip
 
     def _hint(self) -> str:
         """Which frames are absent, and how to get them."""

@@ -64,6 +64,7 @@ ROOMS = (
     "stepping",
     "lines",
     "plot",
+    "mosaic_plot",
     "overview",
     "provenance",
     "opened",
