@@ -88,7 +88,7 @@ def block_mean(pixels: NDArray[np.generic], ny: int, nx: int) -> NDArray[np.gene
 def _block_sum(pixels: Any, ny: int, nx: int) -> Any:
     # Rows first, in whole ones: what lies together in memory is added together.
     n_rows, n_columns = pixels.shape[0] // ny, pixels.shape[1] // nx
-    summed = pixels[: n_rows * ny].reshape(n_rows, ny, -1).sum(axis=1)
+    summed = pixels[: n_rows * ny].reshape(n_rows, ny, pixels.shape[1]).sum(axis=1)
     if n_rows * ny < pixels.shape[0]:
         summed = np.concatenate([summed, pixels[n_rows * ny :].sum(axis=0, keepdims=True)])
     whole = summed[:, : n_columns * nx].reshape(len(summed), n_columns, nx).sum(axis=2)

@@ -28,7 +28,7 @@ __all__ = ["ImagePlot", "draw", "draw_profile", "is_signed", "sky_axes", "sky_gr
 
 SIGNED_MAP: Final = "RdBu_r"
 PLAIN_MAP: Final = "gray"
-SEEN_TO_MOVE: Final = 0.5
+SEEN_TO_MOVE: Final = 0.1
 """Pixels of the image by which coordinates move before their axes are drawn again."""
 NARROWEST: Final = 12.0
 """An image of the sky that would be this many times longer than wide fills its axes instead."""

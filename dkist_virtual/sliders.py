@@ -167,11 +167,13 @@ class Repainter:
         ]
         for child in sorted(above, key=lambda child: child.get_zorder()):
             child.draw(renderer)
-        if hasattr(axes, "coords"):
+        if self._has_grid():
+            axes.draw_wcsaxes(renderer)
+        elif hasattr(axes, "coords"):
             axes.coords.frame.draw(renderer)
 
     def _has_grid(self) -> bool:
-        """Whether lines of astropy's axes lie over the image: only they know how to draw them."""
+        """Whether lines of astropy's axes lie over the image: they draw them with all the rest."""
         axes: Any = self._images[0].axes
         coordinates = getattr(axes, "coords", ())
         return any(one._grid_lines_kwargs.get("visible") for one in coordinates)

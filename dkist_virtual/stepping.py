@@ -90,6 +90,7 @@ class SteppedPlot(ABC):
             text = f"{self.position[axis] + 1} of {n}"
             if index is not None:
                 said = world.text(world.axes[index], values[index])
+                said += " UTC" if world.axes[index].kind == "time" else ""
                 text = f"{said}  ({text})"
             self.sliders.set(number, self.position[axis], text)
         return values
@@ -219,7 +220,7 @@ class SteppedPlot(ABC):
         """Which frames are absent, and how to get them."""
         data = self.subject.data
         if not isinstance(data, VirtualArray):
-            return "not here: computed from frames that are absent"
+            return "not here: a frame that this is computed from, or read with, is absent"
         gone = data.select(self._reader.index(self.position)).absent()
         return (
             f"{int(gone.sum())} of {gone.size} frame{'s' * (gone.size > 1)} not here:\n"

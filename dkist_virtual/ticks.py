@@ -81,7 +81,7 @@ class Coordinate:
             return dates_at
         if self.axis.kind == "stokes":
             return MaxNLocator(integer=True)
-        return MaxNLocator(nbins=7, steps=[1, 2, 2.5, 5, 10])
+        return MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10])
 
     def formatter(self, locator: Locator) -> Formatter:
         """What writes them."""
@@ -116,7 +116,8 @@ def coordinate_along(world: World, axis: int, index: int, at: Sequence[float]) -
 
 class _StokesFormatter(Formatter):
     def __call__(self, x: float, pos: int | None = None) -> str:  # noqa: ARG002
-        return str(StokesCoord(round(x)).symbol) if abs(x - round(x)) < 1e-6 else ""
+        symbol = str(StokesCoord(round(x)).symbol)
+        return symbol if abs(x - round(x)) < 1e-6 and symbol != "?" else ""
 
 
 class _PixelLocator(Locator):
@@ -165,7 +166,8 @@ class _PixelFormatter(Formatter):
         if isinstance(self._inner, ScalarFormatter):
             # It asks its axis how finely to write, and that counts in pixels.
             digits = _digits(self._locator.values)
-            return [f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}") for value in plotted]
+            rounded = np.round(plotted, digits) + 0.0  # no minus before a zero
+            return [f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}") for value in rounded]
         return list(self._inner.format_ticks(plotted))
 
     def get_offset(self) -> str:
