@@ -17,6 +17,7 @@ from dkist_virtual.convert import METADATA_NAME, references_of
 from dkist_virtual.crop import crop_index, nearest_index
 from dkist_virtual.description import Description, read_description
 from dkist_virtual.errors import DatasetError, SelectionError, StoreCorruptError
+from dkist_virtual.export import TOLERANCE, to_map, to_xarray
 from dkist_virtual.fetch import Fetcher, is_local, join, local_path
 from dkist_virtual.files import Files
 from dkist_virtual.handle import StoreHandle
@@ -29,7 +30,11 @@ from dkist_virtual.source import read_source
 from dkist_virtual.world import World, high_level, slice_wcs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import dask.array
+    import xarray
+    from sunpy.map import GenericMap
 
     from dkist_virtual.download import Downloaded
     from dkist_virtual.store import Missing
@@ -286,6 +291,55 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         }  # fmt: skip
         points = {kind: value for kind, value in given.items() if value is not None}
         return self[nearest_index(World(self.wcs, self.shape), points)]
+
+    # Other libraries --------------------------------------------------------------------
+
+    def to_xarray(self, headers: Sequence[str] | None = None) -> xarray.DataArray:
+        """The selection as an xarray DataArray; reads no frame.
+
+        Its dimensions are named as in the store. World coordinates lie along the dimensions along
+        which they change, and are called ``stokes``, ``time``, ``wavelength``, ``longitude`` and
+        ``latitude`` whatever their axes are called: letters, datetime64 in UTC, nanometres, and
+        angles in the unit and frame that their attributes name. ``sel`` takes those that change
+        along one dimension; those along several are dask arrays where they are large. Uncertainty,
+        global and extra coordinates are left behind.
+
+        Parameters
+        ----------
+        headers : sequence of str, optional
+            Header columns to go along the dimensions of the files, by keyword: by default
+            DATE-AVG, LINEWAV, FRAMEWAV, XPOSURE and ATMOS_R0, where there are such. Dates become
+            datetime64; cards that a frame did not have NaN, NaT or None.
+
+        Raises
+        ------
+        ImportError
+            xarray is not installed.
+        DatasetError
+            There is no such keyword, or there are no headers.
+        """
+        return to_xarray(self, headers)
+
+    def to_map(self, tolerance: float = TOLERANCE) -> GenericMap:
+        """Read a selection with two axes, both on the sky, as a `sunpy.map.GenericMap`.
+
+        The map's WCS is that of the selection; its date, observer, wavelength, unit and other
+        cards are those of its frames, as far as all have them in common. An image lies as in its
+        frame; of a raster, whose steps follow each other in time, the axis that is nearer to
+        longitude lies along x.
+
+        Parameters
+        ----------
+        tolerance : float
+            How far the plane that a map's header describes may be from the WCS of the selection,
+            in pixels. The pointing of a single frame is such a plane; that of a raster is nearly.
+
+        Raises
+        ------
+        SelectionError
+            The selection is no image of the sky, or its sky is no such plane.
+        """
+        return to_map(self, tolerance)
 
     # Overview ---------------------------------------------------------------------------
 

@@ -191,6 +191,13 @@ class World:
         values = self.values(*positions) if self.shape else self.values(np.zeros(()))
         return [values[axis.index] for axis in axes]
 
+    @cached_property
+    def held(self) -> World | None:
+        """The coordinates that indices took away with their axes, each of one value, if any."""
+        # Slices of slices are composed before a WCS is made, so there is one wrapper at most.
+        described = getattr(self.low, "dropped_world_dimensions", None)
+        return World(_Held(described), ()) if described else None
+
     # Their meaning --------------------------------------------------------------------------
 
     @cached_property
@@ -277,6 +284,32 @@ def slice_wcs(wcs: Any, selection: Selection) -> Any:
     return HighLevelWCSWrapper(SteppedWCS(sliced, factors, -(factors - 1) / 2, shape))
 
 
+class _Held:
+    """Coordinates that a slice dropped, as a WCS without pixel axes.
+
+    Parameters
+    ----------
+    described : dict
+        The ``dropped_world_dimensions`` of astropy's sliced WCS.
+    """
+
+    pixel_n_dim = 0
+
+    def __init__(self, described: dict[str, Any]) -> None:
+        self._values = described["value"]
+        self.world_n_dim = len(self._values)
+        self.axis_correlation_matrix = np.zeros((self.world_n_dim, 0), bool)
+        self.world_axis_names = described["world_axis_names"]
+        self.world_axis_physical_types = described["world_axis_physical_types"]
+        self.world_axis_units = described["world_axis_units"]
+        self.world_axis_object_components = described["world_axis_object_components"]
+        self.world_axis_object_classes = described["world_axis_object_classes"]
+
+    def pixel_to_world_values(self) -> Any:
+        """The values; a single one alone, as WCSs give it."""
+        return self._values[0] if self.world_n_dim == 1 else self._values
+
+
 class SteppedWCS(ResampledLowLevelWCS):  # type: ignore[misc]  # ndcube comes without types
     """The WCS of every n-th pixel, whose shape is the data's.
 
@@ -296,6 +329,12 @@ class SteppedWCS(ResampledLowLevelWCS):  # type: ignore[misc]  # ndcube comes wi
     def pixel_shape(self) -> tuple[int, ...]:
         """The same, x first."""
         return self._shape[::-1]
+
+    @property
+    def dropped_world_dimensions(self) -> dict[str, Any]:
+        """What was dropped below the steps, which ndcube's `global_coords` asks for."""
+        described: dict[str, Any] = self._wcs.dropped_world_dimensions
+        return described
 
 
 def high_level(wcs: Any, shape: tuple[int, ...]) -> Any:

@@ -59,6 +59,7 @@ ROOMS = (
     "plot",
     "overview",
     "provenance",
+    "export",
     "dataset",
     "mosaic",
     "search",
