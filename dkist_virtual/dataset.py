@@ -17,7 +17,7 @@ from dkist_virtual.convert import METADATA_NAME, references_of
 from dkist_virtual.crop import crop_index, nearest_index
 from dkist_virtual.description import Description, read_description
 from dkist_virtual.errors import DatasetError, SelectionError, StoreCorruptError
-from dkist_virtual.export import TOLERANCE, to_map, to_xarray
+from dkist_virtual.export import to_xarray
 from dkist_virtual.fetch import Fetcher, is_local, join, local_path
 from dkist_virtual.files import Files
 from dkist_virtual.handle import StoreHandle
@@ -26,6 +26,7 @@ from dkist_virtual.overview import Overview, describe_wcs
 from dkist_virtual.places import FramePlaces, place_of, places_of
 from dkist_virtual.provenance import HeaderSource, Meta, Provenance, StoredHeaders, TableHeaders
 from dkist_virtual.selection import BasicIndex, Selection, full_index
+from dkist_virtual.skymap import TOLERANCE, to_map
 from dkist_virtual.source import read_source
 from dkist_virtual.world import World, high_level, slice_wcs
 
@@ -309,7 +310,7 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         headers : sequence of str, optional
             Header columns to go along the dimensions of the files, by keyword: by default
             DATE-AVG, LINEWAV, FRAMEWAV, XPOSURE and ATMOS_R0, where there are such. Dates become
-            datetime64; cards that a frame did not have NaN, NaT or None.
+            datetime64; a card that a frame did not have is NaN, or NaT.
 
         Raises
         ------

@@ -1,45 +1,37 @@
-"""A dataset as other libraries hold it: an xarray DataArray, or a sunpy Map.
+"""A dataset as an xarray DataArray: named dimensions, coordinates from the WCS and the headers.
 
-For the first nothing is read. What axes are is taken from the WCS of the selection, so steps, cuts
-and single frames need no rules of their own.
+Nothing is read. What axes are is taken from the WCS of the selection, so steps, cuts and single
+frames need no rules of their own.
 """
 
 from __future__ import annotations
 
 import math
-import re
 import uuid
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 import astropy.units as u
 import numpy as np
-from astropy.coordinates import ITRS, CartesianRepresentation, SkyCoord, StokesCoord
+from astropy.coordinates import StokesCoord
 from astropy.time import Time
-from astropy.wcs import WCS
 
 from dkist_virtual._version import __version__
 from dkist_virtual.convert import identifiers
-from dkist_virtual.errors import DatasetError, SelectionError
+from dkist_virtual.errors import DatasetError
 from dkist_virtual.world import World
 
 if TYPE_CHECKING:
     import xarray
     from numpy.typing import NDArray
-    from sunpy.map import GenericMap
 
     from dkist_virtual.provenance import Provenance
     from dkist_virtual.world import WorldAxis
 
-__all__ = ["HEADERS", "TOLERANCE", "tiles_to_xarray", "to_map", "to_xarray"]
+__all__ = ["HEADERS", "dimensions", "tiles_to_xarray", "to_xarray"]
 
 HEADERS: Final = ("DATE-AVG", "LINEWAV", "FRAMEWAV", "XPOSURE", "ATMOS_R0")
 """The header columns that go along by default, where there are such."""
-
-TOLERANCE: Final = 0.25
-"""How far, in pixels, the header of a map may be from the WCS: a coordinate stays in its pixel."""
 
 _FEW: Final = 2**18
 """Coordinates along several axes are evaluated at once for so many pixels; of more, when needed."""
@@ -47,33 +39,24 @@ _FEW: Final = 2**18
 _DECODED: Final = ("time", "wavelength", "stokes")
 """Kinds of coordinates that are given otherwise than in the numbers of the WCS."""
 
-_EVALUATING = Lock()
-"""dkist's WCS sets the pointing of each frame in a model that all threads share."""
-
-
-# xarray -------------------------------------------------------------------------------------
-
 
 def to_xarray(ds: Any, headers: Sequence[str] | None = None) -> xarray.DataArray:
     """A dataset as an xarray DataArray, see `Dataset.to_xarray`."""
     xr = _xarray()
-    dims, suffix = _dims(ds), _suffix(ds)
+    dims, suffix = dimensions(ds), _suffix(ds)
     coords = {**_world_coords(ds, dims, suffix), **_header_coords(ds, headers, dims, suffix)}
     if ds.mask is not None and np.shape(ds.mask) == ds.shape:
-        coords[f"mask{suffix}"] = (dims, ds.mask, {"long_name": "true where a pixel is to be left"})
+        coords[f"mask{suffix}"] = (dims, ds.mask, {"long_name": "true where a pixel is masked"})
     array: xarray.DataArray = xr.DataArray(
         ds.data, dims=dims, coords=coords, name=f"data{suffix}", attrs=_attrs(ds)
     )
     indexed = {dim for name in array.xindexes for dim in array.coords[name].dims}
     for name, variable in coords.items():
+        along, _, attrs = variable
         # One index for each axis, so that .sel(wavelength=630.2) works whatever the axis is called.
-        if (
-            len(variable[0]) == 1
-            and variable[0][0] not in indexed
-            and "physical_type" in variable[2]
-        ):
+        if len(along) == 1 and along[0] not in indexed and "physical_type" in attrs:
             array = array.set_xindex(name)
-            indexed.add(variable[0][0])
+            indexed.add(along[0])
     return array
 
 
@@ -109,7 +92,8 @@ def _source(ds: Any) -> Provenance | None:
     return None if source is None or ds._data is not source.array else source
 
 
-def _dims(ds: Any) -> tuple[str, ...]:
+def dimensions(ds: Any) -> tuple[str, ...]:
+    """Names for the axes of a dataset: identifiers, as in the store."""
     source = _source(ds)
     if source is not None:
         stored = source.array.metadata.attributes["_ARRAY_DIMENSIONS"]
@@ -139,10 +123,10 @@ def _world_coords(ds: Any, dims: tuple[str, ...], suffix: str) -> dict[str, Any]
     coords: dict[str, Any] = {}
     world = World(ds.wcs, ds.shape)
     for part in filter(None, (world, world.held)):
-        together: dict[tuple[int, ...], list[WorldAxis]] = {}
+        together: dict[Any, list[WorldAxis]] = {}
         for axis in part.axes:
-            together.setdefault(axis.array_axes, []).append(axis)
-        for array_axes, axes in together.items():
+            together.setdefault((axis.array_axes, axis.kind in _DECODED), []).append(axis)
+        for (array_axes, _), axes in together.items():
             along = tuple(dims[axis] for axis in array_axes)
             for axis, values in zip(axes, _evaluated(ds, part, axes), strict=True):
                 name = _coordinate_name(axis, along, dims, suffix, taken=coords)
@@ -181,7 +165,7 @@ def _frame_attrs(frame: Any) -> dict[str, Any]:
     """What it takes to make a frame of the sky again."""
     attrs: dict[str, Any] = {"frame": frame.name}
     if getattr(frame, "obstime", None) is not None:
-        attrs["obstime"] = frame.obstime.utc.isot
+        attrs["obstime"] = Time(frame.obstime, format="isot", precision=9).utc.isot
     if getattr(frame, "rsun", None) is not None:
         attrs["rsun_m"] = float(frame.rsun.to_value(u.m))
     observer = getattr(frame, "observer", None)
@@ -204,8 +188,7 @@ def _evaluated(ds: Any, world: World, axes: Sequence[WorldAxis]) -> list[Any]:
     many = math.prod(world.shape[axis] for axis in array_axes) > _FEW
     if many and len(array_axes) > 1 and axes[0].kind not in _DECODED:
         return _lazily(ds, world, axes)
-    with _EVALUATING:
-        values = world.along(axes)
+    values = world.along(axes)
     return [_decoded(world, axis, of) for axis, of in zip(axes, values, strict=True)]
 
 
@@ -246,8 +229,7 @@ class _Grid:
             np.arange(n, dtype=float)[part]
             for n, part in zip(self.shape[1:], item[1:], strict=True)
         ]
-        with _EVALUATING:
-            values = np.array(self.world.along(self.axes, [np.atleast_1d(along) for along in at]))
+        values = np.array(self.world.along(self.axes, [np.atleast_1d(along) for along in at]))
         part: NDArray[np.floating[Any]] = values[
             (item[0], *(slice(None) if along.ndim else 0 for along in at))
         ]
@@ -304,7 +286,8 @@ def _header_coords(
     if headers is not None and not headers:
         return {}
     table = ds.headers
-    if table is None or not len(table):
+    n_axes = _n_file_axes(ds)
+    if table is None or n_axes is None:
         if headers is None:
             return {}
         raise DatasetError(f"headers = {list(headers)}: this dataset has no header table")
@@ -315,8 +298,6 @@ def _header_coords(
             f"headers: no keyword {', '.join(map(repr, unknown))} in the header table of this "
             "dataset: ds.headers.colnames lists those that it has"
         )
-    # The axes of the files are the first ones, and there is a row for each file.
-    n_axes = next(n for n in range(len(dims) + 1) if math.prod(ds.shape[:n]) == len(table))
     coords = {}
     for keyword in headers:
         column = table[keyword]
@@ -328,8 +309,18 @@ def _header_coords(
     return coords
 
 
+def _n_file_axes(ds: Any) -> int | None:
+    """How many axes, the first ones, run over files; None where no row belongs to a pixel."""
+    source = _source(ds)
+    n_rows = 0 if ds.headers is None else len(ds.headers)
+    if source is not None:
+        return len(source.array.frame_shape) if n_rows else None
+    # Of computed pixels only the number of rows says it, but for axes of length 1.
+    return next((n for n in range(len(ds.shape) + 1) if math.prod(ds.shape[:n]) == n_rows), None)
+
+
 def _column(keyword: str, column: Any) -> NDArray[Any]:
-    """A header column without a mask: NaN, NaT or None for the cards that a frame did not have."""
+    """A header column without a mask: NaN, or NaT, for the cards that a frame did not have."""
     masked, values = np.ma.getmaskarray(column), np.asarray(np.ma.getdata(column))
     if values.dtype.kind == "U" and keyword.startswith("DATE"):
         try:
@@ -342,216 +333,6 @@ def _column(keyword: str, column: Any) -> NDArray[Any]:
             return dates
     if not masked.any():
         return values
-    if values.dtype.kind in "iuf":
-        return np.asarray(np.where(masked, np.nan, values))
-    cells = values.astype(object)
-    cells[masked] = None
+    cells = values.astype(np.result_type(values, float) if values.dtype.kind in "iuf" else object)
+    cells[masked] = np.nan
     return cells
-
-
-# sunpy --------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Plane:
-    """A tangent plane of the sky on which pixels lie evenly, in the words of a FITS header.
-
-    Parameters
-    ----------
-    crval : numpy.ndarray
-        Shape (2,): longitude and latitude of the tangent point, degrees.
-    crpix : numpy.ndarray
-        Shape (2,): its pixel, x first, counted from 0.
-    cd : numpy.ndarray
-        Shape (2, 2): degrees on the plane, longitude first, a pixel along x and y.
-    away : float
-        How far the sky is from it at most, pixels.
-    """
-
-    crval: NDArray[np.floating[Any]]
-    crpix: NDArray[np.floating[Any]]
-    cd: NDArray[np.floating[Any]]
-    away: float
-
-
-def to_map(ds: Any, tolerance: float = TOLERANCE) -> GenericMap:
-    """A selection with two axes, both on the sky, as a sunpy Map, see `Dataset.to_map`."""
-    import sunpy.map
-
-    world = World(ds.wcs, ds.shape)
-    _check_spatial(ds, world)
-    plane = _plane(ds, world)
-    if not plane.away <= tolerance:
-        raise SelectionError(
-            f"ds.to_map(): a map's header describes a plane, and the sky of this selection is up "
-            f"to {plane.away:.3g} pixels away from one: expected {tolerance:g} at most. "
-            "ds.to_map(tolerance=...) takes more; ds.wcs says where each pixel lies"
-        )
-    cards, date = _cards(ds), _date(ds, world)
-    frame = world.frame.replicate_without_data(
-        obstime=date, observer=_observer(world.frame, cards, date)
-    )
-    data, crpix, cd = np.asarray(ds.data), plane.crpix, plane.cd  # sunpy rotates no dask array
-    moves_on = any(axis.kind == "time" and axis.array_axes for axis in world.axes)
-    if moves_on and abs(cd[0, 1]) > abs(cd[1, 1]):  # steps towards longitude lie along x
-        data, crpix, cd = data.T, crpix[::-1], cd[:, ::-1]
-    scale = np.hypot(*cd.T)
-    header = sunpy.map.make_fitswcs_header(
-        data.shape,
-        SkyCoord(*(plane.crval * u.deg), frame=frame),
-        reference_pixel=crpix * u.pix,
-        scale=scale * u.deg / u.pix,
-        rotation_matrix=cd / scale[:, None],
-        wavelength=_wavelength(world, cards),
-        unit=ds.unit,
-    )
-    header = {name: card for name, card in header.items() if not name.startswith("date")}
-    if "XPOSURE" in cards:
-        cards["TIMEUNIT"] = "ms"  # DKIST's exposures are, where FITS, and sunpy, expect seconds
-    return sunpy.map.Map(data, {**cards, "DATE-AVG": date.utc.isot, **header})
-
-
-def _check_spatial(ds: Any, world: World) -> None:
-    """Refuse what is no image of the sky, and say what to index."""
-    sky = [axis for axis in world.axes if axis.kind in ("longitude", "latitude")]
-    along = sorted({on for axis in sky for on in axis.array_axes})
-    if len(sky) < 2 or "observer" not in getattr(world.frame, "frame_attributes", ()):
-        raise SelectionError(
-            "ds.to_map(): a map shows the sky as an observer sees it: the WCS of this selection "
-            "has no such longitude and latitude"
-        )
-    if along != [0, 1] or len(ds.shape) != 2:
-        kept = along[-2:]
-        index = ", ".join(":" if axis in kept else "0" for axis in range(len(ds.shape)))
-        axes = ", ".join(f"{dim} ({n})" for dim, n in zip(_dims(ds), ds.shape, strict=True))
-        raise SelectionError(
-            f"ds.to_map(): a map has two axes, along both of which the sky changes; found {axes}, "
-            f"and the sky changes along {' and '.join(_dims(ds)[axis] for axis in along) or 'none'}"
-            + (f": such as ds[{index}]" if len(kept) == 2 else "")
-        )
-    if min(ds.shape) < 2:
-        raise SelectionError(
-            f"ds.to_map(): a map has at least two pixels along each axis, found {ds.shape}"
-        )
-
-
-def _plane(ds: Any, world: World) -> _Plane:
-    """The plane that is nearest to the sky of a selection."""
-    lon, lat = world.of_kind("longitude"), world.of_kind("latitude")
-    assert lon is not None
-    assert lat is not None
-    timed = {on for axis in world.axes if axis.kind == "time" for on in axis.array_axes}
-    # The pointing may jump from step to step; inside of a frame it does not.
-    rows, columns = (
-        np.arange(n, dtype=float) if axis in timed else np.unique(np.linspace(0, n - 1, 33).round())
-        for axis, n in enumerate(ds.shape)
-    )
-    y, x = np.meshgrid(rows, columns, indexing="ij")
-    with _EVALUATING:
-        values = world.values(y, x)
-    sky = [u.Quantity(values[axis.index].ravel(), axis.unit).to_value(u.deg) for axis in (lon, lat)]
-    unknown = ~(np.isfinite(sky[0]) & (np.abs(sky[1]) <= 90))
-    if unknown.any():
-        raise SelectionError(
-            f"ds.to_map(): the WCS gives no position for {unknown.sum()} of the {unknown.size} "
-            "pixels that were asked"
-        )
-    middle = len(sky[0]) // 2
-    tangents = [np.array([sky[0][middle], sky[1][middle]]), *_stated_tangent(ds)]
-    planes = [_fitted(x.ravel(), y.ravel(), sky, tangent) for tangent in tangents]
-    return min(planes, key=lambda plane: plane.away)
-
-
-def _stated_tangent(ds: Any) -> list[NDArray[np.floating[Any]]]:
-    """The tangent point that the header of the first frame names, degrees, if it does."""
-    if ds.headers is None or not len(ds.headers):
-        return []
-    row = ds.headers[0]
-    found = {
-        str(row[f"CTYPE{n}"]): u.Quantity(row[f"CRVAL{n}"], str(row[f"CUNIT{n}"]))
-        for n in range(1, 6)
-        if {f"CTYPE{n}", f"CRVAL{n}", f"CUNIT{n}"} <= set(row.keys())
-    }
-    if not {"HPLN-TAN", "HPLT-TAN"} <= set(found):
-        return []
-    return [np.array([found[name].to_value(u.deg) for name in ("HPLN-TAN", "HPLT-TAN")])]
-
-
-def _fitted(x: Any, y: Any, sky: Any, tangent: NDArray[np.floating[Any]]) -> _Plane:
-    """The pixels of some positions, evenly laid on the plane that touches the sky at a point."""
-    touching = WCS(naxis=2)
-    touching.wcs.ctype = ["HPLN-TAN", "HPLT-TAN"]
-    touching.wcs.crval = tangent
-    on_plane = np.column_stack(touching.wcs_world2pix(*sky, 0)) + 1  # CRPIX is 0, from 1
-    pixels = np.column_stack([x, y, np.ones(len(x))])
-    matrix = np.linalg.lstsq(pixels, on_plane)[0]
-    cd = matrix[:2].T
-    off = np.linalg.solve(cd, (pixels @ matrix - on_plane).T)
-    return _Plane(tangent, -np.linalg.solve(cd, matrix[2]), cd, float(np.hypot(*off).max()))
-
-
-_NOT_OF_A_MAP: Final = re.compile(
-    # What describes the file, and every word of a WCS: a map's is made from that of the selection.
-    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|[PG]COUNT|TFIELDS|BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|"
-    r"(WCSAXES|WCSNAME|CTYPE\d+|CUNIT\d+|CRPIX\d+|CRVAL\d+|CDELT\d+|CROTA\d+|(PC|CD|PV|PS)\d+_\d+|"
-    r"LONPOLE|LATPOLE)[A-Z]?|WAVELNTH|WAVEUNIT|TIMEUNIT|BUNIT"
-)
-
-
-def _cards(ds: Any) -> dict[str, Any]:
-    """The cards of a frame, or those that all frames of a selection have in common.
-
-    Of several frames the first beginning and the last end.
-    """
-    table = ds.headers
-    instrument = (ds.inventory or {}).get("instrumentName")
-    shared: dict[str, Any] = {} if instrument is None else {"INSTRUME": str(instrument)}
-    if table is None or not len(table):
-        return shared
-    for keyword, value in table[0].items():
-        if _NOT_OF_A_MAP.fullmatch(keyword):
-            continue
-        column = table[keyword]
-        if keyword in ("DATE-BEG", "DATE-END"):
-            value = (min if keyword == "DATE-BEG" else max)(column.tolist())
-        elif len(table) > 1 and not np.ma.filled(column == value, False).all():
-            continue
-        shared[keyword] = value.item() if isinstance(value, np.generic) else value
-    return shared
-
-
-def _date(ds: Any, world: World) -> Time:
-    """The middle of a selection in time, by its headers or else by its WCS."""
-    if ds.headers is not None and "DATE-AVG" in ds.headers.colnames and len(ds.headers):
-        moments = Time(ds.headers["DATE-AVG"].tolist(), format="fits", scale="utc")
-        return Time(moments.mean(), format="isot", precision=6)
-    for part in (world, world.held):
-        axis = None if part is None else part.of_kind("time")
-        if part is not None and axis is not None:
-            return Time(part.time(part.along([axis])[0].mean()), precision=6)
-    return Time(world.frame.obstime, format="isot", precision=6)
-
-
-def _observer(frame: Any, cards: dict[str, Any], date: Time) -> Any:
-    """Where the telescope was at a moment: the WCS knows it for one moment of the whole dataset."""
-    from sunpy.coordinates import HeliographicStonyhurst
-
-    keywords = ("OBSGEO-X", "OBSGEO-Y", "OBSGEO-Z")
-    if set(keywords) <= set(cards):
-        place = CartesianRepresentation(*(cards[keyword] for keyword in keywords), unit=u.m)
-    elif frame.observer is not None:
-        place = frame.observer.transform_to(ITRS(obstime=frame.obstime)).cartesian
-    else:
-        return None  # sunpy says that it takes the Earth's centre
-    return ITRS(place, obstime=date).transform_to(HeliographicStonyhurst(obstime=date))
-
-
-def _wavelength(world: World, cards: dict[str, Any]) -> u.Quantity | None:
-    for part in (world, world.held):
-        axis = None if part is None else part.of_kind("wavelength")
-        if part is not None and axis is not None and not axis.array_axes:
-            return u.Quantity(float(part.along([axis])[0]), axis.unit).to(u.nm, u.spectral())
-    for keyword in ("FRAMEWAV", "LINEWAV"):
-        if keyword in cards:
-            return cards[keyword] * u.nm
-    return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -30,6 +31,10 @@ Kind: TypeAlias = Literal["stokes", "time", "wavelength", "longitude", "latitude
 
 _SPECTRAL: Final = ("em.wl", "em.freq", "em.energy", "em.wavenumber", "spect")
 _CELESTIAL_UNITS: Final = {"deg", "arcsec", "arcmin", "rad"}
+
+
+_EVALUATING = Lock()
+"""dkist's WCS puts the pointing of one frame after the other into a model that threads share."""
 
 
 def _kind(physical_type: str, unit: str) -> Kind:
@@ -154,7 +159,8 @@ class World:
         pixels = list(arrays[::-1][:n])
         shape = arrays[0].shape if arrays else ()
         pixels += [np.zeros(shape)] * (n - len(pixels))
-        values = self.low.pixel_to_world_values(*pixels)
+        with _EVALUATING:
+            values = self.low.pixel_to_world_values(*pixels)
         if self.low.world_n_dim == 1:
             values = (values,)
         plain = [np.broadcast_to(np.asarray(value, float), shape) for value in values]

@@ -60,6 +60,7 @@ ROOMS = (
     "overview",
     "provenance",
     "export",
+    "skymap",
     "dataset",
     "mosaic",
     "search",
