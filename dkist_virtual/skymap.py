@@ -184,10 +184,10 @@ def _cards(ds: Any) -> dict[str, Any]:
     for keyword, value in table[0].items():
         if _NOT_OF_A_MAP.fullmatch(keyword):
             continue
-        column = table[keyword]
+        known = np.ma.compressed(table[keyword])
         if keyword in ("DATE-BEG", "DATE-END"):
-            value = (min if keyword == "DATE-BEG" else max)(column.tolist())
-        elif len(table) > 1 and not np.ma.filled(column == value, False).all():
+            value = (min if keyword == "DATE-BEG" else max)(known.tolist())
+        elif len(known) < len(table) or not (known == value).all():
             continue
         shared[keyword] = value.item() if isinstance(value, np.generic) else value
     return shared
@@ -195,8 +195,9 @@ def _cards(ds: Any) -> dict[str, Any]:
 
 def _date(ds: Any, world: World) -> Time:
     """The middle of a selection in time, by its headers or else by its WCS."""
-    if ds.headers is not None and "DATE-AVG" in ds.headers.colnames and len(ds.headers):
-        moments = Time(ds.headers["DATE-AVG"].tolist(), format="fits", scale="utc")
+    known = [] if ds.headers is None else [row.get("DATE-AVG") for row in ds.headers]
+    if known and None not in known:
+        moments = Time([str(moment) for moment in known], format="fits", scale="utc")
         return Time(moments.mean(), format="isot", precision=6)
     for part in (world, world.held):
         axis = None if part is None else part.of_kind("time")

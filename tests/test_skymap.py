@@ -330,3 +330,24 @@ def test_an_absent_frame_raises(assets: Path) -> None:
     assert isinstance(ds, dv.Dataset)
     with pytest.raises(FrameMissingError):
         ds[0, 0, 0].to_map()
+
+
+def test_cards_that_only_some_frames_have(tiles: Any, simulated: Any) -> None:
+    ds = dv.open_dataset(simulated("visp"))[1, :, 7]  # type: ignore[index]
+    whole = ds.to_map()
+    for keyword in ("DATE-AVG", "DATE-BEG", "DSETID"):
+        column = np.ma.MaskedArray(np.array(ds.headers[keyword]), mask=[True, False, False, False])
+        ds.headers.replace_column(keyword, column)
+    smap = ds.to_map()
+    assert "dsetid" not in smap.meta
+    assert abs(smap.reference_date - whole.reference_date) < 1 * u.ms  # by the WCS
+    assert whole.meta["dsetid"] == "SIM000"
+
+
+def test_steps_keep_what_indices_took_away(tiles: Any) -> None:
+    """Through ndcube, whose own wrapper for steps forgets it."""
+    ds = tiles("vtf")[0]
+    stepped, plain = ds[1, 0, 2, ::2, ::3].global_coords, ds[1, 0, 2].global_coords
+    assert set(stepped) == set(plain)
+    assert stepped["stokes"] == plain["stokes"] == "Q"
+    assert stepped["wavelength"] == plain["wavelength"]
