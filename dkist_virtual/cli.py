@@ -149,7 +149,13 @@ def download(
 @click.option(
     "-o", "--output", type=click.Path(dir_okay=False), help="Write a picture, and open no window."
 )
-@click.option("--dpi", type=click.IntRange(20, 1200), default=130, show_default=True)
+@click.option(
+    "--dpi",
+    type=click.IntRange(20, 1200),
+    default=130,
+    show_default=True,
+    help="How finely to write it.",
+)
 def plot(
     store_or_asdf: str,
     index: str,
@@ -225,9 +231,12 @@ def _coordinate(name: str, text: str) -> Any:
     from astropy.units import Quantity
 
     try:
-        return Quantity(text)
-    except TypeError as error:
-        raise click.BadParameter(f'{text!r}: expected a number and a unit: "630.25 nm"') from error
+        value = Quantity(text)
+    except TypeError:
+        value = Quantity(0)
+    if value.unit.physical_type == "dimensionless":
+        raise click.BadParameter(f'{text!r}: expected a number and a unit: "630.25 nm"')
+    return value
 
 
 @cli.command()

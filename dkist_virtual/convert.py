@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from dkist_virtual.description import TileMeta
     from dkist_virtual.source import Frames, Source
 
-__all__ = ["HEADERS_NAME", "METADATA_NAME", "Conversion", "convert", "references_of"]
+__all__ = ["HEADERS_NAME", "METADATA_NAME", "Conversion", "convert", "identifiers", "references_of"]
 
 METADATA_NAME = "dataset.asdf"
 
@@ -314,7 +314,7 @@ def _metadata(
         raise DatasetError(f"frames of shape {part.hdu_shape} make no array")
     names = _axis_names(tile.wcs, len(part.shape), part.subslice)
     attributes: dict[str, Any] = {
-        "_ARRAY_DIMENSIONS": _identifiers(names, part.index),
+        "_ARRAY_DIMENSIONS": identifiers(names, part.index),
         "axis_names": names,
         "unit": None if tile.unit is None else tile.unit.to_string(),
     }
@@ -391,7 +391,7 @@ def _axis_names(wcs: Any, ndim: int, subslice: tuple[int | slice, ...] | None) -
     return names
 
 
-def _identifiers(names: Sequence[str], index: tuple[int, int] | None) -> list[str]:
+def identifiers(names: Sequence[str], index: tuple[int, int] | None) -> list[str]:
     """Names as identifiers, unique, those of a mosaic's tile suffixed like its array."""
     suffix = "" if index is None else f"_{index[0]}_{index[1]}"
     unique: list[str] = []

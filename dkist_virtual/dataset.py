@@ -12,18 +12,22 @@ from ndcube import NDCube
 from dkist_virtual.arrays import VirtualArray
 from dkist_virtual.crop import as_points, crop_index, nearest_index
 from dkist_virtual.errors import DatasetError, SelectionError
+from dkist_virtual.export import to_xarray
 from dkist_virtual.files import Files
 from dkist_virtual.opened import open_asdf
 from dkist_virtual.overview import Overview, describe_wcs
 from dkist_virtual.provenance import Meta, Provenance
 from dkist_virtual.selection import BasicIndex, full_index
+from dkist_virtual.skymap import TOLERANCE, to_map
 from dkist_virtual.world import World, slice_wcs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import dask.array
+    import xarray
     from matplotlib.figure import Figure
+    from sunpy.map import GenericMap
 
     from dkist_virtual.download import Downloaded
     from dkist_virtual.headers import HeaderTable
@@ -376,6 +380,55 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         from dkist_virtual.plot import draw_profile
 
         return draw_profile(self.subject(), pixel, along=along, figure=figure, **look)
+
+    # Other libraries --------------------------------------------------------------------
+
+    def to_xarray(self, headers: Sequence[str] | None = None) -> xarray.DataArray:
+        """The selection as an xarray DataArray; reads no frame.
+
+        Its dimensions are named as in the store. World coordinates lie along the dimensions along
+        which they change, and are called ``stokes``, ``time``, ``wavelength``, ``longitude`` and
+        ``latitude`` whatever their axes are called: letters, datetime64 in UTC, nanometres, and
+        angles in the unit and frame that their attributes name. ``sel`` takes those that change
+        along one dimension; those along several are dask arrays where they are large. Uncertainty,
+        global and extra coordinates are left behind.
+
+        Parameters
+        ----------
+        headers : sequence of str, optional
+            Header columns to go along the dimensions of the files, by keyword: by default
+            DATE-AVG, LINEWAV, FRAMEWAV, XPOSURE and ATMOS_R0, where there are such. Dates become
+            datetime64; a card that a frame did not have is NaN, or NaT.
+
+        Raises
+        ------
+        ImportError
+            xarray is not installed.
+        DatasetError
+            There is no such keyword, or there are no headers.
+        """
+        return to_xarray(self, headers)
+
+    def to_map(self, tolerance: float = TOLERANCE) -> GenericMap:
+        """Read a selection with two axes, both on the sky, as a `sunpy.map.GenericMap`.
+
+        The map's WCS is that of the selection; its date, observer, wavelength, unit and other
+        cards are those of its frames, as far as all have them in common. An image lies as in its
+        frame; of a raster, whose steps follow each other in time, the axis that is nearer to
+        longitude lies along x.
+
+        Parameters
+        ----------
+        tolerance : float
+            How far the plane that a map's header describes may be from the WCS of the selection,
+            in pixels. The pointing of a single frame is such a plane; that of a raster is nearly.
+
+        Raises
+        ------
+        SelectionError
+            The selection is no image of the sky, or its sky is no such plane.
+        """
+        return to_map(self, tolerance)
 
     # Overview ---------------------------------------------------------------------------
 

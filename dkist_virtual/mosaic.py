@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
 from dkist_virtual.dataset import Dataset, overview_of
 from dkist_virtual.errors import DatasetError
+from dkist_virtual.export import tiles_to_xarray
 from dkist_virtual.files import Files
 from dkist_virtual.opened import Opened, open_asdf
 from dkist_virtual.provenance import Meta
 
 if TYPE_CHECKING:
+    import xarray
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
@@ -184,6 +186,19 @@ class TiledDataset:
         from dkist_virtual.mosaic_plot import MosaicPlot
 
         return MosaicPlot([tile.subject() for tile in self.flat], figure=figure, **look)
+
+    def to_xarray(self, headers: Sequence[str] | None = None) -> xarray.Dataset:
+        """The tiles as variables of an xarray Dataset, named as in the store; reads no frame.
+
+        Names of dimensions and coordinates end in the tile's place: ``data_0_1`` has the dimension
+        ``spatial_x_0_1`` and the coordinate ``time_0_1``. For the rest see `Dataset.to_xarray`.
+
+        Parameters
+        ----------
+        headers : sequence of str, optional
+            Header columns by keyword.
+        """
+        return tiles_to_xarray(self.flat, headers)
 
     def overview(self) -> Overview:
         """What is printed, as values."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -30,6 +31,10 @@ Kind: TypeAlias = Literal["stokes", "time", "wavelength", "longitude", "latitude
 
 _SPECTRAL: Final = ("em.wl", "em.freq", "em.energy", "em.wavenumber", "spect")
 _CELESTIAL_UNITS: Final = {"deg", "arcsec", "arcmin", "rad"}
+
+
+_EVALUATING = Lock()
+"""dkist's WCS puts the pointing of one frame after the other into a model that threads share."""
 
 
 def _kind(physical_type: str, unit: str) -> Kind:
@@ -154,7 +159,8 @@ class World:
         pixels = list(arrays[::-1][:n])
         shape = arrays[0].shape if arrays else ()
         pixels += [np.zeros(shape)] * (n - len(pixels))
-        values = self.low.pixel_to_world_values(*pixels)
+        with _EVALUATING:
+            values = self.low.pixel_to_world_values(*pixels)
         if self.low.world_n_dim == 1:
             values = (values,)
         plain = [np.broadcast_to(np.asarray(value, float), shape) for value in values]
@@ -190,6 +196,13 @@ class World:
             positions[axis] = places
         values = self.values(*positions) if self.shape else self.values(np.zeros(()))
         return [values[axis.index] for axis in axes]
+
+    @cached_property
+    def held(self) -> World | None:
+        """The coordinates that indices took away with their axes, each of one value, if any."""
+        # Slices of slices are composed before a WCS is made, so there is one wrapper at most.
+        described = getattr(self.low, "dropped_world_dimensions", None)
+        return World(_Held(described), ()) if described else None
 
     # Their meaning --------------------------------------------------------------------------
 
@@ -277,6 +290,32 @@ def slice_wcs(wcs: Any, selection: Selection) -> Any:
     return HighLevelWCSWrapper(SteppedWCS(sliced, factors, -(factors - 1) / 2, shape))
 
 
+class _Held:
+    """Coordinates that a slice dropped, as a WCS without pixel axes.
+
+    Parameters
+    ----------
+    described : dict
+        The ``dropped_world_dimensions`` of astropy's sliced WCS.
+    """
+
+    pixel_n_dim = 0
+
+    def __init__(self, described: dict[str, Any]) -> None:
+        self._values = described["value"]
+        self.world_n_dim = len(self._values)
+        self.axis_correlation_matrix = np.zeros((self.world_n_dim, 0), bool)
+        self.world_axis_names = described["world_axis_names"]
+        self.world_axis_physical_types = described["world_axis_physical_types"]
+        self.world_axis_units = described["world_axis_units"]
+        self.world_axis_object_components = described["world_axis_object_components"]
+        self.world_axis_object_classes = described["world_axis_object_classes"]
+
+    def pixel_to_world_values(self) -> Any:
+        """The values; a single one alone, as WCSs give it."""
+        return self._values[0] if self.world_n_dim == 1 else self._values
+
+
 class SteppedWCS(ResampledLowLevelWCS):  # type: ignore[misc]  # ndcube comes without types
     """The WCS of every n-th pixel, whose shape is the data's.
 
@@ -296,6 +335,12 @@ class SteppedWCS(ResampledLowLevelWCS):  # type: ignore[misc]  # ndcube comes wi
     def pixel_shape(self) -> tuple[int, ...]:
         """The same, x first."""
         return self._shape[::-1]
+
+    @property
+    def dropped_world_dimensions(self) -> dict[str, Any]:
+        """What was dropped below the steps, which ndcube's `global_coords` asks for."""
+        described: dict[str, Any] = self._wcs.dropped_world_dimensions
+        return described
 
 
 def high_level(wcs: Any, shape: tuple[int, ...]) -> Any:

@@ -30,6 +30,7 @@ def test_every_example_is_run_here() -> None:
     scripts = {path.name for path in EXAMPLES.glob("*.py")}
     assert scripts == {
         "convert_and_read.py",
+        "export.py",
         "frame_server.py",
         "read_remote.py",
         "select_by_coordinates.py",
@@ -70,3 +71,12 @@ def test_select_by_coordinates() -> None:
     assert re.search(r"Nearest to 630.25 nm: \(2, 48, 64\) \['data/3\.0\.\d\.0\.0', ", printed)
     assert re.search(r"Good seeing: \d+ of 40 files", printed)
     assert re.search(r"Mean of the region: \d+\.\d", printed)
+
+
+def test_export() -> None:
+    printed = run("export.py")
+    assert "'ATMOS_R0', 'latitude', 'longitude', 'stokes', 'time', 'wavelength'" in printed
+    assert re.search(r"Nearest to 630.25 nm: \(2, 48, 64\) at 630\.2\d\d nm", printed)
+    assert re.search(r"Map: \(48, 64\) VTF 630\.\d+ nm .*HPLN-TAN.*HPLT-TAN", printed)
+    assert re.search(r"Electrons: \[.*\] electron", printed)
+    assert re.search(r"Mean, by two workers: -?\d", printed)

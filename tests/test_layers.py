@@ -68,6 +68,8 @@ ROOMS = (
     "overview",
     "provenance",
     "opened",
+    "export",
+    "skymap",
     "dataset",
     "mosaic",
     "search",

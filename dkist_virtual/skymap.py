@@ -1,0 +1,231 @@
+"""A part of a dataset as a sunpy Map: the plane of a FITS header on which its sky lies."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import astropy.units as u
+import numpy as np
+from astropy.coordinates import ITRS, CartesianRepresentation, SkyCoord
+from astropy.time import Time
+from astropy.wcs import WCS
+
+from dkist_virtual.errors import SelectionError
+from dkist_virtual.export import dimensions
+from dkist_virtual.world import World
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from sunpy.map import GenericMap
+
+__all__ = ["TOLERANCE", "to_map"]
+
+TOLERANCE: Final = 0.25
+"""How far, in pixels, the header of a map may be from the WCS: a coordinate stays in its pixel."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Plane:
+    """A tangent plane of the sky on which pixels lie evenly, in the words of a FITS header.
+
+    Parameters
+    ----------
+    crval : numpy.ndarray
+        Shape (2,): longitude and latitude of the tangent point, degrees.
+    crpix : numpy.ndarray
+        Shape (2,): its pixel, x first, counted from 0.
+    cd : numpy.ndarray
+        Shape (2, 2): degrees on the plane, longitude first, a pixel along x and y.
+    away : float
+        How far the sky is from it at most, pixels.
+    """
+
+    crval: NDArray[np.floating[Any]]
+    crpix: NDArray[np.floating[Any]]
+    cd: NDArray[np.floating[Any]]
+    away: float
+
+
+def to_map(ds: Any, tolerance: float = TOLERANCE) -> GenericMap:
+    """A selection with two axes, both on the sky, as a sunpy Map, see `Dataset.to_map`."""
+    import sunpy.map
+
+    world = World(ds.wcs, ds.shape)
+    _check_spatial(ds, world)
+    plane = _plane(ds, world)
+    if not plane.away <= tolerance:
+        raise SelectionError(
+            f"ds.to_map(): a map's header describes a plane, and the sky of this selection is up "
+            f"to {plane.away:.3g} pixels away from one: expected {tolerance:g} at most. "
+            "ds.to_map(tolerance=...) takes more; ds.wcs says where each pixel lies"
+        )
+    cards, date = _cards(ds), _date(ds, world)
+    frame = world.frame.replicate_without_data(
+        obstime=date, observer=_observer(world.frame, cards, date)
+    )
+    data, crpix, cd = np.asarray(ds.data), plane.crpix, plane.cd  # sunpy rotates no dask array
+    moves_on = any(axis.kind == "time" and axis.array_axes for axis in world.axes)
+    if moves_on and abs(cd[0, 1]) > abs(cd[1, 1]):  # steps towards longitude lie along x
+        data, crpix, cd = data.T, crpix[::-1], cd[:, ::-1]
+    scale = np.hypot(*cd.T)
+    header = sunpy.map.make_fitswcs_header(
+        data.shape,
+        SkyCoord(*(plane.crval * u.deg), frame=frame),
+        reference_pixel=crpix * u.pix,
+        scale=scale * u.deg / u.pix,
+        rotation_matrix=cd / scale[:, None],
+        wavelength=_wavelength(world, cards),
+        unit=ds.unit,
+    )
+    header = {name: card for name, card in header.items() if not name.startswith("date")}
+    if "XPOSURE" in cards:
+        cards["TIMEUNIT"] = "ms"  # DKIST's exposures are, where FITS, and sunpy, expect seconds
+    return sunpy.map.Map(data, {**cards, "DATE-AVG": date.utc.isot, **header})
+
+
+def _check_spatial(ds: Any, world: World) -> None:
+    """Refuse what is no image of the sky, and say what to index."""
+    sky = [axis for axis in world.axes if axis.kind in ("longitude", "latitude")]
+    along = sorted({on for axis in sky for on in axis.array_axes})
+    if len(sky) < 2 or "observer" not in getattr(world.frame, "frame_attributes", ()):
+        raise SelectionError(
+            "ds.to_map(): a map shows the sky as an observer sees it: the WCS of this selection "
+            "has no such longitude and latitude"
+        )
+    if along != [0, 1] or len(ds.shape) != 2:
+        dims, kept = dimensions(ds), along[-2:]
+        index = ", ".join(":" if axis in kept else "0" for axis in range(len(dims)))
+        axes = ", ".join(f"{dim} ({n})" for dim, n in zip(dims, ds.shape, strict=True))
+        raise SelectionError(
+            "ds.to_map(): a map has two axes, along both of which the sky changes; found "
+            f"{axes}, and the sky changes along {' and '.join(dims[on] for on in along) or 'none'}"
+            + (f": select, for instance ds[{index}]" if len(kept) == 2 else "")
+        )
+    if min(ds.shape) < 2:
+        raise SelectionError(
+            f"ds.to_map(): a map has at least two pixels along each axis, found {ds.shape}"
+        )
+
+
+def _plane(ds: Any, world: World) -> _Plane:
+    """The plane that is nearest to the sky of a selection."""
+    lon, lat = world.of_kind("longitude"), world.of_kind("latitude")
+    assert lon is not None
+    assert lat is not None
+    timed = {on for axis in world.axes if axis.kind == "time" for on in axis.array_axes}
+    # The pointing may jump from step to step; inside of a frame it does not.
+    rows, columns = (
+        np.arange(n, dtype=float) if axis in timed else np.unique(np.linspace(0, n - 1, 33).round())
+        for axis, n in enumerate(ds.shape)
+    )
+    y, x = np.meshgrid(rows, columns, indexing="ij")
+    values = world.values(y, x)
+    sky = [u.Quantity(values[axis.index].ravel(), axis.unit).to_value(u.deg) for axis in (lon, lat)]
+    unknown = ~(np.isfinite(sky[0]) & (np.abs(sky[1]) <= 90))
+    if unknown.any():
+        raise SelectionError(
+            f"ds.to_map(): the WCS has no position on the sky, with a latitude within 90 degrees, "
+            f"for {unknown.sum()} of the {unknown.size} pixels looked at"
+        )
+    middle = len(sky[0]) // 2
+    tangents = [np.array([sky[0][middle], sky[1][middle]]), *_stated_tangent(ds)]
+    planes = [_fitted(x.ravel(), y.ravel(), sky, tangent) for tangent in tangents]
+    return min(planes, key=lambda plane: plane.away)
+
+
+def _stated_tangent(ds: Any) -> list[NDArray[np.floating[Any]]]:
+    """The tangent point that the header of the first frame names, degrees, if it does."""
+    if ds.headers is None or not len(ds.headers):
+        return []
+    row = ds.headers[0]
+    found = {
+        str(row[f"CTYPE{n}"]): u.Quantity(row[f"CRVAL{n}"], str(row[f"CUNIT{n}"]))
+        for n in range(1, 6)
+        if {f"CTYPE{n}", f"CRVAL{n}", f"CUNIT{n}"} <= set(row.keys())
+    }
+    if not {"HPLN-TAN", "HPLT-TAN"} <= set(found):
+        return []
+    return [np.array([found[name].to_value(u.deg) for name in ("HPLN-TAN", "HPLT-TAN")])]
+
+
+def _fitted(x: Any, y: Any, sky: Any, tangent: NDArray[np.floating[Any]]) -> _Plane:
+    """The pixels of some positions, evenly laid on the plane that touches the sky at a point."""
+    touching = WCS(naxis=2)
+    touching.wcs.ctype = ["HPLN-TAN", "HPLT-TAN"]
+    touching.wcs.crval = tangent
+    on_plane = np.column_stack(touching.wcs_world2pix(*sky, 0)) + 1  # CRPIX is 0, from 1
+    pixels = np.column_stack([x, y, np.ones(len(x))])
+    matrix = np.linalg.lstsq(pixels, on_plane)[0]
+    cd = matrix[:2].T
+    off = np.linalg.solve(cd, (pixels @ matrix - on_plane).T)
+    return _Plane(tangent, -np.linalg.solve(cd, matrix[2]), cd, float(np.hypot(*off).max()))
+
+
+_NOT_OF_A_MAP: Final = re.compile(
+    # What describes the file, and every word of a WCS: a map's is made from that of the selection.
+    r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|[PG]COUNT|TFIELDS|BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|"
+    r"(WCSAXES|WCSNAME|CNAME\d+|CTYPE\d+|CUNIT\d+|CRPIX\d+|CRVAL\d+|CDELT\d+|CROTA\d+|(PC|CD|PV|PS)\d+_\d+|"
+    r"LONPOLE|LATPOLE)[A-Z]?|WAVELNTH|WAVEUNIT|TIMEUNIT|BUNIT"
+)
+
+
+def _cards(ds: Any) -> dict[str, Any]:
+    """The cards of a frame, or those that all frames of a selection have in common.
+
+    Of several frames the first beginning and the last end.
+    """
+    table = ds.headers
+    instrument = (ds.inventory or {}).get("instrumentName")
+    shared: dict[str, Any] = {} if instrument is None else {"INSTRUME": str(instrument)}
+    if table is None or not len(table):
+        return shared
+    for keyword, value in table[0].items():
+        if _NOT_OF_A_MAP.fullmatch(keyword):
+            continue
+        known = np.ma.compressed(table[keyword])
+        if keyword in ("DATE-BEG", "DATE-END"):
+            value = (min if keyword == "DATE-BEG" else max)(known.tolist())
+        elif len(known) < len(table) or not (known == value).all():
+            continue
+        shared[keyword] = value.item() if isinstance(value, np.generic) else value
+    return shared
+
+
+def _date(ds: Any, world: World) -> Time:
+    """The middle of a selection in time, by its headers or else by its WCS."""
+    known = [] if ds.headers is None else [row.get("DATE-AVG") for row in ds.headers]
+    if known and None not in known:
+        moments = Time([str(moment) for moment in known], format="fits", scale="utc")
+        return Time(moments.mean(), format="isot", precision=6)
+    for part in (world, world.held):
+        axis = None if part is None else part.of_kind("time")
+        if part is not None and axis is not None:
+            return Time(part.time(part.along([axis])[0].mean()), precision=6)
+    return Time(world.frame.obstime, format="isot", precision=6)
+
+
+def _observer(frame: Any, cards: dict[str, Any], date: Time) -> Any:
+    """Where the telescope was at a moment: the WCS knows it for one moment of the whole dataset."""
+    from sunpy.coordinates import HeliographicStonyhurst
+
+    keywords = ("OBSGEO-X", "OBSGEO-Y", "OBSGEO-Z")
+    if set(keywords) <= set(cards):
+        place = CartesianRepresentation(*(cards[keyword] for keyword in keywords), unit=u.m)
+    elif frame.observer is not None:
+        place = frame.observer.transform_to(ITRS(obstime=frame.obstime)).cartesian
+    else:
+        return None  # sunpy says that it takes the Earth's centre
+    return ITRS(place, obstime=date).transform_to(HeliographicStonyhurst(obstime=date))
+
+
+def _wavelength(world: World, cards: dict[str, Any]) -> u.Quantity | None:
+    for part in (world, world.held):
+        axis = None if part is None else part.of_kind("wavelength")
+        if part is not None and axis is not None and not axis.array_axes:
+            return u.Quantity(float(part.along([axis])[0]), axis.unit).to(u.nm, u.spectral())
+    for keyword in ("FRAMEWAV", "LINEWAV"):
+        if keyword in cards:
+            return cards[keyword] * u.nm
+    return None
