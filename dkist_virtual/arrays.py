@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -51,6 +51,7 @@ class VirtualArray:
     handle: StoreHandle
     name: str
     selection: Selection
+    _absent: set[int] = field(default_factory=set, repr=False, compare=False)
 
     @property
     def metadata(self) -> ArrayMetadata:
@@ -109,7 +110,28 @@ class VirtualArray:
                 MissingFramesWarning,
                 stacklevel=2,
             )
+        elif absent and self._all_absent(part, absent):
+            n = len(self.positions())
+            said = f"all {n} frames selected are" if n > 1 else "the one frame selected is"
+            looked = ", ".join(self.handle.store.places.in_order)
+            warnings.warn(
+                f"{said} absent: every pixel is NaN. Looked for in {looked}: if that is not where "
+                "they are, open the dataset with frames=",
+                MissingFramesWarning,
+                stacklevel=2,
+            )
         return pixels
+
+    def _all_absent(self, part: VirtualArray, absent: int) -> bool:
+        """Whether, with these, every frame of the selection was found to be absent.
+
+        dask reads a selection in parts; that some of those are all NaN is what was asked for.
+        """
+        positions = part.positions().tolist()
+        if absent < len(positions):
+            return False
+        self._absent.update(positions)
+        return len(self._absent) == self.selection.first(self.metadata.n_frame_axes).size
 
     def _read(self) -> tuple[NDArray[np.generic], int]:
         """Read what is selected, frame by frame; also how many frames were absent.
