@@ -60,13 +60,12 @@ def cache_of(place: str | os.PathLike[str] | None) -> str | None:
     ValueError
         It is on another machine.
     """
-    if one_place("cache", place) is None:
+    if place is None:
         return None
-    directory = absolute(place)  # type: ignore[arg-type]  # is not None
+    one_place("cache", place)
+    directory = absolute(place)
     if not is_local(directory):
-        raise ValueError(
-            f"cache = {os.fspath(place)!r}: expected a directory on this machine"  # type: ignore[arg-type]
-        )
+        raise ValueError(f"cache = {os.fspath(place)!r}: expected a directory on this machine")
     return directory
 
 
