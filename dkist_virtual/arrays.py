@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -52,6 +52,7 @@ class VirtualArray:
     handle: StoreHandle
     name: str
     selection: Selection
+    _absent: set[int] = field(default_factory=set, repr=False, compare=False)
 
     @property
     def metadata(self) -> ArrayMetadata:
@@ -110,7 +111,25 @@ class VirtualArray:
                 MissingFramesWarning,
                 stacklevel=2,
             )
+        elif absent.size and absent.all() and self._all_absent(part):
+            n = len(self.positions())
+            said = f"all {n} frames selected are" if n > 1 else "the one frame selected is"
+            looked = ", ".join(self.handle.store.places.in_order)
+            warnings.warn(
+                f"{said} absent: every pixel is NaN. Looked for in {looked}: if that is not where "
+                "they are, open the dataset with frames=",
+                MissingFramesWarning,
+                stacklevel=2,
+            )
         return pixels
+
+    def _all_absent(self, part: VirtualArray) -> bool:
+        """Whether, with those of a part, every frame of the selection was found to be absent.
+
+        dask reads a selection in parts; that some of those are all NaN is what was asked for.
+        """
+        self._absent.update(part.positions().tolist())
+        return len(self._absent) == self.selection.first(self.metadata.n_frame_axes).size
 
     def read_marked(self) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
         """Read what is there of the selection, and say of which frames nothing is.

@@ -25,6 +25,34 @@ class _Group(click.Group):
         return list(self.commands)
 
 
+def _read_options(_: click.Context, __: click.Parameter, path: str | None) -> dict[str, Any] | None:
+    """The file of ``--storage-options``. Not on the command line itself, where others see it."""
+    if path is None:
+        return None
+    from dkist_virtual.fetch import Fetcher
+
+    try:
+        options: Any = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise click.BadParameter(f"{path} is no JSON: {error}") from None
+    if not isinstance(options, dict):
+        raise click.BadParameter(f"{path}: expected an object, of URL prefixes and their options")
+    try:
+        Fetcher(options)
+    except (TypeError, ValueError) as error:
+        raise click.BadParameter(f"{path}: {error}") from None
+    return options
+
+
+_storage_options = click.option(
+    "--storage-options",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    callback=_read_options,
+    help="JSON of URL prefixes and fsspec's options for each.",
+)
+
+
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dkist-virtual")
 def cli() -> None:
@@ -35,7 +63,12 @@ def cli() -> None:
       dkist-virtual demo                                  a dataset to try things on
       dkist-virtual convert DATASET.asdf DATASET.virtual  make a store
       dkist-virtual info DATASET.virtual                  what is in it
+      dkist-virtual download DATASET.virtual frames/      fetch its frames, or some of them
       dkist-virtual verify DATASET.asdf --sample 20       compare frames with astropy
+
+    \b
+    Frames that need credentials: --storage-options FILE, for instance
+      {"https://data.example.org/": {"headers": {"Authorization": "Bearer ..."}}}
     """
 
 
@@ -63,6 +96,7 @@ def cli() -> None:
 )
 @click.option("--overwrite", is_flag=True, help="Replace a store that is there already.")
 @click.option("--workers", type=click.IntRange(1), help="How many files are read at once.")
+@_storage_options
 def convert(asdf: str, store: str, **options: Any) -> None:
     """Turn the dataset of ASDF into a virtual Zarr store.
 
@@ -85,7 +119,13 @@ def convert(asdf: str, store: str, **options: Any) -> None:
 @click.argument("store_or_asdf", type=click.Path())
 @click.option("--frames", metavar="PLACE", help="Directory or URL to read the frames from.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-def info(store_or_asdf: str, frames: str | None, as_json: bool) -> None:
+@_storage_options
+def info(
+    store_or_asdf: str,
+    frames: str | None,
+    as_json: bool,
+    storage_options: dict[str, Any] | None,
+) -> None:
     """Show what a store, or a dataset's ASDF, holds. No frame is read.
 
     \b
@@ -95,7 +135,8 @@ def info(store_or_asdf: str, frames: str | None, as_json: bool) -> None:
     """
     from dkist_virtual.open import open_dataset
 
-    overview = open_dataset(store_or_asdf, frames=frames).overview()
+    ds = open_dataset(store_or_asdf, frames=frames, storage_options=storage_options)
+    overview = ds.overview()
     click.echo(json.dumps(overview.as_json(), indent=2) if as_json else overview.text())
 
 
@@ -107,8 +148,14 @@ def info(store_or_asdf: str, frames: str | None, as_json: bool) -> None:
 @click.option("--verify", is_flag=True, help="Hold each file against its DATASUM.")
 @click.option("--dry-run", is_flag=True, help="Say which files and bytes it would be.")
 @click.option("--workers", type=click.IntRange(1), help="How many at once. [default: 64]")
+@_storage_options
 def download(
-    store_or_asdf: str, destination: str, index: str, frames: str | None, **options: Any
+    store_or_asdf: str,
+    destination: str,
+    index: str,
+    frames: str | None,
+    storage_options: dict[str, Any] | None,
+    **options: Any,
 ) -> None:
     """Fetch the frames of a dataset, or of part of it, into DESTINATION.
 
@@ -127,7 +174,7 @@ def download(
     from dkist_virtual.selection import parse_index
 
     chosen = parse_index(index)
-    ds = open_dataset(store_or_asdf, frames=frames)
+    ds = open_dataset(store_or_asdf, frames=frames, storage_options=storage_options)
     if chosen:
         ds = ds.slice_tiles[chosen] if isinstance(ds, TiledDataset) else ds[chosen]
     click.echo(ds.download(destination, **options))
@@ -255,6 +302,7 @@ def _coordinate(name: str, text: str) -> Any:
 )
 @click.option("--frames", metavar="PLACE", help="Directory or URL to read the frames from.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@_storage_options
 def verify(store_or_asdf: str, as_json: bool, **options: Any) -> None:
     """Compare frames bit for bit with what another reader makes of them.
 

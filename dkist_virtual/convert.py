@@ -24,6 +24,7 @@ from dkist_virtual.errors import DatasetError, HeaderWarning, StoreError, StoreE
 from dkist_virtual.fetch import Fetcher, absolute, is_local, join
 from dkist_virtual.headers import HEADERS_NAME, write_headers
 from dkist_virtual.layouts import BITPIX_DTYPES, pixel_dtype
+from dkist_virtual.places import one_place
 from dkist_virtual.references import (
     FORMAT_VERSION,
     JSON_NAME,
@@ -184,6 +185,7 @@ def convert(
         raise ValueError(f"references = {references!r}: expected 'auto', 'json' or 'parquet'")
     target = _target(store)
     _refuse_existing(target, overwrite)
+    frames, base = one_place("frames", frames), one_place("base", base)
     fetcher = Fetcher(storage_options or {})
     shown = sys.stderr.isatty() if progress is None else progress
     with asdf_on_disk(asdf, fetcher) as (path, directory, others):

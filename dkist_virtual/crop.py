@@ -16,7 +16,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord, SpectralCoord, StokesCoord
 from astropy.time import Time
 
-from dkist_virtual.errors import SelectionError
+from dkist_virtual.errors import OutsideError, SelectionError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -352,7 +352,7 @@ def crop_index(world: World, points: Sequence[Any]) -> tuple[slice, ...]:
             pixel, within = _nearest(evaluate, grid, point)
             pixels += [pixel] * within
         if not pixels:
-            raise SelectionError(_outside(world, one, evaluate, grid))
+            raise OutsideError(_outside(world, one, evaluate, grid))
         for axis, along in zip(one.array_axes, zip(*pixels, strict=True), strict=True):
             bounds[axis] = range(min(along), max(along) + 1)
     return tuple(slice(along.start, along.stop) for along in bounds)
@@ -401,7 +401,7 @@ def nearest_index(world: World, points: Mapping[Kind, Any]) -> tuple[int | slice
         pixel, within = _nearest(evaluate, grid, one.points[:, 0])
         between = len(one.axes) == 1 and _covered(evaluate, grid, one.points[:, 0])
         if not within and not between:
-            raise SelectionError(_outside(world, one, evaluate, grid))
+            raise OutsideError(_outside(world, one, evaluate, grid))
         for axis, at in zip(one.array_axes, pixel, strict=True):
             index[axis] = at
     return tuple(index)
@@ -426,7 +426,7 @@ def _hold_constant(world: World, wanted: _Wanted) -> None:
         found = ", ".join(
             world.text(axis, float(v)) for axis, v in zip(wanted.axes, here, strict=True)
         )
-        raise SelectionError(f"{_asked(world, wanted)}: {wanted.label} is {found} everywhere here")
+        raise OutsideError(f"{_asked(world, wanted)}: {wanted.label} is {found} everywhere here")
 
 
 def _asked(world: World, wanted: _Wanted) -> str:

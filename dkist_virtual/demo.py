@@ -287,6 +287,13 @@ def _simulator(shape: tuple[int, ...]) -> Any:
         def framewav(self, _key: str) -> float:
             return float(LINE + offsets[self.file_index[-1]] * 1e-3)
 
+        def header(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
+            # The simulator holds the seeing constant, and a constant goes before a key_function.
+            seeing = 0.08 + 0.03 * math.sin(2.4 * self.time_index)
+            self.add_constant_key("ATMOS_R0", round(seeing, 4))
+            made: dict[str, Any] = super().header(*args, **kwargs)
+            return made
+
         @property
         def fits_wcs(self) -> WCS:
             wcs = WCS(naxis=2)

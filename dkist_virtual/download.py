@@ -286,10 +286,9 @@ def _bar(wanted: Sequence[Item], known: int, progress: bool | None) -> Any:
     from tqdm import tqdm
 
     shown = sys.stderr.isatty() if progress is None else progress
-    # Of files that were not scanned the total is known when all of them have begun.
     partly = any(item.size < 0 for item in wanted)
     bar = tqdm(
-        total=None if partly else known,
+        total=None if partly else known,  # until one of unknown length is there
         unit="B",
         unit_scale=True,
         disable=not shown,
@@ -317,6 +316,7 @@ class _Run:
         self._given_up = ""
         self._in_vain = 0
         self._counting = threading.Lock()
+        self._known = self._n_unknown = self._learnt = self._n_learnt = 0
 
     def path(self, item: Item) -> str:
         return os.path.join(self.root, *item.name.split("/"))
@@ -355,6 +355,8 @@ class _Run:
         """Fetch, `n` at once, on fsspec's event loop."""
         from fsspec.asyn import get_loop
 
+        self._known = sum(item.size for item in items if item.size >= 0)
+        self._n_unknown = sum(item.size < 0 for item in items)
         left = iter(items)
         ended = threading.Event()
 
@@ -437,9 +439,17 @@ class _Run:
                 if resumed:
                     return False
                 raise error.at(url) from error
+            if item.size < 0:
+                self._learn(part.have)
             return True
         finally:
             part.close()
+
+    def _learn(self, length: int) -> None:
+        """Show a total, in which files of unknown length are like those of them that came."""
+        self._learnt += length
+        self._n_learnt += 1
+        self.bar.total = self._known + self._n_unknown * self._learnt // self._n_learnt
 
     def _moved(self, n: int) -> None:
         with self._counting:

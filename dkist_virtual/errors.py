@@ -5,6 +5,7 @@
     DKISTVirtualError
     ├── DatasetError            (ValueError)            no dataset, or of an unknown form
     ├── SelectionError          (IndexError)           an index that a dataset cannot follow
+    │   └── OutsideError                               coordinates where the dataset has no pixel
     ├── FrameError                                     something about one frame's file
     │   ├── FrameMissingError     (FileNotFoundError)  absent: get it, or missing="nan"
     │   ├── FrameUnreachableError (ConnectionError)    could not be asked: try again, check access
@@ -40,6 +41,7 @@ __all__ = [
     "FrameUnsupportedError",
     "HeaderWarning",
     "MissingFramesWarning",
+    "OutsideError",
     "SelectionError",
     "StoreCorruptError",
     "StoreError",
@@ -63,6 +65,10 @@ class DatasetError(DKISTVirtualError, ValueError):
 
 class SelectionError(DKISTVirtualError, IndexError):
     """An index that cannot be composed, or that lies outside the array."""
+
+
+class OutsideError(SelectionError):
+    """World coordinates that lie outside of what they were to be selected from."""
 
 
 class FrameError(DKISTVirtualError):
@@ -143,7 +149,7 @@ class DKISTVirtualWarning(UserWarning):
 
 
 class MissingFramesWarning(DKISTVirtualWarning):
-    """Absent frames of integers, which have no NaN, were read as 0, as ``missing="nan"`` asks."""
+    """Under ``missing="nan"`` absent integers were read as 0, or every pixel selected is NaN."""
 
 
 class HeaderWarning(DKISTVirtualWarning):

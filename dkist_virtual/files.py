@@ -143,11 +143,7 @@ class Files:
     @property
     def names(self) -> list[str | None]:
         """The frames' names relative to `basepath`; None where the ASDF names no file."""
-        names: list[str | None] = []
-        for array, _, url in self._rows:
-            base = f"{array.handle.store.references.attributes['base'].rstrip('/')}/"
-            names.append(url.removeprefix(base) or None)
-        return names
+        return [array.handle.store.places.name(url) or None for array, _, url in self._rows]
 
     @property
     def filenames(self) -> list[str | None]:
@@ -155,17 +151,19 @@ class Files:
         return self.names
 
     @property
-    def basepath(self) -> Any:
-        """The directory or URL that frames are read from: a path where it is on this machine.
+    def places(self) -> list[str]:
+        """Directories and URLs that the frames are read from, in the order of looking for them.
 
-        Of several places the first one.
+        Those that were downloaded to come first.
         """
+        return list(self.arrays[0].handle.store.places.in_order)
+
+    @property
+    def basepath(self) -> Any:
+        """The first of `places`, a path where it is on this machine, as ``dkist`` calls it."""
         from pathlib import Path
 
-        from dkist_virtual.fetch import is_local, local_path
-
-        store = self.arrays[0].handle.store
-        base = (*store.places.named, store.places.base)[0]
+        base = self.places[0]
         return Path(local_path(base)) if is_local(base) else base
 
     @property

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from collections.abc import Callable, Iterator, Sequence
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
 
 from dkist_virtual.dataset import Dataset, overview_of
-from dkist_virtual.errors import DatasetError
+from dkist_virtual.errors import DatasetError, OutsideError, SelectionError
 from dkist_virtual.export import tiles_to_xarray
 from dkist_virtual.files import Files
 from dkist_virtual.opened import Opened, open_asdf
@@ -28,12 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = ["TiledDataset"]
 
+_Mosaic = TypeVar("_Mosaic", bound="TiledDataset")
+
 
 class TiledDataset:
     """The tiles of a mosaic, by their place in dkist's tile array.
 
     ``mosaic[i, j]`` is the `Dataset` of a tile, or `numpy.ma.masked` where there is none;
-    slices give smaller mosaics. `slice_tiles` slices every tile alike.
+    slices give smaller mosaics. `slice_tiles`, `crop` and `at` select from every tile alike.
 
     Parameters
     ----------
@@ -92,6 +94,8 @@ class TiledDataset:
         except DatasetError as error:
             raise DatasetError(f"{os.fspath(asdf)}: {error}") from None
 
+    # The grid -------------------------------------------------------------------------------
+
     @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the grid of tiles."""
@@ -99,13 +103,35 @@ class TiledDataset:
 
     @property
     def mask(self) -> NDArray[np.bool_]:
-        """True where there is no tile."""
+        """True where there is no tile. May be set, to hide tiles and to show them again."""
         return np.ma.getmaskarray(self._tiles).copy()
 
+    @mask.setter
+    def mask(self, hidden: Any) -> None:
+        hidden = np.broadcast_to(np.asarray(hidden, bool), self.shape).copy()
+        never = np.array([tile is None for tile in self._tiles.data.flat], bool)
+        unknown = np.argwhere(never.reshape(self.shape) & ~hidden)
+        if len(unknown):
+            raise DatasetError(f"mask: there is no tile at {unknown[0].tolist()} to be shown")
+        if hidden.all():
+            raise DatasetError("mask: hides every tile: a mosaic needs at least one")
+        self._tiles.mask = hidden
+        self.meta = Meta(self.meta.without_headers(), self._combined_headers, self.shape)
+
     @property
-    def flat(self) -> list[Dataset]:
-        """The tiles that are there, row-major."""
-        return list(self._tiles.compressed())
+    def flat(self) -> Self:
+        """The tiles that are there, row-major, as a mosaic of one row."""
+        return type(self)(self._tiles.compressed(), self.meta.without_headers())
+
+    @property
+    def tiles_shape(self) -> list[Any]:
+        """The shape of each tile's data, in lists as the tiles stand; () where there is none."""
+        shapes = np.full(self.shape, None, object)
+        for place in np.ndindex(self.shape):
+            tile = self._tiles[place]
+            shapes[place] = () if tile is np.ma.masked else tile.shape
+        nested: list[Any] = shapes.tolist()
+        return nested
 
     def __len__(self) -> int:
         return self.shape[0]
@@ -113,24 +139,96 @@ class TiledDataset:
     def __iter__(self) -> Iterator[Any]:
         return (self[i] for i in range(len(self)))
 
+    def __contains__(self, tile: object) -> bool:
+        return any(tile is one for one in self._tiles.compressed())
+
     def __getitem__(self, item: Any) -> Any:
+        axes = [part for part in item if part is not ...] if isinstance(item, tuple) else []
+        if len(axes) > len(self.shape):
+            raise SelectionError(
+                f"index {item!r}: a mosaic of shape {self.shape} has no more axes. "
+                "mosaic.slice_tiles[...] slices in its tiles"
+            )
         chosen = self._tiles[item]
-        if isinstance(chosen, np.ma.MaskedArray) and chosen is not np.ma.masked:
-            # Not `filled(None)`: None asks it for the default.
-            absent = np.array(None, object)
-            tiles = np.where(np.ma.getmaskarray(chosen), absent, chosen.data)
-            return type(self)(tiles, self.meta.without_headers())
-        return chosen
+        if not isinstance(chosen, np.ma.MaskedArray) or chosen is np.ma.masked:
+            return chosen
+        absent = np.ma.getmaskarray(chosen)
+        if chosen.size and absent.all():
+            return np.ma.masked
+        # Not `filled(None)`: None asks it for the default.
+        tiles = np.where(absent, np.array(None, object), chosen.data)
+        return type(self)(tiles, self.meta.without_headers())
+
+    # Every tile alike -----------------------------------------------------------------------
+
+    def _each(self, select: Callable[[Dataset], Dataset]) -> Self:
+        """Select from every tile; those that lie outside of what is asked for are left out."""
+        tiles = np.full(self.shape, None, object)
+        outside: OutsideError | None = None
+        for place in map(tuple, np.argwhere(~self.mask).tolist()):
+            try:
+                tiles[place] = select(self._tiles[place])
+            except OutsideError as error:
+                outside = outside or OutsideError(f"no tile has it. {list(place)}: {error}")
+            except SelectionError as error:
+                raise SelectionError(f"tile {list(place)}: {error}") from error
+        if outside is not None and all(tile is None for tile in tiles.flat):
+            raise outside
+        return type(self)(tiles, self.meta.without_headers())
 
     @property
-    def slice_tiles(self) -> _TileSlicer:
+    def slice_tiles(self) -> _TileSlicer[Self]:
         """Slices every tile alike: ``mosaic.slice_tiles[0, 10:20]``."""
-        return _TileSlicer(self)
+        return _TileSlicer(lambda item: self._each(lambda tile: tile[item]))
 
-    @property
-    def tiles_shape(self) -> list[tuple[int, ...]]:
-        """The shape of the data of each tile that is there, row-major."""
-        return [tile.shape for tile in self.flat]
+    def crop(self, *points: Any, keepdims: bool = False) -> Self:
+        """Crop every tile, as `Dataset.crop` does; reads nothing.
+
+        Tiles that lie outside are masked in what comes back. An axis is dropped where a single
+        pixel of it is left in every tile.
+
+        Parameters
+        ----------
+        *points : coordinates, or lists of them
+        keepdims : bool
+
+        Raises
+        ------
+        SelectionError
+            No such coordinate in these tiles, or outside of all.
+        """
+        cropped = self._each(lambda tile: tile.crop(*points, keepdims=True))
+        if keepdims:
+            return cropped
+        before = [tile.shape for tile in self._tiles[~cropped.mask]]
+        after = [tile.shape for tile in cropped.flat]
+        if len(set(map(len, after))) != 1:
+            return cropped
+        single = [set(n) == {1} for n in zip(*after, strict=True)]
+        dropped = tuple(
+            0 if alone and max(n) > 1 else slice(None)
+            for alone, n in zip(single, zip(*before, strict=True), strict=True)
+        )
+        return cropped.slice_tiles[dropped]
+
+    def at(self, **coordinates: Any) -> Self:
+        """Select of every tile the pixels nearest to some coordinates; reads nothing.
+
+        Tiles that do not reach there are masked in what comes back.
+
+        Parameters
+        ----------
+        **coordinates
+            wavelength, stokes, time, sky: as `Dataset.at` takes them.
+
+        Raises
+        ------
+        SelectionError
+            No such coordinate in these tiles, or outside of all.
+        """
+        return self._each(lambda tile: tile.at(**coordinates))
+
+    # What belongs to them -------------------------------------------------------------------
 
     @property
     def inventory(self) -> dict[str, Any] | None:
@@ -139,7 +237,7 @@ class TiledDataset:
 
     @property
     def combined_headers(self) -> Any:
-        """The header table of all tiles, row-major."""
+        """The header table of all tiles, row-major; `tile_of_row` says which row is whose."""
         return self.meta["headers"]
 
     def _combined_headers(self) -> Any:
@@ -151,16 +249,34 @@ class TiledDataset:
     headers = combined_headers
 
     @property
+    def tile_of_row(self) -> NDArray[np.int64]:
+        """The place of the tile that each row of `combined_headers`, and of `files`, belongs to.
+
+        MINDEX1 and MINDEX2 of the headers may count in another way.
+
+        Returns
+        -------
+        numpy.ndarray
+            Shape (rows, axes of the grid), int64.
+        """
+        counts = [len(tile.files) for tile in self.flat]
+        places: NDArray[np.int64] = np.repeat(np.argwhere(~self.mask), counts, axis=0)
+        return places
+
+    @property
     def files(self) -> Files:
-        """The files of all tiles, row-major."""
-        sources = [tile._provenance for tile in self.flat]
-        assert None not in sources
-        arrays = tuple(source.array for source in sources if source is not None)
+        """The files of all tiles, row-major.
+
+        Raises
+        ------
+        DatasetError
+            The pixels of a tile come from arithmetic.
+        """
+        parts: list[Files] = [tile.files for tile in self.flat]
+        arrays = tuple(array for part in parts for array in part.arrays)
 
         def about(number: int, positions: NDArray[np.int64], column: str) -> NDArray[np.int64]:
-            source = sources[number]
-            assert source is not None
-            return source.about(0, positions, column)
+            return parts[number]._about(0, positions, column)
 
         return Files(arrays, about)
 
@@ -198,13 +314,13 @@ class TiledDataset:
         headers : sequence of str, optional
             Header columns by keyword.
         """
-        return tiles_to_xarray(self.flat, headers)
+        return tiles_to_xarray(list(self.flat), headers)
 
     def overview(self) -> Overview:
         """What is printed, as values."""
         present = tuple((int(i), int(j)) for i, j in np.argwhere(np.atleast_2d(~self.mask)))
         return overview_of(
-            self, "TiledDataset", self.flat, grid=np.atleast_2d(self.mask).shape,
+            self, "TiledDataset", list(self.flat), grid=np.atleast_2d(self.mask).shape,
             present=present,
         )  # fmt: skip
 
@@ -218,14 +334,11 @@ class TiledDataset:
         return self.overview().html()
 
 
-class _TileSlicer:
+class _TileSlicer(Generic[_Mosaic]):
     """What `TiledDataset.slice_tiles` gives: indexing it slices every tile."""
 
-    def __init__(self, mosaic: TiledDataset) -> None:
-        self._mosaic = mosaic
+    def __init__(self, select: Callable[[Any], _Mosaic]) -> None:
+        self._select = select
 
-    def __getitem__(self, item: Any) -> TiledDataset:
-        sliced = np.full(self._mosaic.shape, None, object)
-        for place in np.argwhere(~self._mosaic.mask):
-            sliced[tuple(place)] = self._mosaic[tuple(place)][item]
-        return TiledDataset(sliced, self._mosaic.meta.without_headers())
+    def __getitem__(self, item: Any) -> _Mosaic:
+        return self._select(item)

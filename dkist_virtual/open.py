@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from dkist_virtual.errors import StoreMissingError
 from dkist_virtual.fetch import absolute, is_local
 from dkist_virtual.handle import StoreHandle
-from dkist_virtual.places import FramePlaces, place_of, places_of
+from dkist_virtual.places import FramePlaces, cache_of, places_of
 from dkist_virtual.references import JSON_NAME, PARQUET_NAME
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def open_zarr(
         missing,
         places_of(frames),
         dict(storage_options or {}),
-        place_of(cache),
+        cache_of(cache),
     )
     return handle.group
 
@@ -126,7 +126,7 @@ def store_directory(place: str | os.PathLike[str]) -> str:
 
 
 def _is_asdf(place: str) -> bool:
-    if place.endswith(".asdf"):
+    if place.endswith((".asdf", ".asdf.gz")):  # of the latter, whoever reads it says what to do
         return True
     if not is_local(place) or not os.path.isdir(place):
         return False

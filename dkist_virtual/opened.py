@@ -15,7 +15,7 @@ from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.fetch import Fetcher, is_local, join, local_path
 from dkist_virtual.handle import StoreHandle
 from dkist_virtual.headers import HeaderTable
-from dkist_virtual.places import FramePlaces, place_of, places_of
+from dkist_virtual.places import FramePlaces, cache_of, places_of
 from dkist_virtual.provenance import HeaderSource, Meta, Provenance, StoredHeaders, TableHeaders
 from dkist_virtual.selection import Selection
 from dkist_virtual.source import read_source
@@ -94,10 +94,10 @@ def open_asdf(
 ) -> Opened:
     """Open a dataset from its ASDF, with references made in memory."""
     options = dict(storage_options or {})
-    with asdf_on_disk(os.fspath(asdf), Fetcher(options, place_of(cache))) as (path, directory, _):
+    with asdf_on_disk(os.fspath(asdf), Fetcher(options, cache_of(cache))) as (path, directory, _):
         source = read_source(path)
     references = references_of(source, directory)
-    handle = StoreHandle(None, references, missing, places_of(frames), options, place_of(cache))
+    handle = StoreHandle(None, references, missing, places_of(frames), options, cache_of(cache))
     table = HeaderTable(source.headers, copy=False)
     return Opened(handle, TableHeaders(table), source.description, chunks)
 
@@ -113,7 +113,7 @@ def open_store(
 ) -> Opened:
     """Open a store by its directory."""
     handle = StoreHandle(
-        store, None, missing, places_of(frames), dict(storage_options or {}), place_of(cache)
+        store, None, missing, places_of(frames), dict(storage_options or {}), cache_of(cache)
     )
     reader = handle.open_with((METADATA_NAME,))
     place = join(store, METADATA_NAME)

@@ -50,6 +50,8 @@ class Overview:
         The same for the dataset that this is a slice of; None when this is the whole one.
     place : str, optional
         The directory or URL that the frames are in.
+    further_places : tuple of str
+        Those that are looked in after it, in their order.
     store : str, optional
         The store; None when the references come from an ASDF alone.
     made_from : tuple of (str, str or None), optional
@@ -93,6 +95,7 @@ class Overview:
     total_frames: int | None = None
     total_bytes: int | None = None
     place: str | None = None
+    further_places: tuple[str, ...] = ()
     store: str | None = None
     made_from: tuple[str, str | None] | None = None
     dtype: str
@@ -216,6 +219,7 @@ class Overview:
             "total_frames": self.total_frames,
             "total_bytes": self.total_bytes,
             "place": self.place,
+            "further_places": list(self.further_places),
             "store": self.store,
             "made_from": made_from,
             "dtype": self.dtype,
@@ -248,7 +252,7 @@ class Overview:
             facts.append(("tiles", there))
         facts += [("data", self.array), ("unit", self._unit())]
         if self.place is not None:
-            facts.append(("frames in", self.place))
+            facts.append(("frames in", ", then ".join((self.place, *self.further_places))))
         if self.store is not None:
             facts.append(("store", self.store))
         if self.made_from is not None:

@@ -8,14 +8,14 @@ again.
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dkist_virtual.fetch import absolute, is_local, join, local_path
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["FramePlaces", "Places", "place_of", "places_of"]
+__all__ = ["FramePlaces", "Places", "cache_of", "one_place", "places_of"]
 
 
 FramePlaces: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None"
@@ -39,9 +39,34 @@ def places_of(frames: FramePlaces) -> tuple[str, ...]:
     return tuple(absolute(place) for place in frames)
 
 
-def place_of(place: str | os.PathLike[str] | None) -> str | None:
-    """One place made absolute; None for None."""
-    return None if place is None else absolute(place)
+def one_place(name: str, place: Any) -> Any:
+    """A place, where several would not do.
+
+    Raises
+    ------
+    TypeError
+        It is none; naming the argument.
+    """
+    if place is None or isinstance(place, (str, os.PathLike)):
+        return place
+    raise TypeError(f"{name} = {place!r}: expected one directory or URL")
+
+
+def cache_of(place: str | os.PathLike[str] | None) -> str | None:
+    """The directory of a cache made absolute; None for None.
+
+    Raises
+    ------
+    ValueError
+        It is on another machine.
+    """
+    if place is None:
+        return None
+    one_place("cache", place)
+    directory = absolute(place)
+    if not is_local(directory):
+        raise ValueError(f"cache = {os.fspath(place)!r}: expected a directory on this machine")
+    return directory
 
 
 class Places:
@@ -66,6 +91,11 @@ class Places:
         self.downloads: tuple[str, ...] = ()
         self._listed: dict[str, frozenset[str]] = {}
         self._gone: set[str] = set()
+
+    @property
+    def in_order(self) -> tuple[str, ...]:
+        """Every place that frames may be read from, in the order in which they are looked for."""
+        return tuple(dict.fromkeys((*self.downloads, *(self.named or (self.base,)))))
 
     @property
     def remote(self) -> bool:

@@ -205,6 +205,11 @@ def _simulator(name: str) -> Callable[[], Any]:
             self.add_constant_key("PRODUCT", f"L1-{identity}")
             self.add_constant_key("DATE", "2024-01-02T03:04:05")  # else: now
 
+        def header(self, *args: Any, **kwargs: Any) -> Any:
+            # The simulator's seeing is the same in all frames: a mask would choose all or none.
+            self.add_constant_key("ATMOS_R0", 0.05 + 0.01 * (self.index * 7 % 10))
+            return super().header(*args, **kwargs)
+
         @property
         def observer(self) -> Any:
             if self.time_index not in self._observers:

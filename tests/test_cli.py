@@ -15,7 +15,7 @@ from typing import Any
 
 import click
 import pytest
-from dkist_assets import load
+from dkist_assets import NOT_DATASETS, ROOT, load, unpacked
 
 from dkist_virtual.cli import cli, main
 
@@ -217,6 +217,51 @@ def test_a_broken_frame_in_a_process_of_its_own(data: Path) -> None:
     done = command("convert", data, data.parent / "store")
     assert_one_line(done.returncode, done.stdout, done.stderr, str(frame), "HDU 1", "no END card")
     assert [p.name for p in data.parent.iterdir()] == ["data"]
+
+
+@pytest.mark.parametrize("name", ["convert", "info", "download", "verify"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_an_inversion_is_called_one(name: str, packed: bool, tmp_path: Path, run: Run) -> None:
+    inversion = ROOT / NOT_DATASETS[1] if packed else unpacked(NOT_DATASETS[1], tmp_path)
+    more = [tmp_path / "out"] if name in ("convert", "download") else []
+    said = "is gzipped: unpack it" if packed else "a level 2 inversion, which is not supported yet"
+    assert_one_line(*run(name, inversion, *more), str(inversion), said)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["convert", "info", "download", "verify"])
+def test_storage_options_from_a_file(name: str, data: Path, tmp_path: Path, run: Run) -> None:
+    from frame_server import FrameServer
+
+    with FrameServer(data).running() as server:
+        options = tmp_path / "options.json"
+        secret = {"headers": {"Authorization": "Bearer 123"}}
+        options.write_text(json.dumps({f"{server.url}/": secret}))
+        more = [tmp_path / "out"] if name in ("convert", "download") else []
+        asdf = f"{server.url}/visp_moving.asdf"
+        status, _, err = run(name, asdf, *more, "--storage-options", options)
+        assert (status, err) == (0, "")
+        assert server.requests
+        assert {sent.get("Authorization") for sent in server.headers} == {"Bearer 123"}
+    # Into what it made nothing of them goes.
+    for path in (tmp_path / "out").rglob("*"):
+        assert not path.is_file() or b"Bearer" not in path.read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "is no JSON"),
+        ("[1]", "expected an object, of URL prefixes"),
+        ('{"https": {"headers": {}}}', "would go to every server"),
+        ('{"https://a.org": 3}', "expected a dict"),
+    ],
+)
+def test_storage_options_that_are_none(text: str, said: str, tmp_path: Path, run: Run) -> None:
+    (tmp_path / "options.json").write_text(text)
+    status, out, err = run("info", "a", "--storage-options", tmp_path / "options.json")
+    assert (status, out) == (2, "")
+    assert said in err
 
 
 @pytest.mark.parametrize(

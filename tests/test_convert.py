@@ -789,3 +789,9 @@ def test_the_closing_line(make: Make, tmp_path: Path) -> None:
         "6 scanned"
     )
     assert json.loads((tmp_path / "store" / "references.json").read_bytes())["version"] == 1
+
+
+@pytest.mark.parametrize("name", ["frames", "base"])
+def test_several_places_are_refused_by_name(name: str, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=rf"{name} = \['a', 'b'\]: expected one directory or URL"):
+        dv.convert(tmp_path, tmp_path / "store", **{name: ["a", "b"]})  # type: ignore[arg-type]

@@ -18,7 +18,12 @@ from hypothesis import strategies as st
 from simulated import MOSAICS, NAMES
 
 import dkist_virtual as dv
-from dkist_virtual.errors import DatasetError, FrameMissingError, SelectionError
+from dkist_virtual.errors import (
+    DatasetError,
+    FrameMissingError,
+    MissingFramesWarning,
+    SelectionError,
+)
 from dkist_virtual.headers import HeaderTable
 from dkist_virtual.references import chunk_key
 
@@ -314,6 +319,23 @@ def test_absent_frames_raise_and_say_how_many(simulated: Any, tmp_path: Path) ->
     got = nan.data.compute().reshape(24, -1)
     assert np.array_equal(got[:5], expected.reshape(24, -1)[:5])
     assert np.isnan(got[5:]).all()
+
+
+@pytest.mark.parametrize("chunks", ["auto", "frame"])
+def test_when_all_is_absent_it_is_said_once(chunks: str, simulated: Any, tmp_path: Path) -> None:
+    place = simulated("vtf")
+    ds = dv.open_dataset(place, frames=tmp_path, missing="nan", chunks=chunks)
+    assert isinstance(ds, dv.Dataset)
+    with pytest.warns(MissingFramesWarning) as caught:
+        assert np.isnan(ds[0].data.compute()).all()
+    (said,) = (str(one.message) for one in caught)
+    assert said.startswith("all 6 frames selected are absent: every pixel is NaN. Looked for in ")
+    assert str(tmp_path) in said
+    # One of them is there: the others are NaN, which is what was asked for.
+    (tmp_path / ds[3].files.names[-1]).symlink_to(place / ds[3].files.names[-1])
+    assert not np.isnan(ds[3].data.compute()).all()
+    with pytest.warns(MissingFramesWarning, match="the one frame selected is absent"):
+        ds[0, 0, 0].data.compute()
 
 
 # A dataset as an object -------------------------------------------------------------------------

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pickle
+import re
 import signal
 import subprocess
 import sys
@@ -404,15 +405,13 @@ def test_bytes_that_changed_are_refused(scanned: bool, server: FrameServer, tmp_
     before = source.read_bytes()
     with fits.open(source) as hdus:
         at = hdus[1].fileinfo()["datLoc"] + 100
-    has_sum = "DATASUM" in fits.getheader(source, 1, disable_image_compression=True)
+    assert "DATASUM" in fits.getheader(source, 1, disable_image_compression=True)
     broken = bytearray(before)
     broken[at] ^= 1
     try:
         source.write_bytes(broken)
         ds.download(tmp_path)  # its length is right
         assert (tmp_path / str(name)).read_bytes() == broken
-        if not has_sum:
-            pytest.skip("the simulator writes no DATASUM")
         with pytest.raises(DownloadError, match="DATASUM"):
             ds.download(tmp_path / "other", verify=True)
         assert contents(tmp_path / "other") == set()
@@ -448,6 +447,21 @@ def test_the_sum_is_astropys(make: Any, known: bool, tmp_path: Path) -> None:
     assert not is_whole(str(path))
     with pytest.raises(FrameCorruptError, match="cut short"):
         verify_datasum(str(path), Checked(number, -1, datasum))
+
+
+@pytest.mark.parametrize("scanned", [True, False])
+def test_the_bar_counts_bytes_and_files(
+    scanned: bool, server: FrameServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asdf = server.directory / "frames" / "cryonirsp.asdf"
+    ds = opened(server) if scanned else dv.Dataset.from_asdf(asdf, frames=f"{server.url}/frames")
+    ds[0].download(tmp_path, workers=1, progress=True)
+    shown = capfd.readouterr().err.rpartition("\r")[2]
+    # Bytes of all, the time taken and left, the rate; the files.
+    size = f"{sum(path.stat().st_size for path in tmp_path.iterdir()) / 1000:.0f}k"
+    assert "100%" in shown
+    assert shown.count(size) == 2
+    assert re.search(r"\[\d\d:\d\d<\d\d:\d\d, +[\d.]+[kM]?B/s, 6/6 files\]", shown)
 
 
 # Names ------------------------------------------------------------------------------------------

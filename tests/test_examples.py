@@ -31,7 +31,9 @@ def test_every_example_is_run_here() -> None:
     assert scripts == {
         "convert_and_read.py",
         "export.py",
+        "download_subset.py",
         "frame_server.py",
+        "mosaic.py",
         "read_remote.py",
         "select_by_coordinates.py",
     }
@@ -80,3 +82,26 @@ def test_export() -> None:
     assert re.search(r"Map: \(48, 64\) VTF 630\.\d+ nm .*HPLN-TAN.*HPLT-TAN", printed)
     assert re.search(r"Electrons: \[.*\] electron", printed)
     assert re.search(r"Mean, by two workers: -?\d", printed)
+
+
+def test_download_subset() -> None:
+    printed = run("download_subset.py")
+    assert re.search(r"^5 of 40 files, .* of .*, none here already\n", printed)
+    assert "data/0.1.0.0.0 is VTF_demo_0005.fits\nTo come: True\n" in printed
+    assert "5 files fetched\n0 fetched the second time\n" in printed
+    assert re.search(r"Mean: [\d.]+ \| 1 of 40 files, .*, 1 here already\n0 requests\n", printed)
+    (chosen, here) = re.findall(r"Good seeing: (\d+) of 40 files, .*, (\d+) here already", printed)[
+        0
+    ]
+    assert 0 < int(chosen) == int(here) < 40
+    assert "Failed: True\n10 of 40 files" in printed
+    assert "9 here already\n5 files for aria2\n" in printed
+
+
+def test_mosaic() -> None:
+    printed = run("mosaic.py")
+    assert "Grid: (3, 3) tiles: 5 of 9\nMiddle: (2, 48, 48) above it: --\n" in printed
+    assert re.search(r"First moment: 5 files, means \[( *(999|100[01])\.){5}\]", printed)
+    assert "Tiles that show it: [[1, 1]]\n" in printed
+    assert "Good seeing: 4 of 10 files" in printed
+    assert "Row 4 belongs to tile [1, 1]\n" in printed

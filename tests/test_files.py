@@ -84,6 +84,30 @@ def test_19_of_9728_files(tmp_path: Path) -> None:
     assert str(chosen.files) == "19 of 9728 files, of unknown size, 3 here already"
 
 
+def test_19_of_9728_files_with_their_bytes(tmp_path: Path) -> None:
+    """As they are printed where a scan found 2 MB in each."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    write_asdf(tmp_path / "VTF.asdf", (4, 128, 19), (1, 966, 980))
+    store = tmp_path / "store"
+    dv.convert(tmp_path / "VTF.asdf", store, scan="never", references="parquet")
+    table = pq.read_table(store / "headers.parquet")
+    at = table.schema.get_field_index("_size")
+    sizes = pa.array([2_000_000] * 9728, pa.int64())
+    pq.write_table(table.set_column(at, table.schema.field(at), sizes), store / "headers.parquet")
+    ds = dv.open_dataset(store)
+    assert isinstance(ds, dv.Dataset)
+    chosen = ds[0, 50]
+    for name in chosen.files.names[3:6]:
+        (tmp_path / name).write_bytes(b"")
+    assert str(chosen.files) == "19 of 9728 files, 38 MB of 19.5 GB, 3 here already"
+    assert chosen.files.nbytes == 38_000_000
+    would = chosen.download(tmp_path / "here", dry_run=True)
+    assert would.n_bytes == 38_000_000
+    assert str(would).endswith(": 19 files to fetch, 38 MB, 0 were there already")
+
+
 # Selecting --------------------------------------------------------------------------------------
 
 

@@ -308,7 +308,10 @@ def test_json_goes_out_and_comes_back() -> None:
     assert record["made_from"] == {"asdf": "VISP_L1_BKEWK.asdf", "date": "2024-05-01"}
     assert record["tiles"] is None
     # What is a field of its own and plain comes out under its name.
-    for key in set(record) - {"array_axes", "world_axes", "made_from", "tiles"}:
+    assert record["further_places"] == []
+    elsewhere = an_overview(further_places=("/data", "/more")).as_json()
+    assert (elsewhere["place"], elsewhere["further_places"]) == (overview.place, ["/data", "/more"])
+    for key in set(record) - {"array_axes", "world_axes", "made_from", "tiles", "further_places"}:
         value = getattr(overview, key)
         assert record[key] == json.loads(json.dumps(value)), key
 

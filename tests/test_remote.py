@@ -21,6 +21,7 @@ from dkist_virtual.errors import (
     FrameError,
     FrameMissingError,
     FrameUnreachableError,
+    MissingFramesWarning,
     StoreCorruptError,
     StoreError,
 )
@@ -295,7 +296,8 @@ def test_absent_is_what_the_server_says_is_absent(
     server.fault = lambda path, n: status
     with pytest.raises(FrameMissingError, match=r"get the file|Get the files"):
         opened(server)[READS[read]].data.compute()
-    got = opened(server, missing="nan")[READS[read]].data.compute()
+    with pytest.warns(MissingFramesWarning, match="every pixel is NaN"):
+        got = opened(server, missing="nan")[READS[read]].data.compute()
     assert got.shape == pixels[READS[read]].shape
     assert np.isnan(got).all()
 
@@ -632,13 +634,34 @@ def test_what_a_server_said_it_lacks_is_missing_until_refreshed(
         with pytest.raises(FrameMissingError, match="3 of the 3 frames selected are absent"):
             ds.data.compute()
     else:
-        assert np.isnan(ds.data.compute()).all()
+        with pytest.warns(MissingFramesWarning, match="all 3 frames selected are absent"):
+            assert np.isnan(ds.data.compute()).all()
     assert ds.files.missing() == ds.files.names
     assert ds.files.where() == [None] * 3
     server.fault = no_fault
     ds.data.compute()  # asked again all the same
     ds.files.refresh()
     assert ds.files.missing() == []
+
+
+def test_places_are_named_in_their_order(server: FrameServer, tmp_path: Path) -> None:
+    place = f"{server.url}/frames"
+    assert opened(server).files.places == [place]
+    ds = opened(server, frames=[tmp_path / "a", place, tmp_path])
+    assert ds.files.places == [str(tmp_path / "a"), place, str(tmp_path)]
+    assert f"frames in      {tmp_path / 'a'}, then {place}, then {tmp_path}\n" in str(ds)
+    assert ds.overview().as_json()["further_places"] == [place, str(tmp_path)]
+    ds[0, 0, 0].download(tmp_path)
+    assert ds.files.places == [str(tmp_path), str(tmp_path / "a"), place]
+    assert ds.files.basepath == tmp_path
+
+
+@pytest.mark.parametrize("cache", ["https://example.org/cache", "s3://bucket"])
+def test_a_cache_on_another_machine_is_refused(cache: str, server: FrameServer) -> None:
+    with pytest.raises(ValueError, match=f"cache = '{cache}': expected a directory on this"):
+        opened(server, cache=cache)
+    with pytest.raises(ValueError, match=f"cache = '{cache}'"):
+        dv.open_zarr(server.directory / "json.virtual", cache=cache)
 
 
 @pytest.mark.parametrize("options", [{"headers": {"Authorization": "x"}}, {"https": 3}])
