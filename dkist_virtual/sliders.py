@@ -59,8 +59,9 @@ class Sliders:
             slider = Slider(axes, name, 0, n - 1, valinit=at, valstep=1, color="0.55")
             slider.drawon = False
             slider.vline.set_visible(False)
-            slider.label.set_fontsize("small")
-            slider.valtext.set_fontsize("small")
+            for text, x in ((slider.label, -0.03), (slider.valtext, 1.03)):
+                text.set_fontsize("small")
+                text.set_x(x)  # clear of the handle at either end
             slider.on_changed(partial(self._slid, number))
             self.widgets.append(slider)
         figure.canvas.mpl_connect("scroll_event", self._scrolled)

@@ -33,6 +33,7 @@ def test_every_example_is_run_here() -> None:
         "export.py",
         "download_subset.py",
         "frame_server.py",
+        "look.py",
         "mosaic.py",
         "read_remote.py",
         "select_by_coordinates.py",
@@ -100,8 +101,16 @@ def test_download_subset() -> None:
 
 def test_mosaic() -> None:
     printed = run("mosaic.py")
-    assert "Grid: (3, 3) tiles: 5 of 9\nMiddle: (2, 48, 48) above it: --\n" in printed
-    assert re.search(r"First moment: 5 files, means \[( *(999|100[01])\.){5}\]", printed)
+    assert "Grid: (3, 3) tiles: 5 of 9\nMiddle: (2, 96, 96) above it: --\n" in printed
+    assert re.search(r"First moment: 5 files, means \[( *\d{3}\.){5}\]", printed)
     assert "Tiles that show it: [[1, 1]]\n" in printed
     assert "Good seeing: 4 of 10 files" in printed
-    assert "Row 4 belongs to tile [1, 1]\n" in printed
+    assert "Row 4 belongs to tile [1, 1]\nPicture of 5 tiles: True\n" in printed
+
+
+def test_look() -> None:
+    printed = run("look.py")
+    sliders = r"^Stokes: I  \(1 of 4\)\ntime: .* UTC  \(1 of 2\)\nwavelength: 630\."
+    assert re.search(sliders, printed)
+    assert "Shown: V  (4 of 4)\nPanels: I [ct], Q [ct], U [ct], V [ct]\n" in printed
+    assert "Pictures: line.png, profiles.png, v.png, wavelength-y.png\n" in printed
