@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from matplotlib.colors import Normalize
 
-from dkist_virtual.errors import FrameError
+from dkist_virtual.errors import FrameError, SelectionError
 from dkist_virtual.grid import PlaneGrid, PlaneWCS
 from dkist_virtual.lines import LinePlot, profile_axes, starting_point
 from dkist_virtual.picture import ScreenImage, absent_boxes, limits
@@ -252,8 +252,11 @@ class ImagePlot(SteppedPlot):
             As in `Dataset.plot_profile`.
         """
         shown = profile_axes(self.subject.world, along)
-        middle = [self.subject.world.shape[axis] // 2 for axis in self.shown.drawn]
-        here = dict(zip(self.shown.drawn, pixel or middle, strict=True))
+        if pixel is None:
+            pixel = [self.subject.world.shape[axis] // 2 for axis in self.shown.drawn]
+        if len(pixel) != len(self.shown.drawn):
+            raise SelectionError(f"pixel = {pixel!r}: expected two numbers, for the image's axes")
+        here = dict(zip(self.shown.drawn, pixel, strict=True))
         here |= {axis: self.position[axis] for axis in self.shown.sliding}
         other = LinePlot(
             self.subject, shown, {a: p for a, p in here.items() if a in shown.sliding}

@@ -133,6 +133,10 @@ def test_refusals(datasets: Any) -> None:
         plot.show({3: 1})
     with pytest.raises(SelectionError, match="pixel 4 is out of range for axis 0 of 4"):
         plot.show({0: 4})
+    with pytest.raises(SelectionError, match="expected two numbers"):
+        plot.profile((1, 2, 3))
+    with pytest.raises(SelectionError, match="out of range"):
+        plot.profile((99, 2))
     with pytest.raises(SelectionError, match="has no"):
         datasets("visp")[0].plot().at(stokes="V")
 
