@@ -512,6 +512,27 @@ def test_the_profiles_of_a_pixel(datasets: Any) -> None:
     )
 
 
+@pytest.mark.parametrize("name", NAMES)
+def test_the_profile_of_any_pixel_of_every_instrument(name: str, datasets: Any) -> None:
+    ds = datasets(name)
+    plot = ds.plot_profile()
+    x, panels = plot.shown.x, plot.shown.y
+    assert ("wavelength" if "em.wl" in values(ds, (0,) * len(ds.shape)) else "time") in (
+        plot.axes[-1].get_xlabel()
+    )
+    assert (panels is None) == ("stokes" not in str(ds.wcs.world_axis_physical_types))
+    middle = {axis: ds.shape[axis] // 2 for axis in plot.shown.sliding}
+    plot.show(middle)
+    index = [middle.get(axis, slice(None)) for axis in range(len(ds.shape))]
+    order = np.argsort(plot._x(), kind="stable")
+    for number, line in enumerate(plot.lines):
+        if panels is not None:
+            index[panels] = number
+        expected = ds[tuple(index)].data.compute()[order]
+        np.testing.assert_array_equal(line.get_ydata(), expected)
+    assert x not in plot.shown.sliding
+
+
 def test_profiles_along_other_things(datasets: Any) -> None:
     ds = datasets("visp")
     plot = ds.plot_profile((2, 10), along="time")
@@ -598,6 +619,26 @@ def test_absent_frames_are_hatched_where_reads_raise(simulated: Any, tmp_path: P
     line = ds[0, :, 3, 4].plot()
     assert np.isnan(line.lines[0].get_ydata()).tolist() == [False, False, True, False]
     assert len([patch for patch in line.axes[0].patches if patch.get_hatch()]) == 1
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_an_absent_frame_of_every_instrument(name: str, simulated: Any, tmp_path: Path) -> None:
+    shutil.copytree(simulated(name), tmp_path / "part")
+    opened = dv.open_dataset(tmp_path / "part")
+    names = (opened.flat[0] if isinstance(opened, dv.TiledDataset) else opened).files.names
+    (tmp_path / "part" / names[0]).unlink()
+    opened = dv.open_dataset(tmp_path / "part")
+    ds = opened.flat[0] if isinstance(opened, dv.TiledDataset) else opened
+    plot = ds.plot()
+    assert np.isnan(plot.image.pixels).all()
+    (boxes,) = [c for c in plot.axes.collections if c.get_hatch()]
+    extent = boxes.get_paths()[0].get_extents()
+    height, width = plot.image.pixels.shape
+    assert (extent.x0, extent.x1) == (-0.5, width - 0.5)
+    assert (extent.y0, extent.y1) == (-0.5, height - 0.5)
+    assert "1 of 1 frame not here" in plot.axes.texts[0].get_text()
+    plot.step(plot.shown.sliding[0])
+    assert len(plot.axes.texts) == 0
 
 
 def test_a_broken_frame_is_said_and_not_hatched(simulated: Any, tmp_path: Path) -> None:
