@@ -118,6 +118,7 @@ class ScreenImage(AxesImage):
 
     def __init__(self, axes: Axes, pixels: NDArray[np.generic], **kwargs: Any) -> None:
         super().__init__(axes, origin="lower", **kwargs)
+        self._smooth = "interpolation" not in kwargs
         self._shown: Any = None
         self.set_pixels(pixels)
         self.set_extent((-0.5, pixels.shape[1] - 0.5, -0.5, pixels.shape[0] - 0.5))
@@ -162,6 +163,9 @@ class ScreenImage(AxesImage):
         shown = (ranges, factors)
         if shown == self._shown or any(first >= last for first, last in ranges):
             return
+        if self._smooth:
+            # matplotlib's own choice blurs single pixels where only one of their sides is long.
+            self.set_interpolation("nearest" if lengths.max() >= 3 else "auto")
         (y0, y1), (x0, x1) = ranges
         data = block_mean(self.pixels[y0:y1, x0:x1], *factors)
         self.set_data(data)

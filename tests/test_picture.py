@@ -138,9 +138,17 @@ def test_turned_and_moved() -> None:
     pixels = np.random.default_rng(6).random((100, 100), np.float32)
     figure, axes, image = canvas(pixels, (3, 3))
     image.set_transform(Affine2D().rotate_deg_around(49.5, 49.5, 90) + axes.transData)
-    image.set_interpolation("nearest")
     # Of each pixel, three by three on the screen, the middle one.
     np.testing.assert_allclose(seen(figure)[1::3, 1::3], np.rot90(pixels[::-1], 1), atol=0.01)
+
+
+def test_pixels_of_which_one_side_is_long_are_not_blurred() -> None:
+    pixels = np.random.default_rng(8).random((200, 5), np.float32)
+    figure, _, _ = canvas(pixels)  # each 80 x 1.5 pixels of the screen
+    picture = seen(figure)
+    for column in range(5):
+        part = picture[:, 80 * column + 1 : 80 * column + 79]
+        assert (part == part[:, :1]).all()
 
 
 def test_the_pixel_under_the_pointer_is_no_mean() -> None:
