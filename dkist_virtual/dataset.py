@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import numpy as np
 from astropy.time import Time
-from ndcube import NDCube
 
+from dkist_virtual.arithmetic import LazyCube
 from dkist_virtual.arrays import VirtualArray
+from dkist_virtual.computed import Computed
 from dkist_virtual.crop import crop_index, nearest_index
 from dkist_virtual.errors import DatasetError, SelectionError
 from dkist_virtual.files import Files
 from dkist_virtual.opened import open_asdf
 from dkist_virtual.overview import Overview, describe_wcs
 from dkist_virtual.provenance import Meta, Provenance
-from dkist_virtual.selection import BasicIndex, full_index
+from dkist_virtual.selection import BasicIndex, Selection, full_index
 from dkist_virtual.world import World, slice_wcs
 
 if TYPE_CHECKING:
@@ -32,19 +34,20 @@ if TYPE_CHECKING:
 __all__ = ["Dataset", "overview_of"]
 
 
-class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
+class Dataset(LazyCube):
     """A dataset whose pixels stay in their frames until they are computed.
 
     Slicing selects in data, WCS, headers, mask and files alike, and reads nothing. Made by
     `dkist_virtual.open_dataset` or `from_asdf`; arithmetic makes datasets whose pixels belong to
-    no files.
+    no files, while their headers are still those of the frames that they come from.
 
     Parameters
     ----------
-    data : VirtualArray or array
+    data : VirtualArray, Computed or array
     wcs : gwcs.WCS or other WCS
     provenance : Provenance, optional
-        Where `data` comes from, when it is a `VirtualArray`.
+        The frames that `data` lies in, when it is a `VirtualArray`, or that it was computed
+        from pixel by pixel.
     **kwargs
         What `ndcube.NDCube` takes: uncertainty, mask, meta, unit, copy, psf.
     """
@@ -52,11 +55,12 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
     def __init__(
         self, data: Any, wcs: Any = None, *, provenance: Provenance | None = None, **kwargs: Any
     ) -> None:
-        self._provenance = provenance
+        self._origin = provenance
+        self._past: str | None = None  # what pixels without an origin were computed from
         self._dask: tuple[Any, dask.array.Array] | None = None
         meta = kwargs.get("meta")
-        if provenance is None and isinstance(meta, Meta) and meta.shape != np.shape(data):
-            # Rebinned or otherwise reshaped: no row belongs to a pixel any more.
+        if provenance is None and isinstance(meta, Meta):
+            # Rebinned or reprojected: no row belongs to a pixel any more.
             kwargs["meta"] = meta.without_headers()
         super().__init__(data, wcs, **kwargs)
 
@@ -105,20 +109,21 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
     def data(self) -> Any:
         """The pixels: a dask array, built from the selection when it is first asked for.
 
-        Its slices select from the frames, as the dataset's own do. What is computed from it is
-        ordinary dask, which hands only the first slice of an array on to whoever reads it.
+        Its slices select from the frames, as the dataset's own do. What is computed from it, and
+        the data of a computed dataset, is ordinary dask, which reads whole chunks for a slice:
+        slice the dataset.
         """
-        if isinstance(self._data, VirtualArray):
+        if isinstance(self._data, (VirtualArray, Computed)):
             token = self._data.token()
             if self._dask is None or self._dask[0] != token:  # another one after a download
-                assert self._provenance is not None
-                self._dask = token, self._data.dask(self._provenance.chunks)
+                chunks = "auto" if self._origin is None else self._origin.chunks
+                self._dask = token, self._data.dask(chunks)
             return self._dask[1]
         return self._data
 
     @data.setter
     def data(self, value: Any) -> None:
-        NDCube.data.fset(self, value)
+        LazyCube.data.fset(self, value)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -130,8 +135,11 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         """The header table, one row per frame of the selection, in C order.
 
         A row leaves out of its ``keys()`` the cards that its frame did not have, so that
-        ``WCS(ds.headers[i])`` works. None where the pixels come from no frames.
+        ``WCS(ds.headers[i])`` works. Arithmetic keeps them; None where no pixel is of one frame
+        any more, as after `rebin`.
         """
+        if self._origin is not None and "headers" not in self.meta:  # as ndcube's explode leaves it
+            return self._origin.headers()
         table: HeaderTable | None = self.meta.get("headers")
         return table
 
@@ -148,14 +156,27 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         Raises
         ------
         DatasetError
-            The pixels come from arithmetic, and belong to no files.
+            The pixels were computed, and belong to no files.
         """
         if self._provenance is None:
             raise DatasetError(
-                "the pixels of this dataset come from arithmetic: they were computed, or will be, "
-                "and are those of no files"
+                f"the pixels of this dataset are computed from {self._from}, and lie in no files. "
+                "The dataset that they are computed from has its files, sliced or not: "
+                "ds[0].files, where (ds / 2)[0] has none"
             )
         return Files((self._provenance.array,), self._provenance.about)
+
+    @property
+    def _provenance(self) -> Provenance | None:
+        """The frames that the pixels lie in; None where they are computed."""
+        return self._origin if isinstance(self._data, VirtualArray) else None
+
+    @property
+    def _from(self) -> str:
+        if self._origin is None:
+            return self._past or "an array"
+        files = Files((self._origin.array,), self._origin.about)
+        return f"{len(files)} frame{'s' * (len(files) > 1)} in {files.basepath}"
 
     def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded:
         """Fetch the frames of the selection into a directory, and read them there from then on.
@@ -174,32 +195,46 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         return self.files.download(path, **options)
 
     def __getitem__(self, item: Any) -> Dataset:
-        if self._provenance is None:
-            return super().__getitem__(item)  # type: ignore[no-any-return]
         index = full_index(item, len(self.shape))
-        array = self._provenance.array.select(index)
-        if not array.shape:
+        origin = self._origin
+        cut = (Selection.whole(self.shape) if origin is None else origin.cut)[index]
+        if not cut.result_shape:
             raise SelectionError(
                 f"index {item!r}: leaves a single pixel, which has no WCS: "
                 "ds.data[...] gives its value"
             )
-        cut = self._provenance.cut[index]
-        provenance = replace(self._provenance, array=array, cut=cut)
-        meta = Meta(self.meta.without_headers(), provenance.headers, array.shape)
-        sliced = type(self)(
-            array,
-            slice_wcs(provenance.wcs, cut),
-            provenance=provenance,
+        data = self._data
+        sliced = self._new_instance(
+            data=(
+                data.select(index) if isinstance(data, (VirtualArray, Computed)) else data[index]
+            ),
+            wcs=slice_wcs(self.wcs if origin is None else origin.wcs, cut),
+            provenance=origin and replace(origin, array=origin.array.select(index), cut=cut),
             mask=_sliced(self.mask, index, self.shape),
             uncertainty=None if self.uncertainty is None else self.uncertainty[index],
-            meta=meta,
-            unit=self.unit,
-            psf=self.psf,
         )
-        sliced._global_coords._internal_coords = self.global_coords._internal_coords
         if self.extra_coords.keys():
             sliced._extra_coords = self.extra_coords[index]
         return sliced
+
+    def _new_instance(self, **changes: Any) -> Self:
+        """The dataset with some changes: how ndcube makes its results."""
+        given: dict[str, Any] = {
+            "data": self._data, "wcs": self.wcs, "provenance": self._origin, "mask": self.mask,
+            "uncertainty": self.uncertainty, "unit": self.unit, "psf": self.psf, **changes,
+        }  # fmt: skip
+        plain = self.meta.without_headers() if isinstance(self.meta, Meta) else self.meta
+        origin = given["provenance"]
+        given["meta"] = plain if origin is None else Meta(plain, origin.headers)
+        made = type(self)(**given)
+        made._past = self._past
+        made._global_coords._internal_coords = self.global_coords._internal_coords
+        if self.extra_coords.keys():
+            made._extra_coords = copy.copy(self.extra_coords)
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_dask": None}
 
     # Selecting by coordinates -----------------------------------------------------------
 
@@ -323,6 +358,8 @@ def overview_of(
             "made_from": (str(origin.get("asdf", "?")), origin.get("created")),
             "missing": provenance.array.handle.missing,
         }
+    else:
+        facts = {"computed_from": first._from}
     return Overview(
         kind=kind,
         instrument=inventory.get("instrumentName"),
@@ -350,6 +387,8 @@ def _axis_names(ds: Dataset) -> list[str] | None:
 
 def _array_line(ds: Dataset) -> str:
     """A line about the data that builds no graph."""
+    if isinstance(ds._data, Computed):
+        return f"dask.array, shape {ds.shape}, {ds._data.dtype}, computed when it is asked for"
     if ds._provenance is None:
         kind = type(ds.data)
         name = f"{kind.__module__.partition('.')[0]}.{kind.__name__}"

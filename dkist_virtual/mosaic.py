@@ -39,12 +39,14 @@ class TiledDataset:
         Of the whole mosaic, without headers: those are the tiles'.
     """
 
+    __array_ufunc__ = None  # numpy would take a mosaic for an array of objects
+
     def __init__(self, tiles: NDArray[np.object_], meta: dict[str, Any]) -> None:
         absent = np.array([tile is None for tile in tiles.flat], bool).reshape(tiles.shape)
         if absent.all():
             raise DatasetError("a mosaic needs at least one tile")
         self._tiles = np.ma.MaskedArray(tiles, mask=absent, dtype=object)
-        self.meta = Meta(meta, self._combined_headers, self.shape)
+        self.meta = Meta(meta, self._combined_headers)
 
     @classmethod
     def from_opened(cls, opened: Opened) -> Self:
@@ -149,16 +151,12 @@ class TiledDataset:
     @property
     def files(self) -> Files:
         """The files of all tiles, row-major."""
-        sources = [tile._provenance for tile in self.flat]
-        assert None not in sources
-        arrays = tuple(source.array for source in sources if source is not None)
+        files = [tile.files for tile in self.flat]
 
         def about(number: int, positions: NDArray[np.int64], column: str) -> NDArray[np.int64]:
-            source = sources[number]
-            assert source is not None
-            return source.about(0, positions, column)
+            return files[number]._about(0, positions, column)
 
-        return Files(arrays, about)
+        return Files(tuple(one.arrays[0] for one in files), about)
 
     def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded:
         """Fetch the frames of all tiles at once, as `Dataset.download` does."""

@@ -54,6 +54,8 @@ class Overview:
         The store; None when the references come from an ASDF alone.
     made_from : tuple of (str, str or None), optional
         Name and date of the ASDF.
+    computed_from : str, optional
+        What the pixels are computed from, where they come from no frames.
     dtype : str
         The pixels' type, as numpy names it.
     shape : tuple of int
@@ -95,6 +97,7 @@ class Overview:
     place: str | None = None
     store: str | None = None
     made_from: tuple[str, str | None] | None = None
+    computed_from: str | None = None
     dtype: str
     shape: tuple[int, ...]
     unit: str | None = None
@@ -218,6 +221,7 @@ class Overview:
             "place": self.place,
             "store": self.store,
             "made_from": made_from,
+            "computed_from": self.computed_from,
             "dtype": self.dtype,
             "shape": list(self.shape),
             "unit": self.unit,
@@ -254,6 +258,8 @@ class Overview:
         if self.made_from is not None:
             name, date = self.made_from
             facts.append(("made from", name if date is None else f"{name} of {date}"))
+        if self.computed_from is not None:
+            facts.append(("computed from", self.computed_from))
         if self.missing == "raise":
             facts.append(("absent frames", "raise an error (missing='raise')"))
         elif self.missing == "nan":
