@@ -31,6 +31,7 @@ def test_every_example_is_run_here() -> None:
     assert scripts == {
         "convert_and_read.py",
         "frame_server.py",
+        "normalise.py",
         "read_remote.py",
         "select_by_coordinates.py",
     }
@@ -70,3 +71,15 @@ def test_select_by_coordinates() -> None:
     assert re.search(r"Nearest to 630.25 nm: \(2, 48, 64\) \['data/3\.0\.\d\.0\.0', ", printed)
     assert re.search(r"Good seeing: \d+ of 40 files", printed)
     assert re.search(r"Mean of the region: \d+\.\d", printed)
+
+
+def test_normalise() -> None:
+    printed = run("normalise.py")
+    assert "Contrast: (4, 2, 5, 48, 64) in '' before a frame is read" in printed
+    (profile,) = re.findall(r"A profile: \[(.*)\]", printed)
+    values = np.array(profile.split(), float)
+    assert values.shape == (5,)
+    assert np.median(values[:2]) == pytest.approx(1, abs=1e-3)  # of what it was divided by
+    assert re.search(r"Refused: .* computed from 2 frames in .*lie in no files", printed)
+    assert re.search(r"The files: \['VTF_demo_\d+.fits', 'VTF_demo_\d+.fits'\]", printed)
+    assert "Binned: (5, 12, 16) | centre off by 0.000000 arcsec\nHeaders: None" in printed
