@@ -128,6 +128,7 @@ class Works:
         taken: dict[str, list[float]] = {who: [] for who in everyone}
         for _ in range(self.rounds):
             for who, run in everyone.items():
+                getattr(run, "before", lambda: None)()
                 began = time.perf_counter()
                 run()
                 taken[who].append(time.perf_counter() - began)
@@ -280,6 +281,20 @@ def datasets(table: Works, directory: Path, n: int) -> None:
         )
 
 
+def about(rounds: int, names: tuple[str, ...]) -> dict[str, Any]:
+    """Machine and versions, to stand beside figures."""
+    info = Path("/proc/cpuinfo")
+    models = info.read_text().splitlines() if info.exists() else []
+    cpus = [line.split(":", 1)[1].strip() for line in models if line.startswith("model name")]
+    return {
+        "python": platform.python_version(),
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "cpu": (*cpus, platform.processor())[0],
+        "rounds": rounds,
+        "versions": {name: version(name) for name in names},
+    }
+
+
 def main() -> None:
     """Run and print the table."""
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
@@ -291,23 +306,8 @@ def main() -> None:
     given = parser.parse_args()
     warnings.simplefilter("ignore")  # of dkist's and astropy's about these made-up files
     names = ("dkist_virtual", "dkist", "astropy", "fitsio", "dask", "zarr", "numba", "numpy")
-    about = {
-        "python": platform.python_version(),
-        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
-        "cpu": next(
-            (
-                line.split(":", 1)[1].strip()
-                for line in Path("/proc/cpuinfo").read_text().splitlines()
-                if line.startswith("model name")
-            ),
-            "",
-        )
-        if Path("/proc/cpuinfo").exists()
-        else platform.processor(),
-        "rounds": given.rounds,
-        "versions": {name: version(name) for name in names},
-    }
-    print(json.dumps(about), "\n")
+    said = about(given.rounds, names)
+    print(json.dumps(said), "\n")
     print("| work | ours, ms | others, ms (ratio to ours) | to reach |\n|---|---|---|---|")
     table = Works(given.rounds, given.only)
     with tempfile.TemporaryDirectory(dir=given.keep) as made:
@@ -315,7 +315,7 @@ def main() -> None:
         decoding(table, directory)
         datasets(table, directory, given.frames)
     if given.json:
-        given.json.write_text(json.dumps({**about, "lines": table.lines}, indent=1) + "\n")
+        given.json.write_text(json.dumps({**said, "lines": table.lines}, indent=1) + "\n")
 
 
 if __name__ == "__main__":

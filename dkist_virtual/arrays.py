@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from dkist_virtual.leaves import LeafArray
     from dkist_virtual.references import ArrayMetadata, FrameColumns
     from dkist_virtual.selection import Selection
+    from dkist_virtual.store import Missing
     from dkist_virtual.tiles import Window
 
 __all__ = ["REMOTE_CHUNKS", "VirtualArray"]
@@ -100,19 +101,33 @@ class VirtualArray:
             return np.empty(empty_shape, self.dtype)
         part = self.select(item)
         try:
-            pixels, absent = part._read()
+            pixels, absent = part._read(self.handle.missing)
         except FrameMissingError as error:
             raise self._missing(error) from error
-        if absent and self.dtype.kind != "f":
+        if absent.any() and self.dtype.kind != "f":
             warnings.warn(
-                f"{absent} absent frame(s) of integers read as 0: integers have no NaN",
+                f"{absent.sum()} absent frame(s) of integers read as 0: integers have no NaN",
                 MissingFramesWarning,
                 stacklevel=2,
             )
         return pixels
 
-    def _read(self) -> tuple[NDArray[np.generic], int]:
-        """Read what is selected, frame by frame; also how many frames were absent.
+    def read_marked(self) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+        """Read what is there of the selection, and say of which frames nothing is.
+
+        For those who show both, whatever ``missing`` says.
+
+        Returns
+        -------
+        pixels : numpy.ndarray
+            Of the selection's shape; NaN, or 0 for integers, in absent frames.
+        absent : numpy.ndarray of bool
+            Shape `frame_shape`.
+        """
+        return self._read("nan")
+
+    def _read(self, missing: Missing) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
+        """Read what is selected, frame by frame; also which frames were absent.
 
         Not through zarr, which would hand every frame from one thread to another and back: it
         is the same store, and the same decoder.
@@ -133,22 +148,24 @@ class VirtualArray:
             absent = store.pixels_together(self.name, positions, window, out)
         else:
             absent = [
-                self._read_one(p, window, pixels) for p, pixels in zip(positions, out, strict=True)
+                self._read_one(p, window, pixels, missing)
+                for p, pixels in zip(positions, out, strict=True)
             ]
         for error, pixels in zip(absent, out, strict=True):
             if error is not None:
-                if self.handle.missing == "raise":
+                if missing == "raise":
                     raise error
                 pixels[...] = fill
-        return out.reshape(self.shape), sum(error is not None for error in absent)
+        gone = np.array([error is not None for error in absent], bool)
+        return out.reshape(self.shape), gone.reshape(self.frame_shape)
 
     def _read_one(
-        self, position: int, window: Window, out: NDArray[np.generic]
+        self, position: int, window: Window, out: NDArray[np.generic], missing: Missing
     ) -> FrameMissingError | None:
         try:
             self.handle.store.pixels(self.name, position, window, out)
         except FrameMissingError as error:
-            if self.handle.missing == "raise":
+            if missing == "raise":
                 raise
             return error
         return None

@@ -135,6 +135,103 @@ def download(
 
 @cli.command()
 @click.argument("store_or_asdf", type=click.Path())
+@click.option("--slice", "index", metavar="INDEX", default="", help='Part of it: "0, :, 500".')
+@click.option("--wavelength", metavar="VALUE", help='Where to look, nearest to: "630.25 nm".')
+@click.option("--stokes", metavar="LETTER", help="Where to look: I, Q, U or V.")
+@click.option("--time", metavar="UTC", help='Where to look, nearest to: "2022-10-24T19:10".')
+@click.option(
+    "--axes", metavar="AXES", help='Which axes to draw, one word an axis: "-, x, -, y" for a map.'
+)
+@click.option(
+    "--profile", metavar="PIXEL", help='The profiles of a pixel instead of an image: "500, 700".'
+)
+@click.option("--frames", metavar="PLACE", help="Directory or URL to read the frames from.")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False), help="Write a picture, and open no window."
+)
+@click.option("--dpi", type=click.IntRange(20, 1200), default=130, show_default=True)
+def plot(
+    store_or_asdf: str,
+    index: str,
+    axes: str | None,
+    profile: str | None,
+    frames: str | None,
+    output: str | None,
+    dpi: int,
+    **where: str | None,
+) -> None:
+    """Show a dataset, or part of it, as an image with sliders; a mosaic in place on the sky.
+
+    \b
+    Examples:
+      dkist-virtual plot VTF.virtual --stokes V --wavelength "630.26 nm" -o v.png
+      dkist-virtual plot BKEWK.virtual --slice "0, :, 500" -o raster.png
+      dkist-virtual plot VTF.virtual --profile "500, 700" -o profiles.png
+      dkist-virtual plot VTF.virtual
+    """
+    import matplotlib as mpl
+
+    if output is not None:
+        mpl.use("agg")
+    from matplotlib import pyplot as plt
+
+    from dkist_virtual.mosaic import TiledDataset
+    from dkist_virtual.open import open_dataset
+    from dkist_virtual.selection import parse_index
+
+    if output is None and plt.get_backend().lower() == "agg":
+        raise click.UsageError("there is no screen to open a window on: name a file with -o")
+    if axes is not None and profile is not None:
+        raise click.UsageError("--axes is for an image, --profile for lines: give one of them")
+    chosen = parse_index(index)
+    ds = open_dataset(store_or_asdf, frames=frames)
+    if isinstance(ds, TiledDataset):
+        if axes is not None or profile is not None:
+            raise click.UsageError("--axes and --profile are for a dataset: this is a mosaic")
+        drawn: Any = (ds.slice_tiles[chosen] if chosen else ds).plot()
+    else:
+        ds = ds[chosen] if chosen else ds
+        if profile is not None:
+            drawn = ds.plot_profile(_pixel(profile))
+        else:
+            drawn = ds.plot(None if axes is None else [_axis(word) for word in axes.split(",")])
+    point = {name: _coordinate(name, text) for name, text in where.items() if text is not None}
+    if point:
+        drawn.at(**point)
+    if output is None:
+        plt.show()
+    else:
+        drawn.save(output, dpi=dpi)
+        click.echo(output)
+
+
+def _axis(word: str) -> Any:
+    """An axis of ``--axes``; what is none is refused where the axes are known."""
+    stripped = word.strip()
+    return {"-": None, "...": Ellipsis}.get(stripped, stripped)
+
+
+def _pixel(text: str) -> list[int]:
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError as error:
+        raise click.BadParameter(f'{text!r}: expected whole numbers: "500, 700"') from error
+
+
+def _coordinate(name: str, text: str) -> Any:
+    """A coordinate of the command line; those with a unit as quantities."""
+    if name != "wavelength":
+        return text
+    from astropy.units import Quantity
+
+    try:
+        return Quantity(text)
+    except TypeError as error:
+        raise click.BadParameter(f'{text!r}: expected a number and a unit: "630.25 nm"') from error
+
+
+@cli.command()
+@click.argument("store_or_asdf", type=click.Path())
 @click.option(
     "--against",
     type=click.Choice(["astropy"]),

@@ -358,6 +358,17 @@ def crop_index(world: World, points: Sequence[Any]) -> tuple[slice, ...]:
     return tuple(slice(along.start, along.stop) for along in bounds)
 
 
+def as_points(
+    *, wavelength: Any = None, stokes: Any = None, time: Any = None, sky: Any = None
+) -> dict[Kind, Any]:
+    """Coordinates by name as `nearest_index` takes them; a time may be a text."""
+    moment = Time(time) if isinstance(time, str) else time
+    given: dict[Kind, Any] = {
+        "stokes": stokes, "wavelength": wavelength, "time": moment, "longitude": sky,
+    }  # fmt: skip
+    return {kind: value for kind, value in given.items() if value is not None}
+
+
 def nearest_index(world: World, points: Mapping[Kind, Any]) -> tuple[int | slice, ...]:
     """The index that holds each axis along which some coordinates change at the nearest pixel.
 

@@ -5,33 +5,36 @@ from __future__ import annotations
 import copy
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Self
-
-import numpy as np
-from astropy.time import Time
+from typing import TYPE_CHECKING, Any, Self
 
 from dkist_virtual.arithmetic import LazyCube
 from dkist_virtual.arrays import VirtualArray
 from dkist_virtual.computed import Computed
-from dkist_virtual.crop import crop_index, nearest_index
+from dkist_virtual.crop import as_points, crop_index, nearest_index
 from dkist_virtual.errors import DatasetError, SelectionError
 from dkist_virtual.files import Files
 from dkist_virtual.opened import open_asdf
-from dkist_virtual.overview import Overview, describe_wcs
 from dkist_virtual.provenance import Meta, Provenance
 from dkist_virtual.selection import BasicIndex, Selection, full_index
+from dkist_virtual.summary import axis_names, overview_of
 from dkist_virtual.world import World, slice_wcs
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import dask.array
+    from matplotlib.figure import Figure
 
     from dkist_virtual.download import Downloaded
     from dkist_virtual.headers import HeaderTable
+    from dkist_virtual.lines import LinePlot
+    from dkist_virtual.overview import Overview
     from dkist_virtual.places import FramePlaces
+    from dkist_virtual.planes import Subject
+    from dkist_virtual.plot import ImagePlot
     from dkist_virtual.store import Missing
-    from dkist_virtual.world import Kind
 
-__all__ = ["Dataset", "overview_of"]
+__all__ = ["Dataset"]
 
 
 class Dataset(LazyCube):
@@ -309,12 +312,104 @@ class Dataset(LazyCube):
         --------
         >>> ds.at(wavelength=630.25 * u.nm, stokes="V")  # doctest: +SKIP
         """
-        moment = Time(time) if isinstance(time, str) else time
-        given: dict[Kind, Any] = {
-            "stokes": stokes, "wavelength": wavelength, "time": moment, "longitude": sky,
-        }  # fmt: skip
-        points = {kind: value for kind, value in given.items() if value is not None}
+        points = as_points(wavelength=wavelength, stokes=stokes, time=time, sky=sky)
         return self[nearest_index(World(self.wcs, self.shape), points)]
+
+    # Looking ----------------------------------------------------------------------------
+
+    def subject(self) -> Subject:
+        """What those see of this dataset who draw it."""
+        from dkist_virtual.planes import Subject, context
+
+        world = World(self.wcs, self.shape)
+        names = axis_names(self) or [f"axis_{axis}" for axis in range(len(self.shape))]
+        inventory = self.inventory or {}
+        title = [inventory.get("instrumentName"), inventory.get("datasetId")]
+        whole, held = world, {}
+        if self._origin is not None:
+            cut = self._origin.cut
+            whole = World(self._origin.wcs, cut.shape)
+            held = context(whole, cut.axes)
+        return Subject(
+            data=self._data,
+            mask=self.mask,
+            world=world,
+            axis_names=tuple(names),
+            unit="" if self.unit is None else str(self.unit),
+            title=" ".join(part for part in title if part),
+            held=held,
+            whole=whole,
+        )
+
+    def plot(
+        self, plot_axes: Sequence[Any] | None = None, *, figure: Figure | None = None, **look: Any
+    ) -> ImagePlot | LinePlot:
+        """Draw an image of two axes, or a line along one, with a slider for each of the others.
+
+        One plane is read, and another one when a slider moves.
+
+        Parameters
+        ----------
+        plot_axes : sequence, optional
+            For each axis of the array ``"x"``, ``"y"`` or None, as in ndcube; an Ellipsis stands
+            for any number of None. By default the last two: those of a frame.
+        figure : matplotlib.figure.Figure, optional
+            To draw in; by default a new one of pyplot's.
+        **look
+            Of an image vmin, vmax, cmap, norm; of a line color, marker and so on.
+
+        Returns
+        -------
+        ImagePlot or LinePlot
+            Whose `show`, `step` and `at` do what sliders do, and `save` writes a file.
+
+        Examples
+        --------
+        >>> ds.plot().at(wavelength=630.25 * u.nm, stokes="V")  # doctest: +SKIP
+        >>> ds[0, :, 500].plot()  # a raster map  # doctest: +SKIP
+        >>> ds.plot(plot_axes=[None, "x", ..., None, "y"])  # doctest: +SKIP
+        """
+        from dkist_virtual.plot import draw
+
+        return draw(self.subject(), plot_axes, figure=figure, **look)
+
+    def plot_profile(
+        self,
+        pixel: Sequence[int] | None = None,
+        *,
+        along: str | int | None = None,
+        figure: Figure | None = None,
+        **look: Any,
+    ) -> LinePlot:
+        """Draw the spectrum of a pixel, or whatever changes along an axis.
+
+        Stokes parameters have panels of their own, other axes sliders. Reads of each frame the
+        tiles that the pixel lies in.
+
+        Parameters
+        ----------
+        pixel : sequence of int, optional
+            Where along the last of the axes that have sliders; by default the first pixel of each.
+        along : {"wavelength", "time", "stokes"} or int, optional
+            What the line runs along, or which axis of the array; by default the first of those
+            words that the selection has.
+        figure : matplotlib.figure.Figure, optional
+        **look
+            What lines take: color, marker and so on.
+
+        Raises
+        ------
+        SelectionError
+            No such axis, or no such pixel.
+
+        Examples
+        --------
+        >>> ds.plot_profile((500, 700))  # VTF: y, x  # doctest: +SKIP
+        >>> ds.at(sky=position).plot_profile()  # doctest: +SKIP
+        """
+        from dkist_virtual.plot import draw_profile
+
+        return draw_profile(self.subject(), pixel, along=along, figure=figure, **look)
 
     # Overview ---------------------------------------------------------------------------
 
@@ -330,74 +425,6 @@ class Dataset(LazyCube):
 
     def _repr_html_(self) -> str:
         return self.overview().html()
-
-
-def overview_of(
-    ds: Any, kind: Literal["Dataset", "TiledDataset"], tiles: list[Dataset], **mosaic: Any
-) -> Overview:
-    """The overview of a dataset, or of a mosaic by its first tile."""
-    first = tiles[0]
-    inventory = first.inventory or {}
-    axes, worlds, correlation = describe_wcs(first.wcs, first.shape, _axis_names(first))
-    provenance = first._provenance
-    facts: dict[str, Any] = {}
-    if provenance is not None:
-        store = provenance.array.handle.store
-        attributes = store.references.attributes
-        origin = provenance.description.origin
-        files = ds.files
-        n_frames = len(files)
-        whole = attributes.get("n_frames")
-        facts = {
-            "n_frames": n_frames,
-            "n_bytes": files.nbytes,
-            "total_frames": whole if whole != n_frames else None,
-            "total_bytes": attributes.get("n_bytes") if whole != n_frames else None,
-            "place": str(files.basepath),
-            "store": provenance.array.handle.url,
-            "made_from": (str(origin.get("asdf", "?")), origin.get("created")),
-            "missing": provenance.array.handle.missing,
-        }
-    else:
-        facts = {"computed_from": first._from}
-    return Overview(
-        kind=kind,
-        instrument=inventory.get("instrumentName"),
-        dataset_id=inventory.get("datasetId"),
-        product_id=inventory.get("productId"),
-        dtype=str(first._data.dtype),
-        shape=first.shape,
-        unit=None if first.unit is None else first.unit.to_string(),
-        array=_array_line(first),
-        array_axes=axes,
-        world_axes=worlds,
-        correlation=correlation,
-        **facts,
-        **mosaic,
-    )
-
-
-def _axis_names(ds: Dataset) -> list[str] | None:
-    if ds._provenance is None:
-        return None
-    array = ds._provenance.array
-    names = array.metadata.attributes.get("axis_names", [])
-    return [names[axis] for axis in array.selection.kept] if names else None
-
-
-def _array_line(ds: Dataset) -> str:
-    """A line about the data that builds no graph."""
-    if isinstance(ds._data, Computed):
-        return f"dask.array, shape {ds.shape}, {ds._data.dtype}, computed when it is asked for"
-    if ds._provenance is None:
-        kind = type(ds.data)
-        name = f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
-        return f"{name}, shape {ds.shape}, {ds.data.dtype}"
-    array = ds._provenance.array
-    sizes = array.dask_chunks(ds._provenance.chunks)
-    n = int(np.prod([len(axis) for axis in sizes]))
-    chunk = tuple(max(axis) for axis in sizes)
-    return f"dask.array, shape {ds.shape}, {array.dtype}, {n} chunk{'s' * (n > 1)} of {chunk}"
 
 
 # Slicing ------------------------------------------------------------------------------------

@@ -8,16 +8,19 @@ from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 
-from dkist_virtual.dataset import Dataset, overview_of
+from dkist_virtual.dataset import Dataset
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.files import Files
 from dkist_virtual.opened import Opened, open_asdf
 from dkist_virtual.provenance import Meta
+from dkist_virtual.summary import overview_of
 
 if TYPE_CHECKING:
+    from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
     from dkist_virtual.download import Downloaded
+    from dkist_virtual.mosaic_plot import MosaicPlot
     from dkist_virtual.overview import Overview
     from dkist_virtual.places import FramePlaces
     from dkist_virtual.store import Missing
@@ -161,6 +164,25 @@ class TiledDataset:
     def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded:
         """Fetch the frames of all tiles at once, as `Dataset.download` does."""
         return self.files.download(path, **options)
+
+    def plot(self, *, figure: Figure | None = None, **look: Any) -> MosaicPlot:
+        """Draw all tiles in their places on the sky, with a slider for each other axis.
+
+        Parameters
+        ----------
+        figure : matplotlib.figure.Figure, optional
+            To draw in; by default a new one of pyplot's.
+        **look
+            vmin, vmax, cmap.
+
+        Raises
+        ------
+        SelectionError
+            The tiles' last two axes are not on the sky.
+        """
+        from dkist_virtual.mosaic_plot import MosaicPlot
+
+        return MosaicPlot([tile.subject() for tile in self.flat], figure=figure, **look)
 
     def overview(self) -> Overview:
         """What is printed, as values."""

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from dkist_assets import REAL, unpacked
 from simulated import generate, once
 
 
@@ -28,6 +29,28 @@ def simulated(
         return once(base / "simulated" / name, partial(generate, name))
 
     return directory
+
+
+@pytest.fixture(scope="session")
+def datasets(simulated: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Any:
+    """``datasets(name)``: a simulated dataset, or one of `dkist_assets.REAL` without its frames.
+
+    Opened from its ASDF, once in a process; of a mosaic the first tile.
+    """
+    import dkist_virtual as dv
+
+    directory = tmp_path_factory.mktemp("real")
+    opened: dict[str, Any] = {}
+
+    def dataset(name: str) -> Any:
+        if name not in opened:
+            real = name in REAL
+            place = unpacked(f"{name}.asdf.gz", directory) if real else simulated(name)
+            ds = dv.open_dataset(place)
+            opened[name] = ds.flat[0] if isinstance(ds, dv.TiledDataset) else ds
+        return opened[name]
+
+    return dataset
 
 
 # What the decoder was held against: counted in each process, printed once -----------------------

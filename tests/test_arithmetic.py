@@ -723,3 +723,15 @@ def test_reprojected_datasets_have_no_headers(cases: Any) -> None:
         result.files  # noqa: B018
     with pytest.raises(SelectionError):
         result[1, 1]
+
+
+def test_plots_of_computed_datasets_read_one_plane(vtf: Case) -> None:
+    from matplotlib.figure import Figure
+
+    names = np.array(vtf.names).reshape(4, 2, 3)
+    with opened_frames() as opened:
+        ratio = vtf.ds[1:] / vtf.ds[0]
+        plot = ratio.plot(figure=Figure())
+    assert set(opened) == {names[1, 0, 0], names[0, 0, 0]}
+    expected = vtf.pixels[1, 0, 0] / vtf.pixels[0, 0, 0]
+    assert np.array_equal(plot.image.get_array(), expected)

@@ -238,3 +238,49 @@ def test_usage_errors(arguments: list[str], run: Run) -> None:
     assert (status, out) == (2, "")
     assert err.startswith("Usage: ")
     assert err.splitlines()[-1].startswith("Error: ")
+
+
+# plot ----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("vtf", ["--stokes", "V", "--time", "2020-03-12T03:12:40"]),
+        ("visp", ["--slice", "0, :, 5"]),
+        ("visp", ["--axes", "-, x, -, y", "--wavelength", "630.2 nm"]),
+        ("visp", ["--profile", "2, 30", "--dpi", "60"]),
+        ("dlnirsp", []),
+        ("vbi_mosaic", ["--slice", "1"]),
+    ],
+)
+def test_plot_writes_a_picture(
+    name: str, options: list[str], simulated: Any, tmp_path: Path, run: Run
+) -> None:
+    picture = tmp_path / "picture.png"
+    status, printed, err = run("plot", str(simulated(name)), "-o", str(picture), *options)
+    assert (status, err) == (0, "")
+    assert printed == f"{picture}\n"
+    assert picture.read_bytes()[:4] == b"\x89PNG"
+    assert picture.stat().st_size > 5000
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (["--profile", "a"], "expected whole numbers"),
+        (["--wavelength", "630"], "expected a number and a unit"),
+        (["--axes", "x, y"], "expected 5 entries"),
+        (["--axes", "...", "--profile", "1"], "give one of them"),
+        (["--stokes", "K"], "no Stokes parameter"),
+        (["--profile", "99, 3"], "out of range"),
+    ],
+)
+def test_plot_refuses(
+    options: list[str], says: str, simulated: Any, tmp_path: Path, run: Run
+) -> None:
+    picture = tmp_path / "picture.png"
+    status, _, err = run("plot", str(simulated("vtf")), "-o", str(picture), *options)
+    assert status != 0
+    assert says in err
+    assert not picture.exists()

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import gzip
 from pathlib import Path
 from typing import Any
 
 import astropy.units as u
-import dkist
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord, SpectralCoord, StokesCoord
 from astropy.time import Time
+from dkist_assets import REAL
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulated import NAMES
@@ -19,41 +18,7 @@ from simulated import NAMES
 import dkist_virtual as dv
 from dkist_virtual.errors import SelectionError
 
-REAL = ("croppable_visp", "croppable_cryo", "large_vbi", "large_visp", "visp_no_headers")
 KEYWORDS = {Time: "time", SpectralCoord: "wavelength", StokesCoord: "stokes", SkyCoord: "sky"}
-
-
-@pytest.fixture(scope="module")
-def real(tmp_path_factory: pytest.TempPathFactory) -> Any:
-    """Datasets of the Data Center's without their frames: ASDF files inside of dkist."""
-    directory = tmp_path_factory.mktemp("real")
-    opened: dict[str, dv.Dataset] = {}
-
-    def dataset(name: str) -> dv.Dataset:
-        if name not in opened:
-            packed = Path(dkist.__file__).parent / "data" / "test" / f"{name}.asdf.gz"
-            path = directory / f"{name}.asdf"
-            path.write_bytes(gzip.decompress(packed.read_bytes()))
-            ds = dv.open_dataset(path)
-            opened[name] = ds.flat[0] if isinstance(ds, dv.TiledDataset) else ds
-        return opened[name]
-
-    return dataset
-
-
-@pytest.fixture(scope="module")
-def datasets(simulated: Any, real: Any) -> Any:
-    opened: dict[str, dv.Dataset] = {}
-
-    def dataset(name: str) -> dv.Dataset:
-        if name in REAL:
-            return real(name)  # type: ignore[no-any-return]
-        if name not in opened:
-            ds = dv.open_dataset(simulated(name))
-            opened[name] = ds.flat[0] if isinstance(ds, dv.TiledDataset) else ds
-        return opened[name]
-
-    return dataset
 
 
 def small(ds: dv.Dataset) -> dv.Dataset:
@@ -182,9 +147,9 @@ def test_the_nearest_plane(name: str, datasets: Any) -> None:
     assert cut(ds.at(**given), ds) == expected
 
 
-def test_many_pixels_are_not_all_evaluated_and_the_box_is_the_same(real: Any) -> None:
+def test_many_pixels_are_not_all_evaluated_and_the_box_is_the_same(datasets: Any) -> None:
     """Above 2**18 pixels a lattice goes first; the box is exact all the same."""
-    ds = real("large_vbi")[0, 1000:1700, 1500:2300]
+    ds = datasets("large_vbi")[0, 1000:1700, 1500:2300]
     rng = np.random.default_rng(6)
     for _ in range(6):
         ends = [tuple(int(rng.integers(n)) for n in ds.shape) for _ in range(2)]
@@ -195,8 +160,8 @@ def test_many_pixels_are_not_all_evaluated_and_the_box_is_the_same(real: Any) ->
         assert cut(ds.crop(one, other, keepdims=True), ds) == expected(ds, which, ends)
 
 
-def test_a_raster_of_the_sky_with_many_pixels(real: Any) -> None:
-    ds = real("croppable_visp")[0, 100:500, 5, ::3]
+def test_a_raster_of_the_sky_with_many_pixels(datasets: Any) -> None:
+    ds = datasets("croppable_visp")[0, 100:500, 5, ::3]
     rng = np.random.default_rng(7)
     for _ in range(4):
         ends = [tuple(int(rng.integers(n)) for n in ds.shape) for _ in range(2)]
@@ -207,8 +172,8 @@ def test_a_raster_of_the_sky_with_many_pixels(real: Any) -> None:
         )
 
 
-def test_what_is_asked_for_in_other_words(real: Any) -> None:
-    ds = real("croppable_visp")
+def test_what_is_asked_for_in_other_words(datasets: Any) -> None:
+    ds = datasets("croppable_visp")
     of = {KEYWORDS[type(v)]: v for _, v in coordinates(ds, (2, 300, 400, 1000))}
     plane = cut(ds.crop(of["wavelength"]), ds)
     assert plane == (slice(0, 4), slice(0, 688), 400, slice(0, 2555))
@@ -245,9 +210,9 @@ def test_what_is_asked_for_in_other_words(real: Any) -> None:
         (SkyCoord(3 * u.deg, 4 * u.deg), "cannot be transformed|outside"),
     ],
 )
-def test_refusals_say_what_there_is(coordinate: Any, message: str, real: Any) -> None:
+def test_refusals_say_what_there_is(coordinate: Any, message: str, datasets: Any) -> None:
     with pytest.raises(SelectionError, match=message):
-        real("croppable_visp").crop(coordinate)
+        datasets("croppable_visp").crop(coordinate)
 
 
 def test_nothing_is_read(simulated: Any, tmp_path: Path) -> None:

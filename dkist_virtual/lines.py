@@ -1,0 +1,222 @@
+"""Lines on a screen: a spectrum, the Stokes profiles of a pixel, a light curve."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import matplotlib.dates as mdates
+import numpy as np
+from astropy.coordinates import StokesCoord
+
+from dkist_virtual.errors import FrameError, SelectionError
+from dkist_virtual.picture import ABSENT
+from dkist_virtual.planes import ShownAxes, labels_of
+from dkist_virtual.stepping import SteppedPlot
+from dkist_virtual.ticks import coordinate_along
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.figure import Figure
+
+    from dkist_virtual.planes import Plane, Subject
+    from dkist_virtual.world import World
+
+__all__ = ["LinePlot", "profile_axes"]
+
+_KINDS: Final = ("wavelength", "time", "stokes")
+
+
+def profile_axes(world: World, along: str | int | None = None) -> ShownAxes:
+    """The axes of a profile: along one axis, the Stokes parameters in panels of their own.
+
+    Parameters
+    ----------
+    world : World
+    along : {"wavelength", "time", "stokes"} or int, optional
+        What it runs along, or which axis of the array; by default the first of those words that
+        the array has.
+
+    Raises
+    ------
+    SelectionError
+        The array has no such axis, or several.
+    """
+    ndim = len(world.shape)
+    found = {kind: _axis_of(world, kind) for kind in _KINDS}
+    if along is None:
+        x = next((axis for axis in found.values() if axis is not None), None)
+        if x is None:
+            raise SelectionError(
+                "a profile: this selection has no axis of wavelength, time or Stokes parameters. "
+                "along= takes an axis of the array"
+            )
+    elif isinstance(along, str):
+        x = found.get(along)
+        if x is None:
+            there = ", ".join(kind for kind, axis in found.items() if axis is not None)
+            raise SelectionError(
+                f"along = {along!r}: no axis of this selection is that alone. It has "
+                f"{there or 'none of wavelength, time and stokes'}; or name an axis of the array"
+            )
+    else:
+        if not -ndim <= along < ndim:
+            raise SelectionError(f"along = {along}: the array has {ndim} axes")
+        x = along % ndim
+    panels = found["stokes"] if found["stokes"] != x else None
+    others = tuple(a for a in range(ndim) if a not in (x, panels) and world.shape[a] > 1)
+    return ShownAxes(x, panels, others, ndim)
+
+
+def _axis_of(world: World, kind: Any) -> int | None:
+    """The array axis longer than a pixel along which a coordinate changes, its own if it can be."""
+    one = world.of_kind(kind)
+    along = [] if one is None else [axis for axis in one.array_axes if world.shape[axis] > 1]
+    if len(along) > 1:
+        # A moment changes along wavelengths too, where those are taken one after the other.
+        taken = {_axis_of(world, other) for other in ("wavelength", "stokes") if other != kind}
+        along = [axis for axis in along if axis not in taken]
+    return along[0] if along else None
+
+
+class LinePlot(SteppedPlot):
+    """A line along one axis of a dataset, with a slider for each of the others.
+
+    What `Dataset.plot` gives of one axis, and `Dataset.plot_profile` of the Stokes parameters
+    beside each other. `figure` and `axes`, a list, are matplotlib's.
+
+    Parameters
+    ----------
+    subject : Subject
+    shown : ShownAxes
+        Its `y` is the axis of the panels, None for a single one.
+    position : dict, optional
+        Array axis to pixel: where to begin.
+    figure : matplotlib.figure.Figure, optional
+        To draw in; a new one of pyplot's by default.
+    **look
+        What lines take: color, marker and so on.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        shown: ShownAxes,
+        position: Mapping[int, int] | None = None,
+        *,
+        figure: Figure | None = None,
+        **look: Any,
+    ) -> None:
+        super().__init__(subject, shown, position)
+        n_panels = 1 if shown.y is None else subject.world.shape[shown.y]
+        plane = self._reader.read(self.position)
+        height = 3.2 if n_panels == 1 else 1.35 * n_panels
+        left, below, wide, high = self._make_figure(figure, height)
+        x = self._x()
+        look = {"color": "C0", "marker": "o" if len(x) < 100 else None, "ms": 3, "lw": 1.2, **look}
+        self.axes: list[Any] = []
+        self.lines: list[Any] = []
+        gap = 0.25 / self.figure.get_size_inches()[1]
+        each = (high + gap) / n_panels - gap
+        for number in range(n_panels):
+            bottom = below + (n_panels - 1 - number) * (each + gap)
+            axes = self.figure.add_axes((left, bottom, wide + 0.12, each), label=f"panel {number}")
+            self.lines += axes.plot(x, np.full(len(x), np.nan), **look)
+            axes.set_ylabel(self._panel_label(number))
+            axes.tick_params(labelbottom=number == n_panels - 1)
+            axes.margins(x=0.02, y=0.1)
+            self.axes.append(axes)
+        self._set_title(self.axes[0])
+        self._label_x()
+        self._say_where()
+        self._draw_lines(plane)
+
+    @property
+    def _middle(self) -> Any:
+        return self.axes[len(self.axes) // 2]
+
+    def _panel_label(self, number: int) -> str:
+        unit = f" [{self.subject.unit}]" if self.subject.unit else ""
+        if self.shown.y is None:
+            return unit.strip() and f"data{unit}"
+        world = self.subject.world
+        at = self._point()
+        at[self.shown.y] = float(number)
+        index = labels_of(world, [self.shown.y])[self.shown.y]
+        if index is None or world.axes[index].kind != "stokes":
+            return f"{self.subject.axis_names[self.shown.y]} {number}{unit}"
+        return f"{StokesCoord(float(world.values(*at)[index])).symbol}{unit}"
+
+    def _along(self) -> Any:
+        world = self.subject.world
+        index = labels_of(world, [self.shown.x])[self.shown.x]
+        return None if index is None else coordinate_along(
+            world, self.shown.x, index, self._point()
+        )  # fmt: skip
+
+    def _x(self) -> Any:
+        along = self._along()
+        return np.arange(self.subject.world.shape[self.shown.x]) if along is None else along.plotted
+
+    def _label_x(self) -> None:
+        along = self._along()
+        last = self.axes[-1]
+        if along is None:
+            last.set_xlabel(f"{self.subject.axis_names[self.shown.x]} [pixel]")
+            return
+        last.set_xlabel(along.label)
+        for axes in self.axes:
+            locator = along.locator()
+            axes.xaxis.set_major_locator(locator)
+            axes.xaxis.set_major_formatter(along.formatter(locator))
+            if isinstance(locator, mdates.DateLocator):
+                axes.xaxis.axis_date()
+                axes.xaxis.set_major_locator(locator)
+                axes.xaxis.set_major_formatter(along.formatter(locator))
+
+    def _show(self, moved: set[int]) -> None:  # noqa: ARG002
+        self._say_where()
+        try:
+            plane = self._reader.read(self.position)
+        except FrameError as error:
+            for line in self.lines:
+                line.set_ydata(np.full(len(line.get_xdata()), np.nan))
+            self._write_over(self._middle, str(error))
+            self.figure.canvas.draw()
+            raise
+        self._draw_lines(plane)
+        self.figure.canvas.draw()
+
+    def _draw_lines(self, plane: Plane) -> None:
+        x = self._x()
+        rows = np.atleast_2d(np.asarray(plane.pixels, float))
+        self._write_over(self._middle, "" if plane.absent is None else self._hint())
+        order = np.argsort(x, kind="stable")  # wavelengths need not be taken in their order
+        for line, values, axes in zip(self.lines, rows, self.axes, strict=True):
+            line.set_data(x[order], values[order])
+            axes.relim()
+            axes.autoscale_view()
+        if plane.absent is not None:
+            for gone, axes in zip(np.atleast_2d(plane.absent), self.axes, strict=True):
+                self._hatch(axes, x, gone)
+
+    def _hatch(self, axes: Any, x: Any, gone: Any) -> None:
+        """Hatch where frames are absent, half-way to the pixels beside."""
+        edges = np.interp(np.arange(len(x) + 1) - 0.5, np.arange(len(x)), x)
+        line = np.diff(np.concatenate([[0], gone.astype(np.int8), [0]]))
+        for first, last in zip(np.flatnonzero(line > 0), np.flatnonzero(line < 0), strict=True):
+            self._over.append(axes.axvspan(edges[first], edges[last], zorder=0.5, **ABSENT))
+
+
+def starting_point(world: World, shown: ShownAxes, pixel: Sequence[int] | None) -> dict[int, int]:
+    """A pixel, given by its place along the last of the axes that are not drawn."""
+    given = () if pixel is None else tuple(pixel)
+    others = [axis for axis in range(shown.ndim) if axis not in shown.drawn]
+    if len(given) > len(others):
+        names = [world.shape[axis] for axis in others]
+        raise SelectionError(
+            f"pixel = {pixel!r}: expected at most {len(others)} numbers, for the axes that the "
+            f"profile does not run along, of lengths {names}"
+        )
+    at = dict(zip(others[len(others) - len(given) :], given, strict=True))
+    return {axis: place for axis, place in at.items() if axis in shown.sliding}

@@ -1,0 +1,193 @@
+"""An image on a screen: as many pixels as it has, a contrast that shows the Sun, absent frames."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from matplotlib.collections import PatchCollection
+from matplotlib.image import AxesImage
+from matplotlib.patches import Rectangle
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from numpy.typing import NDArray
+
+__all__ = ["ABSENT", "ScreenImage", "absent_boxes", "block_mean", "limits"]
+
+PERCENTILES: Final = (0.25, 99.75)
+SAMPLE: Final = 2**18
+"""Pixels that a contrast is made from: of more, every n-th."""
+ABSENT: Final[dict[str, Any]] = {
+    "facecolor": "0.93", "edgecolor": "0.6", "hatch": "///", "linewidth": 0,
+}  # fmt: skip
+
+
+def limits(pixels: NDArray[np.generic], *, signed: bool) -> tuple[float, float]:
+    """The values between which a picture's contrast lies: robust, not thrown by a few pixels.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray
+        Any shape.
+    signed : bool
+        Whether zero belongs in the middle, as in Stokes Q, U and V.
+    """
+    few = pixels.ravel() if pixels.ndim < 2 else pixels
+    step = max(1, int(np.sqrt(pixels.size / SAMPLE)))
+    if pixels.ndim == 2:
+        few = pixels[::step, ::step]
+    values = np.asarray(few, float)
+    values = values[np.isfinite(values)]
+    if not values.size:
+        return (-1.0, 1.0) if signed else (0.0, 1.0)
+    if signed:
+        most = float(np.percentile(np.abs(values), PERCENTILES[1])) or float(np.abs(values).max())
+        return (-most, most) if most else (-1.0, 1.0)
+    low, high = (float(v) for v in np.percentile(values, PERCENTILES))
+    if low == high:
+        low, high = float(values.min()), float(values.max())
+    return (low, high) if low < high else (low - 0.5, high + 0.5)
+
+
+def block_mean(pixels: NDArray[np.generic], ny: int, nx: int) -> NDArray[np.generic]:
+    """Means of blocks of pixels; those of the last row and column may be smaller.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray
+        Shape (y, x).
+    ny, nx : int
+        Pixels of a block along each axis.
+
+    Returns
+    -------
+    numpy.ndarray
+        Floats, shape (ceil(y / ny), ceil(x / nx)). NaN counts for nothing, and is what blocks of
+        nothing else give.
+    """
+    if ny == nx == 1:
+        return pixels
+    rows, columns = np.arange(0, pixels.shape[0], ny), np.arange(0, pixels.shape[1], nx)
+    known = pixels
+    if pixels.dtype.kind != "f":
+        known = pixels.astype(np.float32 if pixels.dtype.itemsize < 4 else np.float64)
+    count: Any = np.multiply.outer(
+        np.diff(rows, append=pixels.shape[0]), np.diff(columns, append=pixels.shape[1])
+    )
+    total = _block_sum(known, ny, nx)
+    if not np.isfinite(total).all():
+        there = np.isfinite(known)
+        total = _block_sum(np.where(there, known, 0), ny, nx)
+        count = _block_sum(there.astype(np.float32), ny, nx)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        mean: NDArray[np.generic] = (total / count).astype(known.dtype)
+    return mean
+
+
+def _block_sum(pixels: Any, ny: int, nx: int) -> Any:
+    # Rows first, in whole ones: what lies together in memory is added together.
+    n_rows, n_columns = pixels.shape[0] // ny, pixels.shape[1] // nx
+    summed = pixels[: n_rows * ny].reshape(n_rows, ny, pixels.shape[1]).sum(axis=1)
+    if n_rows * ny < pixels.shape[0]:
+        summed = np.concatenate([summed, pixels[n_rows * ny :].sum(axis=0, keepdims=True)])
+    whole = summed[:, : n_columns * nx].reshape(len(summed), n_columns, nx).sum(axis=2)
+    if n_columns * nx < pixels.shape[1]:
+        last = summed[:, n_columns * nx :].sum(axis=1, keepdims=True)
+        whole = np.concatenate([whole, last], axis=1)
+    return whole
+
+
+class ScreenImage(AxesImage):
+    """An image that is given to matplotlib with about as many pixels as the screen has.
+
+    What is shown is averaged down when it is drawn: to the axes as large as they are then, and to
+    the part of the image that they show then. Zooming in shows single pixels, and a figure saved
+    finely is drawn finely.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+        In pixels of the image, the centre of the first one at (0, 0), or in what a transform that
+        is set makes of them: an affine one.
+    pixels : numpy.ndarray
+        Shape (y, x).
+    **kwargs
+        cmap, norm, and what else `matplotlib.image.AxesImage` takes.
+    """
+
+    def __init__(self, axes: Axes, pixels: NDArray[np.generic], **kwargs: Any) -> None:
+        super().__init__(axes, origin="lower", **kwargs)
+        self._shown: Any = None
+        self.set_pixels(pixels)
+        self.set_extent((-0.5, pixels.shape[1] - 0.5, -0.5, pixels.shape[0] - 0.5))
+
+    def set_pixels(self, pixels: NDArray[np.generic]) -> None:
+        """Show others, of the same shape."""
+        self.pixels = pixels
+        self._shown = None
+        # What asks an image for its data between draws, as a cursor does, is answered roughly.
+        step = max(1, int(np.sqrt(pixels.size / SAMPLE)))
+        self.set_data(pixels[::step, ::step])
+
+    def draw(self, renderer: Any) -> None:
+        """Average down to the screen, and draw."""
+        self._fit(renderer)
+        super().draw(renderer)
+
+    def get_cursor_data(self, event: Any) -> Any:
+        """The pixel under the pointer, as it is and not averaged."""
+        at = self.get_transform().inverted().transform((event.x, event.y))
+        x, y = (round(float(place)) for place in at)
+        inside = 0 <= y < self.pixels.shape[0] and 0 <= x < self.pixels.shape[1]
+        return self.pixels[y, x] if inside else None
+
+    def _fit(self, renderer: Any) -> None:
+        axes = self.axes
+        assert axes is not None
+        to_screen = self.get_transform()
+        box = axes.get_window_extent(renderer)
+        corners = to_screen.inverted().transform(box.corners())
+        # How long a pixel of the image is on the screen, along x and along y.
+        lengths = np.hypot(*to_screen.get_matrix()[:2, :2])
+        ranges, factors = [], []
+        for along, n, length in zip(
+            corners.T[::-1], self.pixels.shape, lengths[::-1], strict=True
+        ):  # fmt: skip
+            factor = max(1, round(1 / length))
+            first = max(0, int(np.floor(along.min()))) // factor * factor
+            last = min(n, -(-(int(np.ceil(along.max())) + 1) // factor) * factor)
+            ranges.append((first, last))
+            factors.append(factor)
+        shown = (ranges, factors)
+        if shown == self._shown or any(first >= last for first, last in ranges):
+            return
+        (y0, y1), (x0, x1) = ranges
+        data = block_mean(self.pixels[y0:y1, x0:x1], *factors)
+        self.set_data(data)
+        # The last block may reach beyond the image, by less than a pixel of the screen.
+        self.set_extent((x0 - 0.5, x0 + data.shape[1] * factors[1] - 0.5,
+                         y0 - 0.5, y0 + data.shape[0] * factors[0] - 0.5))  # fmt: skip
+        self._shown = shown
+
+
+def absent_boxes(absent: NDArray[np.bool_]) -> PatchCollection:
+    """Hatched boxes over the pixels of absent frames.
+
+    Parameters
+    ----------
+    absent : numpy.ndarray of bool
+        Shape (y, x).
+    """
+    boxes = []
+    rows = np.flatnonzero(absent.any(axis=1))
+    # Rows that are alike, next to each other, share their boxes.
+    breaks = [
+        i for i in range(1, len(rows))
+        if rows[i] != rows[i - 1] + 1 or (absent[rows[i]] != absent[rows[i - 1]]).any()
+    ]  # fmt: skip
+    for group in np.split(rows, breaks) if len(rows) else []:
+        line = np.diff(np.concatenate([[0], absent[group[0]].astype(np.int8), [0]]))
+        for x0, x1 in zip(np.flatnonzero(line > 0), np.flatnonzero(line < 0), strict=True):
+            boxes.append(Rectangle((x0 - 0.5, group[0] - 0.5), int(x1 - x0), len(group)))
+    return PatchCollection(boxes, zorder=1, **ABSENT)

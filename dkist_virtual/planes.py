@@ -1,0 +1,328 @@
+"""What is drawn of an array: the axes that are shown, and one plane of it read at a time.
+
+A plane is read when it is shown, and its neighbour ahead of that once it is known which way
+someone steps. Nothing here draws.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from dkist_virtual.arrays import VirtualArray
+from dkist_virtual.errors import FrameMissingError, SelectionError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from dkist_virtual.world import Kind, World, WorldAxis
+
+__all__ = ["Plane", "PlaneReader", "ShownAxes", "Subject", "context", "labels_of", "shown_axes"]
+
+CACHE_BYTES: Final = 2**28
+"""Planes kept, so that a step back reads nothing: four of 4096 x 4096 pixels."""
+
+
+@dataclass(frozen=True, eq=False)
+class Subject:
+    """What is drawn, as plain values: a dataset as those see it who draw.
+
+    Parameters
+    ----------
+    data : VirtualArray or array
+    mask : array or bool or None
+        As ndcube has it: True where a pixel counts for nothing.
+    world : World
+        Of the data.
+    axis_names : tuple of str
+        Of the data.
+    unit : str
+        Of the data; empty where it has none.
+    title : str
+        Instrument and dataset.
+    held : dict of str to (WorldAxis, float)
+        The coordinates that are the same everywhere in the data, see `context`.
+    whole : World
+        What they are the coordinates of.
+    """
+
+    data: Any
+    mask: Any
+    world: World
+    axis_names: tuple[str, ...]
+    unit: str
+    title: str
+    held: dict[str, tuple[WorldAxis, float]]
+    whole: World
+
+    def held_text(self) -> str:
+        """The coordinates that are the same everywhere, for a title."""
+        words = {"stokes": "Stokes {}", "time": "{} UTC"}
+        return ", ".join(
+            words.get(kind, "{}").format(self.whole.text(axis, value))
+            for kind, (axis, value) in self.held.items()
+        )
+
+
+@dataclass(frozen=True)
+class ShownAxes:
+    """Which axes of an array a figure shows.
+
+    Parameters
+    ----------
+    x : int
+        The array axis drawn to the right.
+    y : int or None
+        The one drawn upwards; None where a line is drawn.
+    sliding : tuple of int
+        The others that are longer than one pixel, in array order.
+    ndim : int
+    """
+
+    x: int
+    y: int | None
+    sliding: tuple[int, ...]
+    ndim: int
+
+    @property
+    def drawn(self) -> tuple[int, ...]:
+        """The axes that are drawn, in array order."""
+        return (self.x,) if self.y is None else (min(self.x, self.y), max(self.x, self.y))
+
+
+def shown_axes(world: World, plot_axes: Sequence[Any] | None = None) -> ShownAxes:
+    """Choose the axes to draw: by default those of a frame, its last two.
+
+    Wavelength runs to the right; of two directions on the sky the one along which the longitude
+    changes more; other axes in array order, the last one to the right.
+
+    Parameters
+    ----------
+    world : World
+    plot_axes : sequence, optional
+        As in ndcube: for each array axis ``"x"``, ``"y"`` or None; an Ellipsis stands for as many
+        None as are needed.
+
+    Raises
+    ------
+    SelectionError
+        `plot_axes` does not name axes of this array.
+    """
+    ndim = len(world.shape)
+    if plot_axes is not None:
+        x, y = _named_axes(plot_axes, ndim)
+    elif ndim == 1:
+        x, y = 0, None
+    else:
+        y, x = _oriented(world, ndim - 2, ndim - 1)
+    others = tuple(a for a in range(ndim) if a not in (x, y) and world.shape[a] > 1)
+    return ShownAxes(x, y, others, ndim)
+
+
+def _named_axes(plot_axes: Sequence[Any], ndim: int) -> tuple[int, int | None]:
+    given = list(plot_axes)
+    if given.count(Ellipsis) == 1:
+        at = given.index(Ellipsis)
+        given[at : at + 1] = [None] * (ndim - len(given) + 1)
+    wrong = [entry for entry in given if entry not in ("x", "y", None)]
+    if len(given) != ndim or wrong or given.count("x") != 1 or given.count("y") > 1:
+        raise SelectionError(
+            f"plot_axes = {plot_axes!r}: expected {ndim} entries, one for each axis of the array: "
+            "'x' once, 'y' at most once, None for the others"
+        )
+    return given.index("x"), given.index("y") if "y" in given else None
+
+
+def _oriented(world: World, first: int, second: int) -> tuple[int, int]:
+    """Two axes as (upwards, to the right)."""
+    wavelength = world.of_kind("wavelength")
+    along = () if wavelength is None else wavelength.array_axes
+    if (first in along) != (second in along):
+        return (second, first) if first in along else (first, second)
+    longitude = world.of_kind("longitude")
+    if longitude is not None and {first, second} <= set(longitude.array_axes):
+        change = [_change(world, longitude.index, axis) for axis in (first, second)]
+        if change[0] > change[1]:
+            return second, first
+    return first, second
+
+
+def _change(world: World, index: int, axis: int) -> float:
+    """How much a coordinate changes from end to end of an axis, in the middle of the others."""
+    positions: list[Any] = [(n - 1) / 2 for n in world.shape]
+    positions[axis] = np.array([0.0, world.shape[axis] - 1])
+    values = world.values(*positions)[index]
+    return abs(float(values[1] - values[0])) / max(world.shape[axis] - 1, 1)
+
+
+# What the other axes say ----------------------------------------------------------------------
+
+_PREFERRED: Final = ("stokes", "wavelength", "time", "longitude", "latitude", "other")
+
+
+def labels_of(world: World, axes: Sequence[int]) -> dict[int, int | None]:
+    """For each of some array axes, the world axis that says best where on it one is.
+
+    Parameters
+    ----------
+    world : World
+    axes : sequence of int
+
+    Returns
+    -------
+    dict of int to int or None
+        The place of the coordinate among the WCS's values, None where there is none. Of longitude
+        and latitude it is the one that changes more.
+    """
+    chosen: dict[int, int | None] = {}
+    for axis in axes:
+        fitting = [one for one in world.axes if axis in one.array_axes]
+        fitting.sort(key=lambda one: (_PREFERRED.index(one.kind), len(one.array_axes)))
+        if len(fitting) > 1 and fitting[0].kind == "longitude":
+            change = [_change(world, one.index, axis) for one in fitting[:2]]
+            fitting = fitting[:2] if change[0] >= change[1] else fitting[1::-1]
+        chosen[axis] = fitting[0].index if fitting else None
+    return chosen
+
+
+def context(whole: World, held: Sequence[int | range]) -> dict[str, tuple[WorldAxis, float]]:
+    """The coordinates that a selection holds: stokes, wavelength, time.
+
+    Parameters
+    ----------
+    whole : World
+        Of the dataset as it was opened.
+    held : sequence
+        What is left of each of its axes: a pixel, or a range of them.
+
+    Returns
+    -------
+    dict
+        By kind, which coordinate of `whole` it is, and its value.
+    """
+    fixed = {axis for axis, left in enumerate(held) if isinstance(left, int) or len(left) == 1}
+    kinds: tuple[Kind, ...] = ("stokes", "wavelength", "time")
+    known = [one for kind in kinds if (one := whole.of_kind(kind)) is not None]
+    point = [float(left if isinstance(left, int) else left[0]) for left in held]
+    values = whole.values(*point) if known else []
+    return {
+        one.kind: (one, float(values[one.index])) for one in known if set(one.array_axes) <= fixed
+    }
+
+
+# Reading ------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, eq=False)
+class Plane:
+    """Pixels to draw.
+
+    Parameters
+    ----------
+    pixels : numpy.ndarray
+        Shape (y, x), or (x,) for a line. NaN where a mask of the dataset says so.
+    absent : numpy.ndarray of bool or None
+        The same shape: pixels of frames that are absent. None where every frame is there.
+    """
+
+    pixels: NDArray[np.generic]
+    absent: NDArray[np.bool_] | None
+
+
+class PlaneReader:
+    """Reads planes of a dataset, keeps the last ones, and reads ahead.
+
+    Parameters
+    ----------
+    data : VirtualArray or array
+        Absent frames of a `VirtualArray` are marked; those of another array make all of a plane
+        absent, since nobody knows which pixels came from them.
+    mask : array or bool or None
+        As ndcube has it: True where a pixel counts for nothing.
+    axes : ShownAxes
+    keep : int
+        Bytes of planes that are kept; the last one always is.
+    """
+
+    def __init__(self, data: Any, mask: Any, axes: ShownAxes, keep: int = CACHE_BYTES) -> None:
+        self._data = data
+        self._mask = mask
+        self.axes = axes
+        self._keep = keep
+        self._planes: OrderedDict[tuple[int, ...], Plane] = OrderedDict()
+        self._coming: dict[tuple[int, ...], Future[Plane]] = {}
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="dkist-virtual-ahead")
+
+    def index(self, at: Sequence[int]) -> tuple[int | slice, ...]:
+        """The index of a plane in the array; `at` has a pixel for each array axis."""
+        return tuple(
+            slice(None) if axis in self.axes.drawn else pixel for axis, pixel in enumerate(at)
+        )
+
+    def read(self, at: Sequence[int]) -> Plane:
+        """Read a plane, or hand out the one that was read before.
+
+        Raises
+        ------
+        FrameUnreachableError, FrameCorruptError
+        """
+        wanted = tuple(at)
+        plane = self._planes.get(wanted)
+        coming = self._coming.pop(wanted, None)
+        if plane is None:
+            # One that still waits for its turn is read here and now.
+            waits = coming is None or coming.cancel()
+            plane = self._read(wanted) if waits else coming.result()  # type: ignore[union-attr]
+            self._planes[wanted] = plane
+        self._planes.move_to_end(wanted)
+        while len(self._planes) > 1 and self._kept_bytes() > self._keep:
+            self._planes.popitem(last=False)
+        return plane
+
+    def _kept_bytes(self) -> int:
+        return sum(plane.pixels.nbytes for plane in self._planes.values())
+
+    def read_ahead(self, at: Sequence[int]) -> None:
+        """Read a plane in the background; what goes wrong is raised when it is asked for."""
+        wanted = tuple(at)
+        for other in [other for other, future in self._coming.items() if future.cancel()]:
+            del self._coming[other]
+        if wanted not in self._planes and wanted not in self._coming:
+            self._coming[wanted] = self._ahead.submit(self._read, wanted)
+
+    def close(self) -> None:
+        """Read nothing more ahead."""
+        self._ahead.shutdown(wait=False, cancel_futures=True)
+
+    def _read(self, at: tuple[int, ...]) -> Plane:
+        index = self.index(at)
+        absent: NDArray[np.bool_] | None = None
+        if isinstance(self._data, VirtualArray):
+            part = self._data.select(index)
+            pixels, gone = part.read_marked()
+            if gone.any():
+                # Frame axes come first; what is left of a frame's own axes is absent with it.
+                gone = gone.reshape(gone.shape + (1,) * (pixels.ndim - gone.ndim))
+                absent = np.broadcast_to(gone, pixels.shape)
+        else:
+            try:
+                pixels = np.asarray(self._data[index])
+            except FrameMissingError:
+                shape = tuple(n for n, i in zip(self._data.shape, index, strict=True)
+                              if isinstance(i, slice))  # fmt: skip
+                pixels, absent = np.full(shape, np.nan), np.ones(shape, bool)
+        if getattr(self._mask, "shape", None) == self._data.shape:
+            hidden = np.asarray(self._mask[index], bool)
+            if hidden.any():
+                pixels = np.where(hidden, np.nan, pixels)
+        x, y = self.axes.x, self.axes.y
+        if y is not None and y > x:
+            pixels = pixels.T
+            absent = None if absent is None else absent.T
+        return Plane(pixels, absent)

@@ -1,0 +1,318 @@
+"""A dataset on a screen: an image, sliders for what is not drawn, axes in world coordinates."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from matplotlib.colors import Normalize
+
+from dkist_virtual.errors import FrameError
+from dkist_virtual.grid import PlaneGrid, PlaneWCS
+from dkist_virtual.lines import LinePlot, profile_axes, starting_point
+from dkist_virtual.picture import ScreenImage, absent_boxes, limits
+from dkist_virtual.planes import labels_of, shown_axes
+from dkist_virtual.sliders import Repainter
+from dkist_virtual.stepping import SteppedPlot
+from dkist_virtual.ticks import coordinate_along, name_of, set_ticks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from matplotlib.figure import Figure
+
+    from dkist_virtual.planes import Plane, ShownAxes, Subject
+    from dkist_virtual.world import WorldAxis
+
+__all__ = ["ImagePlot", "draw", "draw_profile", "is_signed", "sky_axes", "sky_grid"]
+
+SIGNED_MAP: Final = "RdBu_r"
+PLAIN_MAP: Final = "gray"
+SEEN_TO_MOVE: Final = 0.1
+"""Pixels of the image by which coordinates move before their axes are drawn again."""
+NARROWEST: Final = 12.0
+"""An image of the sky that would be this many times longer than wide fills its axes instead."""
+
+
+def sky_axes(subject: Subject, shown: ShownAxes) -> tuple[WorldAxis, WorldAxis] | None:
+    """Longitude and latitude where a plane is one of the sky: each axis changes one of them."""
+    longitude = subject.world.of_kind("longitude")
+    latitude = subject.world.of_kind("latitude")
+    if longitude is None or latitude is None or shown.y is None:
+        return None
+    along = {*longitude.array_axes, *latitude.array_axes}
+    return (longitude, latitude) if {shown.x, shown.y} <= along else None
+
+
+def sky_grid(subject: Subject, shown: ShownAxes, at: Sequence[float]) -> PlaneGrid:
+    """Longitude and latitude of a plane.
+
+    Parameters
+    ----------
+    subject : Subject
+    shown : ShownAxes
+        Of a plane of the sky.
+    at : sequence of float
+        The pixel of each array axis; those of the plane's own are not used.
+    """
+    sky = sky_axes(subject, shown)
+    assert sky is not None
+    assert shown.y is not None
+    shape = subject.world.shape
+    y_axis = shown.y
+
+    def evaluate(x: Any, y: Any) -> Any:
+        positions: list[Any] = [np.full(x.shape, pixel) for pixel in at]
+        positions[shown.x], positions[y_axis] = x, y
+        values = subject.world.values(*positions)
+        return np.stack([values[axis.index] for axis in sky])
+
+    return PlaneGrid.of(evaluate, (shape[y_axis], shape[shown.x]))
+
+
+def is_signed(subject: Subject, shown: ShownAxes, values: Sequence[float]) -> bool:
+    """Whether what is shown is Stokes Q, U or V, which are zero on average."""
+    if "stokes" in subject.held:
+        return subject.held["stokes"][1] != 1
+    stokes = subject.world.of_kind("stokes")
+    if stokes is None or set(stokes.array_axes) & set(shown.drawn):
+        return False
+    return values[stokes.index] != 1
+
+
+class ImagePlot(SteppedPlot):
+    """An image of two axes of a dataset, with a slider for each of the others.
+
+    What `Dataset.plot` gives. `figure`, `axes`, `image` and `colorbar` are matplotlib's.
+
+    Parameters
+    ----------
+    subject : Subject
+    shown : ShownAxes
+    position : dict, optional
+        Array axis to pixel: where to begin.
+    figure : matplotlib.figure.Figure, optional
+        To draw in; a new one of pyplot's by default.
+    vmin, vmax : float, optional
+        The ends of the contrast; each by default from the plane shown.
+    **look
+        cmap, norm and what else an image takes.
+    """
+
+    def __init__(
+        self,
+        subject: Subject,
+        shown: ShownAxes,
+        position: Mapping[int, int] | None = None,
+        *,
+        figure: Figure | None = None,
+        vmin: float | None = None,
+        vmax: float | None = None,
+        **look: Any,
+    ) -> None:
+        super().__init__(subject, shown, position)
+        assert shown.y is not None
+        self._shape = subject.world.shape[shown.y], subject.world.shape[shown.x]
+        self._ends = vmin, vmax
+        self._own_norm = look.get("norm")
+        self._own_map = look.pop("cmap", None)
+        self._sky = sky_axes(subject, shown)
+        self._grid = (
+            None if self._sky is None else sky_grid(self.subject, self.shown, self._point())
+        )
+
+        plane = self._reader.read(self.position)
+        ratio = self._aspect()[1]
+        place = self._make_figure(figure, float(np.clip(5.7 * ratio, 2.0, 5.7)))
+        self._make_axes(place)
+        look.setdefault("norm", Normalize())
+        # One artist for the life of the figure: only its pixels change.
+        self.image = ScreenImage(self.axes, plane.pixels, zorder=0.9, **look)
+        self.axes.add_image(self.image)
+        self.axes.set_xlim(-0.5, self._shape[1] - 0.5)
+        self.axes.set_ylim(-0.5, self._shape[0] - 0.5)
+        self._set_contrast(plane, self._say_where())
+        bar = self.axes.inset_axes((1.03, 0, 0.035, 1))
+        self.colorbar = self.figure.colorbar(self.image, cax=bar, label=subject.unit)
+        self._mark_absent(plane)
+        small = [bar, *(slider.ax for slider in self.sliders.widgets)]
+        self._repainter = Repainter(self.figure, [self.image], small)
+        self._mark: Any = None
+        self.figure.canvas.mpl_connect("button_press_event", self._clicked)
+
+    # The coordinates ------------------------------------------------------------------------
+
+    def _make_axes(self, place: Any) -> None:
+        if self._sky is None:
+            self.axes: Any = self.figure.add_axes(place)
+        else:
+            from astropy.visualization.wcsaxes import WCSAxes
+
+            self.axes = WCSAxes(self.figure, place, wcs=self._plane_wcs())
+            self.figure.add_axes(self.axes)
+        self.axes.set_facecolor("0.97")
+        self._set_title(self.axes)
+        self.axes.set_aspect(self._aspect()[0])
+        self._label_axes()
+
+    def _aspect(self) -> tuple[float | str, float]:
+        """The axes' aspect, and the height of the image in widths."""
+        if self._grid is None:
+            return "auto", 0.8
+        wide, high = self._grid.pixel_size
+        aspect = high / wide if wide and high else 1.0
+        ratio = aspect * self._shape[0] / self._shape[1]
+        return (aspect, ratio) if 1 / NARROWEST < ratio < NARROWEST else ("auto", 0.8)
+
+    def _plane_wcs(self) -> PlaneWCS:
+        assert self._sky is not None
+        assert self._grid is not None
+        return PlaneWCS(self._grid, self.subject.world.frame, self._sky, self._shape)
+
+    def _label_axes(self) -> None:
+        """Put coordinates on the axes: those of where the figure is."""
+        if self._sky is not None:
+            for coordinate, axis in zip(self.axes.coords, self._sky, strict=True):
+                coordinate.set_format_unit(axis.unit, decimal=True, show_decimal_unit=False)
+                coordinate.set_axislabel(f"{name_of(axis)} [{axis.unit}]")
+                coordinate.set_ticks(direction="out")
+            return
+        at, world = self._point(), self.subject.world
+        for array_axis, axis in ((self.shown.x, self.axes.xaxis), (self.shown.y, self.axes.yaxis)):
+            assert array_axis is not None
+            index = labels_of(world, [array_axis])[array_axis]
+            along = None if index is None else coordinate_along(world, array_axis, index, at)
+            set_ticks(axis, along, self.subject.axis_names[array_axis])
+
+    def _grid_moved(self, moved: set[int]) -> bool:
+        """Whether a move along some axes moved the coordinates of what is drawn."""
+        world = self.subject.world
+        drawn = self._sky or [
+            axis for axis in world.axes if set(axis.array_axes) & set(self.shown.drawn)
+        ]
+        if not any(set(axis.array_axes) & moved for axis in drawn):
+            return False
+        if self._sky is None:
+            return True
+        grid = sky_grid(self.subject, self.shown, self._point())
+        assert self._grid is not None
+        if self._grid.moved(grid) <= SEEN_TO_MOVE:
+            return False
+        self._grid = grid
+        self.axes.reset_wcs(self._plane_wcs())
+        return True
+
+    # What is shown --------------------------------------------------------------------------
+
+    def _show(self, moved: set[int]) -> None:
+        values = self._say_where()
+        try:
+            plane = self._reader.read(self.position)
+        except FrameError as error:
+            self.image.set_pixels(np.full(self._shape, np.nan, np.float32))
+            self._write_over(self.axes, str(error))
+            self._repainter.step()
+            raise
+        self.image.set_pixels(plane.pixels)
+        self._set_contrast(plane, values)
+        self._mark_absent(plane)
+        if self._grid_moved(moved):
+            self._label_axes()
+            self._repainter.everything()
+        else:
+            self._repainter.step()
+
+    def _set_contrast(self, plane: Plane, values: Sequence[float]) -> None:
+        signed = is_signed(self.subject, self.shown, values)
+        self.image.set_cmap(self._own_map or (SIGNED_MAP if signed else PLAIN_MAP))
+        if self._own_norm is None:
+            ends = zip(self._ends, limits(plane.pixels, signed=signed), strict=True)
+            self.image.set_clim(*(end if given is None else given for given, end in ends))
+
+    def _mark_absent(self, plane: Plane) -> None:
+        self._write_over(self.axes, "" if plane.absent is None else self._hint())
+        if plane.absent is not None:
+            boxes = absent_boxes(plane.absent)
+            self._over.append(self.axes.add_collection(boxes, autolim=False))
+
+    # The profile of a pixel -----------------------------------------------------------------
+
+    def profile(
+        self, pixel: Sequence[int] | None = None, *, along: str | int | None = None
+    ) -> LinePlot:
+        """Open a second figure with the profile of a pixel; a click in the image shows another's.
+
+        Both figures go along with each other's sliders.
+
+        Parameters
+        ----------
+        pixel : sequence of int, optional
+            Along the two axes that are drawn, in the array's order; by default the middle.
+        along : {"wavelength", "time", "stokes"} or int, optional
+            As in `Dataset.plot_profile`.
+        """
+        shown = profile_axes(self.subject.world, along)
+        middle = [self.subject.world.shape[axis] // 2 for axis in self.shown.drawn]
+        here = dict(zip(self.shown.drawn, pixel or middle, strict=True))
+        here |= {axis: self.position[axis] for axis in self.shown.sliding}
+        other = LinePlot(
+            self.subject, shown, {a: p for a, p in here.items() if a in shown.sliding}
+        )  # fmt: skip
+        other.followers.append(self)
+        self.followers = [other]
+        self.follow(other)
+        return other
+
+    def follow(self, other: SteppedPlot) -> None:
+        """Go where another figure is, and mark the pixel that it shows."""
+        super().follow(other)
+        if self._mark is not None:
+            self._mark.remove()
+        at = [
+            other.position[axis] if axis in other.shown.sliding else None
+            for axis in (self.shown.x, self.shown.y)
+        ]
+        line = {"color": "C1", "lw": 1.2, "zorder": 4}
+        if at[0] is None:
+            self._mark = None if at[1] is None else self.axes.axhline(at[1], **line)
+        elif at[1] is None:
+            self._mark = self.axes.axvline(at[0], **line)
+        else:
+            self._mark = self.axes.plot(*at, "+", color="C1", ms=12, mew=1.8, zorder=4)[0]
+        self._repainter.step()
+
+    def _clicked(self, event: Any) -> None:
+        toolbar = self.figure.canvas.toolbar
+        busy = toolbar is not None and str(getattr(toolbar, "mode", ""))
+        if not self.followers or event.inaxes is not self.axes or event.button != 1 or busy:
+            return
+        clicked = {self.shown.x: round(event.xdata), self.shown.y: round(event.ydata)}
+        other = self.followers[0]
+        try:
+            other.show({
+                axis: min(max(pixel, 0), self.subject.world.shape[axis] - 1)
+                for axis, pixel in clicked.items()
+                if axis in other.shown.sliding
+            })  # fmt: skip
+        except FrameError:
+            pass  # the figure says it
+
+
+def draw(
+    subject: Subject, plot_axes: Sequence[Any] | None = None, **options: Any
+) -> ImagePlot | LinePlot:
+    """Draw an image or a line, as `dkist_virtual.planes.shown_axes` chooses its axes."""
+    shown = shown_axes(subject.world, plot_axes)
+    return (LinePlot if shown.y is None else ImagePlot)(subject, shown, **options)
+
+
+def draw_profile(
+    subject: Subject,
+    pixel: Sequence[int] | None = None,
+    *,
+    along: str | int | None = None,
+    **options: Any,
+) -> LinePlot:
+    """Draw the profile of a pixel, see `Dataset.plot_profile`."""
+    shown = profile_axes(subject.world, along)
+    return LinePlot(subject, shown, starting_point(subject.world, shown, pixel), **options)

@@ -1,0 +1,194 @@
+"""Sliders under a figure, valued in world coordinates, and repainting of what a step changes."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+from matplotlib.backend_bases import TimerBase
+from matplotlib.patches import Rectangle
+from matplotlib.widgets import Slider
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.backend_bases import MouseEvent
+    from matplotlib.figure import Figure
+
+__all__ = ["SLIDER_HEIGHT", "Repainter", "Sliders"]
+
+SLIDER_HEIGHT: Final = 0.28
+"""Inches, for each."""
+
+
+class Sliders:
+    """One slider for each axis that is not drawn.
+
+    A wheel over a slider steps it by one. Where there is an event loop, a slider that is dragged
+    calls back once for what was passed by while the last call ran.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    names : sequence of str
+    lengths : sequence of int
+        Pixels along each.
+    start : sequence of int
+    changed : callable
+        Takes the number of a slider and its new pixel.
+    """
+
+    def __init__(
+        self,
+        figure: Figure,
+        names: Sequence[str],
+        lengths: Sequence[int],
+        start: Sequence[int],
+        changed: Callable[[int, int], None],
+    ) -> None:
+        self._changed = changed
+        self._wanted: tuple[int, int] | None = None
+        width, height = figure.get_size_inches()
+        self.widgets: list[Slider] = []
+        for number, (name, n, at) in enumerate(zip(names, lengths, start, strict=True)):
+            below = 0.12 + SLIDER_HEIGHT * (len(names) - 1 - number)
+            place = (1.7 / width, below / height, (width - 4.5) / width, 0.2 / height)
+            axes = figure.add_axes(place, label=f"slider {number}")
+            slider = Slider(axes, name, 0, n - 1, valinit=at, valstep=1, color="0.55")
+            slider.drawon = False
+            slider.vline.set_visible(False)
+            slider.label.set_fontsize("small")
+            slider.valtext.set_fontsize("small")
+            slider.on_changed(partial(self._slid, number))
+            self.widgets.append(slider)
+        figure.canvas.mpl_connect("scroll_event", self._scrolled)
+        self._timer = figure.canvas.new_timer(interval=1)
+        self._timer.single_shot = True
+        self._timer.add_callback(self._call)
+
+    def set(self, number: int, pixel: int, text: str) -> None:
+        """Move a slider, calling nobody back, and say where it is."""
+        slider = self.widgets[number]
+        slider.eventson = False
+        slider.set_val(pixel)
+        slider.eventson = True
+        slider.valtext.set_text(text)
+
+    def _slid(self, number: int, value: float) -> None:
+        self._wanted = number, int(value)
+        if type(self._timer) is TimerBase:  # no event loop: nobody would ever call
+            self._call()
+        else:
+            self._timer.start()
+
+    def _call(self) -> None:
+        wanted, self._wanted = self._wanted, None
+        if wanted is not None:
+            self._changed(*wanted)
+
+    def _scrolled(self, event: MouseEvent) -> None:
+        for slider in self.widgets:
+            if event.inaxes is slider.ax:
+                by = 1 if event.button == "up" else -1
+                slider.set_val(min(max(slider.val + by, slider.valmin), slider.valmax))
+
+
+class Repainter:
+    """Repaints what a step changes, over a picture of everything else.
+
+    Parameters
+    ----------
+    figure : matplotlib.figure.Figure
+    images : sequence of matplotlib.artist.Artist
+        Of the same axes: animated, so that they are not in the picture of the rest. What lies
+        above them is painted over them again.
+    small : sequence of matplotlib.axes.Axes
+        Axes that change as a whole: colour bar and sliders.
+    """
+
+    def __init__(self, figure: Figure, images: Sequence[Artist], small: Sequence[Axes]) -> None:
+        self._figure = figure
+        self._images = list(images)
+        self._small = list(small)
+        self._picture: Any = None
+        self._areas: list[Any] = []
+        self.n_full = 0
+        """How often everything was drawn."""
+        canvas: Any = figure.canvas
+        self._partly = bool(canvas.supports_blit)
+        for image in images:
+            image.set_animated(self._partly)
+        canvas.mpl_connect("draw_event", self._drawn)
+
+    def everything(self) -> None:
+        """Draw all of the figure: coordinates have moved."""
+        self._picture = None
+        self._figure.canvas.draw()
+
+    def step(self) -> None:
+        """Draw what a step changed."""
+        canvas: Any = self._figure.canvas
+        if self._picture is None or self._has_grid():
+            canvas.draw()
+            return
+        canvas.restore_region(self._picture)
+        renderer = canvas.get_renderer()
+        self._paint(renderer)
+        for number, axes in enumerate(self._small):
+            self._erase(self._areas[number], renderer)
+            axes.draw(renderer)
+            # What is drawn now may reach further than what was.
+            area = axes.get_tightbbox(renderer)
+            self._areas[number] = self._areas[number].union([self._areas[number], area])
+        canvas.blit(self._figure.bbox)
+
+    def _drawn(self, event: Any) -> None:
+        self.n_full += 1
+        canvas = event.canvas
+        if not self._partly or canvas.is_saving():
+            self._picture = None  # animated artists are in a file that is saved
+            return
+        self._picture = canvas.copy_from_bbox(self._figure.bbox)
+        self._areas = [axes.get_tightbbox(event.renderer) for axes in self._small]
+        self._paint(event.renderer)
+
+    def _paint(self, renderer: Any) -> None:
+        axes: Any = self._images[0].axes
+        for image in self._images:
+            axes.draw_artist(image)
+        above = [
+            child
+            for child in axes.get_children()
+            if child.get_zorder() > self._images[0].get_zorder()
+            and child not in _outside(axes)
+            and not child.get_animated()
+        ]
+        for child in sorted(above, key=lambda child: child.get_zorder()):
+            child.draw(renderer)
+        if self._has_grid():
+            axes.draw_wcsaxes(renderer)
+        elif hasattr(axes, "coords"):
+            axes.coords.frame.draw(renderer)
+
+    def _has_grid(self) -> bool:
+        """Whether lines of astropy's axes lie over the image: they draw them with all the rest."""
+        axes: Any = self._images[0].axes
+        coordinates = getattr(axes, "coords", ())
+        return any(one._grid_lines_kwargs.get("visible") for one in coordinates)
+
+    def _erase(self, area: Any, renderer: Any) -> None:
+        box = Rectangle(
+            (area.x0 - 1, area.y0 - 1), area.width + 2, area.height + 2, transform=None,
+            facecolor=self._figure.get_facecolor(), linewidth=0,
+        )  # fmt: skip
+        box.set_figure(self._figure)
+        box.draw(renderer)
+
+
+def _outside(axes: Any) -> list[Any]:
+    """Children of axes that are not drawn over their image: axis labels, titles, other axes."""
+    titles = [axes.title, axes._left_title, axes._right_title]
+    artist = getattr(axes, "_wcsaxesartist", None)
+    return [axes.xaxis, axes.yaxis, *titles, *axes.child_axes, artist]

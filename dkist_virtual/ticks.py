@@ -1,0 +1,211 @@
+"""Ticks at round values of a world coordinate, on axes whose own numbers are pixels."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from astropy.coordinates import StokesCoord
+from matplotlib import dates
+from matplotlib.ticker import Formatter, Locator, MaxNLocator, NullFormatter, ScalarFormatter
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from matplotlib.axis import Axis
+    from numpy.typing import NDArray
+
+    from dkist_virtual.world import World, WorldAxis
+
+__all__ = ["Coordinate", "coordinate_along", "name_of", "set_ticks"]
+
+_DATES: Any = dates  # in parts without types
+
+_EVALUATED: Final = 257
+"""Pixels along an axis at which a coordinate is asked for; of those between it is interpolated."""
+
+_WORDS: Final = {"stokes": "Stokes", "time": "time", "wavelength": "wavelength"}
+
+
+def name_of(axis: WorldAxis) -> str:
+    """What to call a coordinate, by what it is: labels are not to be trusted."""
+    if axis.kind in ("longitude", "latitude"):
+        system = axis.physical_type.removeprefix("custom:").split(".")[1:-1]
+        return " ".join([*system, axis.kind])
+    return _WORDS.get(axis.kind) or axis.label
+
+
+@dataclass(frozen=True, eq=False)
+class Coordinate:
+    """A world coordinate along one axis of an array.
+
+    Parameters
+    ----------
+    axis : WorldAxis
+    world : World
+    values : numpy.ndarray
+        At each pixel, in the WCS's unit; seconds for time.
+    """
+
+    axis: WorldAxis
+    world: World
+    values: NDArray[np.float64]
+
+    @cached_property
+    def plotted(self) -> NDArray[np.float64]:
+        """The values in what matplotlib counts in: days for time."""
+        if self.axis.kind == "time":
+            dates = _DATES.date2num(self.world.time(self.values).to_datetime())
+            return np.asarray(dates, float)
+        return self.values
+
+    @property
+    def monotonic(self) -> bool:
+        """Whether a value belongs to one pixel only."""
+        steps = np.diff(self.values)
+        return bool(len(steps) and ((steps > 0).all() or (steps < 0).all()))
+
+    @property
+    def label(self) -> str:
+        """Name and unit."""
+        if self.axis.kind == "time":
+            return "time [UTC]"
+        return f"{name_of(self.axis)} [{self.axis.unit}]" if self.axis.unit else name_of(self.axis)
+
+    def locator(self) -> Locator:
+        """What finds round values, for an axis that counts in `plotted`."""
+        if self.axis.kind == "time":
+            dates_at: Locator = _DATES.AutoDateLocator(maxticks=7)
+            return dates_at
+        if self.axis.kind == "stokes":
+            return MaxNLocator(integer=True)
+        return MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10])
+
+    def formatter(self, locator: Locator) -> Formatter:
+        """What writes them."""
+        if self.axis.kind == "time":
+            written: Formatter = _DATES.ConciseDateFormatter(locator)
+            return written
+        if self.axis.kind == "stokes":
+            return _StokesFormatter()
+        return ScalarFormatter(useOffset=False)
+
+
+def coordinate_along(world: World, axis: int, index: int, at: Sequence[float]) -> Coordinate:
+    """A coordinate along an array axis.
+
+    Parameters
+    ----------
+    world : World
+    axis : int
+        Of the array.
+    index : int
+        Which of the WCS's values.
+    at : sequence of float
+        The pixel of each array axis at which it is evaluated; that of `axis` is not used.
+    """
+    n = world.shape[axis]
+    few = np.arange(n, dtype=float) if n <= _EVALUATED else np.linspace(0, n - 1, _EVALUATED)
+    positions: list[Any] = list(at)
+    positions[axis] = few
+    values = np.asarray(world.values(*positions)[index], float)
+    return Coordinate(world.axes[index], world, np.interp(np.arange(n), few, values))
+
+
+class _StokesFormatter(Formatter):
+    def __call__(self, x: float, pos: int | None = None) -> str:  # noqa: ARG002
+        symbol = str(StokesCoord(round(x)).symbol)
+        return symbol if abs(x - round(x)) < 1e-6 and symbol != "?" else ""
+
+
+class _PixelLocator(Locator):
+    """Ticks at the pixels where a coordinate has round values."""
+
+    def __init__(self, coordinate: Coordinate) -> None:
+        self._order = np.argsort(coordinate.plotted)
+        self._plotted = coordinate.plotted[self._order]
+        self.coordinate = coordinate
+        self.values: list[float] = []
+        self.inner = coordinate.locator()
+
+    def __call__(self) -> Any:
+        assert self.axis is not None
+        low, high = self.axis.get_view_interval()
+        return self.tick_values(low, high)
+
+    def tick_values(self, vmin: float, vmax: float) -> Any:
+        """Pixels of the ticks between two pixels."""
+        low, high = max(min(vmin, vmax), 0), min(max(vmin, vmax), len(self._plotted) - 1)
+        plotted = self.coordinate.plotted
+        ends = np.interp([low, high], np.arange(len(plotted)), plotted)
+        first, last = (float(end) for end in sorted(ends))
+        if self.coordinate.axis.kind == "time":
+            first, last = (_DATES.num2date(end) for end in (first, last))
+        ticks = np.asarray(self.inner.tick_values(first, last), float)
+        ticks = ticks[(ticks >= sorted(ends)[0]) & (ticks <= sorted(ends)[1])]
+        self.values = ticks.tolist()
+        return np.interp(ticks, self._plotted, self._order.astype(float))
+
+
+class _PixelFormatter(Formatter):
+    """Writes the values at the ticks of a `_PixelLocator`."""
+
+    def __init__(self, locator: _PixelLocator) -> None:
+        self._locator = locator
+        self._inner = locator.coordinate.formatter(locator.inner)
+        self._labels: dict[float, str] = {}
+
+    def format_ticks(self, values: Any) -> list[str]:
+        """The labels of ticks at some pixels."""
+        along = self._locator.coordinate.plotted
+        plotted = np.interp(
+            values, np.arange(len(along)), along
+        )  # fmt: skip
+        if isinstance(self._inner, ScalarFormatter):
+            # It asks its axis how finely to write, and that counts in pixels.
+            digits = _digits(self._locator.values)
+            rounded = np.round(plotted, digits) + 0.0  # no minus before a zero
+            return [f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}") for value in rounded]
+        return list(self._inner.format_ticks(plotted))
+
+    def get_offset(self) -> str:
+        """What all labels have in common, such as the date."""
+        return self._inner.get_offset()
+
+    def __call__(self, x: float, pos: int | None = None) -> str:  # noqa: ARG002
+        world = self._locator.coordinate
+        value = np.interp(x, np.arange(len(world.values)), world.values)
+        return world.world.text(world.axis, float(value))
+
+
+def _digits(values: Sequence[float]) -> int:
+    """Decimals that tell ticks apart."""
+    steps = np.diff(values)
+    step = float(np.abs(steps).min()) if len(steps) else 1.0
+    # 2.5 needs one more than its size says.
+    return next((n for n in range(10) if abs(step - round(step, n)) < 1e-3 * step), 10)
+
+
+def set_ticks(axis: Axis, coordinate: Coordinate | None, otherwise: str) -> None:
+    """Tick an axis that counts pixels at round values of a coordinate.
+
+    Parameters
+    ----------
+    axis : matplotlib.axis.Axis
+    coordinate : Coordinate or None
+        Pixels are ticked where there is none, or where it says the same of several pixels.
+    otherwise : str
+        What to call the axis then.
+    """
+    if coordinate is None or not coordinate.monotonic:
+        axis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_major_formatter(ScalarFormatter(useOffset=False))
+        axis.set_label_text(f"{otherwise} [pixel]")
+        return
+    locator = _PixelLocator(coordinate)
+    axis.set_major_locator(locator)
+    axis.set_major_formatter(_PixelFormatter(locator))
+    axis.set_minor_formatter(NullFormatter())
+    axis.set_label_text(coordinate.label)
