@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
+import copy
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Any, Self
 
-import numpy as np
-from ndcube import NDCube
-
+from dkist_virtual.arithmetic import LazyCube
 from dkist_virtual.arrays import VirtualArray
+from dkist_virtual.computed import Computed
 from dkist_virtual.crop import as_points, crop_index, nearest_index
 from dkist_virtual.errors import DatasetError, SelectionError
 from dkist_virtual.export import to_xarray
 from dkist_virtual.files import Files
 from dkist_virtual.opened import open_asdf
-from dkist_virtual.overview import Overview, describe_wcs
 from dkist_virtual.provenance import Meta, Provenance
-from dkist_virtual.selection import BasicIndex, full_index
+from dkist_virtual.selection import BasicIndex, Selection, full_index
 from dkist_virtual.skymap import TOLERANCE, to_map
+from dkist_virtual.summary import axis_names, overview_of
 from dkist_virtual.world import World, slice_wcs
 
 if TYPE_CHECKING:
@@ -32,27 +32,29 @@ if TYPE_CHECKING:
     from dkist_virtual.download import Downloaded
     from dkist_virtual.headers import HeaderTable
     from dkist_virtual.lines import LinePlot
+    from dkist_virtual.overview import Overview
     from dkist_virtual.places import FramePlaces
     from dkist_virtual.planes import Subject
     from dkist_virtual.plot import ImagePlot
     from dkist_virtual.store import Missing
 
-__all__ = ["Dataset", "overview_of"]
+__all__ = ["Dataset"]
 
 
-class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
+class Dataset(LazyCube):
     """A dataset whose pixels stay in their frames until they are computed.
 
     Slicing selects in data, WCS, headers, mask and files alike, and reads nothing. Made by
     `dkist_virtual.open_dataset` or `from_asdf`; arithmetic makes datasets whose pixels belong to
-    no files.
+    no files, while their headers are still those of the frames that they come from.
 
     Parameters
     ----------
-    data : VirtualArray or array
+    data : VirtualArray, Computed or array
     wcs : gwcs.WCS or other WCS
     provenance : Provenance, optional
-        Where `data` comes from, when it is a `VirtualArray`.
+        The frames that `data` lies in, when it is a `VirtualArray`, or that it was computed
+        from pixel by pixel.
     **kwargs
         What `ndcube.NDCube` takes: uncertainty, mask, meta, unit, copy, psf.
     """
@@ -60,11 +62,12 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
     def __init__(
         self, data: Any, wcs: Any = None, *, provenance: Provenance | None = None, **kwargs: Any
     ) -> None:
-        self._provenance = provenance
+        self._origin = provenance
+        self._past: str | None = None  # what pixels without an origin were computed from
         self._dask: tuple[Any, dask.array.Array] | None = None
         meta = kwargs.get("meta")
-        if provenance is None and isinstance(meta, Meta) and meta.shape != np.shape(data):
-            # Rebinned or otherwise reshaped: no row belongs to a pixel any more.
+        if provenance is None and isinstance(meta, Meta):
+            # Rebinned or reprojected: no row belongs to a pixel any more.
             kwargs["meta"] = meta.without_headers()
         super().__init__(data, wcs, **kwargs)
 
@@ -113,20 +116,21 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
     def data(self) -> Any:
         """The pixels: a dask array, built from the selection when it is first asked for.
 
-        Its slices select from the frames, as the dataset's own do. What is computed from it is
-        ordinary dask, which hands only the first slice of an array on to whoever reads it.
+        Its slices select from the frames, as the dataset's own do. What is computed from it, and
+        the data of a computed dataset, is ordinary dask, which reads whole chunks for a slice:
+        slice the dataset.
         """
-        if isinstance(self._data, VirtualArray):
+        if isinstance(self._data, (VirtualArray, Computed)):
             token = self._data.token()
             if self._dask is None or self._dask[0] != token:  # another one after a download
-                assert self._provenance is not None
-                self._dask = token, self._data.dask(self._provenance.chunks)
+                chunks = "auto" if self._origin is None else self._origin.chunks
+                self._dask = token, self._data.dask(chunks)
             return self._dask[1]
         return self._data
 
     @data.setter
     def data(self, value: Any) -> None:
-        NDCube.data.fset(self, value)
+        LazyCube.data.fset(self, value)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -138,8 +142,11 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         """The header table, one row per frame of the selection, in C order.
 
         A row leaves out of its ``keys()`` the cards that its frame did not have, so that
-        ``WCS(ds.headers[i])`` works. None where the pixels come from no frames.
+        ``WCS(ds.headers[i])`` works. Arithmetic keeps them; None where no pixel is of one frame
+        any more, as after `rebin`.
         """
+        if self._origin is not None and "headers" not in self.meta:  # as ndcube's explode leaves it
+            return self._origin.headers()
         table: HeaderTable | None = self.meta.get("headers")
         return table
 
@@ -156,14 +163,27 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         Raises
         ------
         DatasetError
-            The pixels come from arithmetic, and belong to no files.
+            The pixels were computed, and belong to no files.
         """
         if self._provenance is None:
             raise DatasetError(
-                "the pixels of this dataset come from arithmetic: they were computed, or will be, "
-                "and are those of no files"
+                f"the pixels of this dataset are computed from {self._from}, and lie in no files. "
+                "The dataset that they are computed from has its files, sliced or not: "
+                "ds[0].files, where (ds / 2)[0] has none"
             )
         return Files((self._provenance.array,), self._provenance.about)
+
+    @property
+    def _provenance(self) -> Provenance | None:
+        """The frames that the pixels lie in; None where they are computed."""
+        return self._origin if isinstance(self._data, VirtualArray) else None
+
+    @property
+    def _from(self) -> str:
+        if self._origin is None:
+            return self._past or "an array"
+        files = Files((self._origin.array,), self._origin.about)
+        return f"{len(files)} frame{'s' * (len(files) > 1)} in {files.basepath}"
 
     def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded:
         """Fetch the frames of the selection into a directory, and read them there from then on.
@@ -182,32 +202,46 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         return self.files.download(path, **options)
 
     def __getitem__(self, item: Any) -> Dataset:
-        if self._provenance is None:
-            return super().__getitem__(item)  # type: ignore[no-any-return]
         index = full_index(item, len(self.shape))
-        array = self._provenance.array.select(index)
-        if not array.shape:
+        origin = self._origin
+        cut = (Selection.whole(self.shape) if origin is None else origin.cut)[index]
+        if not cut.result_shape:
             raise SelectionError(
                 f"index {item!r}: leaves a single pixel, which has no WCS: "
                 "ds.data[...] gives its value"
             )
-        cut = self._provenance.cut[index]
-        provenance = replace(self._provenance, array=array, cut=cut)
-        meta = Meta(self.meta.without_headers(), provenance.headers, array.shape)
-        sliced = type(self)(
-            array,
-            slice_wcs(provenance.wcs, cut),
-            provenance=provenance,
+        data = self._data
+        sliced = self._new_instance(
+            data=(
+                data.select(index) if isinstance(data, (VirtualArray, Computed)) else data[index]
+            ),
+            wcs=slice_wcs(self.wcs if origin is None else origin.wcs, cut),
+            provenance=origin and replace(origin, array=origin.array.select(index), cut=cut),
             mask=_sliced(self.mask, index, self.shape),
             uncertainty=None if self.uncertainty is None else self.uncertainty[index],
-            meta=meta,
-            unit=self.unit,
-            psf=self.psf,
         )
-        sliced._global_coords._internal_coords = self.global_coords._internal_coords
         if self.extra_coords.keys():
             sliced._extra_coords = self.extra_coords[index]
         return sliced
+
+    def _new_instance(self, **changes: Any) -> Self:
+        """The dataset with some changes: how ndcube makes its results."""
+        given: dict[str, Any] = {
+            "data": self._data, "wcs": self.wcs, "provenance": self._origin, "mask": self.mask,
+            "uncertainty": self.uncertainty, "unit": self.unit, "psf": self.psf, **changes,
+        }  # fmt: skip
+        plain = self.meta.without_headers() if isinstance(self.meta, Meta) else self.meta
+        origin = given["provenance"]
+        given["meta"] = plain if origin is None else Meta(plain, origin.headers)
+        made = type(self)(**given)
+        made._past = self._past
+        made._global_coords._internal_coords = self.global_coords._internal_coords
+        if self.extra_coords.keys():
+            made._extra_coords = copy.copy(self.extra_coords)
+        return made
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_dask": None}
 
     # Selecting by coordinates -----------------------------------------------------------
 
@@ -292,13 +326,13 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
         from dkist_virtual.planes import Subject, context
 
         world = World(self.wcs, self.shape)
-        names = _axis_names(self) or [f"axis_{axis}" for axis in range(len(self.shape))]
+        names = axis_names(self) or [f"axis_{axis}" for axis in range(len(self.shape))]
         inventory = self.inventory or {}
         title = [inventory.get("instrumentName"), inventory.get("datasetId")]
         whole, held = world, {}
-        if self._provenance is not None:
-            cut = self._provenance.cut
-            whole = World(self._provenance.wcs, cut.shape)
+        if self._origin is not None:
+            cut = self._origin.cut
+            whole = World(self._origin.wcs, cut.shape)
             held = context(whole, cut.axes)
         return Subject(
             data=self._data,
@@ -444,71 +478,6 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
 
     def _repr_html_(self) -> str:
         return self.overview().html()
-
-
-def overview_of(
-    ds: Any, kind: Literal["Dataset", "TiledDataset"], tiles: list[Dataset], **mosaic: Any
-) -> Overview:
-    """The overview of a dataset, or of a mosaic by its first tile."""
-    first = tiles[0]
-    inventory = first.inventory or {}
-    axes, worlds, correlation = describe_wcs(first.wcs, first.shape, _axis_names(first))
-    provenance = first._provenance
-    facts: dict[str, Any] = {}
-    if provenance is not None:
-        store = provenance.array.handle.store
-        attributes = store.references.attributes
-        origin = provenance.description.origin
-        files = ds.files
-        n_frames = len(files)
-        whole = attributes.get("n_frames")
-        facts = {
-            "n_frames": n_frames,
-            "n_bytes": files.nbytes,
-            "total_frames": whole if whole != n_frames else None,
-            "total_bytes": attributes.get("n_bytes") if whole != n_frames else None,
-            "place": files.places[0],
-            "further_places": tuple(files.places[1:]),
-            "store": provenance.array.handle.url,
-            "made_from": (str(origin.get("asdf", "?")), origin.get("created")),
-            "missing": provenance.array.handle.missing,
-        }
-    return Overview(
-        kind=kind,
-        instrument=inventory.get("instrumentName"),
-        dataset_id=inventory.get("datasetId"),
-        product_id=inventory.get("productId"),
-        dtype=str(first._data.dtype),
-        shape=first.shape,
-        unit=None if first.unit is None else first.unit.to_string(),
-        array=_array_line(first),
-        array_axes=axes,
-        world_axes=worlds,
-        correlation=correlation,
-        **facts,
-        **mosaic,
-    )
-
-
-def _axis_names(ds: Dataset) -> list[str] | None:
-    if ds._provenance is None:
-        return None
-    array = ds._provenance.array
-    names = array.metadata.attributes.get("axis_names", [])
-    return [names[axis] for axis in array.selection.kept] if names else None
-
-
-def _array_line(ds: Dataset) -> str:
-    """A line about the data that builds no graph."""
-    if ds._provenance is None:
-        kind = type(ds.data)
-        name = f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
-        return f"{name}, shape {ds.shape}, {ds.data.dtype}"
-    array = ds._provenance.array
-    sizes = array.dask_chunks(ds._provenance.chunks)
-    n = int(np.prod([len(axis) for axis in sizes]))
-    chunk = tuple(max(axis) for axis in sizes)
-    return f"dask.array, shape {ds.shape}, {array.dtype}, {n} chunk{'s' * (n > 1)} of {chunk}"
 
 
 # Slicing ------------------------------------------------------------------------------------

@@ -87,9 +87,9 @@ def _suffix(ds: Any) -> str:
 
 
 def _source(ds: Any) -> Provenance | None:
-    """Where the pixels of a dataset come from; None where they come from arithmetic."""
-    source: Provenance | None = ds._provenance
-    return None if source is None or ds._data is not source.array else source
+    """Which frames the pixels of a dataset are, or are computed from one by one; or None."""
+    origin: Provenance | None = ds._origin
+    return origin
 
 
 def dimensions(ds: Any) -> tuple[str, ...]:
@@ -312,11 +312,7 @@ def _header_coords(
 def _n_file_axes(ds: Any) -> int | None:
     """How many axes, the first ones, run over files; None where no row belongs to a pixel."""
     source = _source(ds)
-    n_rows = 0 if ds.headers is None else len(ds.headers)
-    if source is not None:
-        return len(source.array.frame_shape) if n_rows else None
-    # Of computed pixels only the number of rows says it, but for axes of length 1.
-    return next((n for n in range(len(ds.shape) + 1) if math.prod(ds.shape[:n]) == n_rows), None)
+    return len(source.array.frame_shape) if source is not None and ds.headers else None
 
 
 def _column(keyword: str, column: Any) -> NDArray[Any]:

@@ -71,6 +71,13 @@ class LeafArray(da.Array):
             return super().__getitem__(index)  # type: ignore[no-any-return,no-untyped-call]
         return selected.dask(self.wanted if isinstance(self.wanted, str) else -1)
 
+    def __setitem__(self, index: Any, value: Any) -> None:
+        # dask would put a new graph behind this array, which the source knows nothing of.
+        raise TypeError(
+            "the pixels of frames are not written to: dask.array.where(mask, value, array) gives a "
+            "new array, and array.copy() one that can be written to"
+        )
+
     def compute(self, **kwargs: Any) -> Any:
         """Read: see `dask.array.Array.compute`."""
         if self.npartitions == 1 and set(kwargs) <= {"scheduler"} and not Callback.active:

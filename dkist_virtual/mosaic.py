@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
 
-from dkist_virtual.dataset import Dataset, overview_of
+from dkist_virtual.dataset import Dataset
 from dkist_virtual.errors import DatasetError, OutsideError, SelectionError
 from dkist_virtual.export import tiles_to_xarray
 from dkist_virtual.files import Files
 from dkist_virtual.opened import Opened, open_asdf
 from dkist_virtual.provenance import Meta
+from dkist_virtual.summary import overview_of
 
 if TYPE_CHECKING:
     import xarray
@@ -45,12 +46,14 @@ class TiledDataset:
         Of the whole mosaic, without headers: those are the tiles'.
     """
 
+    __array_ufunc__ = None  # numpy would take a mosaic for an array of objects
+
     def __init__(self, tiles: NDArray[np.object_], meta: dict[str, Any]) -> None:
         absent = np.array([tile is None for tile in tiles.flat], bool).reshape(tiles.shape)
         if absent.all():
             raise DatasetError("a mosaic needs at least one tile")
         self._tiles = np.ma.MaskedArray(tiles, mask=absent, dtype=object)
-        self.meta = Meta(meta, self._combined_headers, self.shape)
+        self.meta = Meta(meta, self._combined_headers)
 
     @classmethod
     def from_opened(cls, opened: Opened) -> Self:
@@ -116,7 +119,7 @@ class TiledDataset:
         if hidden.all():
             raise DatasetError("mask: hides every tile: a mosaic needs at least one")
         self._tiles.mask = hidden
-        self.meta = Meta(self.meta.without_headers(), self._combined_headers, self.shape)
+        self.meta = Meta(self.meta.without_headers(), self._combined_headers)
 
     @property
     def flat(self) -> Self:
@@ -272,13 +275,12 @@ class TiledDataset:
         DatasetError
             The pixels of a tile come from arithmetic.
         """
-        parts: list[Files] = [tile.files for tile in self.flat]
-        arrays = tuple(array for part in parts for array in part.arrays)
+        files: list[Files] = [tile.files for tile in self.flat]
 
         def about(number: int, positions: NDArray[np.int64], column: str) -> NDArray[np.int64]:
-            return parts[number]._about(0, positions, column)
+            return files[number]._about(0, positions, column)
 
-        return Files(arrays, about)
+        return Files(tuple(one.arrays[0] for one in files), about)
 
     def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded:
         """Fetch the frames of all tiles at once, as `Dataset.download` does."""

@@ -75,7 +75,7 @@ class Opened:
                 wcs,
                 Selection.whole(array.shape),
             )
-            meta = Meta({**shared, **tile.meta}, provenance.headers, array.shape)
+            meta = Meta({**shared, **tile.meta}, provenance.headers)
             made.append(
                 cls(array, wcs, provenance=provenance, mask=tile.mask, unit=tile.unit, meta=meta)
             )

@@ -56,6 +56,8 @@ class Overview:
         The store; None when the references come from an ASDF alone.
     made_from : tuple of (str, str or None), optional
         Name and date of the ASDF.
+    computed_from : str, optional
+        What the pixels are computed from, where they come from no frames.
     dtype : str
         The pixels' type, as numpy names it.
     shape : tuple of int
@@ -98,6 +100,7 @@ class Overview:
     further_places: tuple[str, ...] = ()
     store: str | None = None
     made_from: tuple[str, str | None] | None = None
+    computed_from: str | None = None
     dtype: str
     shape: tuple[int, ...]
     unit: str | None = None
@@ -222,6 +225,7 @@ class Overview:
             "further_places": list(self.further_places),
             "store": self.store,
             "made_from": made_from,
+            "computed_from": self.computed_from,
             "dtype": self.dtype,
             "shape": list(self.shape),
             "unit": self.unit,
@@ -258,6 +262,8 @@ class Overview:
         if self.made_from is not None:
             name, date = self.made_from
             facts.append(("made from", name if date is None else f"{name} of {date}"))
+        if self.computed_from is not None:
+            facts.append(("computed from", self.computed_from))
         if self.missing == "raise":
             facts.append(("absent frames", "raise an error (missing='raise')"))
         elif self.missing == "nan":

@@ -88,17 +88,12 @@ class Meta(UserDict[str, Any]):
     plain : dict
     load : callable
         Gives the header table.
-    shape : tuple of int
-        Of the data that the headers belong to.
     """
 
-    def __init__(
-        self, plain: dict[str, Any], load: Callable[[], HeaderTable], shape: tuple[int, ...]
-    ) -> None:
+    def __init__(self, plain: dict[str, Any], load: Callable[[], HeaderTable]) -> None:
         super().__init__(plain)
         self.data["headers"] = None
         self._load = load
-        self.shape = shape
 
     def __getitem__(self, key: str) -> Any:
         if key == "headers" and self.data.get(key, "") is None:
@@ -106,9 +101,9 @@ class Meta(UserDict[str, Any]):
         return super().__getitem__(key)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Meta:
-        # ndcube copies the meta for every arithmetic operation; whoever loads the headers
-        # holds the references of all frames.
-        twin = Meta({}, self._load, self.shape)
+        # ndcube copies the meta to bin; whoever loads the headers holds the references of all
+        # frames.
+        twin = Meta({}, self._load)
         twin.data = copy.deepcopy(self.data, memo)
         return twin
 

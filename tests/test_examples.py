@@ -35,6 +35,7 @@ def test_every_example_is_run_here() -> None:
         "frame_server.py",
         "look.py",
         "mosaic.py",
+        "normalise.py",
         "read_remote.py",
         "select_by_coordinates.py",
     }
@@ -114,3 +115,15 @@ def test_look() -> None:
     assert re.search(sliders, printed)
     assert "Shown: V  (4 of 4)\nPanels: I [ct], Q [ct], U [ct], V [ct]\n" in printed
     assert "Pictures: line.png, profiles.png, v.png, wavelength-y.png\n" in printed
+
+
+def test_normalise() -> None:
+    printed = run("normalise.py")
+    assert "Contrast: (4, 2, 5, 48, 64) in '' before a frame is read" in printed
+    (profile,) = re.findall(r"A profile: \[(.*)\]", printed)
+    values = np.array(profile.split(), float)
+    assert values.shape == (5,)
+    assert np.median(values[:2]) == pytest.approx(1, abs=1e-3)  # of what it was divided by
+    assert re.search(r"Refused: .* computed from 2 frames in .*lie in no files", printed)
+    assert re.search(r"The files: \['VTF_demo_\d+.fits', 'VTF_demo_\d+.fits'\]", printed)
+    assert "Binned: (5, 12, 16) | centre off by 0.000000 arcsec\nHeaders: None" in printed

@@ -153,6 +153,7 @@ def test_text_of_a_mosaic_shows_which_tiles_are_there() -> None:
         ({"unit": None}, "unit           -"),
         ({"unit": ""}, "unit           dimensionless"),
         ({"made_from": ("V.asdf", None)}, "made from      V.asdf"),
+        ({"computed_from": "9 frames in /d"}, "computed from  9 frames in /d"),
         ({"missing": "nan"}, "absent frames  are read as NaN (missing='nan')"),
         ({"missing": "nan", "dtype": "int16"}, "absent frames  are read as 0 (missing='nan')"),
     ],

@@ -1,0 +1,85 @@
+"""The overview of a dataset or a mosaic: what it knows of itself, and reads no frame for."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+
+from dkist_virtual.computed import Computed
+from dkist_virtual.overview import Overview, describe_wcs
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["axis_names", "overview_of"]
+
+
+def overview_of(
+    ds: Any, kind: Literal["Dataset", "TiledDataset"], tiles: Sequence[Any], **mosaic: Any
+) -> Overview:
+    """The overview of a dataset, or of a mosaic by its first tile."""
+    first = tiles[0]
+    inventory = first.inventory or {}
+    axes, worlds, correlation = describe_wcs(first.wcs, first.shape, axis_names(first))
+    provenance = first._provenance
+    facts: dict[str, Any] = {}
+    if provenance is not None:
+        store = provenance.array.handle.store
+        attributes = store.references.attributes
+        origin = provenance.description.origin
+        files = ds.files
+        n_frames = len(files)
+        whole = attributes.get("n_frames")
+        facts = {
+            "n_frames": n_frames,
+            "n_bytes": files.nbytes,
+            "total_frames": whole if whole != n_frames else None,
+            "total_bytes": attributes.get("n_bytes") if whole != n_frames else None,
+            "place": files.places[0],
+            "further_places": tuple(files.places[1:]),
+            "store": provenance.array.handle.url,
+            "made_from": (str(origin.get("asdf", "?")), origin.get("created")),
+            "missing": provenance.array.handle.missing,
+        }
+    else:
+        facts = {"computed_from": first._from}
+    return Overview(
+        kind=kind,
+        instrument=inventory.get("instrumentName"),
+        dataset_id=inventory.get("datasetId"),
+        product_id=inventory.get("productId"),
+        dtype=str(first._data.dtype),
+        shape=first.shape,
+        unit=None if first.unit is None else first.unit.to_string(),
+        array=_array_line(first),
+        array_axes=axes,
+        world_axes=worlds,
+        correlation=correlation,
+        **facts,
+        **mosaic,
+    )
+
+
+def axis_names(ds: Any) -> list[str] | None:
+    """The names of a dataset's axes, as they stand in its store; None where there are none."""
+    if ds._origin is None:
+        return None
+    array = ds._origin.array
+    names = array.metadata.attributes.get("axis_names", [])
+    return [names[axis] for axis in array.selection.kept] if names else None
+
+
+def _array_line(ds: Any) -> str:
+    """A line about the data that builds no graph."""
+    if isinstance(ds._data, Computed):
+        return f"dask.array, shape {ds.shape}, {ds._data.dtype}, computed when it is asked for"
+    if ds._provenance is None:
+        kind = type(ds.data)
+        name = f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
+        return f"{name}, shape {ds.shape}, {ds.data.dtype}"
+    array = ds._provenance.array
+    sizes = array.dask_chunks(ds._provenance.chunks)
+    n = int(np.prod([len(axis) for axis in sizes]))
+    chunk = tuple(max(axis) for axis in sizes)
+    return f"dask.array, shape {ds.shape}, {array.dtype}, {n} chunk{'s' * (n > 1)} of {chunk}"
