@@ -20,7 +20,7 @@ from dkist_virtual.errors import DatasetError, SelectionError, StoreCorruptError
 from dkist_virtual.fetch import Fetcher, is_local, join, local_path
 from dkist_virtual.files import Files
 from dkist_virtual.handle import StoreHandle
-from dkist_virtual.headers import HeaderTable
+from dkist_virtual.header_table import HeaderTable
 from dkist_virtual.overview import Overview, describe_wcs
 from dkist_virtual.places import FramePlaces, place_of, places_of
 from dkist_virtual.provenance import HeaderSource, Meta, Provenance, StoredHeaders, TableHeaders
@@ -475,4 +475,4 @@ def open_store(
             description = read_description(io.BytesIO(reader(METADATA_NAME)))
         except FileNotFoundError:
             raise StoreCorruptError(f"{place}: is missing from the store") from None
-    return Opened(handle, StoredHeaders(reader), description, chunks)
+    return Opened(handle, StoredHeaders(handle), description, chunks)

@@ -472,7 +472,7 @@ class TestRefused:
         (
             ({"datatype": "nonsense"}, "nonsense"),
             ({"fileuris": []}, "cannot read"),
-            ({"fileuris": [["a", "b"], ["c"]]}, "cannot read"),
+            ({"fileuris": [["a", "b"], ["c"]]}, "lists of equal length"),
             ({"shape": [0, 4]}, "shape"),
         ),
     )
