@@ -25,17 +25,17 @@ PAGE: Final = 1_000
 
 
 class ColumnSource(Protocol):
-    """Columns that lie in a file.
+    """Columns that lie in a file."""
 
-    Attributes
-    ----------
-    names : sequence of str
-    meta : dict
-        The table's.
-    """
+    @property
+    def names(self) -> Sequence[str]:
+        """Of all columns, in order."""
+        ...
 
-    names: Sequence[str]
-    meta: dict[str, Any]
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The table's."""
+        ...
 
     def __len__(self) -> int:
         """Number of rows."""

@@ -140,7 +140,7 @@ class BlockColumns:
             first, n, inside = 0, self.n, self.rows
         values = np.empty(n, dtype)
         file.seek(start + first * dtype.itemsize)
-        if file.readinto(values.view("u1").data if n else b"") != values.nbytes:
+        if n and file.readinto(values.view("u1").data) != values.nbytes:
             raise DatasetError(f"{self.path}: column {name} of the header table is cut short")
         return Column(values[inside], name=name)
 
