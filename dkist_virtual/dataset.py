@@ -13,9 +13,9 @@ from ndcube import NDCube
 
 from dkist_virtual.arrays import VirtualArray
 from dkist_virtual.asdf_file import asdf_on_disk
-from dkist_virtual.convert import METADATA_NAME, references_of
+from dkist_virtual.assembly import references_of
 from dkist_virtual.crop import crop_index, nearest_index
-from dkist_virtual.description import Description, read_description
+from dkist_virtual.description import METADATA_NAME, Description, read_description
 from dkist_virtual.errors import DatasetError, SelectionError, StoreCorruptError
 from dkist_virtual.fetch import Fetcher, is_local, join, local_path
 from dkist_virtual.files import Files

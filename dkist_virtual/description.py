@@ -14,21 +14,27 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 from dkist_virtual._version import __version__
 from dkist_virtual.errors import DatasetError, StoreCorruptError
 from dkist_virtual.references import FORMAT_VERSION
 
 __all__ = [
+    "METADATA_NAME",
     "Description",
     "TileMeta",
     "brief",
     "expected_warnings",
     "origin_of",
     "read_description",
+    "read_origin",
     "write_description",
 ]
+
+
+METADATA_NAME: Final = "dataset.asdf"
+"""The description's name in a store."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -217,6 +223,24 @@ def read_description(file: Path | str | BinaryIO) -> Description:
         # more to a caller than that this file cannot be used.
         raise StoreCorruptError(
             f"{name}: not the description of a dataset: {brief(error)}; convert again"
+        ) from error
+
+
+def read_origin(path: Path) -> dict[str, Any]:
+    """Where a store's description came from, and nothing else of it: see `origin_of`.
+
+    Raises
+    ------
+    StoreCorruptError
+    """
+    import asdf
+
+    try:
+        with open(path, "rb") as file:
+            return dict(asdf.util.load_yaml(file)["dkist_virtual"]["origin"])
+    except Exception as error:
+        raise StoreCorruptError(
+            f"{path}: not the description of a dataset: {brief(error)}; convert again"
         ) from error
 
 

@@ -138,7 +138,7 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
         return self.colnames
 
     def __len__(self) -> int:
-        return super().__len__() if self._source is None else len(self._source)  # type: ignore[no-any-return]
+        return super().__len__() if self._source is None else len(self._source)
 
     def __getitem__(self, item: Any) -> Any:
         if self._source is None:

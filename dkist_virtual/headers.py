@@ -16,7 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 import numpy as np
 
@@ -218,6 +218,12 @@ class HeaderFile:
         schema = self._parquet.schema_arrow
         self._fields = frozenset(schema.names)
         self._stored = {_keyword(f.name): f for f in schema if f.name not in OURS}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._parquet.close(force=True)
 
     @property
     def keywords(self) -> list[str]:

@@ -16,6 +16,7 @@ import struct
 from collections import UserList
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
@@ -128,21 +129,19 @@ class BlockColumns:
                 )
             return [self._read(file, name) for name in names]
 
-    def _read(self, file: BinaryIO, name: str) -> Column:
+    def _read(self, file: BufferedReader, name: str) -> Column:
         if name in self.ready:
             whole = self.ready[name]
             return whole if self.rows == slice(None) else whole[self.rows]
         dtype, start = self.columns[name]
         chosen = self._range()
-        if chosen is not None and chosen.step == 1:
-            first, n, inside = chosen.start, len(chosen), slice(None)
-        else:
-            first, n, inside = 0, self.n, self.rows
-        values = np.empty(n, dtype)
-        file.seek(start + first * dtype.itemsize)
-        if n and file.readinto(values.view("u1").data) != values.nbytes:
+        together = chosen is not None and chosen.step == 1
+        part = chosen if chosen is not None and together else range(self.n)
+        values = np.empty(len(part), dtype)
+        file.seek(start + part.start * dtype.itemsize)
+        if len(part) and file.readinto(values.view("u1").data) != values.nbytes:
             raise DatasetError(f"{self.path}: column {name} of the header table is cut short")
-        return Column(values[inside], name=name)
+        return Column(values if together else values[self.rows], name=name)
 
 
 @dataclass(frozen=True, eq=False)
@@ -175,16 +174,16 @@ class Tree:
             return None
         if table.get("qtable") or not set(table) <= {"colnames", "columns", "meta", "qtable"}:
             return None
-        found = {}
+        columns = {}
         lengths = set()
         for node in table["columns"]:
             where = self._in_a_block(node)
             if where is not None:
-                *found[node["name"]], n = where
+                dtype, start, n = where
+                columns[str(node["name"])] = dtype, start
                 lengths.add(n)
         if len(lengths) != 1 or len(set(table["colnames"])) != len(table["colnames"]):
             return None
-        columns = {name: (dtype, start) for name, (dtype, start) in found.items()}
         names = [str(name) for name in table["colnames"]]
         return BlockColumns(self.path, self.stamp, columns, lengths.pop(), {}, names, {})
 
@@ -224,7 +223,7 @@ class Tree:
         import asdf
         import yaml
 
-        tree = copy.copy(self.tree)
+        tree: Any = copy.copy(self.tree)
         tree["dataset"] = self._without_frames(tree["dataset"])
         needed = set(_sources(tree))
         with open(self.path, "rb") as source, open(target, "wb") as out:
@@ -253,7 +252,7 @@ class Tree:
             return [self._without_frames(part) for part in node]
         if not isinstance(node, Mapping):  # a tile that is not there
             return node
-        small = copy.copy(node)
+        small: Any = copy.copy(node)
         if "datasets" in node:
             small["datasets"] = self._without_frames(node["datasets"])
         if isinstance(node.get("data"), Mapping) and "fileuris" in node["data"]:
@@ -270,7 +269,7 @@ class Tree:
         found = self.columns(table)
         if found is None:
             return table
-        small = copy.copy(table)
+        small: Any = copy.copy(table)
         kept = [column for column in table["columns"] if column["name"] not in found.columns]
         small["columns"] = kept
         small["colnames"] = [name for name in table["colnames"] if name not in found.columns]
