@@ -326,7 +326,11 @@ def overview_of(
             "total_bytes": attributes.get("n_bytes") if whole != n_frames else None,
             "place": str(files.basepath),
             "store": provenance.array.handle.url,
-            "made_from": (str(origin.get("asdf", "?")), origin.get("created")),
+            "made_from": (
+                str(origin.get("asdf", "?")),
+                origin.get("created"),
+                origin.get("version"),
+            ),
             "missing": provenance.array.handle.missing,
         }
     return Overview(

@@ -75,7 +75,7 @@ class Journal:
         self._file.truncate(end)
         self._file.seek(end)
         self._lines: list[str] = [] if end else [first]
-        self._synced = time.monotonic()
+        self._flushed = self._synced = time.monotonic()
         self.flush()
 
     def record(self, array: str, name: str, look: Look) -> None:
@@ -83,7 +83,7 @@ class Journal:
         # The last of a look are words for a message.
         self._lines.append(json.dumps([array, name, *astuple(look)[:-1]], separators=(",", ":")))
         self.n += 1
-        if len(self._lines) >= FLUSH:
+        if len(self._lines) >= FLUSH or time.monotonic() - self._flushed > SYNC:
             self.flush()
 
     def flush(self) -> None:
@@ -92,7 +92,8 @@ class Journal:
             self._file.write("".join(f"{line}\n" for line in self._lines).encode())
             self._file.flush()
             self._lines.clear()
-        if time.monotonic() - self._synced > SYNC:
+        self._flushed = time.monotonic()
+        if self._flushed - self._synced > SYNC:
             os.fsync(self._file.fileno())
             self._synced = time.monotonic()
 

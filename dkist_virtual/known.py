@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dkist_virtual.description import METADATA_NAME, read_origin
+from dkist_virtual.description import METADATA_NAME, read_plain
 from dkist_virtual.errors import StoreCorruptError, StoreMissingError
 from dkist_virtual.fetch import Fetcher
 from dkist_virtual.handle import StoreReader, references_in
@@ -46,14 +46,14 @@ def known_from_store(store: Path, source: Source) -> dict[str, Known]:
     that cannot be read, nothing is known.
     """
     try:
-        before = read_origin(store / METADATA_NAME).get("expected")
+        before = read_plain(store / METADATA_NAME)["dkist_virtual"]["origin"].get("expected")
         references = references_in(StoreReader(str(store), Fetcher()))
         with HeaderFile(store / HEADERS_NAME) as table:
             columns = {
                 name: table.own(f"_{name}").filled(-1)
                 for name in ("size", "offset", "length", "data", "head", "mtime", "datasum")
             }
-            columns |= {name: table.own(f"_{name}").filled(None) for name in ("url", "etag")}
+            columns |= {name: table.own(f"_{name}").data for name in ("url", "etag")}
     except (StoreCorruptError, StoreMissingError):
         return {}
     if not isinstance(before, dict):

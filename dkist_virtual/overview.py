@@ -52,8 +52,8 @@ class Overview:
         The directory or URL that the frames are in.
     store : str, optional
         The store; None when the references come from an ASDF alone.
-    made_from : tuple of (str, str or None), optional
-        Name and date of the ASDF.
+    made_from : tuple of (str, str or None, str or None), optional
+        Name and date of the ASDF, and the version of its format.
     dtype : str
         The pixels' type, as numpy names it.
     shape : tuple of int
@@ -94,7 +94,7 @@ class Overview:
     total_bytes: int | None = None
     place: str | None = None
     store: str | None = None
-    made_from: tuple[str, str | None] | None = None
+    made_from: tuple[str, str | None, str | None] | None = None
     dtype: str
     shape: tuple[int, ...]
     unit: str | None = None
@@ -201,7 +201,9 @@ class Overview:
         dict
             Always the same keys, in the same order; null for what is not known or not so.
         """
-        made_from = self.made_from and {"asdf": self.made_from[0], "date": self.made_from[1]}
+        made_from = self.made_from and dict(
+            zip(("asdf", "date", "version"), self.made_from, strict=True)
+        )
         tiles = self.grid and {
             "shape": list(self.grid),
             "present": [list(place) for place in self.present],
@@ -252,8 +254,9 @@ class Overview:
         if self.store is not None:
             facts.append(("store", self.store))
         if self.made_from is not None:
-            name, date = self.made_from
-            facts.append(("made from", name if date is None else f"{name} of {date}"))
+            name, date, version = self.made_from
+            said = name if date is None else f"{name} of {date}"
+            facts.append(("made from", said if version is None else f"{said}, {version}"))
         if self.missing == "raise":
             facts.append(("absent frames", "raise an error (missing='raise')"))
         elif self.missing == "nan":

@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 import dkist_virtual as dv
 from dkist_virtual import references as r
-from dkist_virtual.codec import FrameSpec
 from dkist_virtual.assembly import references_of
+from dkist_virtual.codec import FrameSpec
 from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.source import read_source
 
