@@ -141,7 +141,9 @@ def _unscanned_dtype(part: Frames, headers: Table) -> np.dtype:
             except (TypeError, ValueError) as error:
                 raise DatasetError(f"{keyword} in the ASDF's header table: {error}") from error
             pairs[:, i] = column.filled(pairs[0, i])
-    types = {pixel_dtype(bitpix, bscale, bzero, None) for bscale, bzero in np.unique(pairs, axis=0)}
+    others = pairs[(pairs != pairs[0]).any(axis=1)]
+    kinds = np.unique(np.concatenate([pairs[:1], others]), axis=0)
+    types = {pixel_dtype(bitpix, bscale, bzero, None) for bscale, bzero in kinds}
     if len(types) != 1:
         raise DatasetError(
             "BSCALE and BZERO in the ASDF's header table differ between frames and make pixels "

@@ -451,9 +451,12 @@ def open_asdf(
     options = dict(storage_options or {})
     with asdf_on_disk(os.fspath(asdf), Fetcher(options, place_of(cache))) as (path, directory, _):
         source = read_source(path)
+        headers = source.headers
+        if not is_local(os.fspath(asdf)):
+            headers.columns  # noqa: B018  # reads them: this file is not kept
     references = references_of(source, directory)
     handle = StoreHandle(None, references, missing, places_of(frames), options, place_of(cache))
-    table = HeaderTable(source.headers, copy=False)
+    table = headers if isinstance(headers, HeaderTable) else HeaderTable(headers, copy=False)
     return Opened(handle, TableHeaders(table), source.description, chunks)
 
 

@@ -102,13 +102,14 @@ class BlockColumns:
         return replace(self, ready=others, meta=dict(table.meta))
 
     def _range(self) -> range | None:
+        """The rows, where they are a slice; its step is positive."""
         if not isinstance(self.rows, slice):
             return None
         return range(self.n)[self.rows]
 
     def __len__(self) -> int:
-        chosen = self._range()
-        return len(self.rows) if chosen is None else len(chosen)  # type: ignore[arg-type]
+        rows = self._range()
+        return len(np.asarray(self.rows) if rows is None else rows)
 
     def select(self, rows: slice | NDArray[Any]) -> BlockColumns:
         """The same columns of some of these rows."""
@@ -134,14 +135,16 @@ class BlockColumns:
             whole = self.ready[name]
             return whole if self.rows == slice(None) else whole[self.rows]
         dtype, start = self.columns[name]
-        chosen = self._range()
-        together = chosen is not None and chosen.step == 1
-        part = chosen if chosen is not None and together else range(self.n)
-        values = np.empty(len(part), dtype)
-        file.seek(start + part.start * dtype.itemsize)
-        if len(part) and file.readinto(values.view("u1").data) != values.nbytes:
+        rows = self._range()
+        wanted = np.asarray(self.rows if rows is None else rows, np.int64)
+        first, stop = (wanted.min(), wanted.max() + 1) if len(wanted) else (0, 0)
+        values = np.empty(stop - first, dtype)
+        file.seek(start + first * dtype.itemsize)
+        if len(values) and file.readinto(values.view("u1").data) != values.nbytes:
             raise DatasetError(f"{self.path}: column {name} of the header table is cut short")
-        return Column(values if together else values[self.rows], name=name)
+        if rows is None or len(rows) != len(values):
+            values = values[wanted - first]
+        return Column(values, name=name)
 
 
 @dataclass(frozen=True, eq=False)
