@@ -13,7 +13,7 @@ SEED ?= 1
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench bench-remote bench-download docs fuzz clean
+.PHONY: help demo test lint bench bench-remote bench-download bench-scale docs fuzz clean
 
 help:
 	@echo 'make demo    make a small VTF dataset, convert it, look at it (picture: demo-output/)'
@@ -23,6 +23,7 @@ help:
 	@echo 'make bench   times beside dkist, astropy, cfitsio and numpy'
 	@echo 'make bench-remote  the same from a server that takes 30 ms an answer'
 	@echo 'make bench-download  a download beside a bare concurrent fetch'
+	@echo 'make bench-scale  datasets of up to a million frames, beside dkist, astropy and kerchunk'
 	@echo 'make docs    the documentation, with its code run: docs/_build/html/index.html'
 	@echo 'make clean   everything that these made, the environment included'
 	@echo
@@ -64,6 +65,9 @@ bench-remote: $(VENV)/.stamp-bench
 
 bench-download: $(VENV)/.stamp-bench
 	$(BIN)/python benchmarks/download.py
+
+bench-scale: $(VENV)/.stamp-bench
+	$(BIN)/python benchmarks/scale.py --json docs/explanation/scale.json
 
 docs: $(VENV)/.stamp-docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
