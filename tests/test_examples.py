@@ -29,6 +29,7 @@ def run(script: str, *arguments: str) -> str:
 def test_every_example_is_run_here() -> None:
     scripts = {path.name for path in EXAMPLES.glob("*.py")}
     assert scripts == {
+        "cluster.py",
         "convert_and_read.py",
         "frame_server.py",
         "read_remote.py",
@@ -70,3 +71,11 @@ def test_select_by_coordinates() -> None:
     assert re.search(r"Nearest to 630.25 nm: \(2, 48, 64\) \['data/3\.0\.\d\.0\.0', ", printed)
     assert re.search(r"Good seeing: \d+ of 40 files", printed)
     assert re.search(r"Mean of the region: \d+\.\d", printed)
+
+
+def test_cluster() -> None:
+    printed = run("cluster.py")
+    assert "20 frames" in printed
+    assert re.search(r"A pickled ds.data: \d{3} bytes", printed)
+    assert "Mean frame: (48, 64) by 2 workers\nThe same as here: True" in printed
+    assert "Tasks of one frame: 1" in printed
