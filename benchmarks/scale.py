@@ -190,7 +190,7 @@ def opening(store: str, at: int, frame: str) -> Figures:
     found["print_s"], _ = timed(lambda: str(ds))
     found["nbytes_s"], _ = timed(lambda: ds.files.nbytes)
     found["files_s"], _ = timed(lambda: str(ds.files))
-    found["column_s"], _ = timed(lambda: ds.headers["ATMOS_R0"])
+    found["column_s"], _ = timed(lambda: ds.headers[ds.headers.colnames[5]])
     found["MB"] = rss() - before
     return found
 
