@@ -6,7 +6,7 @@ the end. What a conversion that was stopped has looked at stays there for the ne
 
 from __future__ import annotations
 
-import fcntl
+import errno
 import os
 import shutil
 from contextlib import contextmanager
@@ -165,12 +165,10 @@ def _alone(work: Path, target: Path) -> Iterator[None]:
         except FileNotFoundError:  # who held it has just finished
             continue
         try:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if not _locked(lock):
                 raise StoreExistsError(
                     f"{target}: another conversion is writing this store just now, in {work}"
-                ) from None
+                )
             try:
                 same = os.path.samestat(os.fstat(lock), os.stat(work / _LOCK))
             except FileNotFoundError:
@@ -180,6 +178,22 @@ def _alone(work: Path, target: Path) -> Iterator[None]:
                 return
         finally:
             os.close(lock)
+
+
+def _locked(file: int) -> bool:
+    """Lock a file, which is free again when its holder is gone; False where another has it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:  # some file systems of clusters are mounted without locks
+        if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+            raise
+    return True
 
 
 def _sweep(work: Path, target: Path) -> None:

@@ -395,7 +395,7 @@ def _write_headers(
         warnings.warn(
             f"header columns of mixed types are stored as strings: {', '.join(changed)}",
             HeaderWarning,
-            stacklevel=7,
+            stacklevel=6,
         )
 
 

@@ -58,7 +58,7 @@ def known_from_store(store: Path, source: Source) -> dict[str, Known]:
         return {}
     if not isinstance(before, dict):
         return {}
-    base = f"{references.attributes['base'].rstrip('/')}/"
+    base = f"{str(references.attributes.get('base')).rstrip('/')}/"
     known = {}
     row = 0
     now = expectations(source)
