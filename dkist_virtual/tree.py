@@ -132,8 +132,7 @@ class BlockColumns:
 
     def _read(self, file: BufferedReader, name: str) -> Column:
         if name in self.ready:
-            whole = self.ready[name]
-            return whole if self.rows == slice(None) else whole[self.rows]
+            return self.ready[name][self.rows]
         dtype, start = self.columns[name]
         rows = self._range()
         wanted = np.asarray(self.rows if rows is None else rows, np.int64)

@@ -128,6 +128,9 @@ def test_columns_of_other_forms_are_left_to_asdf(form: str, how: Any, tmp_path: 
     assert ours.colnames == theirs.colnames == ["A", "X", "B"]
     assert ours.meta == theirs.meta
     for name in theirs.colnames:
+        some = np.array([3, 1])
+        np.testing.assert_array_equal(ours[some][name], theirs[some][name])
+        np.testing.assert_array_equal(ours[1:3][name], theirs[1:3][name])
         assert type(ours[name]) is type(theirs[name])
         assert ours[name].dtype == theirs[name].dtype
         assert ours[name].description == theirs[name].description
