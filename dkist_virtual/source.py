@@ -35,16 +35,10 @@ from dkist_virtual.errors import DatasetError
 from dkist_virtual.header_table import HeaderTable
 from dkist_virtual.tree import BlockColumns, Tree, read_tree
 
-__all__ = ["Frames", "Source", "find_asdf", "read_source"]
+__all__ = ["Frames", "Source", "read_source"]
 
 #: What ``dkist`` keeps in a dataset's meta and a store keeps elsewhere.
 _ELSEWHERE = frozenset({"headers", "inventory", "history"})
-
-#: The Data Center's file names, and its suffixes from oldest to newest, as ``dkist`` ranks them.
-_DATA_CENTER_NAME = re.compile(
-    r"(?P<stem>[A-Z-]+_L1_\d{8}T\d{6}_[A-Z]{5,})(?P<suffix>_user_tools|_metadata)?\.asdf"
-)
-_SUFFIXES = (None, "_user_tools", "_metadata")
 
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 _PLAIN_NAME = re.compile(r"[\w-][\w.-]*")
@@ -161,49 +155,6 @@ class Source:
                 f"{self.path}: the header table has {len(self.headers)} rows for {n_frames} "
                 "frames; rows belong to frames by position, so there must be as many, or none"
             )
-
-
-def find_asdf(place: Path | str) -> tuple[Path, list[Path]]:
-    """The ASDF of a dataset at a place.
-
-    Of several in a directory the newest by modification time is taken (ties: the last by
-    name). Before that, those fall out that the Data Center has replaced under a newer kind of
-    name (``..._metadata.asdf`` over ``..._user_tools.asdf`` over neither, for one dataset), as
-    they do in ``dkist``, and those without a dataset, such as an inversion.
-
-    Parameters
-    ----------
-    place : pathlib.Path or str
-        An ASDF, which is given back as it is, or a directory.
-
-    Returns
-    -------
-    chosen : pathlib.Path
-    passed_over : list of pathlib.Path
-        The other ASDFs in the directory, by name.
-
-    Raises
-    ------
-    DatasetError
-        If nothing is there, or no ASDF in the directory.
-    """
-    place = Path(place).expanduser()
-    if not place.is_dir():
-        if not place.exists():
-            raise DatasetError(f"{place}: no such file or directory")
-        return place, []
-    found = sorted(path for path in place.glob("*.asdf") if path.is_file())
-    if not found:
-        raise DatasetError(
-            f"{place}: no ASDF in this directory; expected a file *.asdf beside the frames"
-        )
-    candidates = _without_replaced(found)
-    if len(candidates) > 1:
-        # None of them with a dataset: the newest is taken all the same, and `read_source` says
-        # what it is.
-        candidates = [path for path in candidates if _names_a_dataset(path)] or candidates
-    chosen = max(candidates, key=lambda path: (path.stat().st_mtime_ns, path.name))
-    return chosen, [path for path in found if path != chosen]
 
 
 def read_source(path: Path | str) -> Source:
@@ -504,31 +455,3 @@ def _relative(name: str) -> str:
             "directory"
         )
     return relative
-
-
-def _without_replaced(paths: list[Path]) -> list[Path]:
-    """Those that the Data Center has not replaced under a newer kind of name."""
-    kept: list[Path] = []
-    best: dict[str, tuple[int, Path]] = {}
-    for path in paths:
-        match = _DATA_CENTER_NAME.fullmatch(path.name)
-        if match is None:
-            kept.append(path)
-            continue
-        rank = _SUFFIXES.index(match["suffix"])
-        best[match["stem"]] = max(best.get(match["stem"], (-1, path)), (rank, path))
-    return kept + [path for _, path in best.values()]
-
-
-def _names_a_dataset(path: Path) -> bool:
-    """Whether an ASDF's tree has the key ``dataset``, found without parsing it."""
-    try:
-        with path.open("rb") as file:
-            for line in file:
-                if line.startswith(b"dataset:"):
-                    return True
-                if line.rstrip() == b"...":
-                    return False
-    except OSError:
-        return False
-    return False
