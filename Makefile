@@ -13,7 +13,7 @@ SEED ?= 1
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench bench-remote bench-download bench-plot docs fuzz clean
+.PHONY: help demo test lint bench bench-remote bench-download bench-plot bench-scale docs fuzz clean
 
 help:
 	@echo 'make demo    make a small VTF dataset, convert it, look at it (picture: demo-output/)'
@@ -24,6 +24,7 @@ help:
 	@echo 'make bench-remote  the same from a server that takes 30 ms an answer'
 	@echo 'make bench-download  a download beside a bare concurrent fetch'
 	@echo 'make bench-plot  a slider step beside dkist'
+	@echo 'make bench-scale  datasets of up to a million frames, beside dkist, astropy and kerchunk'
 	@echo 'make docs    the documentation, with its code run: docs/_build/html/index.html'
 	@echo 'make clean   everything that these made, the environment included'
 	@echo
@@ -68,6 +69,9 @@ bench-download: $(VENV)/.stamp-bench
 
 bench-plot: $(VENV)/.stamp-bench
 	$(BIN)/python benchmarks/plot.py
+
+bench-scale: $(VENV)/.stamp-bench
+	$(BIN)/python benchmarks/scale.py --json docs/explanation/scale.json
 
 docs: $(VENV)/.stamp-docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html

@@ -1,8 +1,9 @@
-"""A dataset's ASDF, wherever it is, as a file on this machine: dkist reads no others."""
+"""A dataset's ASDF, wherever it is, as a file on this machine; and which it is of several."""
 
 from __future__ import annotations
 
 import os
+import re
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -10,14 +11,19 @@ from typing import TYPE_CHECKING
 
 from dkist_virtual.errors import DatasetError, FrameError
 from dkist_virtual.fetch import absolute, is_local, local_path
-from dkist_virtual.source import find_asdf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dkist_virtual.fetch import Fetcher
 
-__all__ = ["asdf_on_disk"]
+__all__ = ["asdf_on_disk", "find_asdf"]
+
+#: The Data Center's file names, and its suffixes from oldest to newest, as ``dkist`` ranks them.
+_DATA_CENTER_NAME = re.compile(
+    r"(?P<stem>[A-Z-]+_L1_\d{8}T\d{6}_[A-Z]{5,})(?P<suffix>_user_tools|_metadata)?\.asdf"
+)
+_SUFFIXES = (None, "_user_tools", "_metadata")
 
 
 @contextmanager
@@ -62,3 +68,74 @@ def asdf_on_disk(
         path = Path(temporary) / (name.partition("?")[0] or "dataset.asdf")
         path.write_bytes(data)
         yield path, directory, ()
+
+
+def find_asdf(place: Path | str) -> tuple[Path, list[Path]]:
+    """The ASDF of a dataset at a place.
+
+    Of several in a directory the newest by modification time is taken (ties: the last by
+    name). Before that, those fall out that the Data Center has replaced under a newer kind of
+    name (``..._metadata.asdf`` over ``..._user_tools.asdf`` over neither, for one dataset), as
+    they do in ``dkist``, and those without a dataset, such as an inversion.
+
+    Parameters
+    ----------
+    place : pathlib.Path or str
+        An ASDF, which is given back as it is, or a directory.
+
+    Returns
+    -------
+    chosen : pathlib.Path
+    passed_over : list of pathlib.Path
+        The other ASDFs in the directory, by name.
+
+    Raises
+    ------
+    DatasetError
+        If nothing is there, or no ASDF in the directory.
+    """
+    place = Path(place).expanduser()
+    if not place.is_dir():
+        if not place.exists():
+            raise DatasetError(f"{place}: no such file or directory")
+        return place, []
+    found = sorted(path for path in place.glob("*.asdf") if path.is_file())
+    if not found:
+        raise DatasetError(
+            f"{place}: no ASDF in this directory; expected a file *.asdf beside the frames"
+        )
+    candidates = _without_replaced(found)
+    if len(candidates) > 1:
+        # None of them with a dataset: the newest is taken all the same, and `read_source` says
+        # what it is.
+        candidates = [path for path in candidates if _names_a_dataset(path)] or candidates
+    chosen = max(candidates, key=lambda path: (path.stat().st_mtime_ns, path.name))
+    return chosen, [path for path in found if path != chosen]
+
+
+def _without_replaced(paths: list[Path]) -> list[Path]:
+    """Those that the Data Center has not replaced under a newer kind of name."""
+    kept: list[Path] = []
+    best: dict[str, tuple[int, Path]] = {}
+    for path in paths:
+        match = _DATA_CENTER_NAME.fullmatch(path.name)
+        if match is None:
+            kept.append(path)
+            continue
+        rank = _SUFFIXES.index(match["suffix"])
+        best[match["stem"]] = max(best.get(match["stem"], (-1, path)), (rank, path))
+    return kept + [path for _, path in best.values()]
+
+
+def _names_a_dataset(path: Path) -> bool:
+    """Whether an ASDF's tree has the key ``dataset``, found without parsing it."""
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                if line.startswith(b"dataset:"):
+                    return True
+                if line.rstrip() == b"...":
+                    return False
+    except OSError:
+        return False
+    return False

@@ -11,6 +11,8 @@ import re
 from functools import lru_cache
 from typing import Final, TypeAlias, TypeVar
 
+import numpy as np
+
 from dkist_virtual.errors import FrameCorruptError
 
 __all__ = ["CARD", "HDUTarget", "Header"]
@@ -51,10 +53,10 @@ class Header:
     def __init__(self, cards: bytes, hdu: HDUTarget) -> None:
         self._cards = cards
         self.hdu = hdu
+        n = len(cards) // CARD
+        keywords = np.ndarray((n,), "S8", cards, strides=(CARD,)).tolist() if n else []
         # Reversed, so that the first of two equal keywords is what stays.
-        self._index = {
-            cards[i : i + 8]: i for i in range(len(cards) - len(cards) % CARD - CARD, -1, -CARD)
-        }
+        self._index = dict(zip(reversed(keywords), range((n - 1) * CARD, -1, -CARD), strict=True))
 
     def __contains__(self, keyword: str) -> bool:
         return _key(keyword) in self._index

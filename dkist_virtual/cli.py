@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -64,6 +65,7 @@ def cli() -> None:
       dkist-virtual convert DATASET.asdf DATASET.virtual  make a store
       dkist-virtual info DATASET.virtual                  what is in it
       dkist-virtual download DATASET.virtual frames/      fetch its frames, or some of them
+      dkist-virtual update DATASET.virtual NEWER.asdf     take over mended metadata
       dkist-virtual verify DATASET.asdf --sample 20       compare frames with astropy
 
     \b
@@ -94,14 +96,24 @@ def cli() -> None:
     show_default=True,
     help="Format of the references; auto is parquet above 5,000 frames.",
 )
-@click.option("--overwrite", is_flag=True, help="Replace a store that is there already.")
+@click.option(
+    "--overwrite",
+    is_flag=True,
+    help="Replace a store that is there already; frames that it knows are read again only where "
+    "they changed.",
+)
+@click.option("--rescan", is_flag=True, help="With --overwrite: read all frames again.")
 @click.option("--workers", type=click.IntRange(1), help="How many files are read at once.")
 @_storage_options
-def convert(asdf: str, store: str, **options: Any) -> None:
+@click.option(
+    "--client", metavar="ADDRESS", help="A dask scheduler, whose workers look at the frames."
+)
+def convert(asdf: str, store: str, client: str | None, **options: Any) -> None:
     """Turn the dataset of ASDF into a virtual Zarr store.
 
     ASDF is the file from the Data Center, or a directory with one (of several, the newest).
-    The frames are looked for beside it.
+    The frames are looked for beside it. After Ctrl-C or a failure say the same again: what was
+    looked at is not looked at again.
 
     \b
     Examples:
@@ -109,10 +121,55 @@ def convert(asdf: str, store: str, **options: Any) -> None:
       dkist-virtual convert BKEWK/ BKEWK.virtual --scan always
       dkist-virtual convert BKEWK.asdf BKEWK.virtual --frames /archive/BKEWK \\
           --base https://example.org/BKEWK
+      dkist-virtual convert BKEWK.asdf BKEWK.virtual --client tcp://node1:8786
     """
     from dkist_virtual.convert import convert as run
 
-    click.echo(run(asdf, store, **options))
+    with _client(client) as workers:
+        click.echo(run(asdf, store, client=workers, **options))
+
+
+@cli.command()
+@click.argument("store", type=click.Path())
+@click.argument("asdf", type=click.Path())
+@click.option("--frames", metavar="PLACE", help="Directory or URL to scan new frames in.")
+@click.option(
+    "--scan",
+    type=click.Choice(["auto", "always", "never"]),
+    help="Of the frames that the store does not know, look at those that can be reached; at all; "
+    "or at none. [default: auto; never where the store was made without a scan]",
+)
+@click.option("--workers", type=click.IntRange(1), help="How many files are read at once.")
+@click.option(
+    "--client", metavar="ADDRESS", help="A dask scheduler, whose workers look at the frames."
+)
+def update(store: str, asdf: str, client: str | None, **options: Any) -> None:
+    """Take over into STORE what a newer ASDF of the same dataset says.
+
+    WCS, headers, inventory and the list of frames are those of ASDF afterwards. Frames that the
+    store knows are not looked at again.
+
+    \b
+    Examples:
+      dkist-virtual update BKEWK.virtual VISP_L1_20221024T185745_BKEWK_metadata.asdf
+      dkist-virtual update BKEWK.virtual BKEWK.asdf --scan never
+    """
+    from dkist_virtual.update import update as run
+
+    with _client(client) as workers:
+        click.echo(run(store, asdf, client=workers, **options))
+
+
+def _client(address: str | None) -> AbstractContextManager[Any]:
+    """A connection to a dask scheduler, where one is named."""
+    if address is None:
+        return nullcontext()
+    try:
+        from distributed import Client
+    except ImportError:
+        raise click.UsageError("--client needs dask.distributed: pip install distributed") from None
+    client: AbstractContextManager[Any] = Client(address)  # type: ignore[no-untyped-call]
+    return client
 
 
 @cli.command()

@@ -3,51 +3,40 @@
 from __future__ import annotations
 
 import os
-import re
-import shutil
 import sys
-import tempfile
 import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
 from dkist_virtual.asdf_file import asdf_on_disk
-from dkist_virtual.codec import FrameSpec
-from dkist_virtual.description import write_description
-from dkist_virtual.errors import DatasetError, HeaderWarning, StoreError, StoreExistsError
-from dkist_virtual.fetch import Fetcher, absolute, is_local, join
+from dkist_virtual.assembly import frame_names, frame_urls, references_of
+from dkist_virtual.building import building, place_for, refuse_existing
+from dkist_virtual.description import METADATA_NAME, write_description
+from dkist_virtual.errors import HeaderWarning
+from dkist_virtual.fetch import Fetcher, absolute, is_local
 from dkist_virtual.headers import HEADERS_NAME, write_headers
-from dkist_virtual.layouts import BITPIX_DTYPES, pixel_dtype
+from dkist_virtual.known import array_name, expectations, known_from_store
+from dkist_virtual.looks import ABSENT, FOUND, UNREACHABLE, Known, Scan
 from dkist_virtual.places import one_place
-from dkist_virtual.references import (
-    FORMAT_VERSION,
-    JSON_NAME,
-    PARQUET_NAME,
-    ArrayMetadata,
-    FrameColumns,
-    ReferenceSet,
-    write_json,
-    write_parquet,
-)
-from dkist_virtual.scan import ABSENT, FOUND, UNREACHABLE, Expected, Scan, ScanMode, scan_frames
+from dkist_virtual.references import JSON_NAME, PARQUET_NAME, write_json, write_parquet
+from dkist_virtual.scan import Expected, ScanMode, scan_frames
 from dkist_virtual.source import read_source
 
 if TYPE_CHECKING:
-    from astropy.table import Table
     from numpy.typing import NDArray
 
-    from dkist_virtual.description import TileMeta
-    from dkist_virtual.source import Frames, Source
+    from dkist_virtual.building import Building
+    from dkist_virtual.looks import Look
+    from dkist_virtual.references import ReferenceSet
+    from dkist_virtual.source import Source
 
-__all__ = ["HEADERS_NAME", "METADATA_NAME", "Conversion", "convert", "identifiers", "references_of"]
-
-METADATA_NAME = "dataset.asdf"
+__all__ = ["METADATA_NAME", "Conversion", "Work", "convert", "human_bytes", "references_of"]
 
 References: TypeAlias = Literal["auto", "json", "parquet"]
 
@@ -71,6 +60,8 @@ class Conversion:
     seconds : float
     passed_over : tuple of pathlib.Path
         Other ASDFs in the directory that was given.
+    n_kept : int
+        Of those scanned, how many were known from before and had not changed.
     """
 
     store: str
@@ -83,6 +74,7 @@ class Conversion:
     n_bytes: int
     seconds: float
     passed_over: tuple[Path, ...]
+    n_kept: int = 0
 
     def __str__(self) -> str:
         lines = []
@@ -102,6 +94,8 @@ class Conversion:
             f"{self.store}: {size}{self.n_frames} frames in {self.seconds:.1f} s, "
             f"{self.n_scanned} scanned"
         )
+        if self.n_kept:
+            line += f" ({self.n_kept} of them before)"
         if self.n_absent:
             line += f", {self.n_absent} absent"
         if self.n_unreachable:
@@ -129,8 +123,10 @@ def convert(
     scan: ScanMode = "auto",
     references: References = "auto",
     overwrite: bool = False,
+    rescan: bool = False,
     progress: bool | None = None,
     workers: int | None = None,
+    client: Any = None,
     storage_options: dict[str, dict[str, Any]] | None = None,
 ) -> Conversion:
     """Turn a dataset into a virtual Zarr store.
@@ -151,11 +147,17 @@ def convert(
     references : {"auto", "json", "parquet"}
         The references' format; "auto" is parquet above 5,000 frames.
     overwrite : bool
-        Replace a store that is there already.
+        Replace a store that is there already. Frames that it knows are read again only where
+        their files have changed: by length, and by ETag or modification time.
+    rescan : bool
+        Read them all again.
     progress : bool, optional
         Show a bar. By default on a terminal only.
     workers : int, optional
         How many files are read at once.
+    client : distributed.Client, optional
+        Look at the frames from its workers. They have to reach them under the same names, and
+        are given the `storage_options`.
     storage_options : dict, optional
         A protocol or URL prefix to fsspec's options for it; never written into the store.
 
@@ -163,6 +165,11 @@ def convert(
     -------
     Conversion
         Printed, the line that says what was done.
+
+    Notes
+    -----
+    A conversion that was stopped, be it by ``kill -9``, goes on where it stood when the same one
+    is begun again: what it had looked at stands in the directory ``.{store}.part`` until then.
 
     Raises
     ------
@@ -183,8 +190,8 @@ def convert(
         raise ValueError(f"scan = {scan!r}: expected 'auto', 'always' or 'never'")
     if references not in ("auto", "json", "parquet"):
         raise ValueError(f"references = {references!r}: expected 'auto', 'json' or 'parquet'")
-    target = _target(store)
-    _refuse_existing(target, overwrite)
+    target = place_for(store)
+    there = refuse_existing(target, overwrite)
     frames, base = one_place("frames", frames), one_place("base", base)
     fetcher = Fetcher(storage_options or {})
     shown = sys.stderr.isatty() if progress is None else progress
@@ -192,271 +199,168 @@ def convert(
         if shown:  # an ASDF of 10,000 frames takes some seconds
             print(f"Reading {path.name}", file=sys.stderr)  # noqa: T201  # asked for, or a terminal
         source = read_source(path)
-    scanned_base = absolute(frames or base or directory)
-    stored_base = absolute(base or frames or directory)
-    n_frames = sum(part.n_frames for part in source.frames)
-    scans: list[Scan] = []
-    with _bar(shown, n_frames if scan != "never" else 0) as on_frame:
-        for part in source.frames:
-            urls = frame_urls(part, scanned_base)
-            expected = Expected(part.hdu_shape, part.dtype, part.target)
-            scans.append(
-                scan_frames(urls, expected, fetcher, mode=scan, workers=workers, on_frame=on_frame)
-            )
-    result = references_of(source, stored_base, scans)
-    as_parquet = references == "parquet" or (references == "auto" and n_frames > JSON_LIMIT)
-    _write(target, source, result, scans, as_parquet=as_parquet, overwrite=overwrite)
+        n_frames = sum(part.n_frames for part in source.frames)
+        work = Work(
+            source,
+            fetcher,
+            scanned_base=absolute(frames or base or directory),
+            stored_base=absolute(base or frames or directory),
+            mode=scan,
+            known=known_from_store(target, source) if there and not rescan else {},
+            as_parquet=references == "parquet" or (references == "auto" and n_frames > JSON_LIMIT),
+            workers=workers,
+            client=client,
+            shown=shown,
+        )
+        scans = work.run(target, overwrite=overwrite, rescan=rescan)
+    return summary(target, path, source, scans, began, tuple(others))
+
+
+def summary(
+    target: Path,
+    asdf: Path,
+    source: Source,
+    scans: Sequence[Scan],
+    began: float,
+    passed_over: tuple[Path, ...] = (),
+) -> Conversion:
+    """What was done, since a moment of `time.perf_counter`."""
     states = np.concatenate([s.states for s in scans])
     sizes = np.concatenate([s.sizes for s in scans])
     return Conversion(
         store=str(target),
-        asdf=path,
-        n_frames=n_frames,
+        asdf=asdf,
+        n_frames=sum(part.n_frames for part in source.frames),
         n_scanned=int((states == FOUND).sum()),
         n_absent=int((states == ABSENT).sum()),
         n_unreachable=int((states == UNREACHABLE).sum()),
         missing=tuple(reason for s in scans for reason in s.missing)[:10],
         n_bytes=int(sizes[sizes >= 0].sum()),
         seconds=time.perf_counter() - began,
-        passed_over=tuple(others),
+        passed_over=passed_over,
+        n_kept=sum(s.kept for s in scans),
     )
 
 
-def _target(store: str | os.PathLike[str]) -> Path:
-    text = os.fspath(store)
-    if not is_local(text):
-        raise StoreError(
-            f"{text}: a store is written on this machine. Convert to a local directory and copy it "
-            "there; base= says where its frames will be"
-        )
-    return Path(absolute(text))
-
-
-def _refuse_existing(target: Path, overwrite: bool) -> None:
-    if not target.exists() and not target.is_symlink():
-        return
-    if not overwrite:
-        raise StoreExistsError(
-            f"{target}: exists already. --overwrite (overwrite=True) replaces it"
-        )
-    # Replacing deletes: a directory goes only if it is a store and holds nothing else.
-    found = set(os.listdir(target)) if target.is_dir() else set()
-    if METADATA_NAME not in found or not {JSON_NAME, PARQUET_NAME} & found:
-        raise StoreExistsError(f"{target}: is no store, so it is not replaced by one")
-    strange = sorted(found - {JSON_NAME, PARQUET_NAME, METADATA_NAME, HEADERS_NAME, "verify.json"})
-    if strange:
-        raise StoreExistsError(
-            f"{target}: holds {strange[0]}, which belongs to no store, so it is not replaced: move "
-            "that elsewhere first"
-        )
-
-
-def frame_urls(frames: Frames, base: str) -> list[str]:
-    """Where frames lie under a base, in chunk order; empty where the ASDF names no file."""
-    return ["" if n is None else join(base, str(n)) for n in frames.relative_names.flat]
-
-
-# References ---------------------------------------------------------------------------------
-
-
-def references_of(source: Source, base: str, scans: Sequence[Scan] | None = None) -> ReferenceSet:
-    """The reference set of a dataset, from its ASDF and what a scan found.
+@dataclass(frozen=True, eq=False)
+class Work:
+    """What there is to do for a store, once the ASDF was read.
 
     Parameters
     ----------
     source : Source
-    base : str
-        Directory or URL that the frames' names are relative to.
-    scans : sequence of Scan, optional
-        One for each array; None where nothing was looked at.
-
-    Returns
-    -------
-    ReferenceSet
-        Its ``store_id`` is the same however it was made.
+    fetcher : Fetcher
+    scanned_base, stored_base : str
+        Where frames are looked at, and where the store says that they are.
+    mode : {"auto", "always", "never"}
+    known : dict of str to Known
+        What is known of the frames of each array.
+    trusted : bool
+        Whether those files are taken to be the same without asking.
+    as_parquet : bool
+    workers : int, optional
+    client : distributed.Client, optional
+    shown : bool
+        Whether to show a bar.
     """
-    arrays = {}
-    offset = 0
-    for i, (part, tile) in enumerate(zip(source.frames, source.description.tiles, strict=True)):
-        found = None if scans is None else scans[i]
-        name = "data" if part.index is None else f"data_{part.index[0]}_{part.index[1]}"
-        rows = slice(offset, offset + part.n_frames)
-        offset += part.n_frames
-        metadata = _metadata(part, tile, found, source.headers, rows)
-        arrays[name] = (metadata, _columns(part, base, found, metadata))
-    grid = source.description.grid
-    present = [list(part.index) for part in source.frames if part.index is not None]
-    references = ReferenceSet({}, dict(arrays))
-    inventory = source.description.inventory or {}
-    attributes = {
-        "format_version": FORMAT_VERSION,
-        "store_id": references.store_id(inventory.get("datasetId")),
-        "base": base,
-        "tiles": None if grid is None else {"shape": list(grid), "present": present},
-        "n_frames": sum(part.n_frames for part in source.frames),
-        "n_bytes": _total(scans),
-        "head_bytes": max((s.head_bytes or 0 for s in scans or []), default=0) or None,
-    }
-    return ReferenceSet(attributes, dict(arrays))
 
+    source: Source
+    fetcher: Fetcher
+    scanned_base: str
+    stored_base: str
+    mode: ScanMode
+    known: Mapping[str, Known]
+    as_parquet: bool
+    trusted: bool = False
+    workers: int | None = None
+    client: Any = None
+    shown: bool = False
 
-def _total(scans: Sequence[Scan] | None) -> int | None:
-    """Bytes of all frames together; None unless every one of them was looked at."""
-    if scans is None or any((s.states != FOUND).any() for s in scans):
-        return None
-    return int(sum(s.sizes.sum() for s in scans))
+    def run(self, target: Path, *, overwrite: bool, rescan: bool = False) -> list[Scan]:
+        """Look at the frames and write the store."""
+        expected = expectations(self.source)
+        about = {"frames": self.scanned_base, "arrays": expected, "rescan": rescan}
+        with building(target, about, overwrite=overwrite) as build:
+            scans = self._scan(build)
+            result = references_of(self.source, self.stored_base, scans)
+            origin = {**self.source.description.origin, "expected": expected}
+            description = replace(self.source.description, origin=origin)
 
+            def write(new: Path) -> None:
+                _write_headers(new / HEADERS_NAME, self.source, result, scans)
+                write_description(description, new / METADATA_NAME)
+                _write_references(new, result, as_parquet=self.as_parquet)
 
-def _metadata(
-    part: Frames, tile: TileMeta, found: Scan | None, headers: Table, rows: slice
-) -> ArrayMetadata:
-    n_frame_axes = part.names.ndim
-    chunks = (1,) * n_frame_axes + part.shape[n_frame_axes:]
-    if not part.shape:
-        raise DatasetError(f"frames of shape {part.hdu_shape} make no array")
-    names = _axis_names(tile.wcs, len(part.shape), part.subslice)
-    attributes: dict[str, Any] = {
-        "_ARRAY_DIMENSIONS": identifiers(names, part.index),
-        "axis_names": names,
-        "unit": None if tile.unit is None else tile.unit.to_string(),
-    }
-    if part.subslice is not None:
-        attributes["subslice"] = [
-            [s.start, s.stop, s.step] if isinstance(s, slice) else int(s) for s in part.subslice
-        ]
-    if found is not None and found.layout is not None and _is_verbatim(part, found):
-        dtype = found.layout.dtype.newbyteorder(">").str
-        return ArrayMetadata(part.shape, chunks, dtype, None, attributes)
-    pixel = (
-        found.layout.dtype
-        if found is not None and found.layout is not None
-        else _unscanned_dtype(part, headers[rows] if len(headers) else headers)
-    )
-    dtype = pixel.newbyteorder("<").str
-    spec = FrameSpec(part.target, dtype, part.hdu_shape)
-    return ArrayMetadata(part.shape, chunks, dtype, spec, attributes)
+            build.finish(write)
+        return scans
 
+    def _scan(self, build: Building) -> list[Scan]:
+        n_frames = sum(part.n_frames for part in self.source.frames)
+        journal = build.journal
+        # What a server has is not asked for again within the day: that would take as long as
+        # looking did. Asking a disk takes no time.
+        believed = journal.recent and not is_local(self.scanned_base)
+        scans: list[Scan] = []
+        with _bar(self.shown, n_frames if self.mode != "never" else 0) as on_frame:
+            for part in self.source.frames:
+                array, names = array_name(part.index), frame_names(part)
+                known, trusted = self._known(array, names, journal.known.get(array), believed)
 
-def _is_verbatim(part: Frames, found: Scan) -> bool:
-    """Whether the array needs no codec: every frame that has a name was found, and is plain."""
-    named = np.array([name is not None for name in part.names.flat])
-    return found.verbatim and not (named & (found.states != FOUND)).any()
+                def record(i: int, look: Look, array: str = array, names: Any = names) -> None:
+                    journal.record(array, names[i], look)
 
+                scans.append(
+                    scan_frames(
+                        frame_urls(names, self.scanned_base),
+                        Expected(part.hdu_shape, part.dtype, part.target),
+                        self.fetcher,
+                        mode=self.mode,
+                        workers=self.workers,
+                        on_frame=on_frame,
+                        on_look=record,
+                        known=known,
+                        trusted=trusted,
+                        client=self.client,
+                    )
+                )
+        return scans
 
-def _unscanned_dtype(part: Frames, headers: Table) -> np.dtype:
-    """The type of pixels that nobody has looked at: the ASDF's, scaled as the headers say."""
-    bitpix = next((b for b, code in BITPIX_DTYPES.items() if np.dtype(code) == part.dtype), None)
-    if bitpix is None:
-        return part.dtype
-    pairs = np.tile([1.0, 0.0], (max(len(headers), 1), 1))
-    for i, keyword in enumerate(("BSCALE", "BZERO")):
-        if len(headers) and keyword in headers.colnames:
-            try:
-                column: np.ma.MaskedArray[Any, Any] = np.ma.asarray(headers[keyword], dtype=float)
-            except (TypeError, ValueError) as error:
-                raise DatasetError(f"{keyword} in the ASDF's header table: {error}") from error
-            pairs[:, i] = column.filled(pairs[0, i])
-    types = {pixel_dtype(bitpix, bscale, bzero, None) for bscale, bzero in np.unique(pairs, axis=0)}
-    if len(types) != 1:
-        raise DatasetError(
-            "BSCALE and BZERO in the ASDF's header table differ between frames and make pixels "
-            f"of {', '.join(sorted(map(str, types)))}: expected one type"
-        )
-    return types.pop()
-
-
-def _columns(part: Frames, base: str, found: Scan | None, metadata: ArrayMetadata) -> FrameColumns:
-    columns = FrameColumns.absent(part.n_frames)
-    columns.urls[:] = frame_urls(part, base)
-    if found is not None:
-        plain = metadata.compressor is None
-        columns.offsets[:] = found.data_starts if plain else found.starts
-        columns.lengths[:] = found.data_lengths if plain else found.lengths
-    return columns
-
-
-def _axis_names(wcs: Any, ndim: int, subslice: tuple[int | slice, ...] | None) -> list[str]:
-    """The names of the WCS's pixel axes in array order; ``axis_{n}`` for those it has not."""
-    low = wcs.low_level_wcs
-    own = list(low.pixel_axis_names)[::-1]
-    # The WCS of a subslice lacks the axes that an integer took away.
-    kept = [
-        axis
-        for axis in range(ndim)
-        if subslice is None or isinstance(subslice[axis], slice) or len(own) == ndim
-    ]
-    # A single frame keeps the WCS of its dataset: its axes are the last ones.
-    own = own[-len(kept) :] if kept else []
-    names = [f"axis_{axis}" for axis in range(ndim)]
-    for axis, name in zip(kept[-len(own) :] if own else [], own, strict=False):
-        names[axis] = name or names[axis]
-    return names
-
-
-def identifiers(names: Sequence[str], index: tuple[int, int] | None) -> list[str]:
-    """Names as identifiers, unique, those of a mosaic's tile suffixed like its array."""
-    suffix = "" if index is None else f"_{index[0]}_{index[1]}"
-    unique: list[str] = []
-    for name in names:
-        stem = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower() or "axis"
-        stem = f"axis_{stem}" if stem[0].isdigit() else stem
-        candidate, n = stem, 2
-        while candidate + suffix in unique:
-            candidate, n = f"{stem}_{n}", n + 1
-        unique.append(candidate + suffix)
-    return unique
+    def _known(
+        self, array: str, names: NDArray[Any], noted: Known | None, believed: bool
+    ) -> tuple[Scan | None, bool | NDArray[np.bool_]]:
+        """What is known of an array's frames, and of which without asking."""
+        before = self.known.get(array)
+        if self.mode == "never" and not self.trusted:
+            return None, False
+        if before is None or noted is None:
+            only = before or noted
+            trusted = self.trusted if noted is None else believed
+            return (None if only is None else only.aligned(names)), trusted
+        # What was looked at since goes before what stands in the store.
+        known, newer = before.aligned(names), noted.aligned(names)
+        at = np.flatnonzero(newer.states == FOUND)
+        if newer.dtype != known.dtype:
+            return newer, believed
+        known.put_from(newer, at, at)
+        without_asking = np.full(len(names), self.trusted)
+        without_asking[at] = believed
+        return known, without_asking
 
 
 # Writing ------------------------------------------------------------------------------------
 
 
-def _write(
-    target: Path,
-    source: Source,
-    references: ReferenceSet,
-    scans: Sequence[Scan],
-    *,
-    as_parquet: bool,
-    overwrite: bool,
-) -> None:
-    """Write all files beside the target, then rename: a store is there whole, or not at all."""
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".part", dir=target.parent))
-    try:
-        work.chmod(0o777 & ~_umask())
-        new = work / target.name
-        new.mkdir()
-        _write_headers(new / HEADERS_NAME, source, references, scans)
-        write_description(source.description, new / METADATA_NAME)
-        if as_parquet:
+def _write_references(new: Path, references: ReferenceSet, *, as_parquet: bool) -> None:
+    if not as_parquet:
+        (new / JSON_NAME).write_bytes(write_json(references))
+        return
 
-            def write(name: str, data: bytes) -> None:
-                path = new / PARQUET_NAME / name
-                path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(data)
+    def write(name: str, data: bytes) -> None:
+        path = new / PARQUET_NAME / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
 
-            write_parquet(references, write)
-        else:
-            (new / JSON_NAME).write_bytes(write_json(references))
-        _refuse_existing(target, overwrite)
-        replaced = work / "replaced"
-        try:
-            if target.exists():
-                target.rename(replaced)
-            new.rename(target)
-        except BaseException:
-            # Ctrl-C between the two would leave the old store to be swept up.
-            if replaced.exists() and not target.exists():
-                replaced.rename(target)
-            raise
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def _umask() -> int:
-    umask = os.umask(0)
-    os.umask(umask)
-    return umask
+    write_parquet(references, write)
 
 
 def _write_headers(
@@ -472,10 +376,7 @@ def _write_headers(
         np.full(part.n_frames, None if part.index is None else f"{part.index[0]}_{part.index[1]}")
         for part in source.frames
     ]
-    urls = [
-        np.array([url or None for url in frames.take(np.arange(len(frames))).urls.tolist()], object)
-        for _, frames in references.arrays.values()
-    ]
+    urls = [frames.take(np.arange(len(frames))).urls for _, frames in references.arrays.values()]
     changed = write_headers(
         path,
         source.headers,
@@ -485,6 +386,8 @@ def _write_headers(
             "_size": known("sizes"),
             "_offset": known("starts"),
             "_length": known("lengths"),
+            "_data": known("data_starts"),
+            "_head": known("heads"),
             "_mtime": known("mtimes"),
             "_etag": joined(s.etags for s in scans),
             "_datasum": known("datasums"),
@@ -494,7 +397,7 @@ def _write_headers(
         warnings.warn(
             f"header columns of mixed types are stored as strings: {', '.join(changed)}",
             HeaderWarning,
-            stacklevel=4,
+            stacklevel=6,
         )
 
 

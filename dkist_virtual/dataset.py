@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from sunpy.map import GenericMap
 
     from dkist_virtual.download import Downloaded
-    from dkist_virtual.headers import HeaderTable
+    from dkist_virtual.header_table import HeaderTable
     from dkist_virtual.lines import LinePlot
     from dkist_virtual.overview import Overview
     from dkist_virtual.places import FramePlaces

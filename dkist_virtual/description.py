@@ -14,21 +14,27 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Final
 
 from dkist_virtual._version import __version__
 from dkist_virtual.errors import DatasetError, StoreCorruptError
 from dkist_virtual.references import FORMAT_VERSION
 
 __all__ = [
+    "METADATA_NAME",
     "Description",
     "TileMeta",
     "brief",
     "expected_warnings",
     "origin_of",
     "read_description",
+    "read_plain",
     "write_description",
 ]
+
+
+METADATA_NAME: Final = "dataset.asdf"
+"""The description's name in a store."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -121,14 +127,16 @@ def origin_of(
     -------
     dict
         ``asdf`` (the file's name), ``created`` (when the inventory says the dataset was made, or
-        None), ``written_by`` (the ASDF library that wrote it), ``read_by`` (versions of
-        dkist_virtual, dkist, asdf and gwcs) and ``date`` (now, ISO 8601, UTC).
+        None), ``version`` (of its format, from the dataset's tag), ``written_by`` (the ASDF library
+        that wrote it), ``read_by`` (versions of dkist_virtual, dkist, asdf and gwcs) and ``date``
+        (now, ISO 8601, UTC).
     """
     record = inventory or {}
     library = tree.get("asdf_library") or {}
     return {
         "asdf": path.name,
         "created": record.get("createDate") or record.get("headerDataUnitCreationDate"),
+        "version": str(getattr(tree["dataset"], "_tag", "")).rpartition("/")[2] or None,
         "written_by": " ".join(str(library[key]) for key in ("name", "version") if key in library),
         "read_by": {
             "dkist_virtual": __version__,
@@ -218,6 +226,27 @@ def read_description(file: Path | str | BinaryIO) -> Description:
         raise StoreCorruptError(
             f"{name}: not the description of a dataset: {brief(error)}; convert again"
         ) from error
+
+
+def read_plain(path: Path) -> dict[str, Any]:
+    """The tree of a store's description as it stands in the file, no WCS made of it.
+
+    Raises
+    ------
+    StoreCorruptError
+        It is missing or unreadable.
+    """
+    import asdf
+
+    try:
+        with open(path, "rb") as file:
+            tree: dict[str, Any] = asdf.util.load_yaml(file)
+            tree["dkist_virtual"]["origin"]["asdf"]
+    except Exception as error:
+        raise StoreCorruptError(
+            f"{path}: not the description of a dataset: {brief(error)}; convert again"
+        ) from error
+    return tree
 
 
 def _description(tree: Mapping[str, Any]) -> Description:

@@ -17,7 +17,7 @@ from astropy.coordinates import StokesCoord
 from astropy.time import Time
 
 from dkist_virtual._version import __version__
-from dkist_virtual.convert import identifiers
+from dkist_virtual.assembly import identifiers
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.world import World
 

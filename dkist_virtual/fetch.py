@@ -234,16 +234,44 @@ class Fetcher:
         ------
         FrameMissingError, FrameUnreachableError
         """
-        reply = self.reply_up_to(url, 0, n)
-        if reply.total is None:  # only HTTP and S3 say it with the bytes
-            import fsspec
+        return self._with_total(url, self.reply_up_to(url, 0, n))
 
-            try:
-                filesystem, path = fsspec.core.url_to_fs(url, **self.options(url))
-                reply = replace(reply, total=filesystem.info(path).get("size"))
-            except Exception as error:  # each filesystem has errors of its own
-                raise FrameUnreachableError(f"{url}: {type(error).__name__}: {error}") from error
+    async def head_async(self, url: str, n: int) -> Reply:
+        """The same, on fsspec's event loop."""
+        reply = await self.answer_async(Request(url, 0, n, exact=False))
+        if reply.total is None:
+            reply = await asyncio.to_thread(self._with_total, url, reply)
         return reply
+
+    def status(self, url: str) -> Reply:
+        """What is known of a file without reading it: no byte on this machine, elsewhere one.
+
+        Raises
+        ------
+        FrameMissingError, FrameUnreachableError
+        """
+        if not is_local(url):
+            return self.head(url, 1)
+        path = local_path(url)
+        try:
+            status = os.stat(path)
+        except FileNotFoundError as error:
+            raise absent_or_unreachable(path) from error
+        except OSError as error:
+            raise FrameUnreachableError(f"{path}: {error.strerror or error}") from error
+        return Reply(b"", status.st_size, status.st_mtime_ns)
+
+    def _with_total(self, url: str, reply: Reply) -> Reply:
+        """A reply with the length of the file, which only HTTP and S3 say with the bytes."""
+        if reply.total is not None:
+            return reply
+        import fsspec
+
+        try:
+            filesystem, path = fsspec.core.url_to_fs(url, **self.options(url))
+            return replace(reply, total=filesystem.info(path).get("size"))
+        except Exception as error:  # each filesystem has errors of its own
+            raise FrameUnreachableError(f"{url}: {type(error).__name__}: {error}") from error
 
     def answer(self, request: Request) -> Reply:
         """What a request asks for.

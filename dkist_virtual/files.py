@@ -179,7 +179,13 @@ class Files:
 
     def here(self) -> int:
         """How many of the files are on this machine, as far as was looked: see `refresh`."""
-        return sum(place is not None and is_local(place) for place in self.where())
+        n = 0
+        for number, positions, _ in self._parts():
+            array = self.arrays[number]
+            places = array.handle.store.places
+            if places.any_local:
+                n += places.here(array.frames_at(positions).urls.tolist())
+        return n
 
     def __str__(self) -> str:
         # Every frame of the arrays, whatever is selected of them.

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import io
+import itertools
 from dataclasses import dataclass, field, replace
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
 import zarr
 
 from dkist_virtual.errors import (
@@ -18,7 +18,7 @@ from dkist_virtual.errors import (
     StoreMissingError,
 )
 from dkist_virtual.fetch import Fetcher, is_local, join, local_path
-from dkist_virtual.headers import HEADERS_NAME, read_own_columns
+from dkist_virtual.headers import HEADERS_NAME, HeaderFile
 from dkist_virtual.references import (
     JSON_NAME,
     PARQUET_NAME,
@@ -30,8 +30,6 @@ from dkist_virtual.store import FrameStore, Missing
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-
-    from numpy.typing import NDArray
 
     from dkist_virtual.remote import Reply
 
@@ -271,7 +269,7 @@ class StoreHandle:
 
     def _store(self, references: ReferenceSet) -> FrameStore:
         store = FrameStore(
-            references, self.fetcher, missing=self.missing, frames=self.frames, sizes=self.sizes
+            references, self.fetcher, missing=self.missing, frames=self.frames, size=self.size
         )
         store.places.downloads = tuple(self.downloads)
         return store
@@ -284,20 +282,37 @@ class StoreHandle:
         self.store.places.downloads = tuple(self.downloads)
         self.store.places.refresh()
 
-    def sizes(self, array: str) -> NDArray[np.int64] | None:
-        """The lengths of an array's files as they were scanned; None where there is no store."""
+    @property
+    def header_file(self) -> HeaderFile:
+        """The store's header table, opened once in a process.
+
+        Raises
+        ------
+        StoreCorruptError
+            It is missing from the store, or no such file.
+        """
+        if "headers" not in self._opened:
+            with _OPENING:
+                if "headers" not in self._opened:
+                    try:
+                        file = self.reader.open(HEADERS_NAME)
+                    except FileNotFoundError as error:
+                        raise StoreCorruptError(f"{error}: is missing from the store") from None
+                    self._opened["headers"] = HeaderFile(file)
+        headers: HeaderFile = self._opened["headers"]
+        return headers
+
+    def size(self, array: str, position: int) -> int:
+        """The length of a frame's file when it was scanned; -1 where that is not known."""
         if self.url is None:
-            return None
-        if "sizes" not in self._opened:
-            column = read_own_columns(self.reader.open(HEADERS_NAME), ["_size"])["_size"]
-            self._opened["sizes"] = np.asarray(column.filled(-1), np.int64)
-        first = 0
-        for name, (metadata, _) in self.store.references.arrays.items():
-            if name == array:
-                break
-            first += metadata.n_frames
-        sizes: NDArray[np.int64] = self._opened["sizes"][first:]
-        return sizes
+            return -1
+        if "first_rows" not in self._opened:
+            lengths = [metadata.n_frames for metadata, _ in self.store.references.arrays.values()]
+            firsts = itertools.accumulate(lengths, initial=0)
+            self._opened["first_rows"] = dict(
+                zip(self.store.references.arrays, firsts, strict=False)
+            )
+        return self.header_file.integer("_size", self._opened["first_rows"][array] + position)
 
     @property
     def group(self) -> zarr.Group:

@@ -10,24 +10,36 @@ comes back.
 from __future__ import annotations
 
 import json
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+from threading import Lock
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 import numpy as np
-from astropy.table import Column, MaskedColumn, Row, Table
-from astropy.units import Unit
 
+from dkist_virtual.arrow import (
+    dumps,
+    from_arrow,
+    is_plain,
+    meta_from_notes,
+    meta_notes,
+    own_to_arrow,
+    to_arrow,
+)
 from dkist_virtual.errors import StoreCorruptError
+from dkist_virtual.header_table import HeaderRow, HeaderTable
 
 if TYPE_CHECKING:
+    from astropy.table import Column, Table
     from numpy.typing import NDArray
-    from pyarrow.parquet import ParquetFile
 
 __all__ = [
     "HEADERS_NAME",
     "OURS",
+    "HeaderFile",
     "HeaderRow",
     "HeaderTable",
     "header_columns",
@@ -39,57 +51,29 @@ __all__ = [
 HEADERS_NAME: Final = "headers.parquet"
 """The header table's name in a store."""
 
-#: The columns of our own, null where unknown.
-OURS = ("_tile", "_url", "_size", "_offset", "_length", "_mtime", "_etag", "_datasum")
-
-_OUR_TYPES = {
+_OUR_TYPES: Final = {
     "_tile": "string",
     "_url": "string",
     "_size": "int64",
     "_offset": "int64",
     "_length": "int64",
+    "_data": "int64",
+    "_head": "int64",
     "_mtime": "int64",
     "_etag": "string",
     "_datasum": "int64",
 }
+
+#: The columns of our own, null where unknown.
+OURS: Final = tuple(_OUR_TYPES)
+
 _KEY = b"dkist_virtual"
-_ROW_GROUP = 100_000
+
+ROW_GROUP: Final = 10_000
+"""Rows that are read, or not, together: a slice of a large dataset reads few of the others."""
 
 
-class HeaderRow(Row):  # type: ignore[misc]  # astropy comes without types
-    """One frame's header: a row that, taken as a mapping, has only the cards its frame had.
-
-    ``keys()``, ``values()``, ``items()`` and ``in`` leave out masked cells, and NaN, which no
-    FITS card can hold: where frames differ in their cards, that is how a table says so. Hence
-    ``WCS(row)`` and ``fits.Header(row.items())`` work. ``row["KEY"]`` gives any cell as it is.
-    """
-
-    def keys(self) -> list[str]:
-        """The keywords that this frame's header had, in the table's order."""
-        return [name for name, value in zip(self.colnames, self, strict=True) if _is_card(value)]
-
-    def values(self) -> list[Any]:
-        """The values of `keys`."""
-        return [value for value in self if _is_card(value)]
-
-    def items(self) -> ItemsView[str, Any]:
-        """Pairs of keyword and value of the cards that this frame's header had."""
-        return dict(zip(self.keys(), self.values(), strict=True)).items()
-
-    def __contains__(self, key: object) -> bool:
-        return key in self.colnames and _is_card(self[key])
-
-    def get(self, key: str, default: Any = None, /) -> Any:
-        """The value of a card, or ``default`` where this frame's header had none."""
-        if key not in self:
-            return default
-        return self[key]
-
-
-class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
-    """An `astropy.table.Table` of FITS headers, whose rows are `HeaderRow`."""
-
-    Row = HeaderRow
+# Writing ------------------------------------------------------------------------------------
 
 
 def write_headers(
@@ -102,9 +86,10 @@ def write_headers(
     path : pathlib.Path or str
         Where to, on this machine.
     table : astropy.table.Table, shape (n,)
-        One row for each frame in chunk order; or no rows, where the ASDF had no headers.
+        One row for each frame in chunk order; or no rows, where the ASDF had no headers. Of a
+        `HeaderTable` that has read nothing yet, a row group at a time is in memory.
     ours : mapping of str to array, shape (n,)
-        Columns among `OURS`; what is absent, None or masked is written as null.
+        Columns among `OURS`; what is absent, None, masked or an empty string is written as null.
 
     Returns
     -------
@@ -134,31 +119,253 @@ def write_headers(
         raise ValueError(f"expected one length of all columns, found {lengths}")
     n_rows = next(iter(lengths.values()), 0)
 
-    arrays, fields, made_strings = [], [], []
-    for name in table.colnames:
-        array, notes = _to_arrow(table[name])
-        if notes.get("strings"):
-            made_strings.append(name)
-        if not len(table):
-            array = pa.nulls(n_rows, array.type)
+    keywords = [_Keyword.of(table, name) for name in table.colnames]
+    ours_of = {name: (pa.type_for_alias(kind), ours.get(name)) for name, kind in _OUR_TYPES.items()}
+    fields = [keyword.field for keyword in keywords]
+    fields += [pa.field(name, kind) for name, (kind, _) in ours_of.items()]
+    about = {"header_rows": len(table), **meta_notes(table.meta)}
+    schema = pa.schema(fields, metadata={_KEY: dumps(about)})
+    with pq.ParquetWriter(str(path), schema, compression="zstd", write_page_checksum=True) as file:
+        for begin in range(0, n_rows, ROW_GROUP):
+            n = min(ROW_GROUP, n_rows - begin)
+            rows = slice(begin, begin + n)
+            arrays = [keyword.rows(rows, n) for keyword in keywords]
+            arrays += [
+                pa.nulls(n, kind) if column is None else own_to_arrow(column[rows], kind)
+                for kind, column in ours_of.values()
+            ]
+            file.write_table(pa.Table.from_arrays(arrays, schema=schema), row_group_size=ROW_GROUP)
+    return [keyword.name for keyword in keywords if keyword.made_strings]
+
+
+@dataclass(frozen=True, slots=True)
+class _Keyword:
+    """One column on its way to the file: read whole, or a row group at a time where it can be."""
+
+    name: str
+    table: Table
+    field: Any
+    whole: Any
+    made_strings: bool
+
+    @classmethod
+    def of(cls, table: Table, name: str) -> _Keyword:
+        import pyarrow as pa
+
+        source = table.source if isinstance(table, HeaderTable) else None
+        begin = None if source is None else source.select(slice(0, 0)).read([name])[0]
+        if begin is not None and is_plain(begin):
+            array, notes = to_arrow(begin)
+            whole = None
+        else:
+            column = table[name] if source is None else source.read([name])[0]
+            array, notes = to_arrow(column)
+            whole = array
         stored = f"_{name}" if name.startswith("_") else name
-        arrays.append(array)
-        fields.append(pa.field(stored, array.type, metadata={_KEY: _dumps(notes)}))
-    for name in OURS:
-        kind = pa.type_for_alias(_OUR_TYPES[name])
-        column = ours.get(name)
-        arrays.append(pa.nulls(n_rows, kind) if column is None else _our_array(column, kind))
-        fields.append(pa.field(name, kind))
-    about = {"header_rows": len(table), **_meta(table.meta)}
-    schema = pa.schema(fields, metadata={_KEY: _dumps(about)})
-    pq.write_table(
-        pa.Table.from_arrays(arrays, schema=schema),
-        str(path),
-        compression="zstd",
-        row_group_size=_ROW_GROUP,
-        write_page_checksum=True,
-    )
-    return made_strings
+        about = pa.field(stored, array.type, metadata={_KEY: dumps(notes)})
+        return cls(name, table, about, whole, bool(notes.get("strings")))
+
+    def rows(self, rows: slice, n: int) -> Any:
+        import pyarrow as pa
+
+        if not len(self.table):
+            return pa.nulls(n, self.field.type)
+        if self.whole is not None:
+            return self.whole.slice(rows.start, n)
+        (column,) = self.table.source.select(rows).read([self.name])
+        return to_arrow(column)[0]
+
+
+# Reading ------------------------------------------------------------------------------------
+
+
+class HeaderFile:
+    """A ``headers.parquet``, of which columns and row groups are read as they are needed.
+
+    Parameters
+    ----------
+    file : pathlib.Path, str or binary file
+        A path on this machine, or a seekable file open for reading, which stays open.
+
+    Attributes
+    ----------
+    n_rows : int
+        Frames, whether the dataset has headers or not.
+
+    Raises
+    ------
+    StoreCorruptError
+        The file is missing, or not what `write_headers` writes.
+    """
+
+    def __init__(self, file: Path | str | BinaryIO) -> None:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        is_path = isinstance(file, (str, Path))
+        self.name = str(file) if is_path else str(getattr(file, "name", HEADERS_NAME))
+        self._lock = Lock()  # neither pyarrow nor a remote file is read by two threads at once
+        self._kept: dict[tuple[str, int], NDArray[np.int64]] = {}
+        with self._telling():
+            # What is open stays the same file, also when another store takes this one's place.
+            source = pa.OSFile(str(file)) if is_path else file
+            self._parquet = pq.ParquetFile(source, page_checksum_verification=True)
+            metadata = self._parquet.metadata
+            groups = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+        self._starts = np.cumsum([0, *groups])
+        self._ends = self._starts[1:].tolist()
+        self.n_rows = int(self._starts[-1])
+        schema = self._parquet.schema_arrow
+        self._fields = frozenset(schema.names)
+        self._stored = {_keyword(f.name): f for f in schema if f.name not in OURS}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._parquet.close(force=True)
+
+    @property
+    def keywords(self) -> list[str]:
+        """The keywords of the header table, in order."""
+        return list(self._stored)
+
+    def headers(self, rows: slice | NDArray[np.integer[Any]] | None = None) -> HeaderTable:
+        """The header table of some frames, read when it is asked for.
+
+        Parameters
+        ----------
+        rows : slice or array of int, shape (m,), optional
+            By their place in chunk order and in this order; all if not given.
+
+        Returns
+        -------
+        HeaderTable, shape (m,)
+            Without rows where the ASDF had no headers.
+
+        Raises
+        ------
+        IndexError
+            There is no such row.
+        """
+        about = _notes(self._parquet.schema_arrow, self.name)
+        chosen = np.arange(self.n_rows if about["header_rows"] else 0)
+        if rows is not None and about["header_rows"]:
+            chosen = chosen[rows]
+        return HeaderTable.of(_Stored(self, self.keywords, meta_from_notes(about), chosen))
+
+    def own(self, column: str) -> np.ma.MaskedArray[Any, Any]:
+        """A column of our own.
+
+        Returns
+        -------
+        numpy.ma.MaskedArray, shape (n_rows,)
+            Of int64, or of objects (`str`), masked where unknown (None, or 0, under the mask).
+
+        Raises
+        ------
+        KeyError
+            It is not among `OURS`.
+        """
+        self._check_own(column)
+        with self._lock, self._telling():
+            array = self._parquet.read(columns=[column]).column(column).combine_chunks()
+        mask = array.is_null().to_numpy(zero_copy_only=False)
+        if _OUR_TYPES[column] == "int64":
+            array = array.fill_null(0)
+        return np.ma.MaskedArray(array.to_numpy(zero_copy_only=False), mask=mask)
+
+    def integers(self, column: str, rows: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
+        """A column of our own for some frames, -1 where unknown; the row groups read are kept."""
+        group = np.searchsorted(self._starts, rows, side="right") - 1
+        wanted = np.unique(group).tolist()
+        missing = [i for i in wanted if (column, i) not in self._kept]
+        if missing:
+            self._check_own(column)
+            data = self._groups(missing, [column]).column(column).combine_chunks()
+            values = data.fill_null(-1).to_numpy(zero_copy_only=False)
+            ends = np.cumsum(np.diff(self._starts)[missing])
+            parts = np.split(values, ends[:-1])
+            self._kept.update({(column, i): part for i, part in zip(missing, parts, strict=True)})
+        if not wanted:
+            return np.empty(0, np.int64)
+        kept = [self._kept[column, i] for i in wanted]
+        return np.concatenate(kept)[self._within(wanted, group, rows)]
+
+    def integer(self, column: str, row: int) -> int:
+        """The same for one frame."""
+        group = bisect_right(self._ends, row)
+        if (column, group) not in self._kept:
+            return int(self.integers(column, np.array([row]))[0])
+        return int(self._kept[column, group][row - self._starts[group]])
+
+    def _check_own(self, column: str) -> None:
+        if column not in OURS:
+            raise KeyError(f"unknown columns {[column]}: expected some of {list(OURS)}")
+        if column not in self._fields:
+            raise StoreCorruptError(
+                f"{self.name}: columns {column} are missing from the header table; convert again"
+            )
+
+    def read(self, keywords: Sequence[str], rows: NDArray[np.int64]) -> list[Column]:
+        """Columns of the header table, from the row groups that hold the rows."""
+        fields = [self._stored[key] for key in keywords]
+        notes = [_notes(field, self.name) for field in fields]
+        group = np.searchsorted(self._starts, rows, side="right") - 1
+        wanted = np.unique(group).tolist()
+        data = self._groups(wanted, [field.name for field in fields])
+        within = self._within(wanted, group, rows)
+        if len(within) != len(data) or (np.diff(within) != 1).any():
+            data = data.take(within)
+        return [
+            from_arrow(data.column(field.name), about, key)
+            for key, field, about in zip(keywords, fields, notes, strict=True)
+        ]
+
+    def _within(
+        self, groups: list[int], group: NDArray[Any], rows: NDArray[Any]
+    ) -> NDArray[np.int64]:
+        """Where rows stand among those of some row groups."""
+        sizes = np.diff(self._starts)[groups]
+        begins = np.cumsum(sizes) - sizes
+        inside: NDArray[np.int64] = rows - self._starts[group]
+        return inside + begins[np.searchsorted(groups, group)] if len(rows) else inside
+
+    def _groups(self, groups: list[int], columns: list[str]) -> Any:
+        with self._lock, self._telling():
+            return self._parquet.read_row_groups(groups, columns=columns)
+
+    @contextmanager
+    def _telling(self) -> Iterator[None]:
+        """What goes wrong inside is told as the store's corruption."""
+        import pyarrow as pa
+
+        try:
+            yield
+        except (pa.ArrowException, OSError) as error:
+            lines = str(error).splitlines() or [type(error).__name__]
+            raise StoreCorruptError(
+                f"{self.name}: the header table cannot be read: {lines[0]}; convert again"
+            ) from error
+
+
+@dataclass(frozen=True, eq=False)
+class _Stored:
+    """Columns of a `HeaderFile`, of some rows."""
+
+    file: HeaderFile
+    names: Sequence[str]
+    meta: dict[str, Any]
+    rows: NDArray[np.int64] = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def read(self, names: Sequence[str]) -> list[Column]:
+        return self.file.read(names, self.rows)
+
+    def select(self, rows: slice | NDArray[Any]) -> _Stored:
+        return _Stored(self.file, self.names, self.meta, self.rows[rows])
 
 
 def read_headers(
@@ -193,27 +400,16 @@ def read_headers(
     IndexError
         If there is no such row.
     """
-    with _opened(file) as (parquet, name):
-        schema = parquet.schema_arrow
-        about = _notes(schema, name)
-        stored = {_keyword(field.name): field for field in schema if field.name not in OURS}
-        wanted = list(stored) if columns is None else list(columns)
-        if unknown := [key for key in wanted if key not in stored]:
-            raise KeyError(
-                f"{name}: no keyword {', '.join(map(repr, unknown))} in the header table"
-            )
-        if not about["header_rows"]:
-            rows = slice(0, 0)
-        data = _read_rows(parquet, rows, [stored[key].name for key in wanted])
-        result = HeaderTable(
-            [
-                _to_column(data.column(stored[key].name), _notes(stored[key], name), key)
-                for key in wanted
-            ],
-            copy=False,
+    opened = HeaderFile(file)
+    if unknown := [key for key in columns or () if key not in opened.keywords]:
+        raise KeyError(
+            f"{opened.name}: no keyword {', '.join(map(repr, unknown))} in the header table"
         )
-        result.meta.update(_meta_back(about))
-        return result
+    table = opened.headers(rows)
+    if columns is not None:
+        table = table[list(columns)]
+    table.columns  # noqa: B018  # reads them
+    return table
 
 
 def read_own_columns(
@@ -231,7 +427,7 @@ def read_own_columns(
     Returns
     -------
     dict of str to numpy.ma.MaskedArray, shape (n,)
-        Of int64, or of objects (`str`), masked where unknown (None, or 0, under the mask).
+        As `HeaderFile.own` gives them.
 
     Raises
     ------
@@ -240,24 +436,8 @@ def read_own_columns(
     KeyError
         If a column is not among `OURS`.
     """
-    wanted = list(OURS if columns is None else columns)
-    if unknown := sorted(set(wanted) - set(OURS)):
-        raise KeyError(f"unknown columns {unknown}: expected some of {list(OURS)}")
-    with _opened(file) as (parquet, name):
-        if absent := [key for key in wanted if key not in parquet.schema_arrow.names]:
-            raise StoreCorruptError(
-                f"{name}: columns {', '.join(absent)} are missing from the header table; "
-                "convert again"
-            )
-        data = parquet.read(columns=wanted)
-        result = {}
-        for key in wanted:
-            array = data.column(key).combine_chunks()
-            mask = array.is_null().to_numpy(zero_copy_only=False)
-            if _OUR_TYPES[key] == "int64":
-                array = array.fill_null(0)
-            result[key] = np.ma.MaskedArray(array.to_numpy(zero_copy_only=False), mask=mask)
-        return result
+    opened = HeaderFile(file)
+    return {key: opened.own(key) for key in (OURS if columns is None else columns)}
 
 
 def header_columns(file: Path | str | BinaryIO) -> list[str]:
@@ -277,38 +457,11 @@ def header_columns(file: Path | str | BinaryIO) -> list[str]:
     StoreCorruptError
         If the file is missing, or no Parquet.
     """
-    with _opened(file) as (parquet, _):
-        return [_keyword(name) for name in parquet.schema_arrow.names if name not in OURS]
-
-
-def _is_card(value: Any) -> bool:
-    return value is not np.ma.masked and not (
-        isinstance(value, (float, np.floating)) and bool(np.isnan(value))
-    )
+    return HeaderFile(file).keywords
 
 
 def _keyword(stored: str) -> str:
     return stored[1:] if stored.startswith("_") else stored
-
-
-@contextmanager
-def _opened(file: Path | str | BinaryIO) -> Iterator[tuple[ParquetFile, str]]:
-    """A Parquet file and its name; what goes wrong inside is told as the store's corruption."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    is_path = isinstance(file, (str, Path))
-    name = str(file) if is_path else str(getattr(file, "name", "headers.parquet"))
-    try:
-        with pq.ParquetFile(
-            str(file) if is_path else file, page_checksum_verification=True
-        ) as parquet:
-            yield parquet, name
-    except (pa.ArrowException, OSError) as error:
-        lines = str(error).splitlines() or [type(error).__name__]
-        raise StoreCorruptError(
-            f"{name}: the header table cannot be read: {lines[0]}; convert again"
-        ) from error
 
 
 def _notes(holder: Any, name: str) -> dict[str, Any]:
@@ -324,181 +477,3 @@ def _notes(holder: Any, name: str) -> dict[str, Any]:
             "store has; convert again"
         ) from error
     return notes
-
-
-def _read_rows(
-    parquet: ParquetFile, rows: slice | NDArray[np.integer[Any]] | None, columns: list[str]
-) -> Any:
-    """The rows asked for, from the row groups that hold them."""
-    if rows is None:
-        return parquet.read(columns=columns)
-    ends = np.cumsum(
-        [0, *(parquet.metadata.row_group(i).num_rows for i in range(parquet.num_row_groups))]
-    )
-    chosen = np.arange(ends[-1])[rows]
-    group = np.searchsorted(ends, chosen, side="right") - 1
-    needed = np.unique(group)
-    data = parquet.read_row_groups(needed.tolist(), columns=columns)
-    sizes = np.diff(ends)[needed]
-    starts = np.cumsum(sizes) - sizes
-    return data.take(chosen - ends[group] + starts[np.searchsorted(needed, group)])
-
-
-def _dumps(notes: Mapping[str, Any]) -> bytes:
-    return json.dumps(notes, separators=(",", ":")).encode()
-
-
-def _meta(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Meta of a table or column for our JSON: as it is, else as astropy's YAML."""
-    plain = dict(meta)
-    if not plain:
-        return {}
-    try:
-        if _same(json.loads(json.dumps(plain, allow_nan=False)), plain):
-            return {"meta": plain}
-    except (TypeError, ValueError):
-        pass
-    from astropy.io.misc import yaml
-
-    return {"meta_yaml": yaml.dump(plain)}
-
-
-def _meta_back(notes: Mapping[str, Any]) -> dict[str, Any]:
-    if "meta_yaml" in notes:
-        from astropy.io.misc import yaml
-
-        return cast("dict[str, Any]", yaml.load(notes["meta_yaml"]))
-    return dict(notes.get("meta", {}))
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two trees are equal, types included: JSON makes lists of tuples."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, dict):
-        return list(one) == list(other) and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other)
-
-
-def _our_array(column: NDArray[Any], kind: Any) -> Any:
-    import pyarrow as pa
-
-    mask = np.ma.getmaskarray(column)
-    values = np.ma.getdata(column)
-    if values.dtype.kind in "iu":
-        return pa.array(values.astype(np.int64), kind, mask=mask)
-    if values.dtype.kind in "fb":
-        raise ValueError(f"expected integers or strings of a column of ours, not {values.dtype}")
-    return pa.array(values, kind, mask=mask | np.array([value is None for value in values], bool))
-
-
-def _to_arrow(column: Any) -> tuple[Any, dict[str, Any]]:
-    """A column as an Arrow array, and the notes from which it comes back."""
-    import pyarrow as pa
-
-    if not isinstance(column, Column):
-        # A mixin (Time, Quantity, SkyCoord): no FITS table holds one, but a user's may.
-        return _strings(column, np.zeros(len(column), bool), column.info)
-
-    mask = np.ma.getmaskarray(column)
-    values = np.ma.getdata(np.ma.MaskedArray(column))
-    kind = values.dtype.kind
-    notes = {"masked": isinstance(column, MaskedColumn), **_attributes(column)}
-    if values.ndim == 1 and kind == "O":
-        return _objects(values, mask, notes, column)
-    native = values.dtype.newbyteorder("=")
-    plain = kind in "biuUS" or (kind == "f" and native.itemsize in (4, 8))
-    cell = values.shape[1:]
-    if not plain or 0 in cell:
-        hidden = [bool(cells.size) and bool(cells.all()) for cells in mask]
-        return _strings(values, np.array(hidden, bool), column)
-    arrow = {"U": pa.string(), "S": pa.binary()}.get(kind)
-    # As Python's own, because Arrow ends numpy's strings at the first NUL.
-    flat = np.asarray(values, dtype=object if arrow else native).reshape(-1)
-    array = pa.array(flat, arrow, mask=mask.reshape(-1) if mask.any() else None)
-    if cell:
-        array = pa.FixedSizeListArray.from_arrays(array, int(np.prod(cell)))
-        notes["shape"] = list(cell)
-    return array, {"dtype": native.str, **notes}
-
-
-def _objects(
-    values: NDArray[Any], mask: NDArray[np.bool_], notes: dict[str, Any], column: Any
-) -> tuple[Any, dict[str, Any]]:
-    """A column of Python objects: of one plain type and None as it is, else as strings."""
-    import pyarrow as pa
-
-    kinds = {type(value) for value in values[~mask]} - {type(None)}
-    arrow = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
-    # Null can mean only one thing in a column that is to come back.
-    clear = not (mask.any() and any(value is None for value in values[~mask]))
-    if clear and len(kinds) <= 1 and kinds <= arrow.keys():
-        plain = [None if hidden else value for value, hidden in zip(values, mask, strict=True)]
-        try:
-            kind = arrow[kinds.pop()] if kinds else pa.string()
-            return pa.array(plain, kind), {"dtype": "O", "none": not mask.any(), **notes}
-        except (OverflowError, pa.ArrowInvalid):
-            pass  # an integer beyond 64 bits
-    return _strings(column, mask | np.array([value is None for value in values], bool), column)
-
-
-def _strings(
-    values: Iterable[Any], mask: NDArray[np.bool_], info: Any
-) -> tuple[Any, dict[str, Any]]:
-    import pyarrow as pa
-
-    texts = [None if hidden else str(value) for value, hidden in zip(values, mask, strict=True)]
-    width = max([1, *(len(text) for text in texts if text is not None)])
-    notes = {"dtype": f"=U{width}", "masked": bool(mask.any()), "strings": True}
-    return pa.array(texts, pa.string()), {**notes, **_attributes(info)}
-
-
-def _attributes(info: Any) -> dict[str, Any]:
-    """What else a column carries. A format may be a function, which no file holds."""
-    notes: dict[str, Any] = _meta(info.meta or {})
-    if info.unit is not None:
-        notes["unit"] = str(info.unit)
-    if info.description is not None:
-        notes["description"] = str(info.description)
-    if isinstance(info.format, str):
-        notes["format"] = info.format
-    return notes
-
-
-def _to_column(data: Any, notes: dict[str, Any], name: str) -> Column:
-    import pyarrow as pa
-
-    array = data.combine_chunks()
-    cell = tuple(notes.get("shape", ()))
-    if cell:
-        array = array.flatten()
-    null = array.is_null().to_numpy(zero_copy_only=False)
-    dtype = np.dtype(notes["dtype"])
-    if dtype.kind == "O":
-        values = np.empty(len(array), dtype=object)
-        values[:] = array.to_pylist()
-        if notes["none"]:
-            null = np.zeros(len(array), bool)
-    elif dtype.kind in "US":
-        # Most keywords have few values: widening those is much quicker than widening all.
-        coded = array.fill_null("" if dtype.kind == "U" else b"").dictionary_encode()
-        words = np.asarray(coded.dictionary.to_pylist(), dtype=dtype)
-        values = words[coded.indices.to_numpy()] if len(words) else np.empty(0, dtype)
-    else:
-        filled = array.fill_null(pa.scalar(False if dtype.kind == "b" else 0, array.type))
-        values = filled.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
-    if not values.flags.writeable:
-        values = values.copy()
-    values, null = values.reshape(-1, *cell), null.reshape(-1, *cell)
-    attributes = {
-        "name": name,
-        "unit": Unit(notes["unit"], parse_strict="silent") if "unit" in notes else None,
-        "description": notes.get("description"),
-        "format": notes.get("format"),
-        "meta": _meta_back(notes),
-    }
-    if notes["masked"]:
-        return MaskedColumn(values, mask=null, **attributes)
-    return Column(values, **attributes)

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 
 from dkist_virtual.arrays import VirtualArray
 from dkist_virtual.asdf_file import asdf_on_disk
-from dkist_virtual.convert import METADATA_NAME, references_of
-from dkist_virtual.description import Description, read_description
+from dkist_virtual.assembly import references_of
+from dkist_virtual.description import METADATA_NAME, Description, read_description
 from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.fetch import Fetcher, is_local, join, local_path
 from dkist_virtual.handle import StoreHandle
-from dkist_virtual.headers import HeaderTable
+from dkist_virtual.header_table import HeaderTable
 from dkist_virtual.places import FramePlaces, cache_of, places_of
 from dkist_virtual.provenance import HeaderSource, Meta, Provenance, StoredHeaders, TableHeaders
 from dkist_virtual.selection import Selection
@@ -96,9 +96,12 @@ def open_asdf(
     options = dict(storage_options or {})
     with asdf_on_disk(os.fspath(asdf), Fetcher(options, cache_of(cache))) as (path, directory, _):
         source = read_source(path)
+        headers = source.headers
+        if not is_local(os.fspath(asdf)):
+            headers.columns  # noqa: B018  # reads them: this file is not kept
     references = references_of(source, directory)
     handle = StoreHandle(None, references, missing, places_of(frames), options, cache_of(cache))
-    table = HeaderTable(source.headers, copy=False)
+    table = headers if isinstance(headers, HeaderTable) else HeaderTable(headers, copy=False)
     return Opened(handle, TableHeaders(table), source.description, chunks)
 
 
@@ -124,4 +127,4 @@ def open_store(
             description = read_description(io.BytesIO(reader(METADATA_NAME)))
         except FileNotFoundError:
             raise StoreCorruptError(f"{place}: is missing from the store") from None
-    return Opened(handle, StoredHeaders(reader), description, chunks)
+    return Opened(handle, StoredHeaders(handle), description, chunks)

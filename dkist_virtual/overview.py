@@ -54,8 +54,8 @@ class Overview:
         Those that are looked in after it, in their order.
     store : str, optional
         The store; None when the references come from an ASDF alone.
-    made_from : tuple of (str, str or None), optional
-        Name and date of the ASDF.
+    made_from : tuple of (str, str or None, str or None), optional
+        Name and date of the ASDF, and the version of its format.
     computed_from : str, optional
         What the pixels are computed from, where they come from no frames.
     dtype : str
@@ -99,7 +99,7 @@ class Overview:
     place: str | None = None
     further_places: tuple[str, ...] = ()
     store: str | None = None
-    made_from: tuple[str, str | None] | None = None
+    made_from: tuple[str, str | None, str | None] | None = None
     computed_from: str | None = None
     dtype: str
     shape: tuple[int, ...]
@@ -207,7 +207,9 @@ class Overview:
         dict
             Always the same keys, in the same order; null for what is not known or not so.
         """
-        made_from = self.made_from and {"asdf": self.made_from[0], "date": self.made_from[1]}
+        made_from = self.made_from and dict(
+            zip(("asdf", "date", "version"), self.made_from, strict=True)
+        )
         tiles = self.grid and {
             "shape": list(self.grid),
             "present": [list(place) for place in self.present],
@@ -260,8 +262,9 @@ class Overview:
         if self.store is not None:
             facts.append(("store", self.store))
         if self.made_from is not None:
-            name, date = self.made_from
-            facts.append(("made from", name if date is None else f"{name} of {date}"))
+            name, date, version = self.made_from
+            said = name if date is None else f"{name} of {date}"
+            facts.append(("made from", said if version is None else f"{said}, {version}"))
         if self.computed_from is not None:
             facts.append(("computed from", self.computed_from))
         if self.missing == "raise":

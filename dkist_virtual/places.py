@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 from dkist_virtual.fetch import absolute, is_local, join, local_path
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["FramePlaces", "Places", "cache_of", "one_place", "places_of"]
 
@@ -142,6 +142,18 @@ class Places:
                 return found.removesuffix(f"/{self.name(url)}")
         return None
 
+    def here(self, urls: Iterable[str]) -> int:
+        """How many frames are read on this machine, as far as was looked."""
+        if self.named or self.downloads:
+            found = (self.where(url) for url in urls)
+            return sum(place is not None and is_local(place) for place in found)
+        return sum(bool(url) and is_local(url) and self.holds(url) for url in urls)
+
+    @property
+    def any_local(self) -> bool:
+        """Whether frames may be on this machine."""
+        return any(is_local(place) for place in (*self.downloads, *self.named, self.base))
+
     def lacks(self, place: str) -> None:
         """A server said that there is no such file; it is asked again all the same."""
         if not is_local(place):
@@ -149,7 +161,7 @@ class Places:
 
     def holds(self, path: str) -> bool:
         """Whether a file is there, by its directory as it was when it was first looked at."""
-        directory, name = os.path.split(local_path(path))
+        directory, _, name = local_path(path).rpartition("/")
         if directory not in self._listed:
             try:
                 self._listed[directory] = frozenset(os.listdir(directory))

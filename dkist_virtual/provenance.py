@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import copy
 from collections import UserDict
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-
-from dkist_virtual.errors import StoreCorruptError
-from dkist_virtual.headers import HEADERS_NAME, HeaderTable, read_headers, read_own_columns
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +16,8 @@ if TYPE_CHECKING:
 
     from dkist_virtual.arrays import VirtualArray
     from dkist_virtual.description import Description
-    from dkist_virtual.handle import StoreReader
+    from dkist_virtual.handle import StoreHandle
+    from dkist_virtual.header_table import HeaderTable
     from dkist_virtual.selection import Selection
 
 __all__ = ["HeaderSource", "Meta", "Provenance", "StoredHeaders", "TableHeaders"]
@@ -41,28 +39,15 @@ class HeaderSource(Protocol):
 class StoredHeaders:
     """The ``headers.parquet`` of a store, read when it is asked for."""
 
-    reader: StoreReader
-    _read: dict[str, NDArray[np.int64]] = field(default_factory=dict, repr=False)
-
-    def _file(self) -> Any:
-        try:
-            return self.reader.open(HEADERS_NAME)
-        except FileNotFoundError as error:
-            raise StoreCorruptError(f"{error}: is missing from the store") from None
+    handle: StoreHandle
 
     def headers(self, rows: NDArray[np.int64]) -> HeaderTable:
         """The header table of some frames."""
-        return read_headers(self._file(), rows=rows)
+        return self.handle.header_file.headers(rows)
 
     def about(self, rows: NDArray[np.int64], column: str) -> NDArray[np.int64]:
         """What a scan found of their files."""
-        if column not in self._read:
-            found = read_own_columns(self._file(), [column])[column]
-            self._read[column] = np.asarray(found.filled(-1), np.int64)
-        return self._read[column][rows]
-
-    def __getstate__(self) -> dict[str, Any]:
-        return {"reader": self.reader, "_read": {}}
+        return self.handle.header_file.integers(column, rows)
 
 
 @dataclass(frozen=True, eq=False)

@@ -471,12 +471,12 @@ class _ShardReader:
             if len(table) < expected:
                 raise StoreCorruptError(f"has {len(table)} references: expected {expected}")
             table = table.slice(0, expected)
-            urls = table["path"].cast(pa.string()).fill_null("").to_numpy()
+            urls = table["path"].cast(pa.string()).fill_null("").to_pylist()
             lengths = table["size"].to_numpy().astype(np.int64)
             offsets = table["offset"].to_numpy().astype(np.int64)
             whole = (lengths == 0) & (offsets == 0)
             offsets[whole] = lengths[whole] = WHOLE_FILE
-            return FrameColumns(urls.astype(_STRINGS), offsets, lengths)
+            return FrameColumns(np.array(urls, _STRINGS), offsets, lengths)
 
 
 def _read_metadata(

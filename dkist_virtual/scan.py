@@ -2,15 +2,18 @@
 
 A look reads the beginning of a file, never its tiles: the headers up to the one wanted, and the
 file's length. What those show to be wrong is refused here; tables are checked when they are
-read, streams when they are decoded.
+read, streams when they are decoded. A frame that is known from before, and whose file did not
+change since, is not read.
 """
 
 from __future__ import annotations
 
+import asyncio
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 
@@ -21,9 +24,10 @@ from dkist_virtual.errors import (
     FrameMissingError,
     FrameUnreachableError,
 )
-from dkist_virtual.fetch import Fetcher, is_local
+from dkist_virtual.fetch import is_local
 from dkist_virtual.fits import TruncatedHeaderError, find_hdu, layout_of
 from dkist_virtual.layouts import BITPIX_DTYPES, Image, PlainImage
+from dkist_virtual.looks import ABSENT, FOUND, UNREACHABLE, Look, Scan
 from dkist_virtual.remote import setting
 from dkist_virtual.tiles import check_layout
 
@@ -31,8 +35,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.cards import HDUTarget
+    from dkist_virtual.fetch import Fetcher
+    from dkist_virtual.remote import Reply
 
-__all__ = ["Expected", "Scan", "ScanMode", "scan_frames"]
+__all__ = ["Expected", "Look", "Scan", "ScanMode", "scan_frames"]
 
 ScanMode: TypeAlias = Literal["always", "auto", "never"]
 
@@ -42,13 +48,8 @@ HEAD: Final = 17 * 2880
 HEAD_LIMIT: Final = 2**24
 """Headers longer than this are refused: none is."""
 
-_UNKNOWN: Final = -1
-
-# States of a frame
-NOT_LOOKED_AT: Final = 0
-FOUND: Final = 1
-ABSENT: Final = 2
-UNREACHABLE: Final = 3
+BATCH: Final = 64
+"""Frames for each of the workers that are asked for together: an error does not wait for more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,32 +87,10 @@ class Expected:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Look:
-    """What one frame's beginning shows; byte positions are from the beginning of the file.
-
-    Attributes
-    ----------
-    layout : PlainImage or CompressedImage
-    start, stop : int
-        The HDU with its padding, as far as the file goes.
-    size : int
-    mtime : int or None
-    etag : str or None
-    datasum : int or None
-        DATASUM of the HDU as it is stored.
-    """
-
-    layout: Image
-    start: int
-    stop: int
-    size: int
-    mtime: int | None
-    etag: str | None
-    datasum: int | None
+# One frame ----------------------------------------------------------------------------------
 
 
-def look(url: str, target: HDUTarget, fetcher: Fetcher) -> Look:
+def look(url: str, expected: Expected, fetcher: Fetcher) -> Look:
     """Look at one frame.
 
     Raises
@@ -121,88 +100,176 @@ def look(url: str, target: HDUTarget, fetcher: Fetcher) -> Look:
         Naming file, HDU and keyword.
     """
     n = HEAD
-    while True:
-        head = fetcher.head(url, n)
-        size = len(head.data) if head.total is None else head.total
+    while (found := _seen(url, expected, fetcher.head(url, n), n)) is None:
+        n *= 4
+    return found
+
+
+async def look_async(url: str, expected: Expected, fetcher: Fetcher) -> Look:
+    """The same, on fsspec's event loop."""
+    n = HEAD
+    while (found := _seen(url, expected, await fetcher.head_async(url, n), n)) is None:
+        n *= 4
+    return found
+
+
+def _seen(url: str, expected: Expected, head: Reply, n: int) -> Look | None:
+    """What the first `n` bytes of a file show; None where the header is longer."""
+    size = len(head.data) if head.total is None else head.total
+    try:
+        if size == 0:
+            raise FrameCorruptError("the file is empty: expected a FITS file")
+        hdu = find_hdu(head.data, expected.target, size=size)
+        layout = layout_of(hdu)
+        if not isinstance(layout, PlainImage):
+            refuse_unknown(layout)
+        if hdu.data_stop > size:
+            raise FrameCorruptError(
+                f"HDU {hdu.index}: its data ends at byte {hdu.data_stop}, the file at {size}: "
+                "the file is cut short"
+            )
+        expected.check(layout)
+        datasum = (hdu.header.string("DATASUM") or "").strip()
+    except TruncatedHeaderError as error:
+        if n >= min(size, HEAD_LIMIT):
+            raise FrameCorruptError(f"{url}: {error}") from None
+        return None
+    except FrameError as error:
+        raise error.at(url) from None
+    plain = isinstance(layout, PlainImage) and layout.is_verbatim
+    return Look(
+        start=hdu.start,
+        length=min(hdu.stop, size) - hdu.start,
+        data=hdu.start + layout.head_bytes if plain else -1,
+        head=layout.head_bytes,
+        size=size,
+        mtime=-1 if head.mtime is None else head.mtime,
+        etag=head.etag,
+        datasum=int(datasum) if datasum.isdecimal() else -1,
+        dtype=layout.dtype.str,
+        scaling=f"BSCALE = {layout.bscale:g}, BZERO = {layout.bzero:g}, BLANK = {layout.blank}",
+    )
+
+
+# Frames that are known ----------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Stamp:
+    """By what a file is known again: length, and ETag or modification time."""
+
+    size: int
+    mtime: int
+    etag: str | None
+
+    def is_of(self, reply: Reply) -> bool:
+        """Whether a file is the one that it was, as far as this is known."""
+        if reply.total != self.size:
+            return False
+        if self.etag is not None or reply.etag is not None:
+            return self.etag == reply.etag
+        return reply.mtime is not None and reply.mtime == self.mtime
+
+
+Job: TypeAlias = "tuple[str, Stamp | None]"
+"""A frame to look at: its URL, and by what it is known again."""
+
+Found: TypeAlias = Look | FrameError | None
+"""What came of it: a look, why there is none, or None where the file is the one that it was."""
+
+
+def _one(job: Job, expected: Expected, fetcher: Fetcher) -> Found:
+    url, stamp = job
+    if not url:
+        return FrameMissingError("the ASDF names no file for a frame")
+    try:
+        if stamp is not None and stamp.is_of(fetcher.status(url)):
+            return None
+        return look(url, expected, fetcher)
+    except (FrameMissingError, FrameUnreachableError) as error:
+        return error
+
+
+async def _one_async(
+    job: Job, expected: Expected, fetcher: Fetcher, room: asyncio.Semaphore
+) -> Found:
+    url, stamp = job
+    async with room:
+        if not url:
+            return FrameMissingError("the ASDF names no file for a frame")
         try:
-            if size == 0:
-                raise FrameCorruptError("the file is empty: expected a FITS file")
-            hdu = find_hdu(head.data, target, size=size)
-            layout = layout_of(hdu)
-            if not isinstance(layout, PlainImage):
-                refuse_unknown(layout)
-            if hdu.data_stop > size:
-                raise FrameCorruptError(
-                    f"HDU {hdu.index}: its data ends at byte {hdu.data_stop}, the file at {size}: "
-                    "the file is cut short"
-                )
-            datasum = hdu.header.string("DATASUM") or ""
-        except TruncatedHeaderError as error:
-            if n >= min(size, HEAD_LIMIT):
-                raise FrameCorruptError(f"{url}: {error}") from None
-            n *= 4
-            continue
-        except FrameError as error:
-            raise error.at(url) from None
-        return Look(
-            layout,
-            hdu.start,
-            min(hdu.stop, size),
-            size,
-            head.mtime,
-            head.etag,
-            int(datasum) if datasum.strip().isdecimal() else None,
-        )
+            if stamp is not None and stamp.is_of(await fetcher.head_async(url, 1)):
+                return None
+            return await look_async(url, expected, fetcher)
+        except (FrameMissingError, FrameUnreachableError) as error:
+            return error
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class Scan:
-    """What a scan found of the frames of one array: one entry each, -1 where it is not known.
+def look_at_all(
+    jobs: Sequence[Job], expected: Expected, fetcher: Fetcher, workers: int | None
+) -> Iterator[Found]:
+    """Look at frames, many at once, in order: by threads on this machine, elsewhere by requests.
 
-    Attributes
+    Parameters
     ----------
-    states : ndarray of uint8
-        0 not looked at, 1 found, 2 absent, 3 unreachable.
-    starts, lengths : ndarray of int64
-        The HDU's byte range.
-    data_starts, data_lengths : ndarray of int64
-        The byte range of the pixels alone, for plain images.
-    sizes, mtimes, datasums : ndarray of int64
-    etags : ndarray of object
-        None where unknown.
-    layout : PlainImage, CompressedImage or None
-        Of the first frame found; the others have the same shape and type.
-    verbatim : bool
-        Whether all found are plain images whose bytes are the pixels.
-    head_bytes : int or None
-        The longest header with tile table.
-    missing : tuple of str
-        Why frames were not found, of the first ten.
+    jobs : sequence of (URL, Stamp or None)
+        An empty URL stands for a frame without a file.
+    expected : Expected
+    fetcher : Fetcher
+    workers : int, optional
+        How many at once.
     """
+    local = is_local(next((url for url, _ in jobs if url), ""))
+    if workers is None:
+        workers = 4 if local else int(setting("concurrency"))
+    if local:
+        with ThreadPoolExecutor(workers) as pool:
+            for begin in range(0, len(jobs), BATCH * workers):
+                part = jobs[begin : begin + BATCH * workers]
+                yield from pool.map(lambda job: _one(job, expected, fetcher), part)
+        return
+    for begin in range(0, len(jobs), BATCH * workers):
+        yield from _together(jobs[begin : begin + BATCH * workers], expected, fetcher, workers)
 
-    states: NDArray[np.uint8]
-    starts: NDArray[np.int64]
-    lengths: NDArray[np.int64]
-    data_starts: NDArray[np.int64]
-    data_lengths: NDArray[np.int64]
-    sizes: NDArray[np.int64]
-    mtimes: NDArray[np.int64]
-    datasums: NDArray[np.int64]
-    etags: NDArray[np.object_]
-    layout: Image | None
-    verbatim: bool
-    head_bytes: int | None
-    missing: tuple[str, ...] = ()
+
+def _together(
+    jobs: Sequence[Job], expected: Expected, fetcher: Fetcher, workers: int
+) -> list[Found]:
+    from fsspec.asyn import get_loop
+
+    async def every() -> list[Found]:
+        room = asyncio.Semaphore(workers)
+        tasks = [asyncio.ensure_future(_one_async(job, expected, fetcher, room)) for job in jobs]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    running = asyncio.run_coroutine_threadsafe(every(), get_loop())
+    try:
+        return running.result()
+    except BaseException:  # Ctrl-C too
+        running.cancel()
+        raise
+
+
+# All frames of an array ---------------------------------------------------------------------
 
 
 def scan_frames(
-    urls: Sequence[str],
+    urls: Sequence[str] | NDArray[Any],
     expected: Expected,
     fetcher: Fetcher,
     *,
     mode: ScanMode,
     workers: int | None = None,
     on_frame: Callable[[], object] = lambda: None,
+    on_look: Callable[[int, Look], object] = lambda i, look: None,  # noqa: ARG005
+    known: Scan | None = None,
+    trusted: bool | NDArray[np.bool_] = False,
+    client: Any = None,
 ) -> Scan:
     """Look at all frames of one array.
 
@@ -219,6 +286,15 @@ def scan_frames(
         `dkist_virtual.remote.SETTINGS` says.
     on_frame : callable
         Called once a frame, found or not.
+    on_look : callable
+        Called with position and look for each frame that was read.
+    known : Scan, optional
+        What was found of these frames before, held against the same ASDF: whose file is the same
+        is not read again.
+    trusted : bool or array of bool
+        Whether the file of a frame that is known is taken to be the same, without asking.
+    client : distributed.Client, optional
+        Look from its workers instead.
 
     Raises
     ------
@@ -229,95 +305,126 @@ def scan_frames(
     FrameCorruptError, FrameUnsupportedError
     """
     n = len(urls)
-
-    def unknown() -> NDArray[np.int64]:
-        return np.full(n, _UNKNOWN, np.int64)
-
-    states = np.zeros(n, np.uint8)
-    starts, lengths, data_starts, data_lengths = (unknown() for _ in range(4))
-    sizes, mtimes, datasums = (unknown() for _ in range(3))
-    etags = np.full(n, None, object)
-    first: Image | None = None
-    first_url = ""
-    verbatim, head_bytes = True, 0
+    scan = Scan.unknown(n, expected.shape)
+    dtype, first_url = None, ""
+    stays = np.zeros(n, bool)
+    if known is not None:
+        stays = (known.states == FOUND) & trusted
+        scan.put_from(known, (rows := np.flatnonzero(stays)), rows)
+        if len(rows):
+            dtype, first_url = known.dtype, str(urls[rows[0]])
+        for _ in rows:
+            on_frame()
+    wanted = np.flatnonzero(~stays) if mode != "never" else np.empty(0, np.int64)
+    kept = int(stays.sum())
     reasons: list[FrameError] = []
-    for i, found in _looks(urls, expected.target, fetcher, mode, workers):
+    for i, url, found in _looks(urls, wanted, known, expected, fetcher, workers, client):
         if isinstance(found, FrameError):
-            states[i] = ABSENT if isinstance(found, FrameMissingError) else UNREACHABLE
+            scan.states[i] = ABSENT if isinstance(found, FrameMissingError) else UNREACHABLE
             reasons.append(found)
             on_frame()
             continue
-        layout = found.layout
-        try:
-            expected.check(layout)
-            if first is None:
-                first, first_url = layout, urls[i]
-            elif layout.dtype != first.dtype:
-                raise FrameCorruptError(
-                    f"HDU {expected.target}: BSCALE = {layout.bscale:g}, BZERO = {layout.bzero:g}, "
-                    f"BLANK = {layout.blank} makes {layout.dtype} pixels: expected {first.dtype}, "
-                    f"as in {first_url}"
-                )
-        except FrameError as error:
-            raise error.at(urls[i]) from None
-        states[i] = FOUND
-        starts[i], lengths[i], sizes[i] = found.start, found.stop - found.start, found.size
-        mtimes[i] = _UNKNOWN if found.mtime is None else found.mtime
-        datasums[i] = _UNKNOWN if found.datasum is None else found.datasum
-        etags[i] = found.etag
-        head_bytes = max(head_bytes, layout.head_bytes)
-        if isinstance(layout, PlainImage) and layout.is_verbatim:
-            data_starts[i] = found.start + layout.data_offset
-            data_lengths[i] = layout.nbytes
+        if found is None:
+            assert known is not None
+            at = np.array([i])
+            scan.put_from(known, at, at)
+            its_dtype, scaling = known.dtype, "the earlier scan"
+            kept += 1
         else:
-            verbatim = False
+            its_dtype, scaling = np.dtype(found.dtype), found.scaling
+        if dtype is None:
+            dtype, first_url = its_dtype, url
+        elif its_dtype != dtype:
+            raise FrameCorruptError(
+                f"{url}: HDU {expected.target}: {scaling} makes {its_dtype} pixels: expected "
+                f"{dtype}, as in {first_url}"
+            )
+        if found is not None:
+            scan.put(i, found)
+            on_look(i, found)
         on_frame()
     if mode == "always" and reasons:
-        absent, unreachable = int((states == ABSENT).sum()), int((states == UNREACHABLE).sum())
+        absent = int((scan.states == ABSENT).sum())
+        unreachable = int((scan.states == UNREACHABLE).sum())
         kind = FrameMissingError if absent else FrameUnreachableError
         raise kind(
             f"{absent} of {n} frames are absent and {unreachable} not reachable, "
             f"the first: {reasons[0]}"
         )
-    return Scan(
-        states,
-        starts,
-        lengths,
-        data_starts,
-        data_lengths,
-        sizes,
-        mtimes,
-        datasums,
-        etags,
-        first,
-        verbatim and first is not None,
-        head_bytes or None,
-        tuple(map(str, reasons[:10])),
-    )
+    return replace(scan, dtype=dtype, missing=tuple(map(str, reasons[:10])), kept=kept)
 
 
 def _looks(
-    urls: Sequence[str], target: HDUTarget, fetcher: Fetcher, mode: ScanMode, workers: int | None
-) -> Iterator[tuple[int, Look | FrameError]]:
-    """Look at all frames that have a name, in order; those not there come as their error."""
-    if mode == "never":
+    urls: Sequence[str] | NDArray[Any],
+    wanted: NDArray[np.int64],
+    known: Scan | None,
+    expected: Expected,
+    fetcher: Fetcher,
+    workers: int | None,
+    client: Any,
+) -> Iterator[tuple[int, str, Found]]:
+    """Look at some frames, in order; those not there come as their error."""
+
+    def job(i: int) -> Job:
+        if known is None or known.states[i] != FOUND:
+            return str(urls[i]), None
+        stamp = Stamp(int(known.sizes[i]), int(known.mtimes[i]), known.etags[i])
+        return str(urls[i]), stamp
+
+    def jobs() -> Iterator[tuple[list[int], list[Job]]]:
+        # A piece at a time: there may be millions.
+        for begin in range(0, len(wanted), PIECE):
+            part = wanted[begin : begin + PIECE].tolist()
+            yield part, [job(i) for i in part]
+
+    if client is None:
+        for part, some in jobs():
+            found = look_at_all(some, expected, fetcher, workers)
+            for i, (url, _), what in zip(part, some, found, strict=True):
+                yield i, url, what
         return
-    if workers is None:
-        workers = (
-            4 if is_local(next((url for url in urls if url), "")) else int(setting("concurrency"))
-        )
+    for part, some, results in _spread(jobs(), expected, fetcher, workers, client):
+        for i, (url, _), what in zip(part, some, results, strict=True):
+            yield i, url, what
 
-    def one(url: str) -> Look | FrameError:
-        if not url:
-            return FrameMissingError("the ASDF names no file for a frame")
-        try:
-            return look(url, target, fetcher)
-        except (FrameMissingError, FrameUnreachableError) as error:
-            return error
 
-    with ThreadPoolExecutor(workers) as pool:
-        # In batches, so that an error or Ctrl-C does not wait for the frames after it.
-        batch = 64 * workers
-        for begin in range(0, len(urls), batch):
-            part = range(begin, min(begin + batch, len(urls)))
-            yield from zip(part, pool.map(one, (urls[i] for i in part)), strict=True)
+PIECE: Final = 16_384
+"""Frames whose URLs are held as such at a time."""
+
+TASK: Final = 512
+"""Frames that a machine of a cluster looks at in one go: seconds, should it die meanwhile."""
+
+
+def _look_elsewhere(
+    jobs: Sequence[Job], expected: Expected, fetcher: Fetcher, workers: int | None
+) -> list[Found]:
+    return list(look_at_all(jobs, expected, fetcher, workers))
+
+
+def _spread(
+    pieces: Iterator[tuple[list[int], list[Job]]],
+    expected: Expected,
+    fetcher: Fetcher,
+    workers: int | None,
+    client: Any,
+) -> Iterator[tuple[list[int], list[Job], list[Found]]]:
+    """Look from the workers of a client, a few tasks ahead of the results."""
+    ahead = max(8, 4 * sum(client.nthreads().values()))
+    running: deque[tuple[list[int], list[Job], Any]] = deque()
+    try:
+        for part, some in pieces:
+            for begin in range(0, len(part), TASK):
+                own, jobs = part[begin : begin + TASK], some[begin : begin + TASK]
+                # Not pure: files change, and the same question has to be asked again.
+                future = client.submit(
+                    _look_elsewhere, jobs, expected, fetcher, workers, pure=False, retries=2
+                )
+                running.append((own, jobs, future))
+                if len(running) >= ahead:
+                    first, its_jobs, future = running.popleft()
+                    yield first, its_jobs, future.result()
+        while running:
+            first, its_jobs, future = running.popleft()
+            yield first, its_jobs, future.result()
+    finally:
+        client.cancel([future for *_, future in running])

@@ -1,10 +1,10 @@
 """A DKIST ASDF: file order, WCS, headers, meta.
 
 `read_source` turns the ASDF of a dataset into a `Source`. What lies in it and where is the
-business of two readers: the plain YAML tree says how the frames are named and ordered
-(`Frames`), the ``dkist`` package, which knows every version of the format ever released, gives
-the WCS, the header table and the rest (`Description`). The two meet only in `read_source`, so
-that the second can be replaced where an ASDF is too large to be read through objects.
+business of two readers: the tagged YAML tree (`tree`) says how the frames are named and ordered
+(`Frames`), and where the columns of the header table lie; the ``dkist`` package, which knows every
+version of the format ever released, gives the WCS and the rest (`Description`), from the same
+ASDF without its frames. The two meet only in `read_source`.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ import itertools
 import posixpath
 import re
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,19 +32,16 @@ from dkist_virtual.description import (
     origin_of,
 )
 from dkist_virtual.errors import DatasetError
+from dkist_virtual.header_table import HeaderTable
+from dkist_virtual.tree import BlockColumns, Tree, read_tree
 
-__all__ = ["Frames", "Source", "find_asdf", "read_source"]
+__all__ = ["Frames", "Source", "read_source"]
 
 #: What ``dkist`` keeps in a dataset's meta and a store keeps elsewhere.
 _ELSEWHERE = frozenset({"headers", "inventory", "history"})
 
-#: The Data Center's file names, and its suffixes from oldest to newest, as ``dkist`` ranks them.
-_DATA_CENTER_NAME = re.compile(
-    r"(?P<stem>[A-Z-]+_L1_\d{8}T\d{6}_[A-Z]{5,})(?P<suffix>_user_tools|_metadata)?\.asdf"
-)
-_SUFFIXES = (None, "_user_tools", "_metadata")
-
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+_PLAIN_NAME = re.compile(r"[\w-][\w.-]*")
 _ABSOLUTE_PATH = re.compile(r"/|file:/|[A-Za-z]:[\\/]|\\\\")
 
 
@@ -139,7 +135,7 @@ class Source:
         Everything but file list and header table.
     headers : astropy.table.Table
         One row for each frame: tiles row-major, then the C order of ``names``. No rows where
-        the ASDF has none.
+        the ASDF has none. Where it can be, a `HeaderTable` that has read nothing yet.
 
     Raises
     ------
@@ -159,49 +155,6 @@ class Source:
                 f"{self.path}: the header table has {len(self.headers)} rows for {n_frames} "
                 "frames; rows belong to frames by position, so there must be as many, or none"
             )
-
-
-def find_asdf(place: Path | str) -> tuple[Path, list[Path]]:
-    """The ASDF of a dataset at a place.
-
-    Of several in a directory the newest by modification time is taken (ties: the last by
-    name). Before that, those fall out that the Data Center has replaced under a newer kind of
-    name (``..._metadata.asdf`` over ``..._user_tools.asdf`` over neither, for one dataset), as
-    they do in ``dkist``, and those without a dataset, such as an inversion.
-
-    Parameters
-    ----------
-    place : pathlib.Path or str
-        An ASDF, which is given back as it is, or a directory.
-
-    Returns
-    -------
-    chosen : pathlib.Path
-    passed_over : list of pathlib.Path
-        The other ASDFs in the directory, by name.
-
-    Raises
-    ------
-    DatasetError
-        If nothing is there, or no ASDF in the directory.
-    """
-    place = Path(place).expanduser()
-    if not place.is_dir():
-        if not place.exists():
-            raise DatasetError(f"{place}: no such file or directory")
-        return place, []
-    found = sorted(path for path in place.glob("*.asdf") if path.is_file())
-    if not found:
-        raise DatasetError(
-            f"{place}: no ASDF in this directory; expected a file *.asdf beside the frames"
-        )
-    candidates = _without_replaced(found)
-    if len(candidates) > 1:
-        # None of them with a dataset: the newest is taken all the same, and `read_source` says
-        # what it is.
-        candidates = [path for path in candidates if _names_a_dataset(path)] or candidates
-    chosen = max(candidates, key=lambda path: (path.stat().st_mtime_ns, path.name))
-    return chosen, [path for path in found if path != chosen]
 
 
 def read_source(path: Path | str) -> Source:
@@ -224,23 +177,21 @@ def read_source(path: Path | str) -> Source:
         dataset is of a form that cannot be virtualised.
     """
     path = Path(path).expanduser()
-    tree = _plain_tree(path)
-    node = _dataset_node(tree, path)
-    dataset = _load_with_dkist(path)
+    asdf = _read_tree(path)
+    node = _dataset_node(asdf.tree, path)
+    dataset = _load_with_dkist(asdf)
 
     frames: list[Frames] = []
     tiles: list[TileMeta] = []
-    tables: list[Table] = []
     grid, places = _places(node, dataset, path)
     for index, plain, loaded in places:
         where = f"{path}: " if index is None else f"{path}: tile {list(index)}: "
         try:
-            frames.append(_frames(plain, index))
+            frames.append(_frames(plain["data"], index))
         except DatasetError as error:
             raise DatasetError(f"{where}{error}") from error
         own = {} if index is None else _remaining(loaded.meta)
         tiles.append(TileMeta(index, loaded.wcs, loaded.unit, loaded.mask, own))
-        tables.append(_table(loaded.meta["headers"], where))
 
     inventory = dataset.meta["inventory"]
     if inventory is dataset.meta:
@@ -253,31 +204,13 @@ def read_source(path: Path | str) -> Source:
         inventory=inventory,
         meta=_remaining(dataset.meta),
         history=dataset.meta["history"],
-        origin=origin_of(path, tree, inventory),
+        origin=origin_of(path, asdf.tree, inventory),
     )
-    headers = tables[0] if len(tables) == 1 else vstack(tables, metadata_conflicts="silent")
+    headers = _headers(asdf, node, dataset, places)
     return Source(path, tuple(frames), description, headers)
 
 
-@contextmanager
-def _plainly_named(path: Path) -> Iterator[Path]:
-    """The same file under a name that asdf reads as it stands.
-
-    asdf takes a path for a URI, which ends at a "#" or "?": what it then opens is another file,
-    or none.
-    """
-    if not set("#?%") & set(str(path)):
-        yield path
-        return
-    with TemporaryDirectory(prefix="dkist_virtual-") as directory:
-        link = Path(directory) / "dataset.asdf"
-        link.symlink_to(path.resolve())
-        yield link
-
-
-def _plain_tree(path: Path) -> Mapping[str, Any]:
-    import asdf
-
+def _read_tree(path: Path) -> Tree:
     try:
         with path.open("rb") as file:
             start = file.read(5)
@@ -291,17 +224,16 @@ def _plain_tree(path: Path) -> Mapping[str, Any]:
             f"{path}: not an ASDF file: expected it to begin with #ASDF, found {start!r}{hint}"
         )
     try:
-        with _plainly_named(path) as plain:
-            tree = asdf.util.load_yaml(plain, tagged=True)
-    except MemoryError:
+        found = read_tree(path)
+    except (MemoryError, DatasetError):
         raise
     except Exception as error:
         raise DatasetError(
             f"{path}: the tree of this ASDF cannot be read: {brief(error)}; is it complete?"
         ) from error
-    if not isinstance(tree, Mapping):
+    if not isinstance(found.tree, Mapping):
         raise DatasetError(f"{path}: this ASDF has no tree: expected the key dataset")
-    return tree
+    return found
 
 
 def _dataset_node(tree: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
@@ -335,10 +267,12 @@ def _dataset_node(tree: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
     )
 
 
-def _load_with_dkist(path: Path) -> Any:
-    """The dataset as dkist's object: `dkist.Dataset` or `dkist.TiledDataset`."""
+def _load_with_dkist(source: Tree) -> Any:
+    """The dataset without its frames as dkist's object: `dkist.Dataset`, `dkist.TiledDataset`."""
     import asdf
     import dkist
+
+    path = source.path
 
     # dkist logs "Failed to validate dkist version" for every file that does not say which
     # version wrote it: nobody can do anything about that.
@@ -346,9 +280,11 @@ def _load_with_dkist(path: Path) -> Any:
     try:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
-            with _plainly_named(path) as plain:
-                dataset = dkist.load_dataset(plain)
-    except MemoryError:
+            with TemporaryDirectory(prefix="dkist_virtual-") as directory:
+                small = Path(directory) / "dataset.asdf"
+                source.write_without_frames(small)
+                dataset = dkist.load_dataset(small)
+    except (MemoryError, DatasetError):
         raise
     except Exception as error:
         # asdf only warns of an object that it cannot make, and dkist then finds "no dataset".
@@ -377,9 +313,9 @@ _Place = tuple[tuple[int, int] | None, Mapping[str, Any], Any]
 def _places(
     node: Mapping[str, Any], dataset: Any, path: Path
 ) -> tuple[tuple[int, int] | None, list[_Place]]:
-    """The arrays that are there: index, plain node and dkist's dataset, row-major."""
+    """The arrays that are there: index, node of the tree and dkist's dataset, row-major."""
     if "datasets" not in node:
-        return None, [(None, node["data"], dataset)]
+        return None, [(None, node, dataset)]
     nodes = node["datasets"]
     one_row = len(dataset.shape) == 1
     if len(dataset.shape) not in (1, 2):
@@ -391,7 +327,7 @@ def _places(
         if masked[i, j]:
             continue
         tile = nodes[j] if one_row else nodes[i][j]
-        places.append(((i, j), tile["data"], dataset[j] if one_row else dataset[i, j]))
+        places.append(((i, j), tile, dataset[j] if one_row else dataset[i, j]))
     if not places:
         raise DatasetError(f"{path}: every tile of this mosaic is masked; expected at least one")
     return (rows, columns), places
@@ -462,13 +398,36 @@ def _remaining(meta: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in meta.items() if key not in _ELSEWHERE}
 
 
-def _table(headers: Any, where: str) -> Table:
-    if isinstance(headers, Table):
-        return headers
-    if not headers:
+def _headers(source: Tree, node: Mapping[str, Any], dataset: Any, places: list[_Place]) -> Table:
+    """One table of all frames' headers."""
+    shared = source.columns(_headers_of(node)) if "datasets" in node else None
+    if shared is not None:
+        # Since version 1.3.0 the tiles say which rows of the mosaic's table are theirs.
+        parts = [tile["meta"]["headers"] for _, tile, _ in places]
+        rows = [np.arange(part["offset"], part["offset"] + part["size"]) for part in parts]
+        return _table(shared.select(np.concatenate(rows)), dataset.meta["headers"], "")
+    tables = []
+    for index, plain, loaded in places:
+        where = f"{source.path}: " if index is None else f"{source.path}: tile {list(index)}: "
+        tables.append(_table(source.columns(_headers_of(plain)), loaded.meta["headers"], where))
+    return tables[0] if len(tables) == 1 else vstack(tables, metadata_conflicts="silent")
+
+
+def _headers_of(node: Mapping[str, Any]) -> Any:
+    """The node of a header table; in versions before 0.3.0 it did not stand in the meta."""
+    return node["headers"] if "headers" in node else (node.get("meta") or {}).get("headers")
+
+
+def _table(columns: BlockColumns | None, rest: Any, where: str) -> Table:
+    """A header table of the columns in blocks, and of those that dkist read."""
+    if columns is not None and isinstance(rest, Table):
+        return HeaderTable.of(columns.with_others(rest))
+    if isinstance(rest, Table):
+        return rest
+    if not rest:
         return Table()
     raise DatasetError(
-        f"{where}headers is a {type(headers).__name__}: expected an astropy Table, one row a frame"
+        f"{where}headers is a {type(rest).__name__}: expected an astropy Table, one row a frame"
     )
 
 
@@ -487,6 +446,8 @@ def _relative(name: str) -> str:
         absolute = _ABSOLUTE_PATH.match(name) is not None
     if absolute:
         name = re.split(r"[\\/]", name)[-1]
+    elif _PLAIN_NAME.fullmatch(name):
+        return name
     relative = posixpath.normpath(name) if name else ""
     if relative in ("", ".", "..") or ".." in re.split(r"[\\/]", relative):
         raise DatasetError(
@@ -494,31 +455,3 @@ def _relative(name: str) -> str:
             "directory"
         )
     return relative
-
-
-def _without_replaced(paths: list[Path]) -> list[Path]:
-    """Those that the Data Center has not replaced under a newer kind of name."""
-    kept: list[Path] = []
-    best: dict[str, tuple[int, Path]] = {}
-    for path in paths:
-        match = _DATA_CENTER_NAME.fullmatch(path.name)
-        if match is None:
-            kept.append(path)
-            continue
-        rank = _SUFFIXES.index(match["suffix"])
-        best[match["stem"]] = max(best.get(match["stem"], (-1, path)), (rank, path))
-    return kept + [path for _, path in best.values()]
-
-
-def _names_a_dataset(path: Path) -> bool:
-    """Whether an ASDF's tree has the key ``dataset``, found without parsing it."""
-    try:
-        with path.open("rb") as file:
-            for line in file:
-                if line.startswith(b"dataset:"):
-                    return True
-                if line.rstrip() == b"...":
-                    return False
-    except OSError:
-        return False
-    return False

@@ -12,7 +12,6 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
@@ -116,9 +115,9 @@ class FrameStore(Store):
     frames : sequence of str
         Directories and URLs to read the frames from instead of the references' own base, the
         first that has one.
-    sizes : callable, optional
-        Takes an array's name, and gives the lengths of its files as they were scanned, -1 where
-        they were not.
+    size : callable, optional
+        Takes an array's name and a frame's position, and gives the length of its file when it was
+        scanned, -1 where it was not.
     """
 
     def __init__(
@@ -128,7 +127,7 @@ class FrameStore(Store):
         *,
         missing: Missing = "raise",
         frames: Sequence[str] = (),
-        sizes: Callable[[str], NDArray[np.int64] | None] | None = None,
+        size: Callable[[str, int], int] | None = None,
     ) -> None:
         super().__init__(read_only=True)
         if missing not in ("raise", "nan"):
@@ -137,9 +136,7 @@ class FrameStore(Store):
         self.fetcher = fetcher or Fetcher()
         self.missing = missing
         self.places = Places(references.attributes.get("base", ""), frames)
-        self._sizes_of = sizes
-        self._sizes: dict[str, NDArray[np.int64] | None] = {}
-        self._sizes_lock = Lock()
+        self._size_of = size
         self._maps = MapCache(MAP_CACHE_BYTES)
 
     def __eq__(self, other: object) -> bool:
@@ -154,12 +151,7 @@ class FrameStore(Store):
 
     def size(self, array: str, position: int) -> int:
         """Length of a frame's file when it was scanned, -1 where that is not known."""
-        if array not in self._sizes:
-            with self._sizes_lock:
-                if array not in self._sizes:
-                    self._sizes[array] = None if self._sizes_of is None else self._sizes_of(array)
-        sizes = self._sizes[array]
-        return -1 if sizes is None else int(sizes[position])
+        return -1 if self._size_of is None else self._size_of(array, position)
 
     @property
     def head_bytes(self) -> int | None:
@@ -275,7 +267,8 @@ class FrameStore(Store):
         """
         # What sessions know beforehand they need not wait for on the event loop.
         rows = self.references.arrays[array][1].take(np.asarray(positions)).rows()
-        self.size(array, 0)
+        for position in positions:
+            self.size(array, position)
         sessions = [
             self._session(reference, url, self._reading(reference, window, pixels))
             for position, (url, offset, length), pixels in zip(positions, rows, out, strict=True)

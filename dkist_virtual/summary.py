@@ -39,7 +39,11 @@ def overview_of(
             "place": files.places[0],
             "further_places": tuple(files.places[1:]),
             "store": provenance.array.handle.url,
-            "made_from": (str(origin.get("asdf", "?")), origin.get("created")),
+            "made_from": (
+                str(origin.get("asdf", "?")),
+                origin.get("created"),
+                origin.get("version"),
+            ),
             "missing": provenance.array.handle.missing,
         }
     else:

@@ -29,6 +29,7 @@ def run(script: str, *arguments: str) -> str:
 def test_every_example_is_run_here() -> None:
     scripts = {path.name for path in EXAMPLES.glob("*.py")}
     assert scripts == {
+        "cluster.py",
         "convert_and_read.py",
         "export.py",
         "download_subset.py",
@@ -127,3 +128,11 @@ def test_normalise() -> None:
     assert re.search(r"Refused: .* computed from 2 frames in .*lie in no files", printed)
     assert re.search(r"The files: \['VTF_demo_\d+.fits', 'VTF_demo_\d+.fits'\]", printed)
     assert "Binned: (5, 12, 16) | centre off by 0.000000 arcsec\nHeaders: None" in printed
+
+
+def test_cluster() -> None:
+    printed = run("cluster.py")
+    assert "20 frames" in printed
+    assert re.search(r"A pickled ds.data: \d{3} bytes", printed)
+    assert "Mean frame: (48, 64) by 2 workers\nThe same as here: True" in printed
+    assert "Tasks of one frame: 1" in printed

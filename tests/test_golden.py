@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from astropy.io import fits
 from dkist_assets import load
 from golden import BY_NAME, FORMS, GOLDEN, Golden
 
@@ -113,11 +114,24 @@ def test_metadata_documents(golden: Golden, store: Path, directory: Path) -> Non
     assert documents == {}
 
 
+def data_and_head(golden: Golden, path: Any) -> list[int | None]:
+    """Where astropy says that a frame's pixels begin, and how long what comes before them is."""
+    with fits.open(path, disable_image_compression=True) as hdus:
+        hdu = hdus[golden.hdu]
+        head = hdu._data_offset - hdu._header_offset
+        if isinstance(hdu, fits.BinTableHDU):
+            return [None, head + hdu.header["NAXIS1"] * hdu.header["NAXIS2"]]
+        plain = np.dtype(golden.dtype).kind != "u" or np.dtype(golden.dtype).itemsize == 1
+        # Unsigned integers of more than a byte are stored with a BZERO.
+        return [hdu._data_offset if plain else None, head]
+
+
 def test_own_columns_of_the_header_table(golden: Golden, store: Path, directory: Path) -> None:
     table = pq.read_table(store / "headers.parquet")
     types = {
         "_tile": pa.string(), "_url": pa.string(), "_size": pa.int64(), "_offset": pa.int64(),
-        "_length": pa.int64(), "_mtime": pa.int64(), "_etag": pa.string(), "_datasum": pa.int64(),
+        "_length": pa.int64(), "_data": pa.int64(), "_head": pa.int64(), "_mtime": pa.int64(),
+        "_etag": pa.string(), "_datasum": pa.int64(),
     }  # fmt: skip
     assert {f.name: f.type for f in table.schema if f.name.startswith("_")} == types
     rows = table.select(list(types)).to_pylist()
@@ -132,6 +146,9 @@ def test_own_columns_of_the_header_table(golden: Golden, store: Path, directory:
         assert row["_size"] == (path.stat().st_size if scanned and path else None)
         assert row["_mtime"] == (path.stat().st_mtime_ns if scanned and path else None)
         assert row["_etag"] is None
+        assert [row["_data"], row["_head"]] == (
+            data_and_head(golden, path) if scanned else [None] * 2
+        )
         if not scanned:
             assert row["_offset"] is row["_length"] is None
         elif golden.verbatim:  # the HDU all the same: the primary, which is the file here

@@ -62,7 +62,7 @@ def an_overview(**changes: Any) -> Overview:
         total_bytes=5_780_000_000,
         place="https://example.org/pid_1_1/BKEWK",
         store="visp.store",
-        made_from=("VISP_L1_BKEWK.asdf", "2024-05-01"),
+        made_from=("VISP_L1_BKEWK.asdf", "2024-05-01", "dataset-1.2.0"),
         dtype="float32",
         shape=(12, 976, 2555),
         unit="ct",
@@ -93,7 +93,7 @@ VISP Dataset BKEWK
   unit           ct
   frames in      https://example.org/pid_1_1/BKEWK
   store          visp.store
-  made from      VISP_L1_BKEWK.asdf of 2024-05-01
+  made from      VISP_L1_BKEWK.asdf of 2024-05-01, dataset-1.2.0
   absent frames  raise an error (missing='raise')
 
 Array axis  Name                  Size
@@ -152,7 +152,11 @@ def test_text_of_a_mosaic_shows_which_tiles_are_there() -> None:
         ({"product_id": None}, "product ID     -"),
         ({"unit": None}, "unit           -"),
         ({"unit": ""}, "unit           dimensionless"),
-        ({"made_from": ("V.asdf", None)}, "made from      V.asdf"),
+        ({"made_from": ("V.asdf", None, None)}, "made from      V.asdf"),
+        (
+            {"made_from": ("V.asdf", None, "dataset-1.3.0")},
+            "made from      V.asdf, dataset-1.3.0",
+        ),
         ({"computed_from": "9 frames in /d"}, "computed from  9 frames in /d"),
         ({"missing": "nan"}, "absent frames  are read as NaN (missing='nan')"),
         ({"missing": "nan", "dtype": "int16"}, "absent frames  are read as 0 (missing='nan')"),
@@ -279,7 +283,7 @@ def test_html_escapes_and_stands_alone() -> None:
         product_id=hostile,
         place=hostile,
         store=hostile,
-        made_from=(hostile, hostile),
+        made_from=(hostile, hostile, hostile),
         unit=hostile,
         array=hostile,
         array_axes=tuple((n, hostile, size) for n, size in enumerate((12, 976, 2555))),
@@ -306,7 +310,11 @@ def test_json_goes_out_and_comes_back() -> None:
         "physical_type": "custom:pos",
         "unit": "arcsec",
     }
-    assert record["made_from"] == {"asdf": "VISP_L1_BKEWK.asdf", "date": "2024-05-01"}
+    assert record["made_from"] == {
+        "asdf": "VISP_L1_BKEWK.asdf",
+        "date": "2024-05-01",
+        "version": "dataset-1.2.0",
+    }
     assert record["tiles"] is None
     # What is a field of its own and plain comes out under its name.
     assert record["further_places"] == []

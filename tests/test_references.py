@@ -19,8 +19,8 @@ from hypothesis import strategies as st
 
 import dkist_virtual as dv
 from dkist_virtual import references as r
+from dkist_virtual.assembly import references_of
 from dkist_virtual.codec import FrameSpec
-from dkist_virtual.convert import references_of
 from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.source import read_source
 
@@ -468,7 +468,7 @@ def test_a_damaged_store_is_named_by_both_doors_of_ours(tmp_path: Path) -> None:
 
 SAME_ID = """
 import sys
-from dkist_virtual.convert import references_of
+from dkist_virtual.assembly import references_of
 from dkist_virtual.source import read_source
 from pathlib import Path
 print(references_of(read_source(Path(sys.argv[1])), sys.argv[2]).attributes["store_id"])

@@ -90,6 +90,7 @@ def test_opening_asks_for_the_stores_own_files_alone(form: str, server: FrameSer
     server.forget()
     str(ds), repr(ds[0]), ds[0, 1].files.names, ds[0, 1].data
     assert not frames_asked(server)
+    ds = dv.open_dataset(f"{server.url}/{form}.virtual/")
     server.forget()
     assert len(ds[0, 1].headers) == 3
     assert {path for _, path, *_ in server.requests} == {f"{place}/headers.parquet"}

@@ -176,7 +176,7 @@ def test_never_looks_at_nothing(tmp_path: Path) -> None:
     found = scan_frames(["/a", "/b"], EXPECTED, fetcher, mode="never")
     assert fetcher.heads == []
     assert found.states.tolist() == [0, 0]
-    assert (found.layout, found.verbatim, found.head_bytes) == (None, False, None)
+    assert (found.dtype, found.verbatim, found.head_bytes) == (None, False, None)
 
 
 def test_the_datatype_of_the_asdf_may_be_raw_or_scaled(tmp_path: Path) -> None:
@@ -185,6 +185,6 @@ def test_the_datatype_of_the_asdf_may_be_raw_or_scaled(tmp_path: Path) -> None:
     fits.PrimaryHDU(data).writeto(buffer)
     url = write(tmp_path / "a.fits", buffer.getvalue())
     for dtype in ("i2", "u2"):
-        assert scan([url], Expected((5, 7), np.dtype(dtype), 0)).layout.dtype == np.uint16
+        assert scan([url], Expected((5, 7), np.dtype(dtype), 0)).dtype == np.uint16
     with pytest.raises(FrameCorruptError, match="BITPIX = 16, which is int16: expected int32"):
         scan([url], Expected((5, 7), np.dtype("i4"), 0))

@@ -31,6 +31,7 @@ from dkist_assets import (
     with_files,
 )
 
+from dkist_virtual.asdf_file import find_asdf
 from dkist_virtual.description import (
     Description,
     TileMeta,
@@ -38,7 +39,7 @@ from dkist_virtual.description import (
     write_description,
 )
 from dkist_virtual.errors import DatasetError, StoreCorruptError
-from dkist_virtual.source import Frames, Source, find_asdf, read_source
+from dkist_virtual.source import Frames, Source, read_source
 
 ELSEWHERE = {"headers", "inventory", "history"}
 
@@ -472,7 +473,7 @@ class TestRefused:
         (
             ({"datatype": "nonsense"}, "nonsense"),
             ({"fileuris": []}, "cannot read"),
-            ({"fileuris": [["a", "b"], ["c"]]}, "cannot read"),
+            ({"fileuris": [["a", "b"], ["c"]]}, "lists of equal length"),
             ({"shape": [0, 4]}, "shape"),
         ),
     )

@@ -1,0 +1,194 @@
+"""A dataset and what a scan found of its frames, as the references of a store."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from dkist_virtual.codec import FrameSpec
+from dkist_virtual.errors import DatasetError
+from dkist_virtual.known import array_name
+from dkist_virtual.layouts import BITPIX_DTYPES, pixel_dtype
+from dkist_virtual.looks import FOUND, Scan
+from dkist_virtual.references import (
+    FORMAT_VERSION,
+    ArrayMetadata,
+    FrameColumns,
+    ReferenceSet,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from astropy.table import Table
+    from numpy.typing import NDArray
+
+    from dkist_virtual.description import TileMeta
+    from dkist_virtual.source import Frames, Source
+
+__all__ = ["frame_names", "frame_urls", "identifiers", "references_of"]
+
+
+def frame_names(frames: Frames) -> NDArray[Any]:
+    """The relative names of frames, in chunk order, as StringDType; empty where there is none."""
+    names = [name or "" for name in frames.relative_names.flat]
+    return np.array(names, np.dtypes.StringDType())
+
+
+def frame_urls(names: NDArray[Any], base: str) -> NDArray[Any]:
+    """Where frames lie under a base, by their relative names; empty where there is none."""
+    urls = np.strings.add(f"{base.rstrip('/')}/", names)
+    urls[names == ""] = ""
+    return urls
+
+
+def references_of(source: Source, base: str, scans: Sequence[Scan] | None = None) -> ReferenceSet:
+    """The reference set of a dataset, from its ASDF and what a scan found.
+
+    Parameters
+    ----------
+    source : Source
+    base : str
+        Directory or URL that the frames' names are relative to.
+    scans : sequence of Scan, optional
+        One for each array; None where nothing was looked at.
+
+    Returns
+    -------
+    ReferenceSet
+        Its ``store_id`` is the same however it was made.
+    """
+    arrays = {}
+    offset = 0
+    for i, (part, tile) in enumerate(zip(source.frames, source.description.tiles, strict=True)):
+        found = None if scans is None else scans[i]
+        name = array_name(part.index)
+        rows = slice(offset, offset + part.n_frames)
+        offset += part.n_frames
+        metadata = _metadata(part, tile, found, source.headers, rows)
+        arrays[name] = (metadata, _columns(part, base, found, metadata))
+    grid = source.description.grid
+    present = [list(part.index) for part in source.frames if part.index is not None]
+    references = ReferenceSet({}, dict(arrays))
+    inventory = source.description.inventory or {}
+    attributes = {
+        "format_version": FORMAT_VERSION,
+        "store_id": references.store_id(inventory.get("datasetId")),
+        "base": base,
+        "tiles": None if grid is None else {"shape": list(grid), "present": present},
+        "n_frames": sum(part.n_frames for part in source.frames),
+        "n_bytes": _total(scans),
+        "head_bytes": max((s.head_bytes or 0 for s in scans or []), default=0) or None,
+    }
+    return ReferenceSet(attributes, dict(arrays))
+
+
+def _total(scans: Sequence[Scan] | None) -> int | None:
+    """Bytes of all frames together; None unless every one of them was looked at."""
+    if scans is None or any((s.states != FOUND).any() for s in scans):
+        return None
+    return int(sum(s.sizes.sum() for s in scans))
+
+
+def _metadata(
+    part: Frames, tile: TileMeta, found: Scan | None, headers: Table, rows: slice
+) -> ArrayMetadata:
+    n_frame_axes = part.names.ndim
+    chunks = (1,) * n_frame_axes + part.shape[n_frame_axes:]
+    if not part.shape:
+        raise DatasetError(f"frames of shape {part.hdu_shape} make no array")
+    names = _axis_names(tile.wcs, len(part.shape), part.subslice)
+    attributes: dict[str, Any] = {
+        "_ARRAY_DIMENSIONS": identifiers(names, part.index),
+        "axis_names": names,
+        "unit": None if tile.unit is None else tile.unit.to_string(),
+    }
+    if part.subslice is not None:
+        attributes["subslice"] = [
+            [s.start, s.stop, s.step] if isinstance(s, slice) else int(s) for s in part.subslice
+        ]
+    if found is not None and found.dtype is not None and _is_verbatim(part, found):
+        dtype = found.dtype.newbyteorder(">").str
+        return ArrayMetadata(part.shape, chunks, dtype, None, attributes)
+    pixel = (
+        found.dtype
+        if found is not None and found.dtype is not None
+        else _unscanned_dtype(part, headers[rows] if len(headers) else headers)
+    )
+    dtype = pixel.newbyteorder("<").str
+    spec = FrameSpec(part.target, dtype, part.hdu_shape)
+    return ArrayMetadata(part.shape, chunks, dtype, spec, attributes)
+
+
+def _is_verbatim(part: Frames, found: Scan) -> bool:
+    """Whether the array needs no codec: every frame that has a name was found, and is plain."""
+    named = frame_names(part) != ""
+    return found.verbatim and not (named & (found.states != FOUND)).any()
+
+
+def _unscanned_dtype(part: Frames, headers: Table) -> np.dtype:
+    """The type of pixels that nobody has looked at: the ASDF's, scaled as the headers say."""
+    bitpix = next((b for b, code in BITPIX_DTYPES.items() if np.dtype(code) == part.dtype), None)
+    if bitpix is None:
+        return part.dtype
+    pairs = np.tile([1.0, 0.0], (max(len(headers), 1), 1))
+    for i, keyword in enumerate(("BSCALE", "BZERO")):
+        if len(headers) and keyword in headers.colnames:
+            try:
+                column: np.ma.MaskedArray[Any, Any] = np.ma.asarray(headers[keyword], dtype=float)
+            except (TypeError, ValueError) as error:
+                raise DatasetError(f"{keyword} in the ASDF's header table: {error}") from error
+            pairs[:, i] = column.filled(pairs[0, i])
+    others = pairs[(pairs != pairs[0]).any(axis=1)]
+    kinds = np.unique(np.concatenate([pairs[:1], others]), axis=0)
+    types = {pixel_dtype(bitpix, bscale, bzero, None) for bscale, bzero in kinds}
+    if len(types) != 1:
+        raise DatasetError(
+            "BSCALE and BZERO in the ASDF's header table differ between frames and make pixels "
+            f"of {', '.join(sorted(map(str, types)))}: expected one type"
+        )
+    return types.pop()
+
+
+def _columns(part: Frames, base: str, found: Scan | None, metadata: ArrayMetadata) -> FrameColumns:
+    columns = FrameColumns.absent(part.n_frames)
+    columns.urls[:] = frame_urls(frame_names(part), base)
+    if found is not None:
+        plain = metadata.compressor is None
+        columns.offsets[:] = found.data_starts if plain else found.starts
+        columns.lengths[:] = found.data_lengths if plain else found.lengths
+    return columns
+
+
+def _axis_names(wcs: Any, ndim: int, subslice: tuple[int | slice, ...] | None) -> list[str]:
+    """The names of the WCS's pixel axes in array order; ``axis_{n}`` for those it has not."""
+    low = wcs.low_level_wcs
+    own = list(low.pixel_axis_names)[::-1]
+    # The WCS of a subslice lacks the axes that an integer took away.
+    kept = [
+        axis
+        for axis in range(ndim)
+        if subslice is None or isinstance(subslice[axis], slice) or len(own) == ndim
+    ]
+    # A single frame keeps the WCS of its dataset: its axes are the last ones.
+    own = own[-len(kept) :] if kept else []
+    names = [f"axis_{axis}" for axis in range(ndim)]
+    for axis, name in zip(kept[-len(own) :] if own else [], own, strict=False):
+        names[axis] = name or names[axis]
+    return names
+
+
+def identifiers(names: Sequence[str], index: tuple[int, int] | None) -> list[str]:
+    """Names as identifiers, unique, those of a mosaic's tile suffixed like its array."""
+    suffix = "" if index is None else f"_{index[0]}_{index[1]}"
+    unique: list[str] = []
+    for name in names:
+        stem = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower() or "axis"
+        stem = f"axis_{stem}" if stem[0].isdigit() else stem
+        candidate, n = stem, 2
+        while candidate + suffix in unique:
+            candidate, n = f"{stem}_{n}", n + 1
+        unique.append(candidate + suffix)
+    return unique

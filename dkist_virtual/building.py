@@ -1,0 +1,206 @@
+"""A store on its way to its place: it is there whole, or not at all.
+
+It is built in a directory beside its place, which one conversion at a time holds, and renamed at
+the end. What a conversion that was stopped has looked at stays there for the next one.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from dkist_virtual.description import METADATA_NAME
+from dkist_virtual.errors import StoreError, StoreExistsError
+from dkist_virtual.fetch import absolute, is_local
+from dkist_virtual.headers import HEADERS_NAME
+from dkist_virtual.journal import Journal
+from dkist_virtual.references import JSON_NAME, PARQUET_NAME
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from typing import Any
+
+__all__ = ["Building", "building", "place_for", "refuse_existing"]
+
+WORTH: Final = 1_000
+"""Frames whose looks are kept when a conversion fails: fewer are looked at anew in no time."""
+
+
+def place_for(store: str | os.PathLike[str]) -> Path:
+    """The directory that a store is to be, on this machine.
+
+    Raises
+    ------
+    StoreError
+        It is somewhere else.
+    """
+    text = os.fspath(store)
+    if not is_local(text):
+        raise StoreError(
+            f"{text}: a store is written on this machine. Convert to a local directory and copy it "
+            "there; base= says where its frames will be"
+        )
+    return Path(absolute(text))
+
+
+def refuse_existing(target: Path, overwrite: bool) -> bool:
+    """Whether there is a store already, which may be replaced.
+
+    Raises
+    ------
+    StoreExistsError
+        It may not; or something else stands there.
+    """
+    if not target.exists() and not target.is_symlink():
+        return False
+    if not overwrite:
+        raise StoreExistsError(
+            f"{target}: exists already. --overwrite (overwrite=True) replaces it"
+        )
+    # Replacing deletes: a directory goes only if it is a store and holds nothing else.
+    found = set(os.listdir(target)) if target.is_dir() else set()
+    if METADATA_NAME not in found or not {JSON_NAME, PARQUET_NAME} & found:
+        raise StoreExistsError(f"{target}: is no store, so it is not replaced by one")
+    strange = sorted(found - {JSON_NAME, PARQUET_NAME, METADATA_NAME, HEADERS_NAME, "verify.json"})
+    if strange:
+        raise StoreExistsError(
+            f"{target}: holds {strange[0]}, which belongs to no store, so it is not replaced: move "
+            "that elsewhere first"
+        )
+    return True
+
+
+class Building:
+    """The directory that a store is built in, made by `building`.
+
+    Attributes
+    ----------
+    journal : Journal
+        What was looked at, in this conversion or in one before that was stopped.
+    """
+
+    def __init__(self, target: Path, work: Path, journal: Journal, overwrite: bool) -> None:
+        self.target, self.work, self.journal = target, work, journal
+        self.overwrite = overwrite
+
+    def finish(self, write: Callable[[Path], None]) -> None:
+        """Write the store's files, and put it in its place.
+
+        Parameters
+        ----------
+        write : callable
+            Writes them into the directory that it is given.
+        """
+        new = self.work / self.target.name
+        new.mkdir()
+        write(new)
+        refuse_existing(self.target, self.overwrite)
+        replaced = self.work / _REPLACED
+        try:
+            if self.target.exists():
+                self.target.rename(replaced)
+            new.rename(self.target)
+        except BaseException:
+            # Ctrl-C between the two would leave the old store to be swept up.
+            if replaced.exists() and not self.target.exists():
+                replaced.rename(self.target)
+            raise
+
+
+_REPLACED = "replaced by the new one"
+_LOCK, _JOURNAL = "lock", "scanned.jsonl"
+
+
+@contextmanager
+def building(target: Path, about: Mapping[str, Any], *, overwrite: bool) -> Iterator[Building]:
+    """Build a store, alone.
+
+    Parameters
+    ----------
+    target : pathlib.Path
+        Where it is to be.
+    about : dict
+        What is converted, for JSON: only a conversion of the same goes on from where one stopped.
+    overwrite : bool
+
+    Raises
+    ------
+    StoreExistsError
+        A store stands there, or another conversion is building one.
+    """
+    refuse_existing(target, overwrite)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    work = target.parent / f".{target.name}.part"
+    with _alone(work, target):
+        _sweep(work, target)
+        journal = Journal(work / _JOURNAL, about)
+        try:
+            with journal:
+                yield Building(target, work, journal, overwrite)
+        except BaseException as error:
+            if journal.n < WORTH:
+                shutil.rmtree(work, ignore_errors=True)
+            else:
+                _sweep(work, target)
+                if isinstance(error, KeyboardInterrupt):
+                    raise KeyboardInterrupt(
+                        f"{journal.n} frames have been scanned, and the same command goes on "
+                        "from there"
+                    ) from error
+            raise
+        shutil.rmtree(work, ignore_errors=True)
+
+
+@contextmanager
+def _alone(work: Path, target: Path) -> Iterator[None]:
+    """Hold a directory, which is made if need be, against other conversions."""
+    while True:
+        work.mkdir(exist_ok=True)
+        try:
+            lock = os.open(work / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
+        except FileNotFoundError:  # who held it has just finished
+            continue
+        try:
+            if not _locked(lock):
+                raise StoreExistsError(
+                    f"{target}: another conversion is writing this store just now, in {work}"
+                )
+            try:
+                same = os.path.samestat(os.fstat(lock), os.stat(work / _LOCK))
+            except FileNotFoundError:
+                same = False
+            if same:
+                yield
+                return
+        finally:
+            os.close(lock)
+
+
+def _locked(file: int) -> bool:
+    """Lock a file, which is free again when its holder is gone; False where another has it."""
+    try:
+        import fcntl
+    except ImportError:  # Windows
+        return True
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError as error:  # some file systems of clusters are mounted without locks
+        if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+            raise
+    return True
+
+
+def _sweep(work: Path, target: Path) -> None:
+    """Remove what a conversion left half done, but for its journal."""
+    replaced = work / _REPLACED
+    if replaced.exists() and not target.exists():  # killed between two renames
+        replaced.rename(target)
+    for path in work.iterdir():
+        if path.name not in (_LOCK, _JOURNAL):
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,0 +1,185 @@
+"""The table of headers that a scientist holds: an astropy Table, read as it is asked for.
+
+A dataset of a million frames has headers of gigabytes, of which a slice needs a few rows and a
+question one column. So a table begins as a `ColumnSource` that knows names and length. A column
+that is asked for by its name is read alone, a row with its neighbours, a slice of the table is
+another such table; anything else reads what is left, and it is the plain Table that it was all
+along.
+"""
+
+from __future__ import annotations
+
+from collections.abc import ItemsView, Sequence
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+
+import numpy as np
+from astropy.table import Column, Row, Table
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["ColumnSource", "HeaderRow", "HeaderTable"]
+
+PAGE: Final = 1_000
+"""Rows that are read together when one is asked for, as whoever asks for one asks for the next."""
+
+
+class ColumnSource(Protocol):
+    """Columns that lie in a file."""
+
+    @property
+    def names(self) -> Sequence[str]:
+        """Of all columns, in order."""
+        ...
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """The table's."""
+        ...
+
+    def __len__(self) -> int:
+        """Number of rows."""
+        ...
+
+    def read(self, names: Sequence[str]) -> list[Column]:
+        """Some columns, whole."""
+        ...
+
+    def select(self, rows: slice | NDArray[Any]) -> ColumnSource:
+        """The same columns of some rows, by an index as numpy takes it."""
+        ...
+
+
+class HeaderRow(Row):  # type: ignore[misc]  # astropy comes without types
+    """One frame's header: a row that, taken as a mapping, has only the cards its frame had.
+
+    ``keys()``, ``values()``, ``items()`` and ``in`` leave out masked cells, and NaN, which no
+    FITS card can hold: where frames differ in their cards, that is how a table says so. Hence
+    ``WCS(row)`` and ``fits.Header(row.items())`` work. ``row["KEY"]`` gives any cell as it is.
+    """
+
+    def keys(self) -> list[str]:
+        """The keywords that this frame's header had, in the table's order."""
+        return [name for name, value in zip(self.colnames, self, strict=True) if _is_card(value)]
+
+    def values(self) -> list[Any]:
+        """The values of `keys`."""
+        return [value for value in self if _is_card(value)]
+
+    def items(self) -> ItemsView[str, Any]:
+        """Pairs of keyword and value of the cards that this frame's header had."""
+        return dict(zip(self.keys(), self.values(), strict=True)).items()
+
+    def __contains__(self, key: object) -> bool:
+        return key in self.colnames and _is_card(self[key])
+
+    def get(self, key: str, default: Any = None, /) -> Any:
+        """The value of a card, or ``default`` where this frame's header had none."""
+        if key not in self:
+            return default
+        return self[key]
+
+
+def _is_card(value: Any) -> bool:
+    return value is not np.ma.masked and not (
+        isinstance(value, (float, np.floating)) and bool(np.isnan(value))
+    )
+
+
+class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
+    """An `astropy.table.Table` of FITS headers, whose rows are `HeaderRow`.
+
+    `of` makes one whose columns are read when they are asked for.
+    """
+
+    Row = HeaderRow
+
+    _source: ColumnSource | None = None
+    _read: dict[str, Column]
+    _page: tuple[int, HeaderTable] | None
+
+    @classmethod
+    def of(cls, source: ColumnSource) -> Self:
+        """A table that has read nothing yet."""
+        table = cls()
+        table.meta.update(source.meta)
+        table._source, table._read, table._page = source, {}, None
+        return table
+
+    @property
+    def source(self) -> ColumnSource | None:
+        """Where the columns lie; None once some were read, and may have been changed here."""
+        return None if self._source is None or self._read else self._source
+
+    # All of astropy's methods go through this attribute.
+    @property
+    def columns(self) -> Any:
+        """All columns, read by now."""
+        source = self._source
+        if source is not None:
+            missing = [name for name in source.names if name not in self._read]
+            # What was handed out keeps its memory: it may have been written to.
+            read = {**dict(zip(missing, source.read(missing), strict=True)), **self._read}
+            self._source, self._page, self._read = None, None, {}
+            super().__init__([read[name] for name in source.names], meta=self.meta, copy=False)
+        return self._columns
+
+    @columns.setter
+    def columns(self, columns: Any) -> None:
+        self._columns = columns
+
+    @property
+    def colnames(self) -> list[str]:
+        """The keywords."""
+        return list(self._columns if self._source is None else self._source.names)
+
+    def keys(self) -> list[str]:
+        """The keywords."""
+        return self.colnames
+
+    def __len__(self) -> int:
+        return super().__len__() if self._source is None else len(self._source)
+
+    def __getitem__(self, item: Any) -> Any:
+        if self._source is None:
+            return super().__getitem__(item)
+        if isinstance(item, str):
+            return self._column(item)
+        if isinstance(item, (int, np.integer)) and len(self) > PAGE:
+            return self._row(int(item))
+        if isinstance(item, slice) or (isinstance(item, np.ndarray) and item.ndim == 1):
+            part = type(self).of(self._source.select(item))
+            part._read = {name: column[item] for name, column in self._read.items()}
+            part.meta.update(self.meta)
+            return part
+        return super().__getitem__(item)
+
+    def _column(self, name: str) -> Column:
+        assert self._source is not None
+        if name not in self._read:
+            if name not in self._source.names:
+                raise KeyError(name)
+            (self._read[name],) = self._source.read([name])
+        return self._read[name]
+
+    def _row(self, index: int) -> HeaderRow:
+        """A row of a long table, with its neighbours."""
+        if not -len(self) <= index < len(self):
+            raise IndexError(f"index {index} out of range for table with length {len(self)}")
+        page, at = divmod(index % len(self), PAGE)
+        if self._page is None or self._page[0] != page or self._read:
+            part = self[page * PAGE : (page + 1) * PAGE]
+            part.columns  # noqa: B018  # reads them
+            self._page = page, part
+        return self._page[1][at]  # type: ignore[no-any-return]
+
+    def copy(self, copy_data: bool = True) -> Any:
+        """As astropy's; of columns that were not read, nothing is."""
+        if self._source is None or self._read:
+            return super().copy(copy_data)
+        return type(self).of(self._source)
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Any:
+        if self._source is None or self._read:
+            return super().__deepcopy__(memo)
+        return self.copy()
