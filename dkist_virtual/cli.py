@@ -291,6 +291,12 @@ def plot(
 
     if output is None and plt.get_backend().lower() == "agg":
         raise click.UsageError("there is no screen to open a window on: name a file with -o")
+    kinds = plt.figure().canvas.get_supported_filetypes()
+    plt.close()
+    if Path(output or "a.png").suffix.lstrip(".") not in kinds:
+        raise click.BadParameter(
+            f"{output!r}: expected a name that ends in one of {', '.join(kinds)}"
+        )
     if axes is not None and profile is not None:
         raise click.UsageError("--axes is for an image, --profile for lines: give one of them")
     chosen = parse_index(index)

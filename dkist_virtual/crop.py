@@ -361,12 +361,31 @@ def crop_index(world: World, points: Sequence[Any]) -> tuple[slice, ...]:
 def as_points(
     *, wavelength: Any = None, stokes: Any = None, time: Any = None, sky: Any = None
 ) -> dict[Kind, Any]:
-    """Coordinates by name as `nearest_index` takes them; a time may be a text."""
-    moment = Time(time) if isinstance(time, str) else time
+    """Coordinates by name as `nearest_index` takes them; wavelength and time may be texts.
+
+    Raises
+    ------
+    SelectionError
+        A text is none that astropy reads.
+    """
     given: dict[Kind, Any] = {
-        "stokes": stokes, "wavelength": wavelength, "time": moment, "longitude": sky,
-    }  # fmt: skip
+        "stokes": stokes,
+        "wavelength": _read("wavelength", wavelength, u.Quantity, "630.25 nm"),
+        "time": _read("time", time, Time, "2022-10-24T19:00:00"),
+        "longitude": sky,
+    }
     return {kind: value for kind, value in given.items() if value is not None}
+
+
+def _read(name: str, given: Any, kind: Any, example: str) -> Any:
+    if not isinstance(given, str):
+        return given
+    try:
+        return kind(given)
+    except (TypeError, ValueError):
+        raise SelectionError(
+            f"{name} = {given!r}: expected such as {example!r}, or an astropy {kind.__name__}"
+        ) from None
 
 
 def nearest_index(world: World, points: Mapping[Kind, Any]) -> tuple[int | slice, ...]:
@@ -384,6 +403,11 @@ def nearest_index(world: World, points: Mapping[Kind, Any]) -> tuple[int | slice
         As in `crop_index`; a coordinate may lie between two pixels but not outside of all.
     """
     index: list[int | slice] = [slice(None)] * len(world.shape)
+    for kind, given in points.items():
+        found = _coordinate(world, given)[0][0]
+        if found.kind != kind:
+            name = "sky" if kind == "longitude" else kind
+            raise SelectionError(f"{name} = {given!r}: is no {name}, but {found.label}")
     wanted = _wanted(world, points.values())
     for one in wanted:
         if one.points.shape[1] != 1:
@@ -439,6 +463,11 @@ def _asked(world: World, wanted: _Wanted) -> str:
 
 def _outside(world: World, wanted: _Wanted, evaluate: Evaluate, grid: Grid) -> str:
     values = evaluate(_lattice(grid)).reshape(len(wanted.axes), -1)
+    if len(wanted.axes) == 1 and _covered(evaluate, grid, wanted.points.min(axis=1)):
+        return (
+            f"{_asked(world, wanted)}: no pixel of this selection lies there, though its "
+            f"{wanted.label} reaches beyond on both sides. at() takes the nearest one"
+        )
     covered = " and ".join(
         f"{world.text(axis, float(np.nanmin(v)))} to {world.text(axis, float(np.nanmax(v)))}"
         for axis, v in zip(wanted.axes, values, strict=True)

@@ -356,7 +356,8 @@ class Dataset(LazyCube):
         ----------
         plot_axes : sequence, optional
             For each axis of the array ``"x"``, ``"y"`` or None, as in ndcube; an Ellipsis stands
-            for any number of None. By default the last two: those of a frame.
+            for any number of None. By default the last two, those of a frame: wavelength to the
+            right, of two directions on the sky the one nearer to longitude.
         figure : matplotlib.figure.Figure, optional
             To draw in; by default a new one of pyplot's.
         **look

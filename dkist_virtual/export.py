@@ -291,6 +291,8 @@ def _header_coords(
         if headers is None:
             return {}
         raise DatasetError(f"headers = {list(headers)}: this dataset has no header table")
+    if isinstance(headers, str):
+        headers = [headers]
     if headers is None:
         headers = [keyword for keyword in HEADERS if keyword in table.colnames]
     if unknown := [keyword for keyword in headers if keyword not in table.colnames]:

@@ -289,6 +289,8 @@ class Files:
             Files that did not come, each with its cause, once the others are there; or names
             that would lead out of the directory.
         """
+        if workers is not None and workers < 1:
+            raise ValueError(f"workers = {workers}: expected 1 or more")
         sizes = self.sizes
         sums = self._known("_datasum") if verify else np.full(len(self), -1, np.int64)
         items = []

@@ -135,6 +135,10 @@ class LinePlot(SteppedPlot):
     def _middle(self) -> Any:
         return self.axes[len(self.axes) // 2]
 
+    def _first_of(self, absent: Any) -> Any:
+        """The axes of the first panel that lacks something."""
+        return self.axes[int(np.flatnonzero(np.atleast_2d(absent).any(axis=1))[0])]
+
     def _panel_label(self, number: int) -> str:
         unit = f" [{self.subject.unit}]" if self.subject.unit else ""
         if self.shown.y is None:
@@ -190,7 +194,12 @@ class LinePlot(SteppedPlot):
     def _draw_lines(self, plane: Plane) -> None:
         x = self._x()
         rows = np.atleast_2d(np.asarray(plane.pixels, float))
-        self._write_over(self._middle, "" if plane.absent is None else self._hint())
+        if plane.absent is None:
+            self._write_over(self._middle, "")
+        else:
+            everything = bool(plane.absent.all())
+            where = self._middle if everything else self._first_of(plane.absent)
+            self._write_over(where, self._hint(), middle=everything)
         order = np.argsort(x, kind="stable")  # wavelengths need not be taken in their order
         for line, values, axes in zip(self.lines, rows, self.axes, strict=True):
             line.set_data(x[order], values[order])

@@ -11,7 +11,7 @@ from matplotlib.colors import Normalize
 from matplotlib.transforms import Affine2D
 
 from dkist_virtual.errors import DKISTVirtualWarning, FrameError, SelectionError
-from dkist_virtual.picture import ScreenImage, absent_boxes, limits
+from dkist_virtual.picture import ScreenImage, absent_boxes, contrast, limits
 from dkist_virtual.planes import PlaneReader, shown_axes
 from dkist_virtual.plot import PLAIN_MAP, SIGNED_MAP, is_signed, sky_axes, sky_grid
 from dkist_virtual.sliders import Repainter
@@ -184,8 +184,7 @@ class MosaicPlot(SteppedPlot):
         few = np.concatenate(
             [plane.pixels[::n, ::n].ravel() for plane, n in zip(planes, steps, strict=True)]
         )
-        ends = zip(self._ends, limits(few, signed=signed), strict=True)
-        self._mappable.set_clim(*(end if given is None else given for given, end in ends))
+        self._mappable.set_clim(*contrast(self._ends, limits(few, signed=signed)))
         for mappable in (self._mappable, *self.images):
             mappable.set_cmap(colours)
 
@@ -203,4 +202,4 @@ class MosaicPlot(SteppedPlot):
                 f"{n} of {len(absent)} tiles have frames that are not here:\n"
                 "mosaic.files.missing() names what is absent, mosaic.download(DIR) fetches it"
             )
-            self._over.append(self._text(self.axes, hint))
+            self._over.append(self._text(self.axes, hint, middle=False))

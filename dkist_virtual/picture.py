@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-__all__ = ["ABSENT", "ScreenImage", "absent_boxes", "block_mean", "limits"]
+__all__ = ["ABSENT", "ScreenImage", "absent_boxes", "block_mean", "contrast", "limits"]
 
 PERCENTILES: Final = (0.25, 99.75)
 SAMPLE: Final = 2**18
@@ -48,6 +48,20 @@ def limits(pixels: NDArray[np.generic], *, signed: bool) -> tuple[float, float]:
     if low == high:
         low, high = float(values.min()), float(values.max())
     return (low, high) if low < high else (low - 0.5, high + 0.5)
+
+
+def contrast(
+    given: tuple[float | None, float | None], found: tuple[float, float]
+) -> tuple[float, float]:
+    """The ends of a contrast, of which either may be given; the other lies beyond it."""
+    (low, high), wide = found, found[1] - found[0]
+    if given[0] is not None:
+        low = given[0]
+        high = high if high > low else low + wide
+    if given[1] is not None:
+        high = given[1]
+        low = low if low < high or given[0] is not None else high - wide
+    return low, high
 
 
 def block_mean(pixels: NDArray[np.generic], ny: int, nx: int) -> NDArray[np.generic]:

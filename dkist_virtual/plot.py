@@ -10,7 +10,7 @@ from matplotlib.colors import Normalize
 from dkist_virtual.errors import FrameError, SelectionError
 from dkist_virtual.grid import PlaneGrid, PlaneWCS
 from dkist_virtual.lines import LinePlot, profile_axes, starting_point
-from dkist_virtual.picture import ScreenImage, absent_boxes, limits
+from dkist_virtual.picture import ScreenImage, absent_boxes, contrast, limits
 from dkist_virtual.planes import labels_of, shown_axes
 from dkist_virtual.sliders import Repainter
 from dkist_virtual.stepping import SteppedPlot
@@ -115,6 +115,11 @@ class ImagePlot(SteppedPlot):
         self._shape = subject.world.shape[shown.y], subject.world.shape[shown.x]
         self._ends = vmin, vmax
         self._own_norm = look.get("norm")
+        self._scaled = self._own_norm is not None and self._own_norm.scaled()
+        if self._own_norm is not None and (vmin, vmax) != (None, None):
+            raise ValueError(
+                "norm and vmin or vmax: the ends of a norm are its own, give them there"
+            )
         self._own_map = look.pop("cmap", None)
         self._sky = sky_axes(subject, shown)
         self._grid = (
@@ -225,13 +230,14 @@ class ImagePlot(SteppedPlot):
     def _set_contrast(self, plane: Plane, values: Sequence[float]) -> None:
         signed = is_signed(self.subject, self.shown, values)
         self.image.set_cmap(self._own_map or (SIGNED_MAP if signed else PLAIN_MAP))
-        if self._own_norm is None:
-            ends = zip(self._ends, limits(plane.pixels, signed=signed), strict=True)
-            self.image.set_clim(*(end if given is None else given for given, end in ends))
+        if self._own_norm is None or not self._scaled:
+            self.image.set_clim(*contrast(self._ends, limits(plane.pixels, signed=signed)))
 
     def _mark_absent(self, plane: Plane) -> None:
-        self._write_over(self.axes, "" if plane.absent is None else self._hint())
-        if plane.absent is not None:
+        if plane.absent is None:
+            self._write_over(self.axes, "")
+        else:
+            self._write_over(self.axes, self._hint(), middle=bool(plane.absent.all()))
             boxes = absent_boxes(plane.absent)
             self._over.append(self.axes.add_collection(boxes, autolim=False))
 

@@ -21,6 +21,8 @@ __all__ = ["SLIDER_HEIGHT", "Repainter", "Sliders"]
 
 SLIDER_HEIGHT: Final = 0.28
 """Inches, for each."""
+LONGEST_NAME: Final = 23
+"""Letters that find room beside a slider."""
 
 
 class Sliders:
@@ -56,7 +58,12 @@ class Sliders:
             below = 0.12 + SLIDER_HEIGHT * (len(names) - 1 - number)
             place = (1.7 / width, below / height, (width - 4.5) / width, 0.2 / height)
             axes = figure.add_axes(place, label=f"slider {number}")
-            slider = Slider(axes, name, 0, n - 1, valinit=at, valstep=1, color="0.55")
+            short = (
+                name
+                if len(name) <= LONGEST_NAME
+                else f"{name[: LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
+            )
+            slider = Slider(axes, short, 0, n - 1, valinit=at, valstep=1, color="0.55")
             slider.drawon = False
             slider.vline.set_visible(False)
             for text, x in ((slider.label, -0.03), (slider.valtext, 1.03)):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from matplotlib.figure import Figure
 
 from dkist_virtual.arrays import VirtualArray
 from dkist_virtual.crop import as_points, nearest_index
@@ -16,11 +18,14 @@ if TYPE_CHECKING:
     import os
     from collections.abc import Mapping, Sequence
 
-    from matplotlib.figure import Figure
-
     from dkist_virtual.planes import ShownAxes, Subject
 
 __all__ = ["SteppedPlot"]
+
+NARROWEST: Final = 5.5
+"""Inches of a figure: its sliders and their values have to find room."""
+LOWEST: Final = 1.8
+"""Inches above the sliders."""
 
 
 class SteppedPlot(ABC):
@@ -57,6 +62,14 @@ class SteppedPlot(ABC):
             import matplotlib.pyplot as plt
 
             figure = plt.figure(figsize=(8.0, below + height + 0.45))
+        if not isinstance(figure, Figure):
+            raise TypeError(f"figure = {figure!r}: expected a matplotlib Figure")
+        wide, high = figure.get_size_inches()
+        if wide < NARROWEST or high < below + LOWEST:
+            raise ValueError(
+                f"figure of {wide:g} x {high:g} inches: this one, with {len(self.shown.sliding)} "
+                f"sliders, needs {NARROWEST:g} x {below + LOWEST:.1f} at least"
+            )
         self.figure = figure
         figure.canvas.mpl_connect("close_event", lambda _: self._reader.close())
         shape = self.subject.world.shape
@@ -64,7 +77,6 @@ class SteppedPlot(ABC):
         lengths = [shape[axis] for axis in self.shown.sliding]
         start = [self.position[axis] for axis in self.shown.sliding]
         self.sliders = Sliders(figure, named, lengths, start, self._slid)
-        wide, high = figure.get_size_inches()
         return 1.0 / wide, below / high, (wide - 2.3) / wide, (high - below - 0.45) / high
 
     def _name(self, axis: int) -> str:
@@ -97,13 +109,18 @@ class SteppedPlot(ABC):
 
     # Stepping -------------------------------------------------------------------------------
 
-    def show(self, position: Mapping[int, int]) -> None:
+    def show(self, position: Mapping[int, int]) -> Self:
         """Show other pixels of the axes that are not drawn.
 
         Parameters
         ----------
         position : dict
             Array axis to pixel; axes that are not in it stay where they are.
+
+        Returns
+        -------
+        SteppedPlot
+            This one; so do `step` and `at`.
 
         Raises
         ------
@@ -117,6 +134,7 @@ class SteppedPlot(ABC):
         self._read_ahead(before)
         for other in self.followers:
             other.follow(self)
+        return self
 
     def follow(self, other: SteppedPlot) -> None:
         """Go where another figure of the same dataset is, along the axes that neither draws."""
@@ -138,17 +156,20 @@ class SteppedPlot(ABC):
             moved[axis] = pixel % n
         return moved
 
-    def step(self, axis: int, by: int = 1) -> None:
+    def step(self, axis: int, by: int = 1) -> Self:
         """Go to a neighbour along an axis; the ends are where it stops.
 
         Parameters
         ----------
         axis, by : int
         """
-        n = self.subject.world.shape[axis]
-        self.show({axis: min(max(self.position[axis] + by, 0), n - 1)})
+        at = 0
+        if axis in self.shown.sliding:
+            last = self.subject.world.shape[axis] - 1
+            at = min(max(self.position[axis] + by, 0), last)
+        return self.show({axis: at})
 
-    def at(self, **coordinates: Any) -> None:
+    def at(self, **coordinates: Any) -> Self:
         """Show the plane nearest to some coordinates.
 
         Parameters
@@ -157,7 +178,7 @@ class SteppedPlot(ABC):
             wavelength, stokes, time, as `Dataset.at` takes them.
         """
         index = nearest_index(self.subject.world, as_points(**coordinates))
-        self.show({
+        return self.show({
             axis: pixel for axis, pixel in enumerate(index)
             if isinstance(pixel, int) and axis in self.shown.sliding
         })  # fmt: skip
@@ -202,17 +223,19 @@ class SteppedPlot(ABC):
         said = (self.subject.title, self.subject.held_text())
         axes.set_title("  ".join(part for part in said if part), fontsize="medium")
 
-    def _write_over(self, axes: Any, text: str) -> None:
+    def _write_over(self, axes: Any, text: str, *, middle: bool = True) -> None:
         """Take away what lies over the picture, and put a text there unless it is empty."""
         while self._over:
             self._over.pop().remove()
         if text:
-            self._over.append(self._text(axes, text))
+            self._over.append(self._text(axes, text, middle=middle))
 
-    def _text(self, axes: Any, text: str) -> Any:
+    def _text(self, axes: Any, text: str, *, middle: bool) -> Any:
+        """A text in the middle of axes, or at their top where there is something to be seen."""
         box = {"facecolor": "white", "edgecolor": "0.6", "alpha": 0.9}
+        y, va = (0.5, "center") if middle else (0.98, "top")
         return axes.text(
-            0.5, 0.5, text, transform=axes.transAxes, ha="center", va="center", fontsize="small",
+            0.5, y, text, transform=axes.transAxes, ha="center", va=va, fontsize="small",
             bbox=box, wrap=True, zorder=5,
         )  # fmt: skip
 

@@ -196,6 +196,33 @@ def test_what_is_asked_for_in_other_words(datasets: Any) -> None:
 
 
 @pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"wavelength": "V"}, "wavelength = 'V': expected such as '630.25 nm'"),
+        ({"sky": "Q"}, "sky = 'Q': is no sky, but .*stokes"),
+        ({"stokes": 630.2 * u.nm}, "is no stokes, but wavelength"),
+        ({"time": 630.2 * u.nm}, "is no time, but wavelength"),
+        ({"time": "yesterday"}, "time = 'yesterday': expected such as"),
+    ],
+)
+def test_coordinates_under_another_name(given: Any, message: str, datasets: Any) -> None:
+    with pytest.raises(SelectionError, match=message):
+        datasets("croppable_visp").at(**given)
+
+
+def test_a_wavelength_as_text(datasets: Any) -> None:
+    ds = datasets("croppable_visp")
+    expected = ds.at(wavelength=630.3 * u.nm)
+    assert ds.at(wavelength="630.3 nm")._provenance.cut.axes == expected._provenance.cut.axes
+
+
+def test_a_gap_between_wavelengths_is_called_one(datasets: Any) -> None:
+    ds = datasets("vtf")  # whose wavelengths lie far apart, and in no order
+    with pytest.raises(SelectionError, match="no pixel of this selection lies there, though its"):
+        ds.crop(631 * u.nm)
+
+
+@pytest.mark.parametrize(
     ("coordinate", "message"),
     [
         (Time("2001-01-01"), "outside of this selection, whose time is 2022-10-24T18:57:45.634 to"),

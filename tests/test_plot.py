@@ -133,6 +133,14 @@ def test_refusals(datasets: Any) -> None:
         plot.show({3: 1})
     with pytest.raises(SelectionError, match="pixel 4 is out of range for axis 0 of 4"):
         plot.show({0: 4})
+    with pytest.raises(SelectionError, match="axis 99: expected one of those"):
+        plot.step(99)
+    with pytest.raises(ValueError, match=r"this one, with 3 sliders, needs 5.5 x 3.4 at least"):
+        datasets("vtf").plot(figure=plt.figure(figsize=(3, 2)))
+    with pytest.raises(TypeError, match="expected a matplotlib Figure"):
+        datasets("vtf").plot(figure=plot.axes)
+    with pytest.raises(ValueError, match=r"to the norm itself|are its own"):
+        datasets("vtf").plot(norm=mpl.colors.LogNorm(), vmin=3)
     with pytest.raises(SelectionError, match="expected two numbers"):
         plot.profile((1, 2, 3))
     with pytest.raises(SelectionError, match="out of range"):
@@ -267,6 +275,12 @@ def test_contrast_by_stokes(datasets: Any) -> None:
     own = datasets("vtf").plot(vmin=3, cmap="viridis")
     own.at(stokes="Q")
     assert own.image.get_clim()[0] == 3
+    beyond = datasets("vtf").plot(vmin=1e5).at(stokes="Q")
+    assert beyond.image.get_clim()[0] == 1e5
+    assert beyond.image.get_clim()[1] > 1e5
+    low = datasets("vtf").plot(vmax=-1e5)
+    assert low.image.get_clim()[1] == -1e5
+    assert low.image.get_clim()[0] < -1e5
     assert own.image.get_cmap().name == "viridis"
 
 

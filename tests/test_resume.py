@@ -112,7 +112,7 @@ def test_of_a_dataset_that_grew_the_new_frames_are_read(data: Path, tmp_path: Pa
     write_asdf(data / "d.asdf", 45)
     with opened_frames() as opened:
         done = dv.convert(data / "d.asdf", store, overwrite=True)
-    assert (opened, done.n_kept) == ([name_of(i) for i in range(40, 45)], 40)
+    assert (sorted(opened), done.n_kept) == ([name_of(i) for i in range(40, 45)], 40)
     assert dv.open_dataset(store).data.compute().shape[0] == 45
     dv.convert(data / "d.asdf", tmp_path / "anew")
     assert contents(store) == contents(tmp_path / "anew")
