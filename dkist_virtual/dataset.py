@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sunpy.map import GenericMap
 
     from dkist_virtual.download import Downloaded
+    from dkist_virtual.globus import Transfer
     from dkist_virtual.headers import HeaderTable
     from dkist_virtual.lines import LinePlot
     from dkist_virtual.places import FramePlaces
@@ -163,16 +164,16 @@ class Dataset(NDCube):  # type: ignore[misc]  # ndcube comes without types
                 "the pixels of this dataset come from arithmetic: they were computed, or will be, "
                 "and are those of no files"
             )
-        return Files((self._provenance.array,), self._provenance.about)
+        return Files((self._provenance.array,), self._provenance.about, inventory=self.inventory)
 
-    def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded:
+    def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded | Transfer:
         """Fetch the frames of the selection into a directory, and read them there from then on.
 
         Parameters
         ----------
         path : path
         **options
-            verify, dry_run, workers, progress: as `Files.download` takes them.
+            verify, dry_run, workers, progress, via: as `Files.download` takes them.
 
         Raises
         ------

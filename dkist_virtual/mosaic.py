@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.download import Downloaded
+    from dkist_virtual.globus import Transfer
     from dkist_virtual.mosaic_plot import MosaicPlot
     from dkist_virtual.overview import Overview
     from dkist_virtual.places import FramePlaces
@@ -278,9 +279,9 @@ class TiledDataset:
         def about(number: int, positions: NDArray[np.int64], column: str) -> NDArray[np.int64]:
             return parts[number]._about(0, positions, column)
 
-        return Files(arrays, about)
+        return Files(arrays, about, inventory=self.inventory)
 
-    def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded:
+    def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded | Transfer:
         """Fetch the frames of all tiles at once, as `Dataset.download` does."""
         return self.files.download(path, **options)
 

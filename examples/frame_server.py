@@ -146,7 +146,7 @@ class FrameServer:
 
         async def serve() -> None:
             app = web.Application()
-            app.router.add_get("/{path:.*}", self.answer)
+            app.router.add_route("*", "/{path:.*}", self.answer)
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
             await runner.setup()
             site = web.TCPSite(runner, "127.0.0.1", port)

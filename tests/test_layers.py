@@ -47,6 +47,7 @@ ROOMS = (
     "sessions",
     "places",
     "asdf_file",
+    "catalogue",
     "scan",
     "store",
     "handle",
@@ -55,6 +56,7 @@ ROOMS = (
     "convert",
     "parts",
     "download",
+    "globus",
     "files",
     "planes",
     "grid",
@@ -72,13 +74,16 @@ ROOMS = (
     "skymap",
     "dataset",
     "mosaic",
+    "results",
     "search",
+    "cache",
     "open",
     "verify",
     # The front door shows the rooms above it. Only what is written as a user would write it
     # may go through it: a room that did would depend on everything.
     "__init__",
     "demo",
+    "cli_search",
     "cli",
     "__main__",
 )

@@ -1,0 +1,348 @@
+"""The Data Center asked: its records of datasets, and the files that it hands out with them.
+
+Addresses, translations and names are those of ``dkist.net``; what is sent and waited for is ours,
+because its client waits for ever. ``import dkist.net`` makes a request by itself, so that it is
+imported here inside of functions only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import urlencode
+
+from dkist_virtual.errors import (
+    DatasetError,
+    FrameError,
+    FrameMissingError,
+    SearchError,
+    StoreMissingError,
+)
+from dkist_virtual.fetch import Fetcher
+from dkist_virtual.remote import setting
+
+__all__ = [
+    "Record",
+    "answers",
+    "ask",
+    "endpoint_id",
+    "fetch_asdf",
+    "fetch_file",
+    "find",
+    "globus_path",
+    "is_id",
+    "status_of",
+]
+
+Record: TypeAlias = dict[str, Any]
+"""What the Data Center says of a dataset, by the API's own keys, which are the inventory's."""
+
+_ID: Final = re.compile(r"(L\d-)?[A-Z0-9]{4,12}")
+
+# Proxies are those of the environment; a query is sent as it was encoded.
+_HTTP: Final = {"client_kwargs": {"trust_env": True}, "encoded": True}
+
+
+def is_id(text: str) -> bool:
+    """Whether a text has the form of a dataset ID, or of a product ID such as ``L1-ABCDE``."""
+    return _ID.fullmatch(text) is not None
+
+
+def ask(urls: Sequence[str]) -> list[Any]:
+    """JSON from the Data Center, all of it asked for at once.
+
+    Raises
+    ------
+    SearchError
+        It does not answer after all tries, refuses, or answers something that is no JSON.
+    """
+    found = []
+    for url, reply in zip(
+        urls, Fetcher({"http": _HTTP, "https": _HTTP}).together(urls), strict=True
+    ):
+        if isinstance(reply, FrameError):
+            said = str(reply).removeprefix(f"{url}: ")
+            if isinstance(reply, FrameMissingError):
+                said = "no such page (404): is the address right that dkist.net is set to?"
+            raise SearchError(f"the Data Center could not be asked: {url}: {said}") from reply
+        try:
+            found.append(json.loads(reply))
+        except ValueError as error:
+            raise SearchError(
+                f"{url}: expected JSON, found {reply[:60]!r}: is that the Data Center, or a page "
+                "of a proxy or of a network that wants a login?"
+            ) from error
+    return found
+
+
+def answers(queries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the Data Center's search answers, for each query one.
+
+    Parameters
+    ----------
+    queries : sequence of mapping
+        Parameters of the API, as ``dkist.net`` makes them.
+
+    Raises
+    ------
+    SearchError
+    """
+    from dkist.net import conf
+
+    url = conf.dataset_endpoint + conf.dataset_search_path
+    found: list[dict[str, Any]] = ask(
+        [f"{url}?{urlencode(query, doseq=True)}" for query in queries]
+    )
+    for answer in found:
+        if not isinstance(answer, dict) or not isinstance(answer.get("searchResults"), list):
+            raise SearchError(f"{url}: expected searchResults, found {str(answer)[:80]}")
+    return found
+
+
+def endpoint_id() -> str:
+    """The ID of the Globus endpoint that holds the frames.
+
+    Raises
+    ------
+    SearchError
+    """
+    from dkist.net import conf
+
+    (found,) = ask([conf.dataset_endpoint + conf.dataset_config_path])
+    try:
+        return str(found["globusDataEndpointID"])
+    except (KeyError, TypeError):
+        raise SearchError(f"the Data Center names no Globus endpoint: {found!r}") from None
+
+
+# One dataset --------------------------------------------------------------------------------
+
+
+def find(identity: str) -> tuple[Record, Record | None]:
+    """The record of a dataset, and that of the dataset which replaced it.
+
+    Parameters
+    ----------
+    identity : str
+        A dataset ID, or a product ID for the newest dataset of the product.
+
+    Returns
+    -------
+    record : dict
+    newer : dict or None
+        The newest dataset of the same product, where `record` is not active any more.
+
+    Raises
+    ------
+    SearchError
+    StoreMissingError
+        There is none of that ID.
+    """
+    from dkist.net.attrs import Dataset, Product, Status
+
+    if identity.startswith("L"):
+        records = _records(Product(identity)) or _records(Product(identity) & Status("any"))
+    else:
+        records = []
+    # A dataset ID may begin with an L as well.
+    records = records or _records(Dataset(identity) & Status("any"))
+    if not records:
+        raise StoreMissingError(
+            f"{identity}: the Data Center knows no dataset or product of this ID, and there is no "
+            "file or directory of that name here"
+        )
+    record = max(records, key=_age)
+    if status_of(record) == "ACTIVE":
+        return record, None
+    product = record.get("productId")
+    newer = _records(Product(product)) if product else []
+    return record, max(newer, key=_age, default=None)
+
+
+def _records(query: Any) -> list[Record]:
+    from dkist.net.attr_walker import walker
+
+    return [
+        record for answer in answers(walker.create(query)) for record in answer["searchResults"]
+    ]
+
+
+def _age(record: Record) -> tuple[bool, str, str]:
+    """Sorts records from old to new, active ones last."""
+    created = str(record.get("createDate") or record.get("headerDataUnitCreationDate") or "")
+    return status_of(record) == "ACTIVE", created, str(record.get("datasetId"))
+
+
+def status_of(record: Mapping[str, Any]) -> str:
+    """ACTIVE, DEPRECATED or REMOVED."""
+    return str(record.get("status") or "ACTIVE").upper()
+
+
+def dataset_id(record: Mapping[str, Any]) -> str:
+    """The dataset's ID, fit for the name of a directory.
+
+    Raises
+    ------
+    SearchError
+    """
+    identity = str(record.get("datasetId"))
+    if not is_id(identity):
+        raise SearchError(f"datasetId is {identity!r}: expected capital letters and digits")
+    return identity
+
+
+def globus_path(record: Mapping[str, Any]) -> str:
+    """The directory of the frames on the Data Center's endpoint.
+
+    Raises
+    ------
+    DatasetError
+        The record lacks what it is made of.
+    """
+    from dkist.net import conf
+
+    try:
+        path: str = conf.dataset_path.format(**record)
+    except KeyError as error:
+        raise DatasetError(
+            f"{record.get('datasetId')}: its record has no {error}, so that nobody knows where on "
+            "the Data Center's Globus endpoint its frames are"
+        ) from None
+    return path
+
+
+# Files --------------------------------------------------------------------------------------
+
+
+def fetch_asdf(record: Record, directory: Path) -> Path:
+    """Fetch the ASDF of a dataset, through ``dkist.net.DKISTClient``.
+
+    Parameters
+    ----------
+    record : dict
+    directory : pathlib.Path
+        Where to; is made.
+
+    Returns
+    -------
+    pathlib.Path
+        Of the file; there as a whole, or not at all.
+
+    Raises
+    ------
+    SearchError
+    """
+    from dkist.net.client import DKISTClient, DKISTQueryResponseTable
+
+    client = DKISTClient()
+    found = {"recordCount": 1, "searchResults": [record]}
+    table = DKISTQueryResponseTable.from_results([found], client=client)
+    identity = dataset_id(record)
+    name = PurePosixPath(str(record.get("asdfObjectKey") or "")).name
+    if not re.fullmatch(r"\w[\w.-]*\.asdf", name):
+        name = f"{identity}.asdf"
+
+    def enqueue(downloader: Any, place: Path) -> None:
+        # The client formats its path, and a directory's name may hold braces.
+        path = str(place / name).replace("{", "{{").replace("}", "}}")
+        client.fetch(table[0], path=path, downloader=downloader)
+
+    return _fetch(enqueue, directory, f"the ASDF of {identity}")
+
+
+def fetch_file(
+    kind: Literal["quality", "movie"],
+    identity: str,
+    path: str | os.PathLike[str],
+    *,
+    form: Literal["pdf", "json"] = "pdf",
+) -> Path:
+    """Fetch the quality report or the preview movie of a dataset.
+
+    Parameters
+    ----------
+    kind : {"quality", "movie"}
+    identity : str
+        Dataset ID.
+    path : path
+        A file, or a directory, which is made where it ends with a slash.
+    form : {"pdf", "json"}
+        Of the quality report.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    SearchError
+    """
+    from dkist.net import conf
+
+    if form not in ("pdf", "json"):
+        raise ValueError(f"form = {form!r}: expected 'pdf' or 'json'")
+    text = os.path.expanduser(os.fspath(path))
+    name = f"{identity}_quality_report.{form}" if kind == "quality" else f"{identity}_movie.mp4"
+    target = Path(text) / name if text.endswith("/") or os.path.isdir(text) else Path(text)
+    accept = {"headers": {"Accept": "application/json"}} if form == "json" else {}
+
+    def enqueue(downloader: Any, place: Path) -> None:
+        url = f"{conf.download_endpoint}/{kind}?datasetId={identity}"
+        downloader.enqueue_file(url, path=place, filename=target.name, **accept)
+
+    what = "quality report" if kind == "quality" else "preview movie"
+    return _fetch(enqueue, target.parent, f"the {what} of {identity}")
+
+
+def _fetch(enqueue: Callable[[Any, Path], None], directory: Path, what: str) -> Path:
+    """One file by parfive, beside its place until all of it is there."""
+    import aiohttp
+    import parfive
+
+    limits = {"sock_connect": setting("timeout"), "sock_read": setting("timeout")}
+    how = parfive.SessionConfig(
+        timeouts=aiohttp.ClientTimeout(total=None, **limits), file_progress=False
+    )
+    directory.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=directory, prefix=".fetching-") as temporary:
+        downloader = parfive.Downloader(progress=False, config=how)
+        enqueue(downloader, Path(temporary))
+        found = downloader.download()
+        for attempt in range(int(setting("retries"))):
+            if not found.errors or _refused(found.errors[0].exception):
+                break
+            time.sleep(setting("backoff") * 2**attempt)
+            found = downloader.retry(found)
+        if found.errors or not found:
+            cause = found.errors[0] if found.errors else None
+            said = f"{cause.url}: {_said(cause.exception)}" if cause else "nothing came"
+            raise SearchError(f"{what} could not be fetched: {said}")
+        path = Path(found[0])
+        os.replace(path, directory / path.name)
+    return directory / path.name
+
+
+def _status(cause: Any) -> int | None:
+    """The HTTP status of what parfive gives as the cause: an answer, or an exception."""
+    status = getattr(cause, "status", None)
+    return status if isinstance(status, int) else None
+
+
+def _refused(cause: Any) -> bool:
+    """Whether somebody who understood said no: asking again will not help."""
+    return 400 <= (_status(cause) or 0) < 500
+
+
+def _said(cause: Any) -> str:
+    status = _status(cause)
+    if status == 404:
+        return "the Data Center has no such file (404)"
+    if status is not None:
+        return f"the server answered {status}"
+    return f"{type(cause).__name__}: {cause}".rstrip(": ")

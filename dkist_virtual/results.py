@@ -1,0 +1,123 @@
+"""What a search of the catalogue gives: a sunpy table; and the attribute that dkist lacks.
+
+This room imports ``dkist.net``, which makes a request at once: `search` imports it when it is
+called, and nothing else does.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Self
+
+import numpy as np
+from astropy.table import TableAttribute
+from dkist.net.attr_walker import walker
+from dkist.net.client import DKISTClient, DKISTQueryResponseTable
+from sunpy.net.attr import SimpleAttr
+
+__all__ = ["Results", "SpectralLine"]
+
+
+# spectralLines
+class SpectralLine(SimpleAttr):  # type: ignore[misc]  # sunpy comes without types
+    """A spectral line, by the name that the Data Center has for it.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"Fe I (630.25 nm)"``.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+
+
+@walker.add_applier(SpectralLine)  # type: ignore[untyped-decorator]
+def _(_: Any, attr: SpectralLine, params: dict[str, Any]) -> None:
+    params.update({"spectralLines": attr.value})
+
+
+SHOWN = (
+    "Product ID",
+    "Dataset ID",
+    "Status",
+    "Start Time",
+    "End Time",
+    "Instrument",
+    "Wavelength",
+    "Spectral Lines",
+    "Stokes Parameters",
+    "Number of Frames",
+    "Dataset Size",
+    "Average Fried Parameter",
+    "Embargoed",
+)
+
+
+FORMATS = {
+    "Wavelength": ".2f",
+    "Dataset Size": ".3g",
+    "Average Fried Parameter": ".3f",
+    "Stokes Parameters": "".join,
+    "Spectral Lines": lambda names: ", ".join(names) if isinstance(names, list) else str(names),
+}
+
+
+class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes without types
+    """Datasets that were found: a row is what `dkist_virtual.open_dataset` takes.
+
+    A table of sunpy's: ``results.sort("Start Time")``, ``results[results["Embargoed"] == False]``,
+    ``results.show("Dataset ID", "Primary Proposal ID")``, ``results.show()`` for all columns.
+    """
+
+    advice = TableAttribute(default="")
+
+    @classmethod
+    def from_answers(cls, answers: list[dict[str, Any]]) -> Self:
+        """The table of what the Data Center answered, its columns made by dkist."""
+        made = cls.from_results(answers, client=DKISTClient())
+        for name, form in FORMATS.items():
+            if name in made.colnames:
+                made[name].info.format = form
+        made.display_keys = [
+            name
+            for name in SHOWN
+            if name in made.colnames and (name != "Status" or (made[name] != "ACTIVE").any())
+        ]
+        return made  # type: ignore[no-any-return]
+
+    def __str__(self) -> str:
+        return str(self.advice if self.advice else super().__str__())
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>\n{self}"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(self.advice)}</pre>" if self.advice else str(super()._repr_html_())
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Every column of every row, as JSON takes it: times as text, quantities by their value."""
+        return [
+            {name: _plain(value) for name, value in zip(self.colnames, row, strict=True)}
+            for row in self
+        ]
+
+
+def _plain(value: Any) -> Any:
+    from astropy.time import Time
+    from astropy.units import Quantity
+
+    if isinstance(value, Time):
+        return value.isot
+    if isinstance(value, Quantity):
+        value = value.value
+    value = np.asarray(value).tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    try:
+        json.dumps(value)
+    except TypeError:
+        return str(value)
+    return value
