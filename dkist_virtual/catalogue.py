@@ -10,22 +10,24 @@ from __future__ import annotations
 import json
 import os
 import re
-import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlencode
 
+from dkist_virtual.download import Item, download
 from dkist_virtual.errors import (
     DatasetError,
+    DownloadError,
     FrameError,
     FrameMissingError,
     SearchError,
     StoreMissingError,
 )
 from dkist_virtual.fetch import Fetcher
-from dkist_virtual.remote import setting
+from dkist_virtual.parts import Checked
 
 __all__ = [
     "Record",
@@ -37,6 +39,7 @@ __all__ = [
     "find",
     "globus_path",
     "is_id",
+    "net",
     "status_of",
 ]
 
@@ -52,6 +55,18 @@ _HTTP: Final = {"client_kwargs": {"trust_env": True}, "encoded": True}
 def is_id(text: str) -> bool:
     """Whether a text has the form of a dataset ID, or of a product ID such as ``L1-ABCDE``."""
     return _ID.fullmatch(text) is not None
+
+
+def net() -> Any:
+    """``dkist.net``, imported without a word: it logs to standard output, where JSON may go."""
+    import dkist
+
+    disabled, dkist.log.disabled = dkist.log.disabled, True
+    try:
+        import dkist.net
+    finally:
+        dkist.log.disabled = disabled
+    return dkist.net
 
 
 def ask(urls: Sequence[str]) -> list[Any]:
@@ -93,8 +108,7 @@ def answers(queries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     ------
     SearchError
     """
-    from dkist.net import conf
-
+    conf = net().conf
     url = conf.dataset_endpoint + conf.dataset_search_path
     found: list[dict[str, Any]] = ask(
         [f"{url}?{urlencode(query, doseq=True)}" for query in queries]
@@ -112,8 +126,7 @@ def endpoint_id() -> str:
     ------
     SearchError
     """
-    from dkist.net import conf
-
+    conf = net().conf
     (found,) = ask([conf.dataset_endpoint + conf.dataset_config_path])
     try:
         return str(found["globusDataEndpointID"])
@@ -144,6 +157,7 @@ def find(identity: str) -> tuple[Record, Record | None]:
     StoreMissingError
         There is none of that ID.
     """
+    net()
     from dkist.net.attrs import Dataset, Product, Status
 
     if identity.startswith("L"):
@@ -205,10 +219,8 @@ def globus_path(record: Mapping[str, Any]) -> str:
     DatasetError
         The record lacks what it is made of.
     """
-    from dkist.net import conf
-
     try:
-        path: str = conf.dataset_path.format(**record)
+        path: str = net().conf.dataset_path.format(**record)
     except KeyError as error:
         raise DatasetError(
             f"{record.get('datasetId')}: its record has no {error}, so that nobody knows where on "
@@ -220,8 +232,21 @@ def globus_path(record: Mapping[str, Any]) -> str:
 # Files --------------------------------------------------------------------------------------
 
 
+@dataclass
+class _Queue:
+    """Stands where ``DKISTClient.fetch`` expects a downloader, and takes its addresses down.
+
+    Ours waits no longer than it was told to, tries again, and goes on where a file broke off.
+    """
+
+    urls: list[str] = field(default_factory=list)
+
+    def enqueue_file(self, url: str, **_: Any) -> None:
+        self.urls.append(url)
+
+
 def fetch_asdf(record: Record, directory: Path) -> Path:
-    """Fetch the ASDF of a dataset, through ``dkist.net.DKISTClient``.
+    """Fetch the ASDF of a dataset from where ``dkist.net.DKISTClient`` would.
 
     Parameters
     ----------
@@ -240,20 +265,16 @@ def fetch_asdf(record: Record, directory: Path) -> Path:
     """
     from dkist.net.client import DKISTClient, DKISTQueryResponseTable
 
-    client = DKISTClient()
+    client, queue = DKISTClient(), _Queue()
     found = {"recordCount": 1, "searchResults": [record]}
     table = DKISTQueryResponseTable.from_results([found], client=client)
+    client.fetch(table[0], downloader=queue)
     identity = dataset_id(record)
     name = PurePosixPath(str(record.get("asdfObjectKey") or "")).name
     if not re.fullmatch(r"\w[\w.-]*\.asdf", name):
         name = f"{identity}.asdf"
-
-    def enqueue(downloader: Any, place: Path) -> None:
-        # The client formats its path, and a directory's name may hold braces.
-        path = str(place / name).replace("{", "{{").replace("}", "}}")
-        client.fetch(table[0], path=path, downloader=downloader)
-
-    return _fetch(enqueue, directory, f"the ASDF of {identity}")
+    (url,) = queue.urls
+    return _fetch(url, directory / name, f"the ASDF of {identity}")
 
 
 def fetch_file(
@@ -283,66 +304,28 @@ def fetch_file(
     ------
     SearchError
     """
-    from dkist.net import conf
-
     if form not in ("pdf", "json"):
         raise ValueError(f"form = {form!r}: expected 'pdf' or 'json'")
     text = os.path.expanduser(os.fspath(path))
     name = f"{identity}_quality_report.{form}" if kind == "quality" else f"{identity}_movie.mp4"
     target = Path(text) / name if text.endswith("/") or os.path.isdir(text) else Path(text)
-    accept = {"headers": {"Accept": "application/json"}} if form == "json" else {}
-
-    def enqueue(downloader: Any, place: Path) -> None:
-        url = f"{conf.download_endpoint}/{kind}?datasetId={identity}"
-        downloader.enqueue_file(url, path=place, filename=target.name, **accept)
-
     what = "quality report" if kind == "quality" else "preview movie"
-    return _fetch(enqueue, target.parent, f"the {what} of {identity}")
+    url = f"{net().conf.download_endpoint}/{kind}?{urlencode({'datasetId': identity})}"
+    accept = {"Accept": "application/json"} if form == "json" else {}
+    return _fetch(url, target, f"the {what} of {identity}", accept)
 
 
-def _fetch(enqueue: Callable[[Any, Path], None], directory: Path, what: str) -> Path:
-    """One file by parfive, beside its place until all of it is there."""
-    import aiohttp
-    import parfive
-
-    limits = {"sock_connect": setting("timeout"), "sock_read": setting("timeout")}
-    how = parfive.SessionConfig(
-        timeouts=aiohttp.ClientTimeout(total=None, **limits), file_progress=False
-    )
-    directory.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=directory, prefix=".fetching-") as temporary:
-        downloader = parfive.Downloader(progress=False, config=how)
-        enqueue(downloader, Path(temporary))
-        found = downloader.download()
-        for attempt in range(int(setting("retries"))):
-            if not found.errors or _refused(found.errors[0].exception):
-                break
-            time.sleep(setting("backoff") * 2**attempt)
-            found = downloader.retry(found)
-        if found.errors or not found:
-            cause = found.errors[0] if found.errors else None
-            said = f"{cause.url}: {_said(cause.exception)}" if cause else "nothing came"
-            raise SearchError(f"{what} could not be fetched: {said}")
-        path = Path(found[0])
-        os.replace(path, directory / path.name)
-    return directory / path.name
-
-
-def _status(cause: Any) -> int | None:
-    """The HTTP status of what parfive gives as the cause: an answer, or an exception."""
-    status = getattr(cause, "status", None)
-    return status if isinstance(status, int) else None
-
-
-def _refused(cause: Any) -> bool:
-    """Whether somebody who understood said no: asking again will not help."""
-    return 400 <= (_status(cause) or 0) < 500
-
-
-def _said(cause: Any) -> str:
-    status = _status(cause)
-    if status == 404:
-        return "the Data Center has no such file (404)"
-    if status is not None:
-        return f"the server answered {status}"
-    return f"{type(cause).__name__}: {cause}".rstrip(": ")
+def _fetch(url: str, target: Path, what: str, headers: Mapping[str, str] | None = None) -> Path:
+    """One file, beside its place until all of it is there; replaces one of that name."""
+    place = url.partition("?")[0]
+    fetcher = Fetcher({place.rpartition("/")[0]: {**_HTTP, "headers": dict(headers or {})}})
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=target.parent, prefix=".fetching-") as temporary:
+        item = Item(target.name, (url,), -1, fetcher, Checked(None, 0))
+        try:
+            download([item], temporary)
+        except DownloadError as error:
+            cause = error.failures.get(target.name, str(error))
+            raise SearchError(f"{what} could not be fetched: {cause}") from error
+        os.replace(Path(temporary) / target.name, target)
+    return target

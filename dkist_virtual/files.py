@@ -338,7 +338,15 @@ class Files:
                 handle.read_first(done.local)
         return done
 
-    def _dataset_id(self) -> str:
+    @property
+    def dataset_id(self) -> str:
+        """The dataset's ID, by its inventory.
+
+        Raises
+        ------
+        DatasetError
+            The inventory does not say.
+        """
         if not self.inventory or not self.inventory.get("datasetId"):
             raise DatasetError("the dataset's inventory names no dataset ID to ask for")
         return str(self.inventory["datasetId"])
@@ -365,7 +373,7 @@ class Files:
         """
         from dkist_virtual.catalogue import fetch_file
 
-        return fetch_file("quality", self._dataset_id(), path, form=form)
+        return fetch_file("quality", self.dataset_id, path, form=form)
 
     def preview_movie(self, path: str | os.PathLike[str] = ".") -> Path:
         """Fetch the Data Center's preview movie of the dataset.
@@ -386,7 +394,7 @@ class Files:
         """
         from dkist_virtual.catalogue import fetch_file
 
-        return fetch_file("movie", self._dataset_id(), path)
+        return fetch_file("movie", self.dataset_id, path)
 
 
 def _index(item: Any, n: int) -> Any:

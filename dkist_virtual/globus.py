@@ -17,6 +17,7 @@ from dkist_virtual.catalogue import (
     endpoint_id,
     find,
     globus_path,
+    net,
     status_of,
 )
 from dkist_virtual.errors import (
@@ -276,6 +277,7 @@ def login(
     say, ask : callable
         Take what is said to the user; the latter gives the answer.
     """
+    net()
     import globus_sdk
     from dkist.net.globus import auth
 

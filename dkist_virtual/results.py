@@ -58,9 +58,10 @@ FORMATS = {
     "Wavelength": ".2f",
     "Dataset Size": ".3g",
     "Average Fried Parameter": ".3f",
-    "Stokes Parameters": "".join,
-    "Spectral Lines": lambda names: ", ".join(names) if isinstance(names, list) else str(names),
 }
+
+# A list in each row is a column of two dimensions as soon as all are as long, or there is one.
+JOINED = {"Stokes Parameters": "", "Spectral Lines": ", ", "Target Types": ", "}
 
 
 class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes without types
@@ -76,6 +77,9 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
     def from_answers(cls, answers: list[dict[str, Any]]) -> Self:
         """The table of what the Data Center answered, its columns made by dkist."""
         made = cls.from_results(answers, client=DKISTClient())
+        for name, between in JOINED.items():
+            if name in made.colnames:
+                made[name] = [between.join(each or ()) for each in made[name].tolist()]
         for name, form in FORMATS.items():
             if name in made.colnames:
                 made[name].info.format = form
@@ -96,6 +100,19 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
         from html import escape
 
         return f"<pre>{escape(self.advice)}</pre>" if self.advice else str(super()._repr_html_())
+
+    def numbered(self) -> str:
+        """The table as text, each row with the number that ``--open`` takes."""
+        if not len(self):
+            return str(self)
+        shown = self._display_table
+        shown.add_column(np.arange(1, len(self) + 1), index=0, name="N")
+        lines: list[str] = shown.pformat(max_lines=-1, max_width=-1)
+        if self.total_available_results > len(self):
+            lines.append(
+                f"{len(self)} of {self.total_available_results} datasets: --page 2 shows others"
+            )
+        return "\n".join(lines)
 
     def as_json(self) -> list[dict[str, Any]]:
         """Every column of every row, as JSON takes it: times as text, quantities by their value."""

@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
-from dkist_virtual.catalogue import answers, ask
+from dkist_virtual.catalogue import answers, ask, net
 from dkist_virtual.errors import SearchError
 
 if TYPE_CHECKING:
@@ -86,6 +86,7 @@ def search(
     >>> found = dv.search(instrument="VISP", spectral_line="Fe I 630.2")  # doctest: +SKIP
     >>> ds = dv.open_dataset(found[0])  # doctest: +SKIP
     """
+    net()
     from sunpy.net.attr import and_
 
     from dkist_virtual.results import Results
@@ -118,7 +119,7 @@ def parameters(query: Any) -> list[dict[str, Any]]:
     ValueError
         An attribute that the Data Center's search knows nothing of.
     """
-    from dkist.net import conf
+    conf = net().conf
     from dkist.net.attr_walker import walker
 
     try:
@@ -134,9 +135,7 @@ def parameters(query: Any) -> list[dict[str, Any]]:
 
 
 def _listing() -> list[dict[str, Any]]:
-    from dkist.net import conf
-
-    return [{"pageSize": conf.default_page_size}]
+    return [{"pageSize": net().conf.default_page_size}]
 
 
 def _flat(made: Iterable[Any]) -> list[dict[str, Any]]:
@@ -248,8 +247,7 @@ def spectral_lines() -> list[str]:
     ------
     SearchError
     """
-    from dkist.net import conf
-
+    conf = net().conf
     (found,) = ask([conf.dataset_endpoint + conf.dataset_search_values_path])
     try:
         values = {each["parameterName"]: each["values"] for each in found["parameterValues"]}

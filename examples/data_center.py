@@ -14,11 +14,9 @@ import argparse
 import json
 import os
 import threading
-from base64 import b64encode
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -230,11 +228,7 @@ class DataCenter(FrameServer):
             name, body = f"{identity}.mp4", b"\0\0\0\x18ftypmp42" + identity.encode()
         head = request.method == "HEAD"
         self.requests.append((request.method, path, None, 0 if head else len(body)))
-        digest = b64encode(sha256(body).digest()).decode()
-        headers = {
-            "Content-Disposition": f'attachment; filename="{name}"',
-            "Repr-Digest": f"sha-256=:{digest}:",
-        }
+        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
         return web.Response(body=body, headers=headers)
 
     def environment(self, home: Path) -> dict[str, str]:
