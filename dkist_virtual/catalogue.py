@@ -46,7 +46,7 @@ __all__ = [
 Record: TypeAlias = dict[str, Any]
 """What the Data Center says of a dataset, by the API's own keys, which are the inventory's."""
 
-_ID: Final = re.compile(r"(L\d-)?[A-Z0-9]{4,12}")
+_ID: Final = re.compile(r"L\d-[A-Z0-9-]{4,20}|[A-Z0-9]{4,12}")
 
 # Proxies are those of the environment; a query is sent as it was encoded.
 _HTTP: Final = {"client_kwargs": {"trust_env": True}, "encoded": True}

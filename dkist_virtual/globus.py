@@ -155,7 +155,7 @@ def transfer(
         asdf = PurePosixPath("/", str(record["bucket"]), str(record["asdfObjectKey"]))
         files[asdf] = destination / asdf.name
 
-    from dkist.net.globus.endpoints import get_local_endpoint_id, get_transfer_client
+    from dkist.net.globus.endpoints import get_local_endpoint_id
     from dkist.net.globus.transfer import start_transfer_from_file_list, watch_transfer_progress
 
     if destination_endpoint is None:
@@ -169,12 +169,12 @@ def transfer(
     else:
         endpoint = destination_endpoint
     with _globus():
-        _authorizer()
+        center = endpoint_id()
+        client, _ = _client(center)
         task_id = start_transfer_from_file_list(
-            endpoint_id(), endpoint, list(files.values()), list(files), label=label
+            center, endpoint, list(files.values()), list(files), label=label
         )
         if wait:
-            client = get_transfer_client()
             if progress:
                 watch_transfer_progress(task_id, client, verbose=progress == "verbose")
             else:
@@ -241,20 +241,24 @@ def _globus() -> Iterator[None]:
 # Logins -------------------------------------------------------------------------------------
 
 
-def _authorizer() -> Any:
-    """That of dkist's own login, its token fresh; never asks anybody.
+def _client(collection: str) -> tuple[Any, Any]:
+    """The client of dkist's own login, tried, and what Globus says of a collection.
+
+    Without a login that is good, dkist would open a browser and wait for it, for ever where there
+    is none. Here nobody is asked.
 
     Raises
     ------
     LoginError
-        There is none.
+        There is no login.
     """
-    from dkist.net.globus.auth import get_cache_contents, get_refresh_token_authorizer
+    from dkist.net.globus.auth import get_cache_contents
+    from dkist.net.globus.endpoints import get_transfer_client
 
-    # Without this, dkist would open a browser and wait for it, for ever where there is none.
     if TRANSFER not in get_cache_contents():
         raise LoginError(f"nobody is logged in to Globus on this machine: {_LOG_IN}")
-    return get_refresh_token_authorizer()[TRANSFER]
+    client = get_transfer_client()
+    return client, client.get_endpoint(collection)
 
 
 def login(
@@ -354,14 +358,11 @@ def over_https(identity: str, collection: str | None = None) -> dict[str, Any]:
     HTTPSOffError
         The collection serves nothing over HTTPS.
     """
-    from dkist.net.globus.endpoints import get_transfer_client
-
     record, newer = find(identity)
     check_access({**record, "isEmbargoed": False}, newer)
     with _globus():
-        _authorizer()
         own = collection or endpoint_id()
-        server = get_transfer_client().get_endpoint(own)["https_server"]
+        server = _client(own)[1]["https_server"]
     if not server:
         raise HTTPSOffError(
             f"HTTPS is off for the Globus collection {own}: ds.download(path, via='globus') "

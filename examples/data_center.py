@@ -23,6 +23,8 @@ from typing import Any
 from aiohttp import web
 from frame_server import FrameServer
 
+from dkist_virtual.catalogue import net
+
 LINES = ("Ca II (854.21 nm)", "Ca II K (393.37 nm)", "Fe I (630.15 nm)", "Fe I (630.25 nm)",
          "Fe XIII (1074.7 nm)", "H alpha (656.28 nm)", "Mg I b1 (517.27 nm)",
          "Na I D1 (589.59 nm)")  # fmt: skip
@@ -265,9 +267,7 @@ class DataCenter(FrameServer):
         os.environ.update(self.environment(home))
         try:
             get_config("dkist", reload=True, rootname="dkist")
-            import dkist.net  # with the file in place: it makes a request at once
-
-            dkist.net.conf.reload()
+            net().conf.reload()  # is imported with the file in place: it makes a request at once
             yield
         finally:
             os.environ.clear()

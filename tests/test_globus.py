@@ -141,7 +141,7 @@ def test_a_mosaic_and_a_bar(globus: GlobusServer, capsys: pytest.CaptureFixture[
     mosaic = dv.open_dataset("SIM004")
     mosaic.download("/x", via="globus", destination_endpoint=ELSEWHERE, progress=True)
     assert len(globus.transfers[0]["DATA"]) == 13
-    assert "Task completed with SUCCEEDED status" in capsys.readouterr().err
+    assert "Task completed with SUCCEEDED status" in capsys.readouterr().out
 
 
 def test_who_may_have_the_frames_is_looked_at_first(
@@ -212,6 +212,11 @@ def test_without_a_login_the_command_to_run_is_said(
 
     globus.refreshed = None
     log_in(catalogue.home, expires=1)
+    with pytest.raises(dv.errors.LoginError, match=r"has expired: run `dkist-virtual login`"):
+        ds.download("/x", **to)
+
+    # Good by its date, but revoked.
+    log_in(catalogue.home, access="revoked")
     with pytest.raises(dv.errors.LoginError, match=r"has expired: run `dkist-virtual login`"):
         ds.download("/x", **to)
 
