@@ -37,10 +37,9 @@ def _(_: Any, attr: SpectralLine, params: dict[str, Any]) -> None:
     params.update({"spectralLines": attr.value})
 
 
-SHOWN = (
+SHOWN = [
     "Product ID",
     "Dataset ID",
-    "Status",
     "Start Time",
     "End Time",
     "Instrument",
@@ -51,7 +50,7 @@ SHOWN = (
     "Dataset Size",
     "Average Fried Parameter",
     "Embargoed",
-)
+]
 
 
 FORMATS = {
@@ -79,15 +78,22 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
         made = cls.from_results(answers, client=DKISTClient())
         for name, between in JOINED.items():
             if name in made.colnames:
-                made[name] = [between.join(each or ()) for each in made[name].tolist()]
+                made[name] = [
+                    each if isinstance(each, str) else between.join(each or ())
+                    for each in made[name].tolist()
+                ]
         for name, form in FORMATS.items():
             if name in made.colnames:
                 made[name].info.format = form
-        made.display_keys = [
-            name
-            for name in SHOWN
-            if name in made.colnames and (name != "Status" or (made[name] != "ACTIVE").any())
-        ]
+        active = "Status" not in made.colnames or not (made["Status"] != "ACTIVE").any()
+        made.display_keys = SHOWN if active else [*SHOWN[:2], "Status", *SHOWN[2:]]
+        return made  # type: ignore[no-any-return]
+
+    def _new_from_slice(self, slice_: Any) -> Self:
+        # Rows are shown as the whole table is: sunpy's slices forget which columns that were.
+        made = super()._new_from_slice(slice_)
+        made.display_keys = self.display_keys
+        made.total_available_results = 0  # nor is it a page of a longer list
         return made  # type: ignore[no-any-return]
 
     def __str__(self) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Literal
 
 from dkist_virtual.catalogue import answers, ask, net
@@ -102,8 +102,8 @@ def search(
     given = [*query, *named.values()]
     results = Results.from_answers(answers(parameters(and_(*given)) if given else _listing()))
     if not len(results):
-        labelled = {_label(attribute): attribute for attribute in query} | named
-        results.advice = _advice(labelled, status)
+        labelled = [(_label(attribute), attribute) for attribute in query]
+        results.advice = _advice([*labelled, *named.items()], status)
     return results
 
 
@@ -303,16 +303,21 @@ def _means(name: str, line: str) -> bool:
 
 
 def _label(attribute: Any) -> str:
+    from sunpy.net.attr import AttrOr
+
+    if isinstance(attribute, AttrOr):
+        kinds = {type(part).__name__ for part in attribute.attrs}
+        return kinds.pop() if len(kinds) == 1 else "the alternatives"
     return type(attribute).__name__
 
 
-def _advice(named: Mapping[str, Any], status: str | None) -> str:
+def _advice(named: Sequence[tuple[str, Any]], status: str | None) -> str:
     """What would be found if one thing that was asked for were left out; asked, not guessed."""
     from dkist.net.attrs import Page, PageSize, Status
     from sunpy.net.attr import AttrAnd, and_
 
     parts: list[tuple[str, Any]] = []
-    for name, attribute in named.items():
+    for name, attribute in named:
         inner = attribute.attrs if isinstance(attribute, AttrAnd) else [attribute]
         parts += [(name if len(inner) == 1 else _label(part), part) for part in inner]
     parts = [(name, part) for name, part in parts if not isinstance(part, (Page, PageSize))]
@@ -331,7 +336,7 @@ def _advice(named: Mapping[str, Any], status: str | None) -> str:
         n = sum(int(count.get("recordCount", 0)) for count in counts)
         if n:
             lines.append(f"  {words}: {n}")
-    if "page" in named:
+    if "page" in dict(named):
         lines.append("  with an earlier page")
     if not lines:
         return "Nothing found, and leaving out one thing would not help: leave out several."

@@ -294,6 +294,8 @@ def test_the_result_is_a_table_of_sunpys(catalogue: Any) -> None:
     ]
     assert "Experiment Description" in found.show().colnames
     assert "<table" in found._repr_html_()
+    # A slice is shown as the whole is.
+    assert str(found[:1]).splitlines()[0].split() == shown.splitlines()[0].split()
     assert found[0]["Wavelength"].unit == u.nm
 
 
@@ -330,6 +332,13 @@ def test_nothing_found_says_what_to_loosen(catalogue: Any) -> None:
     found = dv.search(a.Instrument("VTF") & a.Time(*TIME))
     assert "  without Instrument: " in str(found)
     assert "without Time" not in str(found)
+    either = a.Instrument("VTF") | a.Instrument("HMI")
+    assert str(dv.search(either, a.Time(*TIME))).splitlines()[1:] == ["  without Instrument: 2"]
+    other = a.Time("2023-01-01", "2024-01-01")
+    both = dv.search((a.Instrument("VISP") & a.Time(*TIME)) | (a.Instrument("VTF") & other))
+    assert identities(both) == {"SIM000"}
+    nothing = dv.search((a.Instrument("VISP") & other) | (a.Instrument("VTF") & other))
+    assert str(nothing).splitlines()[1:] == ["  without AttrAnd: 3"]
     found = dv.search(product="L1-SIM000", time=("2010-01-01", "2010-01-02"))
     assert str(found).splitlines()[1:] == ["  without time: 1"]
     found = dv.search(instrument="VTF", target="nothing", proposal="nobody")
