@@ -67,7 +67,7 @@ def store_of(identity: str) -> str:
         warnings.warn(
             f"{identity}: opened as it is kept in {kept}, since {error}",
             SupersededWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
         return str(kept)
     own = dataset_id(record)
@@ -83,7 +83,7 @@ def store_of(identity: str) -> str:
             f"{own}: is {status_of(record).lower()}, and not the newest of its product."
             f"{instead or ' Nothing replaced it so far.'}",
             SupersededWarning,
-            stacklevel=3,
+            stacklevel=4,
         )
     return str(_made(record, cache_directory() / own))
 

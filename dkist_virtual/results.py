@@ -89,12 +89,21 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
         made.display_keys = SHOWN if active else [*SHOWN[:2], "Status", *SHOWN[2:]]
         return made  # type: ignore[no-any-return]
 
+    # Slices of astropy's tables share their attributes with the whole. sunpy resets which columns
+    # are shown on a slice, and so loses them for the table when it is printed the first time.
+    def _with_own_attributes(self, table: Self) -> Self:
+        table.meta = {**self.meta, "__attributes__": dict(self.meta.get("__attributes__", {}))}
+        return table
+
     def _new_from_slice(self, slice_: Any) -> Self:
-        # Rows are shown as the whole table is: sunpy's slices forget which columns that were.
-        made = super()._new_from_slice(slice_)
-        made.display_keys = self.display_keys
-        made.total_available_results = 0  # nor is it a page of a longer list
-        return made  # type: ignore[no-any-return]
+        made = self._with_own_attributes(super()._new_from_slice(slice_))
+        made.total_available_results = 0  # some rows are no page of a longer list
+        return made
+
+    @property
+    def _display_table(self) -> Any:
+        twin = self._with_own_attributes(self.copy(copy_data=False))
+        return DKISTQueryResponseTable._display_table.fget(twin)
 
     def __str__(self) -> str:
         return str(self.advice if self.advice else super().__str__())

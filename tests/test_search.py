@@ -294,6 +294,7 @@ def test_the_result_is_a_table_of_sunpys(catalogue: Any) -> None:
     ]
     assert "Experiment Description" in found.show().colnames
     assert "<table" in found._repr_html_()
+    assert str(found) == shown  # also the second time
     # A slice is shown as the whole is.
     assert str(found[:1]).splitlines()[0].split() == shown.splitlines()[0].split()
     assert found[0]["Wavelength"].unit == u.nm
