@@ -76,6 +76,8 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
     def from_answers(cls, answers: list[dict[str, Any]]) -> Self:
         """The table of what the Data Center answered, its columns made by dkist."""
         made = cls.from_results(answers, client=DKISTClient())
+        if not len(made):  # none of them has a column then
+            return cls({name: np.array([], str) for name in SHOWN}, client=DKISTClient())
         for name, between in JOINED.items():
             if name in made.colnames:
                 made[name] = [

@@ -29,7 +29,7 @@ def main(workspace: Path) -> None:
         print("Found:", found["Dataset ID"].tolist(), found["Number of Frames"].tolist())
 
         # 2. What finds nothing says what to loosen.
-        print(dv.search(instrument="VTF", time=("2019-01-01", "2019-12-31")))
+        print(dv.search(instrument="VTF", time=("1999-01-01", "1999-12-31")))
 
         # 3. A row, or its ID, is all that is needed. Frames come from Globus; here, by HTTP.
         ds = dv.open_dataset(found[0], frames=f"{center.url}/VTF")
