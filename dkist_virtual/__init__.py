@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dkist_virtual.mosaic import TiledDataset
     from dkist_virtual.open import open_dataset, open_zarr
     from dkist_virtual.open import open_dataset as load_dataset
+    from dkist_virtual.search import search
     from dkist_virtual.update import update
     from dkist_virtual.verify import verify
 
@@ -37,6 +38,7 @@ __all__ = [
     "load_dataset",
     "open_dataset",
     "open_zarr",
+    "search",
     "update",
     "verify",
 ]
@@ -49,6 +51,7 @@ _HOMES = {
     "open_dataset": ("open", "open_dataset"),
     "load_dataset": ("open", "open_dataset"),
     "open_zarr": ("open", "open_zarr"),
+    "search": ("search", "search"),
     "update": ("update", "update"),
     "verify": ("verify", "verify"),
 }

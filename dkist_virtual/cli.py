@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
+from dkist_virtual import cli_search
 from dkist_virtual._version import __version__
 from dkist_virtual.errors import DKISTVirtualError
 
@@ -62,6 +63,7 @@ def cli() -> None:
     \b
     Examples:
       dkist-virtual demo                                  a dataset to try things on
+      dkist-virtual search --instrument VISP --open 1     find one at the Data Center, and open it
       dkist-virtual convert DATASET.asdf DATASET.virtual  make a store
       dkist-virtual info DATASET.virtual                  what is in it
       dkist-virtual download DATASET.virtual frames/      fetch its frames, or some of them
@@ -72,6 +74,9 @@ def cli() -> None:
     Frames that need credentials: --storage-options FILE, for instance
       {"https://data.example.org/": {"headers": {"Authorization": "Bearer ..."}}}
     """
+
+
+cli.add_command(cli_search.search)
 
 
 @cli.command()
@@ -205,6 +210,18 @@ def info(
 @click.option("--verify", is_flag=True, help="Hold each file against its DATASUM.")
 @click.option("--dry-run", is_flag=True, help="Say which files and bytes it would be.")
 @click.option("--workers", type=click.IntRange(1), help="How many at once. [default: 64]")
+@click.option(
+    "--via", type=click.Choice(["globus"]), help="Let Globus transfer them from the Data Center."
+)
+@click.option(
+    "--to",
+    "destination_endpoint",
+    metavar="ENDPOINT",
+    help="With --via globus: by ID or name. [default: Globus Connect Personal of this machine]",
+)
+@click.option("--label", help="With --via globus: what it shall be called there.")
+@click.option("--no-wait", is_flag=True, help="With --via globus: return at once.")
+@click.option("--embargoed", is_flag=True, help="With --via globus: try in spite of an embargo.")
 @_storage_options
 def download(
     store_or_asdf: str,
@@ -212,6 +229,7 @@ def download(
     index: str,
     frames: str | None,
     storage_options: dict[str, Any] | None,
+    no_wait: bool,
     **options: Any,
 ) -> None:
     """Fetch the frames of a dataset, or of part of it, into DESTINATION.
@@ -225,6 +243,7 @@ def download(
       dkist-virtual download VTF.virtual frames/ --slice "0, 50"
       dkist-virtual download VTF.virtual frames/ --slice "..., 10:20, :, :" --dry-run
       dkist-virtual download VTF.asdf frames/ --frames https://example.org/VTF --verify
+      dkist-virtual download BKEWK /~/dkist/{dataset_id} --via globus --to "My University"
     """
     from dkist_virtual.mosaic import TiledDataset
     from dkist_virtual.open import open_dataset
@@ -234,7 +253,20 @@ def download(
     ds = open_dataset(store_or_asdf, frames=frames, storage_options=storage_options)
     if chosen:
         ds = ds.slice_tiles[chosen] if isinstance(ds, TiledDataset) else ds[chosen]
-    click.echo(ds.download(destination, **options))
+    # Each way of fetching knows its own options; one of the other's is refused where it is given.
+    given = {name: value for name, value in options.items() if value not in (None, False)}
+    if no_wait:
+        given["wait"] = False
+    try:
+        click.echo(ds.download(destination, **given))
+    except ValueError as error:
+        if isinstance(error, DKISTVirtualError):
+            raise
+        raise click.UsageError(str(error)) from error
+
+
+for command in (cli_search.quality, cli_search.movie, cli_search.login):
+    cli.add_command(command)
 
 
 @cli.command()

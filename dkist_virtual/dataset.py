@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from sunpy.map import GenericMap
 
     from dkist_virtual.download import Downloaded
+    from dkist_virtual.globus import Transfer
     from dkist_virtual.header_table import HeaderTable
     from dkist_virtual.lines import LinePlot
     from dkist_virtual.overview import Overview
@@ -171,7 +172,7 @@ class Dataset(LazyCube):
                 "The dataset that they are computed from has its files, sliced or not: "
                 "ds[0].files, where (ds / 2)[0] has none"
             )
-        return Files((self._provenance.array,), self._provenance.about)
+        return Files((self._provenance.array,), self._provenance.about, inventory=self.inventory)
 
     @property
     def _provenance(self) -> Provenance | None:
@@ -185,14 +186,14 @@ class Dataset(LazyCube):
         files = Files((self._origin.array,), self._origin.about)
         return f"{len(files)} frame{'s' * (len(files) > 1)} in {files.basepath}"
 
-    def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded:
+    def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded | Transfer:
         """Fetch the frames of the selection into a directory, and read them there from then on.
 
         Parameters
         ----------
         path : path
         **options
-            verify, dry_run, workers, progress: as `Files.download` takes them.
+            verify, dry_run, workers, progress, via: as `Files.download` takes them.
 
         Raises
         ------

@@ -9,9 +9,17 @@
     ├── FrameError                                     something about one frame's file
     │   ├── FrameMissingError     (FileNotFoundError)  absent: get it, or missing="nan"
     │   ├── FrameUnreachableError (ConnectionError)    could not be asked: try again, check access
+    │   │   ├── FrameLoginError   (PermissionError)    wants to know who asks, or a token expired
+    │   │   └── FrameForbiddenError (PermissionError)  whoever asks has no permission
     │   ├── FrameCorruptError     (ValueError)         broken bytes: fetch it anew
     │   └── FrameUnsupportedError (NotImplementedError) FITS that is not decoded here
     ├── DownloadError           (OSError)              files that were not fetched: run it again
+    ├── SearchError             (ConnectionError)      the Data Center's catalogue did not answer
+    ├── AccessError             (PermissionError)      frames that may not be had, or not so
+    │   ├── EmbargoError                               whose they are still, and until when
+    │   ├── RemovedError                               withdrawn: what replaced them
+    │   ├── LoginError                                 to Globus: not made, or expired
+    │   └── HTTPSOffError                              a collection that is served by Globus alone
     └── StoreError                                     something about the store's own files
         ├── StoreExistsError      (FileExistsError)    in the way of a conversion
         ├── StoreMissingError     (FileNotFoundError)  no store there
@@ -19,7 +27,8 @@
 
     DKISTVirtualWarning         (UserWarning)
     ├── MissingFramesWarning                           absent frames were read as fill values
-    └── HeaderWarning                                  a header table was taken over with changes
+    ├── HeaderWarning                                  a header table was taken over with changes
+    └── SupersededWarning                              what was opened is not the newest
 
 Each error is also the builtin that a caller who does not know this package would catch. All
 of them pickle: dask carries them from one process to another.
@@ -30,23 +39,32 @@ from __future__ import annotations
 from typing import Self
 
 __all__ = [
+    "AccessError",
     "DKISTVirtualError",
     "DKISTVirtualWarning",
     "DatasetError",
     "DownloadError",
+    "EmbargoError",
     "FrameCorruptError",
     "FrameError",
+    "FrameForbiddenError",
+    "FrameLoginError",
     "FrameMissingError",
     "FrameUnreachableError",
     "FrameUnsupportedError",
+    "HTTPSOffError",
     "HeaderWarning",
+    "LoginError",
     "MissingFramesWarning",
     "OutsideError",
+    "RemovedError",
+    "SearchError",
     "SelectionError",
     "StoreCorruptError",
     "StoreError",
     "StoreExistsError",
     "StoreMissingError",
+    "SupersededWarning",
 ]
 
 
@@ -104,6 +122,14 @@ class FrameUnreachableError(FrameError, ConnectionError):
     """A frame whose place could not be asked, or did not answer as it should."""
 
 
+class FrameLoginError(FrameUnreachableError, PermissionError):
+    """A frame whose server wants to know who asks, or takes the token or password no longer."""
+
+
+class FrameForbiddenError(FrameUnreachableError, PermissionError):
+    """A frame that whoever asked has no permission to read."""
+
+
 class FrameCorruptError(FrameError, ValueError):
     """Bytes that are not what the FITS standard, the frame's header or the store says."""
 
@@ -126,6 +152,30 @@ class DownloadError(DKISTVirtualError, OSError):
     def __init__(self, message: str = "", failures: dict[str, str] | None = None) -> None:
         super().__init__(message)
         self.failures = dict(failures or {})
+
+
+class SearchError(DKISTVirtualError, ConnectionError):
+    """The Data Center could not be asked, or answered what was not expected."""
+
+
+class AccessError(DKISTVirtualError, PermissionError):
+    """Frames that may not be had, or not in this way."""
+
+
+class EmbargoError(AccessError):
+    """A dataset under embargo: only those whose proposal it is may have its frames."""
+
+
+class RemovedError(AccessError):
+    """A dataset that the Data Center has withdrawn."""
+
+
+class LoginError(AccessError):
+    """Nobody is logged in to Globus on this machine, or the login has expired."""
+
+
+class HTTPSOffError(AccessError):
+    """A Globus collection that serves no files over HTTPS."""
 
 
 class StoreError(DKISTVirtualError):
@@ -154,3 +204,7 @@ class MissingFramesWarning(DKISTVirtualWarning):
 
 class HeaderWarning(DKISTVirtualWarning):
     """A header table was taken over with changes, such as mixed types made strings."""
+
+
+class SupersededWarning(DKISTVirtualWarning):
+    """What was opened is not the newest dataset of its product, or could not be held against it."""

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import os
 import shlex
+import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 from urllib.parse import unquote, urlsplit
 
@@ -15,7 +17,7 @@ import numpy as np
 from dkist_virtual.codec import FrameSpec
 from dkist_virtual.convert import human_bytes
 from dkist_virtual.download import Downloaded, Item, check_names, download
-from dkist_virtual.errors import SelectionError
+from dkist_virtual.errors import DatasetError, SelectionError
 from dkist_virtual.fetch import absolute, is_local, local_path
 from dkist_virtual.parts import Checked
 from dkist_virtual.references import chunk_key
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.arrays import VirtualArray
+    from dkist_virtual.globus import Transfer
 
 __all__ = ["Files"]
 
@@ -47,11 +50,14 @@ class Files:
         gives the files' lengths in bytes, or the sums of their HDUs; -1 where not known.
     chosen : numpy.ndarray of int64, optional
         Which of the arrays' frames, counted on from one array to the next; all if not given.
+    inventory : dict, optional
+        The Data Center's record of the dataset.
     """
 
     arrays: tuple[VirtualArray, ...]
     _about: Callable[[int, NDArray[np.int64], str], NDArray[np.int64]]
     chosen: NDArray[np.int64] | None = None
+    inventory: dict[str, Any] | None = field(default=None, repr=False)
 
     @property
     def _n_all(self) -> int:
@@ -161,8 +167,6 @@ class Files:
     @property
     def basepath(self) -> Any:
         """The first of `places`, a path where it is on this machine, as ``dkist`` calls it."""
-        from pathlib import Path
-
         base = self.places[0]
         return Path(local_path(base)) if is_local(base) else base
 
@@ -257,7 +261,9 @@ class Files:
         dry_run: bool = False,
         workers: int | None = None,
         progress: bool | None = None,
-    ) -> Downloaded:
+        via: Literal["globus"] | None = None,
+        **globus: Any,
+    ) -> Downloaded | Transfer:
         """Fetch the files into a directory, from which they are read from then on.
 
         Files that are there with the right length are left alone. One that was begun goes on where
@@ -277,10 +283,15 @@ class Files:
             How many at once; by default as the setting ``dkist_virtual.concurrency``.
         progress : bool, optional
             Whether to show a bar on standard error; by default on a terminal.
+        via : {"globus"}, optional
+            Have Globus transfer them from the Data Center, with the dataset's ASDF. `path` is
+            then one of the destination, in which ``{instrument}/{dataset_id}`` is filled in.
+        **globus
+            destination_endpoint, label, wait, embargoed: as `globus.transfer` takes them.
 
         Returns
         -------
-        Downloaded
+        Downloaded, or Transfer
             Prints as a summary.
 
         Raises
@@ -288,7 +299,18 @@ class Files:
         DownloadError
             Files that did not come, each with its cause, once the others are there; or names
             that would lead out of the directory.
+        AccessError
+            Globus, or the Data Center, does not let these frames go.
         """
+        if via == "globus":
+            if verify or dry_run or workers is not None:
+                raise ValueError("verify, dry_run and workers are not for a transfer by Globus")
+            return self._transfer(path, progress=progress, **globus)
+        if via is not None or globus:
+            raise ValueError(
+                f"via = {via!r} with {', '.join(globus) or 'nothing'}: expected via='globus', or "
+                "none of its options"
+            )
         if workers is not None and workers < 1:
             raise ValueError(f"workers = {workers}: expected 1 or more")
         sizes = self.sizes
@@ -309,6 +331,78 @@ class Files:
                 for handle in {id(array.handle): array.handle for array in self.arrays}.values():
                     handle.read_first(absolute(path))
         return replace(done, n_nameless=sum(not url for *_, url in self._rows))
+
+    def _transfer(
+        self, path: str | os.PathLike[str], *, progress: bool | None, **options: Any
+    ) -> Transfer:
+        from dkist_virtual.globus import transfer
+
+        names = list(dict.fromkeys(name for name, *_ in self._sources()))
+        check_names(names, os.curdir)
+        shown = sys.stderr.isatty() if progress is None else progress
+        done = transfer(names, self.inventory, path, progress=shown, **options)
+        if done.done and done.local is not None:
+            for handle in {id(array.handle): array.handle for array in self.arrays}.values():
+                handle.read_first(done.local)
+        return done
+
+    @property
+    def dataset_id(self) -> str:
+        """The dataset's ID, by its inventory.
+
+        Raises
+        ------
+        DatasetError
+            The inventory does not say.
+        """
+        if not self.inventory or not self.inventory.get("datasetId"):
+            raise DatasetError("the dataset's inventory names no dataset ID to ask for")
+        return str(self.inventory["datasetId"])
+
+    def quality_report(
+        self, path: str | os.PathLike[str] = ".", *, form: Literal["pdf", "json"] = "pdf"
+    ) -> Path:
+        """Fetch the Data Center's quality report of the dataset.
+
+        Parameters
+        ----------
+        path : path
+            A file, or a directory.
+        form : {"pdf", "json"}
+
+        Returns
+        -------
+        pathlib.Path
+
+        Raises
+        ------
+        SearchError
+            It could not be had.
+        """
+        from dkist_virtual.catalogue import fetch_file
+
+        return fetch_file("quality", self.dataset_id, path, form=form)
+
+    def preview_movie(self, path: str | os.PathLike[str] = ".") -> Path:
+        """Fetch the Data Center's preview movie of the dataset.
+
+        Parameters
+        ----------
+        path : path
+            A file, or a directory.
+
+        Returns
+        -------
+        pathlib.Path
+
+        Raises
+        ------
+        SearchError
+            It could not be had.
+        """
+        from dkist_virtual.catalogue import fetch_file
+
+        return fetch_file("movie", self.dataset_id, path)
 
 
 def _index(item: Any, n: int) -> Any:

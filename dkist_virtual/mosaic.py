@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.download import Downloaded
+    from dkist_virtual.globus import Transfer
     from dkist_virtual.mosaic_plot import MosaicPlot
     from dkist_virtual.overview import Overview
     from dkist_virtual.places import FramePlaces
@@ -280,9 +281,9 @@ class TiledDataset:
         def about(number: int, positions: NDArray[np.int64], column: str) -> NDArray[np.int64]:
             return files[number]._about(0, positions, column)
 
-        return Files(tuple(one.arrays[0] for one in files), about)
+        return Files(tuple(one.arrays[0] for one in files), about, inventory=self.inventory)
 
-    def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded:
+    def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded | Transfer:
         """Fetch the frames of all tiles at once, as `Dataset.download` does."""
         return self.files.download(path, **options)
 

@@ -1,10 +1,11 @@
-"""A path, URL or ASDF to a Dataset."""
+"""A path, URL, ASDF or ID to a Dataset."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING, Any
 
+from dkist_virtual.catalogue import is_id
 from dkist_virtual.errors import StoreMissingError
 from dkist_virtual.fetch import absolute, is_local
 from dkist_virtual.handle import StoreHandle
@@ -13,6 +14,7 @@ from dkist_virtual.references import JSON_NAME, PARQUET_NAME
 
 if TYPE_CHECKING:
     import zarr
+    from astropy.table import Row
 
     from dkist_virtual.dataset import Dataset
     from dkist_virtual.mosaic import TiledDataset
@@ -22,7 +24,7 @@ __all__ = ["open_dataset", "open_zarr"]
 
 
 def open_dataset(
-    store_or_asdf: str | os.PathLike[str],
+    store_or_asdf: str | os.PathLike[str] | Row,
     *,
     frames: FramePlaces = None,
     missing: Missing = "raise",
@@ -34,8 +36,11 @@ def open_dataset(
 
     Parameters
     ----------
-    store_or_asdf : path or URL
-        A store; or an ASDF, or a directory with one, which is opened without a store.
+    store_or_asdf : path or URL, ID, or row of what was found
+        A store; or an ASDF, or a directory with one, which is opened without a store. A row of
+        what `search` found, a dataset ID, or a product ID for its newest dataset: the ASDF is
+        fetched from the Data Center, and a store made of it that is kept on this machine. A path
+        of that name wins.
     frames : path or URL, or a list of them, optional
         Where to read the frames instead of where the store says: of a list, the first place
         that has one, so that what is on the disk is not fetched.
@@ -58,6 +63,10 @@ def open_dataset(
     StoreMissingError, StoreCorruptError
     DatasetError
         The ASDF holds no dataset.
+    SearchError
+        The Data Center could not be asked for an ID.
+    RemovedError
+        The dataset of that ID was withdrawn.
 
     Examples
     --------
@@ -68,7 +77,7 @@ def open_dataset(
     from dkist_virtual.mosaic import TiledDataset
     from dkist_virtual.opened import open_asdf, open_store
 
-    place = store_directory(store_or_asdf)
+    place = store_directory(_path_of(store_or_asdf))
     how: dict[str, Any] = {
         "frames": frames, "missing": missing, "chunks": chunks, "storage_options": storage_options,
         "cache": cache,
@@ -123,6 +132,36 @@ def store_directory(place: str | os.PathLike[str]) -> str:
     for name in (JSON_NAME, PARQUET_NAME):
         text = text.removesuffix(f"/{name}")
     return text
+
+
+def _path_of(given: str | os.PathLike[str] | Row) -> str | os.PathLike[str]:
+    """A path or URL as it is given; for an ID, or a row of what was found, its store here."""
+    if isinstance(given, os.PathLike):
+        return given
+    if isinstance(given, str):
+        identity = given if is_id(given) and not os.path.lexists(given) else None
+    else:
+        identity = _id_in(given)
+    if identity is None:
+        return given
+    from dkist_virtual.cache import store_of
+
+    return store_of(identity)
+
+
+def _id_in(row: Any) -> str:
+    names = getattr(row, "colnames", ())
+    if "Dataset ID" not in names:
+        raise TypeError(
+            f"{row!r}: expected a path, a URL, the ID of a dataset or product, or a row of what "
+            "dv.search found"
+        )
+    value = row["Dataset ID"]
+    if not isinstance(value, str):  # a table, of one row or of several
+        if len(value) != 1:
+            raise TypeError(f"{len(value)} datasets: expected one row of the table, as found[0]")
+        value = value[0]
+    return str(value)
 
 
 def _is_asdf(place: str) -> bool:

@@ -25,6 +25,8 @@ from dkist_virtual.errors import (
     DownloadError,
     FrameCorruptError,
     FrameError,
+    FrameForbiddenError,
+    FrameLoginError,
     FrameMissingError,
     FrameUnreachableError,
 )
@@ -151,6 +153,7 @@ async def get(
     import fsspec
 
     protocol = url.partition("://")[0]
+    _not_through_globus(url, protocol)
     try:
         if cache is None:
             filesystem, path = fsspec.core.url_to_fs(url, **options)
@@ -194,6 +197,7 @@ async def pour(url: str, options: Mapping[str, Any], sink: Sink) -> None:
     import fsspec
 
     protocol = url.partition("://")[0]
+    _not_through_globus(url, protocol)
     try:
         filesystem, path = fsspec.core.url_to_fs(url, **options)
     except (ImportError, ValueError) as error:  # a protocol that is unknown, or not installed
@@ -211,6 +215,16 @@ async def pour(url: str, options: Mapping[str, Any], sink: Sink) -> None:
             await asyncio.sleep(setting("backoff") * 2 ** (failed - 1))
         except FrameError as error:
             raise error.at(url) from error
+
+
+def _not_through_globus(url: str, protocol: str) -> None:
+    """Refuse what a dataset opened by its ID says of its frames' place."""
+    if protocol == "globus":
+        raise FrameUnreachableError(
+            f"{url}: the Data Center hands frames out through Globus, from which nothing is read "
+            "directly: ds.download(path, via='globus') fetches them, and frames= (--frames) says "
+            "where they are otherwise"
+        )
 
 
 async def _fill(sink: Sink, pieces: AsyncIterator[bytes]) -> None:
@@ -248,7 +262,7 @@ async def _http(filesystem: Any, url: str, start: int, stop: int | None) -> Repl
     session = await filesystem.set_session()
     try:
         async with session.get(filesystem.encode_url(url), headers=headers, **how) as answer:
-            _refuse(answer.status, answer.reason, answer.headers, start)
+            _refuse(answer.status, answer.reason, answer.headers, start, headers)
             length = answer.headers.get("Content-Length", "")
             about = (_mtime(answer.headers.get("Last-Modified")), answer.headers.get("ETag"))
             if answer.status == 206:
@@ -300,7 +314,13 @@ async def _read_up_to(stream: Any, n: int) -> bytes:
     return b"".join(parts)
 
 
-def _refuse(status: int, reason: str | None, headers: Mapping[str, str], start: int) -> None:
+def _refuse(
+    status: int,
+    reason: str | None,
+    headers: Mapping[str, str],
+    start: int,
+    sent: Mapping[str, str],
+) -> None:
     """Raise for every status but those that bring bytes."""
     said = f"answered {status} {reason or ''}".rstrip()
     if status in (404, 410):
@@ -311,13 +331,22 @@ def _refuse(status: int, reason: str | None, headers: Mapping[str, str], start: 
         raise FrameCorruptError(f"the file {length}: bytes from {start} on were referenced")
     if status >= 500:
         raise _Again(f"the server {said}")
+    # From here on, told no by somebody who understood: asking again will not help.
+    if status == 401 and any(name.lower() == "authorization" for name in sent):
+        raise FrameLoginError(
+            f"the server {said}. The token or password that was sent is not accepted, or no "
+            "longer: it may have expired. Where it is one of Globus, `dkist-virtual login --https "
+            "COLLECTION` asks for another"
+        )
+    if status == 401:
+        raise FrameLoginError(
+            f'the server {said}. It wants to know who asks: storage_options={{"https://…/": '
+            '{"headers": …}}'
+        )
+    if status == 403:
+        raise FrameForbiddenError(f"the server {said}. Whoever asks has no permission")
     if status not in (200, 206):
-        # Told no by somebody who understood: asking again will not help.
-        hint = {
-            401: '. It wants to know who asks: storage_options={"https://…/": {"headers": …}}',
-            403: ". Whoever asks has no permission",
-        }.get(status, "")
-        raise FrameUnreachableError(f"the server {said}{hint}")
+        raise FrameUnreachableError(f"the server {said}")
 
 
 async def _pour_http(filesystem: Any, url: str, sink: Sink) -> None:
@@ -336,7 +365,7 @@ async def _pour_http(filesystem: Any, url: str, sink: Sink) -> None:
             if "Range" in headers and answer.status in (206, 416):
                 same = answer.status == 206 and _goes_on(answer.headers, sink)
             else:
-                _refuse(answer.status, answer.reason, answer.headers, 0)
+                _refuse(answer.status, answer.reason, answer.headers, 0, headers)
                 if answer.status != 200:
                     raise FrameUnreachableError(f"answered {answer.status} to no range")
                 same = True

@@ -92,15 +92,15 @@ class FrameServer:
 
     async def _answer(self, request: web.Request, path: str, fault: Any) -> web.StreamResponse:
         file = self.directory / path
-        if isinstance(fault, int) or not file.is_file():
-            status = fault if isinstance(fault, int) else 404
-            self.requests.append((request.method, path, None, 0))
-            return web.Response(status=status)
         if fault == "drop":
             self.requests.append((request.method, path, None, 0))
             assert request.transport is not None
             request.transport.abort()
             return web.Response()
+        if isinstance(fault, int) or not file.is_file():
+            status = fault if isinstance(fault, int) else 404
+            self.requests.append((request.method, path, None, 0))
+            return web.Response(status=status)
         size, start, stop, status = file.stat().st_size, None, file.stat().st_size, 200
         etag = f'"{size:x}-{file.stat().st_mtime_ns:x}"'
         headers = {"ETag": etag, "Accept-Ranges": "bytes"}
@@ -146,7 +146,7 @@ class FrameServer:
 
         async def serve() -> None:
             app = web.Application()
-            app.router.add_get("/{path:.*}", self.answer)
+            app.router.add_route("*", "/{path:.*}", self.answer)
             runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
             await runner.setup()
             site = web.TCPSite(runner, "127.0.0.1", port)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import copy
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -51,6 +52,54 @@ def datasets(simulated: Callable[[str], Path], tmp_path_factory: pytest.TempPath
         return opened[name]
 
     return dataset
+
+
+@pytest.fixture(scope="module")
+def data_center(
+    simulated: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Any]:
+    """A Data Center on this machine that ``dkist.net`` asks, with its own home directory.
+
+    It has datasets of three instruments, one of them twice: SIM000 replaced OLD000 and GONE00.
+    """
+    from data_center import DataCenter
+
+    home = tmp_path_factory.mktemp("home")
+    served = tmp_path_factory.mktemp("archive")
+    for name in ("visp", "vbi_mosaic", "cryonirsp"):
+        (served / name).symlink_to(simulated(name))
+    server = DataCenter(served)
+    for record in server.records:
+        if record["instrumentName"] == "VBI":
+            record["spectralLines"] = ["H alpha (656.28 nm)"]
+        if record["instrumentName"] == "CRYO-NIRSP":
+            record |= {"isEmbargoed": True, "embargoEndDate": "2031-02-03T00:00:00.000"}
+    for identity, status in (("OLD000", "DEPRECATED"), ("GONE00", "REMOVED")):
+        server.add(
+            served / "visp" / "visp.asdf",
+            datasetId=identity,
+            status=status,
+            createDate="2023-01-02T03:04:05.000000",
+        )
+    with server.running(), server.asked(home):
+        server.home = home
+        yield server
+
+
+@pytest.fixture
+def catalogue(data_center: Any) -> Iterator[Any]:
+    """The same with nothing asked of it so far, nothing kept, and no faults."""
+    import shutil
+
+    from frame_server import no_fault
+
+    data_center.forget()
+    data_center.queries.clear()
+    shutil.rmtree(data_center.home / "cache" / "dkist_virtual", ignore_errors=True)
+    records = copy.deepcopy(data_center.records)
+    yield data_center
+    data_center.fault = no_fault
+    data_center.records[:] = records
 
 
 # What the decoder was held against: counted in each process, printed once -----------------------

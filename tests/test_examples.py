@@ -31,6 +31,7 @@ def test_every_example_is_run_here() -> None:
     assert scripts == {
         "cluster.py",
         "convert_and_read.py",
+        "data_center.py",
         "export.py",
         "download_subset.py",
         "frame_server.py",
@@ -38,6 +39,7 @@ def test_every_example_is_run_here() -> None:
         "mosaic.py",
         "normalise.py",
         "read_remote.py",
+        "search.py",
         "select_by_coordinates.py",
     }
 
@@ -99,6 +101,15 @@ def test_download_subset() -> None:
     assert 0 < int(chosen) == int(here) < 40
     assert "Failed: True\n10 of 40 files" in printed
     assert "9 here already\n5 files for aria2\n" in printed
+
+
+def test_search() -> None:
+    printed = run("search.py")
+    assert "Found: ['VTFDEMO'] [20]\n" in printed
+    assert "Nothing found. There is something\n  without time: 1\n" in printed
+    assert "VTF (4, 1, 5, 48, 64) ct\nThe same: True\n" in printed
+    assert re.search(r"Spectrum: \[( *\d+\.\d?){5}\]\n5 of 20 frames asked\n", printed)
+    assert "5 files fetched\nPicture: True\nRefused: True\n" in printed
 
 
 def test_mosaic() -> None:

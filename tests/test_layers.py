@@ -65,6 +65,8 @@ ROOMS = (
     "update",
     "parts",
     "download",
+    "catalogue",
+    "globus",
     "files",
     "planes",
     "grid",
@@ -84,13 +86,16 @@ ROOMS = (
     "skymap",
     "dataset",
     "mosaic",
+    "results",
     "search",
+    "cache",
     "open",
     "verify",
     # The front door shows the rooms above it. Only what is written as a user would write it
     # may go through it: a room that did would depend on everything.
     "__init__",
     "demo",
+    "cli_search",
     "cli",
     "__main__",
 )

@@ -1,0 +1,126 @@
+"""Datasets by their ID: the ASDF fetched once, a store made of it, both kept on this machine."""
+
+from __future__ import annotations
+
+import json
+import os
+import warnings
+from pathlib import Path
+
+from dkist_virtual.catalogue import (
+    Record,
+    dataset_id,
+    fetch_asdf,
+    find,
+    globus_path,
+    is_id,
+    status_of,
+)
+from dkist_virtual.convert import convert
+from dkist_virtual.errors import DatasetError, RemovedError, SearchError, SupersededWarning
+
+__all__ = ["cache_directory", "store_of"]
+
+RECORD_NAME = "record.json"
+
+
+def cache_directory() -> Path:
+    """Where ASDF files and stores are kept: a directory of its own for every dataset."""
+    import platformdirs
+
+    return platformdirs.user_cache_path("dkist_virtual") / "datasets"
+
+
+def store_of(identity: str) -> str:
+    """The store of a dataset, by its ID; made if it is not there, or not of the newest ASDF.
+
+    Parameters
+    ----------
+    identity : str
+        A dataset ID, or a product ID for its newest dataset.
+
+    Returns
+    -------
+    str
+        A directory.
+
+    Raises
+    ------
+    StoreMissingError
+        The Data Center knows no such ID.
+    RemovedError
+        The dataset was withdrawn.
+    SearchError
+        The Data Center cannot be asked, and there is no copy here.
+
+    Warns
+    -----
+    SupersededWarning
+        There is a newer dataset of the same product; or a copy is opened unasked.
+    """
+    try:
+        record, newer = find(identity)
+    except SearchError as error:
+        kept = _kept(identity)
+        if kept is None:
+            raise
+        warnings.warn(
+            f"{identity}: opened as it is kept in {kept}, since {error}",
+            SupersededWarning,
+            stacklevel=4,
+        )
+        return str(kept)
+    own = dataset_id(record)
+    instead = (
+        ""
+        if newer is None
+        else f" {dataset_id(newer)} replaced it: dv.open_dataset({dataset_id(newer)!r})"
+    )
+    if status_of(record) == "REMOVED":
+        raise RemovedError(f"{own}: was removed by the Data Center.{instead}")
+    if status_of(record) != "ACTIVE":
+        warnings.warn(
+            f"{own}: is {status_of(record).lower()}, and not the newest of its product."
+            f"{instead or ' Nothing replaced it so far.'}",
+            SupersededWarning,
+            stacklevel=4,
+        )
+    return str(_made(record, cache_directory() / own))
+
+
+def _made(record: Record, directory: Path) -> Path:
+    """The store of a record, from what is there or from the Data Center."""
+    store = directory / f"{dataset_id(record)}.virtual"
+    if _read(directory) != record or not store.is_dir():
+        asdf = fetch_asdf(record, directory)
+        try:
+            base = f"globus://dkist{globus_path(record)}"
+        except DatasetError:  # nobody knows: then beside the ASDF, as ever
+            base = None
+        convert(asdf, store, base=base, scan="never", overwrite=True, progress=False)
+        # Last: whatever was broken off before is done again.
+        partial = directory / f"{RECORD_NAME}.{os.getpid()}"
+        partial.write_text(json.dumps(record), encoding="utf-8")
+        partial.replace(directory / RECORD_NAME)
+    return store
+
+
+def _read(directory: Path) -> Record | None:
+    try:
+        record: Record = json.loads((directory / RECORD_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return None
+    return record
+
+
+def _kept(identity: str) -> Path | None:
+    """A store that was made earlier, by dataset ID, or the newest by product ID."""
+    kept = cache_directory()
+    own = [kept / identity] if is_id(identity) else []
+    of_product = [
+        directory
+        for directory in sorted(kept.glob("*"))
+        if (_read(directory) or {}).get("productId") == identity
+    ]
+    stores = [directory / f"{directory.name}.virtual" for directory in own + of_product]
+    return next((store for store in reversed(stores) if store.is_dir()), None)

@@ -1,0 +1,331 @@
+"""The Data Center asked: its records of datasets, and the files that it hands out with them.
+
+Addresses, translations and names are those of ``dkist.net``; what is sent and waited for is ours,
+because its client waits for ever. ``import dkist.net`` makes a request by itself, so that it is
+imported here inside of functions only.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from tempfile import TemporaryDirectory
+from typing import Any, Final, Literal, TypeAlias
+from urllib.parse import urlencode
+
+from dkist_virtual.download import Item, download
+from dkist_virtual.errors import (
+    DatasetError,
+    DownloadError,
+    FrameError,
+    FrameMissingError,
+    SearchError,
+    StoreMissingError,
+)
+from dkist_virtual.fetch import Fetcher
+from dkist_virtual.parts import Checked
+
+__all__ = [
+    "Record",
+    "answers",
+    "ask",
+    "endpoint_id",
+    "fetch_asdf",
+    "fetch_file",
+    "find",
+    "globus_path",
+    "is_id",
+    "net",
+    "status_of",
+]
+
+Record: TypeAlias = dict[str, Any]
+"""What the Data Center says of a dataset, by the API's own keys, which are the inventory's."""
+
+_ID: Final = re.compile(r"L\d-[A-Z0-9-]{4,20}|[A-Z0-9]{4,12}")
+
+# Proxies are those of the environment; a query is sent as it was encoded.
+_HTTP: Final = {"client_kwargs": {"trust_env": True}, "encoded": True}
+
+
+def is_id(text: str) -> bool:
+    """Whether a text has the form of a dataset ID, or of a product ID such as ``L1-ABCDE``."""
+    return _ID.fullmatch(text) is not None
+
+
+def net() -> Any:
+    """``dkist.net``, imported without a word: it logs to standard output, where JSON may go."""
+    import dkist
+
+    disabled, dkist.log.disabled = dkist.log.disabled, True
+    try:
+        import dkist.net
+    finally:
+        dkist.log.disabled = disabled
+    return dkist.net
+
+
+def ask(urls: Sequence[str]) -> list[Any]:
+    """JSON from the Data Center, all of it asked for at once.
+
+    Raises
+    ------
+    SearchError
+        It does not answer after all tries, refuses, or answers something that is no JSON.
+    """
+    found = []
+    for url, reply in zip(
+        urls, Fetcher({"http": _HTTP, "https": _HTTP}).together(urls), strict=True
+    ):
+        if isinstance(reply, FrameError):
+            said = str(reply).removeprefix(f"{url}: ")
+            if isinstance(reply, FrameMissingError):
+                said = "no such page (404): is the address right that dkist.net is set to?"
+            raise SearchError(f"the Data Center could not be asked: {url}: {said}") from reply
+        try:
+            found.append(json.loads(reply))
+        except ValueError as error:
+            raise SearchError(
+                f"{url}: expected JSON, found {reply[:60]!r}: is that the Data Center, or a page "
+                "of a proxy or of a network that wants a login?"
+            ) from error
+    return found
+
+
+def answers(queries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What the Data Center's search answers, for each query one.
+
+    Parameters
+    ----------
+    queries : sequence of mapping
+        Parameters of the API, as ``dkist.net`` makes them.
+
+    Raises
+    ------
+    SearchError
+    """
+    conf = net().conf
+    url = conf.dataset_endpoint + conf.dataset_search_path
+    found: list[dict[str, Any]] = ask(
+        [f"{url}?{urlencode(query, doseq=True)}" for query in queries]
+    )
+    for answer in found:
+        if not isinstance(answer, dict) or not isinstance(answer.get("searchResults"), list):
+            raise SearchError(f"{url}: expected searchResults, found {str(answer)[:80]}")
+    return found
+
+
+def endpoint_id() -> str:
+    """The ID of the Globus endpoint that holds the frames.
+
+    Raises
+    ------
+    SearchError
+    """
+    conf = net().conf
+    (found,) = ask([conf.dataset_endpoint + conf.dataset_config_path])
+    try:
+        return str(found["globusDataEndpointID"])
+    except (KeyError, TypeError):
+        raise SearchError(f"the Data Center names no Globus endpoint: {found!r}") from None
+
+
+# One dataset --------------------------------------------------------------------------------
+
+
+def find(identity: str) -> tuple[Record, Record | None]:
+    """The record of a dataset, and that of the dataset which replaced it.
+
+    Parameters
+    ----------
+    identity : str
+        A dataset ID, or a product ID for the newest dataset of the product.
+
+    Returns
+    -------
+    record : dict
+    newer : dict or None
+        The newest dataset of the same product, where `record` is not active any more.
+
+    Raises
+    ------
+    SearchError
+    StoreMissingError
+        There is none of that ID.
+    """
+    net()
+    from dkist.net.attrs import Dataset, Product, Status
+
+    if identity.startswith("L"):
+        records = _records(Product(identity)) or _records(Product(identity) & Status("any"))
+    else:
+        records = []
+    # A dataset ID may begin with an L as well.
+    records = records or _records(Dataset(identity) & Status("any"))
+    if not records:
+        raise StoreMissingError(
+            f"{identity}: the Data Center knows no dataset or product of this ID, and there is no "
+            "file or directory of that name here"
+        )
+    record = max(records, key=_age)
+    if status_of(record) == "ACTIVE":
+        return record, None
+    product = record.get("productId")
+    newer = _records(Product(product)) if product else []
+    return record, max(newer, key=_age, default=None)
+
+
+def _records(query: Any) -> list[Record]:
+    from dkist.net.attr_walker import walker
+
+    return [
+        record for answer in answers(walker.create(query)) for record in answer["searchResults"]
+    ]
+
+
+def _age(record: Record) -> tuple[bool, str, str]:
+    """Sorts records from old to new, active ones last."""
+    created = str(record.get("createDate") or record.get("headerDataUnitCreationDate") or "")
+    return status_of(record) == "ACTIVE", created, str(record.get("datasetId"))
+
+
+def status_of(record: Mapping[str, Any]) -> str:
+    """ACTIVE, DEPRECATED or REMOVED."""
+    return str(record.get("status") or "ACTIVE").upper()
+
+
+def dataset_id(record: Mapping[str, Any]) -> str:
+    """The dataset's ID, fit for the name of a directory.
+
+    Raises
+    ------
+    SearchError
+    """
+    identity = str(record.get("datasetId"))
+    if not is_id(identity):
+        raise SearchError(f"datasetId is {identity!r}: expected capital letters and digits")
+    return identity
+
+
+def globus_path(record: Mapping[str, Any]) -> str:
+    """The directory of the frames on the Data Center's endpoint.
+
+    Raises
+    ------
+    DatasetError
+        The record lacks what it is made of.
+    """
+    try:
+        path: str = net().conf.dataset_path.format(**record)
+    except KeyError as error:
+        raise DatasetError(
+            f"{record.get('datasetId')}: its record has no {error}, so that nobody knows where on "
+            "the Data Center's Globus endpoint its frames are"
+        ) from None
+    return path
+
+
+# Files --------------------------------------------------------------------------------------
+
+
+@dataclass
+class _Queue:
+    """Stands where ``DKISTClient.fetch`` expects a downloader, and takes its addresses down.
+
+    Ours waits no longer than it was told to, tries again, and goes on where a file broke off.
+    """
+
+    urls: list[str] = field(default_factory=list)
+
+    def enqueue_file(self, url: str, **_: Any) -> None:
+        self.urls.append(url)
+
+
+def fetch_asdf(record: Record, directory: Path) -> Path:
+    """Fetch the ASDF of a dataset from where ``dkist.net.DKISTClient`` would.
+
+    Parameters
+    ----------
+    record : dict
+    directory : pathlib.Path
+        Where to; is made.
+
+    Returns
+    -------
+    pathlib.Path
+        Of the file; there as a whole, or not at all.
+
+    Raises
+    ------
+    SearchError
+    """
+    from dkist.net.client import DKISTClient, DKISTQueryResponseTable
+
+    client, queue = DKISTClient(), _Queue()
+    found = {"recordCount": 1, "searchResults": [record]}
+    table = DKISTQueryResponseTable.from_results([found], client=client)
+    client.fetch(table[0], downloader=queue)
+    identity = dataset_id(record)
+    name = PurePosixPath(str(record.get("asdfObjectKey") or "")).name
+    if not re.fullmatch(r"\w[\w.-]*\.asdf", name):
+        name = f"{identity}.asdf"
+    (url,) = queue.urls
+    return _fetch(url, directory / name, f"the ASDF of {identity}")
+
+
+def fetch_file(
+    kind: Literal["quality", "movie"],
+    identity: str,
+    path: str | os.PathLike[str],
+    *,
+    form: Literal["pdf", "json"] = "pdf",
+) -> Path:
+    """Fetch the quality report or the preview movie of a dataset.
+
+    Parameters
+    ----------
+    kind : {"quality", "movie"}
+    identity : str
+        Dataset ID.
+    path : path
+        A file, or a directory, which is made where it ends with a slash.
+    form : {"pdf", "json"}
+        Of the quality report.
+
+    Returns
+    -------
+    pathlib.Path
+
+    Raises
+    ------
+    SearchError
+    """
+    if form not in ("pdf", "json"):
+        raise ValueError(f"form = {form!r}: expected 'pdf' or 'json'")
+    text = os.path.expanduser(os.fspath(path))
+    name = f"{identity}_quality_report.{form}" if kind == "quality" else f"{identity}_movie.mp4"
+    target = Path(text) / name if text.endswith("/") or os.path.isdir(text) else Path(text)
+    what = "quality report" if kind == "quality" else "preview movie"
+    url = f"{net().conf.download_endpoint}/{kind}?{urlencode({'datasetId': identity})}"
+    accept = {"Accept": "application/json"} if form == "json" else {}
+    return _fetch(url, target, f"the {what} of {identity}", accept)
+
+
+def _fetch(url: str, target: Path, what: str, headers: Mapping[str, str] | None = None) -> Path:
+    """One file, beside its place until all of it is there; replaces one of that name."""
+    place = url.partition("?")[0]
+    fetcher = Fetcher({place.rpartition("/")[0]: {**_HTTP, "headers": dict(headers or {})}})
+    target.parent.mkdir(parents=True, exist_ok=True)
+    with TemporaryDirectory(dir=target.parent, prefix=".fetching-") as temporary:
+        item = Item(target.name, (url,), -1, fetcher, Checked(None, 0))
+        try:
+            download([item], temporary)
+        except DownloadError as error:
+            cause = error.failures.get(target.name, str(error))
+            raise SearchError(f"{what} could not be fetched: {cause}") from error
+        os.replace(Path(temporary) / target.name, target)
+    return target

@@ -1,0 +1,185 @@
+"""The commands that ask the Data Center, or Globus: search, quality, movie, login."""
+
+from __future__ import annotations
+
+import json
+import os
+from typing import Any, Literal
+
+import click
+
+__all__ = ["login", "movie", "quality", "search"]
+
+
+def _quantity(name: str, text: str, unit: str) -> Any:
+    """A value with a unit."""
+    from astropy.units import Quantity, UnitsError
+
+    try:
+        return Quantity(text).to(unit)
+    except (TypeError, ValueError, UnitsError):
+        raise click.BadParameter(
+            f"{text!r}: expected a number and a unit: '1 {unit}'", param_hint=f"--{name}"
+        ) from None
+
+
+@click.command()
+@click.option("--instrument", multiple=True, help="VISP, VBI, VTF, CRYO-NIRSP, DL-NIRSP.")
+@click.option("--time", nargs=2, metavar="FROM TO", help="Observed between the two.")
+@click.option(
+    "--wavelength", multiple=True, metavar="VALUE", help='"630.25 nm"; twice for a range.'
+)
+@click.option("--line", "spectral_line", multiple=True, help='"H alpha", "Fe I 630.2".')
+@click.option("--target", multiple=True, help="Such as sunspot.")
+@click.option("--proposal", multiple=True, metavar="ID", help="The primary proposal.")
+@click.option("--product", multiple=True, metavar="ID", help="Its active dataset.")
+@click.option("--dataset", multiple=True, metavar="ID", help="Whatever its status.")
+@click.option("--exposure", nargs=2, metavar="MIN MAX", help='Exposure time: "1 ms" "20 ms".')
+@click.option("--fried", nargs=2, metavar="MIN MAX", help='Fried parameter: "5 cm" "30 cm".')
+@click.option("--stokes", type=click.Choice(["IQUV", "I"]), help="Polarimetry, or intensity alone.")
+@click.option(
+    "--box",
+    nargs=4,
+    type=float,
+    metavar="X1 Y1 X2 Y2",
+    help="Lies within these helioprojective coordinates, in arcsec.",
+)
+@click.option("--embargoed/--not-embargoed", default=None, help="Only those that are, or are not.")
+@click.option(
+    "--status",
+    type=click.Choice(["ACTIVE", "DEPRECATED", "REMOVED", "any"], case_sensitive=False),
+    help="[default: ACTIVE]",
+)
+@click.option("--page", type=click.IntRange(1), help="Which part of a long list.")
+@click.option("--page-size", type=click.IntRange(1), help="How many datasets one page has.")
+@click.option(
+    "--open", "number", type=click.IntRange(1), metavar="N", help="Open the Nth of those found."
+)
+@click.option("--frames", metavar="PLACE", help="With --open: where to read the frames from.")
+@click.option("--json", "as_json", is_flag=True, help="As JSON, with every column.")
+def search(
+    number: int | None,
+    frames: str | None,
+    as_json: bool,
+    box: tuple[float, ...] | None,
+    **given: Any,
+) -> None:
+    """Search the Data Center for datasets, and open one of them.
+
+    What is given has to hold together; an option given several times, one of its values.
+    --open fetches the dataset's ASDF, makes a store of it that is kept on this machine, and
+    prints what it holds; by its ID every other command opens it from then on.
+
+    \b
+    Examples:
+      dkist-virtual search --instrument VISP --line "Fe I 630.2" --not-embargoed
+      dkist-virtual search --time 2022-10-01 2022-11-01 --fried "8 cm" "30 cm" --stokes IQUV
+      dkist-virtual search --product L1-ABCDE --open 1
+      dkist-virtual search --target sunspot --json
+    """
+    from dkist_virtual.open import open_dataset
+    from dkist_virtual.search import search as run
+
+    if frames is not None and number is None:
+        raise click.UsageError("--frames says where to read the frames of what --open opens")
+    asked: dict[str, Any] = {
+        name: value for name, value in given.items() if value is not None and value != ()
+    }
+    if "wavelength" in asked:
+        values = [_quantity("wavelength", text, "nm") for text in asked["wavelength"]]
+        if len(values) > 2:
+            raise click.UsageError("--wavelength: expected one value, or two for a range")
+        asked["wavelength"] = values[0] if len(values) == 1 else values
+    for name, unit in (("exposure", "ms"), ("fried", "cm")):
+        if name in asked:
+            asked[name] = [_quantity(name, text, unit) for text in asked[name]]
+    if box:
+        asked["bounding_box"] = _corners(box)
+    try:
+        found = run(**asked)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from error
+    if number is None:
+        click.echo(json.dumps(found.as_json(), indent=2) if as_json else found.numbered())
+        return
+    if number > len(found):
+        raise click.UsageError(f"--open {number}: {len(found)} found. {found.advice}".rstrip())
+    ds = open_dataset(found[number - 1], frames=frames)
+    click.echo(json.dumps(ds.overview().as_json(), indent=2) if as_json else ds.overview().text())
+
+
+def _corners(box: tuple[float, ...]) -> Any:
+    from astropy import units as u
+    from astropy.coordinates import SkyCoord
+    from sunpy.coordinates import Helioprojective
+
+    x1, y1, x2, y2 = box
+    return SkyCoord(
+        [x1, x2] * u.arcsec, [y1, y2] * u.arcsec, frame=Helioprojective(observer="earth")
+    )
+
+
+def _identity(dataset: str) -> str:
+    """The ID of a dataset that is named by it, by its product's, or by a store or ASDF of it."""
+    from dkist_virtual.catalogue import find, is_id
+    from dkist_virtual.open import open_dataset
+
+    if is_id(dataset) and not os.path.lexists(dataset):
+        return str(find(dataset)[0]["datasetId"])
+    return open_dataset(dataset).files.dataset_id
+
+
+@click.command()
+@click.argument("dataset")
+@click.argument("destination", type=click.Path(), default=".")
+@click.option("--json", "as_json", is_flag=True, help="The report as JSON, not as PDF.")
+def quality(dataset: str, destination: str, as_json: bool) -> None:
+    """Fetch the quality report of DATASET: an ID, a store or an ASDF.
+
+    \b
+    Examples:
+      dkist-virtual quality BKEWK
+      dkist-virtual quality BKEWK.virtual reports/
+    """
+    from dkist_virtual.catalogue import fetch_file
+
+    form: Literal["pdf", "json"] = "json" if as_json else "pdf"
+    click.echo(fetch_file("quality", _identity(dataset), destination, form=form))
+
+
+@click.command()
+@click.argument("dataset")
+@click.argument("destination", type=click.Path(), default=".")
+def movie(dataset: str, destination: str) -> None:
+    """Fetch the preview movie of DATASET: an ID, a store or an ASDF.
+
+    \b
+    Examples:
+      dkist-virtual movie BKEWK
+    """
+    from dkist_virtual.catalogue import fetch_file
+
+    click.echo(fetch_file("movie", _identity(dataset), destination))
+
+
+@click.command()
+@click.option(
+    "--no-browser",
+    is_flag=True,
+    help="Print an address to open on any machine, and ask for the code shown there.",
+)
+@click.option(
+    "--https", "collection", metavar="COLLECTION", help="For a collection read over HTTPS, by ID."
+)
+def login(no_browser: bool, collection: str | None) -> None:
+    """Log in to Globus, for `download --via globus`. The login is that of the dkist package.
+
+    \b
+    Examples:
+      dkist-virtual login
+      dkist-virtual login --no-browser
+    """
+    from dkist_virtual.globus import login as run
+
+    run(collection, browser=not no_browser, say=click.echo, ask=click.prompt)
+    click.echo("Logged in.")

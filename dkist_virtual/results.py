@@ -1,0 +1,157 @@
+"""What a search of the catalogue gives: a sunpy table; and the attribute that dkist lacks.
+
+This room imports ``dkist.net``, which makes a request at once: `search` imports it when it is
+called, and nothing else does.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Self
+
+import numpy as np
+from astropy.table import TableAttribute
+from dkist.net.attr_walker import walker
+from dkist.net.client import DKISTClient, DKISTQueryResponseTable
+from sunpy.net.attr import SimpleAttr
+
+__all__ = ["Results", "SpectralLine"]
+
+
+# spectralLines
+class SpectralLine(SimpleAttr):  # type: ignore[misc]  # sunpy comes without types
+    """A spectral line, by the name that the Data Center has for it.
+
+    Parameters
+    ----------
+    name : str
+        Such as ``"Fe I (630.25 nm)"``.
+    """
+
+    def __init__(self, name: str) -> None:
+        super().__init__(name)
+
+
+@walker.add_applier(SpectralLine)  # type: ignore[untyped-decorator]
+def _(_: Any, attr: SpectralLine, params: dict[str, Any]) -> None:
+    params.update({"spectralLines": attr.value})
+
+
+SHOWN = [
+    "Product ID",
+    "Dataset ID",
+    "Start Time",
+    "End Time",
+    "Instrument",
+    "Wavelength",
+    "Spectral Lines",
+    "Stokes Parameters",
+    "Number of Frames",
+    "Dataset Size",
+    "Average Fried Parameter",
+    "Embargoed",
+]
+
+
+FORMATS = {
+    "Wavelength": ".2f",
+    "Dataset Size": ".3g",
+    "Average Fried Parameter": ".3f",
+}
+
+# A list in each row is a column of two dimensions as soon as all are as long, or there is one.
+JOINED = {"Stokes Parameters": "", "Spectral Lines": ", ", "Target Types": ", "}
+
+
+class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes without types
+    """Datasets that were found: a row is what `dkist_virtual.open_dataset` takes.
+
+    A table of sunpy's: ``results.sort("Start Time")``, ``results[results["Embargoed"] == False]``,
+    ``results.show("Dataset ID", "Primary Proposal ID")``, ``results.show()`` for all columns.
+    """
+
+    advice = TableAttribute(default="")
+
+    @classmethod
+    def from_answers(cls, answers: list[dict[str, Any]]) -> Self:
+        """The table of what the Data Center answered, its columns made by dkist."""
+        made = cls.from_results(answers, client=DKISTClient())
+        if not len(made):  # none of them has a column then
+            return cls({name: np.array([], str) for name in SHOWN}, client=DKISTClient())
+        for name, between in JOINED.items():
+            if name in made.colnames:
+                made[name] = [
+                    each if isinstance(each, str) else between.join(each or ())
+                    for each in made[name].tolist()
+                ]
+        for name, form in FORMATS.items():
+            if name in made.colnames:
+                made[name].info.format = form
+        active = "Status" not in made.colnames or not (made["Status"] != "ACTIVE").any()
+        made.display_keys = SHOWN if active else [*SHOWN[:2], "Status", *SHOWN[2:]]
+        return made  # type: ignore[no-any-return]
+
+    # Slices of astropy's tables share their attributes with the whole. sunpy resets which columns
+    # are shown on a slice, and so loses them for the table when it is printed the first time.
+    def _with_own_attributes(self, table: Self) -> Self:
+        table.meta = {**self.meta, "__attributes__": dict(self.meta.get("__attributes__", {}))}
+        return table
+
+    def _new_from_slice(self, slice_: Any) -> Self:
+        made = self._with_own_attributes(super()._new_from_slice(slice_))
+        made.total_available_results = 0  # some rows are no page of a longer list
+        return made
+
+    @property
+    def _display_table(self) -> Any:
+        twin = self._with_own_attributes(self.copy(copy_data=False))
+        return DKISTQueryResponseTable._display_table.fget(twin)
+
+    def __str__(self) -> str:
+        return str(self.advice if self.advice else super().__str__())
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>\n{self}"
+
+    def _repr_html_(self) -> str:
+        from html import escape
+
+        return f"<pre>{escape(self.advice)}</pre>" if self.advice else str(super()._repr_html_())
+
+    def numbered(self) -> str:
+        """The table as text, each row with the number that ``--open`` takes."""
+        if not len(self):
+            return str(self)
+        shown = self._display_table
+        shown.add_column(np.arange(1, len(self) + 1), index=0, name="N")
+        lines: list[str] = shown.pformat(max_lines=-1, max_width=-1)
+        if self.total_available_results > len(self):
+            lines.append(
+                f"{len(self)} of {self.total_available_results} datasets: --page 2 shows others"
+            )
+        return "\n".join(lines)
+
+    def as_json(self) -> list[dict[str, Any]]:
+        """Every column of every row, as JSON takes it: times as text, quantities by their value."""
+        return [
+            {name: _plain(value) for name, value in zip(self.colnames, row, strict=True)}
+            for row in self
+        ]
+
+
+def _plain(value: Any) -> Any:
+    from astropy.time import Time
+    from astropy.units import Quantity
+
+    if isinstance(value, Time):
+        return value.isot
+    if isinstance(value, Quantity):
+        value = value.value
+    value = np.asarray(value).tolist() if isinstance(value, (np.ndarray, np.generic)) else value
+    if isinstance(value, float) and not np.isfinite(value):
+        return None
+    try:
+        json.dumps(value)
+    except TypeError:
+        return str(value)
+    return value

@@ -1,0 +1,343 @@
+"""The Data Center's catalogue: from what a scientist looks for to a table of datasets."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal
+
+from dkist_virtual.catalogue import answers, ask, net
+from dkist_virtual.errors import SearchError
+
+if TYPE_CHECKING:
+    from dkist_virtual.results import Results
+
+__all__ = ["parameters", "search", "spectral_lines"]
+
+
+def search(
+    *query: Any,
+    instrument: str | Sequence[str] | None = None,
+    time: Any = None,
+    wavelength: Any = None,
+    spectral_line: str | Sequence[str] | None = None,
+    target: str | Sequence[str] | None = None,
+    proposal: str | Sequence[str] | None = None,
+    product: str | Sequence[str] | None = None,
+    dataset: str | Sequence[str] | None = None,
+    exposure: Any = None,
+    fried: Any = None,
+    stokes: Literal["IQUV", "I"] | None = None,
+    bounding_box: Any = None,
+    embargoed: bool | None = None,
+    status: str | None = None,
+    page: int | None = None,
+    page_size: int | None = None,
+) -> Results:
+    """Search the DKIST Data Center.
+
+    What is given has to hold together; of several values of one, any. Only active datasets are
+    found unless `status` says otherwise.
+
+    Parameters
+    ----------
+    *query
+        Attributes of ``sunpy.net.attrs`` and ``dkist.net.attrs``, such as ``a.Instrument("VISP")
+        & a.Time("2022-06-01", "2022-07-01")``; they hold together with what is given by name.
+    instrument : str, or several
+        ``"VISP"``, ``"VBI"``, ``"VTF"``, ``"CRYO-NIRSP"``, ``"DL-NIRSP"``.
+    time : pair of times
+        Datasets that were observed at some time between the two; anything that sunpy reads.
+    wavelength : Quantity, or a pair
+        Datasets whose wavelengths reach into the range; one value for those that hold it.
+    spectral_line : str, or several
+        By element and ion, with or without a wavelength: ``"H alpha"``, ``"Fe I 630.2"``,
+        ``"Ca II 8542"``. Names that the Data Center knows are asked for, see `spectral_lines`.
+    target : str, or several
+        Such as ``"sunspot"``.
+    proposal, product, dataset : str, or several
+        IDs. A dataset ID is found whatever its status.
+    exposure, fried : pair of Quantities
+        Range of the exposure time, and of the mean Fried parameter.
+    stokes : {"IQUV", "I"}
+        Datasets with all four Stokes parameters, or with intensity alone.
+    bounding_box : SkyCoord or dkist.net.attrs.BoundingBox
+        Two corners: datasets that lie within; an attribute for those that contain it or touch it.
+    embargoed : bool
+        Only those under embargo, or only those that are not.
+    status : {"ACTIVE", "DEPRECATED", "REMOVED", "any"}
+    page, page_size : int
+        Which part of a long list, counted from 1, and how many datasets are one.
+
+    Returns
+    -------
+    Results
+        A table of sunpy's. Empty, it prints what to loosen.
+
+    Raises
+    ------
+    SearchError
+        The Data Center could not be asked.
+    ValueError
+        A value that cannot be searched for.
+
+    Examples
+    --------
+    >>> found = dv.search(instrument="VISP", spectral_line="Fe I 630.2")  # doctest: +SKIP
+    >>> ds = dv.open_dataset(found[0])  # doctest: +SKIP
+    """
+    net()
+    from sunpy.net.attr import and_
+
+    from dkist_virtual.results import Results
+
+    if dataset is not None and status is None:
+        status = "any"
+    named = _attributes(
+        instrument=instrument, time=time, wavelength=wavelength, spectral_line=spectral_line,
+        target=target, proposal=proposal, product=product, dataset=dataset, exposure=exposure,
+        fried=fried, stokes=stokes, bounding_box=bounding_box, embargoed=embargoed, status=status,
+        page=page, page_size=page_size,
+    )  # fmt: skip
+    given = [*query, *named.values()]
+    results = Results.from_answers(answers(parameters(and_(*given)) if given else _listing()))
+    if not len(results):
+        labelled = [(_label(attribute), attribute) for attribute in query]
+        results.advice = _advice([*labelled, *named.items()], status)
+    return results
+
+
+def parameters(query: Any) -> list[dict[str, Any]]:
+    """The API's parameters for a query, as ``dkist.net`` translates it, once per alternative.
+
+    Parameters
+    ----------
+    query : sunpy.net.attr.Attr
+
+    Raises
+    ------
+    ValueError
+        An attribute that the Data Center's search knows nothing of.
+    """
+    conf = net().conf
+    from dkist.net.attr_walker import walker
+
+    try:
+        made = walker.create(query)
+    except TypeError as error:
+        raise ValueError(
+            f"the query holds something that the Data Center cannot be asked for: {query!r}"
+        ) from error
+    return [
+        {"pageSize": conf.default_page_size} | _in_metres(alternative)
+        for alternative in _flat(made)
+    ]
+
+
+def _listing() -> list[dict[str, Any]]:
+    return [{"pageSize": net().conf.default_page_size}]
+
+
+def _flat(made: Iterable[Any]) -> list[dict[str, Any]]:
+    # An OR inside of an OR comes as a list inside of the list.
+    return [
+        query
+        for part in made
+        for query in (_flat(part) if isinstance(part, list) else [dict(part)])
+    ]
+
+
+FRIED = ("qualityAverageFriedParameterMin", "qualityAverageFriedParameterMax")
+
+
+def _in_metres(query: dict[str, Any]) -> dict[str, Any]:
+    """A query with its Fried parameters in metres.
+
+    The catalogue holds the mean of ATMOS_R0, in metres, and says of itself that its values begin
+    at 0.0155; dkist 1.18 sends centimetres, with which nothing is found.
+    """
+    from astropy import units as u
+    from dkist.net.attr_walker import walker
+    from dkist.net.attrs import FriedParameter
+
+    if FRIED[0] not in query:
+        return query
+    (metre,) = walker.create(FriedParameter(1 * u.m, 1 * u.m))
+    return query | {name: query[name] / metre[name] for name in FRIED}
+
+
+def _attributes(**given: Any) -> dict[str, Any]:
+    """An attribute for each argument that was given, by the argument's name."""
+    from dkist.net import attrs as da
+    from sunpy.net import attrs as a
+    from sunpy.net.attr import or_
+
+    from dkist_virtual.results import SpectralLine
+
+    def any_of(kind: Callable[[Any], Any]) -> Callable[[Any], Any]:
+        return lambda values: or_(*map(kind, [values] if isinstance(values, str) else values))
+
+    def line(names: Any) -> Any:
+        return any_of(SpectralLine)([known for name in _listed(names) for known in _lines_of(name)])
+
+    kinds: dict[str, Callable[[Any], Any]] = {
+        "instrument": any_of(a.Instrument),
+        "time": lambda pair: a.Time(*_pair("time", pair)),
+        "wavelength": lambda value: a.Wavelength(*_one_or_two("wavelength", value)),
+        "spectral_line": line,
+        "target": any_of(da.TargetType),
+        "proposal": any_of(da.Proposal),
+        "product": any_of(da.Product),
+        "dataset": any_of(da.Dataset),
+        "exposure": lambda pair: da.ExposureTime(*_pair("exposure", pair)),
+        "fried": lambda pair: da.FriedParameter(*_pair("fried", pair)),
+        "stokes": lambda letters: a.Physobs(_physobs(letters)),
+        "bounding_box": lambda box: box if isinstance(box, da.BoundingBox) else da.BoundingBox(box),
+        "embargoed": da.Embargoed,
+        "status": lambda word: da.Status(_status(word)),
+        "page": lambda n: da.Page(_number("page", n)),
+        "page_size": lambda n: da.PageSize(_number("page_size", n)),
+    }
+    return {name: kinds[name](value) for name, value in given.items() if value is not None}
+
+
+def _listed(values: Any) -> list[Any]:
+    return [values] if isinstance(values, str) else list(values)
+
+
+def _pair(name: str, given: Any) -> tuple[Any, Any]:
+    try:
+        first, second = given
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} = {given!r}: expected two values, from and to") from None
+    return first, second
+
+
+def _one_or_two(name: str, given: Any) -> tuple[Any, ...]:
+    return (given,) if getattr(given, "isscalar", False) else _pair(name, given)
+
+
+def _physobs(letters: str) -> str:
+    known = {"IQUV": "stokes_parameters", "I": "intensity"}
+    if letters not in known:
+        raise ValueError(f"stokes = {letters!r}: expected 'IQUV' or 'I'")
+    return known[letters]
+
+
+def _status(word: str) -> str:
+    known = {"active": "ACTIVE", "deprecated": "DEPRECATED", "removed": "REMOVED", "any": "any"}
+    if str(word).lower() not in known:
+        raise ValueError(f"status = {word!r}: expected one of {', '.join(known.values())}")
+    return known[word.lower()]
+
+
+def _number(name: str, n: Any) -> int:
+    if not isinstance(n, int) or n < 1:
+        raise ValueError(f"{name} = {n!r}: expected a whole number from 1 on")
+    return n
+
+
+# Spectral lines -----------------------------------------------------------------------------
+
+
+def spectral_lines() -> list[str]:
+    """The spectral lines that the Data Center has datasets of, by the names it knows them by.
+
+    Raises
+    ------
+    SearchError
+    """
+    conf = net().conf
+    (found,) = ask([conf.dataset_endpoint + conf.dataset_search_values_path])
+    try:
+        values = {each["parameterName"]: each["values"] for each in found["parameterValues"]}
+        return sorted(values["spectralLines"]["categoricalValues"])
+    except (KeyError, TypeError) as error:
+        raise SearchError(
+            f"the Data Center's search values have no spectralLines: {error}"
+        ) from None
+
+
+def _lines_of(name: str) -> list[str]:
+    """The names of the lines that are meant, one at least."""
+    known = spectral_lines()
+    if name in known:
+        return [name]
+    found = [line for line in known if _means(name, line)]
+    if not found:
+        raise ValueError(f"spectral_line = {name!r}: expected one of {', '.join(known)}")
+    return found
+
+
+# Words begin with a letter ("Mg I b1"), a wavelength does not.
+_LINE = re.compile(
+    r"(?P<words>[A-Za-z]\S*(\s+[A-Za-z]\S*)*)?[\s(]*(?P<number>\d+(\.\d+)?)?\s*(nm|Å|A)?[\s)]*"
+)
+
+
+def _means(name: str, line: str) -> bool:
+    """Whether a line is meant by a name: the same element and ion, and the wavelength if given.
+
+    A wavelength may be rounded, and in nanometres or in Ångström: ``Fe I 6302`` is both of 630.15
+    and 630.25 nm.
+    """
+    asked, known = (
+        _LINE.fullmatch(text.replace("\N{GREEK SMALL LETTER ALPHA}", " alpha"))
+        for text in (name, line)
+    )
+    if asked is None or known is None or not (asked["words"] or asked["number"]):
+        return False
+    words = [(match["words"] or "").lower().split() for match in (asked, known)]
+    same = words[1][: len(words[0])] == words[0] or "".join(words[0]) == "".join(words[1])
+    if asked["number"] is None:
+        return same
+    decimals = len(asked["number"].partition(".")[2])
+    return same and any(
+        abs(float(known["number"]) - float(asked["number"]) / unit)
+        <= 0.5 * 10**-decimals / unit + 1e-9
+        for unit in (1, 10)
+    )
+
+
+# Nothing found ------------------------------------------------------------------------------
+
+
+def _label(attribute: Any) -> str:
+    from sunpy.net.attr import AttrOr
+
+    if isinstance(attribute, AttrOr):
+        kinds = {type(part).__name__ for part in attribute.attrs}
+        return kinds.pop() if len(kinds) == 1 else "the alternatives"
+    return type(attribute).__name__
+
+
+def _advice(named: Sequence[tuple[str, Any]], status: str | None) -> str:
+    """What would be found if one thing that was asked for were left out; asked, not guessed."""
+    from dkist.net.attrs import Page, PageSize, Status
+    from sunpy.net.attr import AttrAnd, and_
+
+    parts: list[tuple[str, Any]] = []
+    for name, attribute in named:
+        inner = attribute.attrs if isinstance(attribute, AttrAnd) else [attribute]
+        parts += [(name if len(inner) == 1 else _label(part), part) for part in inner]
+    parts = [(name, part) for name, part in parts if not isinstance(part, (Page, PageSize))]
+    trials = [
+        (f"without {name}", [other for other in parts if other[1] is not part])
+        for name, part in parts
+        if name != "status"
+    ]
+    if status is None and not any(isinstance(part, Status) for _, part in parts):
+        trials.append(("with status='any'", [*parts, ("status", Status("any"))]))
+    lines = []
+    for words, kept in trials:
+        attributes = [part for _, part in kept]
+        queries = parameters(and_(*attributes)) if attributes else _listing()
+        counts = answers([query | {"pageSize": 1} for query in queries])
+        n = sum(int(count.get("recordCount", 0)) for count in counts)
+        if n:
+            lines.append(f"  {words}: {n}")
+    if "page" in dict(named):
+        lines.append("  with an earlier page")
+    if not lines:
+        return "Nothing found, and leaving out one thing would not help: leave out several."
+    return "Nothing found. There is something\n" + "\n".join(lines)
