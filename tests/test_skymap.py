@@ -21,6 +21,11 @@ from sunpy.util.exceptions import SunpyMetadataWarning
 import dkist_virtual as dv
 from dkist_virtual.errors import FrameMissingError, SelectionError
 
+# Real datasets are here without their frames, whose pixels are not what is looked at.
+pytestmark = pytest.mark.filterwarnings(
+    "ignore:.* absent. every pixel is NaN:dkist_virtual.errors.MissingFramesWarning"
+)
+
 # Spatial selections of every instrument: whole frames, cuts, steps, rasters.
 SELECTIONS = {
     "vtf": (np.s_[2, 1, 2], np.s_[0, 0, 0, 3:20:2, 5:], np.s_[3, 0, 1, ::4, ::3]),
