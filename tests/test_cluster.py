@@ -6,6 +6,7 @@ import os
 import pickle
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,8 +29,8 @@ N = 1_300
 cloudpickle.register_pickle_by_value(sys.modules[__name__])
 
 
-@pytest.fixture(scope="module")
-def client() -> Iterator[Any]:
+@contextmanager
+def two_workers() -> Iterator[Any]:
     from distributed import Client, LocalCluster
 
     with (
@@ -42,6 +43,19 @@ def client() -> Iterator[Any]:
         ) as cluster,
         Client(cluster) as client,
     ):
+        yield client
+
+
+@pytest.fixture(scope="module")
+def client() -> Iterator[Any]:
+    with two_workers() as client:
+        yield client
+
+
+@pytest.fixture
+def mortal() -> Iterator[Any]:
+    """Two workers of one test alone: whether one that was killed comes again is dask's affair."""
+    with two_workers() as client:
         yield client
 
 
@@ -164,16 +178,15 @@ def test_a_process_without_this_package_imported_finds_the_codec(
 
 @pytest.mark.slow
 def test_a_killed_worker_costs_time_alone(
-    client: Any, store: Path, frame: Any, tmp_path: Path
+    mortal: Any, store: Path, frame: Any, tmp_path: Path
 ) -> None:
     ds = dv.open_dataset(store, chunks=(50, -1, -1))
-    before = pids(client)
-    client.run(kill_whoever_opens, name_of(700), str(tmp_path / "killed"))
-    total = client.compute(ds.data.sum(axis=0, dtype="f8")).result()
+    before = pids(mortal)
+    mortal.run(kill_whoever_opens, name_of(700), str(tmp_path / "killed"))
+    total = mortal.compute(ds.data.sum(axis=0, dtype="f8")).result()
     assert (tmp_path / "killed").exists()
     np.testing.assert_allclose(total, frame.astype("f8") * N, rtol=1e-12)
-    client.wait_for_workers(2)
-    assert pids(client) != before
+    assert pids(mortal) != before
 
 
 # Converting -------------------------------------------------------------------------------------
@@ -209,14 +222,13 @@ def test_what_workers_find_wrong_is_said_here(client: Any, data: Path, tmp_path:
 
 @pytest.mark.slow
 def test_a_worker_killed_in_a_scan(
-    client: Any, data: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mortal: Any, data: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(scanning, "TASK", 100)
-    client.run(kill_whoever_opens, name_of(650), str(tmp_path / "killed"))
-    dv.convert(data / "d.asdf", tmp_path / "store", references="parquet", client=client)
+    mortal.run(kill_whoever_opens, name_of(650), str(tmp_path / "killed"))
+    dv.convert(data / "d.asdf", tmp_path / "store", references="parquet", client=mortal)
     assert (tmp_path / "killed").exists()
     assert contents(tmp_path / "store") == contents(store)
-    client.wait_for_workers(2)
 
 
 def test_a_dask_array_of_all_frames_has_one_task_a_chunk(store: Path) -> None:
