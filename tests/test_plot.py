@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import shutil
 from collections.abc import Iterator
@@ -469,8 +470,18 @@ def test_sliders_and_wheel(datasets: Any) -> None:
     assert plot.position[0] == 2
 
 
+@pytest.fixture
+def loop() -> Iterator[None]:
+    """An event loop, as every notebook has: the canvas's timers are made for it."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
+
+
 @OLD_TRAITLETS
-def test_in_a_notebook(datasets: Any) -> None:
+def test_in_a_notebook(datasets: Any, loop: None) -> None:
     """With ipympl's own canvas, and the messages that a browser sends it."""
     mpl.use("module://ipympl.backend_nbagg")
     ds = datasets("vtf")
@@ -491,7 +502,7 @@ def test_in_a_notebook(datasets: Any) -> None:
 
 
 @OLD_TRAITLETS
-def test_a_slider_that_is_dragged_reads_what_it_ends_at(datasets: Any) -> None:
+def test_a_slider_that_is_dragged_reads_what_it_ends_at(datasets: Any, loop: None) -> None:
     """Where there is an event loop, steps that were passed by are not read."""
     mpl.use("module://ipympl.backend_nbagg")
     plot = datasets("vtf").plot()
