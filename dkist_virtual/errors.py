@@ -10,6 +10,7 @@
     │   ├── FrameMissingError     (FileNotFoundError)  absent: get it, or missing="nan"
     │   ├── FrameUnreachableError (ConnectionError)    could not be asked: try again, check access
     │   ├── FrameCorruptError     (ValueError)         broken bytes: fetch it anew
+    │   ├── FrameRefusedError     (PermissionError)    leads where no store may: allow_local, frames
     │   └── FrameUnsupportedError (NotImplementedError) FITS that is not decoded here
     ├── DownloadError           (OSError)              files that were not fetched: run it again
     └── StoreError                                     something about the store's own files
@@ -19,17 +20,23 @@
 
     DKISTVirtualWarning         (UserWarning)
     ├── MissingFramesWarning                           absent frames were read as fill values
-    └── HeaderWarning                                  a header table was taken over with changes
+    ├── HeaderWarning                                  a header table was taken over with changes
+    ├── ChangedFrameWarning                            a file was modified since it was scanned
+    └── VerificationWarning                            the last verification found something wrong
 
 Each error is also the builtin that a caller who does not know this package would catch. All
-of them pickle: dask carries them from one process to another.
+of them pickle: dask carries them from one process to another. None of them says a token: what
+looks like one in a message (a password or query in a URL, a bearer's word) is left out where it is
+printed.
 """
 
 from __future__ import annotations
 
-from typing import Self
+import re
+from typing import Final, Self
 
 __all__ = [
+    "ChangedFrameWarning",
     "DKISTVirtualError",
     "DKISTVirtualWarning",
     "DatasetError",
@@ -37,6 +44,7 @@ __all__ = [
     "FrameCorruptError",
     "FrameError",
     "FrameMissingError",
+    "FrameRefusedError",
     "FrameUnreachableError",
     "FrameUnsupportedError",
     "HeaderWarning",
@@ -47,7 +55,24 @@ __all__ = [
     "StoreError",
     "StoreExistsError",
     "StoreMissingError",
+    "VerificationWarning",
+    "redacted",
 ]
+
+_SECRETS: Final = (
+    # The name and password of a URL, its query, and the header that logs and errors quote.
+    (re.compile(r"(?<=://)[^/\s@'\"]+(?=@)"), "…"),
+    (re.compile(r"(://[^\s?'\"<>]*\?)[^\s'\"<>]*[^\s'\"<>:,.;)]"), r"\1…"),
+    (re.compile(r"(?i)(\bbearer\s+)[\w.~+/=-]+"), r"\1…"),
+    (re.compile(r"(?i)(\bauthorization\b['\"]?\s*[:=]\s*['\"]?)[^'\"\r\n]+"), r"\1…"),
+)
+
+
+def redacted(text: str) -> str:
+    """A text as it may be shown: URLs without password and query, headers without their token."""
+    for pattern, instead in _SECRETS:
+        text = pattern.sub(instead, text)
+    return text
 
 
 class DKISTVirtualError(Exception):
@@ -56,7 +81,10 @@ class DKISTVirtualError(Exception):
     def __str__(self) -> str:
         # The builtins mixed in below (OSError, KeyError's kin) print their arguments each in
         # a way of their own; the message is always the first argument here.
-        return str(self.args[0]) if self.args else ""
+        return redacted(str(self.args[0])) if self.args else ""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
 
 
 class DatasetError(DKISTVirtualError, ValueError):
@@ -108,6 +136,10 @@ class FrameCorruptError(FrameError, ValueError):
     """Bytes that are not what the FITS standard, the frame's header or the store says."""
 
 
+class FrameRefusedError(FrameError, PermissionError):
+    """A reference that leads where the store that holds it may not lead."""
+
+
 class FrameUnsupportedError(FrameError, NotImplementedError):
     """Valid FITS in a form that this package refuses rather than guesses."""
 
@@ -154,3 +186,11 @@ class MissingFramesWarning(DKISTVirtualWarning):
 
 class HeaderWarning(DKISTVirtualWarning):
     """A header table was taken over with changes, such as mixed types made strings."""
+
+
+class ChangedFrameWarning(DKISTVirtualWarning):
+    """A file has the length that it had when it was scanned, and was modified since."""
+
+
+class VerificationWarning(DKISTVirtualWarning):
+    """The store that was opened was verified, and something was found wrong."""

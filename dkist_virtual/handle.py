@@ -16,6 +16,7 @@ from dkist_virtual.errors import (
     StoreCorruptError,
     StoreError,
     StoreMissingError,
+    redacted,
 )
 from dkist_virtual.fetch import Fetcher, is_local, join, local_path
 from dkist_virtual.headers import HEADERS_NAME, read_own_columns
@@ -137,7 +138,7 @@ class StoreReader:
 
 def _store_error(place: str, error: FrameError) -> StoreError:
     text = str(error)
-    return StoreError(text if place in text else f"{place}: {text}")
+    return StoreError(text if redacted(place) in text else f"{place}: {text}")
 
 
 class _RemoteFile(io.RawIOBase):
@@ -219,6 +220,10 @@ class StoreHandle:
     storage_options : dict
     cache : str, optional
         A directory that keeps what was fetched.
+    allow_local : bool, optional
+        Whether the store may refer to files of this machine; by default if it is on it itself.
+    verify : bool
+        Whether whole frames are held against their sums as they are read.
     downloads : list of str
         Directories that frames were downloaded to since: what they hold is read there.
     """
@@ -227,8 +232,11 @@ class StoreHandle:
     references: ReferenceSet | None = None
     missing: Missing = "raise"
     frames: tuple[str, ...] = ()
-    storage_options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # Not shown: workers write what they were given into their logs.
+    storage_options: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     cache: str | None = None
+    allow_local: bool | None = None
+    verify: bool = False
     downloads: list[str] = field(default_factory=list)
     _opened: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -270,8 +278,15 @@ class StoreHandle:
         return store
 
     def _store(self, references: ReferenceSet) -> FrameStore:
+        local = self.allow_local
         store = FrameStore(
-            references, self.fetcher, missing=self.missing, frames=self.frames, sizes=self.sizes
+            references,
+            self.fetcher,
+            missing=self.missing,
+            frames=self.frames,
+            scanned=self.scanned,
+            allow_local=(self.url is None or is_local(self.url)) if local is None else local,
+            verify=self.verify,
         )
         store.places.downloads = tuple(self.downloads)
         return store
@@ -284,20 +299,29 @@ class StoreHandle:
         self.store.places.downloads = tuple(self.downloads)
         self.store.places.refresh()
 
-    def sizes(self, array: str) -> NDArray[np.int64] | None:
-        """The lengths of an array's files as they were scanned; None where there is no store."""
+    def scanned(self, array: str, column: str) -> NDArray[np.int64] | None:
+        """What a scan found of an array's files, -1 where unknown; None where there is no store."""
         if self.url is None:
             return None
-        if "sizes" not in self._opened:
-            column = read_own_columns(self.reader.open(HEADERS_NAME), ["_size"])["_size"]
-            self._opened["sizes"] = np.asarray(column.filled(-1), np.int64)
+        if "scanned" not in self._opened:
+            wanted = ["_size", "_mtime", *["_datasum"] * self.verify]
+            columns = read_own_columns(self.reader.open(HEADERS_NAME), wanted)
+            n = sum(metadata.n_frames for metadata, _ in self.store.references.arrays.values())
+            if len(columns["_size"]) != n:
+                raise StoreCorruptError(
+                    f"{self.url}: {HEADERS_NAME} has {len(columns['_size'])} rows for {n} frames. "
+                    "Convert the dataset again"
+                )
+            self._opened["scanned"] = {
+                name: np.asarray(values.filled(-1), np.int64) for name, values in columns.items()
+            }
         first = 0
         for name, (metadata, _) in self.store.references.arrays.items():
             if name == array:
                 break
             first += metadata.n_frames
-        sizes: NDArray[np.int64] = self._opened["sizes"][first:]
-        return sizes
+        found: NDArray[np.int64] = self._opened["scanned"][column][first:]
+        return found
 
     @property
     def group(self) -> zarr.Group:

@@ -10,8 +10,10 @@ comes back.
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
 
@@ -20,6 +22,7 @@ from astropy.table import Column, MaskedColumn, Row, Table
 from astropy.units import Unit
 
 from dkist_virtual.errors import StoreCorruptError
+from dkist_virtual.trust import MAX_FRAMES, check_size, text_size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -193,7 +196,7 @@ def read_headers(
     IndexError
         If there is no such row.
     """
-    with _opened(file) as (parquet, name):
+    with _opened(file) as (parquet, name, there):
         schema = parquet.schema_arrow
         about = _notes(schema, name)
         stored = {_keyword(field.name): field for field in schema if field.name not in OURS}
@@ -202,18 +205,21 @@ def read_headers(
             raise KeyError(
                 f"{name}: no keyword {', '.join(map(repr, unknown))} in the header table"
             )
-        if not about["header_rows"]:
+        if not about.get("header_rows"):
             rows = slice(0, 0)
+        with _reading_notes(name):
+            notes = {key: _notes(stored[key], name) for key in wanted}
+            cells = sum(_cell_bytes(stored[key].type, notes[key]) for key in wanted)
+            check_size(f"{name}: the header table", cells * parquet.metadata.num_rows, there)
         data = _read_rows(parquet, rows, [stored[key].name for key in wanted])
-        result = HeaderTable(
-            [
-                _to_column(data.column(stored[key].name), _notes(stored[key], name), key)
-                for key in wanted
-            ],
-            copy=False,
-        )
-        result.meta.update(_meta_back(about))
-        return result
+        _check_text(data, name, there)
+        with _reading_notes(name):
+            result = HeaderTable(
+                [_to_column(data.column(stored[key].name), notes[key], key) for key in wanted],
+                copy=False,
+            )
+            result.meta.update(_meta_back(about))
+            return result
 
 
 def read_own_columns(
@@ -243,16 +249,24 @@ def read_own_columns(
     wanted = list(OURS if columns is None else columns)
     if unknown := sorted(set(wanted) - set(OURS)):
         raise KeyError(f"unknown columns {unknown}: expected some of {list(OURS)}")
-    with _opened(file) as (parquet, name):
+    with _opened(file) as (parquet, name, there):
         if absent := [key for key in wanted if key not in parquet.schema_arrow.names]:
             raise StoreCorruptError(
                 f"{name}: columns {', '.join(absent)} are missing from the header table; "
                 "convert again"
             )
+        check_size(f"{name}: its columns", 16 * len(wanted) * parquet.metadata.num_rows, there)
         data = parquet.read(columns=wanted)
+        _check_text(data, name, there)
         result = {}
         for key in wanted:
             array = data.column(key).combine_chunks()
+            kind = str(getattr(array.type, "value_type", array.type))
+            if kind not in (_OUR_TYPES[key], "null"):
+                raise StoreCorruptError(
+                    f"{name}: column {key} is of {array.type}: expected {_OUR_TYPES[key]}; convert "
+                    "again"
+                )
             mask = array.is_null().to_numpy(zero_copy_only=False)
             if _OUR_TYPES[key] == "int64":
                 array = array.fill_null(0)
@@ -277,7 +291,7 @@ def header_columns(file: Path | str | BinaryIO) -> list[str]:
     StoreCorruptError
         If the file is missing, or no Parquet.
     """
-    with _opened(file) as (parquet, _):
+    with _opened(file) as (parquet, *_):
         return [_keyword(name) for name in parquet.schema_arrow.names if name not in OURS]
 
 
@@ -292,18 +306,29 @@ def _keyword(stored: str) -> str:
 
 
 @contextmanager
-def _opened(file: Path | str | BinaryIO) -> Iterator[tuple[ParquetFile, str]]:
-    """A Parquet file and its name; what goes wrong inside is told as the store's corruption."""
+def _opened(file: Path | str | BinaryIO) -> Iterator[tuple[ParquetFile, str, int]]:
+    """A Parquet file, its name and length; what goes wrong inside is the store's corruption."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
     is_path = isinstance(file, (str, Path))
     name = str(file) if is_path else str(getattr(file, "name", "headers.parquet"))
     try:
-        with pq.ParquetFile(
-            str(file) if is_path else file, page_checksum_verification=True
-        ) as parquet:
-            yield parquet, name
+        source: Any = str(file) if is_path else file
+        with pq.ParquetFile(source) as first:
+            n, schema = first.metadata.num_rows, first.schema_arrow
+            if n > MAX_FRAMES:
+                raise StoreCorruptError(f"{name}: {n} rows: more than {MAX_FRAMES} are not read")
+            # Text as a dictionary: a long value of all rows takes no memory before it is counted.
+            kinds = ("string", "large_string", "binary", "large_binary")
+            how: dict[str, Any] = {
+                "metadata": first.metadata,
+                "read_dictionary": [f.name for f in schema if str(f.type) in kinds],
+                "page_checksum_verification": True,
+            }
+        there = os.path.getsize(source) if is_path else source.seek(0, 2)
+        with pq.ParquetFile(source, **how) as parquet:
+            yield parquet, name, there
     except (pa.ArrowException, OSError) as error:
         lines = str(error).splitlines() or [type(error).__name__]
         raise StoreCorruptError(
@@ -324,6 +349,41 @@ def _notes(holder: Any, name: str) -> dict[str, Any]:
             "store has; convert again"
         ) from error
     return notes
+
+
+@contextmanager
+def _reading_notes(name: str) -> Iterator[None]:
+    """What our JSON says may be anything: of the wrong type, of another column, no type at all."""
+    import yaml  # type: ignore[import-untyped]  # without stubs
+
+    try:
+        yield
+    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, yaml.YAMLError,
+            NotImplementedError, RecursionError, AssertionError, SyntaxError) as error:  # fmt: skip
+        if isinstance(error, StoreCorruptError):
+            raise
+        raise StoreCorruptError(
+            f"{name}: the metadata {_KEY.decode()!r} does not fit the header table: "
+            f"{type(error).__name__}: {error}; convert again"
+        ) from error
+
+
+def _cell_bytes(kind: Any, notes: Mapping[str, Any]) -> int:
+    """Bytes of memory for one row of a column, but for the text that dictionaries hold."""
+    dtype = np.dtype(notes["dtype"])
+    if dtype.kind not in "biufUSO" or not dtype.isnative:
+        raise StoreCorruptError(f"dtype = {notes['dtype']!r:.80}: expected numbers or text")
+    n = int(np.prod(notes.get("shape", ()), dtype=object))
+    if n != getattr(kind, "list_size", 1):
+        raise StoreCorruptError(f"cells of {notes.get('shape')!r:.80} in a column of {kind}")
+    return n * (16 + int(dtype.itemsize))
+
+
+def _check_text(data: Any, name: str, there: int) -> None:
+    import pyarrow as pa
+
+    asked = sum(text_size(c) for c in data.columns if pa.types.is_dictionary(c.type))
+    check_size(f"{name}: its text", asked, there)
 
 
 def _read_rows(
@@ -365,10 +425,30 @@ def _meta(meta: Mapping[str, Any]) -> dict[str, Any]:
 
 def _meta_back(notes: Mapping[str, Any]) -> dict[str, Any]:
     if "meta_yaml" in notes:
-        from astropy.io.misc import yaml
+        import yaml
 
-        return cast("dict[str, Any]", yaml.load(notes["meta_yaml"]))
+        return cast("dict[str, Any]", yaml.load(notes["meta_yaml"], _meta_loader()))
     return dict(notes.get("meta", {}))
+
+
+@cache
+def _meta_loader() -> Any:
+    """Astropy's loader of YAML, which makes plain objects and astropy's own; and no pointers.
+
+    astropy makes an array of whatever type the text names over whatever bytes it gives: of type
+    "O", which it does not look for, those bytes are taken for addresses of Python objects.
+    """
+    from astropy.io.misc.yaml import AstropyLoader
+
+    class Loader(AstropyLoader):  # type: ignore[misc]  # astropy comes without types
+        def array(self, node: Any) -> Any:
+            if np.dtype(self.construct_mapping(node, deep=True)["dtype"]).hasobject:
+                raise TypeError("an array of Python objects")
+            return AstropyLoader.yaml_constructors["!numpy.ndarray"](self, node)
+
+    Loader.add_constructor("!numpy.ndarray", Loader.array)
+    del Loader.yaml_constructors["!numpy.void"]
+    return Loader
 
 
 def _same(one: Any, other: Any) -> bool:
@@ -483,9 +563,10 @@ def _to_column(data: Any, notes: dict[str, Any], name: str) -> Column:
             null = np.zeros(len(array), bool)
     elif dtype.kind in "US":
         # Most keywords have few values: widening those is much quicker than widening all.
-        coded = array.fill_null("" if dtype.kind == "U" else b"").dictionary_encode()
-        words = np.asarray(coded.dictionary.to_pylist(), dtype=dtype)
-        values = words[coded.indices.to_numpy()] if len(words) else np.empty(0, dtype)
+        coded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+        blank = "" if dtype.kind == "U" else b""
+        words = np.asarray([*coded.dictionary.to_pylist(), blank], dtype=dtype)
+        values = words[coded.indices.fill_null(len(words) - 1).to_numpy()]
     else:
         filled = array.fill_null(pa.scalar(False if dtype.kind == "b" else 0, array.type))
         values = filled.to_numpy(zero_copy_only=False).astype(dtype, copy=False)

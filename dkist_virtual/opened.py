@@ -91,13 +91,17 @@ def open_asdf(
     chunks: Any = "auto",
     storage_options: dict[str, dict[str, Any]] | None = None,
     cache: str | os.PathLike[str] | None = None,
+    allow_local: bool | None = None,
+    verify: bool = False,
 ) -> Opened:
     """Open a dataset from its ASDF, with references made in memory."""
     options = dict(storage_options or {})
     with asdf_on_disk(os.fspath(asdf), Fetcher(options, cache_of(cache))) as (path, directory, _):
         source = read_source(path)
     references = references_of(source, directory)
-    handle = StoreHandle(None, references, missing, places_of(frames), options, cache_of(cache))
+    handle = StoreHandle(
+        None, references, missing, places_of(frames), options, cache_of(cache), allow_local, verify
+    )
     table = HeaderTable(source.headers, copy=False)
     return Opened(handle, TableHeaders(table), source.description, chunks)
 
@@ -110,10 +114,19 @@ def open_store(
     chunks: Any = "auto",
     storage_options: dict[str, dict[str, Any]] | None = None,
     cache: str | os.PathLike[str] | None = None,
+    allow_local: bool | None = None,
+    verify: bool = False,
 ) -> Opened:
     """Open a store by its directory."""
     handle = StoreHandle(
-        store, None, missing, places_of(frames), dict(storage_options or {}), cache_of(cache)
+        store,
+        None,
+        missing,
+        places_of(frames),
+        dict(storage_options or {}),
+        cache_of(cache),
+        allow_local,
+        verify,
     )
     reader = handle.open_with((METADATA_NAME,))
     place = join(store, METADATA_NAME)

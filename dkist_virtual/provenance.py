@@ -52,14 +52,26 @@ class StoredHeaders:
 
     def headers(self, rows: NDArray[np.int64]) -> HeaderTable:
         """The header table of some frames."""
-        return read_headers(self._file(), rows=rows)
+        try:
+            return read_headers(self._file(), rows=rows)
+        except IndexError as error:
+            raise self._too_few(error) from error
+
+    def _too_few(self, error: IndexError) -> StoreCorruptError:
+        return StoreCorruptError(
+            f"{self.reader.url}: {HEADERS_NAME} has fewer rows than there are frames: {error}. "
+            "Convert the dataset again"
+        )
 
     def about(self, rows: NDArray[np.int64], column: str) -> NDArray[np.int64]:
         """What a scan found of their files."""
         if column not in self._read:
             found = read_own_columns(self._file(), [column])[column]
             self._read[column] = np.asarray(found.filled(-1), np.int64)
-        return self._read[column][rows]
+        try:
+            return self._read[column][rows]
+        except IndexError as error:
+            raise self._too_few(error) from error
 
     def __getstate__(self) -> dict[str, Any]:
         return {"reader": self.reader, "_read": {}}

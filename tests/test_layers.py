@@ -19,10 +19,12 @@ PACKAGE = "dkist_virtual"
 
 ROOMS = (
     "errors",
+    "trust",
     "cards",
     "layouts",
     "compression",
     "fits",
+    "checksum",
     "rice",
     "hcompress",
     "plio",
@@ -42,12 +44,15 @@ ROOMS = (
     "headers",
     "description",
     "source",
+    "answers",
+    "web",
     "remote",
     "fetch",
     "sessions",
     "places",
     "asdf_file",
     "scan",
+    "scanned",
     "store",
     "handle",
     "leaves",
@@ -74,6 +79,7 @@ ROOMS = (
     "mosaic",
     "search",
     "open",
+    "compare",
     "verify",
     # The front door shows the rooms above it. Only what is written as a user would write it
     # may go through it: a room that did would depend on everything.

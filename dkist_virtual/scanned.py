@@ -1,0 +1,122 @@
+"""What a scan found of the frames' files, and what is read of them held against it.
+
+A file's length has to be the one that was scanned; its time is looked at too. Its bytes are
+held against their sum where that was asked for, since it takes time.
+"""
+
+from __future__ import annotations
+
+import warnings
+from threading import Lock
+from typing import TYPE_CHECKING, TypeAlias
+
+from dkist_virtual.codec import FrameSpec, RawSpec
+from dkist_virtual.errors import ChangedFrameWarning, FrameCorruptError, redacted
+from dkist_virtual.fetch import is_local
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy import int64
+    from numpy.typing import NDArray
+
+    from dkist_virtual.remote import Reply
+
+__all__ = ["Find", "Scanned"]
+
+Find: TypeAlias = "Callable[[str, str], NDArray[int64] | None]"
+"""Takes an array's name and a column (``"_size"``, ``"_mtime"``, ``"_datasum"``), and gives what a
+scan found of the array's files, -1 where it did not look; None where nothing was scanned."""
+
+
+class Scanned:
+    """What a scan found, looked up when it is first wanted.
+
+    Parameters
+    ----------
+    find : callable, optional
+    verify : bool
+        Whether frames that are read whole are held against their sums.
+    """
+
+    def __init__(self, find: Find | None, *, verify: bool) -> None:
+        self.verify = verify
+        self._find = find
+        self._found: dict[tuple[str, str], NDArray[int64] | None] = {}
+        self._lock = Lock()
+        self._said_changed = False
+
+    def of(self, array: str, position: int, column: str) -> int:
+        """What was found of a frame's file, -1 where that is not known."""
+        key = array, column
+        if key not in self._found:
+            with self._lock:
+                if key not in self._found:
+                    self._found[key] = None if self._find is None else self._find(array, column)
+        found = self._found[key]
+        return -1 if found is None else int(found[position])
+
+    def look_up(self, array: str) -> None:
+        """Look up all that `hold` and `hold_sum` need: on an event loop nobody may wait for it."""
+        for column in ("_size", "_mtime", *["_datasum"] * self.verify):
+            self.of(array, 0, column)
+
+    def hold(self, place: str, url: str, reply: Reply, array: str, position: int) -> None:
+        """Hold a file's length against that of the scan; its time too, where it is that very file.
+
+        Parameters
+        ----------
+        place, url : str
+            Where it was read, and where its reference says that it is.
+        reply : Reply
+        array : str
+        position : int
+
+        Raises
+        ------
+        FrameCorruptError
+        """
+        if reply.total is not None:
+            size = self.of(array, position, "_size")
+            if 0 <= size != reply.total:
+                raise FrameCorruptError(
+                    f"{place}: the file has {reply.total} bytes: it had {size} when it was "
+                    "scanned. Fetch it anew, or convert again if it was replaced"
+                )
+        # A copy has a time of its own.
+        if self._said_changed or reply.mtime is None or place != url:
+            return
+        if not self.same_time(place, reply.mtime, self.of(array, position, "_mtime")):
+            self._said_changed = True
+            warnings.warn(
+                f"{redacted(place)} was modified since the store was made, though it is as long as "
+                "it was. dkist-virtual verify says whether it is the same frame. This is said once "
+                "for a store",
+                ChangedFrameWarning,
+                stacklevel=2,
+            )
+
+    @staticmethod
+    def same_time(place: str, now: int, scanned: int) -> bool:
+        """Whether a file was not modified since the scan, or nobody can know."""
+        # Servers tell whole seconds: a time with more than those was not a server's word.
+        return scanned < 0 or now == scanned or (not is_local(place) and scanned % 10**9 != 0)
+
+    def hold_sum(
+        self, data: bytes | memoryview, spec: FrameSpec | RawSpec, array: str, position: int
+    ) -> None:
+        """Hold all that a reference points at against the DATASUM of its HDU.
+
+        Raises
+        ------
+        FrameCorruptError
+        """
+        from dkist_virtual.checksum import check_datasum, datasum, refuse_other_sum
+
+        if isinstance(spec, FrameSpec):
+            check_datasum(data, spec.hdu)
+            return
+        # Pixels alone, without the header: what follows them in the HDU are zeros.
+        stated = self.of(array, position, "_datasum")
+        if stated >= 0:
+            refuse_other_sum(datasum(data), stated, "with these pixels")
