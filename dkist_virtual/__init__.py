@@ -24,12 +24,14 @@ if TYPE_CHECKING:
     from dkist_virtual.mosaic import TiledDataset
     from dkist_virtual.open import open_dataset, open_zarr
     from dkist_virtual.open import open_dataset as load_dataset
+    from dkist_virtual.verdict import Verification
     from dkist_virtual.verify import verify
 
 __all__ = [
     "Conversion",
     "Dataset",
     "TiledDataset",
+    "Verification",
     "__version__",
     "convert",
     "errors",
@@ -47,6 +49,7 @@ _HOMES = {
     "open_dataset": ("open", "open_dataset"),
     "load_dataset": ("open", "open_dataset"),
     "open_zarr": ("open", "open_zarr"),
+    "Verification": ("verdict", "Verification"),
     "verify": ("verify", "verify"),
 }
 

@@ -37,6 +37,7 @@ from dkist_virtual.references import (
 )
 from dkist_virtual.scan import ABSENT, FOUND, UNREACHABLE, Expected, Scan, ScanMode, scan_frames
 from dkist_virtual.source import read_source
+from dkist_virtual.trust import check_no_secrets
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -194,6 +195,7 @@ def convert(
         source = read_source(path)
     scanned_base = absolute(frames or base or directory)
     stored_base = absolute(base or frames or directory)
+    check_no_secrets("frames" if base is None else "base", stored_base)
     n_frames = sum(part.n_frames for part in source.frames)
     scans: list[Scan] = []
     with _bar(shown, n_frames if scan != "never" else 0) as on_frame:

@@ -19,12 +19,14 @@ from dkist_virtual.places import FramePlaces, cache_of, places_of
 from dkist_virtual.provenance import HeaderSource, Meta, Provenance, StoredHeaders, TableHeaders
 from dkist_virtual.selection import Selection
 from dkist_virtual.source import read_source
+from dkist_virtual.verdict import VERIFY_NAME, warn_of_kept
 from dkist_virtual.world import high_level
 
 if TYPE_CHECKING:
+    from dkist_virtual.references import ArrayMetadata
     from dkist_virtual.store import Missing
 
-__all__ = ["Opened", "open_asdf", "open_store"]
+__all__ = ["Opened", "open_asdf", "open_store", "opened_selection"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +62,7 @@ class Opened:
             "history": self.description.history,
         }
         for (name, (metadata, _)), tile in zip(arrays.items(), self.description.tiles, strict=True):
-            selection = Selection.whole(metadata.shape)
-            if "subslice" in metadata.attributes:
-                cut = metadata.attributes["subslice"]
-                selection = selection[tuple(slice(*c) if isinstance(c, list) else c for c in cut)]
-            array = VirtualArray(self.handle, name, selection)
+            array = VirtualArray(self.handle, name, opened_selection(metadata))
             wcs = high_level(tile.wcs, array.shape)
             provenance = Provenance(
                 array,
@@ -81,6 +79,15 @@ class Opened:
             )
             first_row += metadata.n_frames
         return made
+
+
+def opened_selection(metadata: ArrayMetadata) -> Selection:
+    """What of a stored array a dataset begins with: all of it, or the cut that its ASDF is of."""
+    selection = Selection.whole(metadata.shape)
+    cut = metadata.attributes.get("subslice")
+    if cut is None:
+        return selection
+    return selection[tuple(slice(*c) if isinstance(c, list) else c for c in cut)]
 
 
 def open_asdf(
@@ -128,7 +135,8 @@ def open_store(
         allow_local,
         verify,
     )
-    reader = handle.open_with((METADATA_NAME,))
+    reader = handle.open_with((METADATA_NAME, VERIFY_NAME))
+    warn_of_kept(reader, handle.store.references.attributes.get("store_id"))
     place = join(store, METADATA_NAME)
     if is_local(place):
         description = read_description(local_path(place))

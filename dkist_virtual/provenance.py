@@ -10,10 +10,16 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from dkist_virtual.errors import StoreCorruptError
-from dkist_virtual.headers import HEADERS_NAME, HeaderTable, read_headers, read_own_columns
+from dkist_virtual.headers import (
+    HEADERS_NAME,
+    HeaderTable,
+    header_columns,
+    read_headers,
+    read_own_columns,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -30,6 +36,10 @@ class HeaderSource(Protocol):
 
     def headers(self, rows: NDArray[np.int64]) -> HeaderTable:
         """The header table of some frames; without rows where there are no headers."""
+        ...
+
+    def keywords(self, rows: NDArray[np.int64], wanted: Sequence[str]) -> HeaderTable:
+        """The same, of those keywords alone that there are."""
         ...
 
     def about(self, rows: NDArray[np.int64], column: str) -> NDArray[np.int64]:
@@ -52,8 +62,16 @@ class StoredHeaders:
 
     def headers(self, rows: NDArray[np.int64]) -> HeaderTable:
         """The header table of some frames."""
+        return self._headers(rows, None)
+
+    def keywords(self, rows: NDArray[np.int64], wanted: Sequence[str]) -> HeaderTable:
+        """The same, of those keywords alone that there are."""
+        there = set(header_columns(self._file()))
+        return self._headers(rows, [keyword for keyword in wanted if keyword in there])
+
+    def _headers(self, rows: NDArray[np.int64], columns: Sequence[str] | None) -> HeaderTable:
         try:
-            return read_headers(self._file(), rows=rows)
+            return read_headers(self._file(), rows=rows, columns=columns)
         except IndexError as error:
             raise self._too_few(error) from error
 
@@ -86,6 +104,10 @@ class TableHeaders:
     def headers(self, rows: NDArray[np.int64]) -> HeaderTable:
         """The header table of some frames."""
         return self.table[rows] if len(self.table) else self.table
+
+    def keywords(self, rows: NDArray[np.int64], wanted: Sequence[str]) -> HeaderTable:
+        """The same, of those keywords alone that there are."""
+        return self.headers(rows)[[name for name in wanted if name in self.table.colnames]]
 
     def about(self, rows: NDArray[np.int64], column: str) -> NDArray[np.int64]:  # noqa: ARG002
         """Nobody has looked at the files: all -1."""

@@ -70,6 +70,8 @@ async def ask_web(filesystem: Any, url: str, start: int, stop: int | None) -> Re
             return Reply(data[start:stop], total, *about)
     except FrameError:  # also an OSError, some of them
         raise
+    except ValueError as error:  # options that contradict each other, a URL that is none
+        raise FrameUnreachableError(f"cannot be asked: {error}") from None
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
         raise AgainError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
 
@@ -144,6 +146,8 @@ async def pour_web(filesystem: Any, url: str, sink: Sink) -> None:
                 return await fill(sink, answer.content.iter_any())
     except FrameError:  # also an OSError, some of them
         raise
+    except ValueError as error:  # options that contradict each other, a URL that is none
+        raise FrameUnreachableError(f"cannot be asked: {error}") from None
     except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
         raise AgainError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
     # Another file by now, or a part that is longer than the file.

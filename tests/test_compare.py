@@ -1,4 +1,4 @@
-"""Verification: what is compared, what counts as different, and what is told of it."""
+"""Comparison: what is compared, what counts as different, and what is told of it."""
 
 from __future__ import annotations
 
@@ -16,8 +16,8 @@ from astropy.io import fits
 from simulated import NAMES
 
 import dkist_virtual as dv
+from dkist_virtual.compare import Comparison, FrameCheck, Outcome, _difference, compare
 from dkist_virtual.errors import DatasetError, StoreMissingError
-from dkist_virtual.verify import FrameCheck, Outcome, Verification, _difference
 
 Copy = Callable[[str], Path]
 
@@ -40,7 +40,7 @@ def test_simulated_datasets_are_equal(
 ) -> None:
     dv.convert(simulated(name), tmp_path / "store")
     for place in (tmp_path / "store", simulated(name) / f"{name}.asdf"):
-        report = dv.verify(place, sample=3)
+        report = compare(place, sample=3)
         assert report.counts == {"equal": 3}
         assert (report.ok, report.exit_status) == (True, 0)
         assert report.n_frames == len(list(simulated(name).glob("*.fits")))
@@ -48,7 +48,7 @@ def test_simulated_datasets_are_equal(
 
 def test_all_frames_without_a_sample(copy: Copy) -> None:
     directory = copy("visp_moving")
-    report = dv.verify(directory.parent / "store")
+    report = compare(directory.parent / "store")
     assert report.counts == {"equal": 6}
     assert [check.key for check in report.checks] == [
         f"data/{i}.{j}.0.0" for i in range(2) for j in range(3)
@@ -64,14 +64,14 @@ def test_all_frames_without_a_sample(copy: Copy) -> None:
     [(1, [0]), (2, [0, 5]), (3, [0, 2, 5]), (6, [0, 1, 2, 3, 4, 5]), (99, [0, 1, 2, 3, 4, 5])],
 )
 def test_a_sample_is_spread_from_first_to_last(sample: int, chosen: list[int], copy: Copy) -> None:
-    report = dv.verify(copy("visp_moving").parent / "store", sample=sample)
+    report = compare(copy("visp_moving").parent / "store", sample=sample)
     keys = [f"data/{i}.{j}.0.0" for i in range(2) for j in range(3)]
     assert [check.key for check in report.checks] == [keys[i] for i in chosen]
     assert report.n_frames == 6
 
 
 def test_mosaics_are_sampled_over_all_tiles(simulated: Callable[[str], Path]) -> None:
-    report = dv.verify(simulated("vbi_mosaic"), sample=4)
+    report = compare(simulated("vbi_mosaic"), sample=4)
     assert [check.key.split("/")[0] for check in report.checks] == [
         "data_0_0", "data_0_1", "data_1_0", "data_1_1"
     ]  # fmt: skip
@@ -85,13 +85,13 @@ def frame(directory: Path, number: int) -> Path:
 
 
 def outcomes(place: Path, **how: Any) -> dict[str, str]:
-    return {check.key: check.outcome for check in dv.verify(place, **how).checks}
+    return {check.key: check.outcome for check in compare(place, **how).checks}
 
 
 def test_absent_unreachable_and_broken_are_three_things(copy: Copy) -> None:
     directory = copy("visp_moving")
     store = directory.parent / "store"
-    by_url = {check.url: check.key for check in dv.verify(store).checks}
+    by_url = {check.url: check.key for check in compare(store).checks}
     keys = [by_url[str(frame(directory, i))] for i in range(6)]
     gone, loop, short, other = (frame(directory, i) for i in range(4))
     shutil.copy(frame(directory, 4), other)  # another frame's bytes decode as themselves
@@ -100,12 +100,12 @@ def test_absent_unreachable_and_broken_are_three_things(copy: Copy) -> None:
     loop.symlink_to(loop.name)
     os.truncate(short, short.stat().st_size // 2)
     assert [outcomes(store)[key] for key in keys][:3] == ["absent", "unreachable", "refused"]
-    report = dv.verify(store)
+    report = compare(store)
     assert (report.ok, report.exit_status) == (False, 1)
     assert f"refused: {keys[2]} {short}: " in str(report)
     short.unlink()  # absent and unreachable frames are nothing that a decoder is to blame for
     os.remove(other)
-    report = dv.verify(store)
+    report = compare(store)
     assert report.counts == {"absent": 3, "unreachable": 1, "equal": 2}
     assert (report.ok, report.exit_status) == (True, 0)
 
@@ -114,30 +114,30 @@ def test_nothing_to_compare_is_no_success(copy: Copy) -> None:
     directory = copy("visp_moving")
     for path in directory.glob("*.fits"):
         path.unlink()
-    report = dv.verify(directory.parent / "store")
+    report = compare(directory.parent / "store")
     assert (report.counts, report.exit_status, report.ok) == ({"absent": 6}, 2, False)
     assert "No frame could be read. Say where they are" in str(report)
-    report = dv.verify(directory.parent / "store", frames=directory / "nowhere")
+    report = compare(directory.parent / "store", frames=directory / "nowhere")
     assert (report.counts, report.exit_status) == ({"unreachable": 6}, 2)
 
 
 def test_frames_elsewhere(copy: Copy) -> None:
     directory = copy("visp_moving")
     moved = directory.rename(directory.parent / "moved")
-    assert dv.verify(directory.parent / "store").counts == {"unreachable": 6}
-    assert dv.verify(directory.parent / "store", frames=moved).counts == {"equal": 6}
+    assert compare(directory.parent / "store").counts == {"unreachable": 6}
+    assert compare(directory.parent / "store", frames=moved).counts == {"equal": 6}
 
 
 def test_arguments(tmp_path: Path, simulated: Callable[[str], Path]) -> None:
     wrong: Any = "another"
     with pytest.raises(ValueError, match="against = 'another': expected 'astropy'"):
-        dv.verify(tmp_path, against=wrong)
+        compare(tmp_path, against=wrong)
     with pytest.raises(ValueError, match="sample = 0: expected 1 or more"):
-        dv.verify(tmp_path, sample=0)
+        compare(tmp_path, sample=0)
     with pytest.raises(StoreMissingError, match="no store here"):
-        dv.verify(tmp_path)
+        compare(tmp_path)
     with pytest.raises(DatasetError, match="no such file"):
-        dv.verify(tmp_path / "nowhere.asdf")
+        compare(tmp_path / "nowhere.asdf")
 
 
 NAN = np.float32(np.nan)
@@ -179,12 +179,12 @@ def test_what_is_different(ours: Any, theirs: Any, said: str) -> None:
     assert re.match(said, _difference(ours, theirs))
 
 
-def report_of(*outcomes_: Outcome) -> Verification:
+def report_of(*outcomes_: Outcome) -> Comparison:
     checks = tuple(
         FrameCheck(f"data/{i}.0.0", f"/home/ada/f{i}.fits", o, f"/home/ada/f{i}.fits: why")
         for i, o in enumerate(outcomes_)
     )
-    return Verification("ABCDE", "VISP", "astropy 7", 100, checks, {"ZCMPTYPE": "RICE_1"}, {})
+    return Comparison("ABCDE", "VISP", "astropy 7", 100, checks, {"ZCMPTYPE": "RICE_1"}, {})
 
 
 @pytest.mark.parametrize(
@@ -225,7 +225,7 @@ def test_the_line_to_send_tells_nothing_of_people_and_places(copy: Copy) -> None
     short = frame(directory, 3)
     os.truncate(short, short.stat().st_size // 2)
     frame(directory, 5).unlink()
-    report = dv.verify(directory.parent / "store")
+    report = compare(directory.parent / "store")
     line = str(report).splitlines()[-1]
     sent = json.loads(line)
     assert sent["counts"] == {"equal": 14, "refused": 1, "absent": 1}
@@ -249,7 +249,7 @@ def test_progress_only_when_asked_for_or_on_a_terminal(
     copy: Copy, capfd: pytest.CaptureFixture[str]
 ) -> None:
     store = copy("visp_moving").parent / "store"
-    dv.verify(store, sample=2)
+    compare(store, sample=2)
     assert capfd.readouterr() == ("", "")
-    dv.verify(store, sample=2, progress=True)
+    compare(store, sample=2, progress=True)
     assert "2/2" in capfd.readouterr().err
