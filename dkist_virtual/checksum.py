@@ -64,6 +64,7 @@ def datasum(data: Any, start: int = 0, stop: int | None = None) -> int:
     """
     view = memoryview(data).cast("B")
     stop = len(view) if stop is None else min(stop, len(view))
+    start = min(start, len(view))
     n = max(stop - start, 0)
     whole = n - n % 4
     total = int(_add(np.frombuffer(view, np.uint32, whole // 4, start)))

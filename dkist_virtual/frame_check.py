@@ -274,9 +274,10 @@ def _same(found: object, expected: object) -> bool:
 
 def _value(header: Header, keyword: str) -> object:
     """A card's value, whatever its type; None where it has none, or is broken."""
-    for read in (header.string, header.integer_or, header.real, header.logical):
+    readers: tuple[Any, ...] = (header.string, header.integer_or, header.real, header.logical)
+    for read in readers:
         try:
-            return read(keyword, None)  # type: ignore[operator]  # each has a default of its own
+            return read(keyword, None)
         except FrameCorruptError:
             continue
     return None

@@ -107,7 +107,9 @@ class TableHeaders:
 
     def keywords(self, rows: NDArray[np.int64], wanted: Sequence[str]) -> HeaderTable:
         """The same, of those keywords alone that there are."""
-        return self.headers(rows)[[name for name in wanted if name in self.table.colnames]]
+        there = [name for name in wanted if name in self.table.colnames]
+        table: HeaderTable = self.headers(rows)[there]
+        return table
 
     def about(self, rows: NDArray[np.int64], column: str) -> NDArray[np.int64]:  # noqa: ARG002
         """Nobody has looked at the files: all -1."""

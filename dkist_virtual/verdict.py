@@ -148,10 +148,10 @@ class Verification:
         lines += [f"  note, {n} frames: {said}" for said, n in self.notes.items()]
         if self.wcs:
             worst = max(self.wcs, key=lambda key: (self.wcs[key] != self.wcs[key], self.wcs[key]))
-            said = "agree with" if not self.off else "DIFFER FROM"
+            said, away = "agree with" if not self.off else "DIFFER FROM", self.wcs[worst]
             lines.append(
                 f"  Positions on the sky {said} the FITS WCS of {len(self.wcs)} sample frames: "
-                f"{self.wcs[worst]:.2g} arcsec away at most (in {worst}), {self.tolerance:g} allowed"
+                f"{away:.2g} arcsec away at most (in {worst}), {self.tolerance:g} allowed"
             )
         lines.append(f"  {_VERDICTS[self.exit_status]}")
         return "\n".join(lines)

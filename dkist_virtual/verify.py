@@ -122,7 +122,7 @@ def verify(
         if selection is not None:
             raise ValueError("selection: is not taken with against: expected sample, or nothing")
         return compare(
-            store_or_asdf, against=against, sample=sample, frames=frames
+            store_or_asdf, against=against, sample=sample, frames=frames,  # type: ignore[arg-type]
             storage_options=storage_options, progress=progress, allow_local=allow_local,
         )  # fmt: skip
     if sample is not None and sample < 1:
