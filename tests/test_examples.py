@@ -36,6 +36,7 @@ def test_every_example_is_run_here() -> None:
         "mosaic.py",
         "read_remote.py",
         "select_by_coordinates.py",
+        "verify_store.py",
     }
 
 
@@ -105,3 +106,14 @@ def test_mosaic() -> None:
     assert "Tiles that show it: [[1, 1]]\n" in printed
     assert "Good seeing: 4 of 10 files" in printed
     assert "Row 4 belongs to tile [1, 1]\n" in printed
+
+
+def test_verify_store() -> None:
+    printed = run("verify_store.py")
+    assert "20 of 20 frames looked at" in printed
+    assert "All of it is good." in printed
+    assert re.search(r"'good': 18.* exit status 1", printed)
+    assert re.search(r"corrupt: (data/\S+)", printed)
+    assert "Warned: True" in printed
+    (corrupt,) = re.findall(r"corrupt: (\S+)", printed)
+    assert f"Refused: {corrupt}" in printed
