@@ -6,9 +6,12 @@ held against their sum where that was asked for, since it takes time.
 
 from __future__ import annotations
 
+import sys
 import warnings
 from threading import Lock
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
+
+import numpy as np
 
 from dkist_virtual.codec import FrameSpec, RawSpec
 from dkist_virtual.errors import ChangedFrameWarning, FrameCorruptError, redacted
@@ -17,12 +20,14 @@ from dkist_virtual.fetch import is_local
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from numpy import int64
+    from numpy import generic, int64
     from numpy.typing import NDArray
 
     from dkist_virtual.remote import Reply
 
-__all__ = ["Find", "Scanned"]
+__all__ = ["Find", "Scanned", "from_big_endian"]
+
+_PIXELS: Final = "with these pixels"
 
 Find: TypeAlias = "Callable[[str, str], NDArray[int64] | None]"
 """Takes an array's name and a column (``"_size"``, ``"_mtime"``, ``"_datasum"``), and gives what a
@@ -119,4 +124,41 @@ class Scanned:
         # Pixels alone, without the header: what follows them in the HDU are zeros.
         stated = self.of(array, position, "_datasum")
         if stated >= 0:
-            refuse_other_sum(datasum(data), stated, "with these pixels")
+            refuse_other_sum(datasum(data), stated, _PIXELS)
+
+    def native(
+        self, pixels: NDArray[generic], array: str, position: int, *, whole: bool
+    ) -> NDArray[generic]:
+        """Bytes that were read into an array from a file, in place, in the machine's own order.
+
+        Parameters
+        ----------
+        pixels : numpy.ndarray
+        array : str
+        position : int
+        whole : bool
+            Whether they are all of their HDU's, to be held against its sum.
+
+        Raises
+        ------
+        FrameCorruptError
+        """
+        stated = self.of(array, position, "_datasum") if whole and self.verify else -1
+        if stated < 0:
+            return from_big_endian(pixels)
+        from dkist_virtual.checksum import datasum, refuse_other_sum, turned_datasum
+
+        if pixels.itemsize == 4 and sys.byteorder == "little":
+            found = turned_datasum(pixels)
+        else:
+            found = datasum(pixels.reshape(-1).view("u1"))
+            from_big_endian(pixels)
+        refuse_other_sum(found, stated, _PIXELS)
+        return pixels
+
+
+def from_big_endian(pixels: NDArray[generic]) -> NDArray[generic]:
+    """Bytes that were read into an array from a file, in place, in the machine's own order."""
+    # numpy's byteswap(inplace=True) takes nearly twice as long.
+    np.copyto(pixels, pixels.view(pixels.dtype.newbyteorder(">")))
+    return pixels

@@ -65,7 +65,7 @@ if TYPE_CHECKING:
     from dkist_virtual.scanned import Find
     from dkist_virtual.tiles import Window
 
-__all__ = ["FrameStore", "Missing", "from_big_endian", "spec_of"]
+__all__ = ["FrameStore", "Missing", "spec_of"]
 
 
 QUICK_PIXELS: Final = 2**16
@@ -322,9 +322,7 @@ class FrameStore(Store):
                 into = out.reshape(-1).view("u1").data
                 (reply,) = yield [Request(place, reference.offset + rows[0], len(into), into=into)]
                 self.scanned.hold(place, url, reply, *at)
-                if checked:
-                    self.scanned.hold_sum(into, spec, *at)
-                return from_big_endian(out)
+                return self.scanned.native(out, *at, whole=checked)
             steps = spec.steps(window, frame, self.head_bytes or FIRST_READ, out=out)
             wanted, done = next(steps), None
             while done is None:
@@ -438,13 +436,6 @@ class FrameStore(Store):
     async def delete(self, key: str) -> None:
         """Refuse: the frames are only read."""
         raise PermissionError(f"{key}: this store is read-only")
-
-
-def from_big_endian(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Bytes that were read into an array from a file, in place, in the machine's own order."""
-    # numpy's byteswap(inplace=True) takes nearly twice as long.
-    np.copyto(pixels, pixels.view(pixels.dtype.newbyteorder(">")))
-    return pixels
 
 
 @dataclass(frozen=True, slots=True)
