@@ -322,12 +322,13 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--count", type=int, default=2000)
     parser.add_argument("--only", type=int, help="one case by its number")
+    parser.add_argument("--frames", type=Path, help="a dataset, instead of making one")
     given = parser.parse_args()
     from simulated import generate
 
     numbers = range(given.count) if given.only is None else range(given.only, given.only + 1)
     with tempfile.TemporaryDirectory() as made:
-        frames = generate("visp_plain", Path(made) / "frames")
+        frames = given.frames or generate("visp_plain", Path(made) / "frames")
         outcomes, found = run(given.seed, numbers, frames, Path(made), stop=given.only is not None)
     for outcome, n in sorted(outcomes.items()):
         print(f"{n:6} {outcome}")

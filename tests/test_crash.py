@@ -120,7 +120,7 @@ def test_convert_leaves_a_whole_store_or_none(
     references = (tmp_path / "first" / "references.json").read_bytes()
     rng = random.Random(8)
     # The last ones are those of the renaming, where it matters most.
-    moments = sorted({*rng.sample(range(1, n), 15), *range(n - 6, n + 1)})
+    moments = sorted({*rng.sample(range(1, n), 5), *range(n - 4, n + 1)})
     store = tmp_path / "store"
     more = ["overwrite"] if overwrite else []
     if overwrite:
@@ -145,7 +145,7 @@ def test_convert_leaves_a_whole_store_or_none(
             driver.go_on()
     finally:
         driver.close()
-    assert killed >= len(moments) - 8
+    assert killed >= 5
     dv.convert(frames, store, overwrite=True, progress=False)
     assert same(dv.open_dataset(store).data.compute(), expected)
     assert sorted(p.name for p in store.iterdir()) == [
@@ -164,7 +164,7 @@ def test_download_leaves_whole_frames_or_none(
         whole = {path.name: path.read_bytes() for path in frames.glob("*.fits")}
         assert {p.name: p.read_bytes() for p in (tmp_path / "first").iterdir()} == whole
         rng = random.Random(9)
-        moments = sorted(rng.sample(range(1, n), min(16, n - 1)), reverse=True)
+        moments = sorted(rng.sample(range(1, n), min(8, n - 1)), reverse=True)
         here = tmp_path / "here"
         driver = Driver("download", moments, store, here)
         killed = 0
@@ -183,7 +183,7 @@ def test_download_leaves_whole_frames_or_none(
                 driver.go_on()
         finally:
             driver.close()
-        assert killed >= len(moments) // 2
+        assert killed >= 4
         ds = dv.open_dataset(store)
         ds.download(here, verify=True)
         assert {p.name: p.read_bytes() for p in here.iterdir()} == whole

@@ -733,3 +733,19 @@ def test_header_tables_of_files_as_ever(original: Path) -> None:
     with path.open("rb") as file:
         assert len(read_headers(file)) == len(read_headers(path)) == 8
         assert not file.closed
+
+
+def test_broken_stores(original: Path) -> None:
+    # In a process of its own: what watches over it stays for as long as that runs.
+    root = Path(dv.__file__).parent.parent
+    words = [sys.executable, "-W", "ignore", str(root / "fuzz" / "strangers.py"), "--seed", "0"]
+    done = subprocess.run(
+        [*words, "--count", "48", "--frames", str(original / "frames")],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": f"{root}{os.pathsep}{root / 'tests'}"},
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    counts = [line.split() for line in done.stdout.splitlines()]
+    assert sum(int(n) for n, *_ in counts) == 48
+    assert sum(int(n) for n, _, what in counts if what == "StoreCorruptError") > 20
