@@ -33,7 +33,7 @@ printed.
 from __future__ import annotations
 
 import re
-from typing import Final, Self
+from typing import Any, Final, Self
 
 __all__ = [
     "ChangedFrameWarning",
@@ -158,6 +158,10 @@ class DownloadError(DKISTVirtualError, OSError):
     def __init__(self, message: str = "", failures: dict[str, str] | None = None) -> None:
         super().__init__(message)
         self.failures = dict(failures or {})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What an OSError holds outside of its arguments does not travel by itself.
+        return type(self), self.args, {**self.__dict__, "errno": self.errno}
 
 
 class StoreError(DKISTVirtualError):

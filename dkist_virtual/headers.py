@@ -9,20 +9,28 @@ comes back.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 import numpy as np
 from astropy.table import Column, MaskedColumn, Row, Table
 from astropy.units import Unit
 
 from dkist_virtual.errors import StoreCorruptError
-from dkist_virtual.trust import MAX_FRAMES, check_size, text_size
+from dkist_virtual.header_notes import (
+    NOTES_KEY,
+    cell_bytes,
+    check_text,
+    dumps,
+    meta_notes,
+    meta_of,
+    read_notes,
+    reading_notes,
+)
+from dkist_virtual.trust import MAX_FRAMES, check_size
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -55,7 +63,6 @@ _OUR_TYPES = {
     "_etag": "string",
     "_datasum": "int64",
 }
-_KEY = b"dkist_virtual"
 _ROW_GROUP = 100_000
 
 
@@ -146,14 +153,14 @@ def write_headers(
             array = pa.nulls(n_rows, array.type)
         stored = f"_{name}" if name.startswith("_") else name
         arrays.append(array)
-        fields.append(pa.field(stored, array.type, metadata={_KEY: _dumps(notes)}))
+        fields.append(pa.field(stored, array.type, metadata={NOTES_KEY: dumps(notes)}))
     for name in OURS:
         kind = pa.type_for_alias(_OUR_TYPES[name])
         column = ours.get(name)
         arrays.append(pa.nulls(n_rows, kind) if column is None else _our_array(column, kind))
         fields.append(pa.field(name, kind))
-    about = {"header_rows": len(table), **_meta(table.meta)}
-    schema = pa.schema(fields, metadata={_KEY: _dumps(about)})
+    about = {"header_rows": len(table), **meta_notes(table.meta)}
+    schema = pa.schema(fields, metadata={NOTES_KEY: dumps(about)})
     pq.write_table(
         pa.Table.from_arrays(arrays, schema=schema),
         str(path),
@@ -198,7 +205,7 @@ def read_headers(
     """
     with _opened(file) as (parquet, name, there):
         schema = parquet.schema_arrow
-        about = _notes(schema, name)
+        about = read_notes(schema, name)
         stored = {_keyword(field.name): field for field in schema if field.name not in OURS}
         wanted = list(stored) if columns is None else list(columns)
         if unknown := [key for key in wanted if key not in stored]:
@@ -207,18 +214,18 @@ def read_headers(
             )
         if not about.get("header_rows"):
             rows = slice(0, 0)
-        with _reading_notes(name):
-            notes = {key: _notes(stored[key], name) for key in wanted}
-            cells = sum(_cell_bytes(stored[key].type, notes[key]) for key in wanted)
+        with reading_notes(name):
+            notes = {key: read_notes(stored[key], name) for key in wanted}
+            cells = sum(cell_bytes(stored[key].type, notes[key]) for key in wanted)
             check_size(f"{name}: the header table", cells * parquet.metadata.num_rows, there)
         data = _read_rows(parquet, rows, [stored[key].name for key in wanted])
-        _check_text(data, name, there)
-        with _reading_notes(name):
+        check_text(data, name, there)
+        with reading_notes(name):
             result = HeaderTable(
                 [_to_column(data.column(stored[key].name), notes[key], key) for key in wanted],
                 copy=False,
             )
-            result.meta.update(_meta_back(about))
+            result.meta.update(meta_of(about))
             return result
 
 
@@ -257,7 +264,7 @@ def read_own_columns(
             )
         check_size(f"{name}: its columns", 16 * len(wanted) * parquet.metadata.num_rows, there)
         data = parquet.read(columns=wanted)
-        _check_text(data, name, there)
+        check_text(data, name, there)
         result = {}
         for key in wanted:
             array = data.column(key).combine_chunks()
@@ -336,56 +343,6 @@ def _opened(file: Path | str | BinaryIO) -> Iterator[tuple[ParquetFile, str, int
         ) from error
 
 
-def _notes(holder: Any, name: str) -> dict[str, Any]:
-    """Our JSON in the metadata of a schema or field."""
-    try:
-        notes = json.loads(holder.metadata[_KEY])
-        if not isinstance(notes, dict):
-            raise TypeError("not an object")
-    except (TypeError, KeyError, ValueError) as error:
-        where = f"column {holder.name}" if hasattr(holder, "type") else "the schema"
-        raise StoreCorruptError(
-            f"{name}: {where} lacks the metadata {_KEY.decode()!r} that the header table of a "
-            "store has; convert again"
-        ) from error
-    return notes
-
-
-@contextmanager
-def _reading_notes(name: str) -> Iterator[None]:
-    """What our JSON says may be anything: of the wrong type, of another column, no type at all."""
-    import yaml  # type: ignore[import-untyped]  # without stubs
-
-    try:
-        yield
-    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, yaml.YAMLError,
-            NotImplementedError, RecursionError, AssertionError, SyntaxError) as error:  # fmt: skip
-        if isinstance(error, StoreCorruptError):
-            raise
-        raise StoreCorruptError(
-            f"{name}: the metadata {_KEY.decode()!r} does not fit the header table: "
-            f"{type(error).__name__}: {error}; convert again"
-        ) from error
-
-
-def _cell_bytes(kind: Any, notes: Mapping[str, Any]) -> int:
-    """Bytes of memory for one row of a column, but for the text that dictionaries hold."""
-    dtype = np.dtype(notes["dtype"])
-    if dtype.kind not in "biufUSO" or not dtype.isnative:
-        raise StoreCorruptError(f"dtype = {notes['dtype']!r:.80}: expected numbers or text")
-    n = int(np.prod(notes.get("shape", ()), dtype=object))
-    if n != getattr(kind, "list_size", 1):
-        raise StoreCorruptError(f"cells of {notes.get('shape')!r:.80} in a column of {kind}")
-    return n * (16 + int(dtype.itemsize))
-
-
-def _check_text(data: Any, name: str, there: int) -> None:
-    import pyarrow as pa
-
-    asked = sum(text_size(c) for c in data.columns if pa.types.is_dictionary(c.type))
-    check_size(f"{name}: its text", asked, there)
-
-
 def _read_rows(
     parquet: ParquetFile, rows: slice | NDArray[np.integer[Any]] | None, columns: list[str]
 ) -> Any:
@@ -402,64 +359,6 @@ def _read_rows(
     sizes = np.diff(ends)[needed]
     starts = np.cumsum(sizes) - sizes
     return data.take(chosen - ends[group] + starts[np.searchsorted(needed, group)])
-
-
-def _dumps(notes: Mapping[str, Any]) -> bytes:
-    return json.dumps(notes, separators=(",", ":")).encode()
-
-
-def _meta(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Meta of a table or column for our JSON: as it is, else as astropy's YAML."""
-    plain = dict(meta)
-    if not plain:
-        return {}
-    try:
-        if _same(json.loads(json.dumps(plain, allow_nan=False)), plain):
-            return {"meta": plain}
-    except (TypeError, ValueError):
-        pass
-    from astropy.io.misc import yaml
-
-    return {"meta_yaml": yaml.dump(plain)}
-
-
-def _meta_back(notes: Mapping[str, Any]) -> dict[str, Any]:
-    if "meta_yaml" in notes:
-        import yaml
-
-        return cast("dict[str, Any]", yaml.load(notes["meta_yaml"], _meta_loader()))
-    return dict(notes.get("meta", {}))
-
-
-@cache
-def _meta_loader() -> Any:
-    """Astropy's loader of YAML, which makes plain objects and astropy's own; and no pointers.
-
-    astropy makes an array of whatever type the text names over whatever bytes it gives: of type
-    "O", which it does not look for, those bytes are taken for addresses of Python objects.
-    """
-    from astropy.io.misc.yaml import AstropyLoader
-
-    class Loader(AstropyLoader):  # type: ignore[misc]  # astropy comes without types
-        def array(self, node: Any) -> Any:
-            if np.dtype(self.construct_mapping(node, deep=True)["dtype"]).hasobject:
-                raise TypeError("an array of Python objects")
-            return AstropyLoader.yaml_constructors["!numpy.ndarray"](self, node)
-
-    Loader.add_constructor("!numpy.ndarray", Loader.array)
-    del Loader.yaml_constructors["!numpy.void"]
-    return Loader
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two trees are equal, types included: JSON makes lists of tuples."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, dict):
-        return list(one) == list(other) and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other)
 
 
 def _our_array(column: NDArray[Any], kind: Any) -> Any:
@@ -537,7 +436,7 @@ def _strings(
 
 def _attributes(info: Any) -> dict[str, Any]:
     """What else a column carries. A format may be a function, which no file holds."""
-    notes: dict[str, Any] = _meta(info.meta or {})
+    notes: dict[str, Any] = meta_notes(info.meta or {})
     if info.unit is not None:
         notes["unit"] = str(info.unit)
     if info.description is not None:
@@ -578,7 +477,7 @@ def _to_column(data: Any, notes: dict[str, Any], name: str) -> Column:
         "unit": Unit(notes["unit"], parse_strict="silent") if "unit" in notes else None,
         "description": notes.get("description"),
         "format": notes.get("format"),
-        "meta": _meta_back(notes),
+        "meta": meta_of(notes),
     }
     if notes["masked"]:
         return MaskedColumn(values, mask=null, **attributes)

@@ -138,10 +138,9 @@ class Verification:
             f"{name}: {self.n_done} of {self.n_frames} frames looked at in {self.seconds:.1f} s"
         ]
         for finding in self.findings[:_LISTED]:
-            said = finding.detail.replace("\n", " ")
-            lines.append(
-                f"  {finding.outcome}: {finding.key} {redacted(finding.url or '')}: {said}"
-            )
+            said = finding.detail.removeprefix(f"{finding.url}: ").replace("\n", " ")
+            where = redacted(finding.url or "")
+            lines.append(f"  {finding.outcome}: {finding.key} {where}: {said}")
         if len(self.findings) > _LISTED:
             lines.append(f"  and {len(self.findings) - _LISTED} more")
         lines.append(f"  {counts or 'no frames'}")

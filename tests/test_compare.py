@@ -94,7 +94,9 @@ def test_absent_unreachable_and_broken_are_three_things(copy: Copy) -> None:
     by_url = {check.url: check.key for check in compare(store).checks}
     keys = [by_url[str(frame(directory, i))] for i in range(6)]
     gone, loop, short, other = (frame(directory, i) for i in range(4))
+    when = other.stat()
     shutil.copy(frame(directory, 4), other)  # another frame's bytes decode as themselves
+    os.utime(other, ns=(when.st_atime_ns, when.st_mtime_ns))
     gone.unlink()
     loop.unlink()
     loop.symlink_to(loop.name)

@@ -41,6 +41,7 @@ ROOMS = (
     "world",
     "crop",
     "references",
+    "header_notes",
     "headers",
     "description",
     "source",
