@@ -9,7 +9,7 @@ import numpy as np
 from astropy.coordinates import StokesCoord
 
 from dkist_virtual.errors import FrameError, SelectionError
-from dkist_virtual.picture import ABSENT
+from dkist_virtual.picture import ABSENT, runs
 from dkist_virtual.planes import ShownAxes, labels_of
 from dkist_virtual.stepping import SteppedPlot
 from dkist_virtual.ticks import coordinate_along
@@ -171,12 +171,10 @@ class LinePlot(SteppedPlot):
         last.set_xlabel(along.label)
         for axes in self.axes:
             locator = along.locator()
+            if isinstance(locator, mdates.DateLocator):
+                axes.xaxis.axis_date()  # first: it sets a locator of its own
             axes.xaxis.set_major_locator(locator)
             axes.xaxis.set_major_formatter(along.formatter(locator))
-            if isinstance(locator, mdates.DateLocator):
-                axes.xaxis.axis_date()
-                axes.xaxis.set_major_locator(locator)
-                axes.xaxis.set_major_formatter(along.formatter(locator))
 
     def _show(self, moved: set[int]) -> None:  # noqa: ARG002
         self._say_where()
@@ -212,8 +210,7 @@ class LinePlot(SteppedPlot):
     def _hatch(self, axes: Any, x: Any, gone: Any) -> None:
         """Hatch where frames are absent, half-way to the pixels beside."""
         edges = np.interp(np.arange(len(x) + 1) - 0.5, np.arange(len(x)), x)
-        line = np.diff(np.concatenate([[0], gone.astype(np.int8), [0]]))
-        for first, last in zip(np.flatnonzero(line > 0), np.flatnonzero(line < 0), strict=True):
+        for first, last in runs(gone):
             self._over.append(axes.axvspan(edges[first], edges[last], zorder=0.5, **ABSENT))
 
 

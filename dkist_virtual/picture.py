@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-__all__ = ["ABSENT", "ScreenImage", "absent_boxes", "block_mean", "contrast", "limits"]
+__all__ = ["ABSENT", "ScreenImage", "absent_boxes", "block_mean", "contrast", "limits", "runs"]
 
 PERCENTILES: Final = (0.25, 99.75)
 SAMPLE: Final = 2**18
@@ -189,6 +189,13 @@ class ScreenImage(AxesImage):
         self._shown = shown
 
 
+def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
+    """Where a one-dimensional mask is True: the first pixel of each run, and the one after it."""
+    change = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
+    begins, ends = np.flatnonzero(change > 0).tolist(), np.flatnonzero(change < 0).tolist()
+    return list(zip(begins, ends, strict=True))
+
+
 def absent_boxes(absent: NDArray[np.bool_]) -> PatchCollection:
     """Hatched boxes over the pixels of absent frames.
 
@@ -205,7 +212,6 @@ def absent_boxes(absent: NDArray[np.bool_]) -> PatchCollection:
         if rows[i] != rows[i - 1] + 1 or (absent[rows[i]] != absent[rows[i - 1]]).any()
     ]  # fmt: skip
     for group in np.split(rows, breaks) if len(rows) else []:
-        line = np.diff(np.concatenate([[0], absent[group[0]].astype(np.int8), [0]]))
-        for x0, x1 in zip(np.flatnonzero(line > 0), np.flatnonzero(line < 0), strict=True):
-            boxes.append(Rectangle((x0 - 0.5, group[0] - 0.5), int(x1 - x0), len(group)))
+        for x0, x1 in runs(absent[group[0]]):
+            boxes.append(Rectangle((x0 - 0.5, group[0] - 0.5), x1 - x0, len(group)))
     return PatchCollection(boxes, zorder=1, **ABSENT)
