@@ -39,7 +39,7 @@ def frame_names(frames: Frames) -> NDArray[Any]:
 
 def frame_urls(names: NDArray[Any], base: str) -> NDArray[Any]:
     """Where frames lie under a base, by their relative names; empty where there is none."""
-    urls = np.strings.add(f"{base.rstrip('/')}/", names)
+    urls: NDArray[Any] = np.strings.add(f"{base.rstrip('/')}/", names)
     urls[names == ""] = ""
     return urls
 

@@ -136,7 +136,7 @@ class BlockColumns:
         dtype, start = self.columns[name]
         rows = self._range()
         wanted = np.asarray(self.rows if rows is None else rows, np.int64)
-        first, stop = (wanted.min(), wanted.max() + 1) if len(wanted) else (0, 0)
+        first, stop = (int(wanted.min()), int(wanted.max()) + 1) if len(wanted) else (0, 0)
         values = np.empty(stop - first, dtype)
         file.seek(start + first * dtype.itemsize)
         if len(values) and file.readinto(values.view("u1").data) != values.nbytes:
