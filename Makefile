@@ -9,22 +9,24 @@ VENV ?= .venv
 JOBS ?= 2
 N ?= 100000
 SEED ?= 1
+STRANGERS ?= 2000
 
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench bench-remote bench-download bench-plot bench-scale docs fuzz clean
+.PHONY: help demo test lint bench bench-remote bench-download bench-plot bench-scale bench-checked docs fuzz clean
 
 help:
 	@echo 'make demo    make a small VTF dataset, convert it, look at it (picture: demo-output/)'
 	@echo 'make test    ruff, mypy and the test suite'
 	@echo 'make lint    ruff and mypy alone'
-	@echo 'make fuzz    broken frames for the decoder: N=$(N) of them, SEED=$(SEED)'
+	@echo 'make fuzz    broken frames for the decoder, N=$(N) of them, and broken stores; SEED=$(SEED)'
 	@echo 'make bench   times beside dkist, astropy, cfitsio and numpy'
 	@echo 'make bench-remote  the same from a server that takes 30 ms an answer'
 	@echo 'make bench-download  a download beside a bare concurrent fetch'
 	@echo 'make bench-plot  a slider step beside dkist'
 	@echo 'make bench-scale  datasets of up to a million frames, beside dkist, astropy and kerchunk'
+	@echo 'make bench-checked  whole frames with and without verify=True'
 	@echo 'make docs    the documentation, with its code run: docs/_build/html/index.html'
 	@echo 'make clean   everything that these made, the environment included'
 	@echo
@@ -73,11 +75,15 @@ bench-plot: $(VENV)/.stamp-bench
 bench-scale: $(VENV)/.stamp-bench
 	$(BIN)/python benchmarks/scale.py --json docs/explanation/scale.json
 
+bench-checked: $(VENV)/.stamp-bench
+	$(BIN)/python benchmarks/checked.py
+
 docs: $(VENV)/.stamp-docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
 fuzz: $(VENV)/.stamp-test
 	$(BIN)/python fuzz/run.py --seed $(SEED) --count $(N) --jobs $(JOBS)
+	PYTHONPATH=tests $(BIN)/python -W ignore fuzz/strangers.py --seed $(SEED) --count $(STRANGERS)
 
 clean:
 	rm -rf $(VENV) docs/_build docs/reference/generated demo-output .mypy_cache .ruff_cache .pytest_cache

@@ -52,7 +52,7 @@ def write_frame(path: Path, kind: str, algorithm: str | None) -> None:
     for i in range(300):
         header[f"KEY{i:05d}"] = (i * 1.5, "a comment as long as most of them are")
     if algorithm is None:
-        fits.PrimaryHDU(scene(shape), header).writeto(path)
+        fits.PrimaryHDU(scene(shape), header).writeto(path, checksum=True)
         return
     hdu = fits.CompImageHDU(
         scene(shape),
@@ -62,7 +62,7 @@ def write_frame(path: Path, kind: str, algorithm: str | None) -> None:
         compression_type=algorithm,
         quantize_method=-1,
     )
-    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path)
+    fits.HDUList([fits.PrimaryHDU(), hdu]).writeto(path, checksum=True)
 
 
 def dataset(directory: Path, kind: str, algorithm: str | None, n: int) -> tuple[Any, Any, Any]:

@@ -26,12 +26,14 @@ if TYPE_CHECKING:
     from dkist_virtual.open import open_dataset as load_dataset
     from dkist_virtual.search import search
     from dkist_virtual.update import update
+    from dkist_virtual.verdict import Verification
     from dkist_virtual.verify import verify
 
 __all__ = [
     "Conversion",
     "Dataset",
     "TiledDataset",
+    "Verification",
     "__version__",
     "convert",
     "errors",
@@ -53,6 +55,7 @@ _HOMES = {
     "open_zarr": ("open", "open_zarr"),
     "search": ("search", "search"),
     "update": ("update", "update"),
+    "Verification": ("verdict", "Verification"),
     "verify": ("verify", "verify"),
 }
 

@@ -2,66 +2,19 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Any, cast
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import Column, MaskedColumn
 from astropy.units import Unit
 
+from dkist_virtual.header_notes import meta_notes, meta_of
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = [
-    "dumps",
-    "from_arrow",
-    "is_plain",
-    "meta_from_notes",
-    "meta_notes",
-    "own_to_arrow",
-    "to_arrow",
-]
-
-
-def dumps(notes: Mapping[str, Any]) -> bytes:
-    """Notes as they stand in the metadata of a field."""
-    return json.dumps(notes, separators=(",", ":")).encode()
-
-
-def meta_notes(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Meta of a table or column for our JSON: as it is, else as astropy's YAML."""
-    plain = dict(meta)
-    if not plain:
-        return {}
-    try:
-        if _same(json.loads(json.dumps(plain, allow_nan=False)), plain):
-            return {"meta": plain}
-    except (TypeError, ValueError):
-        pass
-    from astropy.io.misc import yaml
-
-    return {"meta_yaml": yaml.dump(plain)}
-
-
-def meta_from_notes(notes: Mapping[str, Any]) -> dict[str, Any]:
-    """What `meta_notes` was made of."""
-    if "meta_yaml" in notes:
-        from astropy.io.misc import yaml
-
-        return cast("dict[str, Any]", yaml.load(notes["meta_yaml"]))
-    return dict(notes.get("meta", {}))
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two trees are equal, types included: JSON makes lists of tuples."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, dict):
-        return list(one) == list(other) and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other)
+__all__ = ["from_arrow", "is_plain", "own_to_arrow", "to_arrow"]
 
 
 def own_to_arrow(column: NDArray[Any], kind: Any) -> Any:
@@ -196,9 +149,10 @@ def from_arrow(data: Any, notes: dict[str, Any], name: str) -> Column:
             null = np.zeros(len(array), bool)
     elif dtype.kind in "US":
         # Most keywords have few values: widening those is much quicker than widening all.
-        coded = array.fill_null("" if dtype.kind == "U" else b"").dictionary_encode()
-        words = np.asarray(coded.dictionary.to_pylist(), dtype=dtype)
-        values = words[coded.indices.to_numpy()] if len(words) else np.empty(0, dtype)
+        coded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
+        blank = "" if dtype.kind == "U" else b""
+        words = np.asarray([*coded.dictionary.to_pylist(), blank], dtype=dtype)
+        values = words[coded.indices.fill_null(len(words) - 1).to_numpy()]
     else:
         filled = array.fill_null(pa.scalar(False if dtype.kind == "b" else 0, array.type))
         values = filled.to_numpy(zero_copy_only=False).astype(dtype, copy=False)
@@ -210,7 +164,7 @@ def from_arrow(data: Any, notes: dict[str, Any], name: str) -> Column:
         "unit": Unit(notes["unit"], parse_strict="silent") if "unit" in notes else None,
         "description": notes.get("description"),
         "format": notes.get("format"),
-        "meta": meta_from_notes(notes),
+        "meta": meta_of(notes),
     }
     if notes["masked"]:
         return MaskedColumn(values, mask=null, **attributes)

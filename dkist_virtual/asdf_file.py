@@ -9,8 +9,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
-from dkist_virtual.errors import DatasetError, FrameError
+from dkist_virtual.errors import DatasetError, FrameError, StoreCorruptError, redacted
 from dkist_virtual.fetch import absolute, is_local, local_path
+from dkist_virtual.trust import check_asdf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -57,15 +58,19 @@ def asdf_on_disk(
         path, others = find_asdf(Path(local_path(text)).expanduser())
         yield path, absolute(path.resolve().parent), tuple(others)
         return
-    directory, _, name = absolute(text).rpartition("/")
+    directory, _, name = absolute(text.partition("?")[0]).rpartition("/")
     try:
         data = fetcher.read(text)
     except FrameError as error:
         said = str(error)
-        raise DatasetError(said if text in said else f"{text}: {said}") from error
+        raise DatasetError(said if redacted(text) in said else f"{text}: {said}") from error
+    try:
+        check_asdf(data, redacted(text))
+    except StoreCorruptError as error:
+        raise DatasetError(str(error)) from error
     with TemporaryDirectory(prefix="dkist-virtual-") as temporary:
         # Under its own name, which errors and the store's history give.
-        path = Path(temporary) / (name.partition("?")[0] or "dataset.asdf")
+        path = Path(temporary) / (name or "dataset.asdf")
         path.write_bytes(data)
         yield path, directory, ()
 

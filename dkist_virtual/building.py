@@ -65,7 +65,9 @@ def refuse_existing(target: Path, overwrite: bool) -> bool:
     found = set(os.listdir(target)) if target.is_dir() else set()
     if METADATA_NAME not in found or not {JSON_NAME, PARQUET_NAME} & found:
         raise StoreExistsError(f"{target}: is no store, so it is not replaced by one")
-    strange = sorted(found - {JSON_NAME, PARQUET_NAME, METADATA_NAME, HEADERS_NAME, "verify.json"})
+    known = {JSON_NAME, PARQUET_NAME, METADATA_NAME, HEADERS_NAME, "verify.json"}
+    # A verification that was killed may leave what it was about to write.
+    strange = sorted(name for name in found - known if not name.startswith(".verify."))
     if strange:
         raise StoreExistsError(
             f"{target}: holds {strange[0]}, which belongs to no store, so it is not replaced: move "

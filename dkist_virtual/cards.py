@@ -61,6 +61,10 @@ class Header:
     def __contains__(self, keyword: str) -> bool:
         return _key(keyword) in self._index
 
+    def text(self) -> str:
+        """All cards, as they stand in the file."""
+        return self._cards.decode("ascii", "replace")
+
     def _corrupt(self, keyword: str, found: str, expected: str) -> FrameCorruptError:
         return FrameCorruptError(f"HDU {self.hdu}: {keyword} = {found}: expected {expected}")
 

@@ -68,7 +68,7 @@ def cli() -> None:
       dkist-virtual info DATASET.virtual                  what is in it
       dkist-virtual download DATASET.virtual frames/      fetch its frames, or some of them
       dkist-virtual update DATASET.virtual NEWER.asdf     take over mended metadata
-      dkist-virtual verify DATASET.asdf --sample 20       compare frames with astropy
+      dkist-virtual verify DATASET.virtual                hold the frames against the store
 
     \b
     Frames that need credentials: --storage-options FILE, for instance
@@ -386,32 +386,51 @@ def _coordinate(name: str, text: str) -> Any:
 @click.option(
     "--against",
     type=click.Choice(["astropy"]),
-    default="astropy",
-    show_default=True,
-    help="The reader to compare with.",
+    help="Compare pixels with another reader's, instead of frames with the store.",
 )
 @click.option(
     "--sample",
     type=click.IntRange(1),
-    help="Compare this many frames, evenly spread. [default: all]",
+    help="Look at this many frames, evenly spread. [default: all]",
 )
+@click.option("--slice", "selection", metavar="INDEX", help='Those of a part: "0, 50".')
 @click.option("--frames", metavar="PLACE", help="Directory or URL to read the frames from.")
+@click.option(
+    "--tolerance",
+    type=click.FloatRange(0),
+    default=0.1,
+    show_default=True,
+    help="How far positions on the sky may be apart, arcsec.",
+)
+@click.option("--workers", type=click.IntRange(1), help="How many frames at once.")
+@click.option("--anew", is_flag=True, help="Do not go on where the same was stopped before.")
+@click.option("--no-keep", is_flag=True, help="Write no verify.json into the store.")
+@click.option("--allow-local", is_flag=True, help="Let a remote store name files of this machine.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
 @_storage_options
-def verify(store_or_asdf: str, as_json: bool, **options: Any) -> None:
-    """Compare frames bit for bit with what another reader makes of them.
+def verify(
+    store_or_asdf: str, as_json: bool, anew: bool, no_keep: bool, allow_local: bool, **options: Any
+) -> None:
+    """Hold the frames of a store against what it says of them.
 
-    Exit status: 0 all frames compared are equal, 1 one is different or refused, 2 none could be
-    compared.
+    Whether they are there, whole, and the same: length, HDU, shape, type, DATASUM, CHECKSUM,
+    keywords, and positions on the sky. What is found is kept in the store, and opening it warns of
+    what is wrong. After Ctrl-C the same goes on where it stood.
+
+    Exit status: 0 all of it is good, 1 something is wrong, 2 no frame could be looked at, 3 what
+    is there is good, and some frames are not there. With --against: 0 all frames compared are
+    equal, 1 one is different or refused, 2 none could be compared.
 
     \b
     Examples:
+      dkist-virtual verify BKEWK.virtual
+      dkist-virtual verify BKEWK.virtual --sample 100 --json
       dkist-virtual verify DATASET.asdf --against astropy --sample 20
-      dkist-virtual verify BKEWK.virtual --json
     """
     from dkist_virtual.verify import verify as run
 
-    report = run(store_or_asdf, **options)
+    options["allow_local"] = True if allow_local else None
+    report: Any = run(store_or_asdf, resume=not anew, keep=not no_keep, **options)
     click.echo(json.dumps(report.as_json(), indent=2) if as_json else str(report))
     sys.exit(report.exit_status)
 

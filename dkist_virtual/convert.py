@@ -27,6 +27,7 @@ from dkist_virtual.places import one_place
 from dkist_virtual.references import JSON_NAME, PARQUET_NAME, write_json, write_parquet
 from dkist_virtual.scan import Expected, ScanMode, scan_frames
 from dkist_virtual.source import read_source
+from dkist_virtual.trust import check_no_secrets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -200,11 +201,13 @@ def convert(
             print(f"Reading {path.name}", file=sys.stderr)  # noqa: T201  # asked for, or a terminal
         source = read_source(path)
         n_frames = sum(part.n_frames for part in source.frames)
+        stored_base = absolute(base or frames or directory)
+        check_no_secrets("frames" if base is None else "base", stored_base)
         work = Work(
             source,
             fetcher,
             scanned_base=absolute(frames or base or directory),
-            stored_base=absolute(base or frames or directory),
+            stored_base=stored_base,
             mode=scan,
             known=known_from_store(target, source) if there and not rescan else {},
             as_parquet=references == "parquet" or (references == "auto" and n_frames > JSON_LIMIT),

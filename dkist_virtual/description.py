@@ -6,6 +6,7 @@ make up nearly all of a DKIST ASDF, stand elsewhere in the store.
 
 from __future__ import annotations
 
+import io
 import itertools
 import warnings
 from collections.abc import Iterator, Mapping
@@ -204,6 +205,8 @@ def read_description(file: Path | str | BinaryIO) -> Description:
     """
     import asdf
 
+    from dkist_virtual.trust import check_asdf
+
     name = file if isinstance(file, (str, Path)) else getattr(file, "name", "dataset.asdf")
     if isinstance(file, (str, Path)):
         try:
@@ -212,10 +215,12 @@ def read_description(file: Path | str | BinaryIO) -> Description:
         except OSError as error:
             raise StoreCorruptError(f"{name}: {error.strerror or error}; convert again") from error
     try:
+        data = file.read()
+        check_asdf(data, str(name))
         # Nothing may stay in the file: it is closed, and may be remote.
         with (
             expected_warnings(),
-            asdf.open(file, lazy_load=False, memmap=False) as opened,
+            asdf.open(io.BytesIO(data), lazy_load=False, memmap=False) as opened,
         ):
             return _description(opened.tree)
     except MemoryError:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import re
 import sys
 import threading
 import time
@@ -28,6 +27,7 @@ from dkist_virtual.errors import (
 from dkist_virtual.fetch import absolute, is_local, local_path
 from dkist_virtual.parts import PART, PART_NOTES, Checked, Part, is_whole, verify_datasum
 from dkist_virtual.remote import setting
+from dkist_virtual.trust import unsafe_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -119,8 +119,6 @@ class Downloaded:
 
 # Names --------------------------------------------------------------------------------------
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
-
 
 def check_names(names: Iterable[str], destination: str) -> None:
     """Refuse names that would be written outside a directory, or over each other.
@@ -143,7 +141,7 @@ def check_names(names: Iterable[str], destination: str) -> None:
     safe: dict[str, bool] = {}
     for name in dict.fromkeys(names):
         parts = name.split("/")
-        if reason := _unsafe(name, parts):
+        if reason := _unsafe(name):
             failures[name] = reason
             continue
         parent = "/".join(parts[:-1])
@@ -176,16 +174,10 @@ def _folded(name: str) -> str:
     return unicodedata.normalize("NFC", name).casefold()
 
 
-def _unsafe(name: str, parts: Sequence[str]) -> str:
-    """Why a name is no file's below a directory; empty where it is one."""
-    if _CONTROL.search(name):
-        return "holds a control character"
-    if "\\" in name:
-        return "holds a backslash, which separates directories on Windows"
-    if name.startswith("/") or re.match(r"[A-Za-z]:", name) or "://" in name:
-        return "is absolute: expected a name below the dataset's directory"
-    if any(part in ("", ".", "..") for part in parts):
-        return "leads to another directory: expected a name without . and .."
+def _unsafe(name: str) -> str:
+    """Why a name may not be written below a directory; empty where it may."""
+    if reason := unsafe_name(name):
+        return reason
     if name.casefold().endswith((PART, PART_NOTES)):
         return f"ends in {PART}, which is kept for files on their way"
     return ""

@@ -12,6 +12,7 @@
     │   │   ├── FrameLoginError   (PermissionError)    wants to know who asks, or a token expired
     │   │   └── FrameForbiddenError (PermissionError)  whoever asks has no permission
     │   ├── FrameCorruptError     (ValueError)         broken bytes: fetch it anew
+    │   ├── FrameRefusedError     (PermissionError)    leads where no store may: allow_local, frames
     │   └── FrameUnsupportedError (NotImplementedError) FITS that is not decoded here
     ├── DownloadError           (OSError)              files that were not fetched: run it again
     ├── SearchError             (ConnectionError)      the Data Center's catalogue did not answer
@@ -28,18 +29,24 @@
     DKISTVirtualWarning         (UserWarning)
     ├── MissingFramesWarning                           absent frames were read as fill values
     ├── HeaderWarning                                  a header table was taken over with changes
-    └── SupersededWarning                              what was opened is not the newest
+    ├── SupersededWarning                              what was opened is not the newest
+    ├── ChangedFrameWarning                            a file was modified since it was scanned
+    └── VerificationWarning                            the last verification found something wrong
 
 Each error is also the builtin that a caller who does not know this package would catch. All
-of them pickle: dask carries them from one process to another.
+of them pickle: dask carries them from one process to another. None of them says a token: what
+looks like one in a message (a password or query in a URL, a bearer's word) is left out where it is
+printed.
 """
 
 from __future__ import annotations
 
-from typing import Self
+import re
+from typing import Any, Final, Self
 
 __all__ = [
     "AccessError",
+    "ChangedFrameWarning",
     "DKISTVirtualError",
     "DKISTVirtualWarning",
     "DatasetError",
@@ -50,6 +57,7 @@ __all__ = [
     "FrameForbiddenError",
     "FrameLoginError",
     "FrameMissingError",
+    "FrameRefusedError",
     "FrameUnreachableError",
     "FrameUnsupportedError",
     "HTTPSOffError",
@@ -65,7 +73,24 @@ __all__ = [
     "StoreExistsError",
     "StoreMissingError",
     "SupersededWarning",
+    "VerificationWarning",
+    "redacted",
 ]
+
+_SECRETS: Final = (
+    # The name and password of a URL, its query, and the header that logs and errors quote.
+    (re.compile(r"(?<=://)[^/\s@'\"]+(?=@)"), "…"),
+    (re.compile(r"(://[^\s?'\"<>]*\?)[^\s'\"<>]*[^\s'\"<>:,.;)]"), r"\1…"),
+    (re.compile(r"(?i)(\bbearer\s+)[\w.~+/=-]+"), r"\1…"),
+    (re.compile(r"(?i)(\bauthorization\b['\"]?\s*[:=]\s*['\"]?)[^'\"\r\n]+"), r"\1…"),
+)
+
+
+def redacted(text: str) -> str:
+    """A text as it may be shown: URLs without password and query, headers without their token."""
+    for pattern, instead in _SECRETS:
+        text = pattern.sub(instead, text)
+    return text
 
 
 class DKISTVirtualError(Exception):
@@ -74,7 +99,10 @@ class DKISTVirtualError(Exception):
     def __str__(self) -> str:
         # The builtins mixed in below (OSError, KeyError's kin) print their arguments each in
         # a way of their own; the message is always the first argument here.
-        return str(self.args[0]) if self.args else ""
+        return redacted(str(self.args[0])) if self.args else ""
+
+    def __repr__(self) -> str:
+        return f"{type(self).__name__}({str(self)!r})"
 
 
 class DatasetError(DKISTVirtualError, ValueError):
@@ -134,6 +162,10 @@ class FrameCorruptError(FrameError, ValueError):
     """Bytes that are not what the FITS standard, the frame's header or the store says."""
 
 
+class FrameRefusedError(FrameError, PermissionError):
+    """A reference that leads where the store that holds it may not lead."""
+
+
 class FrameUnsupportedError(FrameError, NotImplementedError):
     """Valid FITS in a form that this package refuses rather than guesses."""
 
@@ -152,6 +184,10 @@ class DownloadError(DKISTVirtualError, OSError):
     def __init__(self, message: str = "", failures: dict[str, str] | None = None) -> None:
         super().__init__(message)
         self.failures = dict(failures or {})
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # What an OSError holds outside of its arguments does not travel by itself.
+        return type(self), self.args, {**self.__dict__, "errno": self.errno}
 
 
 class SearchError(DKISTVirtualError, ConnectionError):
@@ -208,3 +244,11 @@ class HeaderWarning(DKISTVirtualWarning):
 
 class SupersededWarning(DKISTVirtualWarning):
     """What was opened is not the newest dataset of its product, or could not be held against it."""
+
+
+class ChangedFrameWarning(DKISTVirtualWarning):
+    """A file has the length that it had when it was scanned, and was modified since."""
+
+
+class VerificationWarning(DKISTVirtualWarning):
+    """The store that was opened was verified, and something was found wrong."""

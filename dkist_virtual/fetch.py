@@ -110,7 +110,7 @@ class Fetcher:
         Credentials stand under a protocol: they would go to every server.
     """
 
-    storage_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    storage_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     cache: str | None = None
     _limits: dict[Any, asyncio.Semaphore] = field(default_factory=dict, repr=False, compare=False)
 
@@ -125,7 +125,8 @@ class Fetcher:
                 )
             if not isinstance(options, Mapping):
                 raise TypeError(
-                    f"storage_options[{place!r}] is {options!r}: expected a dict of the options"
+                    f"storage_options[{place!r}] is a {type(options).__name__}: expected a dict of "
+                    "the options"
                 )
             if "://" in place:
                 continue
@@ -194,13 +195,13 @@ class Fetcher:
             return Reply(b"", None)
         return self._start(url, max(offset, 0), offset + length if offset >= 0 else None).result()
 
-    def read_into(self, url: str, offset: int, out: memoryview) -> int | None:
+    def read_into(self, url: str, offset: int, out: memoryview) -> Reply:
         """Fill `out`, writable bytes, with those of a file from `offset` on.
 
         Returns
         -------
-        int or None
-            Length of the whole file, where it is known.
+        Reply
+            Whose data is `out`.
 
         Raises
         ------
@@ -211,7 +212,7 @@ class Fetcher:
         if not is_local(url):
             reply = self.reply(url, offset, len(out))
             out[:] = reply.data
-            return reply.total
+            return replace(reply, data=out)
         path, done = local_path(url), 0
         try:
             with open(path, "rb", buffering=0) as file:
@@ -221,7 +222,8 @@ class Fetcher:
                     if not n:
                         raise too_short(url, offset, len(out), done)
                     done += n
-                return os.fstat(file.fileno()).st_size
+                status = os.fstat(file.fileno())
+                return Reply(out, status.st_size, status.st_mtime_ns)
         except FileNotFoundError as error:
             raise absent_or_unreachable(path) from error
         except OSError as error:
@@ -284,10 +286,12 @@ class Fetcher:
         """
         url, offset, length = request.url, request.offset, request.length
         if request.into is not None:
-            return Reply(request.into, self.read_into(url, offset, request.into))
+            return self.read_into(url, offset, request.into)
         if is_local(url) and offset >= 0 and request.exact and length >= LARGE:
-            data = empty((length,), "u1").data
-            return Reply(data, self.read_into(url, offset, data))
+            there = _read_local(local_path(url), 0, 0).total or 0
+            if offset + length > there:  # no memory is asked for before that is known
+                raise too_short(url, offset, length, max(there - offset, 0))
+            return self.read_into(url, offset, empty((length,), "u1").data)
         reply = self.reply_up_to(url, offset, length)
         return request.checked(reply)
 
@@ -327,7 +331,7 @@ class Fetcher:
         if is_local(url):
             await _copy(local_path(url), sink)
         else:
-            await pour(url, self.options(url), sink)
+            await pour(url, self.options, sink)
 
     def _start(self, url: str, start: int, stop: int | None) -> Future[Reply]:
         """Ask for a range of a remote file, without waiting for it."""
@@ -340,13 +344,15 @@ class Fetcher:
         if loop not in self._limits:
             self._limits.clear()  # after a fork there is another loop
             self._limits[loop] = asyncio.Semaphore(max(1, int(setting("concurrency"))))
-        return await get(url, start, stop, self.options(url), self._limits[loop], cache=self.cache)
+        return await get(url, start, stop, self.options, self._limits[loop], cache=self.cache)
 
 
 def _read_local(path: str, offset: int, length: int) -> Reply:
     try:
         with open(path, "rb", buffering=0) as file:
             status = os.fstat(file.fileno())
+            # As far as the file goes: Python asks for the memory before it reads.
+            length = min(length, max(status.st_size - offset, 0))
             data = file.read() if offset < 0 else os.pread(file.fileno(), length, offset)
             return Reply(data, status.st_size, status.st_mtime_ns)
     except FileNotFoundError as error:

@@ -16,6 +16,7 @@ from dkist_virtual.errors import (
     StoreCorruptError,
     StoreError,
     StoreMissingError,
+    redacted,
 )
 from dkist_virtual.fetch import Fetcher, is_local, join, local_path
 from dkist_virtual.headers import HEADERS_NAME, HeaderFile
@@ -135,7 +136,7 @@ class StoreReader:
 
 def _store_error(place: str, error: FrameError) -> StoreError:
     text = str(error)
-    return StoreError(text if place in text else f"{place}: {text}")
+    return StoreError(text if redacted(place) in text else f"{place}: {text}")
 
 
 class _RemoteFile(io.RawIOBase):
@@ -217,6 +218,10 @@ class StoreHandle:
     storage_options : dict
     cache : str, optional
         A directory that keeps what was fetched.
+    allow_local : bool, optional
+        Whether the store may refer to files of this machine; by default if it is on it itself.
+    verify : bool
+        Whether whole frames are held against their sums as they are read.
     downloads : list of str
         Directories that frames were downloaded to since: what they hold is read there.
     """
@@ -225,8 +230,11 @@ class StoreHandle:
     references: ReferenceSet | None = None
     missing: Missing = "raise"
     frames: tuple[str, ...] = ()
-    storage_options: dict[str, dict[str, Any]] = field(default_factory=dict)
+    # Not shown: workers write what they were given into their logs.
+    storage_options: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     cache: str | None = None
+    allow_local: bool | None = None
+    verify: bool = False
     downloads: list[str] = field(default_factory=list)
     _opened: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
@@ -268,8 +276,15 @@ class StoreHandle:
         return store
 
     def _store(self, references: ReferenceSet) -> FrameStore:
+        local = self.allow_local
         store = FrameStore(
-            references, self.fetcher, missing=self.missing, frames=self.frames, size=self.size
+            references,
+            self.fetcher,
+            missing=self.missing,
+            frames=self.frames,
+            scanned=self.scanned,
+            allow_local=(self.url is None or is_local(self.url)) if local is None else local,
+            verify=self.verify,
         )
         store.places.downloads = tuple(self.downloads)
         return store
@@ -289,30 +304,36 @@ class StoreHandle:
         Raises
         ------
         StoreCorruptError
-            It is missing from the store, or no such file.
+            It is missing from the store, no such file, or not of as many frames.
         """
         if "headers" not in self._opened:
+            arrays = self.store.references.arrays
+            n_frames = sum(metadata.n_frames for metadata, _ in arrays.values())
             with _OPENING:
                 if "headers" not in self._opened:
                     try:
-                        file = self.reader.open(HEADERS_NAME)
+                        file = HeaderFile(self.reader.open(HEADERS_NAME))
                     except FileNotFoundError as error:
                         raise StoreCorruptError(f"{error}: is missing from the store") from None
-                    self._opened["headers"] = HeaderFile(file)
+                    if file.n_rows != n_frames:
+                        raise StoreCorruptError(
+                            f"{self.url}: {HEADERS_NAME} has {file.n_rows} rows for {n_frames} "
+                            "frames. Convert the dataset again"
+                        )
+                    self._opened["headers"] = file
         headers: HeaderFile = self._opened["headers"]
         return headers
 
-    def size(self, array: str, position: int) -> int:
-        """The length of a frame's file when it was scanned; -1 where that is not known."""
+    def scanned(self, array: str, column: str, position: int) -> int:
+        """What a scan found of a frame's file, -1 where nothing did."""
         if self.url is None:
             return -1
         if "first_rows" not in self._opened:
-            lengths = [metadata.n_frames for metadata, _ in self.store.references.arrays.values()]
+            arrays = self.store.references.arrays
+            lengths = [metadata.n_frames for metadata, _ in arrays.values()]
             firsts = itertools.accumulate(lengths, initial=0)
-            self._opened["first_rows"] = dict(
-                zip(self.store.references.arrays, firsts, strict=False)
-            )
-        return self.header_file.integer("_size", self._opened["first_rows"][array] + position)
+            self._opened["first_rows"] = dict(zip(arrays, firsts, strict=False))
+        return self.header_file.integer(column, self._opened["first_rows"][array] + position)
 
     @property
     def group(self) -> zarr.Group:

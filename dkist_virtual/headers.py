@@ -9,7 +9,6 @@ comes back.
 
 from __future__ import annotations
 
-import json
 from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,17 +19,20 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 import numpy as np
 
-from dkist_virtual.arrow import (
-    dumps,
-    from_arrow,
-    is_plain,
-    meta_from_notes,
-    meta_notes,
-    own_to_arrow,
-    to_arrow,
-)
+from dkist_virtual.arrow import from_arrow, is_plain, own_to_arrow, to_arrow
 from dkist_virtual.errors import StoreCorruptError
+from dkist_virtual.header_notes import (
+    NOTES_KEY,
+    cell_bytes,
+    check_text,
+    dumps,
+    meta_notes,
+    meta_of,
+    read_notes,
+    reading_notes,
+)
 from dkist_virtual.header_table import HeaderRow, HeaderTable
+from dkist_virtual.trust import MAX_FRAMES, check_size
 
 if TYPE_CHECKING:
     from astropy.table import Column, Table
@@ -67,7 +69,7 @@ _OUR_TYPES: Final = {
 #: The columns of our own, null where unknown.
 OURS: Final = tuple(_OUR_TYPES)
 
-_KEY = b"dkist_virtual"
+_TEXT: Final = ("string", "large_string", "binary", "large_binary")
 
 ROW_GROUP: Final = 10_000
 """Rows that are read, or not, together: a slice of a large dataset reads few of the others."""
@@ -124,7 +126,7 @@ def write_headers(
     fields = [keyword.field for keyword in keywords]
     fields += [pa.field(name, kind) for name, (kind, _) in ours_of.items()]
     about = {"header_rows": len(table), **meta_notes(table.meta)}
-    schema = pa.schema(fields, metadata={_KEY: dumps(about)})
+    schema = pa.schema(fields, metadata={NOTES_KEY: dumps(about)})
     with pq.ParquetWriter(str(path), schema, compression="zstd", write_page_checksum=True) as file:
         for begin in range(0, n_rows, ROW_GROUP):
             n = min(ROW_GROUP, n_rows - begin)
@@ -162,7 +164,7 @@ class _Keyword:
             array, notes = to_arrow(column)
             whole = array
         stored = f"_{name}" if name.startswith("_") else name
-        about = pa.field(stored, array.type, metadata={_KEY: dumps(notes)})
+        about = pa.field(stored, array.type, metadata={NOTES_KEY: dumps(notes)})
         return cls(name, table, about, whole, bool(notes.get("strings")))
 
     def rows(self, rows: slice, n: int) -> Any:
@@ -208,15 +210,26 @@ class HeaderFile:
         self._kept: dict[tuple[str, int], NDArray[np.int64]] = {}
         with self._telling():
             # What is open stays the same file, also when another store takes this one's place.
-            source = pa.OSFile(str(file)) if is_path else file
-            self._parquet = pq.ParquetFile(source, page_checksum_verification=True)
-            metadata = self._parquet.metadata
+            source: Any = pa.OSFile(str(file)) if is_path else file
+            self._there = source.size() if is_path else source.seek(0, 2)
+            first = pq.ParquetFile(source)
+            metadata, schema = first.metadata, first.schema_arrow
+            if metadata.num_rows > MAX_FRAMES:
+                raise StoreCorruptError(
+                    f"{self.name}: {metadata.num_rows} rows: more than {MAX_FRAMES} are not read"
+                )
             groups = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
+            # Text as a dictionary: a long value of all rows takes no memory before it is counted.
+            self._parquet = pq.ParquetFile(
+                source,
+                metadata=metadata,
+                read_dictionary=[f.name for f in schema if str(f.type) in _TEXT],
+                page_checksum_verification=True,
+            )
         self._starts = np.cumsum([0, *groups])
         self._ends = self._starts[1:].tolist()
         self.n_rows = int(self._starts[-1])
-        schema = self._parquet.schema_arrow
-        self._fields = frozenset(schema.names)
+        self._schema = schema
         self._stored = {_keyword(f.name): f for f in schema if f.name not in OURS}
 
     def __enter__(self) -> Self:
@@ -248,11 +261,14 @@ class HeaderFile:
         IndexError
             There is no such row.
         """
-        about = _notes(self._parquet.schema_arrow, self.name)
-        chosen = np.arange(self.n_rows if about["header_rows"] else 0)
-        if rows is not None and about["header_rows"]:
+        about = read_notes(self._schema, self.name)
+        there = bool(about.get("header_rows"))
+        chosen = np.arange(self.n_rows if there else 0)
+        if rows is not None and there:
             chosen = chosen[rows]
-        return HeaderTable.of(_Stored(self, self.keywords, meta_from_notes(about), chosen))
+        with reading_notes(self.name):
+            meta = meta_of(about)
+        return HeaderTable.of(_Stored(self, self.keywords, meta, chosen))
 
     def own(self, column: str) -> np.ma.MaskedArray[Any, Any]:
         """A column of our own.
@@ -268,8 +284,8 @@ class HeaderFile:
             It is not among `OURS`.
         """
         self._check_own(column)
-        with self._lock, self._telling():
-            array = self._parquet.read(columns=[column]).column(column).combine_chunks()
+        data = self._groups(list(range(len(self._ends))), [column], 16)
+        array = data.column(column).combine_chunks()
         mask = array.is_null().to_numpy(zero_copy_only=False)
         if _OUR_TYPES[column] == "int64":
             array = array.fill_null(0)
@@ -282,7 +298,7 @@ class HeaderFile:
         missing = [i for i in wanted if (column, i) not in self._kept]
         if missing:
             self._check_own(column)
-            data = self._groups(missing, [column]).column(column).combine_chunks()
+            data = self._groups(missing, [column], 16).column(column).combine_chunks()
             values = data.fill_null(-1).to_numpy(zero_copy_only=False)
             ends = np.cumsum(np.diff(self._starts)[missing])
             parts = np.split(values, ends[:-1])
@@ -302,25 +318,34 @@ class HeaderFile:
     def _check_own(self, column: str) -> None:
         if column not in OURS:
             raise KeyError(f"unknown columns {[column]}: expected some of {list(OURS)}")
-        if column not in self._fields:
+        if column not in self._schema.names:
             raise StoreCorruptError(
                 f"{self.name}: columns {column} are missing from the header table; convert again"
+            )
+        kind = str(self._schema.field(column).type)
+        if kind not in (_OUR_TYPES[column], "null"):
+            raise StoreCorruptError(
+                f"{self.name}: column {column} is of {kind}: expected {_OUR_TYPES[column]}; "
+                "convert again"
             )
 
     def read(self, keywords: Sequence[str], rows: NDArray[np.int64]) -> list[Column]:
         """Columns of the header table, from the row groups that hold the rows."""
         fields = [self._stored[key] for key in keywords]
-        notes = [_notes(field, self.name) for field in fields]
+        with reading_notes(self.name):
+            notes = [read_notes(field, self.name) for field in fields]
+            cells = sum(map(cell_bytes, (field.type for field in fields), notes))
         group = np.searchsorted(self._starts, rows, side="right") - 1
         wanted = np.unique(group).tolist()
-        data = self._groups(wanted, [field.name for field in fields])
+        data = self._groups(wanted, [field.name for field in fields], cells)
         within = self._within(wanted, group, rows)
         if len(within) != len(data) or (np.diff(within) != 1).any():
             data = data.take(within)
-        return [
-            from_arrow(data.column(field.name), about, key)
-            for key, field, about in zip(keywords, fields, notes, strict=True)
-        ]
+        with reading_notes(self.name):
+            return [
+                from_arrow(data.column(field.name), about, key)
+                for key, field, about in zip(keywords, fields, notes, strict=True)
+            ]
 
     def _within(
         self, groups: list[int], group: NDArray[Any], rows: NDArray[Any]
@@ -331,9 +356,14 @@ class HeaderFile:
         inside: NDArray[np.int64] = rows - self._starts[group]
         return inside + begins[np.searchsorted(groups, group)] if len(rows) else inside
 
-    def _groups(self, groups: list[int], columns: list[str]) -> Any:
+    def _groups(self, groups: list[int], columns: list[str], cells: int) -> Any:
+        """Row groups, of which a row takes ``cells`` bytes of memory, but for its text."""
+        n = int(np.diff(self._starts)[groups].sum())
+        check_size(f"{self.name}: the header table", cells * n, self._there)
         with self._lock, self._telling():
-            return self._parquet.read_row_groups(groups, columns=columns)
+            data = self._parquet.read_row_groups(groups, columns=columns)
+        check_text(data, self.name, self._there)
+        return data
 
     @contextmanager
     def _telling(self) -> Iterator[None]:
@@ -462,18 +492,3 @@ def header_columns(file: Path | str | BinaryIO) -> list[str]:
 
 def _keyword(stored: str) -> str:
     return stored[1:] if stored.startswith("_") else stored
-
-
-def _notes(holder: Any, name: str) -> dict[str, Any]:
-    """Our JSON in the metadata of a schema or field."""
-    try:
-        notes = json.loads(holder.metadata[_KEY])
-        if not isinstance(notes, dict):
-            raise TypeError("not an object")
-    except (TypeError, KeyError, ValueError) as error:
-        where = f"column {holder.name}" if hasattr(holder, "type") else "the schema"
-        raise StoreCorruptError(
-            f"{name}: {where} lacks the metadata {_KEY.decode()!r} that the header table of a "
-            "store has; convert again"
-        ) from error
-    return notes

@@ -31,6 +31,8 @@ def open_dataset(
     chunks: Any = "auto",
     storage_options: dict[str, dict[str, Any]] | None = None,
     cache: str | os.PathLike[str] | None = None,
+    allow_local: bool | None = None,
+    verify: bool = False,
 ) -> Dataset | TiledDataset:
     """Open a dataset without reading a frame.
 
@@ -53,6 +55,12 @@ def open_dataset(
         A URL prefix, or a protocol, to fsspec's options for it: credentials under a prefix alone.
     cache : path, optional
         A directory on this machine that keeps what was fetched, for the next session too.
+    allow_local : bool, optional
+        Whether the store may refer to files of this machine. By default only one that is on this
+        machine may: a stranger's could name any file of yours. `frames` are yours to name.
+    verify : bool
+        Whether every frame that is read whole is held against its DATASUM. One that differs
+        raises `FrameCorruptError`.
 
     Returns
     -------
@@ -80,7 +88,7 @@ def open_dataset(
     place = store_directory(_path_of(store_or_asdf))
     how: dict[str, Any] = {
         "frames": frames, "missing": missing, "chunks": chunks, "storage_options": storage_options,
-        "cache": cache,
+        "cache": cache, "allow_local": allow_local, "verify": verify,
     }  # fmt: skip
     if is_local(place) and os.path.isfile(place) and not _is_asdf(place):
         raise StoreMissingError(
@@ -101,13 +109,15 @@ def open_zarr(
     missing: Missing = "raise",
     storage_options: dict[str, dict[str, Any]] | None = None,
     cache: str | os.PathLike[str] | None = None,
+    allow_local: bool | None = None,
+    verify: bool = False,
 ) -> zarr.Group:
     """Open a store as a bare Zarr v3 group of arrays, without any astronomy.
 
     Parameters
     ----------
     store : path or URL
-    frames, missing, storage_options, cache
+    frames, missing, storage_options, cache, allow_local, verify
         As in `open_dataset`.
 
     Returns
@@ -122,6 +132,8 @@ def open_zarr(
         places_of(frames),
         dict(storage_options or {}),
         cache_of(cache),
+        allow_local,
+        verify,
     )
     return handle.group
 

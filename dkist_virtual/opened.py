@@ -19,12 +19,14 @@ from dkist_virtual.places import FramePlaces, cache_of, places_of
 from dkist_virtual.provenance import HeaderSource, Meta, Provenance, StoredHeaders, TableHeaders
 from dkist_virtual.selection import Selection
 from dkist_virtual.source import read_source
+from dkist_virtual.verdict import VERIFY_NAME, warn_of_kept
 from dkist_virtual.world import high_level
 
 if TYPE_CHECKING:
+    from dkist_virtual.references import ArrayMetadata
     from dkist_virtual.store import Missing
 
-__all__ = ["Opened", "open_asdf", "open_store"]
+__all__ = ["Opened", "open_asdf", "open_store", "opened_selection"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,11 +62,7 @@ class Opened:
             "history": self.description.history,
         }
         for (name, (metadata, _)), tile in zip(arrays.items(), self.description.tiles, strict=True):
-            selection = Selection.whole(metadata.shape)
-            if "subslice" in metadata.attributes:
-                cut = metadata.attributes["subslice"]
-                selection = selection[tuple(slice(*c) if isinstance(c, list) else c for c in cut)]
-            array = VirtualArray(self.handle, name, selection)
+            array = VirtualArray(self.handle, name, opened_selection(metadata))
             wcs = high_level(tile.wcs, array.shape)
             provenance = Provenance(
                 array,
@@ -83,6 +81,15 @@ class Opened:
         return made
 
 
+def opened_selection(metadata: ArrayMetadata) -> Selection:
+    """What of a stored array a dataset begins with: all of it, or the cut that its ASDF is of."""
+    selection = Selection.whole(metadata.shape)
+    cut = metadata.attributes.get("subslice")
+    if cut is None:
+        return selection
+    return selection[tuple(slice(*c) if isinstance(c, list) else c for c in cut)]
+
+
 def open_asdf(
     asdf: str | os.PathLike[str],
     *,
@@ -91,6 +98,8 @@ def open_asdf(
     chunks: Any = "auto",
     storage_options: dict[str, dict[str, Any]] | None = None,
     cache: str | os.PathLike[str] | None = None,
+    allow_local: bool | None = None,
+    verify: bool = False,
 ) -> Opened:
     """Open a dataset from its ASDF, with references made in memory."""
     options = dict(storage_options or {})
@@ -100,7 +109,9 @@ def open_asdf(
         if not is_local(os.fspath(asdf)):
             headers.columns  # noqa: B018  # reads them: this file is not kept
     references = references_of(source, directory)
-    handle = StoreHandle(None, references, missing, places_of(frames), options, cache_of(cache))
+    handle = StoreHandle(
+        None, references, missing, places_of(frames), options, cache_of(cache), allow_local, verify
+    )
     table = headers if isinstance(headers, HeaderTable) else HeaderTable(headers, copy=False)
     return Opened(handle, TableHeaders(table), source.description, chunks)
 
@@ -113,12 +124,22 @@ def open_store(
     chunks: Any = "auto",
     storage_options: dict[str, dict[str, Any]] | None = None,
     cache: str | os.PathLike[str] | None = None,
+    allow_local: bool | None = None,
+    verify: bool = False,
 ) -> Opened:
     """Open a store by its directory."""
     handle = StoreHandle(
-        store, None, missing, places_of(frames), dict(storage_options or {}), cache_of(cache)
+        store,
+        None,
+        missing,
+        places_of(frames),
+        dict(storage_options or {}),
+        cache_of(cache),
+        allow_local,
+        verify,
     )
-    reader = handle.open_with((METADATA_NAME,))
+    reader = handle.open_with((METADATA_NAME, VERIFY_NAME))
+    warn_of_kept(reader, handle.store.references.attributes.get("store_id"))
     place = join(store, METADATA_NAME)
     if is_local(place):
         description = read_description(local_path(place))

@@ -10,7 +10,9 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any, TypeAlias
 
+from dkist_virtual.errors import FrameRefusedError
 from dkist_virtual.fetch import absolute, is_local, join, local_path
+from dkist_virtual.trust import check_name, check_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -78,6 +80,8 @@ class Places:
         Directory or URL that the references' names are relative to.
     named : sequence of str
         Absolute, in the order in which they are tried; empty for `base` alone.
+    allow_local : bool
+        Whether references may name files of this machine, where no place is named.
 
     Attributes
     ----------
@@ -85,7 +89,8 @@ class Places:
         Directories that are looked in before all of these, and never the last word.
     """
 
-    def __init__(self, base: str, named: Sequence[str] = ()) -> None:
+    def __init__(self, base: str, named: Sequence[str] = (), *, allow_local: bool = True) -> None:
+        self.allow_local = allow_local
         self.base = base.rstrip("/")
         self.named = tuple(place.rstrip("/") for place in named)
         self.downloads: tuple[str, ...] = ()
@@ -112,10 +117,19 @@ class Places:
 
         Of several places, directories known not to hold it are left out, but for the last one:
         whoever looks there is told that there is no such file.
+
+        Raises
+        ------
+        FrameRefusedError
+            The reference, or the frame's name, leads where the store may not lead.
         """
         if not url:
             return ()
         name = self.name(url)
+        for place in (*self.downloads, *self.named):
+            check_name(name, place)
+        if not self.named:
+            check_reference(url, local=self.allow_local)
         fetched = tuple(join(place, name) for place in self.downloads)
         return (*filter(self.holds, fetched), *self._others(url, name))
 
@@ -135,16 +149,21 @@ class Places:
     def where(self, url: str) -> str | None:
         """The place that a frame is read from; None where none is known to have it.
 
-        A server counts as having every frame, until it says of one that it does not.
+        A server counts as having every frame, until it says of one that it does not. Where a
+        store may not lead nobody looks.
         """
-        for found in self.candidates(url):
+        try:
+            candidates = self.candidates(url)
+        except FrameRefusedError:
+            return None
+        for found in candidates:
             if self.holds(found) if is_local(found) else found not in self._gone:
                 return found.removesuffix(f"/{self.name(url)}")
         return None
 
     def here(self, urls: Iterable[str]) -> int:
         """How many frames are read on this machine, as far as was looked."""
-        if self.named or self.downloads:
+        if self.named or self.downloads or not self.allow_local:
             found = (self.where(url) for url in urls)
             return sum(place is not None and is_local(place) for place in found)
         return sum(bool(url) and is_local(url) and self.holds(url) for url in urls)

@@ -19,6 +19,14 @@ import numpy as np
 
 from dkist_virtual.codec import CODEC_ID, FrameSpec
 from dkist_virtual.errors import StoreCorruptError
+from dkist_virtual.trust import (
+    MAX_FRAME_PIXELS,
+    MAX_FRAMES,
+    check_attributes,
+    check_root,
+    check_size,
+    text_size,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -45,6 +53,9 @@ JSON_NAME: Final = "references.json"
 PARQUET_NAME: Final = "references.parq"
 RECORD_SIZE: Final = 10_000
 """References in one parquet shard: what kerchunk and fsspec write too."""
+
+MAX_RECORD_SIZE: Final = 2**20
+"""Others may choose another number of references, and shards are read whole."""
 
 WHOLE_FILE: Final = -1
 """Offset and length of a reference to a file that was never scanned."""
@@ -175,6 +186,10 @@ class ArrayMetadata:
             raise StoreCorruptError(f".zarray: dtype = {self.dtype!r}: expected integers or floats")
         if len(self.shape) != len(self.chunks) or not self.shape or min(self.shape) < 1:
             raise StoreCorruptError(f".zarray: shape = {self.shape}, chunks = {self.chunks}")
+        if math.prod(self.chunks) > MAX_FRAME_PIXELS:
+            raise StoreCorruptError(
+                f".zarray: chunks = {self.chunks}: more than {MAX_FRAME_PIXELS} pixels a frame"
+            )
         n = self.n_frame_axes
         if self.chunks[:n] != (1,) * n or self.chunks[n:] != self.shape[n:]:
             raise StoreCorruptError(
@@ -238,8 +253,10 @@ class ArrayMetadata:
             for key, value in expected.items():
                 if zarray.get(key, value) != value:
                     raise StoreCorruptError(f".zarray: {key} = {zarray[key]!r}: expected {value!r}")
+            shape = tuple(int(n) for n in zarray["shape"])
+            check_attributes(shape, attributes)
             return cls(
-                tuple(int(n) for n in zarray["shape"]),
+                shape,
                 tuple(int(n) for n in zarray["chunks"]),
                 str(zarray["dtype"]),
                 None if config is None else FrameSpec.from_config(config),
@@ -431,8 +448,8 @@ def read_parquet(read: Callable[[str], bytes], place: str) -> ReferenceSet:
         document = json.loads(read(".zmetadata"))
         root, metadata = _read_metadata(document["metadata"])
         size = document["record_size"]
-        if type(size) is not int or size < 1:
-            raise StoreCorruptError(f"record_size = {size!r}: expected 1 or more")
+        if type(size) is not int or not 1 <= size <= MAX_RECORD_SIZE:
+            raise StoreCorruptError(f"record_size = {size!r}: expected 1 to {MAX_RECORD_SIZE}")
     arrays: dict[str, tuple[ArrayMetadata, FrameTable]] = {}
     for name, about in metadata.items():
         load = _ShardReader(read, place, name, about.n_frames, size)
@@ -456,9 +473,18 @@ class _ShardReader:
 
         shard = f"{self.name}/refs.{record}.parq"
         with _telling(f"{self.place}/{shard}"):
-            source = pa.BufferReader(self.read(shard))
+            data = self.read(shard)
             try:
-                table = pq.read_table(source)
+                there = set(pq.read_schema(pa.BufferReader(data)).names)
+                # Text as a dictionary: one long URL for all rows takes no memory before it is
+                # counted.
+                text = [name for name in ("path", "raw") if name in there]
+                file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=text)
+                if file.metadata.num_rows > self.size:
+                    raise StoreCorruptError(
+                        f"has {file.metadata.num_rows} references: expected at most {self.size}"
+                    )
+                table = file.read([name for name in (*_COLUMNS, "raw") if name in there])
             except OSError as error:  # pyarrow's word for some garbage: nothing is read here
                 raise StoreCorruptError(f"cannot be read as parquet: {error}") from error
             types = {name: str(table.schema.field(name).type) for name in _COLUMNS}
@@ -470,6 +496,7 @@ class _ShardReader:
             expected = min(self.size, self.n - record * self.size)
             if len(table) < expected:
                 raise StoreCorruptError(f"has {len(table)} references: expected {expected}")
+            check_size("its text", text_size(table["path"]), len(data))
             table = table.slice(0, expected)
             urls = table["path"].cast(pa.string()).fill_null("").to_pylist()
             lengths = table["size"].to_numpy().astype(np.int64)
@@ -490,6 +517,7 @@ def _read_metadata(
             f"format_version is {version!r}: this version of dkist_virtual reads {FORMAT_VERSION}. "
             "Upgrade it, or convert the dataset again"
         )
+    check_root(root)
     names = ["data"]
     if root.get("tiles") is not None:
         names = [f"data_{int(i)}_{int(j)}" for i, j in root["tiles"]["present"]]
@@ -497,6 +525,9 @@ def _read_metadata(
         name: ArrayMetadata.from_zarray(documents[f"{name}/.zarray"], documents[f"{name}/.zattrs"])
         for name in names
     }
+    n_frames = sum(about.n_frames for about in metadata.values())
+    if n_frames > MAX_FRAMES:
+        raise StoreCorruptError(f".zarray: {n_frames} frames: more than {MAX_FRAMES} are not read")
     return dict(root), metadata
 
 

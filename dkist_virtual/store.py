@@ -33,9 +33,9 @@ from dkist_virtual.codec import (
     RawSpec,
 )
 from dkist_virtual.errors import (
-    FrameCorruptError,
     FrameError,
     FrameMissingError,
+    redacted,
 )
 from dkist_virtual.fetch import Fetcher, Request
 from dkist_virtual.memory import empty
@@ -46,7 +46,9 @@ from dkist_virtual.references import (
     ReferenceSet,
     chunk_key,
 )
+from dkist_virtual.scanned import Scanned
 from dkist_virtual.sessions import Session, drive, drive_together
+from dkist_virtual.tiles import whole_window
 from dkist_virtual.window import (
     FIRST_READ,
     MAP_CACHE_BYTES,
@@ -60,9 +62,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from zarr.abc.buffer import Buffer, BufferPrototype
 
+    from dkist_virtual.scanned import Find
     from dkist_virtual.tiles import Window
 
-__all__ = ["FrameStore", "Missing", "from_big_endian", "spec_of"]
+__all__ = ["FrameStore", "Missing", "spec_of"]
 
 
 QUICK_PIXELS: Final = 2**16
@@ -115,9 +118,12 @@ class FrameStore(Store):
     frames : sequence of str
         Directories and URLs to read the frames from instead of the references' own base, the
         first that has one.
-    size : callable, optional
-        Takes an array's name and a frame's position, and gives the length of its file when it was
-        scanned, -1 where it was not.
+    scanned : callable, optional
+        Finds what a scan found of the files, see `dkist_virtual.scanned.Find`.
+    allow_local : bool
+        Whether the references may name files of this machine.
+    verify : bool
+        Whether frames that are read whole are held against their DATASUM.
     """
 
     def __init__(
@@ -127,7 +133,9 @@ class FrameStore(Store):
         *,
         missing: Missing = "raise",
         frames: Sequence[str] = (),
-        size: Callable[[str, int], int] | None = None,
+        scanned: Find | None = None,
+        allow_local: bool = True,
+        verify: bool = False,
     ) -> None:
         super().__init__(read_only=True)
         if missing not in ("raise", "nan"):
@@ -135,8 +143,9 @@ class FrameStore(Store):
         self.references = references
         self.fetcher = fetcher or Fetcher()
         self.missing = missing
-        self.places = Places(references.attributes.get("base", ""), frames)
-        self._size_of = size
+        base = references.attributes.get("base", "")
+        self.places = Places(base, frames, allow_local=allow_local)
+        self.scanned = Scanned(scanned, verify=verify)
         self._maps = MapCache(MAP_CACHE_BYTES)
 
     def __eq__(self, other: object) -> bool:
@@ -148,10 +157,6 @@ class FrameStore(Store):
         """URL, offset and length of a frame's reference; an empty URL where it has none."""
         _, frames = self.references.arrays[array]
         return next(frames.take(np.array([position])).rows())
-
-    def size(self, array: str, position: int) -> int:
-        """Length of a frame's file when it was scanned, -1 where that is not known."""
-        return -1 if self._size_of is None else self._size_of(array, position)
 
     @property
     def head_bytes(self) -> int | None:
@@ -176,22 +181,14 @@ class FrameStore(Store):
 
         def reading(place: str) -> Session:
             (reply,) = yield [reference.request(place, start, stop)]
-            self._check(place, reply.total, reference)
+            self.scanned.hold(place, url, reply, array, position)
+            if self.scanned.verify and stop is None:
+                spec = spec_of(self.references.arrays[array][0])
+                self.scanned.hold_sum(reply.data, spec, array, position)
             return bytes(reply.data)
 
         data = drive(self._session(reference, url, reading), self.fetcher)
         return data if stop is not None else _cut(data, byte_range)
-
-    def _check(self, place: str, total: int | None, reference: _Reference) -> None:
-        """Hold a file's length against that of the scan."""
-        if total is None:
-            return
-        scanned = self.size(reference.array, reference.position)
-        if 0 <= scanned != total:
-            raise FrameCorruptError(
-                f"{place}: the file has {total} bytes: it had {scanned} when it was scanned. Fetch "
-                "it anew, or convert again if it was replaced"
-            )
 
     def read_window(self, key: str, window: Window) -> NDArray[np.generic] | None:
         """Pixels of part of a frame.
@@ -243,7 +240,7 @@ class FrameStore(Store):
         """
         url, offset, length = self.frame(array, position)
         reference = _Reference(array, position, offset, length)
-        session = self._session(reference, url, self._reading(reference, window, out))
+        session = self._session(reference, url, self._reading(reference, window, out, url))
         pixels: NDArray[np.generic] = drive(session, self.fetcher)
         return pixels
 
@@ -268,9 +265,9 @@ class FrameStore(Store):
         # What sessions know beforehand they need not wait for on the event loop.
         rows = self.references.arrays[array][1].take(np.asarray(positions)).rows()
         for position in positions:
-            self.size(array, position)
+            self.scanned.look_up(array, position)
         sessions = [
-            self._session(reference, url, self._reading(reference, window, pixels))
+            self._session(reference, url, self._reading(reference, window, pixels, url))
             for position, (url, offset, length), pixels in zip(positions, rows, out, strict=True)
             for reference in [_Reference(array, position, offset, length)]
         ]
@@ -296,10 +293,10 @@ class FrameStore(Store):
             raise error.at(key) from error
 
     def _reading(
-        self, reference: _Reference, window: Window, out: NDArray[np.generic] | None
+        self, reference: _Reference, window: Window, out: NDArray[np.generic] | None, url: str
     ) -> Callable[[str], Session]:
         """What reads part of a frame from one place."""
-        return lambda place: self._pixels_at(place, reference, window, out)
+        return lambda place: self._pixels_at(place, reference, window, out, url)
 
     def _pixels_at(
         self,
@@ -307,11 +304,14 @@ class FrameStore(Store):
         reference: _Reference,
         window: Window,
         out: NDArray[np.generic] | None,
+        url: str,
     ) -> Session:
         metadata = self.references.arrays[reference.array][0]
         key = f"{reference.array}/{reference.position}"
-        frame = self._maps.get(key)
         spec = spec_of(metadata)
+        at = reference.array, reference.position
+        checked = self.scanned.verify and window == whole_window(spec.shape)
+        frame = None if checked else self._maps.get(key)
         where = ""
         try:
             rows = spec.rows(window) if isinstance(spec, RawSpec) else None
@@ -322,20 +322,22 @@ class FrameStore(Store):
                     out = empty(tuple(map(len, window)), native)
                 into = out.reshape(-1).view("u1").data
                 (reply,) = yield [Request(place, reference.offset + rows[0], len(into), into=into)]
-                self._check(place, reply.total, reference)
-                return from_big_endian(out)
+                self.scanned.hold(place, url, reply, *at)
+                return self.scanned.native(out, *at, whole=checked)
             steps = spec.steps(window, frame, self.head_bytes or FIRST_READ, out=out)
             wanted, done = next(steps), None
             while done is None:
                 where = reference.text(*wanted[0])
                 replies = yield [reference.request(place, *part) for part in wanted]
                 for reply in replies:
-                    self._check(place, reply.total, reference)
+                    self.scanned.hold(place, url, reply, *at)
+                if checked and wanted == [(0, None)]:
+                    self.scanned.hold_sum(replies[0].data, spec, *at)
                 where = ""
                 wanted, done = advance(steps, [reply.data for reply in replies])
         except FrameError as error:
             text = str(error)
-            if place in text:
+            if redacted(place) in text:
                 raise (error.at(where) if where else error) from error
             raise error.at(f"{place}, {where}" if where else place) from error
         if frame is None and done[0] is not None:
@@ -435,13 +437,6 @@ class FrameStore(Store):
     async def delete(self, key: str) -> None:
         """Refuse: the frames are only read."""
         raise PermissionError(f"{key}: this store is read-only")
-
-
-def from_big_endian(pixels: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Bytes that were read into an array from a file, in place, in the machine's own order."""
-    # numpy's byteswap(inplace=True) takes nearly twice as long.
-    np.copyto(pixels, pixels.view(pixels.dtype.newbyteorder(">")))
-    return pixels
 
 
 @dataclass(frozen=True, slots=True)

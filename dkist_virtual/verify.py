@@ -1,290 +1,399 @@
-"""A dataset's frames, as this package reads them, held against another reader.
-
-The other reader is astropy: it opens the frame's whole file by itself, knows nothing of the
-references, and shares no code with the kernels here.
-"""
+"""A store held against its frames: files, HDUs, sums, keywords, and positions on the sky."""
 
 from __future__ import annotations
 
-import json
 import os
-import platform
 import sys
+import time
+import warnings
 from collections import Counter
-from dataclasses import asdict, dataclass, field
-from importlib.metadata import version
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from dkist_virtual.arrays import VirtualArray
+from dkist_virtual.codec import FrameSpec
+from dkist_virtual.compare import Comparison, compare, spread
 from dkist_virtual.errors import (
-    DKISTVirtualError,
+    FrameCorruptError,
+    FrameError,
     FrameMissingError,
     FrameUnreachableError,
+    VerificationWarning,
 )
+from dkist_virtual.fetch import is_local
+from dkist_virtual.frame_check import KEYWORDS, Finding, Outcome, Stated, check_frame
 from dkist_virtual.open import open_dataset
+from dkist_virtual.opened import opened_selection
 from dkist_virtual.references import chunk_key
-from dkist_virtual.selection import Selection
+from dkist_virtual.remote import setting
+from dkist_virtual.selection import parse_index
+from dkist_virtual.store import spec_of
+from dkist_virtual.verdict import Verification, kept_in, write
+from dkist_virtual.world import World
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["FrameCheck", "Verification", "verify"]
+    from dkist_virtual.cards import Header
+    from dkist_virtual.places import FramePlaces
+    from dkist_virtual.provenance import Provenance
+    from dkist_virtual.remote import Reply
 
-Outcome = Literal["equal", "different", "refused", "absent", "unreachable"]
+__all__ = ["verify"]
 
-# What is told of a frame's compression: enough to know the form, nothing of who observed what.
-_TOLD = (
-    "ZCMPTYPE", "ZBITPIX", "ZNAXIS", "ZNAXIS1", "ZNAXIS2", "ZNAXIS3", "ZTILE1", "ZTILE2", "ZTILE3",
-    "ZQUANTIZ", "ZDITHER0", "ZBLANK", "ZNAME1", "ZVAL1", "ZNAME2", "ZVAL2", "BITPIX", "NAXIS",
-    "TFIELDS", "TFORM1", "TTYPE1", "TTYPE2", "TTYPE3", "TTYPE4", "TFORM2", "TFORM3", "TFORM4",
-    "BSCALE", "BZERO", "BLANK", "INSTRUME", "HEADVERS", "CAL_VERS",
-)  # fmt: skip
+TOLERANCE: Final = 0.1
+"""How far positions on the sky may be apart, arcsec."""
 
+WCS_FRAMES: Final = 8
+"""Frames whose FITS WCS is compared."""
 
-@dataclass(frozen=True, slots=True)
-class FrameCheck:
-    """What came of one frame.
-
-    Attributes
-    ----------
-    key : str
-        The frame's chunk key.
-    url : str or None
-    outcome : {"equal", "different", "refused", "absent", "unreachable"}
-    detail : str
-        What differs, or why it was not compared.
-    """
-
-    key: str
-    url: str | None
-    outcome: Outcome
-    detail: str = ""
-
-
-@dataclass(frozen=True, slots=True)
-class Verification:
-    """What a verification found; its text is the report.
-
-    Attributes
-    ----------
-    dataset_id, instrument : str or None
-    against : str
-    n_frames : int
-        Of the whole dataset.
-    checks : tuple of FrameCheck
-    form : dict
-        Keywords that say how the first frame compared is stored.
-    versions : dict
-    """
-
-    dataset_id: str | None
-    instrument: str | None
-    against: str
-    n_frames: int
-    checks: tuple[FrameCheck, ...]
-    form: dict[str, Any] = field(default_factory=dict)
-    versions: dict[str, str] = field(default_factory=dict)
-
-    @property
-    def counts(self) -> dict[str, int]:
-        """Number of frames by outcome."""
-        return dict(Counter(check.outcome for check in self.checks))
-
-    @property
-    def ok(self) -> bool:
-        """Whether at least one frame was compared, and none was different or refused."""
-        counts = self.counts
-        return bool(counts.get("equal")) and not {"different", "refused"} & set(counts)
-
-    @property
-    def exit_status(self) -> int:
-        """0 all compared are equal, 1 something is different or refused, 2 none was compared."""
-        if self.ok:
-            return 0
-        return 1 if {"different", "refused"} & set(self.counts) else 2
-
-    def as_json(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
-        return {**asdict(self), "counts": self.counts, "ok": self.ok}
-
-    def __str__(self) -> str:
-        name = " ".join(filter(None, [self.instrument, self.dataset_id])) or "dataset"
-        counts = ", ".join(f"{n} {outcome}" for outcome, n in sorted(self.counts.items()))
-        compared = f"{len(self.checks)} of {self.n_frames} frames"
-        held = sum(check.outcome in ("equal", "different") for check in self.checks)
-        lines = [f"{name}: {compared} looked at, {held} held against {self.against}"]
-        lines += [
-            f"  {check.outcome}: {check.key} {check.url or ''}: {check.detail}"
-            for check in self.checks
-            if check.outcome != "equal"
-        ][:20]
-        lines.append(f"  {counts or 'no frames'}")
-        if self.ok:
-            lines.append(f"  Every frame compared is bit for bit what {self.against} reads.")
-        elif self.exit_status == 2:
-            lines.append("  No frame could be read. Say where they are: --frames, frames=")
-        if self.form:
-            lines += ["", *self._what_to_send()]
-        return "\n".join(lines)
-
-    def _what_to_send(self) -> list[str]:
-        """What helps us, whatever came out: there is no pixel and no name of a person in it."""
-        report = {
-            "dataset_id": self.dataset_id,
-            "counts": self.counts,
-            "different": [
-                # Where a frame lies is its owner's business, and often their name.
-                c.detail.replace(c.url or c.key, "FRAME")
-                for c in self.checks
-                if c.outcome in ("different", "refused")
-            ][:5],
-            "form": self.form,
-            "versions": self.versions,
-        }
-        asked = (
-            "Please send us this line: no complete real dataset could be tried before the release."
-            if self.ok
-            else "Please send us this line, and one of the files named above if you may share it."
-        )
-        return [asked, json.dumps(report)]
+_BETWEEN: Final = 5.0
+"""Seconds between two times that what was found is written."""
 
 
 def verify(
     store_or_asdf: str | os.PathLike[str],
     *,
-    against: Literal["astropy"] = "astropy",
+    against: Literal["astropy"] | None = None,
     sample: int | None = None,
-    frames: str | os.PathLike[str] | None = None,
-    storage_options: dict[str, dict[str, Any]] | None = None,
+    selection: Any = None,
+    frames: FramePlaces = None,
+    tolerance: float = TOLERANCE,
+    workers: int | None = None,
+    resume: bool = True,
+    keep: bool = True,
     progress: bool | None = None,
-) -> Verification:
-    """Compare frames bit for bit with what another reader makes of the same files.
+    storage_options: dict[str, dict[str, Any]] | None = None,
+    allow_local: bool | None = None,
+) -> Verification | Comparison:
+    """Hold a store against its frames: every one, a sample, or a selection.
+
+    Of each frame is looked at whether it is there, its length and where in it the HDU lies, its
+    shape and type, DATASUM and CHECKSUM as it is stored, whether it decodes, and keywords (when,
+    where, which wavelength, which place in the dataset) against the header table. Of some, whether
+    the dataset's WCS gives the positions on the sky that their own FITS WCS gives.
 
     Parameters
     ----------
     store_or_asdf : path or URL
-        A store, or a dataset's ASDF.
-    against : {"astropy"}
-        The other reader.
+        A store; or a dataset's ASDF, which knows less of its frames.
+    against : {"astropy"}, optional
+        Compare pixels with those that astropy reads, and nothing else: what is held against it
+        is not the store, but the decoder. Takes sample, frames, progress, storage_options and
+        allow_local.
     sample : int, optional
         How many frames, spread evenly from the first to the last; all if not given.
-    frames : path or URL, optional
-        Where the frames are, if not where the store or ASDF says.
-    storage_options : dict, optional
-        A protocol or URL prefix to fsspec's options for it.
+    selection : str, optional
+        Those of a selection alone, as it stands in ``ds[...]``: ``"0, 50"``.
+    frames : path or URL, or a list of them, optional
+        Where the frames are, if not where the store says.
+    tolerance : float
+        How far positions on the sky may be apart, arcsec.
+    workers : int, optional
+        How many frames at once. By default 4 on this machine, 16 elsewhere.
+    resume : bool
+        Whether to go on where the same verification was stopped before.
+    keep : bool
+        Whether to write ``verify.json`` into a store on this machine. Opening it warns of what
+        is wrong.
     progress : bool, optional
         Show a bar. By default on a terminal only.
+    storage_options : dict, optional
+        A protocol or URL prefix to fsspec's options for it.
+    allow_local : bool, optional
+        As `open_dataset` takes it.
 
     Returns
     -------
     Verification
+        Prints as a report; with `against` a `Comparison`.
 
     Raises
     ------
     DatasetError, StoreError
-        What was to be verified cannot be opened.
+        What was to be verified cannot be opened, or what was found not be kept.
     """
-    if against != "astropy":
-        raise ValueError(f"against = {against!r}: expected 'astropy'")
+    if against is not None:
+        if selection is not None:
+            raise ValueError("selection: is not taken with against: expected sample, or nothing")
+        return compare(
+            store_or_asdf, against=against, sample=sample, frames=frames,  # type: ignore[arg-type]
+            storage_options=storage_options, progress=progress, allow_local=allow_local,
+        )  # fmt: skip
     if sample is not None and sample < 1:
         raise ValueError(f"sample = {sample}: expected 1 or more")
-    from tqdm import tqdm
-
-    ds = open_dataset(store_or_asdf, frames=frames, storage_options=storage_options)
-    tiles = getattr(ds, "flat", [ds])
-    arrays = [tile._provenance.array for tile in tiles]
-    everything = [(a, p) for a in arrays for p in range(a.metadata.n_frames)]
-    n = len(everything)
-    count = n if sample is None else min(sample, n)
-    chosen = [everything[i] for i in np.unique(np.linspace(0, n - 1, count).round().astype(int))]
-    checks: list[FrameCheck] = []
-    form: dict[str, Any] = {}
-    shown = sys.stderr.isatty() if progress is None else progress
-    for array, position in tqdm(chosen, unit=" frames", desc="Verifying", disable=not shown):
-        check, told = _check(array, position)
-        checks.append(check)
-        form = form or told
-    return Verification(
+    if not tolerance >= 0:
+        raise ValueError(f"tolerance = {tolerance}: expected 0 or more")
+    with _unwarned():
+        ds = open_dataset(
+            store_or_asdf, frames=frames, storage_options=storage_options, allow_local=allow_local
+        )
+    whole = getattr(ds, "flat", [ds])
+    n_frames = sum(tile._provenance.array.metadata.n_frames for tile in whole)
+    if selection:
+        index = parse_index(selection)
+        ds = ds.slice_tiles[index] if hasattr(ds, "slice_tiles") else ds[index]
+    run = _Run(getattr(ds, "flat", [ds]), sample)
+    handle = run.handle
+    begun = Verification(
+        store=handle.url or os.fspath(store_or_asdf),
+        store_id=handle.store.references.attributes.get("store_id"),
         dataset_id=(ds.inventory or {}).get("datasetId"),
         instrument=(ds.inventory or {}).get("instrumentName"),
-        against=f"astropy {version('astropy')}",
-        n_frames=n,
-        checks=tuple(checks),
-        form=form,
-        versions={
-            name: version(name)
-            for name in ("dkist_virtual", "astropy", "numpy", "numba", "zarr", "dkist")
-        }
-        | {"python": platform.python_version(), "machine": platform.machine()},
+        what={
+            "sample": sample,
+            "selection": selection or None,
+            "places": list(handle.store.places.in_order),
+        },
+        n_frames=n_frames,
+        n_chosen=len(run.chosen),
+        tolerance=tolerance,
     )
+    kept = keep and handle.url is not None and is_local(handle.url)
+    if kept and resume:
+        begun = _before(begun, run) or begun
+    return run.all_of(begun, workers=workers, progress=progress, kept=kept)
 
 
-def _check(array: VirtualArray, position: int) -> tuple[FrameCheck, dict[str, Any]]:
-    """Compare one frame; also the keywords that say how it is stored."""
-    metadata = array.metadata
-    store = array.handle.store
-    key = f"{array.name}/{chunk_key(metadata, position)}"
-    url = store.places.find(store.frame(array.name, position)[0]) or None
-    at = [int(i) for i in np.unravel_index(position, metadata.frame_shape)]
-    index = Selection.whole(metadata.shape)[tuple(at)]
+@contextmanager
+def _unwarned() -> Iterator[None]:
+    """Who verifies a store anew need not be told what the last verification found."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", VerificationWarning)
+        yield
+
+
+def _before(begun: Verification, run: _Run) -> Verification | None:
+    """The same verification, as far as it came when it was stopped; None where there is none."""
     try:
-        ours = VirtualArray(array.handle, array.name, index)[...]
-    except FrameMissingError as error:
-        return FrameCheck(key, url, "absent", str(error)), {}
-    except FrameUnreachableError as error:
-        return FrameCheck(key, url, "unreachable", str(error)), {}
-    except DKISTVirtualError as error:
-        return FrameCheck(key, url, "refused", str(error)), {}
-    assert url is not None
-    theirs, told = _astropy(store.fetcher.read(url), url, array)
-    if isinstance(theirs, str):
-        return FrameCheck(key, url, "refused", theirs), told
-    difference = _difference(ours, theirs)
-    return FrameCheck(key, url, "different" if difference else "equal", difference), told
+        found = kept_in(run.handle.reader, begun.store_id)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    if found is None or found.complete or (found.what, found.tolerance, found.n_chosen) != (
+        begun.what, begun.tolerance, begun.n_chosen,
+    ):  # fmt: skip
+        return None
+    return found
 
 
-def _astropy(
-    data: bytes, url: str, array: VirtualArray
-) -> tuple[NDArray[np.generic] | str, dict[str, Any]]:
-    """The frame as astropy reads it from its whole file, less a leading axis of 1."""
-    import io
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """One frame that is to be looked at."""
 
-    from astropy.io import fits
-
-    spec = array.metadata.compressor
-    try:
-        with fits.open(io.BytesIO(data), disable_image_compression=True) as raw:
-            headers = [hdu.header for hdu in raw]
-        with fits.open(io.BytesIO(data)) as hdus:
-            images = [i for i, hdu in enumerate(hdus) if hdu.is_image and hdu.header["NAXIS"] > 0]
-            # A plain array's metadata do not say which HDU it was: it is the first with an image.
-            target = images[0] if spec is None else spec.hdu
-            pixels = np.asarray(hdus[target].data)
-            number = hdus.index_of(target)
-    except Exception as error:  # noqa: BLE001  # whatever it is, astropy cannot read the frame
-        return f"astropy cannot read {url}: {type(error).__name__}: {error}", {}
-    told = {key: headers[number][key] for key in _TOLD if key in headers[number]}
-    return (pixels[0] if pixels.shape[0] == 1 else pixels), told
+    provenance: Provenance
+    position: int
+    row: int
 
 
-def _difference(ours: NDArray[np.generic], theirs: NDArray[np.generic]) -> str:
-    """What differs, NaN being equal to NaN; empty where nothing does."""
-    if ours.shape != theirs.shape:
-        return f"shape {ours.shape}, astropy has {theirs.shape}"
-    if ours.dtype != theirs.dtype.newbyteorder("="):
-        return f"type {ours.dtype}, astropy has {theirs.dtype.newbyteorder('=')}"
-    theirs = np.ascontiguousarray(theirs, ours.dtype)
-    # As integers, so that -0.0 and 0.0 count as different; all NaNs as the same.
-    bits = f"u{ours.dtype.itemsize}"
-    unequal = np.ascontiguousarray(ours).view(bits) != theirs.view(bits)
-    if ours.dtype.kind == "f":
-        unequal &= ~(np.isnan(ours) & np.isnan(theirs))
-    if not unequal.any():
-        return ""
-    first = tuple(int(i) for i in np.argwhere(unequal)[0])
-    return (
-        f"{int(unequal.sum())} of {ours.size} pixels, the first at {first}: "
-        f"{ours[first]!r}, astropy has {theirs[first]!r}"
-    )
+class _Run:
+    """The frames to be looked at, and what the store's tables say of them.
+
+    Parameters
+    ----------
+    tiles : sequence of Dataset
+    sample : int, optional
+    """
+
+    def __init__(self, tiles: Any, sample: int | None) -> None:
+        every = []
+        for tile in tiles:
+            source = tile._provenance
+            positions = source.array.positions()
+            every += [_Frame(source, int(p), int(p) + source.first_row) for p in positions]
+        self.handle = every[0].provenance.array.handle
+        self.chosen = [every[i] for i in spread(len(every), sample)]
+        rows = np.array([frame.row for frame in self.chosen], np.int64)
+        source = every[0].provenance.source
+        columns = ("_size", "_mtime", "_offset", "_length", "_datasum")
+        self._about = {name: source.about(rows, name) for name in columns}
+        headers = source.headers(rows)
+        wanted = [keyword for keyword in (*KEYWORDS, "DATASUM") if keyword in headers.colnames]
+        self._headers = headers[wanted]
+        self._worlds: dict[int, World] = {}
+        self._looked_at = set(spread(len(self.chosen), WCS_FRAMES))
+
+    def all_of(
+        self, so_far: Verification, *, workers: int | None, progress: bool | None, kept: bool
+    ) -> Verification:
+        """Look at what is left."""
+        from tqdm import tqdm
+
+        began, seconds = time.monotonic(), so_far.seconds
+        written = began
+        shown = sys.stderr.isatty() if progress is None else progress
+        counts, notes = Counter(so_far.counts), Counter(so_far.notes)
+        findings, wcs = list(so_far.findings), dict(so_far.wcs)
+
+        def now(n: int) -> Verification:
+            return replace(
+                so_far, n_done=n, counts=dict(counts), notes=dict(notes), findings=tuple(findings),
+                wcs=dict(wcs), when=datetime.now(UTC).isoformat(timespec="seconds"),
+                seconds=seconds + time.monotonic() - began,
+            )  # fmt: skip
+
+        n = so_far.n_done
+        bar = tqdm(
+            total=so_far.n_chosen, initial=n, unit=" frames", desc="Verifying", disable=not shown
+        )
+        with bar:
+            try:
+                for finding, header in self._findings(n, workers):
+                    away = None
+                    if header is not None and n in self._looked_at:
+                        away = self._away(self.chosen[n], header)
+                    counts[finding.outcome] += 1
+                    notes.update(finding.notes)
+                    if finding.outcome != "good":
+                        findings.append(finding)
+                    if away is not None:
+                        wcs[finding.key] = away
+                    n += 1
+                    bar.update()
+                    if kept and time.monotonic() - written > _BETWEEN:
+                        write(now(n))
+                        written = time.monotonic()
+            except KeyboardInterrupt:
+                if kept:
+                    write(now(n))
+                raise KeyboardInterrupt(
+                    f"{n} of {so_far.n_chosen} frames were looked at. The same again goes on from "
+                    "here"
+                ) from None
+        done = now(n)
+        if kept:
+            write(done)
+        return done
+
+    def _findings(self, first: int, workers: int | None) -> Iterator[tuple[Finding, Header | None]]:
+        if workers is None:
+            remote = self.handle.store.places.remote
+            workers = min(16, max(1, int(setting("concurrency")))) if remote else 4
+        with ThreadPoolExecutor(workers, thread_name_prefix="dkist-verify") as pool:
+            # In batches, so that an error or Ctrl-C does not wait for the frames after it.
+            for begin in range(first, len(self.chosen), 8 * workers):
+                part = range(begin, min(begin + 8 * workers, len(self.chosen)))
+                yield from pool.map(self._one, part)
+
+    def _one(self, number: int) -> tuple[Finding, Header | None]:
+        """Look at one frame; also the header of its HDU."""
+        frame = self.chosen[number]
+        array = frame.provenance.array
+        store = array.handle.store
+        key = f"{array.name}/{chunk_key(array.metadata, frame.position)}"
+        reference = store.frame(array.name, frame.position)
+        try:
+            place, reply = self._read(store, reference[0])
+        except FrameError as error:
+            return Finding(key, reference[0] or None, _outcome(error), str(error)), None
+        stated = self._stated(number, reference[1], place == reference[0])
+        return check_frame(key, place, reply, stated)
+
+    @staticmethod
+    def _read(store: Any, url: str) -> tuple[str, Reply]:
+        """All of a frame's file, from the first place that has it."""
+        absent: FrameMissingError | None = None
+        for place in store.places.candidates(url):
+            try:
+                return place, store.fetcher.reply(place)
+            except FrameMissingError as error:
+                absent = absent or error
+        raise absent or FrameMissingError("the ASDF names no file for this frame")
+
+    def _stated(self, number: int, offset: int, same_file: bool) -> Stated:
+        metadata = self.chosen[number].provenance.array.metadata
+        spec = spec_of(metadata)
+        about = {name.strip("_"): int(column[number]) for name, column in self._about.items()}
+        row = self._headers[number] if len(self._headers) else {}
+        there = set(row.keys())
+        header = {name: row[name] if name in there else None for name in self._headers.colnames}
+        return Stated(
+            target=spec.hdu if isinstance(spec, FrameSpec) else None,
+            dtype=np.dtype(spec.dtype),
+            shape=spec.shape,
+            data_start=offset,
+            start=about.pop("offset"),
+            header=header if len(self._headers) else {},
+            same_file=same_file,
+            **about,
+        )
+
+    # The sky ----------------------------------------------------------------------------
+
+    def _away(self, frame: _Frame, header: Header) -> float | None:
+        """How far the dataset's positions on the sky are from those of a frame's header, arcsec.
+
+        None where one of them has none.
+        """
+        from astropy.coordinates import angular_separation
+        from astropy.io.fits import Header as Cards
+        from astropy.wcs import WCS
+
+        source = frame.provenance
+        world = self._worlds.setdefault(source.first_row, World(source.wcs, source.cut.shape))
+        here, there = _pixels(source, frame.position)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of units and dates that both readers know
+            shape = source.array.metadata.shape[-len(there) :]
+            own = World(WCS(Cards.fromstring(header.text())), shape)
+            ours, theirs = _sky(world, here), _sky(own, there)
+        if ours is None or theirs is None:
+            return None
+        apart = np.asarray(angular_separation(*ours, *theirs))
+        return float(np.degrees(apart).max() * 3600)
+
+
+def _outcome(error: FrameError) -> Outcome:
+    if isinstance(error, FrameMissingError):
+        return "absent"
+    if isinstance(error, FrameUnreachableError):
+        return "unreachable"
+    return "corrupt" if isinstance(error, FrameCorruptError) else "refused"
+
+
+def _pixels(
+    source: Provenance, position: int
+) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
+    """Nine pixels of a frame: as positions in the dataset that was opened, and in the frame.
+
+    That dataset may be a cut of the frames.
+    """
+    metadata = source.array.metadata
+    n = metadata.n_frame_axes
+    frame = np.unravel_index(position, metadata.frame_shape) if n else ()
+    whole = opened_selection(metadata).axes
+    places = []
+    for axis, pixels in enumerate(whole):
+        if axis < n:
+            places.append(np.array([int(frame[axis])], float))
+        elif isinstance(pixels, int):
+            places.append(np.array([pixels], float))
+        else:
+            places.append(
+                np.unique([pixels[0], pixels[len(pixels) // 2], pixels[-1]]).astype(float)
+            )
+    grid = [part.ravel() for part in np.meshgrid(*places, indexing="ij")]
+    here = [
+        (part - pixels.start) / pixels.step
+        for part, pixels in zip(grid, whole, strict=True)
+        if not isinstance(pixels, int)
+    ]
+    return here, grid[n:]
+
+
+def _sky(
+    world: World, positions: list[NDArray[np.float64]]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]] | None:
+    """Longitude and latitude in radians; None where there are none."""
+    import astropy.units as u
+
+    lon, lat = world.of_kind("longitude"), world.of_kind("latitude")
+    if lon is None or lat is None:
+        return None
+    values = world.values(*positions)
+    radians = [u.Quantity(values[axis.index], axis.unit).to_value(u.rad) for axis in (lon, lat)]
+    return radians[0], radians[1]

@@ -72,7 +72,7 @@ def main(asdf: Path, workspace: Path) -> None:
 
     # 9. ... and to be sure that nothing was lost on the way, frames are compared with what
     #    astropy reads, bit for bit.
-    report = dv.verify(store, sample=5)
+    report = dv.verify(store, against="astropy", sample=5)
     print("Held against astropy:", report.counts)
 
 

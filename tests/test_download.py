@@ -25,7 +25,7 @@ from simulated import MOSAICS
 import dkist_virtual as dv
 from dkist_virtual.cli import main
 from dkist_virtual.download import Item, check_names, download
-from dkist_virtual.errors import DownloadError, FrameCorruptError
+from dkist_virtual.errors import DownloadError, FrameCorruptError, FrameRefusedError
 from dkist_virtual.fetch import Fetcher
 from dkist_virtual.parts import Checked, is_whole, verify_datasum
 
@@ -527,7 +527,7 @@ def test_a_store_that_lies_about_names(server: FrameServer, tmp_path: Path) -> N
     (store / "references.json").write_text(json.dumps(references))
     ds = dv.open_dataset(store)
     server.forget()
-    with pytest.raises(DownloadError, match=r"\.\./\.\./evil\.fits"):
+    with pytest.raises(FrameRefusedError, match=r"\.\./\.\./evil\.fits"):
         ds.download(tmp_path / "a" / "b" / "c")
     assert server.requests == []
     assert not (tmp_path / "a").exists()

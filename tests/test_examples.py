@@ -41,6 +41,7 @@ def test_every_example_is_run_here() -> None:
         "read_remote.py",
         "search.py",
         "select_by_coordinates.py",
+        "verify_store.py",
     }
 
 
@@ -147,3 +148,14 @@ def test_cluster() -> None:
     assert re.search(r"A pickled ds.data: \d{3} bytes", printed)
     assert "Mean frame: (48, 64) by 2 workers\nThe same as here: True" in printed
     assert "Tasks of one frame: 1" in printed
+
+
+def test_verify_store() -> None:
+    printed = run("verify_store.py")
+    assert "20 of 20 frames looked at" in printed
+    assert "All of it is good." in printed
+    assert re.search(r"'good': 18.* exit status 1", printed)
+    assert re.search(r"corrupt: (data/\S+)", printed)
+    assert "Warned: True" in printed
+    (corrupt,) = re.findall(r"corrupt: (\S+)", printed)
+    assert f"Refused: {corrupt}" in printed

@@ -85,8 +85,8 @@ def test_opening_asks_for_the_stores_own_files_alone(form: str, server: FrameSer
     asked = {path for _, path, *_ in server.requests}
     place = f"{form}.virtual"
     both = {f"{place}/references.json", f"{place}/references.parq/.zmetadata"}
-    assert asked == {*both, f"{place}/dataset.asdf"}
-    assert len(server.requests) == 3
+    assert asked == {*both, f"{place}/dataset.asdf", f"{place}/verify.json"}
+    assert len(server.requests) == 4
     server.forget()
     str(ds), repr(ds[0]), ds[0, 1].files.names, ds[0, 1].data
     assert not frames_asked(server)

@@ -178,9 +178,9 @@ class Counting(Fetcher):
         self.reads.append((url.rpartition("/")[2], offset, length))
         return super().reply_up_to(url, offset, length)
 
-    def read_into(self, url: str, offset: int, out: memoryview) -> None:
+    def read_into(self, url: str, offset: int, out: memoryview) -> Reply:
         self.reads.append((url.rpartition("/")[2], offset, len(out)))
-        super().read_into(url, offset, out)
+        return super().read_into(url, offset, out)
 
 
 @pytest.fixture(scope="module")

@@ -1,0 +1,298 @@
+"""What a store may do that somebody else made: where it may lead, and how much it may ask for.
+
+Pure. A store is a few files of a stranger's. Nothing in them is run; what they name is fetched
+only from where a store may lead (`check_reference`, `check_name`), and what they say of sizes is
+held against a limit before memory is asked for (`check_size`, `check_asdf`).
+"""
+
+from __future__ import annotations
+
+import re
+import struct
+from typing import Any, Final
+from urllib.parse import unquote, urlsplit
+
+from dkist_virtual.errors import FrameRefusedError, StoreCorruptError, redacted
+
+__all__ = [
+    "MAX_FRAMES",
+    "MAX_FRAME_PIXELS",
+    "check_asdf",
+    "check_attributes",
+    "check_name",
+    "check_no_secrets",
+    "check_reference",
+    "check_root",
+    "check_size",
+    "text_size",
+    "unsafe_name",
+]
+
+# Where references lead ----------------------------------------------------------------------
+
+_REMOTE: Final = frozenset(
+    {"http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss"}
+)
+"""Servers and buckets. fsspec knows many more: of this machine (``local:``, ``git:``), of keys that
+its user keeps (``ssh:``), and chains of them (``simplecache::file:///``)."""
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
+
+
+def check_reference(url: str, *, local: bool) -> None:
+    """Refuse a reference that leads where its store may not.
+
+    Parameters
+    ----------
+    url : str
+        As it stands in the store.
+    local : bool
+        Whether the store may name files of this machine.
+
+    Raises
+    ------
+    FrameRefusedError
+    """
+    if _CONTROL.search(url):
+        raise FrameRefusedError(f"the reference {url!r} holds a control character: no URL does")
+    protocol, there, rest = url.partition("://")
+    if not local and (not there or protocol not in _REMOTE or "::" in protocol):
+        raise FrameRefusedError(
+            f"the store was opened from a server, and refers to {url}: expected frames on servers "
+            "or in buckets. Say where they are with frames=, or, if you trust whoever made the "
+            "store, allow_local=True"
+        )
+    climbs = ".." in rest or "%" in rest  # of a million frames hardly any has to be looked at
+    if there and climbs and ".." in re.split(r"[\\/]", unquote(rest)):
+        # It would be asked for with the credentials of where it begins, and end elsewhere.
+        raise FrameRefusedError(
+            f"the reference {url} climbs up with ..: expected the address of a file"
+        )
+
+
+def unsafe_name(name: str) -> str:
+    """Why a name is no file's below a directory or URL; empty where it is one."""
+    if _CONTROL.search(name):
+        return "holds a control character"
+    if "\\" in name:
+        return "holds a backslash, which separates directories on Windows"
+    if name.startswith("/") or re.match(r"[A-Za-z]:", name) or "://" in name:
+        return "is absolute: expected a name below the dataset's directory"
+    if any(part in ("", ".", "..") for part in name.split("/")):
+        return "leads to another directory: expected a name without . and .."
+    return ""
+
+
+def check_name(name: str, place: str) -> None:
+    """Refuse a frame's name that would be looked for outside of a place.
+
+    Parameters
+    ----------
+    name : str
+        Relative, to be appended to the place.
+    place : str
+        A directory, or a URL, whose server decodes what is percent-encoded.
+
+    Raises
+    ------
+    FrameRefusedError
+    """
+    reason = unsafe_name(name) or ("://" in place and unsafe_name(unquote(name)))
+    if reason:
+        raise FrameRefusedError(f"a frame of the store is called {name!r}, which {reason}")
+
+
+def check_no_secrets(argument: str, place: str) -> None:
+    """Refuse a URL with a password or a query, which would be written into a store.
+
+    Raises
+    ------
+    ValueError
+    """
+    if "://" not in place:
+        return
+    parts = urlsplit(place)
+    if parts.username is not None or parts.password is not None or parts.query:
+        raise ValueError(
+            f"{argument} = {redacted(place)!r} holds a password or a query, which would be written "
+            "into the store: give credentials as storage_options"
+        )
+
+
+# Sizes --------------------------------------------------------------------------------------
+
+MAX_FRAMES: Final = 2**23
+"""A dataset of more frames is refused: the largest has some 10⁵."""
+
+MAX_FRAME_PIXELS: Final = 2**32
+"""Likewise a frame of more pixels: the largest has 2²⁴."""
+
+_FREE: Final = 2**28
+_FOLD: Final = 4096
+
+
+def check_size(where: str, asked: int, there: int) -> None:
+    """Refuse a file that would take much more memory than it has bytes.
+
+    256 MiB are given to any, and 4,096 times its own length: header tables of constant columns
+    come to a few hundred.
+
+    Parameters
+    ----------
+    where : str
+        The file, and what of it, for the message.
+    asked : int
+        Bytes of memory.
+    there : int
+        Bytes of the file.
+
+    Raises
+    ------
+    StoreCorruptError
+    """
+    if asked > _FREE + _FOLD * there:
+        raise StoreCorruptError(
+            f"{where} asks for {asked} bytes of memory in a file of {there}: more than "
+            f"{_FREE + _FOLD * there} are not given"
+        )
+
+
+def text_size(column: Any) -> int:
+    """Bytes of all strings of an Arrow column, which may stand in it once for many rows.
+
+    Parameters
+    ----------
+    column : pyarrow.ChunkedArray
+    """
+    import pyarrow as pa
+    import pyarrow.compute as pc
+
+    total = 0
+    for chunk in column.chunks:
+        if pa.types.is_dictionary(chunk.type):
+            lengths = pc.binary_length(chunk.dictionary)
+            total += pc.sum(lengths.cast(pa.int64()).take(chunk.indices)).as_py() or 0
+        else:
+            total += chunk.nbytes
+    return total
+
+
+# What attributes say ------------------------------------------------------------------------
+
+
+def check_attributes(shape: tuple[int, ...], attributes: dict[str, Any]) -> None:
+    """Hold an array's attributes against its shape.
+
+    Raises
+    ------
+    StoreCorruptError
+    """
+    for key in ("_ARRAY_DIMENSIONS", "axis_names"):
+        names = attributes.get(key, [""] * len(shape))
+        if not isinstance(names, list) or [type(name) for name in names] != [str] * len(shape):
+            raise StoreCorruptError(
+                f".zattrs: {key} = {names!r:.80}: expected {len(shape)} names, one an axis"
+            )
+    unit = attributes.get("unit")
+    if not isinstance(unit, str | None):
+        raise StoreCorruptError(f".zattrs: unit = {unit!r:.80}: expected text or null")
+    cut = attributes.get("subslice", [0] * len(shape))
+    if not isinstance(cut, list) or len(cut) != len(shape) or not all(map(_is_cut, cut)):
+        raise StoreCorruptError(
+            f".zattrs: subslice = {cut!r:.80}: expected {len(shape)} integers or "
+            "[start, stop, step], one an axis"
+        )
+
+
+def _is_cut(part: Any) -> bool:
+    if not isinstance(part, list):
+        return type(part) is int
+    return len(part) == 3 and all(p is None or type(p) is int for p in part) and part[2] != 0
+
+
+def check_root(root: Any) -> None:
+    """Hold the types of a store's root attributes.
+
+    Raises
+    ------
+    StoreCorruptError
+    """
+    for key, kind in (("base", str), ("store_id", str), ("n_frames", int), ("n_bytes", int)):
+        value = root.get(key)
+        if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
+            raise StoreCorruptError(f".zattrs: {key} = {value!r:.80}: expected {kind.__name__}")
+
+
+# ASDF ---------------------------------------------------------------------------------------
+
+_MAX_NODES: Final = 2**24
+"""Values in the tree of an ASDF, those counted again that are named again: YAML can repeat a list
+of lists of lists, and whoever walks through it takes forever."""
+
+_BLOCK: Final = struct.Struct(">4sHI4sQQQ16s")
+_MAGIC: Final = b"\xd3BLK"
+
+
+def check_asdf(data: bytes | memoryview, name: str) -> None:
+    """Hold what an ASDF says of its sizes against what it has, before `asdf` opens it.
+
+    Parameters
+    ----------
+    data : bytes or memoryview
+        The whole file.
+    name : str
+        For messages.
+
+    Raises
+    ------
+    StoreCorruptError
+    """
+    data = bytes(data)
+    end = re.search(rb"(?:^|\n)\.\.\.\r?\n", data)
+    stop = end.end() if end else len(data)
+    _check_tree(data[:stop], name)
+    at, asked = data.find(_MAGIC, stop) if end else -1, 0
+    while 0 <= at <= len(data) - _BLOCK.size and data[at : at + 4] == _MAGIC:
+        _, header, _, _, allocated, used, size, _ = _BLOCK.unpack_from(data, at)
+        start = at + 6 + header
+        if used > len(data) - start or allocated < used:
+            raise StoreCorruptError(
+                f"{name}: a block of {used} bytes at {start}, in a file of {len(data)}"
+            )
+        asked += size
+        check_size(f"{name}: its blocks", asked, len(data))
+        at = start + allocated
+
+
+def _check_tree(text: bytes, name: str) -> None:
+    """Count the values of a YAML tree, repeated ones too, without building it."""
+    import yaml
+
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    sizes: dict[str, int] = {}
+    # Of each collection that is open: its anchor, and how many values it has.
+    open_: list[list[Any]] = [[None, 0]]
+    try:
+        for event in yaml.parse(text, loader):
+            if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
+                open_.append([event.anchor, 1])
+            elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
+                anchor, n = open_.pop()
+                if anchor is not None:
+                    sizes[anchor] = n
+                open_[-1][1] += n
+            elif isinstance(event, yaml.AliasEvent):
+                # One that is not closed yet holds itself: a tree without an end.
+                open_[-1][1] += sizes.get(event.anchor, _MAX_NODES + 1)
+            elif isinstance(event, yaml.ScalarEvent):
+                if event.anchor is not None:
+                    sizes[event.anchor] = 1
+                open_[-1][1] += 1
+            if open_[-1][1] > _MAX_NODES:
+                raise StoreCorruptError(
+                    f"{name}: its tree repeats itself to more than {_MAX_NODES} values"
+                )
+    except yaml.YAMLError as error:
+        raise StoreCorruptError(f"{name}: its tree is no YAML: {error}") from error
+    except RecursionError as error:
+        raise StoreCorruptError(f"{name}: its tree is nested too deep") from error

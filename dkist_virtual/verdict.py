@@ -1,0 +1,240 @@
+"""What a verification found, and how it is kept in the store: ``verify.json``.
+
+It is rewritten, whole, while a verification runs: one that was stopped goes on from there.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import tempfile
+import warnings
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+
+from dkist_virtual.errors import StoreError, VerificationWarning, redacted
+from dkist_virtual.fetch import is_local, join, local_path
+from dkist_virtual.frame_check import Finding
+
+if TYPE_CHECKING:
+    from dkist_virtual.handle import StoreReader
+
+__all__ = ["VERIFY_NAME", "Verification", "kept_in", "warn_of_kept", "write"]
+
+VERIFY_NAME: Final = "verify.json"
+FORMAT_VERSION: Final = 1
+_WRONG: Final = ("changed", "corrupt", "refused")
+_LISTED: Final = 20
+_KEPT: Final = 1000
+"""Findings written into the file; the counts are of all."""
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a verification found; its text is the report.
+
+    Attributes
+    ----------
+    store : str
+    store_id : str or None
+    dataset_id, instrument : str or None
+    what : dict
+        What was asked for: sample, selection, frames.
+    n_frames : int
+        Of the whole dataset.
+    n_chosen, n_done : int
+        Frames to be looked at, and those that were.
+    counts : dict
+        Number of frames by outcome: good, absent, unreachable, changed, corrupt, refused.
+    notes : dict
+        What is worth knowing and nobody's fault, and of how many frames.
+    findings : tuple of Finding
+        Of the frames that are not good.
+    wcs : dict
+        Chunk key of a sample frame to how far its FITS WCS is from the dataset's WCS, arcsec.
+    tolerance : float
+        How far that may be.
+    when : str
+        ISO 8601, UTC.
+    seconds : float
+    """
+
+    store: str
+    store_id: str | None
+    dataset_id: str | None
+    instrument: str | None
+    what: dict[str, Any]
+    n_frames: int
+    n_chosen: int
+    n_done: int = 0
+    counts: dict[str, int] = field(default_factory=dict)
+    notes: dict[str, int] = field(default_factory=dict)
+    findings: tuple[Finding, ...] = ()
+    wcs: dict[str, float] = field(default_factory=dict)
+    tolerance: float = 0.0
+    when: str = ""
+    seconds: float = 0.0
+
+    @property
+    def complete(self) -> bool:
+        """Whether all that was to be looked at was."""
+        return self.n_done == self.n_chosen
+
+    @property
+    def off(self) -> dict[str, float]:
+        """Sample frames whose WCS are further apart than they may be; NaN is."""
+        return {key: away for key, away in self.wcs.items() if not away <= self.tolerance}
+
+    @property
+    def n_wrong(self) -> int:
+        """Frames that are changed, corrupt or refused."""
+        return sum(self.counts.get(outcome, 0) for outcome in _WRONG)
+
+    @property
+    def ok(self) -> bool:
+        """Whether frames were looked at, and none of them, and no WCS, is wrong."""
+        return bool(self.counts.get("good")) and not self.n_wrong and not self.off
+
+    @property
+    def exit_status(self) -> int:
+        """0 all good, 1 something is wrong, 2 nothing was there, 3 good as far as it is there."""
+        if self.n_wrong or self.off:
+            return 1
+        if not self.counts.get("good"):
+            return 2
+        return 3 if sum(self.counts.values()) > self.counts["good"] else 0
+
+    def as_json(self) -> dict[str, Any]:
+        """Everything, ready for JSON."""
+        told = {"format_version": FORMAT_VERSION, **asdict(self), "complete": self.complete}
+        # JSON has no NaN.
+        told["wcs"] = {key: away if away == away else None for key, away in self.wcs.items()}
+        return {**told, "ok": self.ok, "exit_status": self.exit_status}
+
+    @classmethod
+    def from_json(cls, told: dict[str, Any]) -> Verification:
+        """The same from `as_json`.
+
+        Raises
+        ------
+        ValueError, TypeError, KeyError
+            It is no such thing.
+        """
+        if told["format_version"] != FORMAT_VERSION:
+            raise ValueError(f"format_version = {told['format_version']!r}")
+        given = {name: told[name] for name in cls.__dataclass_fields__}
+        found = [Finding(**{**f, "notes": tuple(f["notes"])}) for f in told["findings"]]
+        wcs = {key: float("nan" if away is None else away) for key, away in told["wcs"].items()}
+        numbers = [*told["counts"].values(), *told["notes"].values(), told["n_done"]]
+        if any(type(n) is not int or n < 0 for n in numbers):
+            raise ValueError("counts are no numbers")
+        return cls(**{**given, "findings": tuple(found), "wcs": wcs})
+
+    def __str__(self) -> str:
+        name = " ".join(filter(None, [self.instrument, self.dataset_id])) or self.store
+        counts = ", ".join(f"{n} {outcome}" for outcome, n in sorted(self.counts.items()))
+        lines = [
+            f"{name}: {self.n_done} of {self.n_frames} frames looked at in {self.seconds:.1f} s"
+        ]
+        for finding in self.findings[:_LISTED]:
+            said = finding.detail.removeprefix(f"{finding.url}: ").replace("\n", " ")
+            where = redacted(finding.url or "")
+            lines.append(f"  {finding.outcome}: {finding.key} {where}: {said}")
+        if len(self.findings) > _LISTED:
+            lines.append(f"  and {len(self.findings) - _LISTED} more")
+        lines.append(f"  {counts or 'no frames'}")
+        lines += [f"  note, {n} frames: {said}" for said, n in self.notes.items()]
+        if self.wcs:
+            worst = max(self.wcs, key=lambda key: (self.wcs[key] != self.wcs[key], self.wcs[key]))
+            said, away = "agree with" if not self.off else "DIFFER FROM", self.wcs[worst]
+            lines.append(
+                f"  Positions on the sky {said} the FITS WCS of {len(self.wcs)} sample frames: "
+                f"{away:.2g} arcsec away at most (in {worst}), {self.tolerance:g} allowed"
+            )
+        lines.append(f"  {_VERDICTS[self.exit_status]}")
+        return "\n".join(lines)
+
+
+_VERDICTS: Final = {
+    0: "All of it is good.",
+    1: "Something is wrong: see above.",
+    2: "No frame could be looked at. Say where they are: --frames, frames=",
+    3: "What is there is good; some frames are not there.",
+}
+
+
+def write(verification: Verification) -> None:
+    """Write a verification into its store, over the last one.
+
+    Raises
+    ------
+    StoreError
+        It cannot be written there.
+    """
+    told = verification.as_json()
+    told["findings"] = [
+        {**f, "url": f["url"] and redacted(f["url"])} for f in told["findings"][:_KEPT]
+    ]
+    directory = local_path(verification.store)
+    try:
+        file, name = tempfile.mkstemp(prefix=".verify.", dir=directory)
+        try:
+            with os.fdopen(file, "w", encoding="utf-8") as opened:
+                json.dump(told, opened, indent=1)
+            os.chmod(name, 0o644)
+            os.replace(name, join(directory, VERIFY_NAME))
+        except BaseException:
+            os.unlink(name)
+            raise
+    except OSError as error:
+        raise StoreError(
+            f"{join(directory, VERIFY_NAME)}: cannot be written: {error.strerror or error}. "
+            "keep=False (--no-keep) verifies without it"
+        ) from error
+
+
+def kept_in(reader: StoreReader, store_id: str | None) -> Verification | None:
+    """The last verification of a store; None where there is none, or of other references.
+
+    Raises
+    ------
+    ValueError, TypeError, KeyError
+        What is there is none.
+    """
+    try:
+        told = json.loads(reader(VERIFY_NAME))
+    except (FileNotFoundError, StoreError):
+        return None  # of no meaning to a reader: whatever keeps it from coming keeps nothing else
+    found = Verification.from_json(told)
+    return found if found.store_id == store_id else None
+
+
+def warn_of_kept(reader: StoreReader, store_id: str | None) -> None:
+    """Warn where the last verification found something wrong."""
+    try:
+        found = kept_in(reader, store_id)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        warnings.warn(
+            f"{join(reader.url, VERIFY_NAME)}: cannot be read: verify the store again",
+            VerificationWarning,
+            stacklevel=2,
+        )
+        return
+    if found is None or not (found.n_wrong or found.off):
+        return
+    said = []
+    if found.n_wrong:
+        said.append(f"{found.n_wrong} of {found.n_done} frames looked at are not what it says")
+    if found.off:
+        said.append(
+            f"positions on the sky are {max(found.off.values()):.2g} arcsec away from the frames' "
+            "own"
+        )
+    when = re.sub(r"[^0-9T:+.-]", "", str(found.when))[:32]
+    warnings.warn(
+        f"{reader.url}: its verification of {when} found that {' and '.join(said)}. "
+        f"{VERIFY_NAME} {'in it ' if is_local(reader.url) else ''}says more",
+        VerificationWarning,
+        stacklevel=2,
+    )

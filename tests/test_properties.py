@@ -1,0 +1,288 @@
+"""The store against a dict, what serialises and back, errors carried between processes."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import pickle
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from astropy import units as u
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
+from zarr.core.buffer import default_buffer_prototype
+
+from dkist_virtual import errors
+from dkist_virtual.codec import FITSCodec, FITSCodecV3, FrameSpec, RawCodecV3, RawSpec
+from dkist_virtual.handle import StoreHandle
+from dkist_virtual.references import (
+    ArrayMetadata,
+    FrameColumns,
+    ReferenceSet,
+    chunk_key,
+    read_json,
+    write_json,
+)
+from dkist_virtual.selection import Selection
+from dkist_virtual.store import FrameStore
+
+PROTOTYPE = default_buffer_prototype()
+
+
+# The store against a dict -----------------------------------------------------------------------
+
+
+@st.composite
+def stores(draw: st.DrawFn) -> tuple[tuple[int, ...], list[bytes | None], bytes]:
+    """The shape of the frame axes, each frame's bytes or None for one without a file, and a gap."""
+    shape = tuple(draw(st.lists(st.integers(1, 3), min_size=0, max_size=3)))
+    n = int(np.prod(shape, dtype=int))
+    frame = st.binary(min_size=24, max_size=24)
+    frames = draw(st.lists(st.none() | frame, min_size=n, max_size=n))
+    return shape, frames, draw(st.binary(max_size=7))
+
+
+REQUESTS = st.one_of(
+    st.none(),
+    st.tuples(st.integers(0, 24), st.integers(0, 24)).map(
+        lambda pair: RangeByteRequest(min(pair), max(pair))
+    ),
+    st.integers(0, 24).map(OffsetByteRequest),
+    st.integers(1, 24).map(SuffixByteRequest),
+)
+
+
+def cut(data: bytes, request: Any) -> bytes:
+    """What the words of a request mean."""
+    if isinstance(request, RangeByteRequest):
+        return data[request.start : request.end]
+    if isinstance(request, OffsetByteRequest):
+        return data[request.offset :]
+    if isinstance(request, SuffixByteRequest):
+        return data[len(data) - request.suffix :]
+    return data
+
+
+@settings(max_examples=60, deadline=None)
+@given(stores(), st.data())
+def test_the_store_is_a_dict_of_its_frames(
+    tmp_path_factory: pytest.TempPathFactory, made: Any, data: st.DataObject
+) -> None:
+    shape, frames, gap = made
+    directory = tmp_path_factory.mktemp("model")
+    metadata = ArrayMetadata((*shape, 2, 3), (*(1,) * len(shape), 2, 3), ">f4", None, {})
+    columns = FrameColumns.absent(metadata.n_frames)
+    model: dict[str, bytes] = {}
+    # All frames in one file, one behind the other, with something in between.
+    everything = b""
+    for position, frame in enumerate(frames):
+        if frame is not None:
+            columns.urls[position] = str(directory / "all")
+            columns.offsets[position] = len(everything) + len(gap)
+            columns.lengths[position] = len(frame)
+            everything += gap + frame
+            model[f"data/{chunk_key(metadata, position)}"] = frame
+    (directory / "all").write_bytes(everything)
+    made_set = ReferenceSet(
+        {"base": str(directory), "format_version": 1}, {"data": (metadata, columns)}
+    )
+    again = read_json(write_json(made_set), "here")  # a store is its files
+    store = FrameStore(again, missing="nan")
+    absent = [f"data/{chunk_key(metadata, p)}" for p, f in enumerate(frames) if f is None]
+    strangers = ["", "data", "x", "data/", "data/0.0", "data/9.9.9.9.9", "zarr.json/x", "data/c/0"]
+    documents = {"zarr.json", "data/zarr.json"}
+
+    async def hold() -> None:
+        listed = [key async for key in store.list()]
+        assert len(listed) == len(set(listed))
+        assert set(listed) == documents | set(model)
+        keys = data.draw(
+            st.lists(st.sampled_from([*model, *absent, *strangers, *documents]), max_size=9)
+        )
+        for key in keys:
+            request = data.draw(REQUESTS)
+            found = await store.get(key, PROTOTYPE, request)
+            assert await store.exists(key) == (key in model or key in documents)
+            if key in model:
+                assert found is not None
+                assert found.to_bytes() == cut(model[key], request)
+            elif key not in documents:
+                assert found is None
+        prefix = data.draw(st.sampled_from(["", "data/", "z", "data/0", "nothing"]))
+        found_below = {key async for key in store.list_prefix(prefix)}
+        assert found_below == {key for key in documents | set(model) if key.startswith(prefix)}
+        top = {name async for name in store.list_dir("")}
+        assert top == {"zarr.json", "data"}
+        inside = {f"data/{name}" async for name in store.list_dir("data/")}
+        assert inside == {key for key in documents | set(model) if key.startswith("data/")}
+
+    asyncio.run(hold())
+
+
+# There and back ---------------------------------------------------------------------------------
+
+DTYPES = ["<f4", "<f8", "<i2", "<u2", "<i4", "|u1", "|i1"]
+SPECS = st.builds(
+    FrameSpec,
+    st.integers(0, 9999) | st.text("ABCXYZ 09", min_size=1, max_size=9),
+    st.sampled_from(DTYPES),
+    st.lists(st.integers(1, 5000), min_size=1, max_size=4).map(tuple),
+)
+
+
+@given(SPECS)
+def test_codecs_come_back(spec: FrameSpec) -> None:
+    config = json.loads(json.dumps(spec.to_config()))
+    assert FrameSpec.from_config(config) == spec
+    v2 = FITSCodec(spec.hdu, spec.dtype, list(spec.shape))
+    assert FITSCodec.from_config(json.loads(json.dumps(v2.get_config()))).spec == spec
+    v3 = FITSCodecV3(spec)
+    assert FITSCodecV3.from_dict(json.loads(json.dumps(v3.to_dict()))) == v3
+    assert pickle.loads(pickle.dumps(v3)) == v3
+
+
+@given(st.sampled_from([">f4", ">i2", "|u1"]), st.lists(st.integers(1, 99), min_size=1).map(tuple))
+def test_the_raw_codec_comes_back(dtype: str, shape: tuple[int, ...]) -> None:
+    codec = RawCodecV3(RawSpec(dtype, shape))
+    assert RawCodecV3.from_dict(json.loads(json.dumps(codec.to_dict()))) == codec
+    assert pickle.loads(pickle.dumps(codec)) == codec
+
+
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.data())
+def test_selections_come_back(shape: list[int], data: st.DataObject) -> None:
+    n = data.draw(st.integers(0, len(shape)))
+    index = tuple(data.draw(st.integers(0, m - 1)) for m in shape[:n])
+    selection = Selection.whole(shape)[index]
+    assert pickle.loads(pickle.dumps(selection)) == selection
+
+
+OPTIONS = st.dictionaries(
+    st.sampled_from(["https://a.org/x/", "s3://b"]), st.dictionaries(st.text(), st.integers())
+)
+
+
+@given(
+    st.sampled_from(["/a", "https://a.org/x"]), st.sampled_from(["raise", "nan"]),
+    st.lists(st.text(min_size=1)).map(tuple), OPTIONS, st.none() | st.just("/cache"),
+    st.sampled_from([None, True, False]), st.booleans(), st.lists(st.text(min_size=1)),
+)  # fmt: skip
+def test_handles_come_back(
+    url: str,
+    missing: Any,
+    frames: Any,
+    options: Any,
+    cache: Any,
+    local: Any,
+    verify: bool,
+    here: Any,
+) -> None:
+    handle = StoreHandle(url, None, missing, frames, options, cache, local, verify, here)
+    again = pickle.loads(pickle.dumps(handle))
+    assert again == handle
+    assert (again.allow_local, again.verify) == (handle.allow_local, handle.verify)
+
+
+PLAIN = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**31), 2**31) | st.floats(allow_nan=False) | st.text(
+        st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=20
+    ),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.text("abcdef", min_size=1, max_size=5), inner, max_size=3),
+    max_leaves=6,
+)  # fmt: skip
+TREES = st.dictionaries(st.text("abcdef", min_size=1, max_size=5), PLAIN, max_size=4)
+
+
+@settings(max_examples=15, deadline=None)
+@given(TREES, TREES, st.booleans())
+def test_descriptions_come_back(
+    tmp_path_factory: pytest.TempPathFactory, inventory: Any, meta: Any, masked: bool
+) -> None:
+    from astropy.modeling import models
+    from gwcs import WCS, coordinate_frames
+
+    from dkist_virtual.description import (
+        Description,
+        TileMeta,
+        read_description,
+        write_description,
+    )
+
+    frame = coordinate_frames.SpectralFrame(unit=u.nm, axes_names=("wavelength",))
+    pixel = coordinate_frames.CoordinateFrame(1, "PIXEL", (0,), unit=u.pix, name="pixel")
+    wcs = WCS([(pixel, models.Shift(5) | models.Scale(2.5)), (frame, None)])
+    mask = np.array([True, False]) if masked else None
+    made = Description(
+        None, (TileMeta(None, wcs, u.ct, mask, {}),), inventory, meta, {}, {"asdf": "x"}
+    )
+    path = tmp_path_factory.mktemp("description") / "dataset.asdf"
+    write_description(made, path)
+    for again in (read_description(path), read_description(io.BytesIO(path.read_bytes()))):
+        assert (again.inventory, again.meta) == (inventory, meta)
+        assert again.tiles[0].unit == u.ct
+        assert (again.tiles[0].mask is not None) == masked
+        assert again.tiles[0].wcs(3) == wcs(3) == 20
+
+
+# Errors -----------------------------------------------------------------------------------------
+
+ERRORS = [
+    kind
+    for kind in vars(errors).values()
+    if isinstance(kind, type) and issubclass(kind, (errors.DKISTVirtualError, Warning))
+]
+
+
+def test_the_tree_is_drawn_whole() -> None:
+    assert len(ERRORS) >= 18
+    for kind in ERRORS:
+        assert kind.__name__ in (errors.__doc__ or "")
+        assert kind.__name__ in errors.__all__
+
+
+@pytest.mark.parametrize("kind", ERRORS)
+@given(message=st.text(max_size=60))
+def test_errors_come_back_from_another_process(kind: Any, message: str) -> None:
+    error = kind(message)
+    for protocol in (2, pickle.HIGHEST_PROTOCOL):
+        again = pickle.loads(pickle.dumps(error, protocol))
+        assert type(again) is kind
+        assert str(again) == str(error)
+        assert again.args == error.args
+    if issubclass(kind, errors.FrameError):
+        placed = pickle.loads(pickle.dumps(error.at("data/0.0")))
+        assert type(placed) is kind
+        assert str(placed) == f"data/0.0: {error}"
+
+
+@given(st.dictionaries(st.text(), st.text()), st.none() | st.integers(1, 99))
+def test_what_errors_carry_comes_back(failures: dict[str, str], number: int | None) -> None:
+    error = errors.DownloadError("some", failures)
+    error.errno = number
+    again = pickle.loads(pickle.dumps(error))
+    assert again.failures == failures
+    assert again.errno == number
+
+
+def test_errors_are_the_builtins_that_others_catch() -> None:
+    found: dict[type[BaseException], type[BaseException]] = {
+        errors.FrameMissingError: FileNotFoundError,
+        errors.FrameRefusedError: PermissionError,
+        errors.FrameUnreachableError: ConnectionError,
+        errors.FrameCorruptError: ValueError,
+        errors.StoreMissingError: FileNotFoundError,
+        errors.StoreCorruptError: ValueError,
+        errors.SelectionError: IndexError,
+    }
+    for ours, builtin in found.items():
+        assert issubclass(ours, builtin)
+
+
+def test_pickled_paths_stay_paths(tmp_path: Path) -> None:
+    error = errors.StoreExistsError(f"{tmp_path}: exists already")
+    assert str(pickle.loads(pickle.dumps(error))) == f"{tmp_path}: exists already"
