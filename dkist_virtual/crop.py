@@ -308,9 +308,21 @@ def _least(values: Values, point: Values) -> tuple[int, ...]:
 
 
 def _evaluate(world: World, wanted: _Wanted) -> Evaluate:
+    """What evaluates some coordinates, and keeps the first grid: each point asks for it again.
+
+    Of a raster whose every step has a pointing of its own, gwcs takes a millisecond a step.
+    """
+    kept: dict[tuple[bytes, ...], Values] = {}
+
     def evaluate(pixels: Sequence[NDArray[np.int64]]) -> Values:
         at = [np.asarray(along, float) for along in pixels]
-        return np.array(world.along(wanted.axes, at))
+        key = tuple(along.tobytes() for along in at)
+        if key in kept:
+            return kept[key]
+        values = np.array(world.along(wanted.axes, at))
+        if not kept:
+            kept[key] = values
+        return values
 
     return evaluate
 

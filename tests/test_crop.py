@@ -26,6 +26,11 @@ def small(ds: dv.Dataset) -> dv.Dataset:
     return ds[tuple(slice(n // 3, n // 3 + m) for n, m in zip(ds.shape, (2, 3, 24, 30, 31)))]  # noqa: B905
 
 
+def shortened(ds: dv.Dataset, name: str) -> dv.Dataset:
+    """A dataset; fewer raster steps of the one whose pointing gwcs evaluates step by step."""
+    return ds[:, 800:1100] if name == "visp_no_headers" else ds
+
+
 def pixels(ds: dv.Dataset) -> list[np.ndarray[Any, Any]]:
     """The world values of all pixels: each of the data's shape. Longitudes around 0."""
     low = ds.wcs.low_level_wcs
@@ -57,8 +62,9 @@ def expected(
     correlated = np.asarray(ds.wcs.low_level_wcs.axis_correlation_matrix)[list(which)].any(axis=0)
     along = [a for a in range(len(ds.shape)) if correlated[len(ds.shape) - 1 - a]]
     first = tuple(slice(None) if a in along else 0 for a in range(len(ds.shape)))
-    values = np.array([pixels(ds)[i][first] for i in which])
-    points = np.array([[pixels(ds)[i][end] for i in which] for end in ends])
+    everywhere = pixels(ds)
+    values = np.array([everywhere[i][first] for i in which])
+    points = np.array([[everywhere[i][end] for i in which] for end in ends])
     mask = np.ones(values.shape[1:], bool)
     for i in range(len(which)):
         mask &= (values[i] >= points[:, i].min()) & (values[i] <= points[:, i].max())
@@ -109,7 +115,7 @@ def test_every_coordinate_alone_selects_what_lies_between(
 
 @pytest.mark.parametrize("name", [*NAMES, *REAL])
 def test_all_coordinates_together_in_any_order(name: str, datasets: Any) -> None:
-    ds = datasets(name)
+    ds = shortened(datasets(name), name)
     low = tuple(n // 3 for n in ds.shape)
     high = tuple(min(n // 3 + max(1, n // 6), n - 1) for n in ds.shape)
     one = [value for _, value in coordinates(ds, low)]
@@ -127,7 +133,7 @@ def test_all_coordinates_together_in_any_order(name: str, datasets: Any) -> None
 
 @pytest.mark.parametrize("name", [*NAMES, *REAL])
 def test_the_nearest_plane(name: str, datasets: Any) -> None:
-    ds = datasets(name)
+    ds = shortened(datasets(name), name)
     pixel = tuple(n // 2 for n in ds.shape)
     matrix = np.asarray(ds.wcs.low_level_wcs.axis_correlation_matrix)
     given: dict[str, Any] = {}

@@ -3,19 +3,62 @@
 from __future__ import annotations
 
 import re
+import runpy
+import shutil
 import subprocess
 import sys
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import redirect_stdout
+from io import StringIO
 from pathlib import Path
+from typing import Any
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pytest
 from astropy.io import fits
 
+from dkist_virtual import demo
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _made_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """The simulator takes seconds for what many examples begin with: the same few frames."""
+    kept, real = tmp_path_factory.mktemp("made"), demo.make_vtf
+
+    def make_vtf(directory: Path, shape: tuple[int, ...], **how: Any) -> Path:
+        one = kept / "x".join(map(str, shape))
+        real(one, shape, **how)
+        shutil.copytree(one, directory, dirs_exist_ok=True)
+        return real(directory, shape, echo=lambda _: None)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(demo, "make_vtf", make_vtf)
+        yield
+
+
 def run(script: str, *arguments: str) -> str:
+    """Run a script in this process, where what all of them import is there already."""
+    before = sys.argv, sys.path[:]
+    sys.argv = [str(EXAMPLES / script), *arguments]
+    sys.path.insert(0, str(EXAMPLES))
+    try:
+        with redirect_stdout(StringIO()) as said, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            warnings.simplefilter("error", FutureWarning)
+            warnings.filterwarnings("error", category=DeprecationWarning, module="__main__")
+            runpy.run_path(sys.argv[0], run_name="__main__")
+    finally:
+        sys.argv, sys.path[:] = before
+        plt.close("all")
+    return said.getvalue()
+
+
+def run_alone(script: str, *arguments: str) -> str:
+    """Run a script as a user does: one that has worker processes, or settings of its own."""
     done = subprocess.run(
         [sys.executable, "-W", "error::FutureWarning", "-W", "error::DeprecationWarning:__main__",
          str(EXAMPLES / script), *arguments],
@@ -46,7 +89,7 @@ def test_every_example_is_run_here() -> None:
 
 
 def test_convert_and_read_makes_a_dataset() -> None:
-    printed = run("convert_and_read.py")
+    printed = run_alone("convert_and_read.py")
     assert "20 frames" in printed
     assert re.search(r"One frame: \(48, 64\) from \['VTF_demo_0000.fits'\]", printed)
     assert re.search(r"Pixel \(24, 32\) through 5 files: \[( *\d+\.\d?){5}\]", printed)
@@ -105,7 +148,7 @@ def test_download_subset() -> None:
 
 
 def test_search() -> None:
-    printed = run("search.py")
+    printed = run_alone("search.py")
     assert "Found: ['VTFDEMO'] [20]\n" in printed
     assert "Nothing found. There is something\n  without time: 1\n" in printed
     assert "VTF (4, 1, 5, 48, 64) ct\nThe same: True\n" in printed
@@ -143,7 +186,7 @@ def test_normalise() -> None:
 
 
 def test_cluster() -> None:
-    printed = run("cluster.py")
+    printed = run_alone("cluster.py")
     assert "20 frames" in printed
     assert re.search(r"A pickled ds.data: \d{3} bytes", printed)
     assert "Mean frame: (48, 64) by 2 workers\nThe same as here: True" in printed
