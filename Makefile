@@ -55,9 +55,10 @@ lint: $(VENV)/.stamp-test
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-# pytest comes last: its summary line is the last line of the run.
+# pytest comes last: its summary line is the last line of the run. Each job begins with tests that
+# stand together, and makes their data once.
 test: lint
-	$(BIN)/python -m pytest -n $(JOBS)
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 # Figures are worth something on a machine that does nothing else meanwhile.
 bench: $(VENV)/.stamp-bench

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from dkist_virtual.catalogue import (
@@ -91,18 +93,35 @@ def store_of(identity: str) -> str:
 def _made(record: Record, directory: Path) -> Path:
     """The store of a record, from what is there or from the Data Center."""
     store = directory / f"{dataset_id(record)}.virtual"
-    if _read(directory) != record or not store.is_dir():
-        asdf = fetch_asdf(record, directory)
-        try:
-            base = f"globus://dkist{globus_path(record)}"
-        except DatasetError:  # nobody knows: then beside the ASDF, as ever
-            base = None
-        convert(asdf, store, base=base, scan="never", overwrite=True, progress=False)
-        # Last: whatever was broken off before is done again.
-        partial = directory / f"{RECORD_NAME}.{os.getpid()}"
-        partial.write_text(json.dumps(record), encoding="utf-8")
-        partial.replace(directory / RECORD_NAME)
+    if _read(directory) == record and store.is_dir():
+        return store
+    with _alone(directory):
+        if _read(directory) != record or not store.is_dir():  # still, having waited
+            asdf = fetch_asdf(record, directory)
+            try:
+                base = f"globus://dkist{globus_path(record)}"
+            except DatasetError:  # nobody knows: then beside the ASDF, as ever
+                base = None
+            convert(asdf, store, base=base, scan="never", overwrite=True, progress=False)
+            # Last: whatever was broken off before is done again.
+            partial = directory / f"{RECORD_NAME}.{os.getpid()}"
+            partial.write_text(json.dumps(record), encoding="utf-8")
+            partial.replace(directory / RECORD_NAME)
     return store
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """One process of this machine at a time; the lock of one that was killed is free."""
+    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        import fcntl
+    except ImportError:  # Windows: the last of two that come together wins
+        yield
+        return
+    with open(directory / ".lock", "w", encoding="utf-8") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _read(directory: Path) -> Record | None:

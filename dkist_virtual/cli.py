@@ -17,6 +17,9 @@ from dkist_virtual.errors import DKISTVirtualError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dkist_virtual.dataset import Dataset
+    from dkist_virtual.mosaic import TiledDataset
+
 __all__ = ["cli", "main"]
 
 
@@ -53,6 +56,21 @@ _storage_options = click.option(
     callback=_read_options,
     help="JSON of URL prefixes and fsspec's options for each.",
 )
+
+
+def _opened(
+    place: str, frames: str | None, storage_options: dict[str, Any] | None
+) -> Dataset | TiledDataset:
+    """A dataset; of ``globus:COLLECTION`` its frames are on that collection's HTTPS server."""
+    from dkist_virtual.open import open_dataset
+
+    how: dict[str, Any] = {"frames": frames}
+    if frames is not None and frames.startswith("globus:"):
+        from dkist_virtual.globus import over_https
+
+        how = over_https(open_dataset(place).files.dataset_id, frames.removeprefix("globus:"))
+    how["storage_options"] = {**(storage_options or {}), **how.get("storage_options", {})}
+    return open_dataset(place, **how)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -195,9 +213,7 @@ def info(
       dkist-virtual info BKEWK.virtual
       dkist-virtual info BKEWK.asdf --json
     """
-    from dkist_virtual.open import open_dataset
-
-    ds = open_dataset(store_or_asdf, frames=frames, storage_options=storage_options)
+    ds = _opened(store_or_asdf, frames, storage_options)
     overview = ds.overview()
     click.echo(json.dumps(overview.as_json(), indent=2) if as_json else overview.text())
 
@@ -246,11 +262,10 @@ def download(
       dkist-virtual download BKEWK /~/dkist/{dataset_id} --via globus --to "My University"
     """
     from dkist_virtual.mosaic import TiledDataset
-    from dkist_virtual.open import open_dataset
     from dkist_virtual.selection import parse_index
 
     chosen = parse_index(index)
-    ds = open_dataset(store_or_asdf, frames=frames, storage_options=storage_options)
+    ds = _opened(store_or_asdf, frames, storage_options)
     if chosen:
         ds = ds.slice_tiles[chosen] if isinstance(ds, TiledDataset) else ds[chosen]
     # Each way of fetching knows its own options; one of the other's is refused where it is given.
@@ -292,6 +307,7 @@ for command in (cli_search.quality, cli_search.movie, cli_search.login):
     show_default=True,
     help="How finely to write it.",
 )
+@_storage_options
 def plot(
     store_or_asdf: str,
     index: str,
@@ -300,6 +316,7 @@ def plot(
     frames: str | None,
     output: str | None,
     dpi: int,
+    storage_options: dict[str, Any] | None,
     **where: str | None,
 ) -> None:
     """Show a dataset, or part of it, as an image with sliders; a mosaic in place on the sky.
@@ -318,7 +335,6 @@ def plot(
     from matplotlib import pyplot as plt
 
     from dkist_virtual.mosaic import TiledDataset
-    from dkist_virtual.open import open_dataset
     from dkist_virtual.selection import parse_index
 
     if output is None and plt.get_backend().lower() == "agg":
@@ -332,7 +348,7 @@ def plot(
     if axes is not None and profile is not None:
         raise click.UsageError("--axes is for an image, --profile for lines: give one of them")
     chosen = parse_index(index)
-    ds = open_dataset(store_or_asdf, frames=frames)
+    ds = _opened(store_or_asdf, frames, storage_options)
     if isinstance(ds, TiledDataset):
         if axes is not None or profile is not None:
             raise click.UsageError("--axes and --profile are for a dataset: this is a mosaic")

@@ -313,6 +313,16 @@ def test_frames_over_https(catalogue: Any, https: GlobusServer, simulated: Any) 
     )
 
 
+def test_frames_over_https_by_the_command(
+    catalogue: Any, https: GlobusServer, simulated: Any, tmp_path: Path
+) -> None:
+    words = ["download", "SIM000", str(tmp_path / "here"), "--slice", "0, 3"]
+    done = CliRunner().invoke(cli, [*words, "--frames", f"globus:{COLLECTION}"])
+    assert done.exit_code == 0, done.output
+    (path,) = (tmp_path / "here").iterdir()
+    assert path.read_bytes() == (simulated("visp") / path.name).read_bytes()
+
+
 def test_a_token_is_refreshed_while_frames_are_read(catalogue: Any, https: GlobusServer) -> None:
     from dkist_virtual.globus import _https_authorizer
 

@@ -56,7 +56,9 @@ def test_slices_of_data_read_what_slices_of_the_dataset_do(cryo: Path) -> None:
     assert ds.data[0, 1][:, 3:5].name == ds[0, 1][:, 3:5].data.name
 
 
-@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
 @given(data=st.data())
 def test_whatever_dask_takes_gives_what_numpy_gives(
     cryo: Path, pixels: Any, data: st.DataObject

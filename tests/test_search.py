@@ -11,6 +11,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -430,6 +432,20 @@ def test_the_asdf_is_fetched_once(catalogue: Any) -> None:
     assert fetched() == 2
 
 
+def test_two_at_once_fetch_and_make_it_once(catalogue: Any) -> None:
+    at = threading.Barrier(2)
+
+    def opened(_: int) -> Any:
+        at.wait(timeout=30)
+        return dv.open_dataset("SIM000")
+
+    with ThreadPoolExecutor(2) as pool:
+        one, other = pool.map(opened, range(2))
+    assert one.shape == other.shape
+    assert one.headers["FILENAME"].tolist() == other.headers["FILENAME"].tolist()
+    assert sum(m == "GET" and "asdf" in path for m, path, *_ in catalogue.requests) == 1
+
+
 def test_frames_are_said_to_be_where_globus_has_them(catalogue: Any, tmp_path: Path) -> None:
     ds = dv.open_dataset("SIM000")
     assert ds.files.to_manifest("globus").splitlines()[0] == (
@@ -504,7 +520,7 @@ def test_an_asdf_that_does_not_come_leaves_nothing(catalogue: Any) -> None:
             catalogue.fault = lambda path, n, fault=fault: fault if "download" in path else None
             with pytest.raises(dv.errors.SearchError, match=f"the ASDF of SIM000.*{said}"):
                 dv.open_dataset("SIM000")
-            assert list(kept.iterdir()) == []
+            assert [path.name for path in kept.iterdir()] == [".lock"]
         catalogue.forget()
         catalogue.fault = lambda path, n: 500 if "download" in path and n < 1 else None
         assert dv.open_dataset("SIM000").shape == (4, 4, 40, 64)
