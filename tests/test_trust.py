@@ -384,6 +384,17 @@ def test_nor_by_one_long_text(store: Path) -> None:
     assert pa.total_allocated_bytes() - before < MEMORY
 
 
+def test_nor_by_one_that_parquet_calls_plain_text(store: Path) -> None:
+    path = store / "headers.parquet"
+    schema = pq.read_schema(path)
+    field = schema.field("DATE-AVG").with_type(pa.string())
+    long = pa.table([["x" * 2**20] * 400], pa.schema([field], schema.metadata))
+    pq.write_table(long, path, compression="zstd", dictionary_pagesize_limit=2**22)
+    assert path.stat().st_size < 10_000
+    with pytest.raises(e.StoreCorruptError, match="asks for"):
+        read_headers(path)
+
+
 def test_nor_by_rows_that_are_not_there(store: Path) -> None:
     path = store / "headers.parquet"
     table = pq.read_table(path)
