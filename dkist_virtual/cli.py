@@ -12,13 +12,12 @@ import click
 
 from dkist_virtual import cli_search
 from dkist_virtual._version import __version__
+from dkist_virtual.cli_options import opened, storage_options_option
 from dkist_virtual.errors import DKISTVirtualError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dkist_virtual.dataset import Dataset
-    from dkist_virtual.mosaic import TiledDataset
 
 __all__ = ["cli", "main"]
 
@@ -28,49 +27,6 @@ class _Group(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self.commands)
-
-
-def _read_options(_: click.Context, __: click.Parameter, path: str | None) -> dict[str, Any] | None:
-    """The file of ``--storage-options``. Not on the command line itself, where others see it."""
-    if path is None:
-        return None
-    from dkist_virtual.fetch import Fetcher
-
-    try:
-        options: Any = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise click.BadParameter(f"{path} is no JSON: {error}") from None
-    if not isinstance(options, dict):
-        raise click.BadParameter(f"{path}: expected an object, of URL prefixes and their options")
-    try:
-        Fetcher(options)
-    except (TypeError, ValueError) as error:
-        raise click.BadParameter(f"{path}: {error}") from None
-    return options
-
-
-_storage_options = click.option(
-    "--storage-options",
-    metavar="FILE",
-    type=click.Path(exists=True, dir_okay=False),
-    callback=_read_options,
-    help="JSON of URL prefixes and fsspec's options for each.",
-)
-
-
-def _opened(
-    place: str, frames: str | None, storage_options: dict[str, Any] | None
-) -> Dataset | TiledDataset:
-    """A dataset; of ``globus:COLLECTION`` its frames are on that collection's HTTPS server."""
-    from dkist_virtual.open import open_dataset
-
-    how: dict[str, Any] = {"frames": frames}
-    if frames is not None and frames.startswith("globus:"):
-        from dkist_virtual.globus import over_https
-
-        how = over_https(open_dataset(place).files.dataset_id, frames.removeprefix("globus:"))
-    how["storage_options"] = {**(storage_options or {}), **how.get("storage_options", {})}
-    return open_dataset(place, **how)
 
 
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
@@ -127,7 +83,7 @@ cli.add_command(cli_search.search)
 )
 @click.option("--rescan", is_flag=True, help="With --overwrite: read all frames again.")
 @click.option("--workers", type=click.IntRange(1), help="How many files are read at once.")
-@_storage_options
+@storage_options_option
 @click.option(
     "--client", metavar="ADDRESS", help="A dask scheduler, whose workers look at the frames."
 )
@@ -199,7 +155,7 @@ def _client(address: str | None) -> AbstractContextManager[Any]:
 @click.argument("store_or_asdf", type=click.Path())
 @click.option("--frames", metavar="PLACE", help="Directory or URL to read the frames from.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-@_storage_options
+@storage_options_option
 def info(
     store_or_asdf: str,
     frames: str | None,
@@ -213,7 +169,7 @@ def info(
       dkist-virtual info BKEWK.virtual
       dkist-virtual info BKEWK.asdf --json
     """
-    ds = _opened(store_or_asdf, frames, storage_options)
+    ds = opened(store_or_asdf, frames, storage_options)
     overview = ds.overview()
     click.echo(json.dumps(overview.as_json(), indent=2) if as_json else overview.text())
 
@@ -238,7 +194,7 @@ def info(
 @click.option("--label", help="With --via globus: what it shall be called there.")
 @click.option("--no-wait", is_flag=True, help="With --via globus: return at once.")
 @click.option("--embargoed", is_flag=True, help="With --via globus: try in spite of an embargo.")
-@_storage_options
+@storage_options_option
 def download(
     store_or_asdf: str,
     destination: str,
@@ -265,7 +221,7 @@ def download(
     from dkist_virtual.selection import parse_index
 
     chosen = parse_index(index)
-    ds = _opened(store_or_asdf, frames, storage_options)
+    ds = opened(store_or_asdf, frames, storage_options)
     if chosen:
         ds = ds.slice_tiles[chosen] if isinstance(ds, TiledDataset) else ds[chosen]
     # Each way of fetching knows its own options; one of the other's is refused where it is given.
@@ -307,7 +263,7 @@ for command in (cli_search.quality, cli_search.movie, cli_search.login):
     show_default=True,
     help="How finely to write it.",
 )
-@_storage_options
+@storage_options_option
 def plot(
     store_or_asdf: str,
     index: str,
@@ -348,7 +304,7 @@ def plot(
     if axes is not None and profile is not None:
         raise click.UsageError("--axes is for an image, --profile for lines: give one of them")
     chosen = parse_index(index)
-    ds = _opened(store_or_asdf, frames, storage_options)
+    ds = opened(store_or_asdf, frames, storage_options)
     if isinstance(ds, TiledDataset):
         if axes is not None or profile is not None:
             raise click.UsageError("--axes and --profile are for a dataset: this is a mosaic")
@@ -423,7 +379,7 @@ def _coordinate(name: str, text: str) -> Any:
 @click.option("--no-keep", is_flag=True, help="Write no verify.json into the store.")
 @click.option("--allow-local", is_flag=True, help="Let a remote store name files of this machine.")
 @click.option("--json", "as_json", is_flag=True, help="As JSON.")
-@_storage_options
+@storage_options_option
 def verify(
     store_or_asdf: str, as_json: bool, anew: bool, no_keep: bool, allow_local: bool, **options: Any
 ) -> None:

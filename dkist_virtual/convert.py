@@ -24,8 +24,9 @@ from dkist_virtual.headers import HEADERS_NAME, write_headers
 from dkist_virtual.known import array_name, expectations, known_from_store
 from dkist_virtual.looks import ABSENT, FOUND, UNREACHABLE, Known, Scan
 from dkist_virtual.places import one_place
-from dkist_virtual.references import JSON_NAME, PARQUET_NAME, write_json, write_parquet
+from dkist_virtual.references import JSON_NAME, PARQUET_NAME, write_json
 from dkist_virtual.scan import Expected, ScanMode, scan_frames
+from dkist_virtual.shards import write_parquet
 from dkist_virtual.source import read_source
 from dkist_virtual.trust import check_no_secrets
 

@@ -25,8 +25,8 @@ from dkist_virtual.references import (
     PARQUET_NAME,
     ReferenceSet,
     read_json,
-    read_parquet,
 )
+from dkist_virtual.shards import read_parquet
 from dkist_virtual.store import FrameStore, Missing
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""The frames of a dataset as arrays of URL, offset and length; to and from kerchunk's formats.
+"""The frames of a dataset as arrays of URL, offset and length; to and from kerchunk's JSON.
 
 An array of the store has one chunk per frame. What zarr needs to know of it is an
 `ArrayMetadata`; where its frames lie is a `FrameTable`, columns in C order of the chunks,
@@ -11,8 +11,7 @@ import hashlib
 import json
 import math
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from threading import Lock
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -24,12 +23,10 @@ from dkist_virtual.trust import (
     MAX_FRAMES,
     check_attributes,
     check_root,
-    check_size,
-    text_size,
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -37,37 +34,29 @@ __all__ = [
     "FORMAT_VERSION",
     "JSON_NAME",
     "PARQUET_NAME",
+    "ROOT_KEY",
+    "STRINGS",
+    "WHOLE_FILE",
     "ArrayMetadata",
     "FrameColumns",
     "FrameTable",
     "ReferenceSet",
+    "chunk_key",
     "read_json",
-    "read_parquet",
+    "read_metadata",
+    "telling",
     "write_json",
-    "write_parquet",
 ]
 
 FORMAT_VERSION: Final = 1
 ROOT_KEY: Final = "dkist_virtual"
 JSON_NAME: Final = "references.json"
 PARQUET_NAME: Final = "references.parq"
-RECORD_SIZE: Final = 10_000
-"""References in one parquet shard: what kerchunk and fsspec write too."""
-
-MAX_RECORD_SIZE: Final = 2**20
-"""Others may choose another number of references, and shards are read whole."""
-
 WHOLE_FILE: Final = -1
 """Offset and length of a reference to a file that was never scanned."""
 
-_COLUMNS: Final = {
-    "path": ("string", "large_string", "dictionary<values=string", "null"),
-    "offset": ("int", "uint"),
-    "size": ("int", "uint"),
-}
-"""Of a shard, with what pyarrow's types may begin with: writers other than ours differ."""
-
-_STRINGS: Final = np.dtypes.StringDType()
+STRINGS: Final = np.dtypes.StringDType()
+_AT_ONCE: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +86,7 @@ class FrameColumns:
     def absent(cls, n: int) -> FrameColumns:
         """The columns of `n` frames without reference."""
         nowhere = np.full(n, WHOLE_FILE, np.int64)
-        return cls(np.full(n, "", _STRINGS), nowhere, nowhere.copy())
+        return cls(np.full(n, "", STRINGS), nowhere, nowhere.copy())
 
     def __len__(self) -> int:
         return len(self.urls)
@@ -119,43 +108,6 @@ class FrameTable(Protocol):
     def take(self, positions: NDArray[np.int64]) -> FrameColumns:
         """The entries at some positions, in their order."""
         ...
-
-
-_LOADING: Final = Lock()
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Shards:
-    """Columns in parquet shards, each read when one of its entries is first wanted."""
-
-    n: int
-    record_size: int
-    load: Callable[[int], FrameColumns]
-    loaded: dict[int, FrameColumns] = field(default_factory=dict)
-
-    def __len__(self) -> int:
-        return self.n
-
-    def _shard(self, record: int) -> FrameColumns:
-        shard = self.loaded.get(record)
-        if shard is None:
-            with _LOADING:  # the frames of a chunk are read at once, and stand in one shard
-                shard = self.loaded.get(record)
-                if shard is None:
-                    shard = self.loaded[record] = self.load(record)
-        return shard
-
-    def take(self, positions: NDArray[np.int64]) -> FrameColumns:
-        """The entries at some positions, in their order."""
-        records = positions // self.record_size
-        found = FrameColumns.absent(len(positions))
-        for record in np.unique(records):
-            where = np.flatnonzero(records == record)
-            part = self._shard(int(record)).take(positions[where] - record * self.record_size)
-            found.urls[where] = part.urls
-            found.offsets[where] = part.offsets
-            found.lengths[where] = part.lengths
-        return found
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,13 +255,13 @@ class ReferenceSet:
         text = json.dumps([dataset_id, about], sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(text.encode())
         for metadata, frames in self.arrays.values():
-            for begin in range(0, metadata.n_frames, RECORD_SIZE):
-                stop = min(begin + RECORD_SIZE, metadata.n_frames)
+            for begin in range(0, metadata.n_frames, _AT_ONCE):
+                stop = min(begin + _AT_ONCE, metadata.n_frames)
                 rows = frames.take(np.arange(begin, stop)).rows()
                 digest.update("".join(f"{u}\0{o}\0{n}\n" for u, o, n in rows).encode())
         return digest.hexdigest()
 
-    def _metadata(self) -> dict[str, Any]:
+    def documents(self) -> dict[str, Any]:
         """The Zarr v2 metadata documents by key."""
         documents: dict[str, Any] = {
             ".zgroup": {"zarr_format": 2},
@@ -329,7 +281,7 @@ def chunk_key(metadata: ArrayMetadata, position: int) -> str:
 
 def write_json(references: ReferenceSet) -> bytes:
     """A kerchunk reference set, version 1, as JSON."""
-    refs: dict[str, Any] = {k: json.dumps(v) for k, v in references._metadata().items()}
+    refs: dict[str, Any] = {k: json.dumps(v) for k, v in references.documents().items()}
     for name, (metadata, frames) in references.arrays.items():
         rows = frames.take(np.arange(metadata.n_frames)).rows()
         for position, (url, offset, length) in enumerate(rows):
@@ -337,39 +289,6 @@ def write_json(references: ReferenceSet) -> bytes:
                 key = f"{name}/{chunk_key(metadata, position)}"
                 refs[key] = [url] if offset < 0 else [url, offset, length]
     return json.dumps({"version": 1, "refs": refs}, indent=0).encode()
-
-
-def write_parquet(references: ReferenceSet, write: Callable[[str, bytes], None]) -> None:
-    """A kerchunk reference set as parquet: ``.zmetadata`` and shards.
-
-    Parameters
-    ----------
-    references : ReferenceSet
-    write : callable
-        Takes a name relative to ``references.parq/`` and the file's bytes.
-    """
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    for name, (metadata, frames) in references.arrays.items():
-        for record in range(-(-metadata.n_frames // RECORD_SIZE)):
-            begin, stop = record * RECORD_SIZE, min((record + 1) * RECORD_SIZE, metadata.n_frames)
-            part = frames.take(np.arange(begin, stop))
-            urls = [url or None for url in part.urls.tolist()]
-            table = pa.table(
-                {
-                    "path": pa.array(urls, pa.string()),
-                    # Zero for both says the whole file, as kerchunk has it.
-                    "offset": pa.array(np.maximum(part.offsets, 0), pa.int64()),
-                    "size": pa.array(np.maximum(part.lengths, 0), pa.int64()),
-                    "raw": pa.array([None] * len(part), pa.binary()),
-                }
-            )
-            sink = pa.BufferOutputStream()
-            pq.write_table(table, sink, compression="zstd")
-            write(f"{name}/refs.{record}.parq", sink.getvalue().to_pybytes())
-    metadata_document = {"metadata": references._metadata(), "record_size": RECORD_SIZE}
-    write(".zmetadata", json.dumps(metadata_document).encode())
 
 
 def read_json(text: bytes, place: str) -> ReferenceSet:
@@ -386,7 +305,7 @@ def read_json(text: bytes, place: str) -> ReferenceSet:
     StoreCorruptError
         It is no such set. Templates are refused, never evaluated.
     """
-    with _telling(place):
+    with telling(place):
         document = json.loads(text)
         refs = document["refs"]
         if document.get("version") != 1 or "templates" in document or "gen" in document:
@@ -396,7 +315,7 @@ def read_json(text: bytes, place: str) -> ReferenceSet:
             for key, value in refs.items()
             if key.rsplit("/", 1)[-1].startswith(".z")
         }
-        root, metadata = _read_metadata(documents)
+        root, metadata = read_metadata(documents)
         tables = {name: FrameColumns.absent(m.n_frames) for name, m in metadata.items()}
         for key, value in refs.items():
             if key in documents:
@@ -429,84 +348,7 @@ def _position(metadata: ArrayMetadata, chunk: str) -> int:
     return int(np.ravel_multi_index(index[:n], metadata.frame_shape)) if n else 0
 
 
-def read_parquet(read: Callable[[str], bytes], place: str) -> ReferenceSet:
-    """Read a reference set of ours from parquet; shards when they are first touched.
-
-    Parameters
-    ----------
-    read : callable
-        Takes a name relative to ``references.parq/`` and gives the file's bytes. Kept, and
-        called for shards.
-    place : str
-        Where it came from, for messages.
-
-    Raises
-    ------
-    StoreCorruptError
-    """
-    with _telling(f"{place}/.zmetadata"):
-        document = json.loads(read(".zmetadata"))
-        root, metadata = _read_metadata(document["metadata"])
-        size = document["record_size"]
-        if type(size) is not int or not 1 <= size <= MAX_RECORD_SIZE:
-            raise StoreCorruptError(f"record_size = {size!r}: expected 1 to {MAX_RECORD_SIZE}")
-    arrays: dict[str, tuple[ArrayMetadata, FrameTable]] = {}
-    for name, about in metadata.items():
-        load = _ShardReader(read, place, name, about.n_frames, size)
-        arrays[name] = (about, _Shards(about.n_frames, size, load))
-    return ReferenceSet(root, arrays)
-
-
-@dataclass(frozen=True, slots=True)
-class _ShardReader:
-    """Reads one shard of one array; a class and no closure, so that it pickles."""
-
-    read: Callable[[str], bytes]
-    place: str
-    name: str
-    n: int
-    size: int
-
-    def __call__(self, record: int) -> FrameColumns:
-        import pyarrow as pa
-        import pyarrow.parquet as pq
-
-        shard = f"{self.name}/refs.{record}.parq"
-        with _telling(f"{self.place}/{shard}"):
-            data = self.read(shard)
-            try:
-                there = set(pq.read_schema(pa.BufferReader(data)).names)
-                # Text as a dictionary: one long URL for all rows takes no memory before it is
-                # counted.
-                text = [name for name in ("path", "raw") if name in there]
-                file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=text)
-                if file.metadata.num_rows > self.size:
-                    raise StoreCorruptError(
-                        f"has {file.metadata.num_rows} references: expected at most {self.size}"
-                    )
-                table = file.read([name for name in (*_COLUMNS, "raw") if name in there])
-            except OSError as error:  # pyarrow's word for some garbage: nothing is read here
-                raise StoreCorruptError(f"cannot be read as parquet: {error}") from error
-            types = {name: str(table.schema.field(name).type) for name in _COLUMNS}
-            if not all(types[name].startswith(kinds) for name, kinds in _COLUMNS.items()):
-                raise StoreCorruptError(f"its columns are {types}: expected text and two integers")
-            if "raw" in table.schema.names and table["raw"].null_count < len(table):
-                raise StoreCorruptError("raw has inline data: expected nulls alone")
-            # kerchunk itself fills its last shard up to the record size; the rest is null.
-            expected = min(self.size, self.n - record * self.size)
-            if len(table) < expected:
-                raise StoreCorruptError(f"has {len(table)} references: expected {expected}")
-            check_size("its text", text_size(table["path"]), len(data))
-            table = table.slice(0, expected)
-            urls = table["path"].cast(pa.string()).fill_null("").to_pylist()
-            lengths = table["size"].to_numpy().astype(np.int64)
-            offsets = table["offset"].to_numpy().astype(np.int64)
-            whole = (lengths == 0) & (offsets == 0)
-            offsets[whole] = lengths[whole] = WHOLE_FILE
-            return FrameColumns(np.array(urls, _STRINGS), offsets, lengths)
-
-
-def _read_metadata(
+def read_metadata(
     documents: Mapping[str, Any],
 ) -> tuple[dict[str, Any], dict[str, ArrayMetadata]]:
     """The root's attributes, and the arrays by name in the order of their places."""
@@ -532,7 +374,7 @@ def _read_metadata(
 
 
 @contextmanager
-def _telling(place: str) -> Iterator[None]:
+def telling(place: str) -> Iterator[None]:
     """Turn whatever goes wrong while a file of the store is read into a `StoreCorruptError`."""
     try:
         yield

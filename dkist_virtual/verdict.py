@@ -26,6 +26,15 @@ VERIFY_NAME: Final = "verify.json"
 FORMAT_VERSION: Final = 1
 _WRONG: Final = ("changed", "corrupt", "refused")
 _LISTED: Final = 20
+_KINDS: Final = {
+    **dict.fromkeys(("store", "when"), str),
+    **dict.fromkeys(("store_id", "dataset_id", "instrument"), str | None),
+    **dict.fromkeys(("what", "counts", "notes", "wcs"), dict),
+    **dict.fromkeys(("n_frames", "n_chosen", "n_done"), int),
+    **dict.fromkeys(("tolerance", "seconds"), int | float),
+}
+"""Of what a ``verify.json`` says, which a stranger may have written."""
+
 _KEPT: Final = 1000
 """Findings written into the file; the counts are of all."""
 
@@ -124,11 +133,19 @@ class Verification:
         if told["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format_version = {told['format_version']!r}")
         given = {name: told[name] for name in cls.__dataclass_fields__}
+        for name, kind in _KINDS.items():
+            if not isinstance(given[name], kind) or isinstance(given[name], bool):
+                raise TypeError(f"{name} = {given[name]!r:.80}")
         found = [Finding(**{**f, "notes": tuple(f["notes"])}) for f in told["findings"]]
         wcs = {key: float("nan" if away is None else away) for key, away in told["wcs"].items()}
         numbers = [*told["counts"].values(), *told["notes"].values(), told["n_done"]]
         if any(type(n) is not int or n < 0 for n in numbers):
             raise ValueError("counts are no numbers")
+        texts = [
+            text for f in found for text in (f.key, f.outcome, f.detail, f.url or "", *f.notes)
+        ]
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("findings are no texts")
         return cls(**{**given, "findings": tuple(found), "wcs": wcs})
 
     def __str__(self) -> str:

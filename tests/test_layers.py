@@ -41,6 +41,7 @@ ROOMS = (
     "world",
     "crop",
     "references",
+    "shards",
     "header_notes",
     "header_table",
     "arrow",
@@ -104,6 +105,7 @@ ROOMS = (
     # may go through it: a room that did would depend on everything.
     "__init__",
     "demo",
+    "cli_options",
     "cli_search",
     "cli",
     "__main__",

@@ -19,6 +19,7 @@ from hypothesis import strategies as st
 
 import dkist_virtual as dv
 from dkist_virtual import references as r
+from dkist_virtual import shards as shards_room
 from dkist_virtual.assembly import references_of
 from dkist_virtual.codec import FrameSpec
 from dkist_virtual.errors import StoreCorruptError
@@ -105,7 +106,7 @@ def every(metadata: r.ArrayMetadata, frames: r.FrameTable) -> r.FrameColumns:
 
 def in_parquet(references: r.ReferenceSet) -> dict[str, bytes]:
     files: dict[str, bytes] = {}
-    r.write_parquet(references, files.__setitem__)
+    shards_room.write_parquet(references, files.__setitem__)
     return files
 
 
@@ -137,8 +138,8 @@ def test_parquet_and_back(
     monkeypatch: pytest.MonkeyPatch, references: r.ReferenceSet, size: int
 ) -> None:
     before = references.store_id("X")
-    monkeypatch.setattr(r, "RECORD_SIZE", size)
-    again = r.read_parquet(reading(in_parquet(references)), "there")
+    monkeypatch.setattr(shards_room, "RECORD_SIZE", size)
+    again = shards_room.read_parquet(reading(in_parquet(references)), "there")
     assert as_values(again) == as_values(references)
     # How references are cut into shards is not part of what they are.
     assert again.store_id("X") == before
@@ -181,7 +182,7 @@ def ten(n: int = 10) -> r.ReferenceSet:
 
 @pytest.fixture
 def shards(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
-    monkeypatch.setattr(r, "RECORD_SIZE", 4)
+    monkeypatch.setattr(shards_room, "RECORD_SIZE", 4)
     files = in_parquet(ten())
     monkeypatch.undo()
     assert set(files) == {".zmetadata"} | {f"data/refs.{i}.parq" for i in range(3)}
@@ -190,7 +191,7 @@ def shards(monkeypatch: pytest.MonkeyPatch) -> dict[str, bytes]:
 
 def test_one_frame_reads_one_shard_once(shards: dict[str, bytes]) -> None:
     read: list[str] = []
-    frames = r.read_parquet(reading(shards, read), "there").arrays["data"][1]
+    frames = shards_room.read_parquet(reading(shards, read), "there").arrays["data"][1]
     assert read == [".zmetadata"]
     assert list(frames.take(np.array([5])).rows()) == [("/data/5.fits", 2880, 5765)]
     assert read == [".zmetadata", "data/refs.1.parq"]
@@ -211,7 +212,7 @@ def test_shards_of_kerchunk_are_read(shards: dict[str, bytes]) -> None:
     padded = pa.concat_tables([table, padding])
     padded = padded.set_column(0, "path", padded["path"].dictionary_encode())
     shards["data/refs.2.parq"] = parquet(padded.drop_columns(["raw"]))
-    frames = r.read_parquet(reading(shards), "there").arrays["data"][1]
+    frames = shards_room.read_parquet(reading(shards), "there").arrays["data"][1]
     assert list(frames.take(np.array([8, 9])).urls) == ["/data/8.fits", "/data/9.fits"]
 
 
@@ -363,16 +364,16 @@ def test_wrong_zmetadata_is_refused(case: str, shards: dict[str, bytes]) -> None
     ZMETADATA[case](document)
     shards[".zmetadata"] = json.dumps(document).encode()
     with pytest.raises(StoreCorruptError, match=r"^/s/references.parq/.zmetadata: "):
-        r.read_parquet(reading(shards), "/s/references.parq")
+        shards_room.read_parquet(reading(shards), "/s/references.parq")
 
 
 def test_zmetadata_that_is_gone_or_garbage_is_refused(shards: dict[str, bytes]) -> None:
     shards[".zmetadata"] = b"\0\1"
     with pytest.raises(StoreCorruptError, match=r"^/s/references.parq/.zmetadata: "):
-        r.read_parquet(reading(shards), "/s/references.parq")
+        shards_room.read_parquet(reading(shards), "/s/references.parq")
     del shards[".zmetadata"]
     with pytest.raises(StoreCorruptError, match=r"^/s/references.parq/.zmetadata: is missing"):
-        r.read_parquet(reading(shards), "/s/references.parq")
+        shards_room.read_parquet(reading(shards), "/s/references.parq")
 
 
 def shard(**new: Any) -> bytes:
@@ -412,7 +413,7 @@ def test_a_wrong_shard_is_refused_when_touched(case: str, shards: dict[str, byte
     del shards["data/refs.1.parq"]
     if data is not None:
         shards["data/refs.1.parq"] = data
-    frames = r.read_parquet(reading(shards), "/s/references.parq").arrays["data"][1]
+    frames = shards_room.read_parquet(reading(shards), "/s/references.parq").arrays["data"][1]
     assert frames.take(np.array([0])).urls[0] == "/data/0.fits"
     with pytest.raises(
         StoreCorruptError, match=f"(?s)^/s/references.parq/data/refs.1.parq: .*{message}"
@@ -422,7 +423,7 @@ def test_a_wrong_shard_is_refused_when_touched(case: str, shards: dict[str, byte
 
 def test_a_good_shard_like_those_is_not_refused(shards: dict[str, bytes]) -> None:
     shards["data/refs.1.parq"] = shard()
-    frames = r.read_parquet(reading(shards), "there").arrays["data"][1]
+    frames = shards_room.read_parquet(reading(shards), "there").arrays["data"][1]
     assert list(frames.take(np.arange(4, 8)).rows()) == [
         ("/a", -1, -1), ("/b", -1, -1), ("/c", 2880, 10), ("", -1, -1),
     ]  # fmt: skip
@@ -436,7 +437,7 @@ def test_failures_to_read_are_not_called_corrupt(shards: dict[str, bytes]) -> No
             raise PermissionError(13, "not allowed", name)
         return shards[name]
 
-    frames = r.read_parquet(failing, "there").arrays["data"][1]
+    frames = shards_room.read_parquet(failing, "there").arrays["data"][1]
     with pytest.raises(PermissionError, match="not allowed"):
         frames.take(np.array([5]))
 

@@ -14,7 +14,7 @@ from many import name_of, write_asdf, write_frames
 
 import dkist_virtual as dv
 from dkist_virtual.handle import StoreReader
-from dkist_virtual.references import RECORD_SIZE
+from dkist_virtual.shards import RECORD_SIZE
 
 N = 2 * RECORD_SIZE + 50
 

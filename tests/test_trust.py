@@ -32,7 +32,8 @@ from dkist_virtual import trust
 from dkist_virtual.fetch import Fetcher
 from dkist_virtual.headers import read_headers, read_own_columns
 from dkist_virtual.places import Places
-from dkist_virtual.references import read_json, read_parquet
+from dkist_virtual.references import read_json
+from dkist_virtual.shards import read_parquet
 
 MEMORY = 2**29
 """What any attack may hold: a store of a kilobyte asks for a terabyte."""

@@ -320,6 +320,19 @@ def test_a_file_that_is_none_is_said_and_keeps_nobody_out(text: str, copy: Copy)
     assert dv.verify(store).ok
 
 
+@pytest.mark.parametrize(
+    "name", ["tolerance", "wcs", "counts", "findings", "when", "n_done", "seconds", "store_id"]
+)
+def test_nor_one_whose_words_are_of_other_types(name: str, copy: Copy) -> None:
+    directory = copy("visp_moving")
+    store = directory.parent / "store"
+    flipped(frame(directory, 1))
+    told = dv.verify(store).as_json()
+    (store / "verify.json").write_text(json.dumps({**told, name: [1]}))
+    with pytest.warns(VerificationWarning, match="cannot be read"):
+        dv.open_dataset(store)
+
+
 def test_nothing_is_kept_where_that_was_asked_for(copy: Copy) -> None:
     store = copy("visp_moving").parent / "store"
     dv.verify(store, keep=False)

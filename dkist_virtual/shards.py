@@ -1,0 +1,190 @@
+"""A reference set as kerchunk's Parquet: shards of references, read when they are first touched."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass, field
+from threading import Lock
+from typing import TYPE_CHECKING, Final
+
+import numpy as np
+
+from dkist_virtual.errors import StoreCorruptError
+from dkist_virtual.references import (
+    STRINGS,
+    WHOLE_FILE,
+    ArrayMetadata,
+    FrameColumns,
+    FrameTable,
+    ReferenceSet,
+    read_metadata,
+    telling,
+)
+from dkist_virtual.trust import check_size, text_size
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from numpy.typing import NDArray
+
+__all__ = ["RECORD_SIZE", "read_parquet", "write_parquet"]
+
+RECORD_SIZE: Final = 10_000
+"""References in one parquet shard: what kerchunk and fsspec write too."""
+
+MAX_RECORD_SIZE: Final = 2**20
+"""Others may choose another number of references, and shards are read whole."""
+
+_COLUMNS: Final = {
+    "path": ("string", "large_string", "dictionary<values=string", "null"),
+    "offset": ("int", "uint"),
+    "size": ("int", "uint"),
+}
+"""Of a shard, with what pyarrow's types may begin with: writers other than ours differ."""
+
+
+def write_parquet(references: ReferenceSet, write: Callable[[str, bytes], None]) -> None:
+    """A kerchunk reference set as parquet: ``.zmetadata`` and shards.
+
+    Parameters
+    ----------
+    references : ReferenceSet
+    write : callable
+        Takes a name relative to ``references.parq/`` and the file's bytes.
+    """
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    for name, (metadata, frames) in references.arrays.items():
+        for record in range(-(-metadata.n_frames // RECORD_SIZE)):
+            begin, stop = record * RECORD_SIZE, min((record + 1) * RECORD_SIZE, metadata.n_frames)
+            part = frames.take(np.arange(begin, stop))
+            urls = [url or None for url in part.urls.tolist()]
+            table = pa.table(
+                {
+                    "path": pa.array(urls, pa.string()),
+                    # Zero for both says the whole file, as kerchunk has it.
+                    "offset": pa.array(np.maximum(part.offsets, 0), pa.int64()),
+                    "size": pa.array(np.maximum(part.lengths, 0), pa.int64()),
+                    "raw": pa.array([None] * len(part), pa.binary()),
+                }
+            )
+            sink = pa.BufferOutputStream()
+            pq.write_table(table, sink, compression="zstd")
+            write(f"{name}/refs.{record}.parq", sink.getvalue().to_pybytes())
+    metadata_document = {"metadata": references.documents(), "record_size": RECORD_SIZE}
+    write(".zmetadata", json.dumps(metadata_document).encode())
+
+
+def read_parquet(read: Callable[[str], bytes], place: str) -> ReferenceSet:
+    """Read a reference set of ours from parquet; shards when they are first touched.
+
+    Parameters
+    ----------
+    read : callable
+        Takes a name relative to ``references.parq/`` and gives the file's bytes. Kept, and
+        called for shards.
+    place : str
+        Where it came from, for messages.
+
+    Raises
+    ------
+    StoreCorruptError
+    """
+    with telling(f"{place}/.zmetadata"):
+        document = json.loads(read(".zmetadata"))
+        root, metadata = read_metadata(document["metadata"])
+        size = document["record_size"]
+        if type(size) is not int or not 1 <= size <= MAX_RECORD_SIZE:
+            raise StoreCorruptError(f"record_size = {size!r}: expected 1 to {MAX_RECORD_SIZE}")
+    arrays: dict[str, tuple[ArrayMetadata, FrameTable]] = {}
+    for name, about in metadata.items():
+        load = _ShardReader(read, place, name, about.n_frames, size)
+        arrays[name] = (about, _Shards(about.n_frames, size, load))
+    return ReferenceSet(root, arrays)
+
+
+@dataclass(frozen=True, slots=True)
+class _ShardReader:
+    """Reads one shard of one array; a class and no closure, so that it pickles."""
+
+    read: Callable[[str], bytes]
+    place: str
+    name: str
+    n: int
+    size: int
+
+    def __call__(self, record: int) -> FrameColumns:
+        import pyarrow as pa
+        import pyarrow.parquet as pq
+
+        shard = f"{self.name}/refs.{record}.parq"
+        with telling(f"{self.place}/{shard}"):
+            data = self.read(shard)
+            try:
+                there = set(pq.read_schema(pa.BufferReader(data)).names)
+                # Text as a dictionary: one long URL for all rows takes no memory before it is
+                # counted.
+                text = [name for name in ("path", "raw") if name in there]
+                file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=text)
+                if file.metadata.num_rows > self.size:
+                    raise StoreCorruptError(
+                        f"has {file.metadata.num_rows} references: expected at most {self.size}"
+                    )
+                table = file.read([name for name in (*_COLUMNS, "raw") if name in there])
+            except OSError as error:  # pyarrow's word for some garbage: nothing is read here
+                raise StoreCorruptError(f"cannot be read as parquet: {error}") from error
+            types = {name: str(table.schema.field(name).type) for name in _COLUMNS}
+            if not all(types[name].startswith(kinds) for name, kinds in _COLUMNS.items()):
+                raise StoreCorruptError(f"its columns are {types}: expected text and two integers")
+            if "raw" in table.schema.names and table["raw"].null_count < len(table):
+                raise StoreCorruptError("raw has inline data: expected nulls alone")
+            # kerchunk itself fills its last shard up to the record size; the rest is null.
+            expected = min(self.size, self.n - record * self.size)
+            if len(table) < expected:
+                raise StoreCorruptError(f"has {len(table)} references: expected {expected}")
+            check_size("its text", text_size(table["path"]), len(data))
+            table = table.slice(0, expected)
+            urls = table["path"].cast(pa.string()).fill_null("").to_pylist()
+            lengths = table["size"].to_numpy().astype(np.int64)
+            offsets = table["offset"].to_numpy().astype(np.int64)
+            whole = (lengths == 0) & (offsets == 0)
+            offsets[whole] = lengths[whole] = WHOLE_FILE
+            return FrameColumns(np.array(urls, STRINGS), offsets, lengths)
+
+
+_LOADING: Final = Lock()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Shards:
+    """Columns in parquet shards, each read when one of its entries is first wanted."""
+
+    n: int
+    record_size: int
+    load: Callable[[int], FrameColumns]
+    loaded: dict[int, FrameColumns] = field(default_factory=dict)
+
+    def __len__(self) -> int:
+        return self.n
+
+    def _shard(self, record: int) -> FrameColumns:
+        shard = self.loaded.get(record)
+        if shard is None:
+            with _LOADING:  # the frames of a chunk are read at once, and stand in one shard
+                shard = self.loaded.get(record)
+                if shard is None:
+                    shard = self.loaded[record] = self.load(record)
+        return shard
+
+    def take(self, positions: NDArray[np.int64]) -> FrameColumns:
+        """The entries at some positions, in their order."""
+        records = positions // self.record_size
+        found = FrameColumns.absent(len(positions))
+        for record in np.unique(records):
+            where = np.flatnonzero(records == record)
+            part = self._shard(int(record)).take(positions[where] - record * self.record_size)
+            found.urls[where] = part.urls
+            found.offsets[where] = part.offsets
+            found.lengths[where] = part.lengths
+        return found
