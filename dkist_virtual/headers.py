@@ -288,7 +288,7 @@ class HeaderFile:
         array = data.column(column).combine_chunks()
         mask = array.is_null().to_numpy(zero_copy_only=False)
         if _OUR_TYPES[column] == "int64":
-            array = array.fill_null(0)
+            array = array.cast("int64").fill_null(0)  # all null, they may be of no type
         return np.ma.MaskedArray(array.to_numpy(zero_copy_only=False), mask=mask)
 
     def integers(self, column: str, rows: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
@@ -299,7 +299,7 @@ class HeaderFile:
         if missing:
             self._check_own(column)
             data = self._groups(missing, [column], 16).column(column).combine_chunks()
-            values = data.fill_null(-1).to_numpy(zero_copy_only=False)
+            values = data.cast("int64").fill_null(-1).to_numpy(zero_copy_only=False)
             ends = np.cumsum(np.diff(self._starts)[missing])
             parts = np.split(values, ends[:-1])
             self._kept.update({(column, i): part for i, part in zip(missing, parts, strict=True)})
@@ -372,7 +372,7 @@ class HeaderFile:
 
         try:
             yield
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
             lines = str(error).splitlines() or [type(error).__name__]
             raise StoreCorruptError(
                 f"{self.name}: the header table cannot be read: {lines[0]}; convert again"

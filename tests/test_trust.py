@@ -413,6 +413,26 @@ def test_nor_by_rows_that_are_not_there(store: Path) -> None:
         first(ds)
 
 
+def test_columns_without_a_type_know_nothing(store: Path) -> None:
+    path = store / "headers.parquet"
+    table = pq.read_table(path)
+    for name in ("_size", "_mtime", "_etag"):
+        at = table.schema.get_field_index(name)
+        table = table.set_column(at, pa.field(name, pa.null()), pa.nulls(len(table)))
+    pq.write_table(table, path)
+    assert first(dv.open_dataset(store)).size
+    assert all(column.mask.all() for column in read_own_columns(path, ["_size", "_etag"]).values())
+
+
+def test_a_name_that_is_no_text(store: Path) -> None:
+    path = store / "headers.parquet"
+    data = path.read_bytes()
+    assert data.count(b"_datasum") > 1
+    path.write_bytes(data.replace(b"_datasum", b"_datasu\xff"))
+    with pytest.raises(e.StoreCorruptError, match="cannot be read"):
+        dv.open_dataset(store).headers  # noqa: B018
+
+
 @pytest.mark.parametrize(
     "dtype", ["O8", "|O", "{'names': ['a'], 'formats': ['O']}", "[('a', 'O')]", "V8", "nonsense"]
 )
