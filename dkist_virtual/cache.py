@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,7 @@ from dkist_virtual.catalogue import (
     status_of,
 )
 from dkist_virtual.convert import convert
+from dkist_virtual.description import METADATA_NAME, read_plain
 from dkist_virtual.errors import DatasetError, RemovedError, SearchError, SupersededWarning
 
 __all__ = ["cache_directory", "store_of"]
@@ -103,6 +105,7 @@ def _made(record: Record, directory: Path) -> Path:
             except DatasetError:  # nobody knows: then beside the ASDF, as ever
                 base = None
             convert(asdf, store, base=base, scan="never", overwrite=True, progress=False)
+            _hold_id(store, record)
             # Last: whatever was broken off before is done again.
             partial = directory / f"{RECORD_NAME}.{os.getpid()}"
             partial.write_text(json.dumps(record), encoding="utf-8")
@@ -110,10 +113,29 @@ def _made(record: Record, directory: Path) -> Path:
     return store
 
 
+def _hold_id(store: Path, record: Record) -> None:
+    """Refuse, and forget, an ASDF that was handed out for another dataset."""
+    inventory = read_plain(store / METADATA_NAME).get("inventory") or {}
+    found = inventory.get("datasetId", dataset_id(record))
+    if found != dataset_id(record):
+        shutil.rmtree(store)
+        raise SearchError(
+            f"{dataset_id(record)}: the ASDF that the Data Center hands out for it is that of "
+            f"{found}"
+        )
+
+
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
     """One process of this machine at a time; the lock of one that was killed is free."""
-    directory.mkdir(parents=True, exist_ok=True)
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        (directory / ".lock").touch()
+    except OSError as error:
+        raise DatasetError(
+            f"{directory}: datasets that are opened by their ID are kept there, and nothing can be "
+            f"written: {error.strerror or error}. XDG_CACHE_HOME names another place"
+        ) from error
     try:
         import fcntl
     except ImportError:  # Windows: the last of two that come together wins

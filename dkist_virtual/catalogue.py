@@ -265,11 +265,16 @@ def fetch_asdf(record: Record, directory: Path) -> Path:
     """
     from dkist.net.client import DKISTClient, DKISTQueryResponseTable
 
+    identity = dataset_id(record)
     client, queue = DKISTClient(), _Queue()
     found = {"recordCount": 1, "searchResults": [record]}
-    table = DKISTQueryResponseTable.from_results([found], client=client)
-    client.fetch(table[0], downloader=queue)
-    identity = dataset_id(record)
+    try:
+        table = DKISTQueryResponseTable.from_results([found], client=client)
+        client.fetch(table[0], downloader=queue)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise SearchError(
+            f"{identity}: its record cannot be read: {type(error).__name__}: {error}"
+        ) from error
     name = PurePosixPath(str(record.get("asdfObjectKey") or "")).name
     if not re.fullmatch(r"\w[\w.-]*\.asdf", name):
         name = f"{identity}.asdf"

@@ -147,7 +147,10 @@ def _client(address: str | None) -> AbstractContextManager[Any]:
         from distributed import Client
     except ImportError:
         raise click.UsageError("--client needs dask.distributed: pip install distributed") from None
-    client: AbstractContextManager[Any] = Client(address)  # type: ignore[no-untyped-call]
+    try:
+        client: AbstractContextManager[Any] = Client(address)  # type: ignore[no-untyped-call]
+    except (OSError, ValueError) as error:
+        raise click.BadParameter(f"--client {address}: {error}") from error
     return client
 
 

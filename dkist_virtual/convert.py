@@ -18,7 +18,7 @@ from dkist_virtual.asdf_file import asdf_on_disk
 from dkist_virtual.assembly import frame_names, frame_urls, references_of
 from dkist_virtual.building import building, place_for, refuse_existing
 from dkist_virtual.description import METADATA_NAME, write_description
-from dkist_virtual.errors import HeaderWarning
+from dkist_virtual.errors import HeaderWarning, StoreError
 from dkist_virtual.fetch import Fetcher, absolute, is_local
 from dkist_virtual.headers import HEADERS_NAME, write_headers
 from dkist_virtual.known import array_name, expectations, known_from_store
@@ -87,7 +87,7 @@ class Conversion:
             looked = self.n_absent + self.n_unreachable
             lines.append(
                 f"NOT ONE of {looked} frames could be reached: nothing was checked, types and "
-                "sizes are the ASDF's word. Say where the frames are with frames="
+                "sizes are the ASDF's word. Say where they are with --frames (frames=)"
                 if looked
                 else "No frame was looked at: types are the ASDF's word, sizes are not known"
             )
@@ -286,6 +286,7 @@ class Work:
         about = {"frames": self.scanned_base, "arrays": expected, "rescan": rescan}
         with building(target, about, overwrite=overwrite) as build:
             scans = self._scan(build)
+            self._refuse_to_forget(target, scans)
             result = references_of(self.source, self.stored_base, scans)
             origin = {**self.source.description.origin, "expected": expected}
             description = replace(self.source.description, origin=origin)
@@ -297,6 +298,17 @@ class Work:
 
             build.finish(write)
         return scans
+
+    def _refuse_to_forget(self, target: Path, scans: Sequence[Scan]) -> None:
+        """Keep a store whose frames were there, when a disk or a server is away for a night."""
+        before = sum(int((known.scan.states == FOUND).sum()) for known in self.known.values())
+        states = np.concatenate([scan.states for scan in scans])
+        if self.mode == "auto" and before and len(states) and not (states == FOUND).any():
+            raise StoreError(
+                f"{target}: stays as it was. Not one of {len(states)} frames could be reached in "
+                f"{self.scanned_base}, and {before} were when the store was made. Say where they "
+                "are with --frames (frames=); --scan never (scan='never') replaces it all the same"
+            )
 
     def _scan(self, build: Building) -> list[Scan]:
         n_frames = sum(part.n_frames for part in self.source.frames)
@@ -396,6 +408,7 @@ def _write_headers(
             "_etag": joined(s.etags for s in scans),
             "_datasum": known("datasums"),
         },
+        store_id=references.attributes.get("store_id"),
     )
     if changed:
         warnings.warn(

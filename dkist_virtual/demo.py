@@ -358,11 +358,15 @@ def make_vtf(
 
     Raises
     ------
+    ValueError
+        `shape` is none of five axes, or has other than four Stokes parameters.
     DemoExtraError
         The simulator is not installed.
     StoreExistsError
         `directory` holds files of these names which are not from here.
     """
+    if len(shape) != 5 or shape[0] != 4 or min(shape) < 1:
+        raise ValueError(f"shape = {shape}: expected (4, scans, wavelengths, y, x)")
     asdf = directory / "VTF_demo.asdf"
     names = [f"VTF_demo_{index:04d}.fits" for index in range(math.prod(shape[:-2]))]
     mark = json.dumps({"by": _SOFTWARE, "version": 1, "shape": list(shape)})

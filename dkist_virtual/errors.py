@@ -24,7 +24,8 @@
     └── StoreError                                     something about the store's own files
         ├── StoreExistsError      (FileExistsError)    in the way of a conversion
         ├── StoreMissingError     (FileNotFoundError)  no store there
-        └── StoreCorruptError     (ValueError)         convert again
+        ├── StoreCorruptError     (ValueError)         convert again
+        └── StoreReplacedError                         by another one since: open it again
 
     DKISTVirtualWarning         (UserWarning)
     ├── MissingFramesWarning                           absent frames were read as fill values
@@ -72,6 +73,7 @@ __all__ = [
     "StoreError",
     "StoreExistsError",
     "StoreMissingError",
+    "StoreReplacedError",
     "SupersededWarning",
     "VerificationWarning",
     "redacted",
@@ -228,6 +230,10 @@ class StoreMissingError(StoreError, FileNotFoundError):
 
 class StoreCorruptError(StoreError, ValueError):
     """A file of the store is missing, unreadable, or contradicts another one."""
+
+
+class StoreReplacedError(StoreError):
+    """Another store stands where the one stood that was opened: whose frames are others."""
 
 
 class DKISTVirtualWarning(UserWarning):

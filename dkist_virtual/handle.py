@@ -25,6 +25,7 @@ from dkist_virtual.references import (
     PARQUET_NAME,
     ReferenceSet,
     read_json,
+    replaced,
 )
 from dkist_virtual.shards import read_parquet
 from dkist_virtual.store import FrameStore, Missing
@@ -224,6 +225,9 @@ class StoreHandle:
         Whether whole frames are held against their sums as they are read.
     downloads : list of str
         Directories that frames were downloaded to since: what they hold is read there.
+    store_id : str or None
+        Of the store that was opened first: whoever opens it again, in another process, is told
+        where another one stands there by then.
     """
 
     url: str | None
@@ -236,6 +240,7 @@ class StoreHandle:
     allow_local: bool | None = None
     verify: bool = False
     downloads: list[str] = field(default_factory=list)
+    store_id: str | None = field(default=None, compare=False)
     _opened: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -259,7 +264,12 @@ class StoreHandle:
     def open_with(self, names: Iterable[str]) -> StoreReader:
         """Open the store, and ask for more of its files together with its references."""
         self._opened["reader"] = self.reader.ahead((*REFERENCE_NAMES, *names))
-        self._opened["store"] = self._store(references_in(self.reader))
+        references = references_in(self.reader)
+        found = references.attributes.get("store_id")
+        if self.store_id is not None and found != self.store_id:
+            raise replaced(self.reader.url)
+        object.__setattr__(self, "store_id", found)
+        self._opened["store"] = self._store(references)
         return self.reader
 
     @property
@@ -305,6 +315,8 @@ class StoreHandle:
         ------
         StoreCorruptError
             It is missing from the store, no such file, or not of as many frames.
+        StoreReplacedError
+            It is of another store than was opened.
         """
         if "headers" not in self._opened:
             arrays = self.store.references.arrays
@@ -315,6 +327,8 @@ class StoreHandle:
                         file = HeaderFile(self.reader.open(HEADERS_NAME))
                     except FileNotFoundError as error:
                         raise StoreCorruptError(f"{error}: is missing from the store") from None
+                    if self.store_id is not None and file.store_id not in (None, self.store_id):
+                        raise replaced(file.name)
                     if file.n_rows != n_frames:
                         raise StoreCorruptError(
                             f"{self.url}: {HEADERS_NAME} has {file.n_rows} rows for {n_frames} "

@@ -79,7 +79,11 @@ ROW_GROUP: Final = 10_000
 
 
 def write_headers(
-    path: Path | str, table: Table, ours: Mapping[str, NDArray[Any] | None]
+    path: Path | str,
+    table: Table,
+    ours: Mapping[str, NDArray[Any] | None],
+    *,
+    store_id: str | None = None,
 ) -> list[str]:
     """Write a header table as Parquet, replacing what stands there.
 
@@ -92,6 +96,8 @@ def write_headers(
         `HeaderTable` that has read nothing yet, a row group at a time is in memory.
     ours : mapping of str to array, shape (n,)
         Columns among `OURS`; what is absent, None, masked or an empty string is written as null.
+    store_id : str, optional
+        The store that they are of.
 
     Returns
     -------
@@ -125,7 +131,7 @@ def write_headers(
     ours_of = {name: (pa.type_for_alias(kind), ours.get(name)) for name, kind in _OUR_TYPES.items()}
     fields = [keyword.field for keyword in keywords]
     fields += [pa.field(name, kind) for name, (kind, _) in ours_of.items()]
-    about = {"header_rows": len(table), **meta_notes(table.meta)}
+    about = {"header_rows": len(table), "store_id": store_id, **meta_notes(table.meta)}
     schema = pa.schema(fields, metadata={NOTES_KEY: dumps(about)})
     with pq.ParquetWriter(str(path), schema, compression="zstd", write_page_checksum=True) as file:
         for begin in range(0, n_rows, ROW_GROUP):
@@ -237,6 +243,11 @@ class HeaderFile:
 
     def __exit__(self, *_: object) -> None:
         self._parquet.close(force=True)
+
+    @property
+    def store_id(self) -> Any:
+        """The store that they say they are of; None where they do not say."""
+        return read_notes(self._schema, self.name).get("store_id")
 
     @property
     def keywords(self) -> list[str]:

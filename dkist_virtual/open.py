@@ -151,7 +151,13 @@ def _path_of(given: str | os.PathLike[str] | Row) -> str | os.PathLike[str]:
     if isinstance(given, os.PathLike):
         return given
     if isinstance(given, str):
-        identity = given if is_id(given) and not os.path.lexists(given) else None
+        there = os.path.lexists(given)
+        identity = given if is_id(given) and not there else None
+        if identity is None and not there and is_id(given.strip().upper()):
+            raise StoreMissingError(
+                f"{given!r}: nothing of that name is here. IDs of datasets are in capital letters: "
+                f"{given.strip().upper()}"
+            )
     else:
         identity = _id_in(given)
     if identity is None:

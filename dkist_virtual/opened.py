@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -11,12 +12,13 @@ from dkist_virtual.arrays import VirtualArray
 from dkist_virtual.asdf_file import asdf_on_disk
 from dkist_virtual.assembly import references_of
 from dkist_virtual.description import METADATA_NAME, Description, read_description
-from dkist_virtual.errors import StoreCorruptError
+from dkist_virtual.errors import StoreCorruptError, StoreError
 from dkist_virtual.fetch import Fetcher, is_local, join, local_path
 from dkist_virtual.handle import StoreHandle
 from dkist_virtual.header_table import HeaderTable
 from dkist_virtual.places import FramePlaces, cache_of, places_of
 from dkist_virtual.provenance import HeaderSource, Meta, Provenance, StoredHeaders, TableHeaders
+from dkist_virtual.references import replaced
 from dkist_virtual.selection import Selection
 from dkist_virtual.source import read_source
 from dkist_virtual.verdict import VERIFY_NAME, warn_of_kept
@@ -127,20 +129,36 @@ def open_store(
     allow_local: bool | None = None,
     verify: bool = False,
 ) -> Opened:
-    """Open a store by its directory."""
-    handle = StoreHandle(
-        store,
-        None,
-        missing,
-        places_of(frames),
-        dict(storage_options or {}),
-        cache_of(cache),
-        allow_local,
-        verify,
-    )
+    """Open a store by its directory; once more where another one takes its place meanwhile."""
+    options = dict(storage_options or {})
+    how = (missing, places_of(frames), options, cache_of(cache), allow_local, verify)
+    for attempt in range(5):
+        stood = _directory(store)
+        try:
+            opened = _opened(StoreHandle(store, None, *how), chunks)
+        except StoreError:
+            if attempt == 4 or _directory(store) == stood:
+                raise
+        else:
+            if _directory(store) == stood:
+                return opened
+    raise replaced(store)
+
+
+def _directory(store: str) -> tuple[int, int] | None:
+    """Which directory a store on this machine is; None where it is elsewhere, or not there."""
+    if not is_local(store):
+        return None
+    with suppress(OSError):
+        status = os.stat(local_path(store))
+        return status.st_dev, status.st_ino
+    return None
+
+
+def _opened(handle: StoreHandle, chunks: Any) -> Opened:
     reader = handle.open_with((METADATA_NAME, VERIFY_NAME))
     warn_of_kept(reader, handle.store.references.attributes.get("store_id"))
-    place = join(store, METADATA_NAME)
+    place = join(reader.url, METADATA_NAME)
     if is_local(place):
         description = read_description(local_path(place))
     else:

@@ -8,6 +8,7 @@ again.
 from __future__ import annotations
 
 import os
+import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dkist_virtual.errors import FrameRefusedError
@@ -35,6 +36,11 @@ def places_of(frames: FramePlaces) -> tuple[str, ...]:
     if frames is None:
         return ()
     if isinstance(frames, (str, os.PathLike)):
+        if re.match("globus:(?!//)", os.fspath(frames)):
+            raise ValueError(
+                f"frames = {frames!r}: is for the command line. In Python: "
+                "dv.open_dataset(ID, **dkist_virtual.globus.over_https(ID, COLLECTION))"
+            )
         return (absolute(frames),)
     if not frames:
         raise ValueError("frames is an empty list: expected places to read the frames from")

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from dkist_virtual.codec import CODEC_ID, FrameSpec
-from dkist_virtual.errors import StoreCorruptError
+from dkist_virtual.errors import StoreCorruptError, StoreReplacedError
 from dkist_virtual.trust import (
     MAX_FRAME_PIXELS,
     MAX_FRAMES,
@@ -44,6 +44,7 @@ __all__ = [
     "chunk_key",
     "read_json",
     "read_metadata",
+    "replaced",
     "telling",
     "write_json",
 ]
@@ -373,6 +374,13 @@ def read_metadata(
     return dict(root), metadata
 
 
+def replaced(place: str) -> StoreReplacedError:
+    """The error for a file of another store than the one that was opened."""
+    return StoreReplacedError(
+        f"{place}: is of another store than was opened: that was replaced since. Open it again"
+    )
+
+
 @contextmanager
 def telling(place: str) -> Iterator[None]:
     """Turn whatever goes wrong while a file of the store is read into a `StoreCorruptError`."""
@@ -380,7 +388,7 @@ def telling(place: str) -> Iterator[None]:
         yield
     except FileNotFoundError as error:
         raise StoreCorruptError(f"{place}: is missing from the store") from error
-    except (OSError, MemoryError):
+    except (OSError, MemoryError, StoreReplacedError):
         raise
     except Exception as error:
         what = "" if isinstance(error, StoreCorruptError) else "cannot be read as references: "

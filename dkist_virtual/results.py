@@ -15,6 +15,8 @@ from dkist.net.attr_walker import walker
 from dkist.net.client import DKISTClient, DKISTQueryResponseTable
 from sunpy.net.attr import SimpleAttr
 
+from dkist_virtual.errors import SearchError
+
 __all__ = ["Results", "SpectralLine"]
 
 
@@ -72,10 +74,42 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
 
     advice = TableAttribute(default="")
 
+    pages = TableAttribute(default="")
+
     @classmethod
-    def from_answers(cls, answers: list[dict[str, Any]]) -> Self:
-        """The table of what the Data Center answered, its columns made by dkist."""
-        made = cls.from_results(answers, client=DKISTClient())
+    def of(cls, records: list[dict[str, Any]], total: int, page: int) -> Self:
+        """The table of datasets that were found, its columns made by dkist.
+
+        Parameters
+        ----------
+        records : list of dict
+            As the Data Center sends them.
+        total : int
+            How many there are with those of other pages.
+        page : int
+            Which page these are.
+
+        Raises
+        ------
+        SearchError
+            They are no such records.
+        """
+        try:
+            # A key that one of them lacks breaks dkist's table of them all.
+            keys = dict.fromkeys(key for record in records for key in record)
+            alike = [{key: record.get(key) for key in keys} for record in records]
+            answer = {"recordCount": len(alike), "searchResults": alike}
+            return cls._made(answer, total, page)
+        except (AttributeError, KeyError, TypeError, ValueError) as error:
+            said = str(error).strip().partition("\n")[0]
+            raise SearchError(
+                f"the Data Center's records cannot be read: {type(error).__name__}: {said}"
+            ) from error
+
+    @classmethod
+    def _made(cls, answer: dict[str, Any], total: int, page: int) -> Self:
+        made = cls.from_results([answer], client=DKISTClient())
+        made.total_available_results = 0  # dkist says of every page that Page(2) is the next
         if not len(made):  # none of them has a column then
             return cls({name: np.array([], str) for name in SHOWN}, client=DKISTClient())
         for name, between in JOINED.items():
@@ -89,6 +123,8 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
                 made[name].info.format = form
         active = "Status" not in made.colnames or not (made["Status"] != "ACTIVE").any()
         made.display_keys = SHOWN if active else [*SHOWN[:2], "Status", *SHOWN[2:]]
+        if total > len(made):
+            made.pages = f"{len(made)} of {total} datasets, page {page}: page= shows the others"
         return made  # type: ignore[no-any-return]
 
     # Slices of astropy's tables share their attributes with the whole. sunpy resets which columns
@@ -99,7 +135,7 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
 
     def _new_from_slice(self, slice_: Any) -> Self:
         made = self._with_own_attributes(super()._new_from_slice(slice_))
-        made.total_available_results = 0  # some rows are no page of a longer list
+        made.pages = ""  # some rows are no page of a longer list
         return made
 
     @property
@@ -108,7 +144,7 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
         return DKISTQueryResponseTable._display_table.fget(twin)
 
     def __str__(self) -> str:
-        return str(self.advice if self.advice else super().__str__())
+        return self.advice or "\n".join(filter(None, [str(super().__str__()), self.pages]))
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>\n{self}"
@@ -116,7 +152,9 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
     def _repr_html_(self) -> str:
         from html import escape
 
-        return f"<pre>{escape(self.advice)}</pre>" if self.advice else str(super()._repr_html_())
+        if self.advice:
+            return f"<pre>{escape(self.advice)}</pre>"
+        return str(super()._repr_html_()) + (f"<p>{escape(self.pages)}</p>" if self.pages else "")
 
     def numbered(self) -> str:
         """The table as text, each row with the number that ``--open`` takes."""
@@ -125,10 +163,8 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
         shown = self._display_table
         shown.add_column(np.arange(1, len(self) + 1), index=0, name="N")
         lines: list[str] = shown.pformat(max_lines=-1, max_width=-1)
-        if self.total_available_results > len(self):
-            lines.append(
-                f"{len(self)} of {self.total_available_results} datasets: --page 2 shows others"
-            )
+        if self.pages:
+            lines.append(self.pages.replace("page=", "--page"))
         return "\n".join(lines)
 
     def as_json(self) -> list[dict[str, Any]]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
 
 from dkist_virtual.catalogue import answers, ask, net
 from dkist_virtual.errors import SearchError
@@ -100,7 +102,15 @@ def search(
         page=page, page_size=page_size,
     )  # fmt: skip
     given = [*query, *named.values()]
-    results = Results.from_answers(answers(parameters(and_(*given)) if given else _listing()))
+    try:
+        together = and_(*given) if given else None
+    except TypeError:  # sunpy's word for two of a kind that only one may be of
+        raise ValueError(
+            f"of {', '.join(map(_label, given))} the same is given twice: give it once, by name or "
+            "as an attribute"
+        ) from None
+    queries = _listing() if together is None else parameters(together)
+    results = Results.of(*_one_page(queries))
     if not len(results):
         labelled = [(_label(attribute), attribute) for attribute in query]
         results.advice = _advice([*labelled, *named.items()], status)
@@ -132,6 +142,29 @@ def parameters(query: Any) -> list[dict[str, Any]]:
         {"pageSize": conf.default_page_size} | _in_metres(alternative)
         for alternative in _flat(made)
     ]
+
+
+def _one_page(queries: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int, int]:
+    """The records of a page, how many there are in all, and which page it is.
+
+    Each alternative is a query of its own. A dataset may be among the answers to several, and
+    is counted once, as far as it was seen; a page is one of them all together.
+    """
+    number, size = int(queries[0].get("pageNumber", 1)), int(queries[0]["pageSize"])
+    if len(queries) == 1:
+        (answer,) = answers(queries)
+        return answer["searchResults"], _count(answer), number
+    pages = [{"pageNumber": n} for n in range(1, number + 1)] if number > 1 else [{}]
+    found = answers([query | page for query in queries for page in pages])
+    every = [record for answer in found for record in answer["searchResults"]]
+    distinct = list({str(record.get("datasetId")): record for record in reversed(every)}.values())
+    distinct.reverse()
+    total = sum(map(_count, found[::number])) - (len(every) - len(distinct))
+    return distinct[(number - 1) * size : number * size], total, number
+
+
+def _count(answer: Mapping[str, Any]) -> int:
+    return int(answer.get("recordCount") or len(answer["searchResults"]))
 
 
 def _listing() -> list[dict[str, Any]]:
@@ -189,8 +222,8 @@ def _attributes(**given: Any) -> dict[str, Any]:
         "proposal": any_of(da.Proposal),
         "product": any_of(da.Product),
         "dataset": any_of(da.Dataset),
-        "exposure": lambda pair: da.ExposureTime(*_pair("exposure", pair)),
-        "fried": lambda pair: da.FriedParameter(*_pair("fried", pair)),
+        "exposure": lambda pair: da.ExposureTime(*_range("exposure", pair)),
+        "fried": lambda pair: da.FriedParameter(*_range("fried", pair)),
         "stokes": lambda letters: a.Physobs(_physobs(letters)),
         "bounding_box": lambda box: box if isinstance(box, da.BoundingBox) else da.BoundingBox(box),
         "embargoed": da.Embargoed,
@@ -213,8 +246,29 @@ def _pair(name: str, given: Any) -> tuple[Any, Any]:
     return first, second
 
 
+def _range(name: str, given: Any) -> tuple[Any, Any]:
+    """Two quantities, the smaller one first."""
+    pair = _pair(name, given)
+    for value in pair:
+        _with_unit(name, value)
+    first, second = sorted(pair)
+    return first, second
+
+
+def _with_unit(name: str, value: Any) -> None:
+    from astropy import units as u
+
+    if not isinstance(value, u.Quantity) or not value.isscalar or not np.isfinite(value.value):
+        raise ValueError(
+            f"{name} = {value!r}: expected a finite value with a unit, such as 630.25 * u.nm"
+        )
+
+
 def _one_or_two(name: str, given: Any) -> tuple[Any, ...]:
-    return (given,) if getattr(given, "isscalar", False) else _pair(name, given)
+    if isinstance(given, (str, int, float)) or getattr(given, "isscalar", False):
+        _with_unit(name, given)
+        return (given,)
+    return _range(name, given)
 
 
 def _physobs(letters: str) -> str:
@@ -333,7 +387,7 @@ def _advice(named: Sequence[tuple[str, Any]], status: str | None) -> str:
         attributes = [part for _, part in kept]
         queries = parameters(and_(*attributes)) if attributes else _listing()
         counts = answers([query | {"pageSize": 1} for query in queries])
-        n = sum(int(count.get("recordCount", 0)) for count in counts)
+        n = sum(map(_count, counts))
         if n:
             lines.append(f"  {words}: {n}")
     if "page" in dict(named):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import dataclass, field
 from threading import Lock
 from typing import TYPE_CHECKING, Final
@@ -11,6 +12,7 @@ import numpy as np
 
 from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.references import (
+    ROOT_KEY,
     STRINGS,
     WHOLE_FILE,
     ArrayMetadata,
@@ -18,6 +20,7 @@ from dkist_virtual.references import (
     FrameTable,
     ReferenceSet,
     read_metadata,
+    replaced,
     telling,
 )
 from dkist_virtual.trust import check_size, text_size
@@ -69,6 +72,9 @@ def write_parquet(references: ReferenceSet, write: Callable[[str, bytes], None])
                     "raw": pa.array([None] * len(part), pa.binary()),
                 }
             )
+            if "store_id" in references.attributes:
+                mark = {ROOT_KEY: str(references.attributes["store_id"])}
+                table = table.replace_schema_metadata(mark)
             sink = pa.BufferOutputStream()
             pq.write_table(table, sink, compression="zstd")
             write(f"{name}/refs.{record}.parq", sink.getvalue().to_pybytes())
@@ -99,7 +105,7 @@ def read_parquet(read: Callable[[str], bytes], place: str) -> ReferenceSet:
             raise StoreCorruptError(f"record_size = {size!r}: expected 1 to {MAX_RECORD_SIZE}")
     arrays: dict[str, tuple[ArrayMetadata, FrameTable]] = {}
     for name, about in metadata.items():
-        load = _ShardReader(read, place, name, about.n_frames, size)
+        load = _ShardReader(read, place, name, about.n_frames, size, root.get("store_id"))
         arrays[name] = (about, _Shards(about.n_frames, size, load))
     return ReferenceSet(root, arrays)
 
@@ -113,8 +119,23 @@ class _ShardReader:
     name: str
     n: int
     size: int
+    store_id: str | None
 
     def __call__(self, record: int) -> FrameColumns:
+        try:
+            return self._read(record)
+        except (StoreCorruptError, FileNotFoundError):
+            self._look_whether_replaced()
+            raise
+
+    def _look_whether_replaced(self) -> None:
+        """Whoever has other references now may have other shards, and need have none."""
+        with suppress(StoreCorruptError, KeyError, TypeError, ValueError):
+            now = json.loads(self.read(".zmetadata"))["metadata"][".zattrs"][ROOT_KEY]
+            if now.get("store_id") != self.store_id:
+                raise replaced(f"{self.place}/.zmetadata")
+
+    def _read(self, record: int) -> FrameColumns:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
@@ -127,6 +148,9 @@ class _ShardReader:
                 # counted.
                 text = [name for name in ("path", "raw") if name in there]
                 file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=text)
+                mark = (file.schema_arrow.metadata or {}).get(ROOT_KEY.encode())
+                if mark is not None and mark.decode(errors="replace") != self.store_id:
+                    raise replaced(f"{self.place}/{shard}")
                 if file.metadata.num_rows > self.size:
                     raise StoreCorruptError(
                         f"has {file.metadata.num_rows} references: expected at most {self.size}"

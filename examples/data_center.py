@@ -13,6 +13,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -134,6 +135,11 @@ class DataCenter(FrameServer):
         for asdf in sorted(self.directory.glob("*/*.asdf")):
             self.add(asdf)
 
+    def _asdf(self, identity: str) -> bytes:
+        """The ASDF of a dataset; of one that was made up of another, with its own ID."""
+        data = self.places[identity].read_bytes()
+        return re.sub(rb"(?m)^( *datasetId: ).*$", rb"\g<1>" + identity.encode(), data)
+
     def add(self, asdf: Path, **changes: Any) -> dict[str, Any]:
         """Take a dataset into the catalogue; returns its record, with what is changed of it."""
         import dkist
@@ -221,7 +227,7 @@ class DataCenter(FrameServer):
             return web.Response(status=404)
         record = next(each for each in self.records if each["datasetId"] == identity)
         if kind == "asdf":
-            name, body = Path(record["asdfObjectKey"]).name, self.places[identity].read_bytes()
+            name, body = Path(record["asdfObjectKey"]).name, self._asdf(identity)
         elif kind == "quality" and "json" in request.headers.get("Accept", ""):
             name, body = f"{identity}.json", json.dumps({"dataset": identity}).encode()
         elif kind == "quality":

@@ -374,7 +374,12 @@ def test_frames_and_base(make: Make, tmp_path: Path) -> None:
     assert result(frames=elsewhere, base=url) == (url, [f"{url}/{name}", *scanned], 6)
     assert result(frames=f"{there}/", base=f"{url}/") == (url, [f"{url}/{name}", *scanned], 6)
     assert result(frames=f"file://{there}", base=url)[2] == 6
-    assert result(base=elsewhere, frames=path.parent)[::2] == (there, 0)
+    # A disk that is away for a night costs no store.
+    before = raw_references(tmp_path / "store")
+    with pytest.raises(StoreError, match=r"stays as it was\. Not one of 6 frames.*--scan never"):
+        result(base=elsewhere, frames=path.parent)
+    assert raw_references(tmp_path / "store") == before
+    assert result(base=elsewhere, frames=path.parent, scan="never")[::2] == (there, 0)
 
 
 def test_relative_places_become_absolute(

@@ -265,6 +265,29 @@ def test_what_cannot_be_searched_for_is_refused(
     assert catalogue.queries == []
 
 
+def test_the_same_twice_is_refused(catalogue: Any) -> None:
+    from sunpy.net import attrs as a
+
+    with pytest.raises(ValueError, match="Instrument, Instrument the same is given twice"):
+        dv.search(a.Instrument("VISP"), instrument="VTF")
+
+
+@pytest.mark.parametrize("wrong", [630, "630.25 nm", np.nan * u.nm])
+def test_a_wavelength_has_a_unit(catalogue: Any, wrong: Any) -> None:
+    with pytest.raises(ValueError, match="expected a finite value with a unit"):
+        dv.search(wavelength=wrong)
+
+
+def test_a_range_given_from_its_end_is_the_same(catalogue: Any) -> None:
+    sent = []
+    for pair in ((1 * u.ms, 20 * u.s), (20 * u.s, 1 * u.ms)):
+        catalogue.queries.clear()
+        dv.search(exposure=pair)
+        sent.append(catalogue.queries[0])
+    assert any("xposure" in key for key in sent[0])
+    assert sent[0] == sent[1]
+
+
 def test_an_attribute_of_another_client_is_refused(catalogue: Any) -> None:
     from sunpy.net import attrs as a
 
@@ -312,8 +335,47 @@ def test_pages(catalogue: Any) -> None:
     first, second = dv.search(page_size=2), dv.search(page_size=2, page=2)
     assert (len(first), len(second)) == (2, 1)
     assert identities(first) | identities(second) == {"SIM000", "SIM004", "SIM006"}
-    assert "2 of 3 available results" in str(first)
-    assert "2 of 3 datasets" in first.numbered()
+    assert str(first).endswith("2 of 3 datasets, page 1: page= shows the others")
+    assert first.numbered().endswith("2 of 3 datasets, page 1: --page shows the others")
+    assert "page 2: page= shows" in second._repr_html_()
+
+
+def test_one_that_several_alternatives_find_is_found_once(catalogue: Any) -> None:
+    from sunpy.net import attrs as a
+
+    catalogue.records[0]["spectralLines"] = ["Fe I (630.15 nm)", "Fe I (630.25 nm)"]
+    either = a.Time(*TIME) | a.Instrument("VISP")
+    for found in (dv.search(spectral_line="Fe I"), dv.search(either)):
+        ids = found["Dataset ID"].tolist()
+        assert len(ids) == len(set(ids)) > 0
+        assert "datasets, page" not in str(found)
+    every = [
+        dv.search(either, page_size=1, page=page)["Dataset ID"].tolist()
+        for page in range(1, len(ids) + 1)
+    ]
+    assert sorted(every) == [[identity] for identity in sorted(ids)]
+    assert f"1 of {len(ids)} datasets" in str(dv.search(either, page_size=1, page=len(ids)))
+    assert not len(dv.search(either, page_size=1, page=len(ids) + 1))
+
+
+def test_records_that_differ_in_their_keys(catalogue: Any) -> None:
+    del catalogue.records[0]["browseMovieObjectKey"]
+    catalogue.records[-1]["newOfThisYear"] = 3
+    assert len(dv.search()) == 3
+    catalogue.records[0] = {"datasetId": "SIM000", "status": "ACTIVE"}
+    catalogue.records[1:] = []
+    with pytest.raises(dv.errors.SearchError, match="records cannot be read: KeyError"):
+        dv.search()
+
+
+def test_an_asdf_of_another_dataset_is_refused_and_not_kept(catalogue: Any) -> None:
+    kept = catalogue.home / "cache" / "dkist_virtual" / "datasets" / "SIM000"
+    catalogue._asdf = lambda identity: catalogue.places["SIM004"].read_bytes()
+    with pytest.raises(dv.errors.SearchError, match=r"SIM000: the ASDF .* is that of SIM004"):
+        dv.open_dataset("SIM000")
+    assert not (kept / "SIM000.virtual").exists()
+    del catalogue._asdf
+    assert dv.open_dataset("SIM000").files.dataset_id == "SIM000"
 
 
 def test_one_row_is_shown_as_many_are(catalogue: Any) -> None:
