@@ -86,6 +86,10 @@ def _is_card(value: Any) -> bool:
     )
 
 
+SHOWN: Final = 100
+"""Rows, and columns, of either end that are read to print a long table: more than screens have."""
+
+
 class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
     """An `astropy.table.Table` of FITS headers, whose rows are `HeaderRow`.
 
@@ -172,6 +176,35 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
             part.columns  # noqa: B018  # reads them
             self._page = page, part
         return self._page[1][at]  # type: ignore[no-any-return]
+
+    # A long table is printed by its ends: reading all of it would take minutes and gigabytes.
+    def _ends(self, *, fit: bool) -> HeaderTable:
+        """The first and last rows, and where they have to fit the first and last columns too."""
+        n = len(self)
+        part = self[np.r_[:SHOWN, n - SHOWN : n]]
+        if fit and len(part.colnames) > 2 * SHOWN:
+            part = part[[*part.colnames[:SHOWN], *part.colnames[-SHOWN:]]]
+        part.columns  # noqa: B018  # reads them
+        return part  # type: ignore[no-any-return]
+
+    def _is_long(self) -> bool:
+        return self._source is not None and len(self) > 2 * SHOWN
+
+    def __str__(self) -> str:
+        if not self._is_long():
+            return str(super().__str__())
+        part = self._ends(fit=True)
+        return str(part).replace(f"Length = {len(part)} rows", f"Length = {len(self)} rows")
+
+    def _base_repr_(
+        self, html: bool = False, descr_vals: Any = None, max_width: Any = None, **how: Any
+    ) -> str:
+        if not self._is_long():
+            return str(super()._base_repr_(html, descr_vals, max_width, **how))
+        part = self._ends(fit=max_width != -1)
+        words = [type(self).__name__, *["masked=True"] * part.masked, f"length={len(self)}"]
+        text = str(part._base_repr_(html, words, max_width, **how))
+        return text.replace(f"Length = {len(part)} rows", f"Length = {len(self)} rows")
 
     def copy(self, copy_data: bool = True) -> Any:
         """As astropy's; of columns that were not read, nothing is."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import pickle
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -180,3 +181,20 @@ def test_of_a_file_the_row_groups_are_read_that_hold_the_rows(tmp_path: Path) ->
         assert file.integer("_size", 31_000) == 62_000
         assert file.integers("_size", np.array([5, 31_001, 5])).tolist() == [10, 62_002, 10]
         assert read[2:] == [[3], [0]]
+
+
+def test_a_long_table_is_printed_by_its_ends(tmp_path: Path) -> None:
+    n = 35_000
+    whole = a_table(n)
+    write_headers(tmp_path / "h.parquet", whole, {"_size": np.arange(n)})
+    with HeaderFile(tmp_path / "h.parquet") as file:
+        read: set[int] = set()
+        groups = file._groups
+        file._groups = lambda which, *how: (read.update(which), groups(which, *how))[1]  # type: ignore[method-assign]
+        table = file.headers()
+        plain = HeaderTable(whole)
+        assert str(table) == str(plain)
+        assert repr(table) == repr(plain)
+        same_html = [re.sub(r"table\d+", "", t._repr_html_()) for t in (table, plain)]
+        assert same_html[0] == same_html[1]
+        assert read == {0, 3}
