@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import asyncio
 import os
+import stat
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from dkist_virtual.errors import FrameError, FrameMissingError, FrameUnreachableError
 from dkist_virtual.memory import empty
@@ -51,8 +52,12 @@ def join(base: str, name: str) -> str:
 
 
 _CREDENTIALS: Final = frozenset(
-    {"auth", "cookies", "headers", "key", "password", "secret", "token", "username"}
-)
+    {
+        "account_key", "auth", "client_secret", "connection_string", "cookie_jar", "cookies",
+        "credential", "headers", "key", "params", "password", "profile", "sas_token", "secret",
+        "token", "username",
+    }
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,14 +133,15 @@ class Fetcher:
                     f"storage_options[{place!r}] is a {type(options).__name__}: expected a dict of "
                     "the options"
                 )
-            if "://" in place:
+            protocol, _, rest = place.partition("://")
+            if rest.strip("/"):  # https:// alone begins every address, as https does
                 continue
             given = set(options) | set(options.get("client_kwargs") or ())
             if secret := sorted(_CREDENTIALS & given):
                 raise ValueError(
                     f"storage_options[{place!r}] holds {', '.join(secret)}, which would go to "
                     f"every server: say whom it is for, as in storage_options"
-                    f'["{place}://example.org/data/"]'
+                    f'["{protocol}://example.org/data/"]'
                 )
 
     def __getstate__(self) -> dict[str, Any]:
@@ -215,14 +221,14 @@ class Fetcher:
             return replace(reply, data=out)
         path, done = local_path(url), 0
         try:
-            with open(path, "rb", buffering=0) as file:
+            with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+                status = _status(path, file)
                 file.seek(offset)
                 while done < len(out):
                     n = file.readinto(out[done:])
                     if not n:
                         raise too_short(url, offset, len(out), done)
                     done += n
-                status = os.fstat(file.fileno())
                 return Reply(out, status.st_size, status.st_mtime_ns)
         except FileNotFoundError as error:
             raise absent_or_unreachable(path) from error
@@ -347,10 +353,23 @@ class Fetcher:
         return await get(url, start, stop, self.options, self._limits[loop], cache=self.cache)
 
 
+def _open_at_once(path: str, flags: int) -> int:
+    """An opener for frames, that does not wait for whoever might write into a pipe one day."""
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+
+
+def _status(path: str, file: IO[bytes]) -> os.stat_result:
+    """What is known of a file that is open; refuse a device or pipe, which has no end."""
+    status = os.fstat(file.fileno())
+    if not stat.S_ISREG(status.st_mode):
+        raise FrameUnreachableError(f"{path}: is no regular file")
+    return status
+
+
 def _read_local(path: str, offset: int, length: int) -> Reply:
     try:
-        with open(path, "rb", buffering=0) as file:
-            status = os.fstat(file.fileno())
+        with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+            status = _status(path, file)
             # As far as the file goes: Python asks for the memory before it reads.
             length = min(length, max(status.st_size - offset, 0))
             data = file.read() if offset < 0 else os.pread(file.fileno(), length, offset)

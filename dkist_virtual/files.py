@@ -17,7 +17,7 @@ import numpy as np
 from dkist_virtual.codec import FrameSpec
 from dkist_virtual.convert import human_bytes
 from dkist_virtual.download import Downloaded, Item, check_names, download
-from dkist_virtual.errors import DatasetError, SelectionError
+from dkist_virtual.errors import DatasetError, SelectionError, redacted
 from dkist_virtual.fetch import absolute, is_local, local_path
 from dkist_virtual.parts import Checked
 from dkist_virtual.references import chunk_key
@@ -206,7 +206,7 @@ class Files:
         return f"{len(self)} of {len(sizes)} files, {said}, {self.here() or 'none'} here already"
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__}: {self}, in {self.basepath}>"
+        return redacted(f"<{type(self).__name__}: {self}, in {self.basepath}>")
 
     # Elsewhere -----------------------------------------------------------------------------
 

@@ -6,6 +6,7 @@ Pure, but for what it is given: the bytes of the file, and what the store's own 
 from __future__ import annotations
 
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -31,7 +32,7 @@ KEYWORDS: Final = (
     "DATE-BEG", "DATE-AVG", "DATE-END", "LINEWAV", "FRAMEWAV", "XPOSURE", "POL_NOIS",
     "DINDEX3", "DINDEX4", "DINDEX5", "DINDEX6", "DINDEX7", "MINDEX1", "MINDEX2",
     "CRVAL1", "CRVAL2", "CRVAL3", "CRPIX1", "CRPIX2", "CRPIX3", "CDELT1", "CDELT2", "CDELT3",
-    "PC1_1", "PC1_2", "PC2_1", "PC2_2",
+    "PC1_1", "PC1_2", "PC2_1", "PC2_2", "CTYPE1", "CTYPE2", "CTYPE3", "CUNIT1", "CUNIT2", "CUNIT3",
 )  # fmt: skip
 """When, at which wavelength and where on the Sun a frame was taken, and its place in the dataset.
 FRAMEVOL and CHECKSUM are left out: the pipeline edits the first after the second was written."""
@@ -117,6 +118,9 @@ def check_frame(key: str, url: str, reply: Reply, stated: Stated) -> tuple[Findi
     if 0 <= stated.size != len(data):
         said = f"the file has {len(data)} bytes: it had {stated.size} when it was scanned"
         return Finding(key, url, "changed", said), None
+    if not re.match(rb"SIMPLE  = {20}T", data[:30]):  # FITS 4.0, 4.4.1.1
+        said = f"begins with {bytes(data[:30])!r}: expected SIMPLE = T"
+        return Finding(key, url, "corrupt", said), None
     try:
         hdu = _hdu(data, stated)
         layout = layout_of(hdu)
@@ -166,6 +170,11 @@ def _changes(hdu: HDU, layout: Image, size: int, stated: Stated) -> Iterator[str
         check_layout(layout, hdu.index, dtype=stated.dtype)
     except FrameCorruptError as error:
         yield str(error)
+    if stated.target is None and (layout.bscale, layout.bzero) != (1, 0):
+        yield (
+            f"HDU {hdu.index}: BSCALE = {layout.bscale:g}, BZERO = {layout.bzero:g}: its pixels "
+            "are read as they stand"
+        )
     if shape != stated.shape:
         yield f"HDU {hdu.index}: an image of {layout.shape}: expected {stated.shape}"
     for keyword, found, expected in differing_keywords(hdu.header, stated.header):

@@ -14,6 +14,8 @@ from typing import Any, Literal, TypeAlias
 
 import numpy as np
 
+from dkist_virtual.errors import redacted
+
 __all__ = ["ArrayAxis", "Overview", "WorldAxis", "describe_wcs"]
 
 ArrayAxis: TypeAlias = tuple[int, str, int]
@@ -166,7 +168,7 @@ class Overview:
         header, rows = self._world_table()
         blocks.append(_aligned([header], rows, right=(0,)))
         blocks.append(self._correlation_text())
-        return "\n\n".join(block for block in blocks if block)
+        return redacted("\n\n".join(block for block in blocks if block))
 
     def html(self) -> str:
         """The overview as a piece of HTML for a notebook.

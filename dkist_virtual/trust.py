@@ -264,16 +264,74 @@ def check_asdf(data: bytes | memoryview, name: str) -> None:
         at = start + allocated
 
 
+class _Sources:
+    """Watches the events of a tree for arrays that lie in another file, which asdf would open.
+
+    It opens whatever ``source`` names, a file of this machine or a URL, whoever wrote that.
+
+    Parameters
+    ----------
+    name : str
+        For messages.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        # Of each collection that is open: whether it is an array's mapping, and what comes next
+        # in it, a key or the value of which key.
+        self.open: list[tuple[bool, list[str | None]]] = []
+
+    def see(self, event: Any) -> None:
+        """Take the next event.
+
+        Raises
+        ------
+        StoreCorruptError
+        """
+        import yaml
+
+        ends = isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent))
+        if ends:
+            self.open.pop()
+        elif isinstance(event, yaml.NodeEvent) and self.open:
+            is_array, key = self.open[-1]
+            if is_array:
+                self._in_array(event, key)
+        if isinstance(event, yaml.CollectionStartEvent):
+            mapping = isinstance(event, yaml.MappingStartEvent)
+            self.open.append((mapping and "ndarray" in (event.tag or ""), [None]))
+
+    def _in_array(self, event: Any, key: list[str | None]) -> None:
+        import yaml
+
+        plain = isinstance(event, yaml.ScalarEvent)
+        if key[0] is None:
+            # Names by anchor, and mappings that are merged in, hide what is named.
+            if not plain or event.value == "<<":
+                raise StoreCorruptError(f"{self.name}: an array's keys are no plain names")
+            key[0] = event.value
+            return
+        if key[0] == "source" and not (plain and re.fullmatch(r"-?[0-9]+", event.value)):
+            said = event.value if plain else type(event).__name__
+            raise StoreCorruptError(
+                f"{self.name}: an array lies in {said!r:.80}: expected the number of a block of "
+                "this file"
+            )
+        key[0] = None
+
+
 def _check_tree(text: bytes, name: str) -> None:
     """Count the values of a YAML tree, repeated ones too, without building it."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     sizes: dict[str, int] = {}
+    watch = _Sources(name)
     # Of each collection that is open: its anchor, and how many values it has.
     open_: list[list[Any]] = [[None, 0]]
     try:
         for event in yaml.parse(text, loader):
+            watch.see(event)
             if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
                 open_.append([event.anchor, 1])
             elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):

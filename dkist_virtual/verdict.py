@@ -20,11 +20,11 @@ from dkist_virtual.frame_check import Finding
 if TYPE_CHECKING:
     from dkist_virtual.handle import StoreReader
 
-__all__ = ["VERIFY_NAME", "Verification", "kept_in", "warn_of_kept", "write"]
+__all__ = ["VERIFY_NAME", "WRONG", "Verification", "kept_in", "warn_of_kept", "write"]
 
 VERIFY_NAME: Final = "verify.json"
 FORMAT_VERSION: Final = 1
-_WRONG: Final = ("changed", "corrupt", "refused")
+WRONG: Final = ("changed", "corrupt", "refused")
 _LISTED: Final = 20
 _KINDS: Final = {
     **dict.fromkeys(("store", "when"), str),
@@ -98,7 +98,7 @@ class Verification:
     @property
     def n_wrong(self) -> int:
         """Frames that are changed, corrupt or refused."""
-        return sum(self.counts.get(outcome, 0) for outcome in _WRONG)
+        return sum(self.counts.get(outcome, 0) for outcome in WRONG)
 
     @property
     def ok(self) -> bool:
@@ -170,7 +170,7 @@ class Verification:
                 f"{away:.2g} arcsec away at most (in {worst}), {self.tolerance:g} allowed"
             )
         lines.append(f"  {_VERDICTS[self.exit_status]}")
-        return "\n".join(lines)
+        return redacted("\n".join(lines))
 
 
 _VERDICTS: Final = {

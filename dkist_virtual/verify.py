@@ -24,6 +24,7 @@ from dkist_virtual.errors import (
     FrameMissingError,
     FrameUnreachableError,
     VerificationWarning,
+    redacted,
 )
 from dkist_virtual.fetch import is_local
 from dkist_virtual.frame_check import KEYWORDS, Finding, Outcome, Stated, check_frame
@@ -33,7 +34,7 @@ from dkist_virtual.references import chunk_key
 from dkist_virtual.remote import setting
 from dkist_virtual.selection import parse_index
 from dkist_virtual.store import spec_of
-from dkist_virtual.verdict import Verification, kept_in, write
+from dkist_virtual.verdict import VERIFY_NAME, WRONG, Verification, kept_in, write
 from dkist_virtual.world import World
 
 if TYPE_CHECKING:
@@ -148,7 +149,7 @@ def verify(
         what={
             "sample": sample,
             "selection": selection or None,
-            "places": list(handle.store.places.in_order),
+            "places": [redacted(place) for place in handle.store.places.in_order],
         },
         n_frames=n_frames,
         n_chosen=len(run.chosen),
@@ -157,6 +158,13 @@ def verify(
     kept = keep and handle.url is not None and is_local(handle.url)
     if kept and resume:
         begun = _before(begun, run) or begun
+    earlier = _keeps_more(begun, run) if kept and not begun.n_done else None
+    if earlier is not None:
+        kept = False
+        said = (
+            f"were found wrong on {earlier.when}, not all looked at again: {VERIFY_NAME} keeps them"
+        )
+        begun = replace(begun, notes={said: earlier.n_wrong or len(earlier.off)})
     return run.all_of(begun, workers=workers, progress=progress, kept=kept)
 
 
@@ -166,6 +174,30 @@ def _unwarned() -> Iterator[None]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", VerificationWarning)
         yield
+
+
+def _without_wcs(finding: Finding, error: Exception) -> Finding:
+    """What came of a frame of whose header no WCS can be made."""
+    said = (str(error).strip() or type(error).__name__).splitlines()[0]
+    return replace(
+        finding,
+        outcome="changed" if finding.outcome == "good" else finding.outcome,
+        detail="; ".join(filter(None, [finding.detail, f"its header gives no WCS: {said}"])),
+    )
+
+
+def _keeps_more(begun: Verification, run: _Run) -> Verification | None:
+    """What an earlier verification found wrong in frames that this one does not look at."""
+    try:
+        found = kept_in(run.handle.reader, begun.store_id)
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
+    if found is None or not (found.n_wrong or found.off):
+        return None
+    wrong = [f.key for f in found.findings if f.outcome in WRONG]
+    seen = {run.key(i) for i in range(len(run.chosen))}
+    looked = found.what["places"] == begun.what["places"] and seen.issuperset([*wrong, *found.off])
+    return None if looked and len(wrong) == found.n_wrong else found
 
 
 def _before(begun: Verification, run: _Run) -> Verification | None:
@@ -245,7 +277,10 @@ class _Run:
                 for finding, header in self._findings(n, workers):
                     away = None
                     if header is not None and n in self._looked_at:
-                        away = self._away(self.chosen[n], header)
+                        try:
+                            away = self._away(self.chosen[n], header)
+                        except Exception as error:  # noqa: BLE001  # wcslib's, astropy's, gwcs'
+                            finding = _without_wcs(finding, error)
                     counts[finding.outcome] += 1
                     notes.update(finding.notes)
                     if finding.outcome != "good":
@@ -279,12 +314,18 @@ class _Run:
                 part = range(begin, min(begin + 8 * workers, len(self.chosen)))
                 yield from pool.map(self._one, part)
 
+    def key(self, number: int) -> str:
+        """The chunk key of one of the frames that are chosen."""
+        frame = self.chosen[number]
+        array = frame.provenance.array
+        return f"{array.name}/{chunk_key(array.metadata, frame.position)}"
+
     def _one(self, number: int) -> tuple[Finding, Header | None]:
         """Look at one frame; also the header of its HDU."""
         frame = self.chosen[number]
         array = frame.provenance.array
         store = array.handle.store
-        key = f"{array.name}/{chunk_key(array.metadata, frame.position)}"
+        key = self.key(number)
         reference = store.frame(array.name, frame.position)
         try:
             place, reply = self._read(store, reference[0])

@@ -6,6 +6,7 @@ import io
 import json
 import os
 import pickle
+import re
 import shutil
 import struct
 import subprocess
@@ -19,6 +20,7 @@ from typing import Any
 
 import asdf
 import dask
+import fsspec
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -496,6 +498,82 @@ def test_an_asdf_asks_for_no_more_than_it_has(what: str, store: Path) -> None:
     (store / "dataset.asdf").write_bytes(BAD_ASDF[what])
     with little_memory(), pytest.raises(e.StoreCorruptError, match=r"dataset\.asdf"):
         dv.open_dataset(store)
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        "'{place}'", "{place}", "*place", "0\n    <<: *merged", "0\n    *key : '{place}'",
+        "http://127.0.0.1:9/a.asdf", "/dev/zero", "[0]",
+    ],
+)  # fmt: skip
+def test_an_array_of_an_asdf_lies_in_that_asdf(source: str, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.asdf"
+    asdf.AsdfFile({"x": np.arange(3)}).write_to(secret)
+    text = (
+        f"place: &place '{secret.as_uri()}'\nkey: &key source\n"
+        f"merged: &merged {{source: '{secret.as_uri()}'}}\n"
+        "x: !core/ndarray-1.0.0\n"
+        f"    source: {source.format(place=secret.as_uri())}\n"
+        "    datatype: int64\n    byteorder: little\n    shape: [3]\n"
+    )
+    with pytest.raises(e.StoreCorruptError, match="array"):
+        trust.check_asdf(tree_of(text), "there.asdf")
+    mine = tree_of(text.replace(f"source: {source.format(place=secret.as_uri())}", "source: -1"))
+    trust.check_asdf(mine, "there.asdf")
+
+
+def test_a_store_reads_no_asdf_beside_its_own(store: Path, tmp_path: Path) -> None:
+    secret = tmp_path / "secret.asdf"
+    asdf.AsdfFile({"x": np.full((2, 2), 7.25)}).write_to(secret)
+    data = (store / "dataset.asdf").read_bytes()
+    assert b"source: 0" in data
+    (store / "dataset.asdf").write_bytes(
+        data.replace(b"source: 0", b"source: '" + secret.as_uri().encode() + b"'", 1)
+    )
+    with pytest.raises(e.StoreCorruptError, match="an array lies in 'file:"):
+        dv.open_dataset(store)
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"http://": {"headers": {"X": "s3cret"}}},
+        {"https://": {"client_kwargs": {"auth": "s3cret"}}},
+        {"s3://": {"secret": "s3cret"}},
+        {"http": {"params": {"token": "s3cret"}}},
+        {"https": {"client_kwargs": {"headers": {"Authorization": "s3cret"}}}},
+        {"az": {"sas_token": "s3cret"}},
+        {"s3": {"profile": "s3cret"}},
+    ],
+)
+def test_credentials_for_every_server_are_refused(options: Any) -> None:
+    (place,) = options
+    if place.partition("://")[0] not in fsspec.available_protocols():
+        pytest.fail(f"{place}: unknown here")
+    with pytest.raises(ValueError, match="every server") as caught:
+        Fetcher(options)
+    assert "s3cret" not in str(caught.value)
+
+
+def test_pipes_and_devices_are_no_frames(store: Path, tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(e.FrameUnreachableError, match="no regular file"):
+            Fetcher().read(str(path))
+        with pytest.raises(e.FrameUnreachableError, match="no regular file"):
+            Fetcher().read_into(str(path), 0, memoryview(bytearray(10)))
+
+
+def test_nothing_commands_the_terminal(store: Path) -> None:
+    path = store / "dataset.asdf"
+    data = path.read_bytes()
+    (own,) = set(re.findall(rb"datasetId: (\S+)", data))
+    path.write_bytes(data.replace(b"datasetId: " + own, b'datasetId: "\\e[2J\\u202e"', 1))
+    ds = dv.open_dataset(store)
+    said = [str(ds), repr(ds), str(e.StoreError("a\x1b[2J\x9b1m"))]
+    assert "\\x1b[2J\\u202e" in said[0]
+    assert not any(re.search("[\x1b\x9b\u202e]", text) for text in said)
 
 
 def test_asdfs_are_not_refused_for_what_they_may_hold() -> None:

@@ -333,6 +333,79 @@ def test_nor_one_whose_words_are_of_other_types(name: str, copy: Copy) -> None:
         dv.open_dataset(store)
 
 
+@pytest.mark.parametrize("card", ["CTYPE1", "CUNIT1", "CRVAL2"])
+def test_a_header_that_gives_no_wcs_is_a_finding(card: str, copy: Copy) -> None:
+    directory = copy("visp_plain")
+    store = directory.parent / "store"
+    path = frame(directory, 3)
+    value = {"CTYPE1": "XXXX-TAN", "CUNIT1": "m", "CRVAL2": 1e5}[card]
+    fits.setval(path, card, value=value)
+    report = dv.verify(store)
+    assert report.n_done == report.n_chosen
+    assert [f.outcome for f in report.findings] == ["changed"]
+    assert f"{card} = " in report.findings[0].detail
+    assert report.exit_status == 1
+
+
+def test_a_header_that_is_no_text_is_a_finding(copy: Copy) -> None:
+    directory = copy("visp_plain")
+    path = frame(directory, 3)
+    data = bytearray(path.read_bytes())
+    data[80 * 20 + 40] ^= 0x80
+    path.write_bytes(data)
+    report = dv.verify(directory.parent / "store")
+    assert report.n_done == report.n_chosen
+    assert len(report.findings) == 1
+
+
+def test_a_file_that_is_no_fits_by_its_first_card(copy: Copy) -> None:
+    directory = copy("visp_moving")
+    path = frame(directory, 1)
+    data = bytearray(path.read_bytes())
+    data[29] ^= 1
+    path.write_bytes(data)
+    (finding,) = dv.verify(directory.parent / "store").findings
+    assert finding.outcome == "corrupt"
+    assert "expected SIMPLE = T" in finding.detail
+
+
+def test_plain_pixels_that_are_scaled_by_now(copy: Copy) -> None:
+    directory = copy("visp_plain")
+    path = frame(directory, 2)
+    data = path.read_bytes()
+    at = data.index(b"OBJECT  =")
+    path.write_bytes(data[:at] + b"BSCALE  =                  2.0".ljust(80) + data[at + 80 :])
+    (finding,) = dv.verify(directory.parent / "store").findings
+    assert finding.outcome == "changed"
+    assert "BSCALE = 2" in finding.detail
+
+
+def test_a_glance_elsewhere_takes_no_warning_away(copy: Copy) -> None:
+    directory = copy("visp_moving")
+    store = directory.parent / "store"
+    flipped(frame(directory, 1))
+    dv.verify(store)
+    kept = (store / "verify.json").read_text()
+    elsewhere = Path(shutil.copytree(directory, directory.parent / "elsewhere"))
+    for how in ({"sample": 1}, {"frames": elsewhere}):
+        report = dv.verify(store, **how)  # type: ignore[arg-type]
+        assert "1 frames: were found wrong on" in str(report)
+        assert (store / "verify.json").read_text() == kept
+    with pytest.warns(VerificationWarning, match="1 of"):
+        dv.open_dataset(store)
+    shutil.copy(elsewhere / frame(directory, 0).name, frame(directory, 0))
+    assert not dv.verify(store).ok
+
+
+def test_no_password_is_kept(copy: Copy) -> None:
+    directory = copy("visp_moving")
+    with FrameServer(directory).running() as server:
+        place = server.url.replace("http://", "http://user:S3KRET@")
+        report = dv.verify(directory.parent / "store", frames=place, sample=2)
+    assert report.n_done == 2
+    assert "S3KRET" not in (directory.parent / "store" / "verify.json").read_text()
+
+
 def test_nothing_is_kept_where_that_was_asked_for(copy: Copy) -> None:
     store = copy("visp_moving").parent / "store"
     dv.verify(store, keep=False)
