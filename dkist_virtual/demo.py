@@ -347,7 +347,7 @@ def make_vtf(
     directory
         Where to; is made. An earlier call's frames are used again if complete and of this shape.
     shape
-        (stokes, scan, wavelength, y, x); stokes is 4.
+        (stokes, scan, wavelength, y, x); stokes is 4, or less for the first of I, Q, U, V.
     echo
         Takes the lines that say what happens.
 
@@ -359,14 +359,14 @@ def make_vtf(
     Raises
     ------
     ValueError
-        `shape` is none of five axes, or has other than four Stokes parameters.
+        `shape` is none of five axes, or has more than four Stokes parameters.
     DemoExtraError
         The simulator is not installed.
     StoreExistsError
         `directory` holds files of these names which are not from here.
     """
-    if len(shape) != 5 or shape[0] != 4 or min(shape) < 1:
-        raise ValueError(f"shape = {shape}: expected (4, scans, wavelengths, y, x)")
+    if len(shape) != 5 or shape[0] > 4 or min(shape) < 1:
+        raise ValueError(f"shape = {shape}: expected (stokes, scans, wavelengths, y, x), 4 stokes")
     asdf = directory / "VTF_demo.asdf"
     names = [f"VTF_demo_{index:04d}.fits" for index in range(math.prod(shape[:-2]))]
     mark = json.dumps({"by": _SOFTWARE, "version": 1, "shape": list(shape)})
