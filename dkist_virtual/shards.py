@@ -73,8 +73,8 @@ def write_parquet(references: ReferenceSet, write: Callable[[str, bytes], None])
                 }
             )
             if "store_id" in references.attributes:
-                mark = {ROOT_KEY: str(references.attributes["store_id"])}
-                table = table.replace_schema_metadata(mark)
+                mark = json.dumps({"store_id": references.attributes["store_id"]})
+                table = table.replace_schema_metadata({ROOT_KEY: mark})
             sink = pa.BufferOutputStream()
             pq.write_table(table, sink, compression="zstd")
             write(f"{name}/refs.{record}.parq", sink.getvalue().to_pybytes())
@@ -149,7 +149,8 @@ class _ShardReader:
                 text = [name for name in ("path", "raw") if name in there]
                 file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=text)
                 mark = (file.schema_arrow.metadata or {}).get(ROOT_KEY.encode())
-                if mark is not None and mark.decode(errors="replace") != self.store_id:
+                of = None if mark is None else json.loads(mark).get("store_id")
+                if of not in (None, self.store_id):
                     raise replaced(f"{self.place}/{shard}")
                 if file.metadata.num_rows > self.size:
                     raise StoreCorruptError(
