@@ -14,7 +14,8 @@ import stat
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from typing import IO, TYPE_CHECKING, Any, Final
+from io import FileIO
+from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.errors import FrameError, FrameMissingError, FrameUnreachableError
 from dkist_virtual.memory import empty
@@ -221,7 +222,7 @@ class Fetcher:
             return replace(reply, data=out)
         path, done = local_path(url), 0
         try:
-            with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+            with _opened(path) as file:
                 status = _status(path, file)
                 file.seek(offset)
                 while done < len(out):
@@ -353,12 +354,18 @@ class Fetcher:
         return await get(url, start, stop, self.options, self._limits[loop], cache=self.cache)
 
 
-def _open_at_once(path: str, flags: int) -> int:
-    """An opener for frames, that does not wait for whoever might write into a pipe one day."""
-    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
+def _opened(path: str) -> FileIO:
+    """A file to read from; a pipe is not waited for, whoever might write into it one day."""
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    file = os.open(path, flags)
+    try:
+        return os.fdopen(file, "rb", buffering=0)
+    except OSError:  # a directory
+        os.close(file)
+        raise
 
 
-def _status(path: str, file: IO[bytes]) -> os.stat_result:
+def _status(path: str, file: FileIO) -> os.stat_result:
     """What is known of a file that is open; refuse a device or pipe, which has no end."""
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):
@@ -368,7 +375,7 @@ def _status(path: str, file: IO[bytes]) -> os.stat_result:
 
 def _read_local(path: str, offset: int, length: int) -> Reply:
     try:
-        with open(path, "rb", buffering=0, opener=_open_at_once) as file:
+        with _opened(path) as file:
             status = _status(path, file)
             # As far as the file goes: Python asks for the memory before it reads.
             length = min(length, max(status.st_size - offset, 0))

@@ -119,7 +119,7 @@ def check_frame(key: str, url: str, reply: Reply, stated: Stated) -> tuple[Findi
         said = f"the file has {len(data)} bytes: it had {stated.size} when it was scanned"
         return Finding(key, url, "changed", said), None
     if not re.match(rb"SIMPLE  = {20}T", data[:30]):  # FITS 4.0, 4.4.1.1
-        said = f"begins with {bytes(data[:30])!r}: expected SIMPLE = T"
+        said = f"no FITS file: it begins with {bytes(data[:30])!r}, expected SIMPLE = T"
         return Finding(key, url, "corrupt", said), None
     try:
         hdu = _hdu(data, stated)
