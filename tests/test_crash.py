@@ -23,7 +23,7 @@ from frame_server import FrameServer
 
 import dkist_virtual as dv
 
-KILLS = int(os.environ.get("KILLS", "3"))
+KILLS = int(os.environ.get("KILLS", "2"))
 """So many at random in each test, beside those at the end: KILLS=50 for a long afternoon."""
 
 # Forks a child for each moment, and prints what became of it: the signal that ended it, or 0.
