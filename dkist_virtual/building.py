@@ -6,7 +6,6 @@ the end. What a conversion that was stopped has looked at stays there for the ne
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 from contextlib import contextmanager
@@ -18,6 +17,7 @@ from dkist_virtual.errors import StoreError, StoreExistsError
 from dkist_virtual.fetch import absolute, is_local
 from dkist_virtual.headers import HEADERS_NAME
 from dkist_virtual.journal import Journal
+from dkist_virtual.locks import locked
 from dkist_virtual.references import JSON_NAME, PARQUET_NAME
 
 if TYPE_CHECKING:
@@ -167,7 +167,7 @@ def _alone(work: Path, target: Path) -> Iterator[None]:
         except FileNotFoundError:  # who held it has just finished
             continue
         try:
-            if not _locked(lock):
+            if not locked(lock):
                 raise StoreExistsError(
                     f"{target}: another conversion is writing this store just now, in {work}"
                 )
@@ -180,22 +180,6 @@ def _alone(work: Path, target: Path) -> Iterator[None]:
                 return
         finally:
             os.close(lock)
-
-
-def _locked(file: int) -> bool:
-    """Lock a file, which is free again when its holder is gone; False where another has it."""
-    try:
-        import fcntl
-    except ImportError:  # Windows
-        return True
-    try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:  # some file systems of clusters are mounted without locks
-        if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
-            raise
-    return True
 
 
 def _sweep(work: Path, target: Path) -> None:

@@ -22,6 +22,7 @@ from dkist_virtual.catalogue import (
 from dkist_virtual.convert import convert
 from dkist_virtual.description import METADATA_NAME, read_plain
 from dkist_virtual.errors import DatasetError, RemovedError, SearchError, SupersededWarning
+from dkist_virtual.locks import locked
 
 __all__ = ["cache_directory", "store_of"]
 
@@ -130,20 +131,17 @@ def _alone(directory: Path) -> Iterator[None]:
     """One process of this machine at a time; the lock of one that was killed is free."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        (directory / ".lock").touch()
+        lock = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
     except OSError as error:
         raise DatasetError(
             f"{directory}: datasets that are opened by their ID are kept there, and nothing can be "
             f"written: {error.strerror or error}. XDG_CACHE_HOME names another place"
         ) from error
     try:
-        import fcntl
-    except ImportError:  # Windows: the last of two that come together wins
+        locked(lock, wait=True)
         yield
-        return
-    with open(directory / ".lock", "w", encoding="utf-8") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        yield
+    finally:
+        os.close(lock)
 
 
 def _read(directory: Path) -> Record | None:

@@ -24,7 +24,7 @@ from dkist_virtual.errors import (
     FrameMissingError,
     FrameUnreachableError,
 )
-from dkist_virtual.fetch import absolute, is_local, local_path
+from dkist_virtual.fetch import absolute, gathered, is_local, local_path
 from dkist_virtual.parts import PART, PART_NOTES, Checked, Part, is_whole, verify_datasum
 from dkist_virtual.remote import setting
 from dkist_virtual.trust import unsafe_name
@@ -362,13 +362,9 @@ class _Run:
                 self.bar.set_postfix_str(f"{self.n_done}/{len(items)} files")
 
         async def every() -> None:
-            tasks = [asyncio.ensure_future(some()) for _ in range(min(n, len(items)))]
             try:
-                await asyncio.gather(*tasks)
+                await gathered(some() for _ in range(min(n, len(items))))
             finally:
-                for task in tasks:
-                    task.cancel()
-                await asyncio.gather(*tasks, return_exceptions=True)
                 ended.set()
 
         running = asyncio.run_coroutine_threadsafe(every(), get_loop())

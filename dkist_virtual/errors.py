@@ -76,7 +76,6 @@ __all__ = [
     "StoreReplacedError",
     "SupersededWarning",
     "VerificationWarning",
-    "printable",
     "redacted",
 ]
 
@@ -90,21 +89,19 @@ _SECRETS: Final = (
 
 
 def redacted(text: str) -> str:
-    """A text as it may be shown: URLs without password and query, headers without their token."""
+    """A text as it may be shown: URLs without password and query, headers without their token.
+
+    What would command a terminal, or deceive its reader, is spelled out.
+    """
     for pattern, instead in _SECRETS:
         text = pattern.sub(instead, text)
-    return printable(text)
+    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 # C0 but for tab and newline, DEL, C1, and what turns the direction of text around.
 _UNPRINTABLE: Final = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
 )
-
-
-def printable(text: str) -> str:
-    """A text with what would command a terminal, or deceive its reader, spelled out."""
-    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 class DKISTVirtualError(Exception):

@@ -15,18 +15,32 @@ from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from io import FileIO
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dkist_virtual.errors import FrameError, FrameMissingError, FrameUnreachableError
 from dkist_virtual.memory import empty
 from dkist_virtual.remote import BLOCK, Reply, get, pour, setting, too_short
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Coroutine, Iterable, Sequence
 
     from dkist_virtual.remote import Sink
 
-__all__ = ["Fetcher", "Request", "absolute", "is_local", "join", "local_path"]
+__all__ = ["Fetcher", "Request", "absolute", "gathered", "is_local", "join", "local_path"]
+
+
+T = TypeVar("T")
+
+
+async def gathered(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """What coroutines give, in order; where one fails, the others are cancelled and have ended."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 def is_local(url: str) -> bool:

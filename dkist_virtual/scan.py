@@ -24,7 +24,7 @@ from dkist_virtual.errors import (
     FrameMissingError,
     FrameUnreachableError,
 )
-from dkist_virtual.fetch import is_local
+from dkist_virtual.fetch import gathered, is_local
 from dkist_virtual.fits import TruncatedHeaderError, find_hdu, layout_of
 from dkist_virtual.layouts import BITPIX_DTYPES, Image, PlainImage
 from dkist_virtual.looks import ABSENT, FOUND, UNREACHABLE, Look, Scan
@@ -239,13 +239,7 @@ def _together(
 
     async def every() -> list[Found]:
         room = asyncio.Semaphore(workers)
-        tasks = [asyncio.ensure_future(_one_async(job, expected, fetcher, room)) for job in jobs]
-        try:
-            return await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        return await gathered(_one_async(job, expected, fetcher, room) for job in jobs)
 
     running = asyncio.run_coroutine_threadsafe(every(), get_loop())
     try:

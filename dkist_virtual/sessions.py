@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from dkist_virtual.cores import available
 from dkist_virtual.errors import FrameError, FrameMissingError
+from dkist_virtual.fetch import gathered
 from dkist_virtual.remote import setting
 
 if TYPE_CHECKING:
@@ -84,16 +85,9 @@ def drive_together(
     async def every() -> list[FrameMissingError | None]:
         # Not more are begun than may ask: what was fetched is kept until it is decoded.
         room = asyncio.Semaphore(max(1, int(setting("concurrency"))))
-        tasks = [
-            asyncio.ensure_future(_one(session, fetcher, room, None if quick else pool))
-            for session in sessions
-        ]
-        try:
-            return await asyncio.gather(*tasks)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+        return await gathered(
+            _one(session, fetcher, room, None if quick else pool) for session in sessions
+        )
 
     with ThreadPoolExecutor(available(), thread_name_prefix="dkist-read") as pool:
         running = asyncio.run_coroutine_threadsafe(every(), get_loop())

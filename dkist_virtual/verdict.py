@@ -20,12 +20,15 @@ from dkist_virtual.frame_check import Finding
 if TYPE_CHECKING:
     from dkist_virtual.handle import StoreReader
 
-__all__ = ["VERIFY_NAME", "WRONG", "Verification", "kept_in", "warn_of_kept", "write"]
+__all__ = ["UNREADABLE", "VERIFY_NAME", "WRONG", "Verification", "kept_in", "warn_of_kept", "write"]
 
 VERIFY_NAME: Final = "verify.json"
 FORMAT_VERSION: Final = 1
 WRONG: Final = ("changed", "corrupt", "refused")
 _LISTED: Final = 20
+UNREADABLE: Final = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
+"""What reading a file that is no verification may raise."""
+
 _KINDS: Final = {
     **dict.fromkeys(("store", "when"), str),
     **dict.fromkeys(("store_id", "dataset_id", "instrument"), str | None),
@@ -231,7 +234,7 @@ def warn_of_kept(reader: StoreReader, store_id: str | None) -> None:
     """Warn where the last verification found something wrong."""
     try:
         found = kept_in(reader, store_id)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+    except UNREADABLE:
         warnings.warn(
             f"{join(reader.url, VERIFY_NAME)}: cannot be read: verify the store again",
             VerificationWarning,

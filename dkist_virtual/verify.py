@@ -34,13 +34,14 @@ from dkist_virtual.references import chunk_key
 from dkist_virtual.remote import setting
 from dkist_virtual.selection import parse_index
 from dkist_virtual.store import spec_of
-from dkist_virtual.verdict import VERIFY_NAME, WRONG, Verification, kept_in, write
+from dkist_virtual.verdict import UNREADABLE, VERIFY_NAME, WRONG, Verification, kept_in, write
 from dkist_virtual.world import World
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.cards import Header
+    from dkist_virtual.handle import StoreReader
     from dkist_virtual.places import FramePlaces
     from dkist_virtual.provenance import Provenance
     from dkist_virtual.remote import Reply
@@ -156,10 +157,10 @@ def verify(
         tolerance=tolerance,
     )
     kept = keep and handle.url is not None and is_local(handle.url)
-    if kept and resume:
-        begun = _before(begun, run) or begun
-    earlier = _keeps_more(begun, run) if kept and not begun.n_done else None
-    if earlier is not None:
+    earlier = _kept(run.handle.reader, begun.store_id) if kept else None
+    if earlier is not None and resume and _is_begun(earlier, begun):
+        begun = earlier
+    elif earlier is not None and _knows_more(earlier, begun, run):
         kept = False
         said = (
             f"were found wrong on {earlier.when}, not all looked at again: {VERIFY_NAME} keeps them"
@@ -186,31 +187,29 @@ def _without_wcs(finding: Finding, error: Exception) -> Finding:
     )
 
 
-def _keeps_more(begun: Verification, run: _Run) -> Verification | None:
-    """What an earlier verification found wrong in frames that this one does not look at."""
+def _kept(reader: StoreReader, store_id: str | None) -> Verification | None:
+    """The last verification of the store; None where there is none that can be read."""
     try:
-        found = kept_in(run.handle.reader, begun.store_id)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return kept_in(reader, store_id)
+    except UNREADABLE:
         return None
-    if found is None or not (found.n_wrong or found.off):
-        return None
+
+
+def _knows_more(found: Verification, begun: Verification, run: _Run) -> bool:
+    """Whether an earlier verification found wrong what this one does not look at."""
+    if not (found.n_wrong or found.off):
+        return False
     wrong = [f.key for f in found.findings if f.outcome in WRONG]
     seen = {run.key(i) for i in range(len(run.chosen))}
     looked = found.what["places"] == begun.what["places"] and seen.issuperset([*wrong, *found.off])
-    return None if looked and len(wrong) == found.n_wrong else found
+    return not looked or len(wrong) != found.n_wrong
 
 
-def _before(begun: Verification, run: _Run) -> Verification | None:
-    """The same verification, as far as it came when it was stopped; None where there is none."""
-    try:
-        found = kept_in(run.handle.reader, begun.store_id)
-    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        return None
-    if found is None or found.complete or (found.what, found.tolerance, found.n_chosen) != (
+def _is_begun(found: Verification, begun: Verification) -> bool:
+    """Whether a verification is the same one, that was stopped."""
+    return not found.complete and (found.what, found.tolerance, found.n_chosen) == (
         begun.what, begun.tolerance, begun.n_chosen,
-    ):  # fmt: skip
-        return None
-    return found
+    )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

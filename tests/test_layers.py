@@ -66,6 +66,7 @@ ROOMS = (
     "arrays",
     "computed",
     "journal",
+    "locks",
     "building",
     "known",
     "assembly",
