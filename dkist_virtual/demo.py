@@ -28,7 +28,16 @@ from dkist_virtual.errors import DKISTVirtualError, StoreExistsError
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["DemoExtraError", "Scene", "draw", "make_vtf", "run_demo", "stokes", "sunspot"]
+__all__ = [
+    "DemoExtraError",
+    "Scene",
+    "draw",
+    "make_vtf",
+    "quiet",
+    "run_demo",
+    "stokes",
+    "sunspot",
+]
 
 Image = npt.NDArray[np.float64]
 
@@ -317,8 +326,8 @@ def _simulator(shape: tuple[int, ...]) -> Any:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """For the simulator and the inventory at work: nothing said, nothing fetched."""
+def quiet() -> Iterator[None]:
+    """Silence the simulator and the inventory package, and keep astropy from downloading tables."""
     from astropy.utils import iers
 
     disabled = logging.root.manager.disable
@@ -385,7 +394,7 @@ def make_vtf(
         from dkist_inventory.asdf_generator import dataset_from_fits
         from tqdm import tqdm
 
-        with _quiet():
+        with quiet():
             frames = _simulator(shape)
     except ImportError as error:
         raise DemoExtraError(
@@ -397,13 +406,13 @@ def make_vtf(
     # Moved into place when whole: a demo stopped half-way leaves nothing half.
     with tempfile.TemporaryDirectory(dir=directory, prefix=".making-") as building:
         echo(f"{directory}: making {len(names)} frames of {shape[-2]} x {shape[-1]} pixels")
-        with _quiet():  # disable=None: a bar on a terminal, nothing in a pipe
+        with quiet():  # disable=None: a bar on a terminal, nothing in a pipe
             for frame, name in zip(
                 tqdm(frames, total=len(names), disable=None), names, strict=True
             ):
                 frame.file(Path(building) / name, rice_compress=True)
         echo(f"{asdf}: gathering their headers")
-        with _quiet():
+        with quiet():
             dataset_from_fits(building, asdf.name, hdu=1)
         made.write_text(json.dumps({"by": _SOFTWARE}))  # ours, and not complete yet
         for path in old:

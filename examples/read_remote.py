@@ -13,10 +13,10 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from frame_server import FrameServer
 
 import dkist_virtual as dv
 from dkist_virtual.demo import make_vtf
+from dkist_virtual.demo_server import FrameServer
 
 
 def main(workspace: Path) -> None:

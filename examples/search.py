@@ -14,10 +14,10 @@ from pathlib import Path
 
 import matplotlib as mpl
 import numpy as np
-from data_center import DataCenter
 
 import dkist_virtual as dv
 from dkist_virtual.demo import make_vtf
+from dkist_virtual.demo_data_center import DataCenter
 
 
 def main(workspace: Path) -> None:

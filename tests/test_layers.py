@@ -106,6 +106,9 @@ ROOMS = (
     # may go through it: a room that did would depend on everything.
     "__init__",
     "demo",
+    "demo_mosaic",
+    "demo_server",
+    "demo_data_center",
     "cli_options",
     "cli_search",
     "cli",

@@ -1,0 +1,69 @@
+"""Make a small mosaic of VBI: simulated tiles of one sunspot, with an ASDF.
+
+The simulator and the inventory package make it, as `dkist_virtual.demo` makes a VTF dataset. It
+needs the extra ``demo``.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dkist_virtual.demo import quiet, sunspot
+
+__all__ = ["make_vbi"]
+
+
+def make_vbi(directory: Path) -> Path:
+    """Make a mosaic of 3 x 3 tiles, of which four are missing, two moments each.
+
+    Parameters
+    ----------
+    directory
+        Where the frames and the ASDF are written.
+
+    Returns
+    -------
+    asdf
+        The dataset's ASDF.
+    """
+    import astropy.units as u
+    from dkist_data_simulator.spec214.vbi import MosaicedVBIRedAllDataset
+    from dkist_inventory.asdf_generator import dataset_from_fits
+    from scipy.ndimage import map_coordinates  # type: ignore[import-untyped]  # no stubs
+
+    scene = sunspot((520, 520)).continuum
+
+    base: Any = MosaicedVBIRedAllDataset  # says that it is typed, and is in parts
+
+    class Sun(base):
+        def header(self, *args: Any, **kwargs: Any) -> Any:
+            self.add_constant_key("ATMOS_R0", 0.06 + 0.01 * (self.index % 5))
+            return super().header(*args, **kwargs)
+
+        @property
+        def fits_wcs(self) -> Any:
+            # As many arcseconds as a detector of 4096 x 4096 pixels sees: tiles overlap a little.
+            wcs = super().fits_wcs.deepcopy()  # that one is kept
+            coarser = 4096 / self.array_shape[0]
+            wcs.wcs.crpix = wcs.wcs.crpix / coarser
+            wcs.wcs.cdelt = wcs.wcs.cdelt * coarser
+            return wcs
+
+        @property
+        def data(self) -> Any:
+            y, x = np.indices(self.array_shape)
+            x0, y0 = self.fits_wcs.wcs.crpix
+            # The scene is 520 pixels wide, the field three tiles.
+            at = [260 + y - y0, 260 + x - x0]
+            seen = map_coordinates(scene, at, order=1, mode="reflect")
+            noise = np.random.default_rng(self.index).normal(0, 0.01, self.array_shape)
+            return (1000 * (seen + noise)).astype("f4")
+
+    with quiet():
+        made = Sun(n_time=2, time_delta=10, linewave=656.28 * u.nm, detector_shape=(96, 96))
+        made.generate_files(directory, "vbi_{ds.index:02d}.fits", rice_compress=True)
+        dataset_from_fits(directory, "VBI.asdf", hdu=1)
+    return directory / "VBI.asdf"
