@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,6 +12,7 @@ from dkist_virtual.codec import FrameSpec
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.known import array_name
 from dkist_virtual.layouts import BITPIX_DTYPES, pixel_dtype
+from dkist_virtual.locations import Location
 from dkist_virtual.looks import FOUND, Scan
 from dkist_virtual.references import (
     FORMAT_VERSION,
@@ -31,6 +33,10 @@ if TYPE_CHECKING:
 __all__ = ["frame_names", "frame_urls", "identifiers", "references_of"]
 
 
+_PLAIN = re.compile(r"[\w./-]*", re.ASCII)
+"""Names that a web URL holds as they are."""
+
+
 def frame_names(frames: Frames) -> NDArray[Any]:
     """The relative names of frames, in chunk order, as StringDType; empty where there is none."""
     names = [name or "" for name in frames.relative_names.flat]
@@ -39,7 +45,13 @@ def frame_names(frames: Frames) -> NDArray[Any]:
 
 def frame_urls(names: NDArray[Any], base: str) -> NDArray[Any]:
     """Where frames lie under a base, by their relative names; empty where there is none."""
-    urls: NDArray[Any] = np.strings.add(f"{base.rstrip('/')}/", names)
+    location = Location.of(base)
+    if location.is_web and not all(map(_PLAIN.fullmatch, names.tolist())):
+        encoded = [name and str(location.join(name)) for name in names.tolist()]
+        return np.array(encoded, np.dtypes.StringDType())
+    head = str(replace(location, query="").without_end_slash()).rstrip("/")
+    query = f"?{location.query}" if location.query else ""
+    urls: NDArray[Any] = np.strings.add(np.strings.add(f"{head}/", names), query)
     urls[names == ""] = ""
     return urls
 

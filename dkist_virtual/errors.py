@@ -4,6 +4,7 @@
 
     DKISTVirtualError
     ├── DatasetError            (ValueError)            no dataset, or of an unknown form
+    ├── LocationError           (ValueError)           a path or URL that names no place
     ├── SelectionError          (IndexError)           an index that a dataset cannot follow
     │   └── OutsideError                               coordinates where the dataset has no pixel
     ├── FrameError                                     something about one frame's file
@@ -63,6 +64,7 @@ __all__ = [
     "FrameUnsupportedError",
     "HTTPSOffError",
     "HeaderWarning",
+    "LocationError",
     "LoginError",
     "MissingFramesWarning",
     "OutsideError",
@@ -98,9 +100,10 @@ def redacted(text: str) -> str:
     return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
-# C0 but for tab and newline, DEL, C1, and what turns the direction of text around.
+# C0 but for tab and newline, DEL, C1, what turns the direction of text around, and the halves of
+# characters that stand for bytes of a file name which is not UTF-8.
 _UNPRINTABLE: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 
 
@@ -118,6 +121,10 @@ class DKISTVirtualError(Exception):
 
 class DatasetError(DKISTVirtualError, ValueError):
     """The ASDF holds no dataset, or one of a form that cannot be virtualised."""
+
+
+class LocationError(DKISTVirtualError, ValueError):
+    """A path or URL that names no place."""
 
 
 class SelectionError(DKISTVirtualError, IndexError):

@@ -17,7 +17,13 @@ from dataclasses import dataclass, field, replace
 from io import FileIO
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from dkist_virtual.errors import FrameError, FrameMissingError, FrameUnreachableError
+from dkist_virtual.errors import (
+    FrameError,
+    FrameMissingError,
+    FrameUnreachableError,
+    LocationError,
+)
+from dkist_virtual.locations import Location, absolute, is_local, join, local_path
 from dkist_virtual.memory import empty
 from dkist_virtual.remote import BLOCK, Reply, get, pour, setting, too_short
 
@@ -41,29 +47,6 @@ async def gathered(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
-
-
-def is_local(url: str) -> bool:
-    """Whether a place is on this machine: a path, or a ``file:`` URL."""
-    return "://" not in url or url.startswith("file://")
-
-
-def local_path(url: str) -> str:
-    """The path that a local place means."""
-    return url.removeprefix("file://") if url.startswith("file://") else url
-
-
-def absolute(place: str | os.PathLike[str]) -> str:
-    """A place as an absolute path or URL, without a slash at its end."""
-    text = os.fspath(place)
-    if is_local(text):
-        text = os.path.abspath(os.path.expanduser(local_path(text)))
-    return text.rstrip("/") or "/"
-
-
-def join(base: str, name: str) -> str:
-    """A name relative to a directory or URL."""
-    return f"{base.rstrip('/')}/{name}"
 
 
 _CREDENTIALS: Final = frozenset(
@@ -133,6 +116,7 @@ class Fetcher:
     storage_options: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, repr=False)
     cache: str | None = None
     _limits: dict[Any, asyncio.Semaphore] = field(default_factory=dict, repr=False, compare=False)
+    _prefixes: list[tuple[Location, str]] = field(default_factory=list, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         from fsspec import available_protocols
@@ -150,6 +134,10 @@ class Fetcher:
                 )
             protocol, _, rest = place.partition("://")
             if rest.strip("/"):  # https:// alone begins every address, as https does
+                try:
+                    self._prefixes.append((Location.of(place).without_end_slash(), place))
+                except LocationError as error:
+                    raise ValueError(f"storage_options: {error}") from None
                 continue
             given = set(options) | set(options.get("client_kwargs") or ())
             if secret := sorted(_CREDENTIALS & given):
@@ -160,19 +148,23 @@ class Fetcher:
                 )
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"storage_options": self.storage_options, "cache": self.cache, "_limits": {}}
+        return {**self.__dict__, "_limits": {}}
 
     def options(self, url: str) -> dict[str, Any]:
-        """The options that are meant for a URL."""
-        protocol = url.partition("://")[0] if "://" in url else "file"
-        # Up to a slash: https://a.org is no prefix of https://a.org.example.com.
-        prefixes = [
-            place
-            for place in self.storage_options
-            if "://" in place and f"{url}/".startswith(f"{place.rstrip('/')}/")
-        ]
-        chosen = max(prefixes, key=len, default=protocol)
-        return dict(self.storage_options.get(chosen, {}))
+        """The options that are meant for a URL: those of the longest prefix, else of its protocol.
+
+        Raises
+        ------
+        LocationError
+            It is no URL.
+        """
+        location = Location.of(url)
+        meant = [(len(str(p)), place) for p, place in self._prefixes if location.is_in(p)]
+        if meant:
+            return dict(self.storage_options[max(meant)[1]])
+        protocol = location.scheme
+        of_all = self.storage_options.get(protocol, self.storage_options.get(f"{protocol}://", {}))
+        return dict(of_all)
 
     # One range ------------------------------------------------------------------------------
 

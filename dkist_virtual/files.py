@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 import numpy as np
 
@@ -18,7 +18,7 @@ from dkist_virtual.codec import FrameSpec
 from dkist_virtual.convert import human_bytes
 from dkist_virtual.download import Downloaded, Item, check_names, download
 from dkist_virtual.errors import DatasetError, SelectionError, redacted
-from dkist_virtual.fetch import absolute, is_local, local_path
+from dkist_virtual.locations import Location, absolute, is_local, local_path
 from dkist_virtual.parts import Checked
 from dkist_virtual.references import chunk_key
 from dkist_virtual.store import spec_of
@@ -247,7 +247,8 @@ class Files:
             elif form == "aria2":
                 lines.append(f"{url}\n  out={name}")
             elif form == "globus":
-                path = local_path(url) if is_local(url) else unquote(urlsplit(url).path)
+                there = Location.of(url)
+                path = unquote(there.path) if there.is_web else there.path
                 lines.append(f"{shlex.quote(path)} {shlex.quote(name)}")
             else:
                 raise ValueError(f"form = {form!r}: expected 'plain', 'aria2' or 'globus'")

@@ -12,6 +12,7 @@ from dkist_virtual.errors import StoreCorruptError, StoreMissingError
 from dkist_virtual.fetch import Fetcher
 from dkist_virtual.handle import StoreReader, references_in
 from dkist_virtual.headers import HEADERS_NAME, HeaderFile
+from dkist_virtual.locations import name_below
 from dkist_virtual.looks import FOUND, Known, Scan
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ def known_from_store(store: Path, source: Source) -> dict[str, Known]:
         return {}
     if not isinstance(before, dict):
         return {}
-    base = f"{str(references.attributes.get('base')).rstrip('/')}/"
+    base = str(references.attributes.get("base"))
     known = {}
     row = 0
     now = expectations(source)
@@ -72,7 +73,7 @@ def known_from_store(store: Path, source: Source) -> dict[str, Known]:
         if not len(found):
             continue
         own = {key: column[found] for key, column in own.items()}
-        names = [url.removeprefix(base) for url in own["url"]]
+        names = [name_below(base, url) or url for url in own["url"]]
         scan = Scan(
             np.full(len(found), FOUND, np.uint8),
             own["offset"],

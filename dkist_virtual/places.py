@@ -12,7 +12,15 @@ import re
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 from dkist_virtual.errors import FrameRefusedError
-from dkist_virtual.fetch import absolute, is_local, join, local_path
+from dkist_virtual.locations import (
+    absolute,
+    is_local,
+    join,
+    last_name,
+    local_path,
+    name_below,
+    shown,
+)
 from dkist_virtual.trust import check_name, check_reference
 
 if TYPE_CHECKING:
@@ -41,10 +49,10 @@ def places_of(frames: FramePlaces) -> tuple[str, ...]:
                 f"frames = {frames!r}: is for the command line. In Python: "
                 "dv.open_dataset(ID, **dkist_virtual.globus.over_https(ID, COLLECTION))"
             )
-        return (absolute(frames),)
+        return (absolute(frames, "frames"),)
     if not frames:
         raise ValueError("frames is an empty list: expected places to read the frames from")
-    return tuple(absolute(place) for place in frames)
+    return tuple(absolute(place, "frames") for place in frames)
 
 
 def one_place(name: str, place: Any) -> Any:
@@ -71,9 +79,9 @@ def cache_of(place: str | os.PathLike[str] | None) -> str | None:
     if place is None:
         return None
     one_place("cache", place)
-    directory = absolute(place)
+    directory = absolute(place, "cache")
     if not is_local(directory):
-        raise ValueError(f"cache = {os.fspath(place)!r}: expected a directory on this machine")
+        raise ValueError(f"cache = {shown(directory)!r}: expected a directory on this machine")
     return directory
 
 
@@ -115,8 +123,8 @@ class Places:
 
     def name(self, url: str) -> str:
         """A frame's name relative to a place, or the last part of one that is not below `base`."""
-        name = url.removeprefix(f"{self.base}/")
-        return name if name != url else url.rsplit("/", 1)[-1]
+        name = name_below(self.base, url)
+        return last_name(url) if name is None else name
 
     def candidates(self, url: str) -> tuple[str, ...]:
         """Where a frame may be, in the order in which to look; none where it has no reference.
@@ -164,8 +172,15 @@ class Places:
             return None
         for found in candidates:
             if self.holds(found) if is_local(found) else found not in self._gone:
-                return found.removesuffix(f"/{self.name(url)}")
+                return self._of(found, url)
         return None
+
+    def _of(self, found: str, url: str) -> str:
+        """The place that one of a frame's candidates is in."""
+        name = self.name(url)
+        places = (*self.downloads, *self.named, self.base)
+        own = (place for place in places if found in (join(place, name), f"{place}/{name}"))
+        return next(own, found.removesuffix(f"/{name}"))
 
     def here(self, urls: Iterable[str]) -> int:
         """How many frames are read on this machine, as far as was looked."""

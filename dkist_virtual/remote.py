@@ -16,7 +16,6 @@ import asyncio
 import hashlib
 import os
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
-from urllib.parse import urljoin
 from weakref import WeakValueDictionary
 
 from dkist_virtual.answers import (
@@ -36,8 +35,12 @@ from dkist_virtual.errors import (
     FrameCorruptError,
     FrameError,
     FrameMissingError,
+    FrameRefusedError,
     FrameUnreachableError,
+    LocationError,
 )
+from dkist_virtual.locations import Location, redirected, shown
+from dkist_virtual.trust import check_address
 from dkist_virtual.web import ask_web, pour_web
 
 if TYPE_CHECKING:
@@ -65,15 +68,36 @@ def _moved(url: str, location: str, moves: int) -> str:
     ------
     FrameUnreachableError
     """
-    target = urljoin(url, location)
-    if moves >= MAX_MOVES:
-        raise FrameUnreachableError(f"{url}: was sent on {moves} times, the last time to {target}")
-    allowed = ("https",) if url.startswith("https:") else ("http", "https")
-    if target.partition("://")[0] not in allowed:
-        raise FrameUnreachableError(
-            f"{url}: its server sends us on to {target}: expected {' or '.join(allowed)}"
-        )
-    return target
+    try:
+        target = redirected(url, location)
+        if moves >= MAX_MOVES:
+            raise FrameUnreachableError(
+                f"{shown(url)}: was sent on {moves} times, the last time to {shown(target)}"
+            )
+        allowed = ("https",) if url.startswith("https:") else ("http", "https")
+        if target.partition("://")[0].lower() not in allowed:
+            raise FrameUnreachableError(
+                f"{shown(url)}: its server sends us on to {shown(target)}: expected "
+                f"{' or '.join(allowed)}"
+            )
+        check_address(target)
+        return str(Location.of(target))
+    except (LocationError, FrameRefusedError) as error:
+        raise FrameUnreachableError(f"{shown(url)}: its server sends us on: {error}") from None
+
+
+def _asked(url: str) -> str:
+    """A URL as it is asked for: normalised, so that its options are chosen for what is asked.
+
+    Raises
+    ------
+    FrameUnreachableError
+        It is not one.
+    """
+    try:
+        return str(Location.of(url))
+    except LocationError as error:
+        raise FrameUnreachableError(str(error)) from None
 
 
 async def get(
@@ -109,7 +133,7 @@ async def get(
     FrameCorruptError
         The range begins behind the file's end.
     """
-    place, moves, attempt, tries = url, 0, 0, 1 + int(setting("retries"))
+    place, moves, attempt, tries = _asked(url), 0, 0, 1 + int(setting("retries"))
     while True:
         filesystem, path, protocol = _filesystem(place, options(place), cache)
         ask = ask_web if protocol in ("http", "https") else _s3 if protocol == "s3" else _any
@@ -121,11 +145,11 @@ async def get(
         except AgainError as failure:
             attempt += 1
             if attempt == tries:
-                raise FrameUnreachableError(f"{url}: {failure}, {tries} times") from failure
+                raise FrameUnreachableError(f"{shown(url)}: {failure}, {tries} times") from failure
             # Outside the limit: who waits keeps nobody from asking.
             await asyncio.sleep(setting("backoff") * 2 ** (attempt - 1))
         except FrameError as error:
-            raise error.at(url) from error
+            raise error.at(shown(url)) from error
 
 
 def _filesystem(
@@ -137,11 +161,15 @@ def _filesystem(
     protocol = url.partition("://")[0]
     if protocol == "globus":  # what a dataset opened by its ID says of its frames' place
         raise FrameUnreachableError(
-            f"{url}: the Data Center hands frames out through Globus, from which nothing is read "
-            "directly: ds.download(path, via='globus') fetches them, and frames= (--frames) says "
-            "where they are otherwise"
+            f"{shown(url)}: the Data Center hands frames out through Globus, from which nothing is "
+            "read directly: ds.download(path, via='globus') fetches them, and frames= (--frames) "
+            "says where they are otherwise"
         )
     try:
+        if cache is None and protocol in ("http", "https", "s3"):
+            # url_to_fs takes the colons of http://[::1]/ for a chain of filesystems.
+            filesystem = fsspec.filesystem(protocol, **options)
+            return filesystem, filesystem._strip_protocol(url), protocol
         if cache is None:
             return (*fsspec.core.url_to_fs(url, **options), protocol)
         # A directory for each file: readers at once would lose each other's list of blocks.
@@ -152,7 +180,7 @@ def _filesystem(
         how = {"blockcache": inside, protocol: asked}
         return (*fsspec.core.url_to_fs(f"blockcache::{url}", **how), "blockcache")
     except (ImportError, ValueError) as error:  # a protocol that is unknown, or not installed
-        raise FrameUnreachableError(f"{url}: {type(error).__name__}: {error}") from error
+        raise FrameUnreachableError(f"{shown(url)}: {type(error).__name__}: {error}") from error
 
 
 def _staying(protocol: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -162,8 +190,10 @@ def _staying(protocol: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
     import aiohttp
 
     async def refuse(_: Any, __: Any, seen: Any) -> None:
-        target = urljoin(str(seen.url), seen.response.headers.get("Location", ""))
-        raise PermissionError(f"sent on to {target}, with options that are meant for {seen.url}")
+        target = redirected(str(seen.url), seen.response.headers.get("Location", ""))
+        raise PermissionError(
+            f"sent on to {shown(target)}, with options that are meant for {shown(str(seen.url))}"
+        )
 
     trace = aiohttp.TraceConfig()
     trace.on_request_redirect.append(refuse)
@@ -182,7 +212,7 @@ async def pour(url: str, options: Options, sink: Sink) -> None:
     FrameMissingError, FrameUnreachableError
         As `get`.
     """
-    place, moves = url, 0
+    place, moves = _asked(url), 0
     tries, failed, furthest = 1 + int(setting("retries")), 0, sink.have
     while True:
         filesystem, path, protocol = _filesystem(place, options(place))
@@ -195,10 +225,10 @@ async def pour(url: str, options: Options, sink: Sink) -> None:
             failed = 1 if sink.have > furthest else failed + 1
             furthest = max(furthest, sink.have)
             if failed >= tries:
-                raise FrameUnreachableError(f"{url}: {failure}, {tries} times") from failure
+                raise FrameUnreachableError(f"{shown(url)}: {failure}, {tries} times") from failure
             await asyncio.sleep(setting("backoff") * 2 ** (failed - 1))
         except FrameError as error:
-            raise error.at(url) from error
+            raise error.at(shown(url)) from error
 
 
 # S3 -----------------------------------------------------------------------------------------

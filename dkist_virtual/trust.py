@@ -10,13 +10,19 @@ from __future__ import annotations
 import re
 import struct
 from typing import Any, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
-from dkist_virtual.errors import FrameRefusedError, StoreCorruptError, redacted
+from dkist_virtual.errors import (
+    FrameRefusedError,
+    LocationError,
+    StoreCorruptError,
+)
+from dkist_virtual.locations import Location, climbs, is_local, shown
 
 __all__ = [
     "MAX_FRAMES",
     "MAX_FRAME_PIXELS",
+    "check_address",
     "check_asdf",
     "check_attributes",
     "check_name",
@@ -55,19 +61,36 @@ def check_reference(url: str, *, local: bool) -> None:
     """
     if _CONTROL.search(url):
         raise FrameRefusedError(f"the reference {url!r} holds a control character: no URL does")
-    protocol, there, rest = url.partition("://")
-    if not local and (not there or protocol not in _REMOTE or "::" in protocol):
+    protocol, there, _ = ("", "", url) if is_local(url) else url.partition("://")
+    if not local and (not there or protocol.lower() not in _REMOTE):
         raise FrameRefusedError(
-            f"the store was opened from a server, and refers to {url}: expected frames on servers "
-            "or in buckets. Say where they are with frames=, or, if you trust whoever made the "
-            "store, allow_local=True"
+            f"the store was opened from a server, and refers to {shown(url)}: expected frames on "
+            "servers or in buckets. Say where they are with frames=, or, if you trust whoever made "
+            "the store, allow_local=True"
         )
-    climbs = ".." in rest or "%" in rest  # of a million frames hardly any has to be looked at
-    if there and climbs and ".." in re.split(r"[\\/]", unquote(rest)):
-        # It would be asked for with the credentials of where it begins, and end elsewhere.
+    if there:
+        check_address(url)
+
+
+def check_address(url: str) -> None:
+    """Refuse the URL of a reference, or of a redirect, that begins in one place and ends elsewhere.
+
+    It would be asked for with the credentials of where it begins.
+
+    Raises
+    ------
+    FrameRefusedError
+    """
+    if _CONTROL.search(url):
+        raise FrameRefusedError(f"{shown(url)!r} holds a control character: no URL does")
+    if climbs(url.partition("://")[2].partition("?")[0]):
         raise FrameRefusedError(
-            f"the reference {url} climbs up with ..: expected the address of a file"
+            f"the reference {shown(url)} climbs up with ..: expected the address of a file"
         )
+    try:
+        Location.of(url)
+    except LocationError as error:
+        raise FrameRefusedError(str(error)) from None
 
 
 def unsafe_name(name: str) -> str:
@@ -97,7 +120,9 @@ def check_name(name: str, place: str) -> None:
     ------
     FrameRefusedError
     """
-    reason = unsafe_name(name) or ("://" in place and unsafe_name(unquote(name)))
+    reason = unsafe_name(name)
+    if not reason and not is_local(place):
+        reason = unsafe_name(unquote(name)) or ("climbs" if climbs(name) else "")
     if reason:
         raise FrameRefusedError(f"a frame of the store is called {name!r}, which {reason}")
 
@@ -109,12 +134,10 @@ def check_no_secrets(argument: str, place: str) -> None:
     ------
     ValueError
     """
-    if "://" not in place:
-        return
-    parts = urlsplit(place)
-    if parts.username is not None or parts.password is not None or parts.query:
+    location = Location.of(place)
+    if location.query or (location.is_web and "@" in location.host):
         raise ValueError(
-            f"{argument} = {redacted(place)!r} holds a password or a query, which would be written "
+            f"{argument} = {shown(place)!r} holds a password or a query, which would be written "
             "into the store: give credentials as storage_options"
         )
 

@@ -36,13 +36,14 @@ _UNSATISFIED: Final = re.compile(r"bytes \*/(\d+)")
 async def ask_web(filesystem: Any, url: str, start: int, stop: int | None) -> Reply:
     """One GET (RFC 9110; ranges are its section 14)."""
     import aiohttp
+    from yarl import URL
 
     how, headers = _http_request(filesystem)
     if start or stop is not None:
         headers["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
     session = await filesystem.set_session()
     try:
-        async with session.get(filesystem.encode_url(url), headers=headers, **how) as answer:
+        async with session.get(URL(url, encoded=True), headers=headers, **how) as answer:
             _refuse(answer.status, answer.reason, answer.headers, start, headers)
             length = answer.headers.get("Content-Length", "")
             about = (_mtime(answer.headers.get("Last-Modified")), answer.headers.get("ETag"))
@@ -140,6 +141,7 @@ def _refuse(
 async def pour_web(filesystem: Any, url: str, sink: Sink) -> None:
     """One GET, of what is left if the server has the same file still (RFC 9110, 13.1.5)."""
     import aiohttp
+    from yarl import URL
 
     how, headers = _http_request(filesystem)
     if sink.have and sink.validator:
@@ -147,7 +149,7 @@ async def pour_web(filesystem: Any, url: str, sink: Sink) -> None:
     session = await filesystem.set_session()
     try:
         async with session.get(
-            filesystem.encode_url(url), headers=headers, read_bufsize=BLOCK // 2, **how
+            URL(url, encoded=True), headers=headers, read_bufsize=BLOCK // 2, **how
         ) as answer:
             length = answer.headers.get("Content-Length", "")
             if "Range" in headers and answer.status in (206, 416):

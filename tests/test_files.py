@@ -252,7 +252,7 @@ def test_manifests(few: dv.Dataset, simulated: Any, tmp_path: Path) -> None:
     files = ds.files[[4, 2, 4]]
     names = [ds.files.names[4], ds.files.names[2]]
     sizes = {path.name: path.stat().st_size for path in simulated("cryonirsp").glob("*.fits")}
-    base = "https://data.example.org/a b%20c"
+    base = "https://data.example.org/a%20b%20c"
     assert files.to_manifest() == "".join(f"{base}/{n}\t{n}\t{sizes[n]}\n" for n in names)
     assert files.to_manifest("aria2") == "".join(f"{base}/{n}\n  out={n}\n" for n in names)
     lines = files.to_manifest("globus").splitlines()

@@ -173,7 +173,6 @@ def test_a_store_on_this_machine_may_be_kept_from_it(store: Path) -> None:
         "//server/share/a.fits",
         "C:\\a.fits",
         "data:,x",
-        "HTTPS://example.org/a.fits",
     ],
 )
 def test_only_servers_and_buckets_count_as_elsewhere(url: str) -> None:
@@ -182,7 +181,9 @@ def test_only_servers_and_buckets_count_as_elsewhere(url: str) -> None:
     assert Places("https://example.org", allow_local=False).where(url) is None
 
 
-@pytest.mark.parametrize("url", ["https://a.org/a.fits", "s3://b/a b.fits", "gs://b/x/../y"])
+@pytest.mark.parametrize(
+    "url", ["https://a.org/a.fits", "HTTPS://A.org/a.fits", "s3://b/a b.fits", "gs://b/x/../y"]
+)
 def test_what_a_store_may_say(url: str) -> None:
     places = Places("https://a.org", allow_local=False)
     if ".." in url:
@@ -197,7 +198,10 @@ def test_urls_that_climb_take_no_credentials_along(climb: str, server: FrameServ
     # Whoever makes a store names the file; a prefix says whose file may have the token.
     options = {f"{server.url}/mine": {"headers": {"X-Token": "s3cret"}}}
     url = f"{server.url}/mine/{climb}/frames/a.fits"
-    assert Fetcher(options).options(url)  # as it begins, it would have them
+    try:  # what it is asked for as, if at all, decides
+        assert not Fetcher(options).options(url)
+    except e.LocationError:
+        pass
     with pytest.raises(e.FrameRefusedError, match="climbs"):
         Places(f"{server.url}/mine").candidates(url)
 
