@@ -434,7 +434,8 @@ class Dataset(LazyCube):
         headers : sequence of str, optional
             Header columns to go along the dimensions of the files, by keyword: by default
             DATE-AVG, LINEWAV, FRAMEWAV, XPOSURE and ATMOS_R0, where there are such. Dates become
-            datetime64; a card that a frame did not have is NaN, or NaT.
+            datetime64; a card that a frame did not have is NaN, or NaT, and so, with a warning,
+            is a date that datetime64 cannot hold.
 
         Raises
         ------

@@ -18,6 +18,7 @@ from astropy.time import Time
 
 from dkist_virtual._version import __version__
 from dkist_virtual.assembly import identifiers
+from dkist_virtual.datetimes import dates_of_texts, dates_of_times
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.world import World
 
@@ -196,10 +197,8 @@ def _decoded(world: World, axis: WorldAxis, values: NDArray[np.floating[Any]]) -
     """Values as people write them: moments in UTC, nanometres, Stokes letters."""
     if axis.kind == "time":
         known = np.isfinite(values)
-        moments = world.time(np.where(known, values, 0)).to_value("datetime64")
-        # A WCS counts seconds as floats from an epoch: what lies below microseconds is noise.
-        moments = (moments + np.timedelta64(500, "ns")).astype("M8[us]").astype("M8[ns]")
-        return np.where(known, moments, np.datetime64("NaT", "ns"))
+        moments = dates_of_times(world.time(np.where(known, values, 0)), axis.label)
+        return np.where(known, moments, np.datetime64("NaT", "us"))
     if axis.kind == "stokes":
         return np.array(StokesCoord(values).symbol, dtype=str)
     if axis.kind == "wavelength":
@@ -320,14 +319,10 @@ def _n_file_axes(ds: Any) -> int | None:
 def _column(keyword: str, column: Any) -> NDArray[Any]:
     """A header column without a mask: NaN, or NaT, for the cards that a frame did not have."""
     masked, values = np.ma.getmaskarray(column), np.asarray(np.ma.getdata(column))
-    if values.dtype.kind == "U" and keyword.startswith("DATE"):
-        try:
-            moments = Time(values[~masked], format="fits", scale="utc").to_value("datetime64")
-        except ValueError:
-            pass  # text after all
-        else:
-            dates = np.full(values.shape, np.datetime64("NaT", "ns"))
-            dates[~masked] = moments
+    if values.dtype.kind in "UO" and keyword.startswith("DATE"):
+        texts = (None if gone else cell for cell, gone in zip(values, masked, strict=True))
+        dates = dates_of_texts(texts, keyword)
+        if dates is not None:
             return dates
     if not masked.any():
         return values

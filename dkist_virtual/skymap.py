@@ -12,6 +12,7 @@ from astropy.coordinates import ITRS, CartesianRepresentation, SkyCoord
 from astropy.time import Time
 from astropy.wcs import WCS
 
+from dkist_virtual.datetimes import is_blank
 from dkist_virtual.errors import SelectionError
 from dkist_virtual.export import dimensions
 from dkist_virtual.world import World
@@ -186,7 +187,10 @@ def _cards(ds: Any) -> dict[str, Any]:
             continue
         known = np.ma.compressed(table[keyword])
         if keyword in ("DATE-BEG", "DATE-END"):
-            value = (min if keyword == "DATE-BEG" else max)(known.tolist())
+            dates = [date for date in known.tolist() if not is_blank(date)]
+            if not dates:
+                continue
+            value = (min if keyword == "DATE-BEG" else max)(dates)
         elif len(known) < len(table) or not (known == value).all():
             continue
         shared[keyword] = value.item() if isinstance(value, np.generic) else value
@@ -196,9 +200,13 @@ def _cards(ds: Any) -> dict[str, Any]:
 def _date(ds: Any, world: World) -> Time:
     """The middle of a selection in time, by its headers or else by its WCS."""
     known = [] if ds.headers is None else [row.get("DATE-AVG") for row in ds.headers]
-    if known and None not in known:
-        moments = Time([str(moment) for moment in known], format="fits", scale="utc")
-        return Time(moments.mean(), format="isot", precision=6)
+    if known and not any(map(is_blank, known)):
+        try:
+            moments = Time([str(moment) for moment in known], format="fits", scale="utc")
+        except ValueError:
+            pass  # not dates: the WCS knows
+        else:
+            return Time(moments.mean(), format="isot", precision=6)
     for part in (world, world.held):
         axis = None if part is None else part.of_kind("time")
         if part is not None and axis is not None:

@@ -26,6 +26,8 @@ _DATES: Any = dates  # in parts without types
 _EVALUATED: Final = 257
 """Pixels along an axis at which a coordinate is asked for; of those between it is interpolated."""
 
+_JULIAN_1970: Final = 2440587.5
+
 _WORDS: Final = {"stokes": "Stokes", "time": "time", "wavelength": "wavelength"}
 
 
@@ -56,10 +58,26 @@ class Coordinate:
     @cached_property
     def plotted(self) -> NDArray[np.float64]:
         """The values in what matplotlib counts in: days for time."""
-        if self.axis.kind == "time":
-            dates = _DATES.date2num(self.world.time(self.values).to_datetime())
-            return np.asarray(dates, float)
-        return self.values
+        if self.axis.kind != "time":
+            return self.values
+        known = np.isfinite(self.values)
+        times = self.world.time(np.where(known, self.values, 0)).utc
+        # A leap second has no datetime, but has its place among the days.
+        days = (times.jd1 - _JULIAN_1970) + times.jd2 + _DATES.date2num(np.datetime64("1970-01-01"))
+        days = np.where(known, days, np.nan)
+        return days if self._are_dates(days) else self.values
+
+    @staticmethod
+    def _are_dates(days: NDArray[np.float64]) -> bool:
+        """Whether matplotlib can write them, and what is a little beside them, as dates."""
+        first, last = (_DATES.date2num(np.datetime64(year)) for year in ("0003", "9997"))
+        known = days[np.isfinite(days)]
+        return bool((known > first).all() and (known < last).all())
+
+    @cached_property
+    def dated(self) -> bool:
+        """Whether `plotted` counts days, to be written as dates."""
+        return self.axis.kind == "time" and self.plotted is not self.values
 
     @property
     def monotonic(self) -> bool:
@@ -71,12 +89,12 @@ class Coordinate:
     def label(self) -> str:
         """Name and unit."""
         if self.axis.kind == "time":
-            return "time [UTC]"
+            return "time [UTC]" if self.dated else f"time [{self.axis.unit or 's'}]"
         return f"{name_of(self.axis)} [{self.axis.unit}]" if self.axis.unit else name_of(self.axis)
 
     def locator(self) -> Locator:
         """What finds round values, for an axis that counts in `plotted`."""
-        if self.axis.kind == "time":
+        if self.dated:
             dates_at: Locator = _DATES.AutoDateLocator(maxticks=7)
             return dates_at
         if self.axis.kind == "stokes":
@@ -85,7 +103,7 @@ class Coordinate:
 
     def formatter(self, locator: Locator) -> Formatter:
         """What writes them."""
-        if self.axis.kind == "time":
+        if self.dated:
             written: Formatter = _DATES.ConciseDateFormatter(locator)
             return written
         if self.axis.kind == "stokes":
@@ -141,7 +159,7 @@ class _PixelLocator(Locator):
         plotted = self.coordinate.plotted
         ends = np.interp([low, high], np.arange(len(plotted)), plotted)
         first, last = (float(end) for end in sorted(ends))
-        if self.coordinate.axis.kind == "time":
+        if self.coordinate.dated:
             first, last = (_DATES.num2date(end) for end in (first, last))
         ticks = np.asarray(self.inner.tick_values(first, last), float)
         ticks = ticks[(ticks >= sorted(ends)[0]) & (ticks <= sorted(ends)[1])]

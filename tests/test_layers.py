@@ -21,6 +21,7 @@ ROOMS = (
     "errors",
     "locations",
     "trust",
+    "datetimes",
     "cards",
     "layouts",
     "compression",
