@@ -17,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final, Literal, TypeAlias
 from urllib.parse import urlencode
 
+from dkist_virtual.description import expected_warnings
 from dkist_virtual.download import Item, download
 from dkist_virtual.errors import (
     DatasetError,
@@ -59,7 +60,8 @@ def is_id(text: str) -> bool:
 
 def net() -> Any:
     """``dkist.net``, imported without a word: it logs to standard output, where JSON may go."""
-    import dkist
+    with expected_warnings():
+        import dkist
 
     disabled, dkist.log.disabled = dkist.log.disabled, True
     try:

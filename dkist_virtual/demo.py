@@ -391,15 +391,16 @@ def make_vtf(
         )
 
     try:
-        from dkist_inventory.asdf_generator import dataset_from_fits
         from tqdm import tqdm
 
         with quiet():
+            from dkist_inventory.asdf_generator import dataset_from_fits
+
             frames = _simulator(shape)
     except ImportError as error:
         raise DemoExtraError(
             f"the demo makes its data with a package that is not installed ({error}): "
-            'pip install "dkist_virtual[demo]"'
+            "pip install dkist-data-simulator dkist-inventory"
         ) from error
 
     directory.mkdir(parents=True, exist_ok=True)

@@ -31,7 +31,6 @@ def make_vbi(directory: Path) -> Path:
     """
     import astropy.units as u
     from dkist_data_simulator.spec214.vbi import MosaicedVBIRedAllDataset
-    from dkist_inventory.asdf_generator import dataset_from_fits
     from scipy.ndimage import map_coordinates  # type: ignore[import-untyped]  # no stubs
 
     scene = sunspot((520, 520)).continuum
@@ -63,6 +62,8 @@ def make_vbi(directory: Path) -> Path:
             return (1000 * (seen + noise)).astype("f4")
 
     with quiet():
+        from dkist_inventory.asdf_generator import dataset_from_fits
+
         made = Sun(n_time=2, time_delta=10, linewave=656.28 * u.nm, detector_shape=(96, 96))
         made.generate_files(directory, "vbi_{ds.index:02d}.fits", rice_compress=True)
         dataset_from_fits(directory, "VBI.asdf", hdu=1)

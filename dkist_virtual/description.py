@@ -294,7 +294,7 @@ def _pair(value: Any) -> tuple[int, int] | None:
 
 @contextmanager
 def expected_warnings() -> Iterator[None]:
-    """Leave out the warnings that say nothing about the dataset that is read or written."""
+    """Ignore the warnings of asdf and dkist that say nothing about the dataset itself."""
     import asdf
 
     with warnings.catch_warnings():
@@ -303,6 +303,8 @@ def expected_warnings() -> Iterator[None]:
         # Another minor version of an extension wrote the file. What cannot be read fails by
         # itself, and dkist refuses files that are too new for it.
         warnings.simplefilter("ignore", asdf.exceptions.AsdfPackageVersionWarning)
+        # dkist imports parfive, whose progress bar warns in a notebook without ipywidgets.
+        warnings.filterwarnings("ignore", message="IProgress not found")
         yield
 
 

@@ -75,9 +75,7 @@ def _xarray() -> Any:
     try:
         import xarray
     except ImportError:
-        raise ImportError(
-            'to_xarray: xarray is not installed: pip install "dkist_virtual[xarray]"'
-        ) from None
+        raise ImportError("to_xarray: xarray is not installed: pip install xarray") from None
     return xarray
 
 

@@ -270,7 +270,9 @@ def _dataset_node(tree: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
 def _load_with_dkist(source: Tree) -> Any:
     """The dataset without its frames as dkist's object: `dkist.Dataset`, `dkist.TiledDataset`."""
     import asdf
-    import dkist
+
+    with expected_warnings():
+        import dkist
 
     path = source.path
 

@@ -4,7 +4,7 @@
     python convert_and_read.py DATASET.asdf     a dataset of your own, its frames beside the ASDF
 
 The FITS frames stay where they are: what is written is a few files that say where every frame
-lies, and what belongs to it. (The simulated dataset needs ``pip install "dkist_virtual[demo]"``.)
+lies, and what belongs to it. (The simulated dataset needs the extra ``demo``.)
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python download_subset.py
 
 Makes a small dataset and serves it on this machine (``frame_server.py`` beside this script).
-Needs ``pip install "dkist_virtual[demo]"``.
+Needs the extra ``demo``.
 """
 
 from __future__ import annotations

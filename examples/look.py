@@ -3,7 +3,7 @@
     python look.py [DIRECTORY]
 
 Makes a small dataset first, and writes pictures into the directory. Needs
-``pip install "dkist_virtual[demo]"``.
+the extra ``demo``.
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@
     python read_remote.py
 
 Makes a small dataset, serves it on this machine (``frame_server.py`` beside this script) and
-reads it from there. Needs ``pip install "dkist_virtual[demo]"``.
+reads it from there. Needs the extra ``demo``.
 """
 
 from __future__ import annotations

@@ -4,7 +4,7 @@
 
 The Data Center is one of this machine (``data_center.py`` beside this script), with a small
 simulated dataset. Against the real one leave out everything that has to do with ``center``. Needs
-``pip install "dkist_virtual[demo]"``.
+the extra ``demo``.
 """
 
 from __future__ import annotations

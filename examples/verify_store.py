@@ -2,7 +2,7 @@
 
     python verify_store.py
 
-Makes a small dataset. Needs ``pip install "dkist_virtual[demo]"``.
+Makes a small dataset. Needs the extra ``demo``.
 """
 
 from __future__ import annotations

@@ -208,7 +208,7 @@ except demo.DemoExtraError as error:
     run = subprocess.run(
         [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, check=True
     )
-    assert 'pip install "dkist_virtual[demo]"' in run.stdout
+    assert "pip install dkist-data-simulator dkist-inventory" in run.stdout
     assert "No module named 'dkist_data_simulator'" in run.stdout
     assert list(tmp_path.iterdir()) == []
 
