@@ -15,7 +15,9 @@ import numpy as np
 
 from dkist_virtual.errors import FrameMissingError, MissingFramesWarning
 from dkist_virtual.memory import empty
+from dkist_virtual.read_options import ReadOptions, axis_chunks, chunks_left
 from dkist_virtual.references import chunk_key
+from dkist_virtual.selection import Selection
 from dkist_virtual.store import spec_of
 
 if TYPE_CHECKING:
@@ -24,12 +26,11 @@ if TYPE_CHECKING:
 
     from dkist_virtual.handle import StoreHandle
     from dkist_virtual.leaves import LeafArray
+    from dkist_virtual.read_options import AxisNames, Missing
     from dkist_virtual.references import ArrayMetadata, FrameColumns
-    from dkist_virtual.selection import Selection
-    from dkist_virtual.store import Missing
     from dkist_virtual.tiles import Window
 
-__all__ = ["REMOTE_CHUNKS", "VirtualArray"]
+__all__ = ["REMOTE_CHUNKS", "VirtualArray", "opened_selection"]
 
 REMOTE_CHUNKS: Final = 2
 """How many times larger joined chunks are of frames on a server: those of a chunk are asked for
@@ -102,7 +103,7 @@ class VirtualArray:
             return np.empty(empty_shape, self.dtype)
         part = self.select(item)
         try:
-            pixels, absent = part._read(self.handle.missing)
+            pixels, absent = part._read(self.handle.options.missing)
         except FrameMissingError as error:
             raise self._missing(error) from error
         if absent.any() and self.dtype.kind != "f":
@@ -248,18 +249,17 @@ class VirtualArray:
             store.references.attributes.get("store_id"),
             self.name,
             repr(self.selection.axes),
-            self.handle.missing,
-            (*self.handle.downloads, *self.handle.frames),
+            self.handle.options.missing,
+            (*self.handle.downloads, *self.handle.options.places),
         )
 
-    def dask(self, chunks: Any = "auto") -> LeafArray:
+    def dask(self, chunks: Any = None) -> LeafArray:
         """The selection as a dask array.
 
         Parameters
         ----------
-        chunks : {"auto", "frame"} or anything that dask takes
-            "frame" is one dask chunk a frame; "auto" joins neighbouring frames up to about
-            dask's ``array.chunk-size``.
+        chunks : {"auto", "frame"} or anything that dask takes, optional
+            Of the whole array, see `ReadOptions`; by default those that it was opened with.
         """
         import dask.array as da
         from dask.base import tokenize
@@ -277,33 +277,74 @@ class VirtualArray:
         )
         return LeafArray.of(array, self, chunks)
 
-    def dask_chunks(self, chunks: Any) -> tuple[tuple[int, ...], ...]:
-        """The lengths of dask's chunks along each axis."""
-        import dask
+    def dask_chunks(self, chunks: Any = None) -> tuple[tuple[int, ...], ...]:
+        """The lengths of dask's chunks along each axis.
+
+        Raises
+        ------
+        ValueError
+            The chunks do not fit the whole array.
+        """
         from dask.array.core import normalize_chunks
+
+        options = self.handle.options if chunks is None else ReadOptions(chunks=chunks)
+        wanted = options.chunks
+        if options.by_rule:
+            sizes: tuple[Any, ...] = self._joined(wanted)
+        else:
+            whole = opened_selection(self.metadata)
+            along = axis_chunks(wanted, whole.result_shape, *self._axis_names(whole))
+            sizes = chunks_left(along, whole, self.selection)
+        try:
+            return tuple(normalize_chunks(sizes, self.shape, dtype=self.dtype))  # type: ignore[no-untyped-call]
+        except ValueError as error:  # such as two sizes in bytes
+            raise ValueError(f"chunks = {wanted!r}: {error}") from None
+
+    def _joined(self, chunks: str) -> tuple[int, ...]:
+        """One frame a chunk; or neighbours in C order, along the last frame axis first."""
+        import dask
         from dask.utils import parse_bytes
 
-        if isinstance(chunks, str) and chunks not in ("auto", "frame"):
-            try:
-                parse_bytes(chunks)  # dask's own: "64 MiB"
-            except ValueError:
-                raise ValueError(
-                    f"chunks = {chunks!r}: expected 'auto', 'frame', or what dask takes: a size "
-                    "such as '64 MiB', or lengths along each axis"
-                ) from None
-        if isinstance(chunks, str) and chunks in ("auto", "frame"):
-            n = len(self.frame_shape)
-            wanted = list(self.shape)
-            limit = parse_bytes(dask.config.get("array.chunk-size")) if chunks == "auto" else 0
-            if self.handle.store.places.remote:
-                limit *= REMOTE_CHUNKS
-            # Neighbours in C order: along the last frame axis first.
-            size = math.prod(self.shape[n:]) * self.dtype.itemsize
-            for axis in range(n - 1, -1, -1):
-                wanted[axis] = max(1, min(self.shape[axis], limit // max(size, 1)))
-                size *= self.shape[axis]
-            chunks = tuple(wanted)
-        return tuple(normalize_chunks(chunks, self.shape, dtype=self.dtype))  # type: ignore[no-untyped-call]
+        n = len(self.frame_shape)
+        wanted = list(self.shape)
+        limit = parse_bytes(dask.config.get("array.chunk-size")) if chunks == "auto" else 0
+        if self.handle.store.places.remote:
+            limit *= REMOTE_CHUNKS
+        size = math.prod(self.shape[n:]) * self.dtype.itemsize
+        for axis in range(n - 1, -1, -1):
+            wanted[axis] = max(1, min(self.shape[axis], limit // max(size, 1)))
+            size *= self.shape[axis]
+        return tuple(wanted)
+
+    def _axis_names(self, whole: Selection) -> tuple[AxisNames, frozenset[str]]:
+        """The names of the axes that an opened array has; and those in other tiles of a mosaic."""
+        arrays = self.handle.store.references.arrays
+        suffix = self.name.removeprefix("data")
+        dimensions = _names(self.metadata, "_ARRAY_DIMENSIONS")
+        names = [
+            tuple(dict.fromkeys(filter(None, (name.removesuffix(suffix), name, stated))))
+            for name, stated in zip(dimensions, _names(self.metadata, "axis_names"), strict=True)
+        ]
+        others = (metadata for metadata, _ in arrays.values() if metadata is not self.metadata)
+        elsewhere = frozenset(name for m in others for name in _names(m, "_ARRAY_DIMENSIONS"))
+        return [names[axis] for axis in whole.kept], elsewhere
+
+
+def opened_selection(metadata: ArrayMetadata) -> Selection:
+    """What of a stored array a dataset begins with: all of it, or the cut that its ASDF is of."""
+    selection = Selection.whole(metadata.shape)
+    cut = metadata.attributes.get("subslice")
+    if cut is None:
+        return selection
+    return selection[tuple(slice(*c) if isinstance(c, list) else c for c in cut)]
+
+
+def _names(metadata: ArrayMetadata, attribute: str) -> list[str]:
+    """The names of an array's axes; empty ones where its attributes have none."""
+    names = metadata.attributes.get(attribute)
+    if not isinstance(names, list) or len(names) != len(metadata.shape):
+        return [""] * len(metadata.shape)
+    return [name if isinstance(name, str) else "" for name in names]
 
 
 def _empty_shape(shape: tuple[int, ...], item: Any) -> tuple[int, ...] | None:

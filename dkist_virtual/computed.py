@@ -90,19 +90,13 @@ class Computed:
         """What may change about what it is computed from: see `VirtualArray.token`."""
         return tuple(operand.token() for operand in self.operands if _is_source(operand))
 
-    def dask(self, chunks: Any = "auto") -> Any:
-        """The pixels as a dask array.
-
-        Parameters
-        ----------
-        chunks
-            As `VirtualArray.dask` takes them, of all that is read.
-        """
+    def dask(self) -> Any:
+        """The pixels as a dask array, what is read in the chunks that it was opened with."""
         from dask.array.core import elemwise
 
         return elemwise(  # type: ignore[no-untyped-call]
             partial(_with_units, self.function, self.units),
-            *(as_dask(operand, chunks) for operand in self.operands),
+            *(as_dask(operand) for operand in self.operands),
             dtype=self.dtype,
         )
 
@@ -111,8 +105,8 @@ def _is_source(pixels: Any) -> bool:
     return isinstance(pixels, (VirtualArray, Computed))
 
 
-def as_dask(pixels: Any, chunks: Any = "auto") -> Any:
-    return pixels.dask(chunks) if _is_source(pixels) else pixels
+def as_dask(pixels: Any) -> Any:
+    return pixels.dask() if _is_source(pixels) else pixels
 
 
 def _with_units(function: Callable[..., Any], units: tuple[Any, ...], *arrays: Any) -> Any:

@@ -16,6 +16,7 @@ from dkist_virtual.export import to_xarray
 from dkist_virtual.files import Files
 from dkist_virtual.opened import open_asdf
 from dkist_virtual.provenance import Meta, Provenance
+from dkist_virtual.read_options import ReadOptions
 from dkist_virtual.selection import BasicIndex, Selection, full_index
 from dkist_virtual.skymap import TOLERANCE, to_map
 from dkist_virtual.summary import axis_names, overview_of
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from dkist_virtual.places import FramePlaces
     from dkist_virtual.planes import Subject
     from dkist_virtual.plot import ImagePlot
-    from dkist_virtual.store import Missing
+    from dkist_virtual.read_options import Missing
 
 __all__ = ["Dataset"]
 
@@ -97,14 +98,7 @@ class Dataset(LazyCube):
         DatasetError
             The ASDF holds no dataset, or a mosaic, which is a `TiledDataset`.
         """
-        opened = open_asdf(
-            asdf,
-            frames=frames,
-            missing=missing,
-            chunks=chunks,
-            storage_options=storage_options,
-            cache=cache,
-        )
+        opened = open_asdf(asdf, ReadOptions(frames, missing, chunks, storage_options, cache))
         if opened.description.grid is not None:
             raise DatasetError(
                 f"{os.fspath(asdf)}: is a mosaic. dv.open_dataset and dv.TiledDataset.from_asdf "
@@ -124,8 +118,7 @@ class Dataset(LazyCube):
         if isinstance(self._data, (VirtualArray, Computed)):
             token = self._data.token()
             if self._dask is None or self._dask[0] != token:  # another one after a download
-                chunks = "auto" if self._origin is None else self._origin.chunks
-                self._dask = token, self._data.dask(chunks)
+                self._dask = token, self._data.dask()
             return self._dask[1]
         return self._data
 

@@ -20,6 +20,7 @@ from dkist_virtual.errors import (
 )
 from dkist_virtual.fetch import Fetcher, is_local, join, local_path
 from dkist_virtual.headers import HEADERS_NAME, HeaderFile
+from dkist_virtual.read_options import ReadOptions
 from dkist_virtual.references import (
     JSON_NAME,
     PARQUET_NAME,
@@ -28,7 +29,7 @@ from dkist_virtual.references import (
     replaced,
 )
 from dkist_virtual.shards import read_parquet
-from dkist_virtual.store import FrameStore, Missing
+from dkist_virtual.store import FrameStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -213,16 +214,7 @@ class StoreHandle:
         The store's directory; None where there is none.
     references : ReferenceSet or None
         Those of a dataset without a store.
-    missing : {"raise", "nan"}
-    frames : tuple of str
-        Places to read them from instead of the store's own.
-    storage_options : dict
-    cache : str, optional
-        A directory that keeps what was fetched.
-    allow_local : bool, optional
-        Whether the store may refer to files of this machine; by default if it is on it itself.
-    verify : bool
-        Whether whole frames are held against their sums as they are read.
+    options : ReadOptions
     downloads : list of str
         Directories that frames were downloaded to since: what they hold is read there.
     store_id : str or None
@@ -232,13 +224,7 @@ class StoreHandle:
 
     url: str | None
     references: ReferenceSet | None = None
-    missing: Missing = "raise"
-    frames: tuple[str, ...] = ()
-    # Not shown: workers write what they were given into their logs.
-    storage_options: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
-    cache: str | None = None
-    allow_local: bool | None = None
-    verify: bool = False
+    options: ReadOptions = field(default_factory=ReadOptions)
     downloads: list[str] = field(default_factory=list)
     store_id: str | None = field(default=None, compare=False)
     _opened: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
@@ -247,7 +233,7 @@ class StoreHandle:
     def fetcher(self) -> Fetcher:
         """What reads bytes, with the options given."""
         if "fetcher" not in self._opened:
-            self._opened["fetcher"] = Fetcher(self.storage_options, self.cache)
+            self._opened["fetcher"] = self.options.fetcher()
         fetcher: Fetcher = self._opened["fetcher"]
         return fetcher
 
@@ -286,15 +272,16 @@ class StoreHandle:
         return store
 
     def _store(self, references: ReferenceSet) -> FrameStore:
-        local = self.allow_local
+        options = self.options
+        local = options.allow_local
         store = FrameStore(
             references,
             self.fetcher,
-            missing=self.missing,
-            frames=self.frames,
+            missing=options.missing,
+            frames=options.places,
             scanned=self.scanned,
             allow_local=(self.url is None or is_local(self.url)) if local is None else local,
-            verify=self.verify,
+            verify=options.verify,
         )
         store.places.downloads = tuple(self.downloads)
         return store

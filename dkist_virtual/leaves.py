@@ -63,13 +63,13 @@ class LeafArray(da.Array):
         return leaf
 
     def __getitem__(self, index: Any) -> da.Array:
-        if not _is_basic(index) or not (isinstance(self.wanted, str) or self.npartitions == 1):
+        if not _is_basic(index):
             return super().__getitem__(index)  # type: ignore[no-any-return,no-untyped-call]
         try:
             selected = self.source.select(index)
         except SelectionError:  # nothing selected is an array too, for dask
             return super().__getitem__(index)  # type: ignore[no-any-return,no-untyped-call]
-        return selected.dask(self.wanted if isinstance(self.wanted, str) else -1)
+        return selected.dask(self.wanted)
 
     def __setitem__(self, index: Any, value: Any) -> None:
         # dask would put a new graph behind this array, which the source knows nothing of.

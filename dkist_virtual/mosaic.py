@@ -14,6 +14,7 @@ from dkist_virtual.export import tiles_to_xarray
 from dkist_virtual.files import Files
 from dkist_virtual.opened import Opened, open_asdf
 from dkist_virtual.provenance import Meta
+from dkist_virtual.read_options import ReadOptions
 from dkist_virtual.summary import overview_of
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
     from dkist_virtual.mosaic_plot import MosaicPlot
     from dkist_virtual.overview import Overview
     from dkist_virtual.places import FramePlaces
-    from dkist_virtual.store import Missing
+    from dkist_virtual.read_options import Missing
 
 __all__ = ["TiledDataset"]
 
@@ -85,14 +86,7 @@ class TiledDataset:
         cache: str | os.PathLike[str] | None = None,
     ) -> Self:
         """Open a mosaic from its ASDF alone, as `Dataset.from_asdf` does a dataset."""
-        opened = open_asdf(
-            asdf,
-            frames=frames,
-            missing=missing,
-            chunks=chunks,
-            storage_options=storage_options,
-            cache=cache,
-        )
+        opened = open_asdf(asdf, ReadOptions(frames, missing, chunks, storage_options, cache))
         try:
             return cls.from_opened(opened)
         except DatasetError as error:

@@ -9,7 +9,7 @@ from dkist_virtual.catalogue import is_id
 from dkist_virtual.errors import StoreMissingError
 from dkist_virtual.fetch import absolute, is_local
 from dkist_virtual.handle import StoreHandle
-from dkist_virtual.places import FramePlaces, cache_of, places_of
+from dkist_virtual.read_options import ReadOptions
 from dkist_virtual.references import JSON_NAME, PARQUET_NAME
 
 if TYPE_CHECKING:
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 
     from dkist_virtual.dataset import Dataset
     from dkist_virtual.mosaic import TiledDataset
-    from dkist_virtual.store import Missing
+    from dkist_virtual.places import FramePlaces
+    from dkist_virtual.read_options import Missing
 
 __all__ = ["open_dataset", "open_zarr"]
 
@@ -50,7 +51,11 @@ def open_dataset(
         Whether frames known to be absent raise `FrameMissingError` when they are computed, or
         read as NaN (integers as 0, with a warning).
     chunks : {"auto", "frame"} or anything that dask takes
-        "frame" is one dask chunk a frame; "auto" joins neighbouring frames.
+        "frame" is one dask chunk a frame; "auto" joins neighbouring frames. Otherwise chunks of the
+        whole array, a length for each axis, or a dict of those along some: by the number of the
+        axis, negative ones from the end, or by its name, ``{"spatial_y": 64}``; the other axes are
+        not split. Checked here, and carried along: a selection, and what is computed from it,
+        keeps the length given for each of its axes.
     storage_options : dict, optional
         A URL prefix, or a protocol, to fsspec's options for it: credentials under a prefix alone.
     cache : path, optional
@@ -85,17 +90,14 @@ def open_dataset(
     from dkist_virtual.mosaic import TiledDataset
     from dkist_virtual.opened import open_asdf, open_store
 
+    options = ReadOptions(frames, missing, chunks, storage_options, cache, allow_local, verify)
     place = store_directory(_path_of(store_or_asdf))
-    how: dict[str, Any] = {
-        "frames": frames, "missing": missing, "chunks": chunks, "storage_options": storage_options,
-        "cache": cache, "allow_local": allow_local, "verify": verify,
-    }  # fmt: skip
     if is_local(place) and os.path.isfile(place) and not _is_asdf(place):
         raise StoreMissingError(
             f"{place}: is a file, and no ASDF: expected the directory of a store, or a dataset's "
             "file *.asdf"
         )
-    opened = open_asdf(place, **how) if _is_asdf(place) else open_store(place, **how)
+    opened = open_asdf(place, options) if _is_asdf(place) else open_store(place, options)
     if opened.description.grid is not None:
         return TiledDataset.from_opened(opened)
     dataset: Dataset = opened.datasets(Dataset)[0]
@@ -125,17 +127,11 @@ def open_zarr(
     zarr.Group
         With the array ``data``, or one ``data_{i}_{j}`` per tile of a mosaic; read-only.
     """
-    handle = StoreHandle(
-        store_directory(store),
-        None,
-        missing,
-        places_of(frames),
-        dict(storage_options or {}),
-        cache_of(cache),
-        allow_local,
-        verify,
-    )
-    return handle.group
+    options = ReadOptions(
+        frames=frames, missing=missing, storage_options=storage_options, cache=cache,
+        allow_local=allow_local, verify=verify,
+    )  # fmt: skip
+    return StoreHandle(store_directory(store), None, options).group
 
 
 def store_directory(place: str | os.PathLike[str]) -> str:

@@ -8,15 +8,14 @@ from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from dkist_virtual.arrays import VirtualArray
+from dkist_virtual.arrays import VirtualArray, opened_selection
 from dkist_virtual.asdf_file import asdf_on_disk
 from dkist_virtual.assembly import references_of
 from dkist_virtual.description import METADATA_NAME, Description, read_description
 from dkist_virtual.errors import StoreCorruptError, StoreError
-from dkist_virtual.fetch import Fetcher, is_local, join, local_path
+from dkist_virtual.fetch import is_local, join, local_path
 from dkist_virtual.handle import StoreHandle
 from dkist_virtual.header_table import HeaderTable
-from dkist_virtual.places import FramePlaces, cache_of, places_of
 from dkist_virtual.provenance import HeaderSource, Meta, Provenance, StoredHeaders, TableHeaders
 from dkist_virtual.references import replaced
 from dkist_virtual.selection import Selection
@@ -25,10 +24,9 @@ from dkist_virtual.verdict import VERIFY_NAME, warn_of_kept
 from dkist_virtual.world import high_level
 
 if TYPE_CHECKING:
-    from dkist_virtual.references import ArrayMetadata
-    from dkist_virtual.store import Missing
+    from dkist_virtual.read_options import ReadOptions
 
-__all__ = ["Opened", "open_asdf", "open_store", "opened_selection"]
+__all__ = ["Opened", "open_asdf", "open_store"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,13 +38,11 @@ class Opened:
     handle : StoreHandle
     source : HeaderSource
     description : Description
-    chunks : Any
     """
 
     handle: StoreHandle
     source: HeaderSource
     description: Description
-    chunks: Any
 
     def datasets(self, cls: type[Any]) -> list[Any]:
         """One dataset for each array, in the order of the tiles."""
@@ -65,12 +61,12 @@ class Opened:
         }
         for (name, (metadata, _)), tile in zip(arrays.items(), self.description.tiles, strict=True):
             array = VirtualArray(self.handle, name, opened_selection(metadata))
+            self._check_chunks(array)
             wcs = high_level(tile.wcs, array.shape)
             provenance = Provenance(
                 array,
                 self.source,
                 first_row,
-                self.chunks,
                 self.description,
                 wcs,
                 Selection.whole(array.shape),
@@ -82,60 +78,35 @@ class Opened:
             first_row += metadata.n_frames
         return made
 
+    def _check_chunks(self, array: VirtualArray) -> None:
+        """Check the chunks given against an array now, not when its pixels are asked for."""
+        if self.handle.options.by_rule:
+            return
+        try:
+            array.dask_chunks()
+        except ValueError as error:
+            tile = f"tile {array.name}: " if self.description.grid is not None else ""
+            raise ValueError(f"{tile}{error}") from None
 
-def opened_selection(metadata: ArrayMetadata) -> Selection:
-    """What of a stored array a dataset begins with: all of it, or the cut that its ASDF is of."""
-    selection = Selection.whole(metadata.shape)
-    cut = metadata.attributes.get("subslice")
-    if cut is None:
-        return selection
-    return selection[tuple(slice(*c) if isinstance(c, list) else c for c in cut)]
 
-
-def open_asdf(
-    asdf: str | os.PathLike[str],
-    *,
-    frames: FramePlaces = None,
-    missing: Missing = "raise",
-    chunks: Any = "auto",
-    storage_options: dict[str, dict[str, Any]] | None = None,
-    cache: str | os.PathLike[str] | None = None,
-    allow_local: bool | None = None,
-    verify: bool = False,
-) -> Opened:
+def open_asdf(asdf: str | os.PathLike[str], options: ReadOptions) -> Opened:
     """Open a dataset from its ASDF, with references made in memory."""
-    options = dict(storage_options or {})
-    with asdf_on_disk(os.fspath(asdf), Fetcher(options, cache_of(cache))) as (path, directory, _):
+    with asdf_on_disk(os.fspath(asdf), options.fetcher()) as (path, directory, _):
         source = read_source(path)
         headers = source.headers
         if not is_local(os.fspath(asdf)):
             headers.columns  # noqa: B018  # reads them: this file is not kept
-    references = references_of(source, directory)
-    handle = StoreHandle(
-        None, references, missing, places_of(frames), options, cache_of(cache), allow_local, verify
-    )
+    handle = StoreHandle(None, references_of(source, directory), options)
     table = headers if isinstance(headers, HeaderTable) else HeaderTable(headers, copy=False)
-    return Opened(handle, TableHeaders(table), source.description, chunks)
+    return Opened(handle, TableHeaders(table), source.description)
 
 
-def open_store(
-    store: str,
-    *,
-    frames: FramePlaces = None,
-    missing: Missing = "raise",
-    chunks: Any = "auto",
-    storage_options: dict[str, dict[str, Any]] | None = None,
-    cache: str | os.PathLike[str] | None = None,
-    allow_local: bool | None = None,
-    verify: bool = False,
-) -> Opened:
+def open_store(store: str, options: ReadOptions) -> Opened:
     """Open a store by its directory; once more where another one takes its place meanwhile."""
-    options = dict(storage_options or {})
-    how = (missing, places_of(frames), options, cache_of(cache), allow_local, verify)
     for attempt in range(5):
         stood = _directory(store)
         try:
-            opened = _opened(StoreHandle(store, None, *how), chunks)
+            opened = _opened(StoreHandle(store, None, options))
         except StoreError:
             if attempt == 4 or _directory(store) == stood:
                 raise
@@ -155,7 +126,7 @@ def _directory(store: str) -> tuple[int, int] | None:
     return None
 
 
-def _opened(handle: StoreHandle, chunks: Any) -> Opened:
+def _opened(handle: StoreHandle) -> Opened:
     reader = handle.open_with((METADATA_NAME, VERIFY_NAME))
     warn_of_kept(reader, handle.store.references.attributes.get("store_id"))
     place = join(reader.url, METADATA_NAME)
@@ -166,4 +137,4 @@ def _opened(handle: StoreHandle, chunks: Any) -> Opened:
             description = read_description(io.BytesIO(reader(METADATA_NAME)))
         except FileNotFoundError:
             raise StoreCorruptError(f"{place}: is missing from the store") from None
-    return Opened(handle, StoredHeaders(handle), description, chunks)
+    return Opened(handle, StoredHeaders(handle), description)

@@ -107,8 +107,6 @@ class Provenance:
     source : HeaderSource
     first_row : int
         The header row of the array's first frame: not 0 for the later tiles of a mosaic.
-    chunks : Any
-        As given to `open_dataset`.
     description : Description
     wcs : WCS
         That of the dataset as it was opened.
@@ -121,7 +119,6 @@ class Provenance:
     array: VirtualArray
     source: HeaderSource
     first_row: int
-    chunks: Any
     description: Description
     wcs: Any
     cut: Selection

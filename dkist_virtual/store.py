@@ -12,7 +12,7 @@ import json
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from zarr.abc.store import (
@@ -62,16 +62,15 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from zarr.abc.buffer import Buffer, BufferPrototype
 
+    from dkist_virtual.read_options import Missing
     from dkist_virtual.scanned import Find
     from dkist_virtual.tiles import Window
 
-__all__ = ["FrameStore", "Missing", "spec_of"]
+__all__ = ["FrameStore", "spec_of"]
 
 
 QUICK_PIXELS: Final = 2**16
 """Fewer of a frame are decoded in well under a millisecond."""
-
-Missing: TypeAlias = Literal["raise", "nan"]
 
 # The entry point does the same in processes that open the group without this module; here it
 # saves zarr a search through all installed packages.
@@ -138,8 +137,6 @@ class FrameStore(Store):
         verify: bool = False,
     ) -> None:
         super().__init__(read_only=True)
-        if missing not in ("raise", "nan"):
-            raise ValueError(f"missing = {missing!r}: expected 'raise' or 'nan'")
         self.references = references
         self.fetcher = fetcher or Fetcher()
         self.missing = missing

@@ -44,7 +44,7 @@ def overview_of(
                 origin.get("created"),
                 origin.get("version"),
             ),
-            "missing": provenance.array.handle.missing,
+            "missing": provenance.array.handle.options.missing,
         }
     else:
         facts = {"computed_from": first._from}
@@ -83,7 +83,7 @@ def _array_line(ds: Any) -> str:
         name = f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
         return f"{name}, shape {ds.shape}, {ds.data.dtype}"
     array = ds._provenance.array
-    sizes = array.dask_chunks(ds._provenance.chunks)
+    sizes = array.dask_chunks()
     n = int(np.prod([len(axis) for axis in sizes]))
     chunk = tuple(max(axis) for axis in sizes)
     return f"dask.array, shape {ds.shape}, {array.dtype}, {n} chunk{'s' * (n > 1)} of {chunk}"

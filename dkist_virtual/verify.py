@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from dkist_virtual.arrays import opened_selection
 from dkist_virtual.codec import FrameSpec
 from dkist_virtual.compare import Comparison, compare, spread
 from dkist_virtual.errors import (
@@ -29,7 +30,6 @@ from dkist_virtual.errors import (
 from dkist_virtual.fetch import is_local
 from dkist_virtual.frame_check import KEYWORDS, Finding, Outcome, Stated, check_frame
 from dkist_virtual.open import open_dataset
-from dkist_virtual.opened import opened_selection
 from dkist_virtual.references import chunk_key
 from dkist_virtual.remote import setting
 from dkist_virtual.selection import parse_index

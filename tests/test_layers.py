@@ -57,6 +57,7 @@ ROOMS = (
     "fetch",
     "sessions",
     "places",
+    "read_options",
     "asdf_file",
     "looks",
     "scan",

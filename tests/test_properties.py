@@ -20,6 +20,7 @@ from zarr.core.buffer import default_buffer_prototype
 from dkist_virtual import errors
 from dkist_virtual.codec import FITSCodec, FITSCodecV3, FrameSpec, RawCodecV3, RawSpec
 from dkist_virtual.handle import StoreHandle
+from dkist_virtual.read_options import ReadOptions
 from dkist_virtual.references import (
     ArrayMetadata,
     FrameColumns,
@@ -170,6 +171,7 @@ OPTIONS = st.dictionaries(
     st.sampled_from(["/a", "https://a.org/x"]), st.sampled_from(["raise", "nan"]),
     st.lists(st.text(min_size=1)).map(tuple), OPTIONS, st.none() | st.just("/cache"),
     st.sampled_from([None, True, False]), st.booleans(), st.lists(st.text(min_size=1)),
+    st.sampled_from(["auto", "frame", "8 MiB", 7, -1, (1, -1, (3, 4)), {0: 1, "y": None}]),
 )  # fmt: skip
 def test_handles_come_back(
     url: str,
@@ -180,11 +182,14 @@ def test_handles_come_back(
     local: Any,
     verify: bool,
     here: Any,
+    chunks: Any,
 ) -> None:
-    handle = StoreHandle(url, None, missing, frames, options, cache, local, verify, here)
+    handle = StoreHandle(
+        url, None, ReadOptions(frames or None, missing, chunks, options, cache, local, verify), here
+    )
     again = pickle.loads(pickle.dumps(handle))
     assert again == handle
-    assert (again.allow_local, again.verify) == (handle.allow_local, handle.verify)
+    assert again.options == handle.options
 
 
 PLAIN = st.recursive(

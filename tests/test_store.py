@@ -38,6 +38,7 @@ from dkist_virtual.errors import (
     StoreMissingError,
 )
 from dkist_virtual.handle import StoreHandle
+from dkist_virtual.read_options import ReadOptions
 from dkist_virtual.selection import Selection
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ def copied(made: Callable[[str], Path], tmp_path: Path) -> Make:
 
 
 def store_of(directory: Path, **how: Any) -> FrameStore:
-    return StoreHandle(str(directory / "store"), **how).store
+    return StoreHandle(str(directory / "store"), None, ReadOptions(**how)).store
 
 
 def keys(store: FrameStore, prefix: str | None = None) -> list[str]:
