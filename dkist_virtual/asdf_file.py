@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import os
 import re
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from dkist_virtual.errors import DatasetError, FrameError, StoreCorruptError, redacted
-from dkist_virtual.fetch import absolute, is_local, local_path
-from dkist_virtual.trust import check_asdf
+from dkist_virtual.errors import DatasetError, FrameError, StoreCorruptError
+from dkist_virtual.locations import Location, absolute, is_local, local_path, shown
+from dkist_virtual.trust import IN_ASDFS, check_asdf, unsafe_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -53,26 +54,39 @@ def asdf_on_disk(
     DatasetError
         There is none, or it cannot be had.
     """
-    text = os.fspath(place)
+    text = absolute(place, "asdf")  # refuses what names no place
     if is_local(text):
-        path, others = find_asdf(Path(local_path(text)).expanduser())
+        path, others = find_asdf(Path(local_path(os.fspath(place))).expanduser())
         yield path, absolute(path.resolve().parent), tuple(others)
         return
-    directory, _, name = absolute(text.partition("?")[0]).rpartition("/")
+    location = Location.of(text)
     try:
         data = fetcher.read(text)
     except FrameError as error:
         said = str(error)
-        raise DatasetError(said if redacted(text) in said else f"{text}: {said}") from error
+        raise DatasetError(said if shown(text) in said else f"{shown(text)}: {said}") from error
     try:
-        check_asdf(data, redacted(text))
+        check_asdf(data, shown(text), IN_ASDFS)
     except StoreCorruptError as error:
         raise DatasetError(str(error)) from error
-    with TemporaryDirectory(prefix="dkist-virtual-") as temporary:
-        # Under its own name, which errors and the store's history give.
-        path = Path(temporary) / (name or "dataset.asdf")
-        path.write_bytes(data)
-        yield path, directory, ()
+    # Under its own name, which errors and the store's history give, if a file may have that.
+    fits = not unsafe_name(location.name) and len(os.fsencode(location.name)) < LONGEST_NAME
+    name = location.name if fits else "dataset.asdf"
+    with ExitStack() as temporary:
+        try:
+            directory = temporary.enter_context(TemporaryDirectory(prefix="dkist-virtual-"))
+            path = Path(directory) / name
+            path.write_bytes(data)
+        except OSError as error:
+            raise DatasetError(
+                f"{shown(text)}: cannot be kept on this machine while it is read: "
+                f"{error.strerror or error}"
+            ) from error
+        yield path, str(replace(location.parent, query="")), ()
+
+
+LONGEST_NAME: Final = 200
+"""Bytes of a name that any disk takes."""
 
 
 def find_asdf(place: Path | str) -> tuple[Path, list[Path]]:

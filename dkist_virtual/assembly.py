@@ -20,6 +20,7 @@ from dkist_virtual.references import (
     FrameColumns,
     ReferenceSet,
 )
+from dkist_virtual.trust import check_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +46,7 @@ def frame_names(frames: Frames) -> NDArray[Any]:
 
 def frame_urls(names: NDArray[Any], base: str) -> NDArray[Any]:
     """Where frames lie under a base, by their relative names; empty where there is none."""
+    check_utf8(base)
     location = Location.of(base)
     if location.is_web and not all(map(_PLAIN.fullmatch, names.tolist())):
         encoded = [name and str(location.join(name)) for name in names.tolist()]

@@ -6,6 +6,7 @@ the end. What a conversion that was stopped has looked at stays there for the ne
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from contextlib import contextmanager
@@ -13,10 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from dkist_virtual.description import METADATA_NAME
-from dkist_virtual.errors import StoreError, StoreExistsError
-from dkist_virtual.fetch import absolute, is_local
+from dkist_virtual.errors import DKISTVirtualError, StoreError, StoreExistsError
 from dkist_virtual.headers import HEADERS_NAME
 from dkist_virtual.journal import Journal
+from dkist_virtual.locations import absolute, is_local, shown
 from dkist_virtual.locks import locked
 from dkist_virtual.references import JSON_NAME, PARQUET_NAME
 
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from typing import Any
 
-__all__ = ["Building", "building", "place_for", "refuse_existing"]
+__all__ = ["Building", "building", "place_for", "refuse_existing", "telling_disk"]
 
 WORTH: Final = 1_000
 """Frames whose looks are kept when a conversion fails: fewer are looked at anew in no time."""
@@ -38,13 +39,20 @@ def place_for(store: str | os.PathLike[str]) -> Path:
     StoreError
         It is somewhere else.
     """
-    text = os.fspath(store)
-    if not is_local(text):
+    place = absolute(store, "store")
+    if not is_local(place):
         raise StoreError(
-            f"{text}: a store is written on this machine. Convert to a local directory and copy it "
-            "there; base= says where its frames will be"
+            f"{shown(place)}: a store is written on this machine. Convert to a local directory "
+            "and copy it there; base= says where its frames will be"
         )
-    return Path(absolute(text))
+    try:
+        os.fsencode(place).decode()
+    except UnicodeDecodeError:
+        raise StoreError(
+            f"{place}: this name is not UTF-8, and a store names its files in JSON: expected "
+            "another name"
+        ) from None
+    return Path(place)
 
 
 def refuse_existing(target: Path, overwrite: bool) -> bool:
@@ -55,14 +63,16 @@ def refuse_existing(target: Path, overwrite: bool) -> bool:
     StoreExistsError
         It may not; or something else stands there.
     """
-    if not target.exists() and not target.is_symlink():
-        return False
+    with telling_disk(target):
+        if not target.exists() and not target.is_symlink():
+            return False
     if not overwrite:
         raise StoreExistsError(
             f"{target}: exists already. --overwrite (overwrite=True) replaces it"
         )
     # Replacing deletes: a directory goes only if it is a store and holds nothing else.
-    found = set(os.listdir(target)) if target.is_dir() else set()
+    with telling_disk(target):
+        found = set(os.listdir(target)) if target.is_dir() else set()
     if METADATA_NAME not in found or not {JSON_NAME, PARQUET_NAME} & found:
         raise StoreExistsError(f"{target}: is no store, so it is not replaced by one")
     known = {JSON_NAME, PARQUET_NAME, METADATA_NAME, HEADERS_NAME, "verify.json"}
@@ -74,6 +84,25 @@ def refuse_existing(target: Path, overwrite: bool) -> bool:
             "that elsewhere first"
         )
     return True
+
+
+@contextmanager
+def telling_disk(target: Path) -> Iterator[None]:
+    """Say of which store an error of the disk is: a full one, a name that is too long for it.
+
+    Raises
+    ------
+    StoreError
+    """
+    try:
+        yield
+    except OSError as error:
+        if isinstance(error, DKISTVirtualError):
+            raise
+        raise StoreError(
+            f"{target}: cannot be written: {error.strerror or error}. What stood there before "
+            "stays as it was"
+        ) from error
 
 
 class Building:
@@ -113,6 +142,9 @@ class Building:
             raise
 
 
+_LONGEST = 255
+"""Bytes that the name of a file may have on the disks of today."""
+
 _REPLACED = "replaced by the new one"
 _LOCK, _JOURNAL = "lock", "scanned.jsonl"
 
@@ -135,9 +167,8 @@ def building(target: Path, about: Mapping[str, Any], *, overwrite: bool) -> Iter
         A store stands there, or another conversion is building one.
     """
     refuse_existing(target, overwrite)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    work = target.parent / f".{target.name}.part"
-    with _alone(work, target):
+    work = _work_directory(target)
+    with telling_disk(target), _alone(work, target):
         _sweep(work, target)
         journal = Journal(work / _JOURNAL, about)
         try:
@@ -155,6 +186,16 @@ def building(target: Path, about: Mapping[str, Any], *, overwrite: bool) -> Iter
                     ) from error
             raise
         shutil.rmtree(work, ignore_errors=True)
+
+
+def _work_directory(target: Path) -> Path:
+    """Where a store is built: beside its place, under its name as far as the disk has room."""
+    with telling_disk(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+    name = f".{target.name}.part"
+    if len(os.fsencode(name)) > _LONGEST and len(os.fsencode(target.name)) <= _LONGEST:
+        name = f".{hashlib.sha256(os.fsencode(target.name)).hexdigest()}.part"
+    return target.parent / name
 
 
 @contextmanager

@@ -11,7 +11,7 @@ import json
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from typing import Any, Final, Literal, TypeAlias
@@ -21,6 +21,7 @@ from dkist_virtual.description import expected_warnings
 from dkist_virtual.download import Item, download
 from dkist_virtual.errors import (
     DatasetError,
+    DKISTVirtualError,
     DownloadError,
     FrameError,
     FrameMissingError,
@@ -28,7 +29,9 @@ from dkist_virtual.errors import (
     StoreMissingError,
 )
 from dkist_virtual.fetch import Fetcher
+from dkist_virtual.locations import Location
 from dkist_virtual.parts import Checked
+from dkist_virtual.trust import unsafe_name
 
 __all__ = [
     "Record",
@@ -90,7 +93,7 @@ def ask(urls: Sequence[str]) -> list[Any]:
             raise SearchError(f"the Data Center could not be asked: {url}: {said}") from reply
         try:
             found.append(json.loads(reply))
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise SearchError(
                 f"{url}: expected JSON, found {reply[:60]!r}: is that the Data Center, or a page "
                 "of a proxy or of a network that wants a login?"
@@ -116,7 +119,8 @@ def answers(queries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         [f"{url}?{urlencode(query, doseq=True)}" for query in queries]
     )
     for answer in found:
-        if not isinstance(answer, dict) or not isinstance(answer.get("searchResults"), list):
+        records = answer.get("searchResults") if isinstance(answer, dict) else None
+        if not isinstance(records, list) or not all(isinstance(each, dict) for each in records):
             raise SearchError(f"{url}: expected searchResults, found {str(answer)[:80]}")
     return found
 
@@ -130,10 +134,10 @@ def endpoint_id() -> str:
     """
     conf = net().conf
     (found,) = ask([conf.dataset_endpoint + conf.dataset_config_path])
-    try:
-        return str(found["globusDataEndpointID"])
-    except (KeyError, TypeError):
-        raise SearchError(f"the Data Center names no Globus endpoint: {found!r}") from None
+    identity = found.get("globusDataEndpointID") if isinstance(found, dict) else None
+    if not isinstance(identity, str) or not identity:
+        raise SearchError(f"the Data Center names no Globus endpoint: {found!r:.80}")
+    return identity
 
 
 # One dataset --------------------------------------------------------------------------------
@@ -228,6 +232,11 @@ def globus_path(record: Mapping[str, Any]) -> str:
             f"{record.get('datasetId')}: its record has no {error}, so that nobody knows where on "
             "the Data Center's Globus endpoint its frames are"
         ) from None
+    if reason := unsafe_name(path.strip("/")):
+        raise DatasetError(
+            f"{record.get('datasetId')}: its directory on the Data Center's Globus endpoint would "
+            f"be {path!r:.80}, which {reason}"
+        )
     return path
 
 
@@ -273,14 +282,16 @@ def fetch_asdf(record: Record, directory: Path) -> Path:
     try:
         table = DKISTQueryResponseTable.from_results([found], client=client)
         client.fetch(table[0], downloader=queue)
-    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        (url,) = queue.urls
+    except MemoryError:
+        raise
+    except Exception as error:  # dkist, astropy and sunpy each have errors of their own
         raise SearchError(
             f"{identity}: its record cannot be read: {type(error).__name__}: {error}"
         ) from error
     name = PurePosixPath(str(record.get("asdfObjectKey") or "")).name
     if not re.fullmatch(r"\w[\w.-]*\.asdf", name):
         name = f"{identity}.asdf"
-    (url,) = queue.urls
     return _fetch(url, directory / name, f"the ASDF of {identity}")
 
 
@@ -314,6 +325,8 @@ def fetch_file(
     if form not in ("pdf", "json"):
         raise ValueError(f"form = {form!r}: expected 'pdf' or 'json'")
     text = os.path.expanduser(os.fspath(path))
+    if not text:
+        raise ValueError("path is empty: expected a file or a directory")
     name = f"{identity}_quality_report.{form}" if kind == "quality" else f"{identity}_movie.mp4"
     target = Path(text) / name if text.endswith("/") or os.path.isdir(text) else Path(text)
     what = "quality report" if kind == "quality" else "preview movie"
@@ -324,15 +337,22 @@ def fetch_file(
 
 def _fetch(url: str, target: Path, what: str, headers: Mapping[str, str] | None = None) -> Path:
     """One file, beside its place until all of it is there; replaces one of that name."""
-    place = url.partition("?")[0]
-    fetcher = Fetcher({place.rpartition("/")[0]: {**_HTTP, "headers": dict(headers or {})}})
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with TemporaryDirectory(dir=target.parent, prefix=".fetching-") as temporary:
-        item = Item(target.name, (url,), -1, fetcher, Checked(None, 0))
-        try:
-            download([item], temporary)
-        except DownloadError as error:
-            cause = error.failures.get(target.name, str(error))
-            raise SearchError(f"{what} could not be fetched: {cause}") from error
-        os.replace(Path(temporary) / target.name, target)
+    directory = str(replace(Location.of(url).parent, query=""))
+    fetcher = Fetcher({directory: {**_HTTP, "headers": dict(headers or {})}})
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=target.parent, prefix=".fetching-") as temporary:
+            item = Item(target.name, (url,), -1, fetcher, Checked(None, 0))
+            try:
+                download([item], temporary)
+            except DownloadError as error:
+                cause = error.failures.get(target.name, str(error))
+                raise SearchError(f"{what} could not be fetched: {cause}") from error
+            os.replace(Path(temporary) / target.name, target)
+    except OSError as error:
+        if isinstance(error, DKISTVirtualError):
+            raise
+        raise DownloadError(
+            f"{what} cannot be written to {target}: {error.strerror or error}"
+        ) from error
     return target

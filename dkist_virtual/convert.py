@@ -195,7 +195,7 @@ def convert(
         raise ValueError(f"references = {references!r}: expected 'auto', 'json' or 'parquet'")
     target = place_for(store)
     there = refuse_existing(target, overwrite)
-    frames, base = one_place("frames", frames), one_place("base", base)
+    frames, base = (_place(*given) for given in (("frames", frames), ("base", base)))
     fetcher = Fetcher(storage_options or {})
     shown = sys.stderr.isatty() if progress is None else progress
     with asdf_on_disk(asdf, fetcher) as (path, directory, others):
@@ -219,6 +219,11 @@ def convert(
         )
         scans = work.run(target, overwrite=overwrite, rescan=rescan)
     return summary(target, path, source, scans, began, tuple(others))
+
+
+def _place(name: str, given: str | os.PathLike[str] | None) -> str | None:
+    """A place that was given, absolute: before anything is read, so that a wrong one is said."""
+    return None if one_place(name, given) is None else absolute(given, name)  # type: ignore[arg-type]
 
 
 def summary(

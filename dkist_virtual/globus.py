@@ -23,13 +23,16 @@ from dkist_virtual.catalogue import (
 from dkist_virtual.errors import (
     AccessError,
     DatasetError,
+    DKISTVirtualError,
     DownloadError,
     EmbargoError,
     FrameLoginError,
     HTTPSOffError,
+    LocationError,
     LoginError,
     RemovedError,
 )
+from dkist_virtual.locations import Location
 
 __all__ = ["Transfer", "check_access", "login", "over_https", "transfer"]
 
@@ -152,7 +155,7 @@ def transfer(
     destination = _destination(path, record, here=destination_endpoint is None)
     files = {source / name: destination / name for name in names}
     if record.get("asdfObjectKey"):
-        asdf = PurePosixPath("/", str(record["bucket"]), str(record["asdfObjectKey"]))
+        asdf = PurePosixPath("/", str(record.get("bucket")), str(record["asdfObjectKey"]))
         files[asdf] = destination / asdf.name
 
     from dkist.net.globus.endpoints import get_local_endpoint_id
@@ -183,7 +186,7 @@ def transfer(
             if task["status"] != "SUCCEEDED":
                 raise DownloadError(
                     f"Globus ended the transfer as {task['status']}, with "
-                    f"{task['files_transferred']} of {task['files']} files transferred: "
+                    f"{task.get('files_transferred')} of {task.get('files')} files transferred: "
                     f"{task.get('nice_status_details') or 'it says no more'}. See "
                     f"https://app.globus.org/activity/{task_id}"
                 )
@@ -236,6 +239,12 @@ def _globus() -> Iterator[None]:
         raise DownloadError(f"Globus could not be asked: {error}") from error
     except globus_sdk.GlobusSDKUsageError as error:
         raise DownloadError(f"Globus was not asked: {error}") from error
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        if isinstance(error, DKISTVirtualError):
+            raise
+        raise DownloadError(
+            f"Globus answered what was not expected: {type(error).__name__}: {error}"
+        ) from error
 
 
 # Logins -------------------------------------------------------------------------------------
@@ -363,7 +372,9 @@ def over_https(identity: str, collection: str | None = None) -> dict[str, Any]:
     with _globus():
         own = collection or endpoint_id()
         server = _client(own)[1]["https_server"]
-    if not server:
+    if server:
+        server = str(_https_server(server, own))
+    else:
         raise HTTPSOffError(
             f"HTTPS is off for the Globus collection {own}: ds.download(path, via='globus') "
             "transfers frames from it"
@@ -374,6 +385,25 @@ def over_https(identity: str, collection: str | None = None) -> dict[str, Any]:
         "frames": f"{server.rstrip('/')}{globus_path(record)}",
         "storage_options": {f"{server.rstrip('/')}/": {"headers": headers}},
     }
+
+
+def _https_server(given: Any, collection: str) -> Location:
+    """The server that the token is for, by what Globus says.
+
+    Raises
+    ------
+    DownloadError
+    """
+    try:
+        server = Location.of(str(given))
+        if server.is_web and not server.query and "@" not in server.host:
+            return server.without_end_slash()
+    except LocationError:
+        pass
+    raise DownloadError(
+        f"Globus says that the HTTPS server of its collection {collection} is {str(given)!r:.80}: "
+        "expected a web address"
+    )
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,9 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
             alike = [{key: record.get(key) for key in keys} for record in records]
             answer = {"recordCount": len(alike), "searchResults": alike}
             return cls._made(answer, total, page)
-        except (AttributeError, KeyError, TypeError, ValueError) as error:
+        except MemoryError:
+            raise
+        except Exception as error:  # dkist, astropy and sunpy each have errors of their own
             said = str(error).strip().partition("\n")[0]
             raise SearchError(
                 f"the Data Center's records cannot be read: {type(error).__name__}: {said}"

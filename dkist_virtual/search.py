@@ -164,7 +164,10 @@ def _one_page(queries: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int,
 
 
 def _count(answer: Mapping[str, Any]) -> int:
-    return int(answer.get("recordCount") or len(answer["searchResults"]))
+    n = answer.get("recordCount") or len(answer["searchResults"])
+    if type(n) is not int or not 0 <= n < 2**63:
+        raise SearchError(f"the Data Center says that it found {n!r:.40}: expected a number")
+    return n
 
 
 def _listing() -> list[dict[str, Any]]:
@@ -305,8 +308,11 @@ def spectral_lines() -> list[str]:
     (found,) = ask([conf.dataset_endpoint + conf.dataset_search_values_path])
     try:
         values = {each["parameterName"]: each["values"] for each in found["parameterValues"]}
-        return sorted(values["spectralLines"]["categoricalValues"])
-    except (KeyError, TypeError) as error:
+        lines = sorted(values["spectralLines"]["categoricalValues"])
+        if not all(isinstance(line, str) for line in lines):
+            raise TypeError(f"{lines!r:.80}: expected names")
+        return lines
+    except (AttributeError, KeyError, TypeError) as error:
         raise SearchError(
             f"the Data Center's search values have no spectralLines: {error}"
         ) from None

@@ -19,7 +19,6 @@ from functools import cached_property
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
-from urllib.parse import urlsplit
 
 import numpy as np
 from astropy.table import Table, vstack
@@ -33,6 +32,7 @@ from dkist_virtual.description import (
 )
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.header_table import HeaderTable
+from dkist_virtual.locations import last_name, local_path
 from dkist_virtual.tree import BlockColumns, Tree, read_tree
 
 __all__ = ["Frames", "Source", "read_source"]
@@ -442,16 +442,14 @@ def _relative(name: str) -> str:
         If it leads out of that directory, or names no file.
     """
     if _URL.match(name):
-        name = urlsplit(name).path
-        absolute = True
-    else:
-        absolute = _ABSOLUTE_PATH.match(name) is not None
-    if absolute:
-        name = re.split(r"[\\/]", name)[-1]
+        name = last_name(name)
+    elif _ABSOLUTE_PATH.match(name):
+        name = re.split(r"[\\/]", local_path(name))[-1]
     elif _PLAIN_NAME.fullmatch(name):
         return name
     relative = posixpath.normpath(name) if name else ""
-    if relative in ("", ".", "..") or ".." in re.split(r"[\\/]", relative):
+    bad = relative in ("", ".", "..") or ".." in re.split(r"[\\/]", relative)
+    if bad or re.search("[\ud800-\udfff\0]", relative):
         raise DatasetError(
             f"fileuris holds {name!r}: expected the name of a file in or below the dataset's "
             "directory"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from dkist_virtual.computed import Computed
+from dkist_virtual.locations import shown
 from dkist_virtual.overview import Overview, describe_wcs
 
 if TYPE_CHECKING:
@@ -30,15 +31,16 @@ def overview_of(
         origin = provenance.description.origin
         files = ds.files
         n_frames = len(files)
+        url = provenance.array.handle.url
         whole = attributes.get("n_frames")
         facts = {
             "n_frames": n_frames,
             "n_bytes": files.nbytes,
             "total_frames": whole if whole != n_frames else None,
             "total_bytes": attributes.get("n_bytes") if whole != n_frames else None,
-            "place": files.places[0],
-            "further_places": tuple(files.places[1:]),
-            "store": provenance.array.handle.url,
+            "place": shown(files.places[0]),
+            "further_places": tuple(map(shown, files.places[1:])),
+            "store": None if url is None else shown(url),
             "made_from": (
                 str(origin.get("asdf", "?")),
                 origin.get("created"),

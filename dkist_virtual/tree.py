@@ -23,7 +23,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 from astropy.table import Column
 
-from dkist_virtual.errors import DatasetError
+from dkist_virtual.errors import DatasetError, StoreCorruptError
+from dkist_virtual.trust import check_block, check_size
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -305,12 +306,12 @@ def _blocks(file: BinaryIO, path: Path) -> Iterator[_Block]:
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         end = _TREE_END.search(data)
         at = -1 if end is None else data.find(_BLOCK_MAGIC, end.end())
-        size = len(data)
+        size, asked = len(data), 0
         while at >= 0 and data[at : at + 4] == _BLOCK_MAGIC:
             begin = at + 6 + int.from_bytes(data[at + 4 : at + 6], "big")
             if begin > size:
                 raise DatasetError(f"{path}: cut short in the header of a block; is it complete?")
-            flags, compression, allocated, used, _, _ = _BLOCK_HEADER.unpack_from(data, at + 6)
+            flags, compression, allocated, used, said, _ = _BLOCK_HEADER.unpack_from(data, at + 6)
             streamed = bool(flags & _STREAMED)
             stop = size if streamed else begin + allocated
             n_bytes = size - begin if streamed else used
@@ -319,8 +320,28 @@ def _blocks(file: BinaryIO, path: Path) -> Iterator[_Block]:
                     f"{path}: a block ends at byte {max(stop, begin + n_bytes)}, the file at "
                     f"{size}; is it complete?"
                 )
+            if compression != bytes(4):
+                asked += said
+                _check_compressed(path, compression, data, begin, n_bytes, said, asked)
             yield _Block(at, min(stop, size), begin, n_bytes, compression == bytes(4))
             at = stop
+
+
+def _check_compressed(
+    path: Path, compression: bytes, data: Any, begin: int, n: int, size: int, asked: int
+) -> None:
+    """Refuse a block that would take more memory than such a file may ask for.
+
+    Raises
+    ------
+    DatasetError
+    """
+    try:
+        check_size(f"{path}: its compressed blocks", asked, len(data))
+        with memoryview(data) as whole, whole[begin : begin + n] as stored:
+            check_block(compression, stored, size, str(path))
+    except StoreCorruptError as error:
+        raise DatasetError(str(error)) from None
 
 
 def _two_of(names: Any) -> Any:

@@ -7,29 +7,39 @@ held against a limit before memory is asked for (`check_size`, `check_asdf`).
 
 from __future__ import annotations
 
+import bz2
+import itertools
 import re
 import struct
-from typing import Any, Final
+import zlib
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from dkist_virtual.errors import (
+    DatasetError,
     FrameRefusedError,
     LocationError,
     StoreCorruptError,
 )
 from dkist_virtual.locations import Location, climbs, is_local, shown
 
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
 __all__ = [
+    "IN_ASDFS",
     "MAX_FRAMES",
     "MAX_FRAME_PIXELS",
     "check_address",
     "check_asdf",
     "check_attributes",
+    "check_block",
     "check_name",
     "check_no_secrets",
     "check_reference",
     "check_root",
     "check_size",
+    "check_utf8",
     "text_size",
     "unsafe_name",
 ]
@@ -140,6 +150,22 @@ def check_no_secrets(argument: str, place: str) -> None:
             f"{argument} = {shown(place)!r} holds a password or a query, which would be written "
             "into the store: give credentials as storage_options"
         )
+
+
+def check_utf8(place: str) -> None:
+    """Refuse a directory whose name is not UTF-8: references are JSON and Parquet, which are.
+
+    Raises
+    ------
+    DatasetError
+    """
+    try:
+        place.encode()
+    except UnicodeEncodeError:
+        raise DatasetError(
+            f"{place}: this name is not UTF-8, and references are: expected frames in a directory "
+            "of another name. A link to it with another name will do"
+        ) from None
 
 
 # Sizes --------------------------------------------------------------------------------------
@@ -256,8 +282,17 @@ _BLOCK: Final = struct.Struct(">4sHI4sQQQ16s")
 _MAGIC: Final = b"\xd3BLK"
 
 
-def check_asdf(data: bytes | memoryview, name: str) -> None:
-    """Hold what an ASDF says of its sizes against what it has, before `asdf` opens it.
+IN_STORES: Final = (b"zlib",)
+"""How a block of a store's ``dataset.asdf`` may be compressed."""
+
+IN_ASDFS: Final = (b"zlib", b"bzp2", b"lz4\0")
+"""How one of an ASDF that a user opens may be: all that asdf knows by itself."""
+
+
+def check_asdf(
+    data: bytes | memoryview, name: str, compressions: tuple[bytes, ...] = IN_STORES
+) -> None:
+    """Check what an ASDF says of its sizes against what it has, before `asdf` opens it.
 
     Parameters
     ----------
@@ -265,6 +300,8 @@ def check_asdf(data: bytes | memoryview, name: str) -> None:
         The whole file.
     name : str
         For messages.
+    compressions : tuple of bytes
+        How its blocks may be compressed.
 
     Raises
     ------
@@ -276,7 +313,7 @@ def check_asdf(data: bytes | memoryview, name: str) -> None:
     _check_tree(data[:stop], name)
     at, asked = data.find(_MAGIC, stop) if end else -1, 0
     while 0 <= at <= len(data) - _BLOCK.size and data[at : at + 4] == _MAGIC:
-        _, header, _, _, allocated, used, size, _ = _BLOCK.unpack_from(data, at)
+        _, header, _, how, allocated, used, size, _ = _BLOCK.unpack_from(data, at)
         start = at + 6 + header
         if used > len(data) - start or allocated < used:
             raise StoreCorruptError(
@@ -284,7 +321,90 @@ def check_asdf(data: bytes | memoryview, name: str) -> None:
             )
         asked += size
         check_size(f"{name}: its blocks", asked, len(data))
+        if how != bytes(4):
+            check_block(how, memoryview(data)[start : start + used], size, name, compressions)
         at = start + allocated
+
+
+_PIECE: Final = 2**20
+
+
+def check_block(
+    how: bytes,
+    stored: memoryview,
+    size: int,
+    name: str,
+    compressions: tuple[bytes, ...] = IN_ASDFS,
+) -> None:
+    """Check that a compressed block of an ASDF comes to no more than it says.
+
+    asdf decompresses as much as there is before it looks at what the block says.
+
+    Parameters
+    ----------
+    how : bytes
+        The block's name of its compression.
+    stored : memoryview
+        What it holds.
+    size : int
+        What that comes to, by the block's header.
+    name : str
+        Of the file, for messages.
+    compressions : tuple of bytes
+        Those that are read.
+
+    Raises
+    ------
+    StoreCorruptError
+    """
+    if how not in compressions:
+        expected = ", ".join(one.rstrip(b"\0").decode() for one in compressions)
+        raise StoreCorruptError(
+            f"{name}: a block is compressed by {how.rstrip(bytes(1))!r}: expected none or "
+            f"{expected}"
+        )
+    try:
+        if any(n > size for n in itertools.accumulate(_DECOMPRESSED[how](stored))):
+            raise StoreCorruptError(
+                f"{name}: a block comes to more than the {size} bytes that it says"
+            )
+    except (ValueError, OSError, EOFError, zlib.error, struct.error) as error:
+        raise StoreCorruptError(
+            f"{name}: a block cannot be decompressed by {how.decode()!r}: {error}"
+        ) from error
+
+
+def _by_zlib(stored: memoryview) -> Iterator[int]:
+    """How many bytes come of a block, piece by piece; none is kept."""
+    decoder = zlib.decompressobj()
+    for begin in range(0, len(stored), _PIECE):
+        rest: Any = stored[begin : begin + _PIECE]
+        while rest:
+            yield len(decoder.decompress(rest, _PIECE))
+            rest = decoder.unconsumed_tail
+
+
+def _by_bzip2(stored: memoryview) -> Iterator[int]:
+    decoder = bz2.BZ2Decompressor()
+    for begin in range(0, len(stored), _PIECE):
+        piece: Any = stored[begin : begin + _PIECE]
+        while not decoder.eof:
+            yield (n := len(decoder.decompress(piece, _PIECE)))
+            piece = b""
+            if decoder.needs_input or not n:
+                break
+
+
+def _by_lz4(stored: memoryview) -> Iterator[int]:
+    """Parts, each behind its stored length (big-endian) and its own (little-endian)."""
+    at = 0
+    while at < len(stored):
+        (length,) = struct.unpack_from(">I", stored, at)
+        yield struct.unpack_from("<I", stored, at + 4)[0]
+        at += 4 + length
+
+
+_DECOMPRESSED: Final = {b"zlib": _by_zlib, b"bzp2": _by_bzip2, b"lz4\0": _by_lz4}
 
 
 class _Sources:

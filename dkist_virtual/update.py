@@ -98,7 +98,7 @@ def update(
         work = Work(
             source,
             fetcher,
-            scanned_base=base if frames is None else absolute(frames),
+            scanned_base=base if frames is None else absolute(frames, "frames"),
             stored_base=base,
             mode=scan or ("auto" if attributes.get("head_bytes") else "never"),
             known=known,
