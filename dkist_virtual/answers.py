@@ -4,23 +4,30 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from dkist_virtual.errors import FrameCorruptError
+from dkist_virtual.errors import FrameCorruptError, FrameError, FrameUnreachableError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 __all__ = [
     "BLOCK",
-    "CONTENT_RANGE",
+    "LONGEST",
+    "MAX_SKIP",
     "SETTINGS",
     "AgainError",
     "MovedError",
     "Reply",
     "Sink",
+    "add",
     "fill",
+    "length_of",
+    "part_of",
+    "read_up_to",
+    "read_whole",
     "setting",
+    "too_long",
     "too_short",
 ]
 
@@ -29,10 +36,12 @@ SETTINGS: Final[dict[str, float]] = {
     "retries": 4,
     "backoff": 0.1,
     "timeout": 30.0,
+    "largest_file": 2**28,
 }
 """How remote places are asked: requests at once, how often again after a failure, seconds before
-the first of those (then twice as long each), seconds without an answer that are a failure. Each
-is set as ``dask.config.set({"dkist_virtual.retries": 2})``, which reaches dask's workers too."""
+the first of those (then twice as long each), seconds without an answer that are a failure, bytes
+of a file that is read whole into memory and of which nothing says how long it may be. Each is set
+as ``dask.config.set({"dkist_virtual.retries": 2})``, which reaches dask's workers too."""
 
 
 def setting(name: str) -> float:
@@ -65,6 +74,11 @@ class Reply:
     mtime: int | None = None
     etag: str | None = None
 
+    def __post_init__(self) -> None:
+        # Dates before 1678 and after 2262 are nobody's: of such a file the time is not known.
+        if self.mtime is not None and abs(self.mtime) > LONGEST:
+            object.__setattr__(self, "mtime", None)
+
 
 BLOCK: Final = 2**20
 """Bytes of a file on its way to the disk that are held at a time."""
@@ -81,8 +95,11 @@ class Sink(Protocol):
         Length of the file that those are of, where it is known.
     validator : str or None
         What its server calls this version of it: a strong ETag, or its date.
+    most : int
+        How many bytes it may have.
     """
 
+    most: int
     have: int
     total: int | None
     validator: str | None
@@ -96,6 +113,87 @@ class Sink(Protocol):
         ...
 
 
+LONGEST: Final = 2**63 - 1
+"""Bytes of a file, and nanoseconds of a date: what headers.parquet has room for."""
+
+MAX_SKIP: Final = 2**30
+"""Bytes that are read and dropped of a server that knows no ranges, to get to those wanted."""
+
+
+def length_of(text: str | int | None) -> int | None:
+    """A length that a server states; None where it states none.
+
+    Raises
+    ------
+    FrameUnreachableError
+        It is not a length.
+    """
+    if text is None:
+        return None
+    found = re.fullmatch("[0-9]{1,19}", str(text).strip())
+    if found is None or int(found[0]) > LONGEST:
+        raise FrameUnreachableError(
+            f"the server states a length of {str(text)!r:.40}: expected a number of bytes"
+        )
+    return int(found[0])
+
+
+def part_of(text: str | None) -> tuple[int, int, int | None]:
+    """First byte, end and length of the file that a Content-Range states (RFC 9110, 14.4).
+
+    Raises
+    ------
+    FrameUnreachableError
+        It states no part of a file.
+    """
+    found = _CONTENT_RANGE.fullmatch((text or "").strip())
+    first, last, total = found.groups() if found is not None else ("", "", "")
+    begin, end = length_of(first or 0) or 0, length_of(last or 0) or 0
+    length = None if total == "*" else length_of(total or 0)
+    if found is None or not begin <= end < (LONGEST if length is None else length):
+        raise FrameUnreachableError(
+            f"answered with Content-Range {text!r:.80}: expected a part of a file"
+        )
+    return begin, end + 1, length
+
+
+def too_long(most: int) -> FrameCorruptError:
+    """The error for more bytes than a file may have."""
+    return FrameCorruptError(
+        f"more than {most} bytes were sent, or announced: expected a file of at most so many. For "
+        "files of a store, and ASDFs, the setting dkist_virtual.largest_file says how many"
+    )
+
+
+async def read_up_to(stream: Any, n: int) -> bytes:
+    """Not more bytes of an answer's body than a number, however many are sent."""
+    parts, left = [], n
+    while left > 0:
+        part = await stream.read(min(left, BLOCK))
+        if not part:
+            break
+        parts.append(part)
+        left -= len(part)
+    return b"".join(parts)
+
+
+async def read_whole(stream: Any, most: int) -> bytes:
+    """All bytes of an answer's body.
+
+    Raises
+    ------
+    FrameCorruptError
+        There are more than a file may have.
+    """
+    parts, n = [], 0
+    while part := await stream.read(BLOCK):
+        n += len(part)
+        if n > most:
+            raise too_long(most)
+        parts.append(part)
+    return b"".join(parts)
+
+
 class AgainError(Exception):
     """A failure that may pass."""
 
@@ -107,7 +205,19 @@ class MovedError(Exception):
     """
 
 
-CONTENT_RANGE: Final = re.compile(r"bytes (\d+)-(\d+)/(\d+|\*)")
+_CONTENT_RANGE: Final = re.compile(r"bytes ([0-9]+)-([0-9]+)/([0-9]+|\*)")
+
+
+async def add(sink: Sink, pieces: list[bytes]) -> None:
+    """Add what comes next, if a file may have so much.
+
+    Raises
+    ------
+    FrameCorruptError
+    """
+    if sink.have + sum(map(len, pieces)) > sink.most:
+        raise too_long(sink.most)
+    await sink.write(pieces)
 
 
 async def fill(sink: Sink, pieces: AsyncIterator[bytes]) -> None:
@@ -120,11 +230,13 @@ async def fill(sink: Sink, pieces: AsyncIterator[bytes]) -> None:
             n += len(piece)
             if n >= BLOCK:
                 whole, held, n = held, [], 0
-                await sink.write(whole)
-    except Exception:
-        await sink.write(held)
+                await add(sink, whole)
+    except FrameError:
         raise
-    await sink.write(held)
+    except Exception:
+        await add(sink, held)
+        raise
+    await add(sink, held)
     if sink.total is not None and sink.have != sink.total:
         raise AgainError(f"the answer's body ends after {sink.have} of {sink.total} bytes")
 

@@ -33,6 +33,10 @@ PART_NOTES: Final = ".part.json"
 """What is added to the name of the notes about it."""
 
 
+MOST: Final = 2**36
+"""Bytes of a file of no known length: a frame may have 2³² pixels."""
+
+
 class Part:
     """A file that is being fetched; a `dkist_virtual.remote.Sink`.
 
@@ -46,6 +50,8 @@ class Part:
         Length that it must have, -1 where that is not known.
     moved : callable
         Called with the number of bytes that came; with a negative one where they were in vain.
+    most : int
+        How many bytes it may have, where its length is not known.
 
     Raises
     ------
@@ -54,9 +60,15 @@ class Part:
     """
 
     def __init__(
-        self, path: str, url: str, size: int = -1, moved: Callable[[int], object] = bool
+        self,
+        path: str,
+        url: str,
+        size: int = -1,
+        moved: Callable[[int], object] = bool,
+        most: int = MOST,
     ) -> None:
         self.path, self.url, self.size = path, url, size
+        self.most = size if size >= 0 else most
         self.have = 0
         self.total: int | None = None
         self.validator: str | None = None

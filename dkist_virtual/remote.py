@@ -15,19 +15,24 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from weakref import WeakValueDictionary
 
 from dkist_virtual.answers import (
     BLOCK,
-    CONTENT_RANGE,
     SETTINGS,
     AgainError,
     MovedError,
     Reply,
     Sink,
+    add,
     fill,
+    length_of,
+    part_of,
+    read_up_to,
     setting,
+    too_long,
     too_short,
 )
 from dkist_virtual.errors import (
@@ -41,7 +46,7 @@ from dkist_virtual.errors import (
 )
 from dkist_virtual.locations import Location, redirected, shown
 from dkist_virtual.trust import check_address
-from dkist_virtual.web import ask_web, pour_web
+from dkist_virtual.web import ask_web, from_all, pour_web
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -107,6 +112,7 @@ async def get(
     options: Options,
     limit: asyncio.Semaphore,
     cache: str | None = None,
+    most: int | None = None,
 ) -> Reply:
     """Bytes of a remote file.
 
@@ -123,6 +129,9 @@ async def get(
         How many requests may be under way.
     cache : str, optional
         A directory on this machine that keeps the blocks which were fetched: fsspec's.
+    most : int, optional
+        How many bytes the file may have, where all of it is asked for; by default the setting
+        ``dkist_virtual.largest_file``.
 
     Raises
     ------
@@ -131,15 +140,16 @@ async def get(
     FrameUnreachableError
         Any other refusal; no answer, or a broken one, after all tries.
     FrameCorruptError
-        The range begins behind the file's end.
+        The range begins behind the file's end; or the file has more bytes than it may.
     """
+    most = int(setting("largest_file")) if most is None else most
     place, moves, attempt, tries = _asked(url), 0, 0, 1 + int(setting("retries"))
     while True:
         filesystem, path, protocol = _filesystem(place, options(place), cache)
         ask = ask_web if protocol in ("http", "https") else _s3 if protocol == "s3" else _any
         try:
             async with limit:
-                return await ask(filesystem, path, start, stop)
+                return await ask(filesystem, path, start, stop, most)
         except MovedError as moved:
             place, moves = _moved(place, str(moved), moves), moves + 1
         except AgainError as failure:
@@ -234,28 +244,36 @@ async def pour(url: str, options: Options, sink: Sink) -> None:
 # S3 -----------------------------------------------------------------------------------------
 
 
-async def _s3(filesystem: Any, path: str, start: int, stop: int | None) -> Reply:
-    """One GetObject."""
+async def _s3(filesystem: Any, path: str, start: int, stop: int | None, most: int) -> Reply:
+    """One GetObject, of which no more is read than asked for."""
     bucket, key, version = filesystem.split_path(path)
     more: dict[str, str] = {} if version is None else {"VersionId": version}
     if start or stop is not None:
         more["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
     try:
         answer = await filesystem._call_s3("get_object", Bucket=bucket, Key=key, **more)
+        length = length_of(answer["ContentLength"]) or 0
         async with answer["Body"] as body:
-            data = await body.read()
+            if "ContentRange" in answer:
+                begin, end, total = part_of(answer["ContentRange"])
+                if begin != start or stop is None:
+                    raise FrameUnreachableError(
+                        f"answered with the bytes {begin} to {end}: expected those from {start} on"
+                    )
+                data = await read_up_to(body, stop - start)
+                if len(data) != end - begin:
+                    raise AgainError(
+                        f"the answer's body has {len(data)} bytes, of {begin} to {end} announced"
+                    )
+            else:
+                data, total = await from_all(body, start, stop, length, most)
+    except (FrameError, AgainError):
+        raise
     except Exception as error:  # botocore's, aiohttp's, and what s3fs makes of them
         raise _s3_error(error, bucket, start) from error
-    match = CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
-    total = int(match[3]) if match and match[3] != "*" else answer["ContentLength"]
-    if len(data) != answer["ContentLength"]:
-        raise AgainError(
-            f"the answer's body ends after {len(data)} of {answer['ContentLength']} bytes"
-        )
-    if not match and "Range" in more:
-        data = data[start:stop]
-    mtime = answer.get("LastModified")
-    return Reply(data, total, mtime and int(mtime.timestamp()) * 10**9, answer.get("ETag"))
+    modified = answer.get("LastModified")
+    mtime = int(modified.timestamp()) * 10**9 if isinstance(modified, datetime) else None
+    return Reply(data, length if total is None else total, mtime, answer.get("ETag"))
 
 
 async def _pour_s3(filesystem: Any, path: str, sink: Sink) -> None:
@@ -267,11 +285,14 @@ async def _pour_s3(filesystem: Any, path: str, sink: Sink) -> None:
     try:
         answer = await filesystem._call_s3("get_object", Bucket=bucket, Key=key, **more)
         async with answer["Body"]:
-            match = CONTENT_RANGE.fullmatch(answer.get("ContentRange", ""))
-            if "Range" not in more or match is None or int(match[1]) != sink.have:
-                if match is not None:
-                    raise FrameUnreachableError(f"answered with {match[0]}: expected all bytes")
-                await sink.begin(answer["ContentLength"], answer.get("ETag"))
+            stated = answer.get("ContentRange")
+            if "Range" not in more or stated is None or part_of(stated)[0] != sink.have:
+                if stated is not None:
+                    raise FrameUnreachableError(f"answered with {stated!r:.80}: expected all bytes")
+                length = length_of(answer["ContentLength"])
+                if length is not None and length > sink.most:
+                    raise too_long(sink.most)
+                await sink.begin(length, answer.get("ETag"))
             return await fill(sink, answer["Body"].iter_chunks(BLOCK))
     except (FrameError, DownloadError, AgainError):
         raise
@@ -310,19 +331,19 @@ def _s3_error(error: Exception, bucket: str, start: int) -> Exception:
 # Anything else that fsspec knows ------------------------------------------------------------
 
 
-async def _any(filesystem: Any, path: str, start: int, stop: int | None) -> Reply:
+async def _any(filesystem: Any, path: str, start: int, stop: int | None, most: int) -> Reply:
     from fsspec.asyn import AsyncFileSystem
 
     whole = not start and stop is None
     try:
-        part = () if whole else (start, stop)
+        end = most + 1 if whole else stop
         # By its type: a cache says of itself whatever the filesystem behind it does.
         if issubclass(type(filesystem), AsyncFileSystem):
-            data = await filesystem._cat_file(path, *part)
+            data = await filesystem._cat_file(path, start, end)
         else:
             # fsspec's cache is not made for two readers of the same file.
             async with _ONE_READER.setdefault(path, asyncio.Lock()):
-                data = await asyncio.to_thread(filesystem.cat_file, path, *part)
+                data = await asyncio.to_thread(filesystem.cat_file, path, start, end)
     except FileNotFoundError as error:
         # fsspec says so too where a server refused, or did not answer, a question for the length.
         cause = error.__cause__
@@ -341,6 +362,8 @@ async def _any(filesystem: Any, path: str, start: int, stop: int | None) -> Repl
         raise FrameUnreachableError(f"PermissionError: {error}") from error
     except Exception as error:  # each filesystem has errors of its own
         raise AgainError(f"{type(error).__name__}: {error}") from error
+    if whole and len(data) > most:
+        raise too_long(most)
     if whole or (stop is not None and len(data) < stop - start):
         return Reply(data, start + len(data))
     return Reply(data, None)
@@ -350,7 +373,7 @@ async def _pour_any(filesystem: Any, path: str, sink: Sink) -> None:
     """One block after another until one is short; nothing says whether a part is of this file."""
     await sink.begin(None, None)
     while True:
-        data = bytes((await _any(filesystem, path, sink.have, sink.have + BLOCK)).data)
-        await sink.write([data])
+        data = bytes((await _any(filesystem, path, sink.have, sink.have + BLOCK, BLOCK)).data)
+        await add(sink, [data])
         if len(data) < BLOCK:
             break

@@ -8,13 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.answers import (
     BLOCK,
-    CONTENT_RANGE,
+    MAX_SKIP,
     AgainError,
     MovedError,
     Reply,
     Sink,
     fill,
+    length_of,
+    part_of,
+    read_up_to,
+    read_whole,
     setting,
+    too_long,
 )
 from dkist_virtual.errors import (
     FrameCorruptError,
@@ -28,13 +33,13 @@ from dkist_virtual.errors import (
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["ask_web", "pour_web"]
+__all__ = ["ask_web", "from_all", "pour_web"]
 
-_UNSATISFIED: Final = re.compile(r"bytes \*/(\d+)")
+_UNSATISFIED: Final = re.compile(r"bytes \*/([0-9]{1,19})")
 
 
-async def ask_web(filesystem: Any, url: str, start: int, stop: int | None) -> Reply:
-    """One GET (RFC 9110; ranges are its section 14)."""
+async def ask_web(filesystem: Any, url: str, start: int, stop: int | None, most: int) -> Reply:
+    """One GET (RFC 9110; ranges are its section 14), of which no more is read than asked for."""
     import aiohttp
     from yarl import URL
 
@@ -45,32 +50,23 @@ async def ask_web(filesystem: Any, url: str, start: int, stop: int | None) -> Re
     try:
         async with session.get(URL(url, encoded=True), headers=headers, **how) as answer:
             _refuse(answer.status, answer.reason, answer.headers, start, headers)
-            length = answer.headers.get("Content-Length", "")
             about = (_mtime(answer.headers.get("Last-Modified")), answer.headers.get("ETag"))
             if answer.status == 206:
-                # Not more than was asked for, whatever is sent.
-                data = await (
-                    answer.read() if stop is None else _read_up_to(answer.content, stop - start)
-                )
-                match = CONTENT_RANGE.fullmatch(answer.headers.get("Content-Range", "").strip())
-                if match is None or int(match[1]) != start:
+                begin, end, total = part_of(answer.headers.get("Content-Range"))
+                if begin != start:
                     raise FrameUnreachableError(
-                        f"answered 206 with Content-Range {answer.headers.get('Content-Range')!r}: "
-                        f"expected the bytes from {start} on"
+                        f"answered 206 with the bytes from {begin} on: expected those from {start}"
                     )
-                if len(data) != int(match[2]) - start + 1:
-                    raise AgainError(f"the answer's body has {len(data)} bytes of {match[0]}")
-                return Reply(data, None if match[3] == "*" else int(match[3]), *about)
-            # A server that knows no ranges sends everything, of which no more is read than needed.
-            total = int(length) if length.isdecimal() else None
-            if stop is None:
-                data = await answer.read()
-                total = len(data) if total is None else total
-            else:
-                data = await _read_up_to(answer.content, stop)
-            if total is not None and len(data) < min(total, total if stop is None else stop):
-                raise AgainError(f"the answer's body ends after {len(data)} of {total} bytes")
-            return Reply(data[start:stop], total, *about)
+                data = await read_up_to(answer.content, most if stop is None else stop - start)
+                if len(data) != end - start:
+                    raise AgainError(
+                        f"the answer's body has {len(data)} bytes, of {start} to {end} announced"
+                    )
+                return Reply(data, total, *about)
+            # A server that knows no ranges sends everything.
+            total = length_of(answer.headers.get("Content-Length"))
+            data, whole = await from_all(answer.content, start, stop, total, most)
+            return Reply(data, whole if total is None else total, *about)
     except FrameError:  # also an OSError, some of them
         raise
     except ValueError as error:  # options that contradict each other, a URL that is none
@@ -79,26 +75,41 @@ async def ask_web(filesystem: Any, url: str, start: int, stop: int | None) -> Re
         raise AgainError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
 
 
+async def from_all(
+    content: Any, start: int, stop: int | None, total: int | None, most: int
+) -> tuple[bytes, int | None]:
+    """The bytes wanted of a body that begins with the file's first, and its length if it ended.
+
+    What comes before them is dropped as it comes.
+    """
+    if stop is None and total is not None and total > most:
+        raise too_long(most)
+    if start > MAX_SKIP and (total is None or total > start):
+        raise FrameUnreachableError(
+            f"the server sends files as a whole: for bytes from {start} on, more than {MAX_SKIP} "
+            "before them would have to be fetched"
+        )
+    left = start
+    while left and (part := await content.read(min(left, BLOCK))):
+        left -= len(part)
+    whole = stop is None
+    data = await (read_whole(content, most) if stop is None else read_up_to(content, stop - start))
+    there = start - left + len(data)
+    if total is not None and there < (total if stop is None else min(total, stop)):
+        raise AgainError(f"the answer's body ends after {there} of {total} bytes")
+    ended = whole or left > 0 or len(data) < (stop or 0) - start
+    return data, there if ended else None
+
+
 def _http_request(filesystem: Any) -> tuple[dict[str, Any], dict[str, str]]:
     """What aiohttp is given for each request, and the headers."""
     import aiohttp
 
-    how = {**filesystem.kwargs, "allow_redirects": False}
+    how = {**filesystem.kwargs, "allow_redirects": False, "auto_decompress": False}
     headers = {**how.pop("headers", {}), "Accept-Encoding": "identity"}
     limits = {"sock_connect": setting("timeout"), "sock_read": setting("timeout")}
     how.setdefault("timeout", aiohttp.ClientTimeout(total=None, **limits))
     return how, headers
-
-
-async def _read_up_to(stream: Any, n: int) -> bytes:
-    parts, left = [], n
-    while left > 0:
-        part = await stream.read(left)
-        if not part:
-            break
-        parts.append(part)
-        left -= len(part)
-    return b"".join(parts)
 
 
 def _refuse(
@@ -136,6 +147,13 @@ def _refuse(
         raise FrameForbiddenError(f"the server {said}. Whoever asks has no permission")
     if status not in (200, 206):
         raise FrameUnreachableError(f"the server {said}")
+    encoding = headers.get("Content-Encoding", "identity").strip().lower()
+    if encoding not in ("", "identity"):
+        # A kilobyte of it may come to a gigabyte, and its byte ranges are not the file's.
+        raise FrameUnreachableError(
+            f"the server sends the file encoded as {encoding!r:.20}, unasked: expected the bytes "
+            "as they are. That is to be turned off there"
+        )
 
 
 async def pour_web(filesystem: Any, url: str, sink: Sink) -> None:
@@ -151,7 +169,6 @@ async def pour_web(filesystem: Any, url: str, sink: Sink) -> None:
         async with session.get(
             URL(url, encoded=True), headers=headers, read_bufsize=BLOCK // 2, **how
         ) as answer:
-            length = answer.headers.get("Content-Length", "")
             if "Range" in headers and answer.status in (206, 416):
                 same = answer.status == 206 and _goes_on(answer.headers, sink)
             else:
@@ -159,7 +176,9 @@ async def pour_web(filesystem: Any, url: str, sink: Sink) -> None:
                 if answer.status != 200:
                     raise FrameUnreachableError(f"answered {answer.status} to no range")
                 same = True
-                total = int(length) if length.isdecimal() else None
+                total = length_of(answer.headers.get("Content-Length"))
+                if total is not None and total > sink.most:
+                    raise too_long(sink.most)
                 await sink.begin(total, _validator(answer.headers))
             if same:
                 return await fill(sink, answer.content.iter_any())
@@ -179,10 +198,13 @@ def _goes_on(headers: Mapping[str, str], sink: Sink) -> bool:
 
     Servers are known that answer If-Range with the range whatever the file is by now.
     """
-    match = CONTENT_RANGE.fullmatch(headers.get("Content-Range", "").strip())
-    if match is None or int(match[1]) != sink.have:
+    try:
+        begin, _, total = part_of(headers.get("Content-Range"))
+    except FrameUnreachableError:
         return False
-    same_length = match[3] == "*" or sink.total is None or int(match[3]) == sink.total
+    if begin != sink.have or headers.get("Content-Encoding", "identity").lower() != "identity":
+        return False
+    same_length = total is None or sink.total is None or total == sink.total
     found = _validator(headers)
     return same_length and (found is None or found == sink.validator)
 
@@ -195,7 +217,8 @@ def _validator(headers: Mapping[str, str]) -> str | None:
 
 
 def _mtime(text: str | None) -> int | None:
+    """A date in nanoseconds; None where there is none, or one that no file has."""
     try:
         return None if text is None else int(parsedate_to_datetime(text).timestamp()) * 10**9
-    except ValueError:
+    except (ValueError, TypeError, OverflowError, IndexError, OSError):
         return None
