@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import numpy as np
 
@@ -34,8 +35,8 @@ if TYPE_CHECKING:
 __all__ = ["frame_names", "frame_urls", "identifiers", "references_of"]
 
 
-_PLAIN = re.compile(r"[\w./-]*", re.ASCII)
-"""Names that a web URL holds as they are."""
+_MARKS = ("%", "?", "#")
+"""What means something in a URL, where it is not percent-encoded; the first is what encodes."""
 
 
 def frame_names(frames: Frames) -> NDArray[Any]:
@@ -48,9 +49,9 @@ def frame_urls(names: NDArray[Any], base: str) -> NDArray[Any]:
     """Where frames lie under a base, by their relative names; empty where there is none."""
     check_utf8(base)
     location = Location.of(base)
-    if location.is_web and not all(map(_PLAIN.fullmatch, names.tolist())):
-        encoded = [name and str(location.join(name)) for name in names.tolist()]
-        return np.array(encoded, np.dtypes.StringDType())
+    if location.is_web:
+        for mark in _MARKS:
+            names = np.strings.replace(names, mark, quote(mark))
     head = str(replace(location, query="").without_end_slash()).rstrip("/")
     query = f"?{location.query}" if location.query else ""
     urls: NDArray[Any] = np.strings.add(np.strings.add(f"{head}/", names), query)
