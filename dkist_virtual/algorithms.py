@@ -80,6 +80,9 @@ def rice_parameters(layout: CompressedImage) -> tuple[float, float]:
     return layout.parameters.get("BYTEPIX", 4), layout.parameters.get("BLOCKSIZE", 32)
 
 
+PLIO_OFFSET: Final = 32_768
+"""PLIO_1 has no negative numbers, so cfitsio adds this to 16-bit integers of this BZERO first."""
+
 _CODE_BITS: Final = {4: 5, 2: 4, 1: 3}
 """Bits of the code that every Rice block begins with (10.4.1), by BYTEPIX."""
 
@@ -206,7 +209,10 @@ def decode_tile(
     """
     n = math.prod(shape)
     if layout.algorithm == "PLIO_1":
-        numbers: NDArray[np.generic] = _plio(data, n, tile)
+        pixels = _plio(data, n, tile)
+        if layout.bitpix == 16 and layout.bzero == PLIO_OFFSET:
+            pixels -= PLIO_OFFSET
+        numbers: NDArray[np.generic] = pixels
     else:
         smooth = layout.parameters.get("SMOOTH", 0) == 1
         numbers = _hcompress(data, shape, tile, smooth=smooth)
