@@ -9,11 +9,14 @@ from __future__ import annotations
 import math
 import re
 from functools import lru_cache
-from typing import Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import numpy as np
 
 from dkist_virtual.errors import FrameCorruptError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 __all__ = ["CARD", "HDUTarget", "Header"]
 
@@ -29,6 +32,10 @@ _REAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?")
 _STRING = re.compile(r" *'((?:[^']|'')*)'")
 
 
+_NO_VALUE: Final = (b"COMMENT ", b"HISTORY ", b" " * 8)
+"""Keywords that occur as often as they like, since they have no value (4.4.2.4)."""
+
+
 @lru_cache(4096)
 def _key(keyword: str) -> bytes:
     """A keyword as it stands at the beginning of a card (4.1.2.1)."""
@@ -38,7 +45,8 @@ def _key(keyword: str) -> bytes:
 class Header:
     """The cards of one header, found by keyword and parsed when asked for.
 
-    Where a keyword stands twice, the first one counts, as in astropy.
+    A keyword that occurs twice must have the same value twice: otherwise the standard leaves open
+    which of them counts (4.1.2.3), and readers differ.
 
     Parameters
     ----------
@@ -48,18 +56,24 @@ class Header:
         Which HDU this is, for messages.
     """
 
-    __slots__ = ("_cards", "_index", "hdu")
+    __slots__ = ("_cards", "_first", "_last", "hdu")
 
     def __init__(self, cards: bytes, hdu: HDUTarget) -> None:
         self._cards = cards
         self.hdu = hdu
         n = len(cards) // CARD
         keywords = np.ndarray((n,), "S8", cards, strides=(CARD,)).tolist() if n else []
+        if n and np.ndarray((n, 8), "u1", cards, strides=(CARD, 1)).max() >= ord("a"):
+            keywords = [name.upper() for name in keywords]  # not allowed, but astropy reads it
         # Reversed, so that the first of two equal keywords is what stays.
-        self._index = dict(zip(reversed(keywords), range((n - 1) * CARD, -1, -CARD), strict=True))
+        self._first = dict(zip(reversed(keywords), range((n - 1) * CARD, -1, -CARD), strict=True))
+        self._last = self._first
+        spare = n - len(self._first)
+        if spare and spare > sum(keywords.count(k) - 1 for k in _NO_VALUE if k in self._first):
+            self._last = dict(zip(keywords, range(0, n * CARD, CARD), strict=True))
 
     def __contains__(self, keyword: str) -> bool:
-        return _key(keyword) in self._index
+        return _key(keyword) in self._first
 
     def text(self) -> str:
         """All cards, as they stand in the file."""
@@ -68,11 +82,39 @@ class Header:
     def _corrupt(self, keyword: str, found: str, expected: str) -> FrameCorruptError:
         return FrameCorruptError(f"HDU {self.hdu}: {keyword} = {found}: expected {expected}")
 
-    def _text(self, keyword: str) -> str | None:
-        """The card's bytes 11 to 80 as text, None where there is no such card or no value."""
-        start = self._index.get(_key(keyword))
-        if start is None:
+    def _places(self, keyword: str) -> list[int]:
+        """Where the cards of a keyword begin."""
+        key = _key(keyword)
+        if key not in self._first:
+            return []
+        between = range(self._first[key], self._last[key] + 1, CARD)
+        return [at for at in between if self._cards[at : at + 8].upper() == key]
+
+    def _value(self, keyword: str, parse: Callable[[str, int], _D | None]) -> _D | None:
+        """The value of a keyword; None where there is no such card, or no value in it.
+
+        Raises
+        ------
+        FrameCorruptError
+            There are two values.
+        """
+        key = _key(keyword)
+        first = self._first.get(key)
+        if first is None:
             return None
+        value = parse(keyword, first)
+        if self._last[key] != first:
+            for place in self._places(keyword)[1:]:
+                other = parse(keyword, place)
+                if other != value:
+                    found = ["nothing" if v is None else str(v) for v in (value, other)]
+                    raise self._corrupt(
+                        keyword, f"{found[0]}, and {found[1]} in another card", "one value"
+                    )
+        return value
+
+    def _text(self, keyword: str, start: int) -> str | None:
+        """The bytes 11 to 80 of a card as text, None where there is no value."""
         card = self._cards[start : start + CARD]
         if card[8:10] != b"= ":
             return None
@@ -81,22 +123,37 @@ class Header:
         except UnicodeDecodeError:
             raise self._corrupt(keyword, repr(card[10:]), "ASCII text (4.1.2.1)") from None
 
-    def _number(self, keyword: str) -> str | None:
-        text = self._text(keyword)
-        return None if text is None else text.partition("/")[0].strip()
+    def _number(self, keyword: str, start: int) -> str | None:
+        text = self._text(keyword, start)
+        return None if text is None else text.partition("/")[0].strip() or None
 
     def integer(self, keyword: str) -> int:
         """An integer value (4.2.3) of a card that must be there."""
-        value = self.integer_or(keyword, None)
+        return self._required(keyword, self.integer_or(keyword, None))
+
+    def integer_or(self, keyword: str, default: _D) -> int | _D:
+        """An integer value (4.2.3) of 64 bits, `default` where there is no such card."""
+        value = self._value(keyword, self._integer)
+        return default if value is None else value
+
+    def whole(self, keyword: str) -> int:
+        """An integer value of a card that must be there, which may be written as ``32.0``."""
+        return self._required(keyword, self.whole_or(keyword, None))
+
+    def whole_or(self, keyword: str, default: _D) -> int | _D:
+        """An integer value that may be written as ``32.0``: so are some of the Z keywords."""
+        value = self._value(keyword, self._whole)
+        return default if value is None else value
+
+    def _required(self, keyword: str, value: int | None) -> int:
         if value is None:
             raise FrameCorruptError(f"HDU {self.hdu}: {keyword} is missing: expected an integer")
         return value
 
-    def integer_or(self, keyword: str, default: _D) -> int | _D:
-        """An integer value (4.2.3) of 64 bits, `default` where there is no such card."""
-        text = self._number(keyword)
-        if not text:
-            return default
+    def _integer(self, keyword: str, start: int) -> int | None:
+        text = self._number(keyword, start)
+        if text is None:
+            return None
         # int() alone would take "1_000" and any length: 20 digits are more than 2**63.
         if not _INTEGER.fullmatch(text):
             raise self._corrupt(keyword, text[:30], "an integer")
@@ -105,20 +162,38 @@ class Header:
             raise self._corrupt(keyword, text, "an integer of 64 bits")
         return value
 
+    def _whole(self, keyword: str, start: int) -> int | None:
+        text = self._number(keyword, start)
+        if text is None or _INTEGER.fullmatch(text) or not _REAL.fullmatch(text):
+            return self._integer(keyword, start)
+        value = self._real(keyword, start)
+        # Beyond 2**53 a float no longer says which integer it is.
+        if value is None or not value.is_integer() or abs(value) > 2**53:
+            raise self._corrupt(keyword, text, "an integer")
+        return int(value)
+
     def logical(self, keyword: str, default: bool) -> bool:
         """A logical value, T or F (4.2.2)."""
-        text = self._number(keyword)
-        if not text:
-            return default
+        value = self._value(keyword, self._logical)
+        return default if value is None else value
+
+    def _logical(self, keyword: str, start: int) -> bool | None:
+        text = self._number(keyword, start)
+        if text is None:
+            return None
         if text not in ("T", "F"):
             raise self._corrupt(keyword, text, "T or F")
         return text == "T"
 
     def real(self, keyword: str, default: _D) -> float | _D:
         """A floating-point value (4.2.4); an exponent may be written with D."""
-        text = self._number(keyword)
-        if not text:
-            return default
+        value = self._value(keyword, self._real)
+        return default if value is None else value
+
+    def _real(self, keyword: str, start: int) -> float | None:
+        text = self._number(keyword, start)
+        if text is None:
+            return None
         if not _REAL.fullmatch(text):
             raise self._corrupt(keyword, text, "a number")
         value = float(text.upper().replace("D", "E"))
@@ -128,11 +203,34 @@ class Header:
 
     def string(self, keyword: str, default: str | None = None) -> str | None:
         """A string value (4.2.1), CONTINUE cards (4.2.1.2) joined, trailing blanks dropped."""
-        text = self._text(keyword)
+        value = self._value(keyword, self._string)
+        return default if value is None else value
+
+    def values(self, keyword: str) -> list[str | float | None]:
+        """The values of all cards of a keyword, of any type; None for one without, or broken."""
+        return [self._any(keyword, place) for place in self._places(keyword)]
+
+    def first(self, keyword: str) -> str | float | None:
+        """The first value of a keyword, of any type; None where it has none, or is broken.
+
+        For keywords that say nothing about how pixels are stored: astropy's headers give the first.
+        """
+        return next(iter(self.values(keyword)), None)
+
+    def _any(self, keyword: str, start: int) -> str | float | None:
+        for parse in (self._string, self._integer, self._real, self._logical):
+            try:
+                return parse(keyword, start)
+            except FrameCorruptError:
+                continue
+        return None
+
+    def _string(self, keyword: str, start: int) -> str | None:
+        text = self._text(keyword, start)
         if text is None:
-            return default
+            return None
         value = self._quoted(keyword, text)
-        start = self._index[_key(keyword)] + CARD
+        start += CARD
         while value.endswith("&") and self._cards[start : start + 10] == b"CONTINUE  ":
             more = self._cards[start + 10 : start + CARD].decode("ascii", "replace")
             value = value[:-1] + self._quoted(keyword, more)

@@ -12,13 +12,12 @@ import numpy as np
 from numba import njit
 
 from dkist_virtual.errors import FrameCorruptError
-from dkist_virtual.fits import find_hdu, read_hdu
+from dkist_virtual.fits import find_hdu, read_hdu, stated_datasum
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.cards import HDUTarget
-    from dkist_virtual.fits import HDU
 
 __all__ = [
     "check_datasum",
@@ -26,7 +25,6 @@ __all__ = [
     "is_zero",
     "refuse_other_sum",
     "same_sum",
-    "stated_datasum",
     "turned_datasum",
 ]
 
@@ -113,12 +111,6 @@ def is_zero(total: int) -> bool:
     return same_sum(total, 0)
 
 
-def stated_datasum(hdu: HDU) -> int | None:
-    """The DATASUM that a header states; None where it states none."""
-    card = (hdu.header.string("DATASUM") or "").strip()
-    return int(card) if card.isdecimal() and len(card) <= 10 else None
-
-
 def check_datasum(data: bytes | memoryview, target: HDUTarget) -> bool:
     """Hold an HDU's data against the DATASUM in its own header.
 
@@ -141,7 +133,7 @@ def check_datasum(data: bytes | memoryview, target: HDUTarget) -> bool:
     """
     alone = bytes(data[:9]) == b"XTENSION="
     hdu = read_hdu(data, 0, target) if alone else find_hdu(data, target)
-    stated = stated_datasum(hdu)
+    stated = stated_datasum(hdu.header)
     if stated is None:
         return False
     if hdu.data_stop > len(data):

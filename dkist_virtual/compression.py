@@ -16,7 +16,6 @@ from dkist_virtual.layouts import (
     bitpix_of,
     check_counts,
     check_size,
-    scaling_of,
 )
 
 if TYPE_CHECKING:
@@ -65,15 +64,16 @@ def compressed_layout(header: Header, offset: int) -> CompressedImage:
     """
     shape = axis_lengths(header, "Z")
     if math.prod(shape) == 0 or not shape:
-        raise FrameCorruptError(
-            f"HDU {header.hdu}: ZNAXIS = {len(shape)}, axes {shape[::-1]}: expected an image"
+        raise FrameUnsupportedError(
+            f"HDU {header.hdu}: ZNAXIS = {len(shape)}, axes {shape[::-1]}: this image is empty: "
+            "expected one with pixels"
         )
     check_size(header, "ZNAXIS", shape)
     bitpix = bitpix_of(header, "ZBITPIX")
     n_axes = len(shape)
     # By default a tile is a row (10.1.2).
     tile = tuple(
-        header.integer_or(f"ZTILE{i}", shape[-1] if i == 1 else 1) for i in range(n_axes, 0, -1)
+        header.whole_or(f"ZTILE{i}", shape[-1] if i == 1 else 1) for i in range(n_axes, 0, -1)
     )
     for i, length in zip(range(n_axes, 0, -1), tile, strict=True):
         if length < 1:
@@ -104,14 +104,13 @@ def compressed_layout(header: Header, offset: int) -> CompressedImage:
             f"HDU {header.hdu}: THEAP = {gap + table_bytes}: expected {table_bytes} to "
             f"{table_bytes + pcount}, inside the data after the table"
         )
-    bscale, bzero, blank = scaling_of(header, "ZBITPIX")
     return CompressedImage(
         shape=shape,
         tile_shape=tile,
         bitpix=bitpix,
-        bscale=bscale,
-        bzero=bzero,
-        blank=header.integer_or("ZBLANK", blank),
+        bscale=header.real("BSCALE", 1.0),
+        bzero=header.real("BZERO", 0.0),
+        blank=_blank(header, bitpix),
         algorithm=_algorithm(header),
         parameters=_parameters(header),
         quantised=quantised,
@@ -126,6 +125,23 @@ def compressed_layout(header: Header, offset: int) -> CompressedImage:
         heap_offset=offset + table_bytes + gap,
         heap_bytes=pcount - gap,
     )
+
+
+def _blank(header: Header, bitpix: int) -> int | None:
+    """Which integer is undefined, where no column says it: ZBLANK, or else BLANK, as in astropy.
+
+    Integers keep their BLANK where they are compressed, so that the two must be the same there.
+    """
+    if bitpix < 0:
+        return header.whole_or("ZBLANK", header.whole_or("BLANK", None))
+    blank = header.integer_or("BLANK", None)
+    zblank = header.integer_or("ZBLANK", blank)
+    if blank not in (None, zblank):
+        raise FrameUnsupportedError(
+            f"HDU {header.hdu}: BLANK = {blank} beside ZBLANK = {zblank}: expected the same, since "
+            "readers differ on which of them counts"
+        )
+    return zblank
 
 
 def _algorithm(header: Header) -> str:
@@ -145,7 +161,11 @@ def _parameters(header: Header) -> dict[str, float]:
         value = header.real(f"ZVAL{i}", None)
         if value is None:
             raise FrameCorruptError(f"HDU {header.hdu}: ZVAL{i} is missing: ZNAME{i} is {name!r}")
-        parameters[name.upper()] = value
+        if parameters.setdefault(name.upper(), value) != value:
+            raise FrameCorruptError(
+                f"HDU {header.hdu}: ZNAME{i} = {name!r} with {value:g}, and "
+                f"{parameters[name.upper()]:g} before: expected one value"
+            )
     return parameters
 
 
@@ -177,6 +197,10 @@ def _columns(header: Header, row_bytes: int) -> dict[str, Column]:
                         f"HDU {header.hdu}: {keyword} for column {name}: "
                         "scaled columns are not supported"
                     )
+            if name in columns:
+                raise FrameCorruptError(
+                    f"HDU {header.hdu}: TTYPE{i} = {name!r}: expected one column of that name"
+                )
             element_bytes = _CELL_DTYPES[element or "B"][1] if is_data else 0
             dtype = _DESCRIPTORS[letter] if is_data else np.dtype(f">{code}")
             columns[name] = Column(offset, dtype, element_bytes)
@@ -206,6 +230,12 @@ def _quantisation(
         raise FrameUnsupportedError(
             f"HDU {header.hdu}: ZBITPIX = {bitpix} with ZSCALE: quantised integers are not known"
         )
+    by_keyword = "ZSCALE" not in columns or "ZZERO" not in columns
+    if has_scale and by_keyword and header.string("ZCMPTYPE") == "NOCOMPRESS":
+        raise FrameUnsupportedError(
+            f"HDU {header.hdu}: ZCMPTYPE = 'NOCOMPRESS' with ZSCALE and ZZERO as keywords: "
+            "expected them as columns, since readers differ on whether these are quantised"
+        )
     # A column goes before a keyword of the same name (10.1.3).
     return has_scale, None if "ZSCALE" in columns else scale, None if "ZZERO" in columns else zero
 
@@ -222,7 +252,7 @@ def _dithering(header: Header, quantised: bool) -> tuple[int, int]:
         )
     if _DITHER[method] == 0:
         return 0, 0
-    seed = header.integer_or("ZDITHER0", None)
+    seed = header.whole_or("ZDITHER0", None)
     if seed is None or not 1 <= seed <= 10_000:
         # Without it the noise that was added cannot be taken away again. Decoders that go on
         # all the same read past the end of their table of random numbers.

@@ -31,6 +31,7 @@ __all__ = [
     "image_layout",
     "layout_of",
     "read_hdu",
+    "stated_datasum",
 ]
 
 BLOCK: Final = 2880
@@ -200,10 +201,32 @@ def find_hdu(data: bytes | memoryview, target: HDUTarget, *, size: int | None = 
 
 
 def _has_name(hdu: HDU, target: str) -> bool:
-    name = hdu.header.string("EXTNAME")
-    if name is None and hdu.index == 0:
-        name = "PRIMARY"
-    return name is not None and name.strip().upper() == target.strip().upper()
+    """Whether an HDU has this name, as astropy finds it: the first EXTNAME is its name.
+
+    Software that compressed images gave them an EXTNAME, and left the one that they had.
+    """
+    wanted = target.strip().upper()
+    if hdu.index == 0 and wanted == "PRIMARY":
+        return True
+    names = hdu.header.values("EXTNAME")
+    if _is_compressed_image(hdu.header):
+        names = [name for name in names if name != _COMPRESSED_NAME] or [_COMPRESSED_NAME]
+    return bool(names) and str(names[0]).strip().upper() == wanted
+
+
+_COMPRESSED_NAME: Final = "COMPRESSED_IMAGE"
+"""What a compressed image is called that has no name."""
+
+
+def _is_compressed_image(header: Header) -> bool:
+    table = header.string("XTENSION") in ("BINTABLE", "A3DTABLE")
+    return table and header.logical("ZIMAGE", False)
+
+
+def stated_datasum(header: Header) -> int | None:
+    """The DATASUM that a header states, the first of several; None where it states none."""
+    card = str(header.first("DATASUM") or "").strip()
+    return int(card) if card.isdecimal() and len(card) <= 10 else None
 
 
 def layout_of(hdu: HDU) -> Image:
@@ -212,27 +235,40 @@ def layout_of(hdu: HDU) -> Image:
     Raises
     ------
     FrameCorruptError
-        The HDU holds no image, or its keywords contradict each other.
+        Keywords are missing, or contradict each other.
     FrameUnsupportedError
-        The keywords ask for something that this package does not know.
+        The HDU holds no image or an empty one, or its keywords ask for something that this package
+        does not know.
     """
     header = hdu.header
     offset = hdu.data_start - hdu.start
-    extension = header.string("XTENSION", "IMAGE")
-    if extension == "BINTABLE" and header.logical("ZIMAGE", False):
+    if _is_compressed_image(header):
         return compressed_layout(header, offset)
+    extension = header.string("XTENSION", "IMAGE")
     if extension != "IMAGE":
-        raise FrameCorruptError(
-            f"HDU {hdu.index}: XTENSION = {extension!r}: expected an image, plain or compressed"
+        what = "a compressed table" if header.logical("ZTABLE", False) else "no image"
+        raise FrameUnsupportedError(
+            f"HDU {hdu.index}: XTENSION = {extension!r}, {what}: expected an image, plain or "
+            "compressed"
         )
     shape = axis_lengths(header)
+    if not header.logical("SIMPLE", True):
+        raise FrameUnsupportedError(
+            f"HDU {hdu.index}: SIMPLE = F, which is not standard FITS: expected SIMPLE = T"
+        )
+    if "SIMPLE" in header and header.logical("GROUPS", False):
+        raise FrameUnsupportedError(
+            f"HDU {hdu.index}: GROUPS = T, random groups: expected an image, plain or compressed"
+        )
     if math.prod(shape) == 0 or not shape:
-        raise FrameCorruptError(
-            f"HDU {hdu.index}: NAXIS = {len(shape)}, axes {shape[::-1]}: expected an image"
+        raise FrameUnsupportedError(
+            f"HDU {hdu.index}: NAXIS = {len(shape)}, axes {shape[::-1]}: this image is empty: "
+            "expected one with pixels"
         )
     check_size(header, "NAXIS", shape)
     check_counts(header, pcount=0)
-    return PlainImage(shape, bitpix_of(header, "BITPIX"), *scaling_of(header, "BITPIX"), offset)
+    bitpix = bitpix_of(header, "BITPIX")
+    return PlainImage(shape, bitpix, *scaling_of(header, bitpix), offset)
 
 
 def image_layout(data: bytes | memoryview, target: HDUTarget) -> tuple[int, Image]:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import numpy as np
 
 from dkist_virtual.errors import FrameCorruptError, FrameError
-from dkist_virtual.fits import HDU, find_hdu, layout_of, read_hdu
+from dkist_virtual.fits import HDU, find_hdu, layout_of, read_hdu, stated_datasum
 from dkist_virtual.layouts import CompressedImage, Image
 from dkist_virtual.scanned import Scanned
 from dkist_virtual.tiles import check_layout, decode_image
@@ -199,14 +199,14 @@ def _sums(
     FrameError
         It does not decode.
     """
-    from dkist_virtual.checksum import datasum, is_zero, same_sum, stated_datasum
+    from dkist_virtual.checksum import datasum, is_zero, same_sum
 
     if hdu.data_stop > len(data):
         raise FrameCorruptError(
             f"HDU {hdu.index}: its data ends at byte {hdu.data_stop}, the file at {len(data)}: the "
             "file is cut short"
         )
-    found, card = datasum(data, hdu.data_start, hdu.stop), stated_datasum(hdu)
+    found, card = datasum(data, hdu.data_start, hdu.stop), stated_datasum(hdu.header)
     good = card is not None and same_sum(found, card)
     if card is not None and not good:
         yield f"HDU {hdu.index}: its data sums to {found}: expected DATASUM = {card}"
@@ -263,7 +263,7 @@ def differing_keywords(
         if keyword not in row:
             continue
         expected = row[keyword]
-        found = _value(header, keyword) if keyword in header else None
+        found = header.first(keyword)
         if isinstance(expected, np.generic):
             expected = expected.item()
         if not _same(found, expected):
@@ -282,19 +282,5 @@ def _same(found: object, expected: object) -> bool:
     return found is None and expected is None
 
 
-def _value(header: Header, keyword: str) -> object:
-    """A card's value, whatever its type; None where it has none, or is broken."""
-    readers: tuple[Any, ...] = (header.string, header.integer_or, header.real, header.logical)
-    for read in readers:
-        try:
-            return read(keyword, None)
-        except FrameCorruptError:
-            continue
-    return None
-
-
 def _text(header: Header, keyword: str) -> str:
-    try:
-        return (header.string(keyword) or "").strip()
-    except FrameCorruptError:
-        return ""
+    return str(header.first(keyword) or "").strip()

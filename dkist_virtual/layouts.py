@@ -230,10 +230,12 @@ def pixel_dtype(bitpix: int, bscale: float, bzero: float, blank: int | None) -> 
 
 def axis_lengths(header: Header, prefix: str = "") -> tuple[int, ...]:
     """Lengths of the axes, in array order: (Z)NAXISn reversed."""
-    n = header.integer(f"{prefix}NAXIS")
+    # astropy reads floats in the cards of a compressed image, and in no others.
+    integer = header.whole if prefix else header.integer
+    n = integer(f"{prefix}NAXIS")
     if not 0 <= n <= 999:
         raise FrameCorruptError(f"HDU {header.hdu}: {prefix}NAXIS = {n}: expected 0 to 999")
-    axes = tuple(header.integer(f"{prefix}NAXIS{i}") for i in range(n, 0, -1))
+    axes = tuple(integer(f"{prefix}NAXIS{i}") for i in range(n, 0, -1))
     for i, length in zip(range(n, 0, -1), axes, strict=True):
         if length < 0:
             raise FrameCorruptError(
@@ -244,7 +246,7 @@ def axis_lengths(header: Header, prefix: str = "") -> tuple[int, ...]:
 
 def bitpix_of(header: Header, keyword: str) -> int:
     """BITPIX or ZBITPIX (4.4.1.1)."""
-    bitpix = header.integer(keyword)
+    bitpix = header.whole(keyword) if keyword == "ZBITPIX" else header.integer(keyword)
     if bitpix not in BITPIX_DTYPES:
         raise FrameCorruptError(
             f"HDU {header.hdu}: {keyword} = {bitpix}: expected 8, 16, 32, 64, -32 or -64"
@@ -274,7 +276,7 @@ def check_counts(header: Header, pcount: int | None = None) -> None:
             )
 
 
-def scaling_of(header: Header, bitpix: str) -> tuple[float, float, int | None]:
-    """BSCALE, BZERO and BLANK (4.4.2.5)."""
-    blank = header.integer_or("BLANK", None) if bitpix_of(header, bitpix) > 0 else None
+def scaling_of(header: Header, bitpix: int) -> tuple[float, float, int | None]:
+    """BSCALE, BZERO and BLANK (4.4.2.5) of a plain image."""
+    blank = header.integer_or("BLANK", None) if bitpix > 0 else None
     return header.real("BSCALE", 1.0), header.real("BZERO", 0.0), blank

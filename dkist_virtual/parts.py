@@ -330,7 +330,8 @@ def verify_datasum(path: str, checked: Checked) -> bool:
     ------
     FrameCorruptError
     """
-    from dkist_virtual.checksum import refuse_other_sum, stated_datasum
+    from dkist_virtual.checksum import refuse_other_sum
+    from dkist_virtual.fits import stated_datasum
 
     with _mapped(path) as data:
         hdu = _hdu(data, checked)
@@ -339,7 +340,7 @@ def verify_datasum(path: str, checked: Checked) -> bool:
                 f"HDU {hdu.index}: its data ends at byte {hdu.data_stop}, the file at {len(data)}: "
                 "the file is cut short"
             )
-        expected = checked.datasum if checked.datasum >= 0 else stated_datasum(hdu)
+        expected = checked.datasum if checked.datasum >= 0 else stated_datasum(hdu.header)
         if expected is None:
             return False
         refuse_other_sum(_sum(data, hdu.data_start, hdu.stop), expected, hdu.index)

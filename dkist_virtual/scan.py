@@ -25,7 +25,7 @@ from dkist_virtual.errors import (
     FrameUnreachableError,
 )
 from dkist_virtual.fetch import gathered, is_local
-from dkist_virtual.fits import TruncatedHeaderError, find_hdu, layout_of
+from dkist_virtual.fits import TruncatedHeaderError, find_hdu, layout_of, stated_datasum
 from dkist_virtual.layouts import BITPIX_DTYPES, Image, PlainImage
 from dkist_virtual.looks import ABSENT, FOUND, UNREACHABLE, Look, Scan
 from dkist_virtual.remote import setting
@@ -129,7 +129,7 @@ def _seen(url: str, expected: Expected, head: Reply, n: int) -> Look | None:
                 "the file is cut short"
             )
         expected.check(layout)
-        datasum = (hdu.header.string("DATASUM") or "").strip()
+        datasum = stated_datasum(hdu.header)
     except TruncatedHeaderError as error:
         if n >= min(size, HEAD_LIMIT):
             raise FrameCorruptError(f"{url}: {error}") from None
@@ -145,7 +145,7 @@ def _seen(url: str, expected: Expected, head: Reply, n: int) -> Look | None:
         size=size,
         mtime=-1 if head.mtime is None else head.mtime,
         etag=head.etag,
-        datasum=int(datasum) if datasum.isdecimal() else -1,
+        datasum=-1 if datasum is None else datasum,
         dtype=layout.dtype.str,
         scaling=f"BSCALE = {layout.bscale:g}, BZERO = {layout.bzero:g}, BLANK = {layout.blank}",
     )

@@ -16,7 +16,7 @@ from dkist_virtual.algorithms import (
     refuse_too_many_pixels,
     refuse_unknown,
 )
-from dkist_virtual.errors import FrameCorruptError
+from dkist_virtual.errors import FrameCorruptError, FrameUnsupportedError
 from dkist_virtual.fits import image_layout
 from dkist_virtual.layouts import BITPIX_DTYPES, CompressedImage, PlainImage
 from dkist_virtual.memory import empty
@@ -243,7 +243,23 @@ def decode_window(
     blanks = None
     if layout.bitpix > 0 and table.blank.size and "ZBLANK" in layout.columns:
         blanks = _blanks(table, tiles, place, window, out)
+        if layout.blank is not None:  # the image's own, which every tile may hold
+            blanks |= out == layout.blank
+    if layout.bitpix < 0 and not layout.quantised and table.blank.size:
+        _refuse_blank_floats(_blanks(table, tiles, place, window, out))
     return _into(given, scale_pixels(out, layout, blanks))
+
+
+def _refuse_blank_floats(blanks: NDArray[np.bool_]) -> None:
+    """Refuse floats, stored as they are, that equal a BLANK: by 4.4.2.5 that is for integers only.
+
+    astropy reads them as NaN, cfitsio as numbers.
+    """
+    if blanks.any():
+        raise FrameUnsupportedError(
+            "BLANK or ZBLANK beside floats that are not quantised, some of which are equal to it: "
+            "expected none, since readers differ on whether these are undefined"
+        )
 
 
 def _into(out: NDArray[np.generic] | None, pixels: NDArray[np.generic]) -> NDArray[np.generic]:

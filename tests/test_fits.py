@@ -97,10 +97,21 @@ def test_values_need_no_fixed_columns() -> None:
     assert header("KEY     = 1.D-3").real("KEY", None) == 0.001
 
 
-def test_the_first_of_two_equal_keywords_counts() -> None:
-    cards = [("KEY", 1), ("OTHER", 5), ("KEY", 2)]
-    astropy_header = fits.Header([fits.Card(*card) for card in cards])
-    assert header(*cards).integer("KEY") == astropy_header["KEY"] == 1
+def test_a_keyword_that_occurs_twice_has_one_value_or_is_refused() -> None:
+    twice = header(("KEY", 1), ("OTHER", 5), ("KEY", 2))
+    with pytest.raises(FrameCorruptError, match="HDU 1: KEY = 1, and 2 in another card: expected"):
+        twice.integer("KEY")
+    # Where nothing depends on it, the first counts, as in astropy.
+    astropy_header = fits.Header([fits.Card("KEY", 1), fits.Card("KEY", 2)])
+    assert twice.first("KEY") == astropy_header["KEY"] == 1
+    assert twice.values("KEY") == [1, 2]
+    assert header(("KEY", 1), ("OTHER", 5), ("KEY", 1, "again")).integer("KEY") == 1
+
+
+def test_comments_are_no_keyword_that_occurs_twice() -> None:
+    cards = [("COMMENT", "KEY = 1"), ("KEY", 1), ("HISTORY", "a"), ("", "b"), ("COMMENT", "c")]
+    for more in ([], [("HISTORY", "d"), ("", ""), ("KEY", 1)]):
+        assert header(*cards, *more).integer("KEY") == 1
 
 
 def test_hierarch_cards_are_not_taken_for_others() -> None:
