@@ -16,10 +16,11 @@ from ndcube import NDCube
 
 from dkist_virtual.computed import compute
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
+from dkist_virtual.keywords import check_keywords
 from dkist_virtual.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
 
 __all__ = ["LazyCube"]
 
@@ -327,7 +328,7 @@ class LazyCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
             an array and ``axis=``, a tuple, and is given numpy arrays.
         **options
             As `ndcube.NDCube.rebin` takes them: operation_ignores_mask, handle_mask,
-            propagate_uncertainties, new_unit.
+            propagate_uncertainties, new_unit; and what a propagate_uncertainties takes.
 
         Returns
         -------
@@ -340,6 +341,11 @@ class LazyCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         DatasetError
             Bins that do not fit, or that would add Stokes parameters to each other.
         """
+        propagate = options.get("propagate_uncertainties", False)
+        if not callable(propagate):
+            # With them ndcube calls a function; without, it ignores what it does not know.
+            of_its_own = ("propagation_operation", "correlation") if propagate else ()
+            check_keywords("rebin", options, (*_REBIN, *of_its_own))
         sizes = self._bins(bin_shape)
         # Of a WCS with more axes than the data, a slice has only the data's.
         binned = super(LazyCube, self[...]).rebin(sizes, _lazily(operation), **options)
@@ -381,11 +387,30 @@ class LazyCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
 
         The result has no headers: none of them is that of a pixel any more.
         """
+        algorithm = options.get("algorithm", args[0] if args else "interpolation")
+        check_keywords("reproject_to", options, _reprojecting(algorithm))
         result = super().reproject_to(target_wcs, *args, **options)
         cube = result[0] if isinstance(result, tuple) else result
         cube._unit = self.unit  # which ndcube forgets
         cube._past = f"{self._from}, reprojected"
         return result
+
+
+_REBIN: Final = (
+    "operation_ignores_mask", "handle_mask", "propagate_uncertainties", "new_unit",
+)  # fmt: skip
+
+
+def _reprojecting(algorithm: str) -> Iterable[str]:
+    """The keywords of `reproject_to` with one of reproject's functions."""
+    import inspect
+    from importlib import import_module
+
+    function = {"adaptive": "reproject_adaptive", "exact": "reproject_exact"}.get(
+        algorithm, "reproject_interp"
+    )
+    known = inspect.signature(getattr(import_module("reproject"), function)).parameters
+    return {"algorithm", *known} - {"input_data", "output_projection"}
 
 
 def _lazily(operation: Callable[..., Any]) -> Callable[..., Any]:

@@ -370,6 +370,10 @@ def crop_index(world: World, points: Sequence[Any]) -> tuple[slice, ...]:
     return tuple(slice(along.start, along.stop) for along in bounds)
 
 
+COORDINATES: Final = ("wavelength", "stokes", "time", "sky")
+"""The keywords of `as_points`."""
+
+
 def as_points(
     *, wavelength: Any = None, stokes: Any = None, time: Any = None, sky: Any = None
 ) -> dict[Kind, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import os
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 from dkist_virtual.arithmetic import LazyCube
 from dkist_virtual.arrays import VirtualArray
@@ -14,6 +14,7 @@ from dkist_virtual.crop import as_points, crop_index, nearest_index
 from dkist_virtual.errors import DatasetError, SelectionError
 from dkist_virtual.export import to_xarray
 from dkist_virtual.files import Files
+from dkist_virtual.keywords import check_keywords
 from dkist_virtual.opened import open_asdf
 from dkist_virtual.provenance import Meta, Provenance
 from dkist_virtual.read_options import ReadOptions
@@ -43,6 +44,11 @@ if TYPE_CHECKING:
 __all__ = ["Dataset"]
 
 
+_NDCUBE: Final = (
+    "uncertainty", "mask", "meta", "unit", "copy", "psf", "extra_coords", "global_coords",
+)  # fmt: skip
+
+
 class Dataset(LazyCube):
     """A dataset whose pixels stay in their frames until they are computed.
 
@@ -64,6 +70,7 @@ class Dataset(LazyCube):
     def __init__(
         self, data: Any, wcs: Any = None, *, provenance: Provenance | None = None, **kwargs: Any
     ) -> None:
+        check_keywords(type(self).__name__, kwargs, _NDCUBE)
         self._origin = provenance
         self._past: str | None = None  # what pixels without an origin were computed from
         self._dask: tuple[Any, dask.array.Array] | None = None

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import unquote
 
 import numpy as np
@@ -18,6 +18,7 @@ from dkist_virtual.codec import FrameSpec
 from dkist_virtual.convert import human_bytes
 from dkist_virtual.download import Downloaded, Item, check_names, download
 from dkist_virtual.errors import DatasetError, SelectionError, redacted
+from dkist_virtual.keywords import check_keywords
 from dkist_virtual.locations import Location, absolute, is_local, local_path
 from dkist_virtual.parts import Checked
 from dkist_virtual.references import chunk_key
@@ -32,6 +33,10 @@ if TYPE_CHECKING:
     from dkist_virtual.globus import Transfer
 
 __all__ = ["Files"]
+
+
+_DOWNLOAD: Final = ("path", "verify", "dry_run", "workers", "progress", "via")
+_GLOBUS: Final = ("destination_endpoint", "label", "wait", "embargoed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -303,15 +308,15 @@ class Files:
         AccessError
             Globus, or the Data Center, does not let these frames go.
         """
+        check_keywords("download", globus, (*_DOWNLOAD, *_GLOBUS))
         if via == "globus":
             if verify or dry_run or workers is not None:
                 raise ValueError("verify, dry_run and workers are not for a transfer by Globus")
             return self._transfer(path, progress=progress, **globus)
-        if via is not None or globus:
-            raise ValueError(
-                f"via = {via!r} with {', '.join(globus) or 'nothing'}: expected via='globus', or "
-                "none of its options"
-            )
+        if via is not None:
+            raise ValueError(f"via = {via!r}: expected 'globus', or None")
+        if globus:
+            raise ValueError(f"{', '.join(globus)}: for a transfer by Globus, with via='globus'")
         if workers is not None and workers < 1:
             raise ValueError(f"workers = {workers}: expected 1 or more")
         sizes = self.sizes

@@ -7,8 +7,11 @@ from typing import TYPE_CHECKING, Any, Final
 import matplotlib.dates as mdates
 import numpy as np
 from astropy.coordinates import StokesCoord
+from matplotlib.cbook import normalize_kwargs
+from matplotlib.lines import Line2D
 
 from dkist_virtual.errors import FrameError, SelectionError
+from dkist_virtual.keywords import check_keywords
 from dkist_virtual.picture import ABSENT, runs
 from dkist_virtual.planes import ShownAxes, labels_of
 from dkist_virtual.stepping import SteppedPlot
@@ -25,6 +28,16 @@ if TYPE_CHECKING:
 __all__ = ["LinePlot", "profile_axes"]
 
 _KINDS: Final = ("wavelength", "time", "stokes")
+
+LINE_LOOK: Final = (
+    "figure", "aa", "alpha", "antialiased", "c", "color", "dash_capstyle", "dash_joinstyle",
+    "dashes", "drawstyle", "ds", "fillstyle", "gapcolor", "gid", "label", "linestyle", "linewidth",
+    "ls", "lw", "marker", "markeredgecolor", "markeredgewidth", "markerfacecolor",
+    "markerfacecoloralt", "markersize", "markevery", "mec", "mew", "mfc", "mfcalt", "ms",
+    "path_effects", "picker", "pickradius", "rasterized", "sketch_params", "snap",
+    "solid_capstyle", "solid_joinstyle", "url", "visible", "zorder",
+)  # fmt: skip
+"""What a plot of a line takes: of matplotlib's keywords those that leave its points in place."""
 
 
 def profile_axes(world: World, along: str | int | None = None) -> ShownAxes:
@@ -107,13 +120,16 @@ class LinePlot(SteppedPlot):
         figure: Figure | None = None,
         **look: Any,
     ) -> None:
+        check_keywords("plot of a line", look, LINE_LOOK)
+        look = normalize_kwargs(look, Line2D)
         super().__init__(subject, shown, position)
         n_panels = 1 if shown.y is None else subject.world.shape[shown.y]
         plane = self._reader.read(self.position)
         height = 3.2 if n_panels == 1 else 1.35 * n_panels
         left, below, wide, high = self._make_figure(figure, height)
         x = self._x()
-        look = {"color": "C0", "marker": "o" if len(x) < 100 else None, "ms": 3, "lw": 1.2, **look}
+        marker = "o" if len(x) < 100 else None
+        look = {"color": "C0", "marker": marker, "markersize": 3, "linewidth": 1.2, **look}
         self.axes: list[Any] = []
         self.lines: list[Any] = []
         gap = 0.25 / self.figure.get_size_inches()[1]

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
 
+from dkist_virtual.crop import COORDINATES
 from dkist_virtual.dataset import Dataset
 from dkist_virtual.errors import DatasetError, OutsideError, SelectionError
 from dkist_virtual.export import tiles_to_xarray
 from dkist_virtual.files import Files
+from dkist_virtual.keywords import check_keywords
 from dkist_virtual.opened import Opened, open_asdf
 from dkist_virtual.provenance import Meta
 from dkist_virtual.read_options import ReadOptions
@@ -224,6 +226,7 @@ class TiledDataset:
         SelectionError
             No such coordinate in these tiles, or outside of all.
         """
+        check_keywords("at", coordinates, COORDINATES)
         return self._each(lambda tile: tile.at(**coordinates))
 
     # What belongs to them -------------------------------------------------------------------
@@ -298,6 +301,7 @@ class TiledDataset:
         """
         from dkist_virtual.mosaic_plot import MosaicPlot
 
+        check_keywords("plot of a mosaic", look, ("figure", "vmin", "vmax", "cmap"))
         return MosaicPlot([tile.subject() for tile in self.flat], figure=figure, **look)
 
     def to_xarray(self, headers: Sequence[str] | None = None) -> xarray.Dataset:

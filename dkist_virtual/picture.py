@@ -13,7 +13,23 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from numpy.typing import NDArray
 
-__all__ = ["ABSENT", "ScreenImage", "absent_boxes", "block_mean", "contrast", "limits", "runs"]
+__all__ = [
+    "ABSENT",
+    "IMAGE_LOOK",
+    "ScreenImage",
+    "absent_boxes",
+    "block_mean",
+    "contrast",
+    "limits",
+    "runs",
+]
+
+IMAGE_LOOK: Final = (
+    "figure", "vmin", "vmax", "cmap", "norm", "alpha", "filternorm", "filterrad", "gid",
+    "interpolation", "interpolation_stage", "label", "path_effects", "picker", "resample",
+    "sketch_params", "snap", "url", "visible",
+)  # fmt: skip
+"""What a plot of an image takes: of matplotlib's keywords those that leave its pixels in place."""
 
 PERCENTILES: Final = (0.25, 99.75)
 SAMPLE: Final = 2**18

@@ -9,8 +9,9 @@ from matplotlib.colors import Normalize
 
 from dkist_virtual.errors import FrameError, SelectionError
 from dkist_virtual.grid import PlaneGrid, PlaneWCS
+from dkist_virtual.keywords import check_keywords
 from dkist_virtual.lines import LinePlot, profile_axes, starting_point
-from dkist_virtual.picture import ScreenImage, absent_boxes, contrast, limits
+from dkist_virtual.picture import IMAGE_LOOK, ScreenImage, absent_boxes, contrast, limits
 from dkist_virtual.planes import labels_of, shown_axes
 from dkist_virtual.sliders import Repainter
 from dkist_virtual.stepping import SteppedPlot
@@ -110,6 +111,7 @@ class ImagePlot(SteppedPlot):
         vmax: float | None = None,
         **look: Any,
     ) -> None:
+        check_keywords("plot of an image", look, IMAGE_LOOK)
         super().__init__(subject, shown, position)
         assert shown.y is not None
         self._shape = subject.world.shape[shown.y], subject.world.shape[shown.x]

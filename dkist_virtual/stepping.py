@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import os
+import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from matplotlib.figure import Figure
 
 from dkist_virtual.arrays import VirtualArray
-from dkist_virtual.crop import as_points, nearest_index
+from dkist_virtual.crop import COORDINATES, as_points, nearest_index
 from dkist_virtual.errors import FrameError, SelectionError
+from dkist_virtual.keywords import check_keywords
 from dkist_virtual.planes import PlaneReader, labels_of
 from dkist_virtual.sliders import SLIDER_HEIGHT, Sliders
 from dkist_virtual.ticks import name_of
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping, Sequence
 
     from dkist_virtual.planes import ShownAxes, Subject
@@ -26,6 +28,13 @@ NARROWEST: Final = 5.5
 """Inches of a figure: its sliders and their values have to find room."""
 LOWEST: Final = 1.8
 """Inches above the sliders."""
+
+
+SAVE: Final = (
+    "backend", "bbox_extra_artists", "bbox_inches", "dpi", "edgecolor", "facecolor", "format",
+    "metadata", "orientation", "pad_inches", "papertype", "pil_kwargs", "transparent",
+)  # fmt: skip
+"""What `matplotlib.figure.Figure.savefig` hands on to one format of file or another."""
 
 
 class SteppedPlot(ABC):
@@ -177,6 +186,7 @@ class SteppedPlot(ABC):
         **coordinates
             wavelength, stokes, time, as `Dataset.at` takes them.
         """
+        check_keywords("at", coordinates, COORDINATES)
         index = nearest_index(self.subject.world, as_points(**coordinates))
         return self.show({
             axis: pixel for axis, pixel in enumerate(index)
@@ -215,7 +225,14 @@ class SteppedPlot(ABC):
         **options
             As `matplotlib.figure.Figure.savefig` takes them, such as ``dpi``.
         """
-        self.figure.savefig(path, **options)
+        check_keywords("save", options, SAVE)
+        try:
+            self.figure.savefig(path, **options)
+        except TypeError as error:  # a keyword of another format, by the name of a method inside
+            name = re.search(r"unexpected keyword argument '(\w+)'", str(error))
+            if name is None:
+                raise
+            raise TypeError(f"save: {os.fspath(path)}: this format takes no {name[1]}") from None
 
     # What is written over --------------------------------------------------------------------
 

@@ -19,6 +19,7 @@ PACKAGE = "dkist_virtual"
 
 ROOMS = (
     "errors",
+    "keywords",
     "locations",
     "trust",
     "datetimes",

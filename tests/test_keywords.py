@@ -1,0 +1,185 @@
+"""Keywords that a function does not know: refused by their name, wherever they are handed on."""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pytest
+
+import dkist_virtual as dv
+from dkist_virtual.files import Files
+from dkist_virtual.lines import LINE_LOOK, LinePlot
+from dkist_virtual.mosaic_plot import MosaicPlot
+from dkist_virtual.picture import IMAGE_LOOK
+from dkist_virtual.plot import ImagePlot
+from dkist_virtual.results import Results
+
+
+@pytest.fixture(scope="module")
+def vtf(simulated: Callable[[str], Path]) -> Any:
+    return dv.open_dataset(simulated("vtf"))
+
+
+@pytest.fixture(scope="module")
+def mosaic(simulated: Callable[[str], Path]) -> Any:
+    return dv.open_dataset(simulated("vbi_mosaic"))
+
+
+@pytest.fixture(autouse=True)
+def _no_figures() -> Iterator[None]:
+    yield
+    plt.close("all")
+
+
+# Every public function that takes any keyword: what is called, with what, and a keyword it knows.
+CALLS: dict[str, tuple[Callable[..., Any], str]] = {
+    "Dataset": (lambda ds, **given: dv.Dataset(np.zeros(3), ds[0, 0, 0, 0].wcs, **given), "unit"),
+    "Dataset.plot": (lambda ds, **given: ds.plot(**given), "vmin"),
+    "Dataset.plot of a line": (lambda ds, **given: ds[0, 0, :, 0, 0].plot(**given), "color"),
+    "Dataset.plot_profile": (lambda ds, **given: ds.plot_profile(**given), "marker"),
+    "Dataset.download": (lambda ds, **given: ds.download("x", **given), "dry_run"),
+    "Dataset.rebin": (lambda ds, **given: ds.rebin((1, 1, 1, 2, 2), **given), "handle_mask"),
+    "Dataset.reproject_to": (
+        lambda ds, **given: ds[0, 0].reproject_to(ds[0, 0].wcs, **given),
+        "block_size",
+    ),
+    "Files.download": (lambda ds, **given: ds.files.download("x", **given), "workers"),
+    "ImagePlot.at": (lambda ds, **given: ds.plot().at(**given), "wavelength"),
+    "ImagePlot.save": (lambda ds, **given: ds.plot().save("x.png", **given), "dpi"),
+    "LinePlot.at": (lambda ds, **given: ds[0, 0, :, 0].plot_profile().at(**given), "stokes"),
+    "LinePlot.save": (lambda ds, **given: ds.plot_profile().save("x.pdf", **given), "dpi"),
+}
+OF_MOSAICS: dict[str, tuple[Callable[..., Any], str]] = {
+    "TiledDataset.at": (lambda mosaic, **given: mosaic.at(**given), "stokes"),
+    "TiledDataset.download": (lambda mosaic, **given: mosaic.download("x", **given), "verify"),
+    "TiledDataset.plot": (lambda mosaic, **given: mosaic.plot(**given), "cmap"),
+    "MosaicPlot.at": (lambda mosaic, **given: mosaic.plot().at(**given), "time"),
+    "MosaicPlot.save": (lambda mosaic, **given: mosaic.plot().save("x.svg", **given), "dpi"),
+}
+
+
+def check(call: Callable[..., Any], of: Any, known: str) -> None:
+    before = plt.get_fignums()
+    with pytest.raises(TypeError, match="no such keyword: nonsense, more") as caught:
+        call(of, nonsense=1, more=None)
+    assert f" {known}" in str(caught.value)
+    for inner in (
+        "()",
+        "__init__",
+        "Screen",
+        "Axes",
+        "Canvas",
+        "Line2D",
+        "reproject_interp",
+        "NDCube",
+    ):
+        assert inner not in str(caught.value)
+    if "." not in str(caught.value).partition(":")[0]:
+        assert len(plt.get_fignums()) <= len(before) + 1
+
+
+@pytest.mark.parametrize("name", CALLS)
+def test_an_unknown_keyword_is_refused_by_its_name(name: str, vtf: Any) -> None:
+    check(CALLS[name][0], vtf, CALLS[name][1])
+
+
+@pytest.mark.parametrize("name", OF_MOSAICS)
+def test_mosaics_refuse_as_well(name: str, mosaic: Any) -> None:
+    check(OF_MOSAICS[name][0], mosaic, OF_MOSAICS[name][1])
+
+
+def test_every_public_function_that_takes_any_keyword_is_tested_here() -> None:
+    """Python refuses an unknown keyword by its name where a function spells out its own."""
+    ours = [getattr(dv, name) for name in dv.__all__ if callable(getattr(dv, name))]
+    ours += [Files, ImagePlot, LinePlot, MosaicPlot, Results]
+    found = set()
+    for one in ours:
+        members = {one.__name__: one}
+        if inspect.isclass(one):
+            members = {
+                f"{one.__name__}.{name}": member
+                for name, member in inspect.getmembers(one)
+                if not name.startswith("_")
+                and callable(member)
+                and str(getattr(member, "__module__", "")).startswith("dkist_virtual")
+            }
+        for name, member in members.items():
+            parameters = inspect.signature(member).parameters.values()
+            if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+                found.add(name)
+    assert found <= {*CALLS, *OF_MOSAICS}
+
+
+@pytest.mark.parametrize("name", ["open_dataset", "open_zarr", "convert", "update", "verify"])
+def test_functions_with_keywords_of_their_own(name: str) -> None:
+    function = getattr(dv, name)
+    given = ["nowhere"] * (2 if name in ("convert", "update") else 1)
+    with pytest.raises(
+        TypeError, match=f"{name}\\(\\) got an unexpected keyword argument 'chunky'"
+    ):
+        function(*given, chunky=1)
+
+
+IMAGE: dict[str, Any] = {
+    "vmin": 0.0, "vmax": 1.0, "cmap": "viridis", "norm": None, "alpha": 0.5, "filternorm": False,
+    "filterrad": 3.0, "gid": "g", "interpolation": "nearest", "interpolation_stage": "rgba",
+    "label": "mine", "path_effects": [], "picker": True, "resample": True,
+    "sketch_params": 1.0, "snap": True, "url": "u", "visible": True,
+}  # fmt: skip
+
+
+def test_what_an_image_takes_is_drawn(vtf: Any) -> None:
+    assert {*IMAGE, "figure"} == set(IMAGE_LOOK)
+    for keyword, value in IMAGE.items():
+        if value is not None:
+            plot = vtf.plot(**{keyword: value})
+            plot.figure.canvas.draw()
+            plt.close(plot.figure)
+
+
+def test_what_a_line_takes_is_drawn_under_each_of_its_names(vtf: Any) -> None:
+    from matplotlib.artist import ArtistInspector
+    from matplotlib.lines import Line2D
+
+    inspector = ArtistInspector(Line2D)
+    aliases = {short for names in inspector.aliasd.values() for short in names}
+    assert set(LINE_LOOK) - {"figure"} <= {*inspector.get_setters(), *aliases}
+    line = vtf[0, 0, :, 0, 0]
+    for short, name in (("c", "color"), ("lw", "linewidth"), ("ms", "markersize")):
+        value = "red" if short == "c" else 7
+        (drawn,) = line.plot(**{short: value}).lines
+        assert getattr(drawn, f"get_{name}")() == value
+        with pytest.raises(TypeError, match="aliases"):
+            line.plot(**{short: value, name: value})
+
+
+def test_a_keyword_of_another_format_is_refused_by_its_name(vtf: Any, tmp_path: Path) -> None:
+    with pytest.raises(TypeError, match=r"x\.svg: this format takes no pil_kwargs$"):
+        vtf.plot().save(tmp_path / "x.svg", pil_kwargs={})
+
+
+def test_options_of_a_transfer_say_that_they_are_of_one(vtf: Any, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="label, wait: for a transfer by Globus"):
+        vtf.download(tmp_path, label="x", wait=False)
+    with pytest.raises(ValueError, match="via = 'pigeon': expected 'globus', or None"):
+        vtf.download(tmp_path, via="pigeon")
+
+
+def test_a_function_for_uncertainties_takes_keywords_of_its_own(vtf: Any) -> None:
+    from astropy.nddata import StdDevUncertainty
+
+    frame = vtf[0, 0]
+    frame.uncertainty = StdDevUncertainty(np.ones(frame.shape))
+    given: dict[str, Any] = {}
+
+    def propagate(uncertainty: Any, *_: Any, **keywords: Any) -> Any:
+        given.update(keywords)
+        return type(uncertainty)(uncertainty.array[0])
+
+    frame.rebin((1, 2, 2), propagate_uncertainties=propagate, mine=3)
+    assert given["mine"] == 3
