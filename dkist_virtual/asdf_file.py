@@ -8,10 +8,11 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dkist_virtual.errors import DatasetError, FrameError, StoreCorruptError
 from dkist_virtual.locations import Location, absolute, is_local, local_path, shown
+from dkist_virtual.source import check_start
 from dkist_virtual.trust import IN_ASDFS, check_asdf, unsafe_name
 
 if TYPE_CHECKING:
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.fetch import Fetcher
 
-__all__ = ["asdf_on_disk", "find_asdf"]
+__all__ = ["AsdfFile", "asdf_on_disk", "find_asdf"]
 
 #: The Data Center's file names, and its suffixes from oldest to newest, as ``dkist`` ranks them.
 _DATA_CENTER_NAME = re.compile(
@@ -28,10 +29,29 @@ _DATA_CENTER_NAME = re.compile(
 _SUFFIXES = (None, "_user_tools", "_metadata")
 
 
+class AsdfFile(NamedTuple):
+    """An ASDF on this machine, and what it is called elsewhere.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+        A temporary file, where the ASDF is not on this machine.
+    directory : str
+        The directory or URL that it is in, absolute.
+    others : tuple of pathlib.Path
+        Older ones beside it.
+    said : str
+        The path or URL that the user knows it by, for messages.
+    """
+
+    path: Path
+    directory: str
+    others: tuple[Path, ...]
+    said: str
+
+
 @contextmanager
-def asdf_on_disk(
-    place: str | os.PathLike[str], fetcher: Fetcher
-) -> Iterator[tuple[Path, str, tuple[Path, ...]]]:
+def asdf_on_disk(place: str | os.PathLike[str], fetcher: Fetcher) -> Iterator[AsdfFile]:
     """An ASDF as a file, for as long as it is read.
 
     Parameters
@@ -42,12 +62,7 @@ def asdf_on_disk(
 
     Yields
     ------
-    path : pathlib.Path
-        A temporary file, where the ASDF is not on this machine.
-    directory : str
-        The directory or URL that it is in, absolute.
-    others : tuple of pathlib.Path
-        Older ones beside it.
+    AsdfFile
 
     Raises
     ------
@@ -57,7 +72,7 @@ def asdf_on_disk(
     text = absolute(place, "asdf")  # refuses what names no place
     if is_local(text):
         path, others = find_asdf(Path(local_path(os.fspath(place))).expanduser())
-        yield path, absolute(path.resolve().parent), tuple(others)
+        yield AsdfFile(path, absolute(path.resolve().parent), tuple(others), str(path))
         return
     location = Location.of(text)
     try:
@@ -66,6 +81,7 @@ def asdf_on_disk(
         said = str(error)
         raise DatasetError(said if shown(text) in said else f"{shown(text)}: {said}") from error
     try:
+        check_start(data[:5], shown(text))
         check_asdf(data, shown(text), IN_ASDFS)
     except StoreCorruptError as error:
         raise DatasetError(str(error)) from error
@@ -82,7 +98,7 @@ def asdf_on_disk(
                 f"{shown(text)}: cannot be kept on this machine while it is read: "
                 f"{error.strerror or error}"
             ) from error
-        yield path, str(replace(location.parent, query="")), ()
+        yield AsdfFile(path, str(replace(location.parent, query="")), (), shown(text))
 
 
 LONGEST_NAME: Final = 200
@@ -120,8 +136,10 @@ def find_asdf(place: Path | str) -> tuple[Path, list[Path]]:
         return place, []
     found = sorted(path for path in place.glob("*.asdf") if path.is_file())
     if not found:
+        gzipped = sorted(place.glob("*.asdf.gz"))
+        hint = f"; {gzipped[0].name} is gzipped: unpack it first" if gzipped else ""
         raise DatasetError(
-            f"{place}: no ASDF in this directory; expected a file *.asdf beside the frames"
+            f"{place}: no ASDF in this directory; expected a file *.asdf beside the frames{hint}"
         )
     candidates = _without_replaced(found)
     if len(candidates) > 1:

@@ -198,10 +198,10 @@ def convert(
     frames, base = (_place(*given) for given in (("frames", frames), ("base", base)))
     fetcher = Fetcher(storage_options or {})
     shown = sys.stderr.isatty() if progress is None else progress
-    with asdf_on_disk(asdf, fetcher) as (path, directory, others):
+    with asdf_on_disk(asdf, fetcher) as (path, directory, others, said):
         if shown:  # an ASDF of 10,000 frames takes some seconds
             print(f"Reading {path.name}", file=sys.stderr)  # noqa: T201  # asked for, or a terminal
-        source = read_source(path)
+        source = read_source(path, said)
         n_frames = sum(part.n_frames for part in source.frames)
         stored_base = absolute(base or frames or directory)
         check_no_secrets("frames" if base is None else "base", stored_base)

@@ -261,7 +261,7 @@ class MissingFramesWarning(DKISTVirtualWarning):
 
 
 class HeaderWarning(DKISTVirtualWarning):
-    """A header table was taken over with changes, such as mixed types made strings."""
+    """A header table was taken over with changes, or left out since its rows match no frames."""
 
 
 class SupersededWarning(DKISTVirtualWarning):

@@ -187,5 +187,5 @@ def _is_asdf(place: str) -> bool:
     return (
         JSON_NAME not in names
         and PARQUET_NAME not in names
-        and any(name.endswith(".asdf") for name in names)
+        and any(name.endswith((".asdf", ".asdf.gz")) for name in names)
     )

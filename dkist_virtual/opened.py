@@ -91,12 +91,12 @@ class Opened:
 
 def open_asdf(asdf: str | os.PathLike[str], options: ReadOptions) -> Opened:
     """Open a dataset from its ASDF, with references made in memory."""
-    with asdf_on_disk(os.fspath(asdf), options.fetcher()) as (path, directory, _):
-        source = read_source(path)
+    with asdf_on_disk(os.fspath(asdf), options.fetcher()) as found:
+        source = read_source(found.path, found.said)
         headers = source.headers
         if not is_local(os.fspath(asdf)):
             headers.columns  # noqa: B018  # reads them: this file is not kept
-    handle = StoreHandle(None, references_of(source, directory), options)
+    handle = StoreHandle(None, references_of(source, found.directory), options)
     table = headers if isinstance(headers, HeaderTable) else HeaderTable(headers, copy=False)
     return Opened(handle, TableHeaders(table), source.description)
 

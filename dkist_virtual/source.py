@@ -13,11 +13,10 @@ import itertools
 import posixpath
 import re
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import numpy as np
@@ -27,10 +26,10 @@ from dkist_virtual.description import (
     Description,
     TileMeta,
     brief,
-    expected_warnings,
     origin_of,
 )
-from dkist_virtual.errors import DatasetError
+from dkist_virtual.dkist_loader import UPGRADE, load_with_dkist, versions
+from dkist_virtual.errors import DatasetError, HeaderWarning
 from dkist_virtual.header_table import HeaderTable
 from dkist_virtual.locations import last_name, local_path
 from dkist_virtual.tree import BlockColumns, Tree, read_tree
@@ -157,18 +156,21 @@ class Source:
             )
 
 
-def read_source(path: Path | str) -> Source:
+def read_source(path: Path | str, said: str | None = None) -> Source:
     """Read the ASDF of a dataset.
 
     Parameters
     ----------
     path : pathlib.Path or str
         A local ASDF of any version that the installed ``dkist`` reads.
+    said : str, optional
+        What the user calls it, where `path` is a copy that is not kept.
 
     Returns
     -------
     Source
-        With ``description.origin`` made by `origin_of`.
+        With ``description.origin`` made by `origin_of`. A header table of another number of rows
+        than there are frames is left out, with a `HeaderWarning`.
 
     Raises
     ------
@@ -177,19 +179,20 @@ def read_source(path: Path | str) -> Source:
         dataset is of a form that cannot be virtualised.
     """
     path = Path(path).expanduser()
-    asdf = _read_tree(path)
-    node = _dataset_node(asdf.tree, path)
-    dataset = _load_with_dkist(asdf)
+    said = said or str(path)
+    asdf = _read_tree(path, said)
+    node = _dataset_node(asdf)
+    dataset = load_with_dkist(asdf)
 
     frames: list[Frames] = []
     tiles: list[TileMeta] = []
-    grid, places = _places(node, dataset, path)
+    grid, places = _places(node, dataset, said)
     for index, plain, loaded in places:
-        where = f"{path}: " if index is None else f"{path}: tile {list(index)}: "
+        where = said if index is None else f"{said}: tile {list(index)}"
         try:
             frames.append(_frames(plain["data"], index))
         except DatasetError as error:
-            raise DatasetError(f"{where}{error}") from error
+            raise DatasetError(f"{where}: {error}") from error
         own = {} if index is None else _remaining(loaded.meta)
         tiles.append(TileMeta(index, loaded.wcs, loaded.unit, loaded.mask, own))
 
@@ -206,38 +209,49 @@ def read_source(path: Path | str) -> Source:
         history=dataset.meta["history"],
         origin=origin_of(path, asdf.tree, inventory),
     )
-    headers = _headers(asdf, node, dataset, places)
+    headers = _headers(asdf, node, dataset, places, frames)
     return Source(path, tuple(frames), description, headers)
 
 
-def _read_tree(path: Path) -> Tree:
+def check_start(start: bytes, said: str) -> None:
+    """Refuse a file whose first bytes are not those of an ASDF.
+
+    Raises
+    ------
+    DatasetError
+    """
+    if start != b"#ASDF":
+        hint = "; it is gzipped: unpack it first" if start[:2] == b"\x1f\x8b" else ""
+        raise DatasetError(
+            f"{said}: not an ASDF file: expected it to begin with #ASDF, found {start!r}{hint}"
+        )
+
+
+def _read_tree(path: Path, said: str) -> Tree:
     try:
         with path.open("rb") as file:
             start = file.read(5)
     except FileNotFoundError as error:
-        raise DatasetError(f"{path}: no such file") from error
+        raise DatasetError(f"{said}: no such file") from error
     except OSError as error:
-        raise DatasetError(f"{path}: cannot be read: {error}") from error
-    if start != b"#ASDF":
-        hint = "; it is gzipped: unpack it first" if start[:2] == b"\x1f\x8b" else ""
-        raise DatasetError(
-            f"{path}: not an ASDF file: expected it to begin with #ASDF, found {start!r}{hint}"
-        )
+        raise DatasetError(f"{said}: cannot be read: {error.strerror or error}") from error
+    check_start(start, said)
     try:
-        found = read_tree(path)
+        found = read_tree(path, said)
     except (MemoryError, DatasetError):
         raise
     except Exception as error:
         raise DatasetError(
-            f"{path}: the tree of this ASDF cannot be read: {brief(error)}; is it complete?"
+            f"{said}: the tree of this ASDF cannot be read: {brief(error)}; is it complete?"
         ) from error
     if not isinstance(found.tree, Mapping):
-        raise DatasetError(f"{path}: this ASDF has no tree: expected the key dataset")
+        raise DatasetError(f"{said}: this ASDF has no tree: expected the key dataset")
     return found
 
 
-def _dataset_node(tree: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
+def _dataset_node(asdf: Tree) -> Mapping[str, Any]:
     """The plain node of the dataset, or an error that says what the ASDF is instead."""
+    tree, said = asdf.tree, asdf.said
     node = tree.get("dataset")
     tag = str(getattr(node, "_tag", ""))
     if (
@@ -248,72 +262,30 @@ def _dataset_node(tree: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
         return node
     if "inversion" in tree:
         raise DatasetError(
-            f"{path}: this is a level 2 inversion, which is not supported yet; expected the ASDF "
+            f"{said}: this is a level 2 inversion, which is not supported yet; expected the ASDF "
             "of a level 1 dataset, with the key dataset"
         )
     if "dkist_virtual" in tree:
         raise DatasetError(
-            f"{path}: this ASDF is part of a store, which open_dataset opens by its directory "
-            f"{path.parent}; expected the ASDF of a dataset"
+            f"{said}: this ASDF is part of a store, which open_dataset opens by its directory "
+            f"{said.rpartition('/')[0] or '.'}; expected the ASDF of a dataset"
         )
     if "dataset" in tree:
         raise DatasetError(
-            f"{path}: the key dataset holds {tag or type(node).__name__}; expected a DKIST "
+            f"{said}: the key dataset holds {tag or type(node).__name__}; expected a DKIST "
             "dataset or mosaic (tiled dataset)"
         )
     keys = ", ".join(sorted(set(map(str, tree)) - {"asdf_library", "history"})) or "nothing"
     raise DatasetError(
-        f"{path}: this ASDF holds no dataset: expected the key dataset, found {keys}"
+        f"{said}: this ASDF holds no dataset: expected the key dataset, found {keys}"
     )
-
-
-def _load_with_dkist(source: Tree) -> Any:
-    """The dataset without its frames as dkist's object: `dkist.Dataset`, `dkist.TiledDataset`."""
-    import asdf
-
-    with expected_warnings():
-        import dkist
-
-    path = source.path
-
-    # dkist logs "Failed to validate dkist version" for every file that does not say which
-    # version wrote it: nobody can do anything about that.
-    disabled, dkist.log.disabled = dkist.log.disabled, True
-    try:
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            with TemporaryDirectory(prefix="dkist_virtual-") as directory:
-                small = Path(directory) / "dataset.asdf"
-                source.write_without_frames(small)
-                dataset = dkist.load_dataset(small)
-    except (MemoryError, DatasetError):
-        raise
-    except Exception as error:
-        # asdf only warns of an object that it cannot make, and dkist then finds "no dataset".
-        reasons = [
-            f"; {warning.message}"
-            for warning in caught
-            if issubclass(warning.category, asdf.exceptions.AsdfConversionWarning)
-        ]
-        raise DatasetError(
-            f"{path}: dkist {dkist.__version__} cannot read this dataset: {brief(error)}"
-            + "".join(reasons)
-        ) from error
-    finally:
-        dkist.log.disabled = disabled
-    with expected_warnings():
-        for warning in caught:
-            warnings.warn_explicit(
-                warning.message, warning.category, warning.filename, warning.lineno
-            )
-    return dataset
 
 
 _Place = tuple[tuple[int, int] | None, Mapping[str, Any], Any]
 
 
 def _places(
-    node: Mapping[str, Any], dataset: Any, path: Path
+    node: Mapping[str, Any], dataset: Any, said: str
 ) -> tuple[tuple[int, int] | None, list[_Place]]:
     """The arrays that are there: index, node of the tree and dkist's dataset, row-major."""
     if "datasets" not in node:
@@ -321,7 +293,7 @@ def _places(
     nodes = node["datasets"]
     one_row = len(dataset.shape) == 1
     if len(dataset.shape) not in (1, 2):
-        raise DatasetError(f"{path}: a mosaic of shape {dataset.shape}; expected two axes")
+        raise DatasetError(f"{said}: a mosaic of shape {dataset.shape}; expected two axes")
     rows, columns = grid = (1, *dataset.shape) if one_row else tuple(dataset.shape)
     masked = np.broadcast_to(dataset.mask, dataset.shape).reshape(grid)
     places: list[_Place] = []
@@ -331,7 +303,7 @@ def _places(
         tile = nodes[j] if one_row else nodes[i][j]
         places.append(((i, j), tile, dataset[j] if one_row else dataset[i, j]))
     if not places:
-        raise DatasetError(f"{path}: every tile of this mosaic is masked; expected at least one")
+        raise DatasetError(f"{said}: every tile of this mosaic is masked; expected at least one")
     return (rows, columns), places
 
 
@@ -400,19 +372,56 @@ def _remaining(meta: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in meta.items() if key not in _ELSEWHERE}
 
 
-def _headers(source: Tree, node: Mapping[str, Any], dataset: Any, places: list[_Place]) -> Table:
-    """One table of all frames' headers."""
+def _headers(
+    source: Tree, node: Mapping[str, Any], dataset: Any, places: list[_Place], frames: list[Frames]
+) -> Table:
+    """One table of all frames' headers; without rows where they do not match the frames."""
     shared = source.columns(_headers_of(node)) if "datasets" in node else None
     if shared is not None:
         # Since version 1.3.0 the tiles say which rows of the mosaic's table are theirs.
-        parts = [tile["meta"]["headers"] for _, tile, _ in places]
-        rows = [np.arange(part["offset"], part["offset"] + part["size"]) for part in parts]
-        return _table(shared.select(np.concatenate(rows)), dataset.meta["headers"], "")
+        rows = [_rows_of(tile["meta"]["headers"], len(shared)) for _, tile, _ in places]
+        if not _match(source.said, places, frames, [len(own) for own in rows]):
+            return Table()
+        everything = np.concatenate([np.arange(own.start, own.stop) for own in rows])
+        return _table(shared.select(everything), dataset.meta["headers"], source.said)
     tables = []
     for index, plain, loaded in places:
-        where = f"{source.path}: " if index is None else f"{source.path}: tile {list(index)}: "
+        where = source.said if index is None else f"{source.said}: tile {list(index)}"
         tables.append(_table(source.columns(_headers_of(plain)), loaded.meta["headers"], where))
+    if not _match(source.said, places, frames, [len(table) for table in tables]):
+        return Table()
     return tables[0] if len(tables) == 1 else vstack(tables, metadata_conflicts="silent")
+
+
+def _rows_of(part: Any, n_rows: int) -> range:
+    """Which rows of a mosaic's table are those of a tile, as far as the table has them."""
+    try:
+        first, n = int(part["offset"]), int(part["size"])
+    except (KeyError, TypeError, ValueError):
+        return range(0)
+    return range(n_rows)[first : first + n] if first >= 0 else range(0)
+
+
+def _match(said: str, places: list[_Place], frames: list[Frames], n_rows: Sequence[int]) -> bool:
+    """Whether there are as many rows as frames, or none; if not, warn of that."""
+    if not any(n_rows):
+        return True
+    for (index, _, _), part, n in zip(places, frames, n_rows, strict=True):
+        if n != part.n_frames:
+            tile = "" if index is None else f"tile {list(index)}: "
+            warnings.warn(
+                f"{said}: {tile}the header table has {_counted(n, 'row')} for "
+                f"{_counted(part.n_frames, 'frame')}. Rows belong to frames by position, and these "
+                "do not: the dataset is read without headers",
+                HeaderWarning,
+                stacklevel=5,
+            )
+            return False
+    return True
+
+
+def _counted(n: int, what: str) -> str:
+    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def _headers_of(node: Mapping[str, Any]) -> Any:
@@ -428,8 +437,10 @@ def _table(columns: BlockColumns | None, rest: Any, where: str) -> Table:
         return rest
     if not rest:
         return Table()
+    tag = str(getattr(rest, "_tag", "")) or type(rest).__name__
     raise DatasetError(
-        f"{where}headers is a {type(rest).__name__}: expected an astropy Table, one row a frame"
+        f"{where}: headers is {tag}: expected an astropy Table, one row a frame, of a version that "
+        f"the packages installed here know ({versions()}). {UPGRADE}"
     )
 
 

@@ -76,6 +76,8 @@ class BlockColumns:
         The table's.
     rows : array of int64, optional
         Which rows, and in which order; all if not given.
+    said : str
+        What the user calls the ASDF.
     """
 
     path: Path
@@ -86,6 +88,7 @@ class BlockColumns:
     names: Sequence[str]
     meta: dict[str, Any]
     rows: slice | NDArray[np.int64] = field(default_factory=lambda: slice(None))
+    said: str = ""
 
     def with_others(self, table: Table) -> BlockColumns:
         """These and the columns of a table of all rows, with its meta.
@@ -97,7 +100,7 @@ class BlockColumns:
         """
         if table.colnames and len(table) != self.n:
             raise DatasetError(
-                f"{self.path}: columns of {len(table)} and of {self.n} rows in the header table"
+                f"{self.said}: columns of {len(table)} and of {self.n} rows in the header table"
             )
         others = {name: table[name] for name in table.colnames}
         return replace(self, ready=others, meta=dict(table.meta))
@@ -127,7 +130,7 @@ class BlockColumns:
         with open(self.path, "rb") as file:
             if _stamp(file) != self.stamp:
                 raise DatasetError(
-                    f"{self.path}: has changed since it was opened: open the dataset again"
+                    f"{self.said}: has changed since it was opened: open the dataset again"
                 )
             return [self._read(file, name) for name in names]
 
@@ -141,7 +144,7 @@ class BlockColumns:
         values = np.empty(stop - first, dtype)
         file.seek(start + first * dtype.itemsize)
         if len(values) and file.readinto(values.view("u1").data) != values.nbytes:
-            raise DatasetError(f"{self.path}: column {name} of the header table is cut short")
+            raise DatasetError(f"{self.said}: column {name} of the header table is cut short")
         if rows is None or len(rows) != len(values):
             values = values[wanted - first]
         return Column(values, name=name)
@@ -159,12 +162,15 @@ class Tree:
     blocks : tuple of _Block
     stamp : tuple of int
         Size and modification time.
+    said : str
+        What the user calls it.
     """
 
     path: Path
     tree: Mapping[str, Any]
     blocks: tuple[_Block, ...]
     stamp: tuple[int, int]
+    said: str
 
     def columns(self, table: Any) -> BlockColumns | None:
         """The columns of a header table's node that lie in blocks; None where there are none.
@@ -188,7 +194,9 @@ class Tree:
         if len(lengths) != 1 or len(set(table["colnames"])) != len(table["colnames"]):
             return None
         names = [str(name) for name in table["colnames"]]
-        return BlockColumns(self.path, self.stamp, columns, lengths.pop(), {}, names, {})
+        return BlockColumns(
+            self.path, self.stamp, columns, lengths.pop(), {}, names, {}, said=self.said
+        )
 
     def _in_a_block(self, node: Any) -> tuple[np.dtype[Any], int, int] | None:
         """Type, first byte and length of a column; None where it is of another form."""
@@ -231,7 +239,7 @@ class Tree:
         needed = set(_sources(tree))
         with open(self.path, "rb") as source, open(target, "wb") as out:
             if _stamp(source) != self.stamp:
-                raise DatasetError(f"{self.path}: has changed while it was read: try again")
+                raise DatasetError(f"{self.said}: has changed while it was read: try again")
             for line in source:
                 if not line.startswith(b"#"):
                     break
@@ -279,7 +287,7 @@ class Tree:
         return small
 
 
-def read_tree(path: Path) -> Tree:
+def read_tree(path: Path, said: str | None = None) -> Tree:
     """Read the tree of an ASDF, and where its blocks lie.
 
     Raises
@@ -291,10 +299,10 @@ def read_tree(path: Path) -> Tree:
 
     with open(path, "rb") as file:
         stamp = _stamp(file)
-        blocks = tuple(_blocks(file, path))
+        blocks = tuple(_blocks(file, said or str(path)))
         file.seek(0)
         tree = asdf.util.load_yaml(file, tagged=True)
-    return Tree(path, tree, blocks, stamp)
+    return Tree(path, tree, blocks, stamp, said or str(path))
 
 
 def _stamp(file: BinaryIO) -> tuple[int, int]:
@@ -302,7 +310,7 @@ def _stamp(file: BinaryIO) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
-def _blocks(file: BinaryIO, path: Path) -> Iterator[_Block]:
+def _blocks(file: BinaryIO, said: str) -> Iterator[_Block]:
     with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
         end = _TREE_END.search(data)
         at = -1 if end is None else data.find(_BLOCK_MAGIC, end.end())
@@ -310,25 +318,25 @@ def _blocks(file: BinaryIO, path: Path) -> Iterator[_Block]:
         while at >= 0 and data[at : at + 4] == _BLOCK_MAGIC:
             begin = at + 6 + int.from_bytes(data[at + 4 : at + 6], "big")
             if begin > size:
-                raise DatasetError(f"{path}: cut short in the header of a block; is it complete?")
-            flags, compression, allocated, used, said, _ = _BLOCK_HEADER.unpack_from(data, at + 6)
+                raise DatasetError(f"{said}: cut short in the header of a block; is it complete?")
+            flags, compression, allocated, used, whole, _ = _BLOCK_HEADER.unpack_from(data, at + 6)
             streamed = bool(flags & _STREAMED)
             stop = size if streamed else begin + allocated
             n_bytes = size - begin if streamed else used
             if begin + n_bytes > size or n_bytes > stop - begin:
                 raise DatasetError(
-                    f"{path}: a block ends at byte {max(stop, begin + n_bytes)}, the file at "
+                    f"{said}: a block ends at byte {max(stop, begin + n_bytes)}, the file at "
                     f"{size}; is it complete?"
                 )
             if compression != bytes(4):
-                asked += said
-                _check_compressed(path, compression, data, begin, n_bytes, said, asked)
+                asked += whole
+                _check_compressed(said, compression, data, begin, n_bytes, whole, asked)
             yield _Block(at, min(stop, size), begin, n_bytes, compression == bytes(4))
             at = stop
 
 
 def _check_compressed(
-    path: Path, compression: bytes, data: Any, begin: int, n: int, size: int, asked: int
+    place: str, compression: bytes, data: Any, begin: int, n: int, size: int, asked: int
 ) -> None:
     """Refuse a block that would take more memory than such a file may ask for.
 
@@ -337,9 +345,9 @@ def _check_compressed(
     DatasetError
     """
     try:
-        check_size(f"{path}: its compressed blocks", asked, len(data))
+        check_size(f"{place}: its compressed blocks", asked, len(data))
         with memoryview(data) as whole, whole[begin : begin + n] as stored:
-            check_block(compression, stored, size, str(path))
+            check_block(compression, stored, size, place)
     except StoreCorruptError as error:
         raise DatasetError(str(error)) from None
 

@@ -83,13 +83,13 @@ def update(
         )
     before = read_plain(target / METADATA_NAME)
     fetcher = Fetcher(storage_options or {})
-    with asdf_on_disk(asdf, fetcher) as (path, _, others):
-        source = read_source(path)
+    with asdf_on_disk(asdf, fetcher) as (path, _, others, said):
+        source = read_source(path, said)
         records = (before.get("inventory"), source.description.inventory)
         ids = [(record or {}).get("datasetId") for record in records]
         if ids[0] != ids[1]:
             raise DatasetError(
-                f"{path}: is of the dataset {ids[1]}, and {target} of {ids[0]}: expected another "
+                f"{said}: is of the dataset {ids[1]}, and {target} of {ids[0]}: expected another "
                 "ASDF of the same dataset. dkist-virtual convert makes a store of this one"
             )
         attributes = references_in(StoreReader(str(target), Fetcher())).attributes

@@ -51,6 +51,7 @@ ROOMS = (
     "headers",
     "tree",
     "description",
+    "dkist_loader",
     "source",
     "answers",
     "web",

@@ -1,0 +1,84 @@
+"""A dataset as ``dkist``'s own object, made of its ASDF without the frames."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any, Final
+
+from dkist_virtual.description import brief, expected_warnings
+from dkist_virtual.errors import DatasetError
+
+if TYPE_CHECKING:
+    from dkist_virtual.tree import Tree
+
+__all__ = ["UPGRADE", "load_with_dkist", "versions"]
+
+UPGRADE: Final = "Upgrade: pip install --upgrade dkist asdf gwcs asdf-astropy"
+_UNKNOWN_TAG: Final = re.compile(r"(\S+) is not recognized")
+
+
+def load_with_dkist(source: Tree) -> Any:
+    """The dataset without its frames as dkist's object: `dkist.Dataset`, `dkist.TiledDataset`."""
+    with expected_warnings():
+        import dkist
+
+    # dkist logs "Failed to validate dkist version" for every file that does not say which
+    # version wrote it: nobody can do anything about that.
+    disabled, dkist.log.disabled = dkist.log.disabled, True
+    try:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            with TemporaryDirectory(prefix="dkist_virtual-") as directory:
+                small = Path(directory) / "dataset.asdf"
+                source.write_without_frames(small)
+                dataset = dkist.load_dataset(small)
+    except (MemoryError, DatasetError):
+        raise
+    except Exception as error:
+        raise _unreadable(source.said, error, caught) from error
+    finally:
+        dkist.log.disabled = disabled
+    with expected_warnings():
+        for warning in caught:
+            warnings.warn_explicit(
+                warning.message, warning.category, warning.filename, warning.lineno
+            )
+    return dataset
+
+
+def _unreadable(
+    said: str, error: Exception, caught: Sequence[warnings.WarningMessage]
+) -> DatasetError:
+    """Why dkist made no dataset of an ASDF. It was given a copy, whose name nobody knows."""
+    import asdf
+    import dkist
+
+    # asdf only warns of an object that it cannot make, and dkist then finds "no dataset".
+    reasons = [
+        str(warning.message)
+        for warning in caught
+        if issubclass(warning.category, asdf.exceptions.AsdfConversionWarning)
+    ]
+    unknown = [_UNKNOWN_TAG.match(reason) for reason in reasons]
+    if tags := sorted({found[1] for found in unknown if found}):
+        return DatasetError(
+            f"{said}: holds {', '.join(tags)}, which the packages installed here do not know "
+            f"({versions()}): newer ones wrote it. {UPGRADE}"
+        )
+    why = "; ".join([brief(error), *reasons])
+    why = re.sub(r"\S*dkist_virtual-\w+[/\\]dataset\.asdf", said, why)
+    newer = re.search("version", why)
+    return DatasetError(
+        f"{said}: dkist {dkist.__version__} cannot read this dataset: {why}"
+        + (f". {UPGRADE}" if newer else "")
+    )
+
+
+def versions() -> str:
+    """The versions of the packages installed here that read an ASDF, for messages."""
+    return ", ".join(f"{name} {version(name)}" for name in ("dkist", "asdf", "gwcs"))
