@@ -116,7 +116,7 @@ def _axes(cube: NDCube) -> list[tuple[Any, frozenset[str], str]]:
     places: list[Any] = [None] * len(cube.shape)
     if origin is not None:
         array = origin.array
-        stored = (array.handle.store.references.attributes.get("store_id"), array.name)
+        stored = (array.handle.store.references.identity, array.name)
         places = [(stored, axis) for axis in array.selection.kept]
     found = []
     for axis, place in enumerate(places):

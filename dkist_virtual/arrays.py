@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -244,14 +245,12 @@ class VirtualArray:
 
     def token(self) -> tuple[Any, ...]:
         """What the selection's dask name is made of: all that its values depend on."""
-        store = self.handle.store
-        return (
-            store.references.attributes.get("store_id"),
-            self.name,
-            repr(self.selection.axes),
-            self.handle.options.missing,
-            (*self.handle.downloads, *self.handle.options.places),
-        )
+        return *self.handle.token(), self.name, repr(self.selection.axes), self._mark
+
+    @cached_property
+    def _mark(self) -> str:
+        """Which files of references the selection is of, where they are not read with the store."""
+        return self.handle.store.references.arrays[self.name][1].mark(self.positions)
 
     def dask(self, chunks: Any = None) -> LeafArray:
         """The selection as a dask array.

@@ -20,6 +20,7 @@ from dkist_virtual.references import (
     ArrayMetadata,
     FrameColumns,
     ReferenceSet,
+    identity_of,
 )
 from dkist_virtual.trust import check_utf8
 
@@ -88,7 +89,7 @@ def references_of(source: Source, base: str, scans: Sequence[Scan] | None = None
     present = [list(part.index) for part in source.frames if part.index is not None]
     references = ReferenceSet({}, dict(arrays))
     inventory = source.description.inventory or {}
-    attributes = {
+    attributes: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "store_id": references.store_id(inventory.get("datasetId")),
         "base": base,
@@ -97,7 +98,8 @@ def references_of(source: Source, base: str, scans: Sequence[Scan] | None = None
         "n_bytes": _total(scans),
         "head_bytes": max((s.head_bytes or 0 for s in scans or []), default=0) or None,
     }
-    return ReferenceSet(attributes, dict(arrays))
+    identity = identity_of(attributes, str(attributes["store_id"]))
+    return ReferenceSet(attributes, dict(arrays), identity)
 
 
 def _total(scans: Sequence[Scan] | None) -> int | None:

@@ -13,9 +13,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import astropy.units as u
+import cloudpickle
 import numpy as np
 
 from dkist_virtual.arrays import VirtualArray
+from dkist_virtual.leaves import LeafArray
 from dkist_virtual.selection import Selection, full_index
 
 if TYPE_CHECKING:
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["Computed", "compute"]
+__all__ = ["Computed", "compute", "landed", "travelling"]
 
 _DEEPEST: Final = 32
 """So many operations upon each other are remembered; a sum over a thousand slices would recurse
@@ -59,6 +61,11 @@ class Computed:
     def ndim(self) -> int:
         """Number of axes."""
         return len(self.shape)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        operands = tuple(p if _is_source(p) else travelling(p) for p in self.operands)
+        about = (self.units, self.shape, self.dtype, self.depth)
+        return _computed, (travelling(self.function), operands, *about)
 
     def select(self, item: Any) -> Computed:
         """Select, from all operands, without reading."""
@@ -99,6 +106,43 @@ class Computed:
             *(as_dask(operand) for operand in self.operands),
             dtype=self.dtype,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class Travelling:
+    """A value that pickles though a function of the user's own, such as a lambda, is part of it.
+
+    Parameters
+    ----------
+    value : object
+    """
+
+    value: Any
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _landed, (cloudpickle.dumps(self.value),)
+
+
+def _landed(data: bytes) -> Travelling:
+    return Travelling(cloudpickle.loads(data))
+
+
+def travelling(value: Any) -> Any:
+    """A value as it is pickled: what functions may be part of, as dask itself sends it."""
+    from dask.array import Array
+
+    if isinstance(value, LeafArray) or not (callable(value) or isinstance(value, Array)):
+        return value
+    return Travelling(value)
+
+
+def landed(value: Any) -> Any:
+    """The value again."""
+    return value.value if isinstance(value, Travelling) else value
+
+
+def _computed(function: Any, operands: tuple[Any, ...], *about: Any) -> Computed:
+    return Computed(landed(function), tuple(map(landed, operands)), *about)
 
 
 def _is_source(pixels: Any) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 from dkist_virtual.arithmetic import LazyCube
 from dkist_virtual.arrays import VirtualArray
-from dkist_virtual.computed import Computed
+from dkist_virtual.computed import Computed, landed, travelling
 from dkist_virtual.crop import as_points, crop_index, nearest_index
 from dkist_virtual.errors import DatasetError, SelectionError
 from dkist_virtual.export import to_xarray
@@ -242,7 +242,13 @@ class Dataset(LazyCube):
         return made
 
     def __getstate__(self) -> dict[str, Any]:
-        return {**self.__dict__, "_dask": None}
+        own = {name: travelling(self.__dict__[name]) for name in ("_data", "_mask")}
+        return {**self.__dict__, "_dask": None, **own}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update({name: landed(value) for name, value in state.items()})
+        if self._uncertainty is not None:  # which pickles without the dataset that it is of
+            self._uncertainty.parent_nddata = self
 
     # Selecting by coordinates -----------------------------------------------------------
 

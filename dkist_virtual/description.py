@@ -6,6 +6,7 @@ make up nearly all of a DKIST ASDF, stand elsewhere in the store.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import itertools
 import warnings
@@ -13,6 +14,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, BinaryIO, Final
@@ -62,6 +64,18 @@ class TileMeta:
     unit: Any
     mask: Any
     meta: dict[str, Any]
+
+    @cached_property
+    def wcs_hash(self) -> str:
+        """SHA-256 of the WCS as ASDF writes it: the same in every process."""
+        import asdf
+
+        buffer = io.BytesIO()
+        with expected_warnings():
+            asdf.AsdfFile({"wcs": self.wcs}).write_to(buffer)
+        # Before it stands which extensions wrote it, in an order that changes.
+        _, _, written = buffer.getvalue().partition(b"\nwcs:")
+        return hashlib.sha256(written).hexdigest()
 
 
 @dataclass(frozen=True, eq=False)

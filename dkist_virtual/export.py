@@ -254,7 +254,10 @@ def _lazily(ds: Any, world: World, axes: Sequence[WorldAxis]) -> list[Any]:
 
 
 def _grid_name(ds: Any, axes: Sequence[WorldAxis], sizes: Any) -> str:
-    """The same for the same coordinates, so that arithmetic need not evaluate them to compare."""
+    """The same for the same coordinates, so that arithmetic need not evaluate them to compare.
+
+    They come from the WCS, and from nothing that a store says of itself.
+    """
     from dask.base import tokenize
 
     source = _source(ds)
@@ -268,8 +271,9 @@ def _grid_name(ds: Any, axes: Sequence[WorldAxis], sizes: Any) -> str:
         for on in axis.array_axes
     }
     pixels = [repr(source.cut.axes[on]) for on in sorted(along)]
-    attributes = source.array.handle.store.references.attributes
-    token = tokenize(attributes.get("store_id"), source.array.name, sorted(names), pixels, sizes)
+    tile = list(source.array.handle.store.references.arrays).index(source.array.name)
+    wcs = source.description.tiles[tile].wcs_hash
+    token = tokenize(wcs, source.cut.shape, sorted(names), pixels, sizes)
     return f"world-{token}"
 
 

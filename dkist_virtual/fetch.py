@@ -385,7 +385,8 @@ def _read_local(path: str, offset: int, length: int) -> Reply:
             status = _status(path, file)
             # As far as the file goes: Python asks for the memory before it reads.
             length = min(length, max(status.st_size - offset, 0))
-            data = file.read() if offset < 0 else os.pread(file.fileno(), length, offset)
+            at = min(offset, status.st_size)  # nor is a number too large for the system asked for
+            data = file.read() if offset < 0 else os.pread(file.fileno(), length, at)
             return Reply(data, status.st_size, status.st_mtime_ns)
     except FileNotFoundError as error:
         raise absent_or_unreachable(path) from error

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import itertools
-from dataclasses import dataclass, field, replace
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, fields, replace
+from functools import partial
 from threading import RLock
 from typing import TYPE_CHECKING, Any
 
@@ -32,7 +34,7 @@ from dkist_virtual.shards import read_parquet
 from dkist_virtual.store import FrameStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Sequence
 
     from dkist_virtual.remote import Reply
 
@@ -89,9 +91,14 @@ class StoreReader:
         if is_local(self.url):
             return self
         places = [join(self.url, name) for name in names]
+        places = [place for place in places if place not in self._known]
         found = self.fetcher.together(places)
         known = dict(zip(places, found, strict=True))
         return StoreReader(self.url, self.fetcher, {**self._known, **known})
+
+    def again(self) -> StoreReader:
+        """A reader that has asked for nothing yet."""
+        return StoreReader(self.url, self.fetcher)
 
     def below(self, name: str) -> StoreReader:
         """A reader of a directory inside."""
@@ -107,18 +114,44 @@ class StoreReader:
         StoreError
             It cannot be asked for.
         """
+        return self.marked(name)[0]
+
+    def marked(self, name: str) -> tuple[bytes, str]:
+        """A file's bytes, and what tells it from a later one of that name.
+
+        Raises
+        ------
+        FileNotFoundError, StoreError
+        """
         place = join(self.url, name)
         try:
             found = self._known.get(place)
             if isinstance(found, FrameError):
                 raise found
-            return self.fetcher.read(place) if found is None else found
+            if found is not None:
+                return found, ""
+            reply = self.fetcher.reply(place)
+            return bytes(reply.data), _mark(reply)
         except FrameMissingError as error:
             raise FileNotFoundError(place) from error
         except FrameError as error:
             if is_local(place):  # unreachable: not even the directory is there
                 raise FileNotFoundError(place) from error
             raise _store_error(place, error) from error
+
+    def marks(self, names: Sequence[str]) -> list[str]:
+        """What tells some files from later ones of their names, by one request each.
+
+        Of a file that is not there an empty text: reading it says what is wrong.
+        """
+        with ThreadPoolExecutor(max(1, min(len(names), 16))) as pool:
+            return list(pool.map(self._mark, names))
+
+    def _mark(self, name: str) -> str:
+        try:
+            return _mark(self.fetcher.status(join(self.url, name)))
+        except FrameError:
+            return ""
 
     def open(self, name: str) -> Any:
         """A file to be read in parts: its path on this machine, or something that can seek.
@@ -134,6 +167,11 @@ class StoreReader:
         if is_local(place):
             return local_path(place)
         return _RemoteFile(place, self.fetcher)
+
+
+def _mark(reply: Reply) -> str:
+    """Which version of a file a server, or the disk, answered with."""
+    return f"{reply.etag or reply.mtime} {reply.total}"
 
 
 def _store_error(place: str, error: FrameError) -> StoreError:
@@ -217,16 +255,16 @@ class StoreHandle:
     options : ReadOptions
     downloads : list of str
         Directories that frames were downloaded to since: what they hold is read there.
-    store_id : str or None
-        Of the store that was opened first: whoever opens it again, in another process, is told
-        where another one stands there by then.
+    identity : str or None
+        Of the references that were opened first: opening the store again, in another process,
+        raises where others are there by then. Never what a store says of itself.
     """
 
     url: str | None
     references: ReferenceSet | None = None
     options: ReadOptions = field(default_factory=ReadOptions)
     downloads: list[str] = field(default_factory=list)
-    store_id: str | None = field(default=None, compare=False)
+    identity: str | None = field(default=None, compare=False)
     _opened: dict[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
     @property
@@ -249,42 +287,62 @@ class StoreHandle:
 
     def open_with(self, names: Iterable[str]) -> StoreReader:
         """Open the store, and ask for more of its files together with its references."""
-        self._opened["reader"] = self.reader.ahead((*REFERENCE_NAMES, *names))
-        references = references_in(self.reader)
-        found = references.attributes.get("store_id")
-        if self.store_id is not None and found != self.store_id:
-            raise replaced(self.reader.url)
-        object.__setattr__(self, "store_id", found)
-        self._opened["store"] = self._store(references)
+        with _OPENING:
+            self._opened["reader"] = self.reader.ahead((*REFERENCE_NAMES, *names))
+            self._opened.pop("references", None)
+            self._read_references()
         return self.reader
+
+    def _read_references(self) -> ReferenceSet:
+        """The references, read once in a process: the tasks of a worker ask for them at once."""
+        with _OPENING:
+            if "references" not in self._opened:
+                found = self.references
+                if found is None:  # of a server all that may be one is asked for at once
+                    found = references_in(self.reader.ahead(REFERENCE_NAMES))
+                if self.url is not None:
+                    if self.identity not in (None, found.identity):
+                        raise replaced(self.url)
+                    object.__setattr__(self, "identity", found.identity)
+                self._opened["references"] = found
+        references: ReferenceSet = self._opened["references"]
+        return references
 
     @property
     def store(self) -> FrameStore:
-        """The store, opened once in a process."""
+        """The store, one in a process; its references are read when they are first needed."""
         if "store" not in self._opened:
-            with _OPENING:  # the tasks of a worker come at once
+            with _OPENING:
                 if "store" not in self._opened:
-                    if self.references is None:
-                        self.open_with(())
-                    else:
-                        self._opened["store"] = self._store(self.references)
+                    options = self.options
+                    local = options.allow_local
+                    if local is None:
+                        local = self.url is None or is_local(self.url)
+                    self._opened["store"] = FrameStore(
+                        self._read_references,
+                        self.fetcher,
+                        missing=options.missing,
+                        frames=options.places,
+                        scanned=self.scanned,
+                        allow_local=local,
+                        verify=options.verify,
+                        place=self.url,
+                        reopened=partial(_store_of, self),
+                        downloads=tuple(self.downloads),
+                    )
         store: FrameStore = self._opened["store"]
         return store
 
-    def _store(self, references: ReferenceSet) -> FrameStore:
-        options = self.options
-        local = options.allow_local
-        store = FrameStore(
-            references,
-            self.fetcher,
-            missing=options.missing,
-            frames=options.places,
-            scanned=self.scanned,
-            allow_local=(self.url is None or is_local(self.url)) if local is None else local,
-            verify=options.verify,
-        )
-        store.places.downloads = tuple(self.downloads)
-        return store
+    def token(self) -> tuple[Any, ...]:
+        """What dask's names are made of: all of the store that pixels depend on."""
+        from dask.base import tokenize
+
+        if "options" not in self._opened:
+            # The lengths of chunks are part of a name anyway.
+            options = replace(self.options, chunks="auto")
+            self._opened["options"] = tokenize(*(getattr(options, f.name) for f in fields(options)))
+        identity = self._read_references().identity
+        return self.url, identity, tuple(self.downloads), self._opened["options"]
 
     def read_first(self, directory: str) -> None:
         """Read here, from now on, the frames that a directory holds; all slices share this."""
@@ -314,8 +372,7 @@ class StoreHandle:
                         file = HeaderFile(self.reader.open(HEADERS_NAME))
                     except FileNotFoundError as error:
                         raise StoreCorruptError(f"{error}: is missing from the store") from None
-                    if self.store_id is not None and file.store_id not in (None, self.store_id):
-                        raise replaced(file.name)
+                    self._refuse_other(file)
                     if file.n_rows != n_frames:
                         raise StoreCorruptError(
                             f"{self.url}: {HEADERS_NAME} has {file.n_rows} rows for {n_frames} "
@@ -324,6 +381,24 @@ class StoreHandle:
                     self._opened["headers"] = file
         headers: HeaderFile = self._opened["headers"]
         return headers
+
+    def _refuse_other(self, file: HeaderFile) -> None:
+        """Refuse the header table of a store that took this one's place.
+
+        A store says of itself, and of its header table, which it is. Where it does not say, and on
+        this machine, where that costs little, its references are read again.
+
+        Raises
+        ------
+        StoreReplacedError
+        """
+        own = self.store.references.attributes.get("store_id")
+        said = own is not None and file.store_id is not None
+        if said and file.store_id != own:
+            raise replaced(file.name)
+        if not said or is_local(self.reader.url):
+            if references_in(self.reader.again()).identity != self.store.references.identity:
+                raise replaced(file.name)
 
     def scanned(self, array: str, column: str, position: int) -> int:
         """What a scan found of a frame's file, -1 where nothing did."""
@@ -339,7 +414,13 @@ class StoreHandle:
     @property
     def group(self) -> zarr.Group:
         """The Zarr v3 group of the store's arrays."""
+        self._read_references()
         return zarr.open_group(self.store, mode="r", zarr_format=3, use_consolidated=False)
 
     def __getstate__(self) -> dict[str, Any]:
         return {**self.__dict__, "downloads": list(self.downloads), "_opened": {}}
+
+
+def _store_of(handle: StoreHandle) -> FrameStore:
+    """A handle's store: what a store pickles as."""
+    return handle.store

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
@@ -179,7 +181,7 @@ class TiledDataset:
     @property
     def slice_tiles(self) -> _TileSlicer[Self]:
         """Slices every tile alike: ``mosaic.slice_tiles[0, 10:20]``."""
-        return _TileSlicer(lambda item: self._each(lambda tile: tile[item]))
+        return _TileSlicer(self)
 
     def crop(self, *points: Any, keepdims: bool = False) -> Self:
         """Crop every tile, as `Dataset.crop` does; reads nothing.
@@ -274,10 +276,7 @@ class TiledDataset:
             The pixels of a tile come from arithmetic.
         """
         files: list[Files] = [tile.files for tile in self.flat]
-
-        def about(number: int, positions: NDArray[np.int64], column: str) -> NDArray[np.int64]:
-            return files[number]._about(0, positions, column)
-
+        about = partial(_about_tile, files)
         return Files(tuple(one.arrays[0] for one in files), about, inventory=self.inventory)
 
     def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded | Transfer:
@@ -335,11 +334,18 @@ class TiledDataset:
         return self.overview().html()
 
 
+def _about_tile(
+    files: Sequence[Files], number: int, positions: NDArray[np.int64], column: str
+) -> NDArray[np.int64]:
+    """What a scan found of some frames of a tile, for the `Files` of a mosaic."""
+    return files[number]._about(0, positions, column)
+
+
 class _TileSlicer(Generic[_Mosaic]):
     """What `TiledDataset.slice_tiles` gives: indexing it slices every tile."""
 
-    def __init__(self, select: Callable[[Any], _Mosaic]) -> None:
-        self._select = select
+    def __init__(self, mosaic: _Mosaic) -> None:
+        self._mosaic = mosaic
 
     def __getitem__(self, item: Any) -> _Mosaic:
-        return self._select(item)
+        return self._mosaic._each(itemgetter(item))

@@ -128,7 +128,7 @@ def _directory(store: str) -> tuple[int, int] | None:
 
 def _opened(handle: StoreHandle) -> Opened:
     reader = handle.open_with((METADATA_NAME, VERIFY_NAME))
-    warn_of_kept(reader, handle.store.references.attributes.get("store_id"))
+    warn_of_kept(reader, handle.store.references)
     place = join(reader.url, METADATA_NAME)
     if is_local(place):
         description = read_description(local_path(place))

@@ -12,6 +12,7 @@ import json
 import math
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
@@ -26,7 +27,7 @@ from dkist_virtual.trust import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -42,9 +43,11 @@ __all__ = [
     "FrameTable",
     "ReferenceSet",
     "chunk_key",
+    "identity_of",
     "read_json",
     "read_metadata",
     "replaced",
+    "sha256",
     "telling",
     "write_json",
 ]
@@ -96,6 +99,10 @@ class FrameColumns:
         """The entries at some positions, in their order."""
         return FrameColumns(self.urls[positions], self.offsets[positions], self.lengths[positions])
 
+    def mark(self, positions: Callable[[], NDArray[np.int64]]) -> str:  # noqa: ARG002
+        """Nothing: these are part of the reference set's own identity."""
+        return ""
+
     def rows(self) -> Iterator[tuple[str, int, int]]:
         """One entry after the other as Python values."""
         return zip(self.urls.tolist(), self.offsets.tolist(), self.lengths.tolist(), strict=True)
@@ -108,6 +115,10 @@ class FrameTable(Protocol):
 
     def take(self, positions: NDArray[np.int64]) -> FrameColumns:
         """The entries at some positions, in their order."""
+        ...
+
+    def mark(self, positions: Callable[[], NDArray[np.int64]]) -> str:
+        """What tells the files that hold these entries from later ones of the same names."""
         ...
 
 
@@ -231,10 +242,13 @@ class ReferenceSet:
         The root's, those under the key ``dkist_virtual``.
     arrays : dict
         Name to metadata and frames.
+    known_identity : str, optional
+        SHA-256 of the file that the set was read from; by default of the set itself.
     """
 
     attributes: dict[str, Any]
     arrays: dict[str, tuple[ArrayMetadata, FrameTable]]
+    known_identity: str | None = None
 
     def __post_init__(self) -> None:
         if not self.arrays:
@@ -244,6 +258,17 @@ class ReferenceSet:
                 raise StoreCorruptError(
                     f"references: {name} has {len(frames)} entries for {metadata.n_frames} frames"
                 )
+
+    @cached_property
+    def identity(self) -> str:
+        """What the set is, for names and comparisons: computed, where `store_id` is a store's word.
+
+        Of a set whose frames stand in Parquet shards, that of its metadata: `FrameTable.mark`
+        tells the shards apart.
+        """
+        if self.known_identity is not None:
+            return self.known_identity
+        return identity_of(self.attributes, self.store_id(None))
 
     def store_id(self, dataset_id: str | None) -> str:
         """What this set is, as SHA-256: equal for equal references, whoever wrote them.
@@ -272,6 +297,25 @@ class ReferenceSet:
             documents[f"{name}/.zarray"] = metadata.to_zarray()
             documents[f"{name}/.zattrs"] = metadata.attributes
         return documents
+
+
+def identity_of(attributes: Mapping[str, Any], content: str) -> str:
+    """What a reference set is that was read from no file.
+
+    Parameters
+    ----------
+    attributes : mapping
+        The root's; what a store says that its own ID is counts for nothing.
+    content : str
+        A hash of arrays and frames.
+    """
+    root = {name: value for name, value in attributes.items() if name != "store_id"}
+    return sha256(json.dumps([root, content], sort_keys=True).encode())
+
+
+def sha256(data: bytes) -> str:
+    """The SHA-256 of some bytes, in hex."""
+    return hashlib.sha256(data).hexdigest()
 
 
 def chunk_key(metadata: ArrayMetadata, position: int) -> str:
@@ -327,7 +371,10 @@ def read_json(text: bytes, place: str) -> ReferenceSet:
             tables[name].urls[position] = url
             tables[name].offsets[position] = offset
             tables[name].lengths[position] = length
-        return ReferenceSet(root, {name: (m, tables[name]) for name, m in metadata.items()})
+        arrays: dict[str, tuple[ArrayMetadata, FrameTable]] = {
+            name: (about, tables[name]) for name, about in metadata.items()
+        }
+        return ReferenceSet(root, arrays, sha256(text))
 
 
 def _entry(key: str, value: Any) -> tuple[str, int, int]:

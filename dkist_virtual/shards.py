@@ -21,12 +21,13 @@ from dkist_virtual.references import (
     ReferenceSet,
     read_metadata,
     replaced,
+    sha256,
     telling,
 )
 from dkist_virtual.trust import check_size, text_size
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import NDArray
 
@@ -98,16 +99,19 @@ def read_parquet(read: Callable[[str], bytes], place: str) -> ReferenceSet:
     StoreCorruptError
     """
     with telling(f"{place}/.zmetadata"):
-        document = json.loads(read(".zmetadata"))
+        text = read(".zmetadata")
+        document = json.loads(text)
         root, metadata = read_metadata(document["metadata"])
         size = document["record_size"]
         if type(size) is not int or not 1 <= size <= MAX_RECORD_SIZE:
             raise StoreCorruptError(f"record_size = {size!r}: expected 1 to {MAX_RECORD_SIZE}")
     arrays: dict[str, tuple[ArrayMetadata, FrameTable]] = {}
     for name, about in metadata.items():
-        load = _ShardReader(read, place, name, about.n_frames, size, root.get("store_id"))
+        load = _ShardReader(
+            read, place, name, about.n_frames, size, root.get("store_id"), sha256(text)
+        )
         arrays[name] = (about, _Shards(about.n_frames, size, load))
-    return ReferenceSet(root, arrays)
+    return ReferenceSet(root, arrays, sha256(text))
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +124,10 @@ class _ShardReader:
     n: int
     size: int
     store_id: str | None
+    identity: str
 
-    def __call__(self, record: int) -> FrameColumns:
+    def __call__(self, record: int) -> tuple[FrameColumns, str]:
+        """The entries of a shard, and its mark."""
         try:
             return self._read(record)
         except (StoreCorruptError, FileNotFoundError):
@@ -129,19 +135,26 @@ class _ShardReader:
             raise
 
     def _look_whether_replaced(self) -> None:
-        """Whoever has other references now may have other shards, and need have none."""
-        with suppress(StoreCorruptError, KeyError, TypeError, ValueError):
-            now = json.loads(self.read(".zmetadata"))["metadata"][".zattrs"][ROOT_KEY]
-            if now.get("store_id") != self.store_id:
+        """A store that took this one's place may have other shards, and need have none."""
+        read = self.read.again() if hasattr(self.read, "again") else self.read
+        with suppress(StoreCorruptError, FileNotFoundError):
+            if sha256(read(".zmetadata")) != self.identity:
                 raise replaced(f"{self.place}/.zmetadata")
 
-    def _read(self, record: int) -> FrameColumns:
+    def marks(self, records: Sequence[int]) -> list[str]:
+        """What tells some shards from later ones of the same names; nothing of them is read."""
+        marks: Callable[[Sequence[str]], list[str]] | None = getattr(self.read, "marks", None)
+        names = [f"{self.name}/refs.{record}.parq" for record in records]
+        return [""] * len(names) if marks is None else marks(names)
+
+    def _read(self, record: int) -> tuple[FrameColumns, str]:
         import pyarrow as pa
         import pyarrow.parquet as pq
 
         shard = f"{self.name}/refs.{record}.parq"
         with telling(f"{self.place}/{shard}"):
-            data = self.read(shard)
+            marked = getattr(self.read, "marked", None)
+            data, as_read = (self.read(shard), "") if marked is None else marked(shard)
             try:
                 there = set(pq.read_schema(pa.BufferReader(data)).names)
                 # Text as a dictionary: one long URL for all rows takes no memory before it is
@@ -175,7 +188,7 @@ class _ShardReader:
             offsets = table["offset"].to_numpy().astype(np.int64)
             whole = (lengths == 0) & (offsets == 0)
             offsets[whole] = lengths[whole] = WHOLE_FILE
-            return FrameColumns(np.array(urls, STRINGS), offsets, lengths)
+            return FrameColumns(np.array(urls, STRINGS), offsets, lengths), as_read
 
 
 _LOADING: Final = Lock()
@@ -187,8 +200,9 @@ class _Shards:
 
     n: int
     record_size: int
-    load: Callable[[int], FrameColumns]
+    load: _ShardReader
     loaded: dict[int, FrameColumns] = field(default_factory=dict)
+    marks: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return self.n
@@ -199,8 +213,20 @@ class _Shards:
             with _LOADING:  # the frames of a chunk are read at once, and stand in one shard
                 shard = self.loaded.get(record)
                 if shard is None:
-                    shard = self.loaded[record] = self.load(record)
+                    shard, mark = self.load(record)
+                    # What an array's name was made of has to be what is read under it.
+                    if self.marks.setdefault(record, mark) != mark:
+                        raise replaced(f"{self.load.place}/{self.load.name}/refs.{record}.parq")
+                    self.loaded[record] = shard
         return shard
+
+    def mark(self, positions: Callable[[], NDArray[np.int64]]) -> str:
+        """What tells the shards of some entries from later ones of the same names."""
+        records = np.unique(positions() // self.record_size).tolist()
+        with _LOADING:
+            missing = [record for record in records if record not in self.marks]
+            self.marks.update(zip(missing, self.load.marks(missing), strict=True))
+        return sha256("\n".join(self.marks[record] for record in records).encode())
 
     def take(self, positions: NDArray[np.int64]) -> FrameColumns:
         """The entries at some positions, in their order."""

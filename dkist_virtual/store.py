@@ -12,16 +12,11 @@ import json
 import math
 import re
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from zarr.abc.store import (
-    ByteRequest,
-    OffsetByteRequest,
-    RangeByteRequest,
-    Store,
-    SuffixByteRequest,
-)
+from zarr.abc.store import ByteRequest, RangeByteRequest
 from zarr.registry import register_codec
 
 from dkist_virtual.codec import (
@@ -40,6 +35,7 @@ from dkist_virtual.errors import (
 from dkist_virtual.fetch import Fetcher, Request
 from dkist_virtual.memory import empty
 from dkist_virtual.places import Places
+from dkist_virtual.read_only import ReadOnlyStore, bounds, check_byte_range, cut
 from dkist_virtual.references import (
     ROOT_KEY,
     ArrayMetadata,
@@ -105,7 +101,7 @@ def array_document(metadata: ArrayMetadata) -> dict[str, Any]:
     }
 
 
-class FrameStore(Store):
+class FrameStore(ReadOnlyStore):
     """A reference set as a Zarr v3 store that can only be read.
 
     Parameters
@@ -123,11 +119,19 @@ class FrameStore(Store):
         Whether the references may name files of this machine.
     verify : bool
         Whether frames that are read whole are held against their DATASUM.
+    place : str, optional
+        Where the references were read.
+    reopened : callable, optional
+        Gives this store, in another process too; by default its parts travel.
+    downloads : sequence of str
+        Directories that frames were downloaded to.
+    read_only : bool
+        There is no way to write.
     """
 
     def __init__(
         self,
-        references: ReferenceSet,
+        references: ReferenceSet | Callable[[], ReferenceSet],
         fetcher: Fetcher | None = None,
         *,
         missing: Missing = "raise",
@@ -135,20 +139,77 @@ class FrameStore(Store):
         scanned: Find | None = None,
         allow_local: bool = True,
         verify: bool = False,
+        place: str | None = None,
+        reopened: Callable[[], FrameStore] | None = None,
+        downloads: Sequence[str] = (),
+        read_only: bool = True,
     ) -> None:
-        super().__init__(read_only=True)
-        self.references = references
+        super().__init__(read_only=read_only)
         self.fetcher = fetcher or Fetcher()
         self.missing = missing
-        base = references.attributes.get("base", "")
-        self.places = Places(base, frames, allow_local=allow_local)
+        self.place = place
+        self._find = scanned
         self.scanned = Scanned(scanned, verify=verify)
+        self._references, self._reopened = references, reopened
+        self._how = tuple(frames), allow_local, verify
+        self._downloads = tuple(downloads)
         self._maps = MapCache(MAP_CACHE_BYTES)
 
-    def __eq__(self, other: object) -> bool:
-        return self is other
+    @cached_property
+    def references(self) -> ReferenceSet:
+        """All references; those of a store that was sent here are read when first needed."""
+        return (
+            self._references if isinstance(self._references, ReferenceSet) else self._references()
+        )
 
-    __hash__ = object.__hash__
+    @cached_property
+    def places(self) -> Places:
+        """Where frames are read."""
+        frames, allow_local, _ = self._how
+        places = Places(self.references.attributes.get("base", ""), frames, allow_local=allow_local)
+        places.downloads = self._downloads
+        return places
+
+    def _shown(self) -> tuple[Any, ...]:
+        """What does not change of what decides which bytes are at a key."""
+        return self.place, self.references.identity, self.missing, *self._how
+
+    def __eq__(self, other: object) -> bool:
+        if not isinstance(other, FrameStore) or self is other:
+            return self is other
+        return (self._shown(), self.places.downloads, self.fetcher) == (
+            other._shown(), other.places.downloads, other.fetcher,
+        )  # fmt: skip
+
+    def __hash__(self) -> int:
+        return hash(self._shown())
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        if self._reopened is not None:
+            return _call, (self._reopened,)
+        frames, allow_local, verify = self._how
+        again = partial(
+            FrameStore,
+            self.references,
+            self.fetcher,
+            missing=self.missing,
+            frames=frames,
+            scanned=self._find,
+            allow_local=allow_local,
+            verify=verify,
+            place=self.place,
+            downloads=self.places.downloads,
+        )
+        return _call, (again,)
+
+    def __dask_tokenize__(self) -> tuple[Any, ...]:
+        shown = (*self._shown(), self.places.downloads)
+        return (type(self).__name__, shown, self.fetcher.storage_options, self.fetcher.cache)
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} {self.place or 'in memory'}>"
+
+    __str__ = __repr__
 
     def frame(self, array: str, position: int) -> tuple[str, int, int]:
         """URL, offset and length of a frame's reference; an empty URL where it has none."""
@@ -173,8 +234,10 @@ class FrameStore(Store):
         reference = _Reference(array, position, offset, length)
         start: int = 0
         stop: int | None = None
-        if isinstance(byte_range, RangeByteRequest):
-            start, stop = byte_range.start, byte_range.end
+        if offset >= 0 and byte_range is not None:
+            start, stop = bounds(length, byte_range)
+        elif isinstance(byte_range, RangeByteRequest):
+            start, stop = byte_range.start, max(byte_range.start, byte_range.end)
 
         def reading(place: str) -> Session:
             (reply,) = yield [reference.request(place, start, stop)]
@@ -185,7 +248,7 @@ class FrameStore(Store):
             return bytes(reply.data)
 
         data = drive(self._session(reference, url, reading), self.fetcher)
-        return data if stop is not None else _cut(data, byte_range)
+        return data if stop is not None else cut(data, byte_range)
 
     def read_window(self, key: str, window: Window) -> NDArray[np.generic] | None:
         """Pixels of part of a frame.
@@ -368,8 +431,15 @@ class FrameStore(Store):
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        """The bytes at a key; None where nothing stands there, or an absent frame under "nan"."""
-        data = self._document(key)
+        """The bytes at a key; None where nothing stands there, or an absent frame under "nan".
+
+        Raises
+        ------
+        TypeError, ValueError
+            A byte range of no known kind, or with negative numbers.
+        """
+        check_byte_range(byte_range)
+        data = await asyncio.to_thread(self._document, key)
         if data is None:
             at = self._position(key)
             if at is None:
@@ -382,7 +452,7 @@ class FrameStore(Store):
                     return None
                 raise
         else:
-            data = _cut(data, byte_range)
+            data = cut(data, byte_range)
         return prototype.buffer.from_bytes(data)
 
     async def get_partial_values(
@@ -395,45 +465,80 @@ class FrameStore(Store):
 
     async def exists(self, key: str) -> bool:
         """Whether a key is one of the store; for a frame, whether it has a reference."""
+        return await asyncio.to_thread(self._size, key) is not None
+
+    async def getsize(self, key: str) -> int:
+        """The number of bytes at a key, of which none is read.
+
+        Raises
+        ------
+        FileNotFoundError
+            There is no such key, or no such frame.
+        FrameUnreachableError
+            The length is not in the reference, and cannot be asked for.
+        """
+        size = await asyncio.to_thread(self._size, key)
+        if size is None:
+            raise FileNotFoundError(key)
+        return size if size >= 0 else await asyncio.to_thread(self._file_size, key)
+
+    def _size(self, key: str) -> int | None:
+        """How many bytes a key has; -1 for a whole file, None where it is not a key."""
+        document = self._document(key)
+        if document is not None:
+            return len(document)
         at = self._position(key)
-        return self._document(key) is not None or (at is not None and bool(self.frame(*at)[0]))
+        url, _, length = ("", 0, 0) if at is None else self.frame(*at)
+        return length if url else None
+
+    def _file_size(self, key: str) -> int:
+        """The length of a frame's whole file, as its place says."""
+        at = self._position(key)
+        assert at is not None
+        url, offset, length = self.frame(*at)
+
+        def reading(place: str) -> Session:
+            yield from ()
+            return self.fetcher.status(place).total
+
+        size: int = drive(
+            self._session(_Reference(*at, offset, length), url, reading), self.fetcher
+        )
+        return size
 
     async def list(self) -> AsyncIterator[str]:
         """All keys, metadata first."""
-        yield "zarr.json"
-        for name, (metadata, frames) in self.references.arrays.items():
-            yield f"{name}/zarr.json"
-            for position in range(metadata.n_frames):
-                if next(frames.take(np.array([position])).rows())[0]:
-                    yield f"{name}/{chunk_key(metadata, position)}"
+        async for key in self.list_prefix(""):
+            yield key
 
     async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
         """All keys that begin with `prefix`."""
-        async for key in self.list():
-            if key.startswith(prefix):
-                yield key
+        references = await asyncio.to_thread(lambda: self.references)
+        if "zarr.json".startswith(prefix):
+            yield "zarr.json"
+        for name, (metadata, frames) in references.arrays.items():
+            if not f"{name}/".startswith(prefix[: len(name) + 1]):
+                continue  # without reading where its frames are
+            if f"{name}/zarr.json".startswith(prefix):
+                yield f"{name}/zarr.json"
+            for begin in range(0, metadata.n_frames, _AT_ONCE):
+                positions = np.arange(begin, min(begin + _AT_ONCE, metadata.n_frames))
+                part = await asyncio.to_thread(frames.take, positions)
+                for position, url in zip(positions.tolist(), part.urls.tolist(), strict=True):
+                    key = f"{name}/{chunk_key(metadata, position)}"
+                    if url and key.startswith(prefix):
+                        yield key
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
         """What stands directly under `prefix`."""
+        references = await asyncio.to_thread(lambda: self.references)
         prefix = prefix.strip("/")
         if not prefix:
-            for name in ("zarr.json", *self.references.arrays):
+            for name in ("zarr.json", *references.arrays):
                 yield name
-        elif prefix in self.references.arrays:
+        elif prefix in references.arrays:
             async for key in self.list_prefix(f"{prefix}/"):
                 yield key.removeprefix(f"{prefix}/")
-
-    supports_writes = False
-    supports_deletes = False
-    supports_listing = True
-
-    async def set(self, key: str, value: Buffer) -> None:  # noqa: ARG002
-        """Refuse: the frames are only read."""
-        raise PermissionError(f"{key}: this store is read-only")
-
-    async def delete(self, key: str) -> None:
-        """Refuse: the frames are only read."""
-        raise PermissionError(f"{key}: this store is read-only")
 
 
 @dataclass(frozen=True, slots=True)
@@ -464,11 +569,10 @@ class _Reference:
 _CHUNK = re.compile(r"\d{1,15}(\.\d{1,15})*")
 
 
-def _cut(data: bytes, byte_range: ByteRequest | None) -> bytes:
-    if isinstance(byte_range, RangeByteRequest):
-        return data[byte_range.start : byte_range.end]
-    if isinstance(byte_range, OffsetByteRequest):
-        return data[byte_range.offset :]
-    if isinstance(byte_range, SuffixByteRequest):
-        return data[-byte_range.suffix :]
-    return data
+_AT_ONCE: Final = 10_000
+"""References that are looked at together when keys are listed."""
+
+
+def _call(made: Callable[[], FrameStore]) -> FrameStore:
+    """What a store pickles as."""
+    return made()

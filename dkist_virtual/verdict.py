@@ -19,6 +19,7 @@ from dkist_virtual.frame_check import Finding
 
 if TYPE_CHECKING:
     from dkist_virtual.handle import StoreReader
+    from dkist_virtual.references import ReferenceSet
 
 __all__ = ["UNREADABLE", "VERIFY_NAME", "WRONG", "Verification", "kept_in", "warn_of_kept", "write"]
 
@@ -31,7 +32,7 @@ UNREADABLE: Final = (ValueError, TypeError, KeyError, AttributeError, RecursionE
 
 _KINDS: Final = {
     **dict.fromkeys(("store", "when"), str),
-    **dict.fromkeys(("store_id", "dataset_id", "instrument"), str | None),
+    **dict.fromkeys(("store_id", "dataset_id", "instrument", "references"), str | None),
     **dict.fromkeys(("what", "counts", "notes", "wcs"), dict),
     **dict.fromkeys(("n_frames", "n_chosen", "n_done"), int),
     **dict.fromkeys(("tolerance", "seconds"), int | float),
@@ -50,6 +51,7 @@ class Verification:
     ----------
     store : str
     store_id : str or None
+        As the store says.
     dataset_id, instrument : str or None
     what : dict
         What was asked for: sample, selection, frames.
@@ -70,6 +72,8 @@ class Verification:
     when : str
         ISO 8601, UTC.
     seconds : float
+    references : str or None
+        SHA-256 of the file of references that was verified, or of the references of an ASDF.
     """
 
     store: str
@@ -87,6 +91,7 @@ class Verification:
     tolerance: float = 0.0
     when: str = ""
     seconds: float = 0.0
+    references: str | None = None
 
     @property
     def complete(self) -> bool:
@@ -135,6 +140,8 @@ class Verification:
         """
         if told["format_version"] != FORMAT_VERSION:
             raise ValueError(f"format_version = {told['format_version']!r}")
+        # Which earlier versions did not write.
+        told = {"references": None, **told}
         given = {name: told[name] for name in cls.__dataclass_fields__}
         for name, kind in _KINDS.items():
             if not isinstance(given[name], kind) or isinstance(given[name], bool):
@@ -214,7 +221,7 @@ def write(verification: Verification) -> None:
         ) from error
 
 
-def kept_in(reader: StoreReader, store_id: str | None) -> Verification | None:
+def kept_in(reader: StoreReader, references: ReferenceSet) -> Verification | None:
     """The last verification of a store; None where there is none, or of other references.
 
     Raises
@@ -227,13 +234,16 @@ def kept_in(reader: StoreReader, store_id: str | None) -> Verification | None:
     except (FileNotFoundError, StoreError):
         return None  # of no meaning to a reader: whatever keeps it from coming keeps nothing else
     found = Verification.from_json(told)
-    return found if found.store_id == store_id else None
+    if found.references is not None:
+        return found if found.references == references.identity else None
+    own = references.attributes.get("store_id")
+    return found if own is not None and found.store_id == own else None
 
 
-def warn_of_kept(reader: StoreReader, store_id: str | None) -> None:
+def warn_of_kept(reader: StoreReader, references: ReferenceSet) -> None:
     """Warn where the last verification found something wrong."""
     try:
-        found = kept_in(reader, store_id)
+        found = kept_in(reader, references)
     except UNREADABLE:
         warnings.warn(
             f"{join(reader.url, VERIFY_NAME)}: cannot be read: verify the store again",

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from dkist_virtual.handle import StoreReader
     from dkist_virtual.places import FramePlaces
     from dkist_virtual.provenance import Provenance
+    from dkist_virtual.references import ReferenceSet
     from dkist_virtual.remote import Reply
 
 __all__ = ["verify"]
@@ -155,9 +156,10 @@ def verify(
         n_frames=n_frames,
         n_chosen=len(run.chosen),
         tolerance=tolerance,
+        references=handle.store.references.identity,
     )
     kept = keep and handle.url is not None and is_local(handle.url)
-    earlier = _kept(run.handle.reader, begun.store_id) if kept else None
+    earlier = _kept(handle.reader, handle.store.references) if kept else None
     if earlier is not None and resume and _is_begun(earlier, begun):
         begun = earlier
     elif earlier is not None and _knows_more(earlier, begun, run):
@@ -187,10 +189,10 @@ def _without_wcs(finding: Finding, error: Exception) -> Finding:
     )
 
 
-def _kept(reader: StoreReader, store_id: str | None) -> Verification | None:
+def _kept(reader: StoreReader, references: ReferenceSet) -> Verification | None:
     """The last verification of the store; None where there is none that can be read."""
     try:
-        return kept_in(reader, store_id)
+        return kept_in(reader, references)
     except UNREADABLE:
         return None
 

@@ -8,8 +8,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import dask
+import dask.array as da
 import numpy as np
 import pytest
+import xarray as xr
 from distributed import Client, LocalCluster
 from dkist_assets import unpacked
 from simulated import NAMES
@@ -118,6 +121,25 @@ def test_what_is_made_of_a_dataset(
         assert same(frame.to_map().data, pixels)
         assert same(frame.quantity.value, pixels)
         assert same(doubled.data.compute(), both)
+    assert not read_here
+
+
+@pytest.mark.parametrize("references", ["json", "parquet"])
+def test_zarr_groups_and_arrays(
+    references: str, simulated: Any, tmp_path: Path, cluster: LocalCluster, read_here: list[int]
+) -> None:
+    dv.convert(simulated("visp"), tmp_path / "store", references=references)
+    group: Any = dv.open_zarr(tmp_path / "store")
+    expected = group["data"][...]
+    read_here.clear()
+    with Client(cluster):
+        array = da.from_zarr(group["data"])
+        assert same(array.compute(), expected)
+        assert same(array[0, 1:, 3:9].compute(), expected[0, 1:, 3:9])
+        for opened in (xr.open_zarr(group.store), xr.open_zarr(group.store, chunks={})):
+            assert same(opened["data"].values, expected)
+            assert same(opened["data"][1, 2].values, expected[1, 2])
+        assert same(dask.delayed(lambda array: array[0])(group["data"]).compute(), expected[0])
     assert not read_here
 
 
