@@ -137,9 +137,11 @@ class _ShardReader:
     def _look_whether_replaced(self) -> None:
         """A store that took this one's place may have other shards, and need have none."""
         read = self.read.again() if hasattr(self.read, "again") else self.read
+        now = self.identity
         with suppress(StoreCorruptError, FileNotFoundError):
-            if sha256(read(".zmetadata")) != self.identity:
-                raise replaced(f"{self.place}/.zmetadata")
+            now = sha256(read(".zmetadata"))
+        if now != self.identity:
+            raise replaced(f"{self.place}/.zmetadata")
 
     def marks(self, records: Sequence[int]) -> list[str]:
         """What tells some shards from later ones of the same names; nothing of them is read."""

@@ -42,9 +42,9 @@ def read_here(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     positions: list[int] = []
     pixels = FrameStore.pixels
 
-    def noting(self: Any, array: str, position: int, *rest: Any) -> None:
+    def noting(self: Any, array: str, position: int, *rest: Any) -> Any:
         positions.append(position)
-        pixels(self, array, position, *rest)
+        return pixels(self, array, position, *rest)
 
     monkeypatch.setattr(FrameStore, "pixels", noting)
     return positions

@@ -65,6 +65,7 @@ ROOMS = (
     "scan",
     "scanned",
     "frame_check",
+    "read_only",
     "store",
     "handle",
     "leaves",

@@ -170,14 +170,14 @@ class TestKeys:
         store = store_of(made("compressed"))
         buffer = default_buffer_prototype().buffer.from_bytes(b"x")
         assert store.read_only
-        for change in (store.set("data/0.0.0.0", buffer), store.delete("data/0.0.0.0")):
-            with pytest.raises(PermissionError, match=r"data/0\.0\.0\.0: this store is read-only"):
-                asyncio.run(change)
+        for change in (lambda key: store.set(key, buffer), store.delete):
+            with pytest.raises(ValueError, match=r"data/0\.0\.0\.0: store was opened in read-only"):
+                asyncio.run(change("data/0.0.0.0"))
         for name in ("compressed", "plain"):
             group = dv.open_zarr(made(name) / "store")
             with pytest.raises(NotImplementedError, match="never written"):
                 group["data"][0] = 1
-            with pytest.raises(PermissionError, match="read-only"):
+            with pytest.raises(ValueError, match="read-only"):
                 group.create_array("more", shape=(1,), dtype="f4")
 
 
