@@ -396,9 +396,10 @@ class StoreHandle:
         said = own is not None and file.store_id is not None
         if said and file.store_id != own:
             raise replaced(file.name)
-        if not said or is_local(self.reader.url):
-            if references_in(self.reader.again()).identity != self.store.references.identity:
-                raise replaced(file.name)
+        if said and not is_local(self.reader.url):
+            return
+        if references_in(self.reader.again()).identity != self.store.references.identity:
+            raise replaced(file.name)
 
     def scanned(self, array: str, column: str, position: int) -> int:
         """What a scan found of a frame's file, -1 where nothing did."""
