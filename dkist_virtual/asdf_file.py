@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import mmap
 import os
 import re
 from contextlib import ExitStack, contextmanager
@@ -10,17 +12,21 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from dkist_virtual.errors import DatasetError, FrameError, StoreCorruptError
+from dkist_virtual.asdf_blocks import IN_ASDFS
+from dkist_virtual.errors import DatasetError, DKISTVirtualError, FrameError, StoreCorruptError
 from dkist_virtual.locations import Location, absolute, is_local, local_path, shown
 from dkist_virtual.source import check_start
-from dkist_virtual.trust import IN_ASDFS, check_asdf, unsafe_name
+from dkist_virtual.trust import check_asdf, unsafe_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dkist_virtual.fetch import Fetcher
 
-__all__ = ["AsdfFile", "asdf_on_disk", "find_asdf"]
+__all__ = ["MAGIC", "AsdfFile", "asdf_on_disk", "find_asdf"]
+
+MAGIC: Final = b"#ASDF"
+"""What every ASDF begins with."""
 
 #: The Data Center's file names, and its suffixes from oldest to newest, as ``dkist`` ranks them.
 _DATA_CENTER_NAME = re.compile(
@@ -75,16 +81,6 @@ def asdf_on_disk(place: str | os.PathLike[str], fetcher: Fetcher) -> Iterator[As
         yield AsdfFile(path, absolute(path.resolve().parent), tuple(others), str(path))
         return
     location = Location.of(text)
-    try:
-        data = fetcher.read(text)
-    except FrameError as error:
-        said = str(error)
-        raise DatasetError(said if shown(text) in said else f"{shown(text)}: {said}") from error
-    try:
-        check_start(data[:5], shown(text))
-        check_asdf(data, shown(text), IN_ASDFS)
-    except StoreCorruptError as error:
-        raise DatasetError(str(error)) from error
     # Under its own name, which errors and the store's history give, if a file may have that.
     fits = not unsafe_name(location.name) and len(os.fsencode(location.name)) < LONGEST_NAME
     name = location.name if fits else "dataset.asdf"
@@ -92,8 +88,10 @@ def asdf_on_disk(place: str | os.PathLike[str], fetcher: Fetcher) -> Iterator[As
         try:
             directory = temporary.enter_context(TemporaryDirectory(prefix="dkist-virtual-"))
             path = Path(directory) / name
-            path.write_bytes(data)
+            _fetch(text, path, fetcher)
         except OSError as error:
+            if isinstance(error, DKISTVirtualError):
+                raise
             raise DatasetError(
                 f"{shown(text)}: cannot be kept on this machine while it is read: "
                 f"{error.strerror or error}"
@@ -103,6 +101,73 @@ def asdf_on_disk(place: str | os.PathLike[str], fetcher: Fetcher) -> Iterator[As
 
 LONGEST_NAME: Final = 200
 """Bytes of a name that any disk takes."""
+
+MOST: Final = 2**31
+"""Bytes of an ASDF: one of 200,000 frames has 1.4 GB."""
+
+MOST_UNSTATED: Final = 2**29
+"""The same where its server does not say how many it has."""
+
+
+class _OnDisk:
+    """A file of this machine that the bytes of a remote one go to; a `remote.Sink`."""
+
+    def __init__(self, path: Path) -> None:
+        self.have, self.most = 0, MOST
+        self.total: int | None = None
+        self.validator: str | None = None
+        self.file = open(path, "wb")  # noqa: SIM115  # until `_fetch` closes it
+
+    async def begin(self, total: int | None, validator: str | None) -> None:
+        """Begin anew, with nothing."""
+        self.have, self.total, self.validator = 0, total, validator
+        self.most = MOST_UNSTATED if total is None else MOST
+        self.file.seek(0)
+        self.file.truncate()
+
+    async def write(self, pieces: list[bytes]) -> None:
+        """Add what comes next."""
+        for piece in pieces:
+            self.file.write(piece)
+            self.have += len(piece)
+
+
+def _mapped(path: Path) -> mmap.mmap | bytes:
+    """A file's bytes, without reading them."""
+    with open(path, "rb") as file:
+        if not os.fstat(file.fileno()).st_size:
+            return b""
+        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+
+
+def _fetch(url: str, path: Path, fetcher: Fetcher) -> None:
+    """Fetch an ASDF into a file, and check what it says of its sizes.
+
+    Raises
+    ------
+    DatasetError
+    """
+    from fsspec.asyn import get_loop
+
+    sink = _OnDisk(path)
+    try:
+        running = asyncio.run_coroutine_threadsafe(fetcher.pour(url, sink), get_loop())
+        try:
+            running.result()
+        except BaseException:  # Ctrl-C too
+            running.cancel()
+            raise
+        sink.file.flush()
+        data = _mapped(path)
+        check_start(data[: len(MAGIC)], shown(url))
+        check_asdf(data, shown(url), IN_ASDFS)
+    except FrameError as error:
+        said = str(error)
+        raise DatasetError(said if shown(url) in said else f"{shown(url)}: {said}") from error
+    except StoreCorruptError as error:
+        raise DatasetError(str(error)) from error
+    finally:
+        sink.file.close()
 
 
 def find_asdf(place: Path | str) -> tuple[Path, list[Path]]:

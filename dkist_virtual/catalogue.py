@@ -335,14 +335,20 @@ def fetch_file(
     return _fetch(url, target, f"the {what} of {identity}", accept)
 
 
-def _fetch(url: str, target: Path, what: str, headers: Mapping[str, str] | None = None) -> Path:
+MOST: Final = 2**31
+"""Bytes of an ASDF, a report or a movie: an ASDF of 200,000 frames has 1.4 GB."""
+
+
+def _fetch(
+    url: str, target: Path, what: str, headers: Mapping[str, str] | None = None, most: int = MOST
+) -> Path:
     """One file, beside its place until all of it is there; replaces one of that name."""
     directory = str(replace(Location.of(url).parent, query=""))
     fetcher = Fetcher({directory: {**_HTTP, "headers": dict(headers or {})}})
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=target.parent, prefix=".fetching-") as temporary:
-            item = Item(target.name, (url,), -1, fetcher, Checked(None, 0))
+            item = Item(target.name, (url,), -1, fetcher, Checked(None, 0), most)
             try:
                 download([item], temporary)
             except DownloadError as error:

@@ -20,12 +20,13 @@ from typing import TYPE_CHECKING, Any, Final
 from dkist_virtual.convert import human_bytes
 from dkist_virtual.errors import (
     DownloadError,
+    FrameCorruptError,
     FrameError,
     FrameMissingError,
     FrameUnreachableError,
 )
 from dkist_virtual.fetch import absolute, gathered, is_local, local_path
-from dkist_virtual.parts import PART, PART_NOTES, Checked, Part, is_whole, verify_datasum
+from dkist_virtual.parts import MOST, PART, PART_NOTES, Checked, Part, is_whole, verify_datasum
 from dkist_virtual.remote import setting
 from dkist_virtual.trust import unsafe_name
 
@@ -58,13 +59,16 @@ class Item:
     fetcher : Fetcher
     checked : Checked
         What verifying it looks at.
+    most : int
+        How many bytes it may have, where its length is not known.
     """
 
     name: str
-    urls: tuple[str, ...]
+    urls: tuple[str, ...] = field(repr=False)  # may be signed
     size: int
     fetcher: Fetcher = field(repr=False)
     checked: Checked
+    most: int = MOST
 
 
 @dataclass(frozen=True)
@@ -411,14 +415,20 @@ class _Run:
 
     async def _from(self, url: str, item: Item) -> bool:
         """Fetch a file from one place; False where what an earlier run left was broken."""
-        part = await asyncio.to_thread(Part, self.path(item), url, item.size, self._moved)
+        part = await asyncio.to_thread(
+            Part, self.path(item), url, item.size, self._moved, item.most
+        )
         resumed = part.have
         if not self.bar.disable:
             self.bar.initial += resumed  # is no part of the rate
             self.bar.n += resumed
         try:
             if not part.whole:
-                await item.fetcher.pour(url, part)
+                try:
+                    await item.fetcher.pour(url, part)
+                except FrameCorruptError:  # of what came nothing is of use
+                    await asyncio.to_thread(part.remove)
+                    raise
             check = (lambda path: self._check(path, item)) if self.verify else None
             try:
                 await asyncio.to_thread(part.finish, check)

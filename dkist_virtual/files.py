@@ -23,6 +23,7 @@ from dkist_virtual.locations import Location, absolute, is_local, local_path
 from dkist_virtual.parts import Checked
 from dkist_virtual.references import chunk_key
 from dkist_virtual.store import spec_of
+from dkist_virtual.trust import frame_limit
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -327,7 +328,9 @@ class Files:
             target = spec.hdu if isinstance(spec, FrameSpec) else None
             _, offset, _ = array.handle.store.frame(array.name, position)
             checked = Checked(target, offset, int(sums[row]))
-            items.append(Item(name, places, int(sizes[row]), array.handle.fetcher, checked))
+            most = frame_limit(spec.shape, np.dtype(array.metadata.dtype).itemsize)
+            size = int(sizes[row])
+            items.append(Item(name, places, size, array.handle.fetcher, checked, most))
         try:
             done = download(
                 items, path, verify=verify, dry_run=dry_run, workers=workers, progress=progress

@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 import zarr
 
 from dkist_virtual.errors import (
+    FrameCorruptError,
     FrameError,
     FrameMissingError,
     StoreCorruptError,
     StoreError,
     StoreMissingError,
-    redacted,
 )
-from dkist_virtual.fetch import Fetcher, is_local, join, local_path
 from dkist_virtual.headers import HEADERS_NAME, HeaderFile
+from dkist_virtual.locations import is_local, join, local_path, shown
 from dkist_virtual.read_options import ReadOptions
 from dkist_virtual.references import (
     JSON_NAME,
@@ -32,10 +32,12 @@ from dkist_virtual.references import (
 )
 from dkist_virtual.shards import read_parquet
 from dkist_virtual.store import FrameStore
+from dkist_virtual.trust import headers_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from dkist_virtual.fetch import Fetcher
     from dkist_virtual.remote import Reply
 
 __all__ = ["StoreHandle", "StoreReader", "references_in"]
@@ -62,7 +64,7 @@ def references_in(read: StoreReader) -> ReferenceSet:
         shards(".zmetadata")
     except FileNotFoundError:
         raise StoreMissingError(
-            f"{read.url}: no store here: expected {JSON_NAME} or {PARQUET_NAME}. "
+            f"{shown(read.url)}: no store here: expected {JSON_NAME} or {PARQUET_NAME}. "
             "dkist-virtual convert makes one from a dataset's ASDF"
         ) from None
     return read_parquet(shards, shards.url)
@@ -82,7 +84,7 @@ class StoreReader:
     fetcher : Fetcher
     """
 
-    url: str
+    url: str = field(repr=False)  # may be signed
     fetcher: Fetcher
     _known: dict[str, bytes | FrameError] = field(default_factory=dict, repr=False, compare=False)
 
@@ -133,10 +135,10 @@ class StoreReader:
             reply = self.fetcher.reply(place)
             return bytes(reply.data), _mark(reply)
         except FrameMissingError as error:
-            raise FileNotFoundError(place) from error
+            raise FileNotFoundError(shown(place)) from error
         except FrameError as error:
             if is_local(place):  # unreachable: not even the directory is there
-                raise FileNotFoundError(place) from error
+                raise FileNotFoundError(shown(place)) from error
             raise _store_error(place, error) from error
 
     def marks(self, names: Sequence[str]) -> list[str]:
@@ -153,8 +155,14 @@ class StoreReader:
         except FrameError:
             return ""
 
-    def open(self, name: str) -> Any:
+    def open(self, name: str, most: int) -> Any:
         """A file to be read in parts: its path on this machine, or something that can seek.
+
+        Parameters
+        ----------
+        name : str
+        most : int
+            How many bytes a server may say that it has.
 
         Raises
         ------
@@ -166,7 +174,7 @@ class StoreReader:
         place = join(self.url, name)
         if is_local(place):
             return local_path(place)
-        return _RemoteFile(place, self.fetcher)
+        return _RemoteFile(place, self.fetcher, most)
 
 
 def _mark(reply: Reply) -> str:
@@ -176,7 +184,8 @@ def _mark(reply: Reply) -> str:
 
 def _store_error(place: str, error: FrameError) -> StoreError:
     text = str(error)
-    return StoreError(text if redacted(place) in text else f"{place}: {text}")
+    kind = StoreCorruptError if isinstance(error, FrameCorruptError) else StoreError
+    return kind(text if shown(place) in text else f"{shown(place)}: {text}")
 
 
 class _RemoteFile(io.RawIOBase):
@@ -184,7 +193,7 @@ class _RemoteFile(io.RawIOBase):
 
     block = 2**20
 
-    def __init__(self, url: str, fetcher: Fetcher) -> None:
+    def __init__(self, url: str, fetcher: Fetcher, most: int) -> None:
         super().__init__()
         self.name = url
         self._fetcher = fetcher
@@ -194,12 +203,17 @@ class _RemoteFile(io.RawIOBase):
             first = replace(first, data=self._fetcher.read(url))
         self._data = bytes(first.data)
         self._size = len(first.data) if first.total is None else first.total
+        if self._size > most:
+            raise StoreCorruptError(
+                f"{shown(url)}: the server says that it has {self._size} bytes: expected at most "
+                f"{most} for a dataset of so many frames. Convert the dataset again"
+            )
 
     def _fetch(self, start: int, length: int) -> Reply:
         try:
             return self._fetcher.reply_up_to(self.name, start, length)
         except FrameMissingError as error:
-            raise FileNotFoundError(self.name) from error
+            raise FileNotFoundError(shown(self.name)) from error
         except FrameError as error:
             raise _store_error(self.name, error) from error
 
@@ -260,7 +274,7 @@ class StoreHandle:
         raises where others are there by then. Never what a store says of itself.
     """
 
-    url: str | None
+    url: str | None = field(repr=False)  # may be signed
     references: ReferenceSet | None = None
     options: ReadOptions = field(default_factory=ReadOptions)
     downloads: list[str] = field(default_factory=list)
@@ -369,14 +383,14 @@ class StoreHandle:
             with _OPENING:
                 if "headers" not in self._opened:
                     try:
-                        file = HeaderFile(self.reader.open(HEADERS_NAME))
+                        file = HeaderFile(self.reader.open(HEADERS_NAME, headers_limit(n_frames)))
                     except FileNotFoundError as error:
                         raise StoreCorruptError(f"{error}: is missing from the store") from None
                     self._refuse_other(file)
                     if file.n_rows != n_frames:
                         raise StoreCorruptError(
-                            f"{self.url}: {HEADERS_NAME} has {file.n_rows} rows for {n_frames} "
-                            "frames. Convert the dataset again"
+                            f"{shown(self.url or '')}: {HEADERS_NAME} has {file.n_rows} "
+                            f"rows for {n_frames} frames. Convert the dataset again"
                         )
                     self._opened["headers"] = file
         headers: HeaderFile = self._opened["headers"]

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from dkist_virtual.asdf_file import MAGIC
 from dkist_virtual.catalogue import is_id
-from dkist_virtual.errors import StoreMissingError
-from dkist_virtual.fetch import absolute, is_local
+from dkist_virtual.errors import FrameError, StoreMissingError
 from dkist_virtual.handle import StoreHandle
+from dkist_virtual.locations import Location, absolute, is_local
 from dkist_virtual.read_options import ReadOptions
 from dkist_virtual.references import JSON_NAME, PARQUET_NAME
 
@@ -92,12 +94,13 @@ def open_dataset(
 
     options = ReadOptions(frames, missing, chunks, storage_options, cache, allow_local, verify)
     place = store_directory(_path_of(store_or_asdf))
-    if is_local(place) and os.path.isfile(place) and not _is_asdf(place):
+    is_asdf = _is_asdf(place, options)
+    if is_local(place) and os.path.isfile(place) and not is_asdf:
         raise StoreMissingError(
             f"{place}: is a file, and no ASDF: expected the directory of a store, or a dataset's "
             "file *.asdf"
         )
-    opened = open_asdf(place, options) if _is_asdf(place) else open_store(place, options)
+    opened = open_asdf(place, options) if is_asdf else open_store(place, options)
     if opened.description.grid is not None:
         return TiledDataset.from_opened(opened)
     dataset: Dataset = opened.datasets(Dataset)[0]
@@ -136,10 +139,9 @@ def open_zarr(
 
 def store_directory(place: str | os.PathLike[str]) -> str:
     """The directory of a store, also where one of its reference files was named."""
-    text = absolute(place)
-    for name in (JSON_NAME, PARQUET_NAME):
-        text = text.removesuffix(f"/{name}")
-    return text
+    location = Location.of(absolute(place))
+    named = location.name in (JSON_NAME, PARQUET_NAME)
+    return str(location.parent if named else location)
 
 
 def _path_of(given: str | os.PathLike[str] | Row) -> str | os.PathLike[str]:
@@ -178,9 +180,15 @@ def _id_in(row: Any) -> str:
     return str(value)
 
 
-def _is_asdf(place: str) -> bool:
-    if place.endswith((".asdf", ".asdf.gz")):  # of the latter, whoever reads it says what to do
+def _is_asdf(place: str, options: ReadOptions) -> bool:
+    location = Location.of(place)
+    # Of the latter, what reads it says what to do.
+    if location.path.endswith((".asdf", ".asdf.gz")):
         return True
+    if location.is_web and (location.query or location.name == "asdf"):
+        # The Data Center's own form is https://…/download/asdf?datasetId=X: only the bytes say.
+        with suppress(FrameError):
+            return options.fetcher().reply_up_to(place, 0, len(MAGIC)).data == MAGIC
     if not is_local(place) or not os.path.isdir(place):
         return False
     names = os.listdir(place)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import os
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dkist_virtual.arrays import VirtualArray, opened_selection
@@ -13,9 +13,9 @@ from dkist_virtual.asdf_file import asdf_on_disk
 from dkist_virtual.assembly import references_of
 from dkist_virtual.description import METADATA_NAME, Description, read_description
 from dkist_virtual.errors import StoreCorruptError, StoreError
-from dkist_virtual.fetch import is_local, join, local_path
 from dkist_virtual.handle import StoreHandle
 from dkist_virtual.header_table import HeaderTable
+from dkist_virtual.locations import Location, is_local, join, local_path, shown
 from dkist_virtual.provenance import HeaderSource, Meta, Provenance, StoredHeaders, TableHeaders
 from dkist_virtual.references import replaced
 from dkist_virtual.selection import Selection
@@ -96,6 +96,10 @@ def open_asdf(asdf: str | os.PathLike[str], options: ReadOptions) -> Opened:
         headers = source.headers
         if not is_local(os.fspath(asdf)):
             headers.columns  # noqa: B018  # reads them: this file is not kept
+    location = Location.of(os.fspath(asdf))
+    if location.query and location.path.endswith(".asdf") and not options.places:
+        # Signed for a directory: the frames beside it are read with the same signature.
+        options = replace(options, frames=str(location.parent))
     handle = StoreHandle(None, references_of(source, found.directory), options)
     table = headers if isinstance(headers, HeaderTable) else HeaderTable(headers, copy=False)
     return Opened(handle, TableHeaders(table), source.description)
@@ -136,5 +140,5 @@ def _opened(handle: StoreHandle) -> Opened:
         try:
             description = read_description(io.BytesIO(reader(METADATA_NAME)))
         except FileNotFoundError:
-            raise StoreCorruptError(f"{place}: is missing from the store") from None
+            raise StoreCorruptError(f"{shown(place)}: is missing from the store") from None
     return Opened(handle, StoredHeaders(handle), description)

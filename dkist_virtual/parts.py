@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.cards import HDUTarget
 
-__all__ = ["PART", "PART_NOTES", "Checked", "Part", "is_whole", "verify_datasum"]
+__all__ = ["MOST", "PART", "PART_NOTES", "Checked", "Part", "is_whole", "verify_datasum"]
 
 PART: Final = ".part"
 """What is added to the name of a file that is not whole yet."""
@@ -181,7 +181,7 @@ class Part:
                 check(self.path + PART)
         except FrameError:
             with _told(self.path):
-                self._remove()
+                self.remove()
             raise
         with _told(self.path):
             if os.name == "nt":  # elsewhere the lock is held until the part is gone
@@ -191,7 +191,8 @@ class Part:
             self._named = True
             self.close()
 
-    def _remove(self) -> None:
+    def remove(self) -> None:
+        """Remove the part."""
         if os.name == "nt":
             self.close()
         _remove(self.path + PART)

@@ -62,10 +62,11 @@ class ReadOptions:
         Naming the option.
     """
 
-    frames: FramePlaces = None
+    # Neither frames, which may be signed, nor storage_options are shown: workers write what they
+    # were given into their logs.
+    frames: FramePlaces = field(default=None, repr=False)
     missing: Missing = "raise"
     chunks: Any = "auto"
-    # Not shown: workers write what they were given into their logs.
     storage_options: Mapping[str, Mapping[str, Any]] | None = field(default=None, repr=False)
     cache: str | os.PathLike[str] | None = None
     allow_local: bool | None = None

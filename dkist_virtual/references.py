@@ -19,6 +19,7 @@ import numpy as np
 
 from dkist_virtual.codec import CODEC_ID, FrameSpec
 from dkist_virtual.errors import StoreCorruptError, StoreReplacedError
+from dkist_virtual.locations import shown
 from dkist_virtual.trust import (
     MAX_FRAME_PIXELS,
     MAX_FRAMES,
@@ -424,7 +425,8 @@ def read_metadata(
 def replaced(place: str) -> StoreReplacedError:
     """The error for a file of another store than the one that was opened."""
     return StoreReplacedError(
-        f"{place}: is of another store than was opened: that was replaced since. Open it again"
+        f"{shown(place)}: is of another store than was opened: that was replaced since. Open it "
+        "again"
     )
 
 
@@ -434,11 +436,11 @@ def telling(place: str) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError as error:
-        raise StoreCorruptError(f"{place}: is missing from the store") from error
+        raise StoreCorruptError(f"{shown(place)}: is missing from the store") from error
     except (OSError, MemoryError, StoreReplacedError):
         raise
     except Exception as error:
         what = "" if isinstance(error, StoreCorruptError) else "cannot be read as references: "
         kind = f"{type(error).__name__}: " if what else ""
-        again = f"{place}: {what}{kind}{error}. Convert the dataset again"
+        again = f"{shown(place)}: {what}{kind}{error}. Convert the dataset again"
         raise StoreCorruptError(again) from error

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 from dkist_virtual.errors import StoreCorruptError
+from dkist_virtual.locations import join
 from dkist_virtual.references import (
     ROOT_KEY,
     STRINGS,
@@ -98,7 +99,7 @@ def read_parquet(read: Callable[[str], bytes], place: str) -> ReferenceSet:
     ------
     StoreCorruptError
     """
-    with telling(f"{place}/.zmetadata"):
+    with telling(join(place, ".zmetadata")):
         text = read(".zmetadata")
         document = json.loads(text)
         root, metadata = read_metadata(document["metadata"])
@@ -119,7 +120,7 @@ class _ShardReader:
     """Reads one shard of one array; a class and no closure, so that it pickles."""
 
     read: Callable[[str], bytes]
-    place: str
+    place: str = field(repr=False)  # may be signed
     name: str
     n: int
     size: int
@@ -141,7 +142,7 @@ class _ShardReader:
         with suppress(StoreCorruptError, FileNotFoundError):
             now = sha256(read(".zmetadata"))
         if now != self.identity:
-            raise replaced(f"{self.place}/.zmetadata")
+            raise replaced(join(self.place, ".zmetadata"))
 
     def marks(self, records: Sequence[int]) -> list[str]:
         """What tells some shards from later ones of the same names; nothing of them is read."""
@@ -154,7 +155,7 @@ class _ShardReader:
         import pyarrow.parquet as pq
 
         shard = f"{self.name}/refs.{record}.parq"
-        with telling(f"{self.place}/{shard}"):
+        with telling(join(self.place, shard)):
             marked = getattr(self.read, "marked", None)
             data, as_read = (self.read(shard), "") if marked is None else marked(shard)
             try:
@@ -166,7 +167,7 @@ class _ShardReader:
                 mark = (file.schema_arrow.metadata or {}).get(ROOT_KEY.encode())
                 of = None if mark is None else json.loads(mark).get("store_id")
                 if of not in (None, self.store_id):
-                    raise replaced(f"{self.place}/{shard}")
+                    raise replaced(join(self.place, shard))
                 if file.metadata.num_rows > self.size:
                     raise StoreCorruptError(
                         f"has {file.metadata.num_rows} references: expected at most {self.size}"

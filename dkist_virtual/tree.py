@@ -23,8 +23,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 from astropy.table import Column
 
+from dkist_virtual.asdf_blocks import check_block
 from dkist_virtual.errors import DatasetError, StoreCorruptError
-from dkist_virtual.trust import check_block, check_size
+from dkist_virtual.trust import check_size
 
 if TYPE_CHECKING:
     from astropy.table import Table

@@ -7,14 +7,13 @@ held against a limit before memory is asked for (`check_size`, `check_asdf`).
 
 from __future__ import annotations
 
-import bz2
-import itertools
+import math
 import re
 import struct
-import zlib
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
+from dkist_virtual.asdf_blocks import IN_STORES, check_block
 from dkist_virtual.errors import (
     DatasetError,
     FrameRefusedError,
@@ -24,22 +23,23 @@ from dkist_virtual.errors import (
 from dkist_virtual.locations import Location, climbs, is_local, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Sequence
+    from mmap import mmap
 
 __all__ = [
-    "IN_ASDFS",
     "MAX_FRAMES",
     "MAX_FRAME_PIXELS",
     "check_address",
     "check_asdf",
     "check_attributes",
-    "check_block",
     "check_name",
     "check_no_secrets",
     "check_reference",
     "check_root",
     "check_size",
     "check_utf8",
+    "frame_limit",
+    "headers_limit",
     "text_size",
     "unsafe_name",
 ]
@@ -206,6 +206,16 @@ def check_size(where: str, asked: int, there: int) -> None:
         )
 
 
+def headers_limit(n_frames: int) -> int:
+    """How many bytes the header table of so many frames may have: a real row has some hundreds."""
+    return 2**26 + 2**16 * n_frames
+
+
+def frame_limit(shape: Sequence[int], itemsize: int) -> int:
+    """How many bytes a frame's file may have, of which nothing but its pixels' shape is known."""
+    return 2**26 + 4 * itemsize * math.prod(shape)
+
+
 def text_size(column: Any) -> int:
     """Bytes of all strings of an Arrow column, which may stand in it once for many rows.
 
@@ -282,21 +292,12 @@ _BLOCK: Final = struct.Struct(">4sHI4sQQQ16s")
 _MAGIC: Final = b"\xd3BLK"
 
 
-IN_STORES: Final = (b"zlib",)
-"""How a block of a store's ``dataset.asdf`` may be compressed."""
-
-IN_ASDFS: Final = (b"zlib", b"bzp2", b"lz4\0")
-"""How one of an ASDF that a user opens may be: all that asdf knows by itself."""
-
-
-def check_asdf(
-    data: bytes | memoryview, name: str, compressions: tuple[bytes, ...] = IN_STORES
-) -> None:
+def check_asdf(data: bytes | mmap, name: str, compressions: tuple[bytes, ...] = IN_STORES) -> None:
     """Check what an ASDF says of its sizes against what it has, before `asdf` opens it.
 
     Parameters
     ----------
-    data : bytes or memoryview
+    data : bytes or mmap
         The whole file.
     name : str
         For messages.
@@ -307,7 +308,6 @@ def check_asdf(
     ------
     StoreCorruptError
     """
-    data = bytes(data)
     end = re.search(rb"(?:^|\n)\.\.\.\r?\n", data)
     stop = end.end() if end else len(data)
     _check_tree(data[:stop], name)
@@ -324,87 +324,6 @@ def check_asdf(
         if how != bytes(4):
             check_block(how, memoryview(data)[start : start + used], size, name, compressions)
         at = start + allocated
-
-
-_PIECE: Final = 2**20
-
-
-def check_block(
-    how: bytes,
-    stored: memoryview,
-    size: int,
-    name: str,
-    compressions: tuple[bytes, ...] = IN_ASDFS,
-) -> None:
-    """Check that a compressed block of an ASDF comes to no more than it says.
-
-    asdf decompresses as much as there is before it looks at what the block says.
-
-    Parameters
-    ----------
-    how : bytes
-        The block's name of its compression.
-    stored : memoryview
-        What it holds.
-    size : int
-        What that comes to, by the block's header.
-    name : str
-        Of the file, for messages.
-    compressions : tuple of bytes
-        Those that are read.
-
-    Raises
-    ------
-    StoreCorruptError
-    """
-    if how not in compressions:
-        expected = ", ".join(one.rstrip(b"\0").decode() for one in compressions)
-        raise StoreCorruptError(
-            f"{name}: a block is compressed by {how.rstrip(bytes(1))!r}: expected none or "
-            f"{expected}"
-        )
-    try:
-        if any(n > size for n in itertools.accumulate(_DECOMPRESSED[how](stored))):
-            raise StoreCorruptError(
-                f"{name}: a block comes to more than the {size} bytes that it says"
-            )
-    except (ValueError, OSError, EOFError, zlib.error, struct.error) as error:
-        raise StoreCorruptError(
-            f"{name}: a block cannot be decompressed by {how.decode()!r}: {error}"
-        ) from error
-
-
-def _by_zlib(stored: memoryview) -> Iterator[int]:
-    """How many bytes come of a block, piece by piece; none is kept."""
-    decoder = zlib.decompressobj()
-    for begin in range(0, len(stored), _PIECE):
-        rest: Any = stored[begin : begin + _PIECE]
-        while rest:
-            yield len(decoder.decompress(rest, _PIECE))
-            rest = decoder.unconsumed_tail
-
-
-def _by_bzip2(stored: memoryview) -> Iterator[int]:
-    decoder = bz2.BZ2Decompressor()
-    for begin in range(0, len(stored), _PIECE):
-        piece: Any = stored[begin : begin + _PIECE]
-        while not decoder.eof:
-            yield (n := len(decoder.decompress(piece, _PIECE)))
-            piece = b""
-            if decoder.needs_input or not n:
-                break
-
-
-def _by_lz4(stored: memoryview) -> Iterator[int]:
-    """Parts, each behind its stored length (big-endian) and its own (little-endian)."""
-    at = 0
-    while at < len(stored):
-        (length,) = struct.unpack_from(">I", stored, at)
-        yield struct.unpack_from("<I", stored, at + 4)[0]
-        at += 4 + length
-
-
-_DECOMPRESSED: Final = {b"zlib": _by_zlib, b"bzp2": _by_bzip2, b"lz4\0": _by_lz4}
 
 
 class _Sources:

@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.errors import StoreError, VerificationWarning, redacted
-from dkist_virtual.fetch import is_local, join, local_path
 from dkist_virtual.frame_check import Finding
+from dkist_virtual.locations import is_local, join, local_path, shown
 
 if TYPE_CHECKING:
     from dkist_virtual.handle import StoreReader
@@ -125,6 +125,7 @@ class Verification:
     def as_json(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
         told = {"format_version": FORMAT_VERSION, **asdict(self), "complete": self.complete}
+        told["findings"] = [{**f, "url": f["url"] and shown(f["url"])} for f in told["findings"]]
         # JSON has no NaN.
         told["wcs"] = {key: away if away == away else None for key, away in self.wcs.items()}
         return {**told, "ok": self.ok, "exit_status": self.exit_status}
@@ -166,7 +167,7 @@ class Verification:
         ]
         for finding in self.findings[:_LISTED]:
             said = finding.detail.removeprefix(f"{finding.url}: ").replace("\n", " ")
-            where = redacted(finding.url or "")
+            where = shown(finding.url or "")
             lines.append(f"  {finding.outcome}: {finding.key} {where}: {said}")
         if len(self.findings) > _LISTED:
             lines.append(f"  and {len(self.findings) - _LISTED} more")
@@ -200,9 +201,7 @@ def write(verification: Verification) -> None:
         It cannot be written there.
     """
     told = verification.as_json()
-    told["findings"] = [
-        {**f, "url": f["url"] and redacted(f["url"])} for f in told["findings"][:_KEPT]
-    ]
+    told["findings"] = told["findings"][:_KEPT]
     directory = local_path(verification.store)
     try:
         file, name = tempfile.mkstemp(prefix=".verify.", dir=directory)
@@ -246,7 +245,7 @@ def warn_of_kept(reader: StoreReader, references: ReferenceSet) -> None:
         found = kept_in(reader, references)
     except UNREADABLE:
         warnings.warn(
-            f"{join(reader.url, VERIFY_NAME)}: cannot be read: verify the store again",
+            f"{shown(join(reader.url, VERIFY_NAME))}: cannot be read: verify the store again",
             VerificationWarning,
             stacklevel=2,
         )
@@ -263,7 +262,7 @@ def warn_of_kept(reader: StoreReader, references: ReferenceSet) -> None:
         )
     when = re.sub(r"[^0-9T:+.-]", "", str(found.when))[:32]
     warnings.warn(
-        f"{reader.url}: its verification of {when} found that {' and '.join(said)}. "
+        f"{shown(reader.url)}: its verification of {when} found that {' and '.join(said)}. "
         f"{VERIFY_NAME} {'in it ' if is_local(reader.url) else ''}says more",
         VerificationWarning,
         stacklevel=2,

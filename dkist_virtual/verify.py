@@ -25,10 +25,9 @@ from dkist_virtual.errors import (
     FrameMissingError,
     FrameUnreachableError,
     VerificationWarning,
-    redacted,
 )
-from dkist_virtual.fetch import is_local
 from dkist_virtual.frame_check import KEYWORDS, Finding, Outcome, Stated, check_frame
+from dkist_virtual.locations import is_local, shown
 from dkist_virtual.open import open_dataset
 from dkist_virtual.references import chunk_key
 from dkist_virtual.remote import setting
@@ -143,15 +142,16 @@ def verify(
         ds = ds.slice_tiles[index] if hasattr(ds, "slice_tiles") else ds[index]
     run = _Run(getattr(ds, "flat", [ds]), sample)
     handle = run.handle
+    place = handle.url or os.fspath(store_or_asdf)
     begun = Verification(
-        store=handle.url or os.fspath(store_or_asdf),
+        store=place if is_local(place) else shown(place),
         store_id=handle.store.references.attributes.get("store_id"),
         dataset_id=(ds.inventory or {}).get("datasetId"),
         instrument=(ds.inventory or {}).get("instrumentName"),
         what={
             "sample": sample,
             "selection": selection or None,
-            "places": [redacted(place) for place in handle.store.places.in_order],
+            "places": [shown(place) for place in handle.store.places.in_order],
         },
         n_frames=n_frames,
         n_chosen=len(run.chosen),

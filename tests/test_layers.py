@@ -21,6 +21,7 @@ ROOMS = (
     "errors",
     "keywords",
     "locations",
+    "asdf_blocks",
     "trust",
     "datetimes",
     "cards",
