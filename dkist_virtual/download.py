@@ -139,7 +139,7 @@ def check_names(names: Iterable[str], destination: str) -> None:
         Naming each of them.
     """
     failures: dict[str, str] = {}
-    root = os.path.realpath(destination)
+    root = os.path.realpath(absolute(destination))
     taken: dict[str, str] = {}
     directories: dict[str, str] = {}
     safe: dict[str, bool] = {}
