@@ -36,7 +36,7 @@ SETTINGS: Final[dict[str, float]] = {
     "retries": 4,
     "backoff": 0.1,
     "timeout": 30.0,
-    "largest_file": 2**28,
+    "largest_file": 2**27,
 }
 """How remote places are asked: requests at once, how often again after a failure, seconds before
 the first of those (then twice as long each), seconds without an answer that are a failure, bytes

@@ -71,6 +71,8 @@ class Request:
         Whether a file that ends before is broken.
     into : memoryview, optional
         Where to put them.
+    most : int, optional
+        How many bytes the file may have, where all of it is wanted.
     """
 
     url: str
@@ -78,6 +80,7 @@ class Request:
     length: int
     exact: bool = True
     into: memoryview | None = None
+    most: int | None = None
 
     def checked(self, reply: Reply) -> Reply:
         """A reply, if it holds all that was asked for.
@@ -206,7 +209,8 @@ class Fetcher:
             return _read_local(local_path(url), offset, length)
         if length == 0:
             return Reply(b"", None)
-        return self._start(url, max(offset, 0), offset + length if offset >= 0 else None).result()
+        stop = offset + length if offset >= 0 else None
+        return self._start(url, max(offset, 0), stop).result()
 
     def read_into(self, url: str, offset: int, out: memoryview) -> Reply:
         """Fill `out`, writable bytes, with those of a file from `offset` on.
@@ -305,6 +309,9 @@ class Fetcher:
             if offset + length > there:  # no memory is asked for before that is known
                 raise too_short(url, offset, length, max(there - offset, 0))
             return self.read_into(url, offset, empty((length,), "u1").data)
+        if request.most is not None and not is_local(url):
+            stop = offset + length if offset >= 0 else None
+            return request.checked(self._start(url, max(offset, 0), stop, request.most).result())
         reply = self.reply_up_to(url, offset, length)
         return request.checked(reply)
 
@@ -316,16 +323,28 @@ class Fetcher:
         if length == 0:
             return Reply(b"", None)
         stop = offset + length if offset >= 0 else None
-        reply = request.checked(await self._ask(url, max(offset, 0), stop))
+        reply = request.checked(await self._ask(url, max(offset, 0), stop, request.most))
         if request.into is not None:
             request.into[:] = reply.data
         return reply
 
     # Several at once ------------------------------------------------------------------------
 
-    def together(self, urls: Sequence[str]) -> list[bytes | FrameError]:
-        """Whole files, all asked for at once; for those that cannot be had, the error."""
-        running = [None if is_local(url) else self._start(url, 0, None) for url in urls]
+    def together(
+        self, urls: Sequence[str], most: Sequence[int | None] | None = None
+    ) -> list[bytes | FrameError]:
+        """Whole files, all asked for at once; for those that cannot be had, the error.
+
+        Parameters
+        ----------
+        urls : sequence of str
+        most : sequence of int, optional
+            How many bytes each may have; None where the setting says it.
+        """
+        running = [
+            None if is_local(url) else self._start(url, 0, None, bound)
+            for url, bound in zip(urls, most or [None] * len(urls), strict=True)
+        ]
         found: list[bytes | FrameError] = []
         for url, future in zip(urls, running, strict=True):
             try:
@@ -346,18 +365,20 @@ class Fetcher:
         else:
             await pour(url, self.options, sink)
 
-    def _start(self, url: str, start: int, stop: int | None) -> Future[Reply]:
+    def _start(
+        self, url: str, start: int, stop: int | None, most: int | None = None
+    ) -> Future[Reply]:
         """Ask for a range of a remote file, without waiting for it."""
         from fsspec.asyn import get_loop
 
-        return asyncio.run_coroutine_threadsafe(self._ask(url, start, stop), get_loop())
+        return asyncio.run_coroutine_threadsafe(self._ask(url, start, stop, most), get_loop())
 
-    async def _ask(self, url: str, start: int, stop: int | None) -> Reply:
+    async def _ask(self, url: str, start: int, stop: int | None, most: int | None = None) -> Reply:
         loop = asyncio.get_running_loop()
         if loop not in self._limits:
             self._limits.clear()  # after a fork there is another loop
             self._limits[loop] = asyncio.Semaphore(max(1, int(setting("concurrency"))))
-        return await get(url, start, stop, self.options, self._limits[loop], cache=self.cache)
+        return await get(url, start, stop, self.options, self._limits[loop], self.cache, most)
 
 
 def _opened(path: str) -> FileIO:

@@ -73,6 +73,13 @@ def references_in(read: StoreReader) -> ReferenceSet:
 REFERENCE_NAMES = (JSON_NAME, f"{PARQUET_NAME}/.zmetadata")
 
 
+SMALL = (f"{PARQUET_NAME}/.zmetadata", "verify.json")
+"""Files of a store that say a few things of it, however many frames it has."""
+
+MOST_OF_SMALL = 2**24
+"""Bytes that one of those may have on a server."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoreReader:
     """Reads the store's own files by name.
@@ -94,7 +101,9 @@ class StoreReader:
             return self
         places = [join(self.url, name) for name in names]
         places = [place for place in places if place not in self._known]
-        found = self.fetcher.together(places)
+        small = {join(self.url, name) for name in SMALL}
+        most = [MOST_OF_SMALL if place in small else None for place in places]
+        found = self.fetcher.together(places, most)
         known = dict(zip(places, found, strict=True))
         return StoreReader(self.url, self.fetcher, {**self._known, **known})
 
@@ -200,7 +209,7 @@ class _RemoteFile(io.RawIOBase):
         self._at, self._begin, self._data = 0, 0, b""
         first = self._fetch(0, 2**16)  # all of a small one
         if first.total is None:
-            first = replace(first, data=self._fetcher.read(url))
+            first = self._fetch(-1, -1)
         self._data = bytes(first.data)
         self._size = len(first.data) if first.total is None else first.total
         if self._size > most:

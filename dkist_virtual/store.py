@@ -28,6 +28,7 @@ from dkist_virtual.codec import (
     RawSpec,
 )
 from dkist_virtual.errors import (
+    FrameCorruptError,
     FrameError,
     FrameMissingError,
     redacted,
@@ -45,6 +46,7 @@ from dkist_virtual.references import (
 from dkist_virtual.scanned import Scanned
 from dkist_virtual.sessions import Session, drive, drive_together
 from dkist_virtual.tiles import whole_window
+from dkist_virtual.trust import frame_limit
 from dkist_virtual.window import (
     FIRST_READ,
     MAP_CACHE_BYTES,
@@ -231,7 +233,7 @@ class FrameStore(ReadOnlyStore):
             Naming chunk key and URL.
         """
         url, offset, length = self.frame(array, position)
-        reference = _Reference(array, position, offset, length)
+        reference = self._reference(array, position, offset, length)
         start: int = 0
         stop: int | None = None
         if offset >= 0 and byte_range is not None:
@@ -299,7 +301,7 @@ class FrameStore(ReadOnlyStore):
             Where to put them: of the window's shape, contiguous, native byte order.
         """
         url, offset, length = self.frame(array, position)
-        reference = _Reference(array, position, offset, length)
+        reference = self._reference(array, position, offset, length)
         session = self._session(reference, url, self._reading(reference, window, out, url))
         pixels: NDArray[np.generic] = drive(session, self.fetcher)
         return pixels
@@ -329,10 +331,15 @@ class FrameStore(ReadOnlyStore):
         sessions = [
             self._session(reference, url, self._reading(reference, window, pixels, url))
             for position, (url, offset, length), pixels in zip(positions, rows, out, strict=True)
-            for reference in [_Reference(array, position, offset, length)]
+            for reference in [self._reference(array, position, offset, length)]
         ]
         quick = math.prod(map(len, window)) < QUICK_PIXELS
         return drive_together(sessions, self.fetcher, quick=quick)
+
+    def _reference(self, array: str, position: int, offset: int, length: int) -> _Reference:
+        spec = spec_of(self.references.arrays[array][0])
+        most = frame_limit(spec.shape, np.dtype(spec.dtype).itemsize)
+        return _Reference(array, position, offset, length, most)
 
     def _session(
         self, reference: _Reference, url: str, reading: Callable[[str], Session]
@@ -502,7 +509,7 @@ class FrameStore(ReadOnlyStore):
             return self.fetcher.status(place).total
 
         size: int = drive(
-            self._session(_Reference(*at, offset, length), url, reading), self.fetcher
+            self._session(self._reference(*at, offset, length), url, reading), self.fetcher
         )
         return size
 
@@ -543,17 +550,26 @@ class FrameStore(ReadOnlyStore):
 
 @dataclass(frozen=True, slots=True)
 class _Reference:
-    """A frame's reference: of which array and chunk, and the byte range; -1 for a whole file."""
+    """A frame's reference: of which array and chunk, and the byte range; -1 for a whole file.
+
+    No more than `most` bytes are asked for at a time.
+    """
 
     array: str
     position: int
     offset: int
     length: int
+    most: int
 
     def request(self, place: str, start: int, stop: int | None) -> Request:
         """What to ask a place for, to have a range of it, as far as it goes."""
+        n = self.length if stop is None else stop - start
+        if n > self.most:
+            raise FrameCorruptError(
+                f"{n} bytes are referenced: expected at most {self.most} of a frame of this shape"
+            )
         if stop is None:
-            return Request(place, self.offset, self.length)
+            return Request(place, self.offset, self.length, most=self.most)
         if self.offset < 0:
             return Request(place, start, stop - start, exact=False)
         return Request(place, self.offset + start, max(min(stop, self.length) - start, 0))
