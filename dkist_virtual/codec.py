@@ -14,8 +14,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Self
 import numpy as np
 from numcodecs.abc import Codec
 from numcodecs.compat import ensure_contiguous_ndarray, ndarray_copy
-from zarr.abc.codec import ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin
-from zarr.abc.store import RangeByteRequest
+from zarr.abc.codec import (
+    ArrayBytesCodec,
+    ArrayBytesCodecPartialDecodeMixin,
+    BytesBytesCodec,
+)
+from zarr.abc.store import RangeByteRequest, Store
 
 from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.layouts import BITPIX_DTYPES, PlainImage
@@ -43,7 +47,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CODEC_ID",
+    "NUMCODECS_ID",
     "RAW_CODEC_ID",
+    "FITSBytesCodecV3",
     "FITSCodec",
     "FITSCodecV3",
     "FrameSpec",
@@ -56,6 +62,9 @@ CODEC_ID = "dkist_fits"
 
 RAW_CODEC_ID = "dkist_raw"
 """The name of the codec for plain frames, in the Zarr v3 view alone: on disk they need none."""
+
+NUMCODECS_ID = f"numcodecs.{CODEC_ID}"
+"""What VirtualiZarr calls the codec of a Zarr v2 array in Zarr v3."""
 
 _DTYPES = frozenset(f"<{code}" for code in [*BITPIX_DTYPES.values(), "u2", "u4", "u8"]) | {
     "|u1",
@@ -138,6 +147,8 @@ class FrameSpec:
         head_bytes: int = FIRST_READ,
         gap: int = GAP_BYTES,
         out: NDArray[np.generic] | None = None,
+        *,
+        bounded: bool = False,
     ) -> Steps:
         """The steps of reading a window of a frame: see `dkist_virtual.window.read_steps`."""
         return read_steps(
@@ -149,6 +160,7 @@ class FrameSpec:
             head_bytes=head_bytes,
             gap=gap,
             out=out,
+            bounded=bounded,
         )
 
 
@@ -209,6 +221,8 @@ class RawSpec:
         head_bytes: int = 0,  # noqa: ARG002
         gap: int = 0,
         out: NDArray[np.generic] | None = None,
+        *,
+        bounded: bool = False,  # noqa: ARG002  # every range is known to be inside
     ) -> Steps:
         """The steps of reading a window of a frame: its rows from the first to the last."""
         known = plain_map(self.dtype, self.shape)
@@ -345,14 +359,28 @@ class FITSCodecV3(ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin):
     async def _read(
         self, byte_getter: ByteGetter, window: Window, prototype: BufferPrototype
     ) -> NDArray[np.generic] | None:
-        """Pixels of part of a frame; None where the frame is absent and that is no error."""
+        """Pixels of part of a frame; None where the frame is absent and that is no error.
+
+        Some stores refuse a range that ends beyond a chunk's end, so none is asked for.
+        """
+        if getattr(byte_getter, "store", None) is None:  # inside a shard: there are no ranges
+            buffer = await byte_getter.get(prototype)
+            if buffer is None:
+                return None
+            frame = await asyncio.to_thread(self.spec.decode, buffer.as_numpy_array().data)
+            return frame[tuple(slice(p[0], p[-1] + 1, p.step) for p in window)]
+        length = await _length_of(byte_getter)
 
         async def fetch(start: int, stop: int | None) -> memoryview | None:
-            part = None if stop is None else RangeByteRequest(start, stop)
+            part = None
+            if stop is not None:
+                part = RangeByteRequest(start, stop if length is None else min(stop, length))
+                if part.end <= start:
+                    return memoryview(b"")
             buffer = await byte_getter.get(prototype, part)
             return None if buffer is None else buffer.as_numpy_array().data
 
-        steps = self.spec.steps(window)
+        steps = self.spec.steps(window, bounded=length is None)
         wanted = next(steps)
         while True:
             fetched = await asyncio.gather(*(fetch(*part) for part in wanted))
@@ -371,6 +399,17 @@ class FITSCodecV3(ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin):
         raise NotImplementedError(f"codec {self.codec_id}: the size of a frame is not known")
 
 
+async def _length_of(byte_getter: Any) -> int | None:
+    """The length of a chunk, where its store knows that without reading all of it."""
+    if type(byte_getter.store).getsize is Store.getsize:
+        return None
+    try:
+        length: int = await byte_getter.store.getsize(byte_getter.path)
+    except (OSError, LookupError, ValueError, RuntimeError):
+        return None  # what is wrong with it is said when it is read
+    return length
+
+
 @dataclass(frozen=True)
 class RawCodecV3(FITSCodecV3):
     """A plain frame as a chunk of a Zarr v3 array: a selection reads only its rows.
@@ -384,3 +423,55 @@ class RawCodecV3(FITSCodecV3):
 
     codec_id: ClassVar[str] = RAW_CODEC_ID
     spec_class: ClassVar[type[FrameSpec | RawSpec]] = RawSpec
+
+
+@dataclass(frozen=True)
+class FITSBytesCodecV3(BytesBytesCodec):
+    """A frame of FITS to its pixels' bytes: what VirtualiZarr makes of a Zarr v2 array's codec.
+
+    It looks up a numcodecs codec under this name, as a Zarr v3 codec from bytes to bytes, of which
+    zarr's own codec makes numbers. Whole frames alone are read: `FITSCodecV3` reads parts.
+
+    Parameters
+    ----------
+    spec : FrameSpec
+    """
+
+    spec: FrameSpec
+
+    is_fixed_size = False
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """Make the codec from its entry in an array's ``codecs``."""
+        return cls(FrameSpec.from_config(data.get("configuration", {})))
+
+    def to_dict(self) -> dict[str, Any]:
+        """The codec's entry in an array's ``codecs``."""
+        return {"name": NUMCODECS_ID, "configuration": self.spec.to_config()}
+
+    @property
+    def codec_config(self) -> dict[str, Any]:
+        """The codec's configuration in Zarr v2, for VirtualiZarr's writers."""
+        return {"id": CODEC_ID, **self.spec.to_config()}
+
+    def _decode_sync(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> Buffer:
+        pixels = self.spec.decode(chunk_bytes.as_numpy_array().data)
+        if pixels.size != math.prod(chunk_spec.shape):
+            raise StoreCorruptError(
+                f"codec {NUMCODECS_ID}: shape = {list(self.spec.shape)}: expected one that fits "
+                f"into the array's chunks of {list(chunk_spec.shape)}"
+            )
+        return chunk_spec.prototype.buffer.from_bytes(
+            pixels.astype(self.spec.dtype, copy=False).tobytes()
+        )
+
+    async def _decode_single(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> Buffer:
+        return await asyncio.to_thread(self._decode_sync, chunk_bytes, chunk_spec)
+
+    async def _encode_single(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> Buffer | None:
+        raise NotImplementedError(f"codec {NUMCODECS_ID}: FITS frames are read, never written")
+
+    def compute_encoded_size(self, input_byte_length: int, chunk_spec: ArraySpec) -> int:
+        """Unknown: how well a frame is compressed stands in the frame."""
+        raise NotImplementedError(f"codec {NUMCODECS_ID}: the size of a frame is not known")

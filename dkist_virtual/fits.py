@@ -30,6 +30,7 @@ __all__ = [
     "find_hdu",
     "image_layout",
     "layout_of",
+    "least_length",
     "read_hdu",
     "stated_datasum",
 ]
@@ -198,6 +199,30 @@ def find_hdu(data: bytes | memoryview, target: HDUTarget, *, size: int | None = 
             raise FrameCorruptError(f"has no HDU {target!r}: it ends after {index} HDU(s)")
         if start >= len(data):
             raise TruncatedHeaderError(f"HDU {index} begins at byte {start}, past those at hand")
+
+
+def least_length(data: bytes | memoryview) -> int:
+    """How long an HDU, or a file, is at least that begins with some bytes, as far as they tell.
+
+    Parameters
+    ----------
+    data : bytes or memoryview
+        From the first byte on; its last header goes on past its end, or the next HDU begins there.
+    """
+    start = index = 0
+    while start < len(data):
+        try:
+            hdu = read_hdu(data, start, index)
+        except TruncatedHeaderError:
+            have = len(data) - start
+            try:
+                follows = _data_bytes(Header(bytes(data[start:]), index))
+            except FrameCorruptError:  # the cards that say so are still to come
+                follows = 0
+            # END is in a block that is still to come, and after it is the data.
+            return start + (have // BLOCK + 1) * BLOCK + follows
+        start, index = hdu.stop, index + 1
+    return start + BLOCK
 
 
 def _has_name(hdu: HDU, target: str) -> bool:

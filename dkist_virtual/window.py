@@ -18,7 +18,14 @@ import numpy as np
 
 from dkist_virtual.algorithms import refuse_unknown
 from dkist_virtual.errors import FrameCorruptError
-from dkist_virtual.fits import TruncatedHeaderError, find_hdu, layout_of, read_hdu
+from dkist_virtual.fits import (
+    BLOCK,
+    TruncatedHeaderError,
+    find_hdu,
+    layout_of,
+    least_length,
+    read_hdu,
+)
 from dkist_virtual.layouts import BITPIX_DTYPES, PlainImage
 from dkist_virtual.scaling import scale_pixels
 from dkist_virtual.table import TileTable, read_table
@@ -58,11 +65,19 @@ FIRST_READ: Final = 17 * 2880
 
 
 class NeedMoreError(Exception):
-    """The head is longer than what was fetched of it; `stop` is how far to read."""
+    """The head is longer than what was fetched of it.
 
-    def __init__(self, stop: int) -> None:
-        super().__init__(stop)
-        self.stop = stop
+    Parameters
+    ----------
+    stop : int
+        How far to read.
+    sure : int
+        How far the frame goes at least, if it is whole.
+    """
+
+    def __init__(self, stop: int, sure: int) -> None:
+        super().__init__(stop, sure)
+        self.stop, self.sure = stop, sure
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -228,7 +243,7 @@ def read_map(
         else:
             hdu = find_hdu(head, target, size=2**62)
     except TruncatedHeaderError:
-        raise NeedMoreError(4 * len(head)) from None
+        raise NeedMoreError(4 * len(head), least_length(head)) from None
     layout = layout_of(hdu)
     check_layout(layout, target, dtype=dtype, shape=shape)
     if isinstance(layout, PlainImage):
@@ -236,7 +251,7 @@ def read_map(
     refuse_unknown(layout)
     stop = hdu.start + layout.head_bytes
     if stop > len(head):
-        raise NeedMoreError(stop)
+        raise NeedMoreError(stop, stop)
     return FrameMap(hdu.start, layout, read_table(layout, head[hdu.start :]))
 
 
@@ -264,6 +279,7 @@ def read_steps(
     head_bytes: int,
     gap: int,
     out: NDArray[np.generic] | None = None,
+    bounded: bool = False,
 ) -> Steps:
     """Read a window of a frame, whoever fetches the bytes and however.
 
@@ -286,6 +302,9 @@ def read_steps(
         Ranges closer than this are asked for as one.
     out : numpy.ndarray, optional
         Where to put the pixels: of the window's shape, contiguous, native byte order.
+    bounded : bool
+        Whether nothing may be asked for that could be beyond the frame's end. A first block says
+        how much follows, at the cost of a request.
 
     Raises
     ------
@@ -295,18 +314,23 @@ def read_steps(
         (data,) = yield [(0, None)]
         return None, decode_frame(data, target, dtype=dtype, shape=shape, out=out, parallel=True)
     head: bytes | memoryview = b""
-    stop = head_bytes
+    stop: int | None = BLOCK if bounded else head_bytes
     while frame is None:
         (head,) = yield [(0, stop)]
         try:
             frame = read_map(head, target, dtype=dtype, shape=shape)
         except NeedMoreError as more:
-            if len(head) < stop:
+            if stop is None or len(head) < stop:
                 raise FrameCorruptError(
                     f"HDU {target}: its header and table end at byte {more.stop} or later, the "
                     f"frame after {len(head)}: it is cut short"
                 ) from None
-            stop = more.stop
+            if not bounded:
+                stop = more.stop
+            elif stop == BLOCK or more.sure >= head_bytes:
+                stop = min(max(more.stop, head_bytes), more.sure)
+            else:  # a small frame: all of it, rather than another block
+                stop = None
     starts, stops = joined(*frame.ranges(window), gap)
     if stops[-1] <= len(head):  # a small frame: its tiles came with its head
         return frame, frame.decode(window, [(0, head)], out)

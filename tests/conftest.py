@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -11,6 +12,10 @@ from typing import Any
 import pytest
 from dkist_assets import REAL, unpacked
 from simulated import generate, once
+
+#: VirtualiZarr's versions for Python 3.11 open no Zarr v2 array with a compressor, whosever it is:
+#: they iterate over the keys of its configuration. The extra does not install them there.
+collect_ignore = [] if sys.version_info >= (3, 12) else ["test_virtualizarr.py"]
 
 
 @pytest.fixture(scope="session")

@@ -112,11 +112,13 @@ def test_pixels_are_those_of_the_disk(form: str, server: FrameServer, pixels: An
 def test_a_parquet_shard_is_asked_for_when_one_of_its_frames_is_read(server: FrameServer) -> None:
     ds = dv.open_dataset(f"{server.url}/parquet.virtual")
     assert isinstance(ds, dv.Dataset)
-    ds[0, 1].data  # noqa: B018
     assert not any(path.endswith(".parq") for _, path, *_ in server.requests)
+    ds[0, 1].data  # noqa: B018  # whose name says which shard it is of: by one byte
+    sent = [n for _, path, _, n in server.requests if path.endswith(".parq")]
+    assert sent == [1]
     ds[0, 1].data.compute()
     shards = [path for _, path, *_ in server.requests if path.endswith(".parq")]
-    assert shards == ["parquet.virtual/references.parq/data/refs.0.parq"]
+    assert shards == ["parquet.virtual/references.parq/data/refs.0.parq"] * 2
 
 
 def test_an_unreadable_file_of_the_store_is_never_fill_value(
