@@ -28,6 +28,10 @@ _FIRST: Final = 17
 """Lattice points along an axis to begin with."""
 _MOST: Final = 2**16
 """Lattice points of a plane at the most."""
+APART: Final = 0.1
+"""Sine of the angle on the sky between two axes of a plane, at the least."""
+LEAST_SHARE: Final = 0.2
+"""Of the range of a coordinate, along the side where its values are written."""
 TOLERANCE: Final = 0.05
 """How far, in pixels, an interpolated coordinate may lie from the WCS's own."""
 
@@ -117,6 +121,32 @@ class PlaneGrid:
         """Length of a pixel along x and along y, in the coordinates' unit."""
         lengths = np.hypot(*self.matrix)
         return float(lengths[0]), float(lengths[1])
+
+    def is_straight(self) -> bool:
+        """Whether the first coordinate runs along x rather than y, and the second along y."""
+        size = np.abs(self.matrix)
+        return bool(size[0, 0] * size[1, 1] >= size[0, 1] * size[1, 0])
+
+    def is_of_the_sky(self) -> bool:
+        """Whether both axes go somewhere on the sky, and not along the same line.
+
+        A raster that does not move, or along its own slit, is a plane of something else: of time.
+        """
+        (ax, bx), (ay, by) = self.matrix
+        long, high = self.pixel_size
+        area = abs(ax * by - bx * ay)
+        if not area > APART * long * high:
+            return False
+        spans = np.hypot(*(self.matrix * (self.x[-1] + 1, self.y[-1] + 1)))
+        bent = np.hypot(*(self.rest.reshape(2, -1))).max()
+        return bool(bent < spans.min() / 2 and min(self.shares()) > LEAST_SHARE)
+
+    def shares(self) -> tuple[float, float]:
+        """How much of the range of each coordinate lies along the side that it runs along."""
+        ranges = np.abs(self.matrix) * (self.x[-1] + 1, self.y[-1] + 1)
+        sides = (0, 1) if self.is_straight() else (1, 0)
+        first, second = (ranges[c, side] / ranges[c].sum() for c, side in enumerate(sides))
+        return float(first), float(second)
 
     def world(self, x: Any, y: Any) -> NDArray[np.float64]:
         """Both coordinates at some pixels, also outside of the plane."""

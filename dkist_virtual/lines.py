@@ -11,11 +11,12 @@ from matplotlib.cbook import normalize_kwargs
 from matplotlib.lines import Line2D
 
 from dkist_virtual.errors import FrameError, SelectionError
+from dkist_virtual.figure_text import fit_labels
 from dkist_virtual.keywords import check_keywords
 from dkist_virtual.picture import ABSENT, runs
 from dkist_virtual.planes import ShownAxes, labels_of
-from dkist_virtual.stepping import SteppedPlot
-from dkist_virtual.ticks import coordinate_along
+from dkist_virtual.stepping import ABOVE, SteppedPlot
+from dkist_virtual.ticks import DataFormatter, coordinate_along, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -126,26 +127,49 @@ class LinePlot(SteppedPlot):
         n_panels = 1 if shown.y is None else subject.world.shape[shown.y]
         plane = self._reader.read(self.position)
         height = 3.2 if n_panels == 1 else 1.35 * n_panels
-        left, below, wide, high = self._make_figure(figure, height)
+        self._margins = 1.0, 0.35, ABOVE
+        place: Any = self._make_figure(figure, height)
         x = self._x()
         marker = "o" if len(x) < 100 else None
         look = {"color": "C0", "marker": marker, "markersize": 3, "linewidth": 1.2, **look}
         self.axes: list[Any] = []
         self.lines: list[Any] = []
-        gap = 0.25 / self.figure.get_size_inches()[1]
-        each = (high + gap) / n_panels - gap
         for number in range(n_panels):
-            bottom = below + (n_panels - 1 - number) * (each + gap)
-            axes = self.figure.add_axes((left, bottom, wide + 0.12, each), label=f"panel {number}")
+            axes: Any = self.figure.add_axes(place, label=f"panel {number}")
             self.lines += axes.plot(x, np.full(len(x), np.nan), **look)
             axes.set_ylabel(self._panel_label(number))
+            axes.yaxis.set_major_formatter(DataFormatter(self._panel_label(number)))
+            axes.format_coord = self._read_out
             axes.tick_params(labelbottom=number == n_panels - 1)
             axes.margins(x=0.02, y=0.1)
             self.axes.append(axes)
-        self._set_title(self.axes[0])
         self._label_x()
         self._say_where()
         self._draw_lines(plane)
+        self._laid_out()
+
+    @property
+    def _all_axes(self) -> list[Any]:
+        return self.axes
+
+    def _put_axes(self, place: Any) -> None:
+        left, below, wide, high = place
+        gap = 0.25 / self.figure.get_size_inches()[1]
+        each = (high + gap) / len(self.axes) - gap
+        for number, axes in enumerate(reversed(self.axes)):
+            axes.set_position((left, below + number * (each + gap), wide, each))
+            fit_labels(axes)
+
+    def _read_out(self, x: float, y: float) -> str:
+        """What is under the mouse."""
+        along, unit = self._along(), f" {self.subject.unit}" if self.subject.unit else ""
+        name = self.subject.axis_names[self.shown.x]
+        where = f"{name} {x:.0f}"
+        if along is not None and along.dated:
+            where = f"time {mdates.num2date(x):%Y-%m-%dT%H:%M:%S} UTC"  # type: ignore[no-untyped-call]
+        elif along is not None:
+            where = f"{name_of(along.axis)} {along.world.text(along.axis, x, along.step)}"
+        return f"{where}, {y:.6g}{unit}"
 
     @property
     def _middle(self) -> Any:

@@ -8,15 +8,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from matplotlib.cm import ScalarMappable
 from matplotlib.colors import Normalize
+from matplotlib.ticker import ScalarFormatter
 from matplotlib.transforms import Affine2D
 
+from dkist_virtual.colorbar import add_colorbar
 from dkist_virtual.errors import DKISTVirtualWarning, FrameError, SelectionError
+from dkist_virtual.figure_text import BoxedText, fit_labels
 from dkist_virtual.picture import ScreenImage, absent_boxes, contrast, limits
 from dkist_virtual.planes import PlaneReader, shown_axes
 from dkist_virtual.plot import PLAIN_MAP, SIGNED_MAP, is_signed, sky_axes, sky_grid
 from dkist_virtual.sliders import Repainter
 from dkist_virtual.stepping import SteppedPlot
-from dkist_virtual.ticks import name_of
+from dkist_virtual.ticks import ValueLocator, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -92,9 +95,10 @@ class MosaicPlot(SteppedPlot):
         self._mappable = ScalarMappable(norm)
         self._put_in_place()
         self._set_contrast(planes, self._say_where())
-        bar = self.axes.inset_axes((1.03, 0, 0.035, 1))
-        self.colorbar = self.figure.colorbar(self._mappable, cax=bar, label=first.unit)
+        self.colorbar = add_colorbar(self.axes, self._mappable, first.unit)
+        bar = self.colorbar.ax
         self._mark_absent(planes)
+        self._laid_out()
         small = [bar, *(slider.ax for slider in self.sliders.widgets)]
         self._repainter = Repainter(self.figure, self.images, small)
 
@@ -138,8 +142,27 @@ class MosaicPlot(SteppedPlot):
             xlabel=f"{name_of(sky[0])} [{sky[0].unit}]",
             ylabel=f"{name_of(sky[1])} [{sky[1].unit}]",
         )  # fmt: skip
-        self.axes.ticklabel_format(useOffset=False)
-        self._set_title(self.axes)
+        for axis in (self.axes.xaxis, self.axes.yaxis):
+            axis.set_major_locator(ValueLocator(steps=[1, 2, 2.5, 5, 10]))
+            axis.set_major_formatter(ScalarFormatter(useOffset=False))
+        axes: Any = self.axes
+        axes.format_coord = self._read_out
+
+    @property
+    def _all_axes(self) -> list[Any]:
+        return [self.axes]
+
+    def _put_axes(self, place: Any) -> None:
+        self.axes.set_position(place)
+        fit_labels(self.axes)
+
+    def _read_out(self, x: float, y: float) -> str:
+        """What is under the mouse, as finely as pixels are."""
+        sky, steps = sky_axes(self.subject, self.shown) or (), self._grids[0].per_pixel
+        return "  ".join(
+            f"{axis.kind} {self.subject.world.text(axis, value, float(step))}"
+            for axis, value, step in zip(sky, (x, y), steps, strict=True)
+        )
 
     def _put_in_place(self) -> None:
         for image, transform in zip(self.images, self._transforms(), strict=True):
@@ -202,4 +225,4 @@ class MosaicPlot(SteppedPlot):
                 f"{n} of {len(absent)} tiles have frames that are not here:\n"
                 "mosaic.files.missing() names what is absent, mosaic.download(DIR) fetches it"
             )
-            self._over.append(self._text(self.axes, hint, middle=False))
+            self._over.append(BoxedText(self.axes, hint, middle=False))

@@ -23,7 +23,8 @@ if TYPE_CHECKING:
 
     from dkist_virtual.world import Kind, World, WorldAxis
 
-__all__ = ["Plane", "PlaneReader", "ShownAxes", "Subject", "context", "labels_of", "shown_axes"]
+__all__ = ["Plane", "PlaneReader", "ShownAxes", "Subject", "change_along", "context",
+           "labels_of", "shown_axes"]  # fmt: skip
 
 CACHE_BYTES: Final = 2**28
 """Planes kept, so that a step back reads nothing: four of 4096 x 4096 pixels."""
@@ -147,13 +148,13 @@ def _oriented(world: World, first: int, second: int) -> tuple[int, int]:
         return (second, first) if first in along else (first, second)
     longitude = world.of_kind("longitude")
     if longitude is not None and {first, second} <= set(longitude.array_axes):
-        change = [_change(world, longitude.index, axis) for axis in (first, second)]
+        change = [change_along(world, longitude.index, axis) for axis in (first, second)]
         if change[0] > change[1]:
             return second, first
     return first, second
 
 
-def _change(world: World, index: int, axis: int) -> float:
+def change_along(world: World, index: int, axis: int) -> float:
     """How much a coordinate changes from end to end of an axis, in the middle of the others."""
     positions: list[Any] = [(n - 1) / 2 for n in world.shape]
     positions[axis] = np.array([0.0, world.shape[axis] - 1])
@@ -178,16 +179,25 @@ def labels_of(world: World, axes: Sequence[int]) -> dict[int, int | None]:
     -------
     dict of int to int or None
         The place of the coordinate among the WCS's values, None where there is none. Of longitude
-        and latitude it is the one that changes more.
+        and latitude it is the one that changes more; two axes of the sky have one each.
     """
     chosen: dict[int, int | None] = {}
+    change: dict[tuple[int, int], float] = {}
     for axis in axes:
         fitting = [one for one in world.axes if axis in one.array_axes]
         fitting.sort(key=lambda one: (_PREFERRED.index(one.kind), len(one.array_axes)))
-        if len(fitting) > 1 and fitting[0].kind == "longitude":
-            change = [_change(world, one.index, axis) for one in fitting[:2]]
-            fitting = fitting[:2] if change[0] >= change[1] else fitting[1::-1]
+        sky = [one for one in fitting if one.kind in ("longitude", "latitude")]
+        if len(sky) == 2 and fitting[0] is sky[0]:
+            changes = {one.index: change_along(world, one.index, axis) for one in sky}
+            change |= {(axis, index): by for index, by in changes.items()}
+            fitting = sorted(sky, key=lambda one: -changes[one.index])
         chosen[axis] = fitting[0].index if fitting else None
+    moving = [axis for axis in chosen if (axis, chosen[axis]) in change]
+    if len(moving) == 2 and chosen[moving[0]] == chosen[moving[1]]:
+        one, other = moving
+        lon, lat = sorted({index for _, index in change})
+        straight = change[one, lon] * change[other, lat] >= change[one, lat] * change[other, lon]
+        chosen[one], chosen[other] = (lon, lat) if straight else (lat, lon)
     return chosen
 
 

@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from matplotlib.colors import Normalize
 
+from dkist_virtual.colorbar import add_colorbar
 from dkist_virtual.errors import FrameError, SelectionError
+from dkist_virtual.figure_text import fit_label, fit_labels
 from dkist_virtual.grid import PlaneGrid, PlaneWCS
 from dkist_virtual.keywords import check_keywords
 from dkist_virtual.lines import LinePlot, profile_axes, starting_point
@@ -15,7 +17,7 @@ from dkist_virtual.picture import IMAGE_LOOK, ScreenImage, absent_boxes, contras
 from dkist_virtual.planes import labels_of, shown_axes
 from dkist_virtual.sliders import Repainter
 from dkist_virtual.stepping import SteppedPlot
-from dkist_virtual.ticks import coordinate_along, name_of, set_ticks
+from dkist_virtual.ticks import coordinate_along, name_of, room_for_ticks, set_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from dkist_virtual.planes import Plane, ShownAxes, Subject
+    from dkist_virtual.ticks import Coordinate
     from dkist_virtual.world import WorldAxis
 
 __all__ = ["ImagePlot", "draw", "draw_profile", "is_signed", "sky_axes", "sky_grid"]
@@ -127,6 +130,9 @@ class ImagePlot(SteppedPlot):
         self._grid = (
             None if self._sky is None else sky_grid(self.subject, self.shown, self._point())
         )
+        if self._grid is not None and not self._grid.is_of_the_sky():
+            self._sky = self._grid = None
+        self._along: list[Coordinate | None] = []
 
         plane = self._reader.read(self.position)
         ratio = self._aspect()[1]
@@ -139,9 +145,10 @@ class ImagePlot(SteppedPlot):
         self.axes.set_xlim(-0.5, self._shape[1] - 0.5)
         self.axes.set_ylim(-0.5, self._shape[0] - 0.5)
         self._set_contrast(plane, self._say_where())
-        bar = self.axes.inset_axes((1.03, 0, 0.035, 1))
-        self.colorbar = self.figure.colorbar(self.image, cax=bar, label=subject.unit)
+        self.colorbar = add_colorbar(self.axes, self.image, subject.unit)
+        bar = self.colorbar.ax
         self._mark_absent(plane)
+        self._laid_out()
         small = [bar, *(slider.ax for slider in self.sliders.widgets)]
         self._repainter = Repainter(self.figure, [self.image], small)
         self._mark: Any = None
@@ -158,9 +165,35 @@ class ImagePlot(SteppedPlot):
             self.axes = WCSAxes(self.figure, place, wcs=self._plane_wcs())
             self.figure.add_axes(self.axes)
         self.axes.set_facecolor("0.97")
-        self._set_title(self.axes)
         self.axes.set_aspect(self._aspect()[0])
+        self.axes.format_coord = self._read_out
         self._label_axes()
+
+    @property
+    def _all_axes(self) -> list[Any]:
+        return [self.axes]
+
+    def _put_axes(self, place: Any) -> None:
+        self.axes.set_position(place)
+        if self._sky is not None:
+            self._place_ticks()
+        else:
+            fit_labels(self.axes)
+
+    def _read_out(self, x: float, y: float) -> str:
+        """What is under the mouse, as finely as pixels are."""
+        pixel = f"(pixel {x:.0f}, {y:.0f})"
+        if self._sky is not None:
+            assert self._grid is not None
+            world, steps = self.subject.world, self._grid.per_pixel
+            values = self._grid.world(x, y)
+            return "  ".join([
+                *(f"{axis.kind} {world.text(axis, float(value), float(step))}"
+                  for axis, value, step in zip(self._sky, values, steps, strict=True)),
+                pixel,
+            ])  # fmt: skip
+        at = zip((x, y), self._along, strict=True)
+        return "  ".join([*(along.at(place) for place, along in at if along is not None), pixel])
 
     def _aspect(self) -> tuple[float | str, float]:
         """The axes' aspect, and the height of the image in widths."""
@@ -181,15 +214,36 @@ class ImagePlot(SteppedPlot):
         if self._sky is not None:
             for coordinate, axis in zip(self.axes.coords, self._sky, strict=True):
                 coordinate.set_format_unit(axis.unit, decimal=True, show_decimal_unit=False)
-                coordinate.set_axislabel(f"{name_of(axis)} [{axis.unit}]")
-                coordinate.set_ticks(direction="out")
+                coordinate.set_ticklabel(exclude_overlapping=True)
+            self._place_ticks()
             return
         at, world = self._point(), self.subject.world
-        for array_axis, axis in ((self.shown.x, self.axes.xaxis), (self.shown.y, self.axes.yaxis)):
-            assert array_axis is not None
-            index = labels_of(world, [array_axis])[array_axis]
+        assert self.shown.y is not None
+        drawn = (self.shown.x, self.shown.y)
+        self._along = []
+        for array_axis, axis in zip(drawn, (self.axes.xaxis, self.axes.yaxis), strict=True):
+            index = labels_of(world, drawn)[array_axis]
             along = None if index is None else coordinate_along(world, array_axis, index, at)
             set_ticks(axis, along, self.subject.axis_names[array_axis])
+            self._along.append(along)
+
+    def _place_ticks(self) -> None:
+        """Tick each of longitude and latitude along the side on which it changes more."""
+        assert self._grid is not None
+        assert self._sky is not None
+        sides = ("b", "l") if self._grid.is_straight() else ("l", "b")
+        shares = self._grid.shares()
+        for coordinate, axis, side, share in zip(
+            self.axes.coords, self._sky, sides, shares, strict=True
+        ):
+            coordinate.set_position(side)
+            n = room_for_ticks(self.axes.xaxis if side == "b" else self.axes.yaxis)
+            # It counts those of the whole plane.
+            coordinate.set_ticks(direction="out", number=round(min(n, 6) / share))
+            label = f"{name_of(axis)} [{axis.unit}]"
+            coordinate.set_axislabel(
+                label, fontsize=fit_label(self.axes, label, upwards=side == "l")
+            )
 
     def _grid_moved(self, moved: set[int]) -> bool:
         """Whether a move along some axes moved the coordinates of what is drawn."""

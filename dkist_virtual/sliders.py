@@ -2,27 +2,39 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from functools import partial
+from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from matplotlib.backend_bases import TimerBase
 from matplotlib.patches import Rectangle
 from matplotlib.widgets import Slider
 
+from dkist_virtual.figure_text import figure_inches, text_inches
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.backend_bases import MouseEvent
     from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 __all__ = ["SLIDER_HEIGHT", "Repainter", "Sliders"]
 
 SLIDER_HEIGHT: Final = 0.28
 """Inches, for each."""
-LONGEST_NAME: Final = 23
-"""Letters that find room beside a slider."""
+SHORTEST: Final = 0.8
+"""Inches of a slider: its name and value get smaller before it gets shorter."""
+GAP: Final = 0.12
+"""Inches beside names, sliders and values."""
+HINT: Final = (
+    "not interactive here: plot.at() and plot.step() move these; so do hands after "
+    "%matplotlib widget (needs ipympl)"
+)
+"""What is written under sliders that nobody can move, as in a notebook's inline figures."""
 
 
 class Sliders:
@@ -50,31 +62,86 @@ class Sliders:
         start: Sequence[int],
         changed: Callable[[int, int], None],
     ) -> None:
+        self._figure = figure
         self._changed = changed
         self._wanted: tuple[int, int] | None = None
-        width, height = figure.get_size_inches()
         self.widgets: list[Slider] = []
         for number, (name, n, at) in enumerate(zip(names, lengths, start, strict=True)):
-            below = 0.12 + SLIDER_HEIGHT * (len(names) - 1 - number)
-            place = (1.7 / width, below / height, (width - 4.5) / width, 0.2 / height)
-            axes = figure.add_axes(place, label=f"slider {number}")
-            short = (
-                name
-                if len(name) <= LONGEST_NAME
-                else f"{name[: LONGEST_NAME - 1]}\N{HORIZONTAL ELLIPSIS}"
-            )
-            slider = Slider(axes, short, 0, n - 1, valinit=at, valstep=1, color="0.55")
+            axes = figure.add_axes((0.3, 0.1, 0.3, 0.1), label=f"slider {number}")
+            slider = Slider(axes, name, 0, n - 1, valinit=at, valstep=1, color="0.55")
             slider.drawon = False
             slider.vline.set_visible(False)
-            for text, x in ((slider.label, -0.03), (slider.valtext, 1.03)):
-                text.set_fontsize("small")
-                text.set_x(x)  # clear of the handle at either end
             slider.on_changed(partial(self._slid, number))
             self.widgets.append(slider)
         figure.canvas.mpl_connect("scroll_event", self._scrolled)
         self._timer = figure.canvas.new_timer(interval=1)
         self._timer.single_shot = True
         self._timer.add_callback(self._call)
+        self.hint: Text | None = None
+        if self.widgets and not self.interactive:
+            self.hint = figure.text(0.5, 0, HINT, ha="center", va="bottom", color="0.35")
+        self._longest = [slider.valtext.get_text() for slider in self.widgets]
+        self.place()
+
+    @property
+    def interactive(self) -> bool:
+        """Whether there is an event loop, and so somebody's hand."""
+        return type(self._timer) is not TimerBase
+
+    def place(self, longest: Sequence[str] | None = None) -> None:
+        """Put sliders between their names and values, in the figure as large as it is now.
+
+        Parameters
+        ----------
+        longest : sequence of str, optional
+            The longest value that each slider will say.
+        """
+        if not self.widgets:
+            return
+        self._longest = list(longest or self._longest)
+        wide, high = figure_inches(self.widgets[0].ax)
+        texts = [(slider.label, slider.valtext) for slider in self.widgets]
+        for text in chain(*texts):
+            text.set_fontsize("small")
+        said = [value.get_text() for _, value in texts]
+        for (_, value), words in zip(texts, self._longest, strict=True):
+            value.set_text(words)
+        before = max(text_inches(name)[0] for name, _ in texts)
+        after = max(text_inches(value)[0] for _, value in texts)
+        for (_, value), now in zip(texts, said, strict=True):
+            value.set_text(now)
+        room = wide - SHORTEST - 4 * GAP
+        smaller = min(room / (before + after), 1)
+        before, after = before * smaller, after * smaller
+        for text in chain(*texts):
+            text.set_fontsize(float(text.get_fontsize()) * smaller)
+        left = max(2 * GAP + before, 1.0)
+        long = max(wide - left - 2 * GAP - after, SHORTEST)
+        bottom = 0.12 if self.hint is None else 0.25
+        for number, slider in enumerate(self.widgets):
+            below = bottom + SLIDER_HEIGHT * (len(self.widgets) - 1 - number)
+            slider.ax.set_position((left / wide, below / high, long / wide, 0.2 / high))
+            slider.label.set_x(-GAP / long)  # clear of the handle at either end
+            slider.valtext.set_x(1 + GAP / long)
+        if self.hint is not None:
+            self.hint.set_y(0.06 / high)
+            self.hint.set_fontsize("x-small")
+            wanted = text_inches(self.hint)[0]
+            points = float(self.hint.get_fontsize())
+            self.hint.set_fontsize(points * min(1, (wide - 2 * GAP) / wanted))
+
+    @contextmanager
+    def hidden(self) -> Iterator[None]:
+        """Leave them out of what is drawn in here."""
+        artists: list[Any] = [slider.ax for slider in self.widgets]
+        artists += [] if self.hint is None else [self.hint]
+        for artist in artists:
+            artist.set_visible(False)
+        try:
+            yield
+        finally:
+            for artist in artists:
+                artist.set_visible(True)
 
     def set(self, number: int, pixel: int, text: str) -> None:
         """Move a slider, calling nobody back, and say where it is."""
@@ -83,10 +150,13 @@ class Sliders:
         slider.set_val(pixel)
         slider.eventson = True
         slider.valtext.set_text(text)
+        if len(text) > len(self._longest[number]):
+            self._longest[number] = text
+            self.place()
 
     def _slid(self, number: int, value: float) -> None:
         self._wanted = number, int(value)
-        if type(self._timer) is TimerBase:  # no event loop: nobody would ever call
+        if not self.interactive:  # nobody would ever call
             self._call()
         else:
             self._timer.start()

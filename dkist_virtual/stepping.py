@@ -7,13 +7,16 @@ import re
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import numpy as np
 from matplotlib.figure import Figure
+from matplotlib.transforms import Bbox
 
 from dkist_virtual.arrays import VirtualArray
 from dkist_virtual.crop import COORDINATES, as_points, nearest_index
 from dkist_virtual.errors import FrameError, SelectionError
+from dkist_virtual.figure_text import EDGE, BoxedText, fit_title
 from dkist_virtual.keywords import check_keywords
-from dkist_virtual.planes import PlaneReader, labels_of
+from dkist_virtual.planes import PlaneReader, change_along, labels_of
 from dkist_virtual.sliders import SLIDER_HEIGHT, Sliders
 from dkist_virtual.ticks import name_of
 
@@ -28,6 +31,10 @@ NARROWEST: Final = 5.5
 """Inches of a figure: its sliders and their values have to find room."""
 LOWEST: Final = 1.8
 """Inches above the sliders."""
+ABOVE: Final = 0.45
+"""Inches above the axes, for the title."""
+_NAMED: Final = ("longitude", "latitude", "other")
+"""Kinds of coordinates that a value alone does not tell apart."""
 
 
 SAVE: Final = (
@@ -59,6 +66,14 @@ class SteppedPlot(ABC):
         self.position = [0] * shown.ndim
         self.position = self._moved_to(position or {})
         self._labels = labels_of(subject.world, shown.sliding)
+        self._saying = self._said_by()
+        kinds = ("longitude", "latitude", "other")
+        self._steps = {
+            axis: change_along(subject.world, index, axis)
+            for axis, index in self._saying.items()
+            if subject.world.axes[index].kind in kinds
+        }
+        self._margins = 1.0, 1.3, ABOVE
         self._reader = PlaneReader(subject.data, subject.mask, shown)
         self._over: list[Any] = []
         self.followers: list[SteppedPlot] = []
@@ -66,11 +81,11 @@ class SteppedPlot(ABC):
 
     def _make_figure(self, figure: Figure | None, height: float) -> tuple[float, ...]:
         """Make a figure, with sliders; where in it the rest has its place."""
-        below = 0.75 + SLIDER_HEIGHT * len(self.shown.sliding)
+        below = self._below()
         if figure is None:
             import matplotlib.pyplot as plt
 
-            figure = plt.figure(figsize=(8.0, below + height + 0.45))
+            figure = plt.figure(figsize=(8.0, below + height + ABOVE))
         if not isinstance(figure, Figure):
             raise TypeError(f"figure = {figure!r}: expected a matplotlib Figure")
         wide, high = figure.get_size_inches()
@@ -86,7 +101,62 @@ class SteppedPlot(ABC):
         lengths = [shape[axis] for axis in self.shown.sliding]
         start = [self.position[axis] for axis in self.shown.sliding]
         self.sliders = Sliders(figure, named, lengths, start, self._slid)
-        return 1.0 / wide, below / high, (wide - 2.3) / wide, (high - below - 0.45) / high
+        self.sliders.place(self._longest_values())
+        return self._place()
+
+    def _below(self) -> float:
+        """Inches under the axes: of their labels, and of the sliders."""
+        return 0.75 + SLIDER_HEIGHT * len(self.shown.sliding)
+
+    def _place(self) -> tuple[float, ...]:
+        """Where in the figure, as large as it is now, the axes belong."""
+        wide, high = self.figure.get_size_inches()
+        below = self._below()
+        left, right, above = self._margins
+        return (
+            left / wide, below / high, (wide - left - right) / wide, (high - below - above) / high
+        )  # fmt: skip
+
+    def _laid_out(self) -> None:
+        """Put all in place once it is made, and anew whenever the figure has another size."""
+        self._lay_out()
+        # What is measured is drawn first: how long labels are depends on the axes.
+        renderers: list[Any] = []
+        listener = self.figure.canvas.mpl_connect(
+            "draw_event",
+            lambda event: renderers.append(event.renderer),
+        )
+        self.figure.draw_without_rendering()
+        self.figure.canvas.mpl_disconnect(listener)
+        wide = self.figure.get_size_inches()[0]
+        boxes = [axes.get_tightbbox(renderers[-1]) for axes in self._all_axes]
+        boxes = [box.transformed(self.figure.dpi_scale_trans.inverted()) for box in boxes if box]
+        left, right, above = self._margins
+        left += max(0.0, *(EDGE - box.x0 for box in boxes))
+        right += max(0.0, *(box.x1 - (wide - EDGE) for box in boxes))
+        if wide - left - right > 1:
+            self._margins = left, right, above
+        self._lay_out()
+        self.figure.canvas.mpl_connect("resize_event", self._resized)
+
+    def _lay_out(self) -> None:
+        """Put axes and title in their places."""
+        self._put_axes(self._place())
+        self._set_title()
+
+    def _resized(self, _: Any) -> None:
+        if self.figure.get_size_inches().min() > 1:
+            self.sliders.place()
+            self._lay_out()
+
+    @property
+    @abstractmethod
+    def _all_axes(self) -> list[Any]:
+        """The axes that are no sliders; the title is above the first."""
+
+    @abstractmethod
+    def _put_axes(self, place: Any) -> None:
+        """Put the axes in a place, in fractions of the figure."""
 
     def _name(self, axis: int) -> str:
         """What to call an axis that is not drawn: its coordinate, unless another shares that."""
@@ -102,19 +172,56 @@ class SteppedPlot(ABC):
             for axis, n in enumerate(self.subject.world.shape)
         ]
 
+    def _said_by(self) -> dict[int, int]:
+        """The slider's axis that says each coordinate: of several the one it is finest along."""
+        by: dict[int, list[int]] = {}
+        for axis, index in self._labels.items():
+            if index is not None:
+                by.setdefault(index, []).append(axis)
+        world = self.subject.world
+
+        def finest(index: int, axes: list[int]) -> int:
+            return min(axes, key=lambda axis: change_along(world, index, axis) or np.inf)
+
+        return {
+            axes[0] if len(axes) == 1 else finest(index, axes): index for index, axes in by.items()
+        }
+
     def _say_where(self) -> list[float]:
         """Write the sliders' values; the coordinates at the middle of what is drawn."""
-        world = self.subject.world
-        values = [float(value) for value in world.values(*self._point())]
+        values = self._values(self._point())
         for number, axis in enumerate(self.shown.sliding):
-            index, n = self._labels[axis], world.shape[axis]
-            text = f"{self.position[axis] + 1} of {n}"
-            if index is not None:
-                said = world.text(world.axes[index], values[index])
-                said += " UTC" if world.axes[index].kind == "time" else ""
-                text = f"{said}  ({text})"
-            self.sliders.set(number, self.position[axis], text)
+            said = self._coordinate_text(axis, values)
+            text = f"{self.position[axis] + 1} of {self.subject.world.shape[axis]}"
+            self.sliders.set(number, self.position[axis], f"{said}  ({text})" if said else text)
         return values
+
+    def _values(self, point: Sequence[float]) -> list[float]:
+        return [float(value) for value in self.subject.world.values(*point)]
+
+    def _coordinate_text(self, axis: int, values: Sequence[float]) -> str:
+        """What is said of the coordinate of a slider's axis; nothing where another says it."""
+        index = self._saying.get(axis)
+        if index is None:
+            return ""
+        world = self.subject.world
+        one = world.axes[index]
+        said = world.text(one, values[index], self._steps.get(axis))
+        return f"{said} UTC" if one.kind == "time" else said
+
+    def _longest_values(self) -> list[str]:
+        """For each slider the longest that it says at its ends."""
+        found = []
+        for axis in self.shown.sliding:
+            n = self.subject.world.shape[axis]
+            texts = [f"{n} of {n}"]
+            for pixel in (0, n - 1):
+                point = self._point()
+                point[axis] = float(pixel)
+                if said := self._coordinate_text(axis, self._values(point)):
+                    texts.append(f"{said}  ({n} of {n})")
+            found.append(max(texts, key=len))
+        return found
 
     # Stepping -------------------------------------------------------------------------------
 
@@ -217,7 +324,7 @@ class SteppedPlot(ABC):
     # As a file ------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> None:
-        """Write the figure as it stands to a file.
+        """Write the figure as it stands to a file, without sliders: the title says where they are.
 
         Parameters
         ----------
@@ -226,6 +333,20 @@ class SteppedPlot(ABC):
             As `matplotlib.figure.Figure.savefig` takes them, such as ``dpi``.
         """
         check_keywords("save", options, SAVE)
+        if not self.sliders.widgets:
+            self._write(path, options)
+            return
+        wide, high = self.figure.get_size_inches()
+        strip = SLIDER_HEIGHT * len(self.sliders.widgets)
+        options.setdefault("bbox_inches", Bbox.from_extents(0, strip, wide, high))
+        try:
+            with self.sliders.hidden():
+                self._set_title(self._where())
+                self._write(path, options)
+        finally:
+            self._set_title()
+
+    def _write(self, path: str | os.PathLike[str], options: dict[str, Any]) -> None:
         try:
             self.figure.savefig(path, **options)
         except TypeError as error:  # a keyword of another format, by the name of a method inside
@@ -234,27 +355,31 @@ class SteppedPlot(ABC):
                 raise
             raise TypeError(f"save: {os.fspath(path)}: this format takes no {name[1]}") from None
 
+    def _where(self) -> str:
+        """Where the sliders are, for a picture without them."""
+        values, said = self._values(self._point()), []
+        for axis in self.shown.sliding:
+            index, n = self._saying.get(axis), self.subject.world.shape[axis]
+            text = self._coordinate_text(axis, values)
+            if index is not None and self.subject.world.axes[index].kind == "stokes":
+                text = f"Stokes {text}"
+            elif index is not None and self.subject.world.axes[index].kind in _NAMED:
+                text = f"{self._name(axis)} {text}"
+            said.append(text or f"{self._name(axis)} {self.position[axis] + 1} of {n}")
+        return ", ".join(said)
+
     # What is written over --------------------------------------------------------------------
 
-    def _set_title(self, axes: Any) -> None:
-        said = (self.subject.title, self.subject.held_text())
-        axes.set_title("  ".join(part for part in said if part), fontsize="medium")
+    def _set_title(self, where: str = "") -> None:
+        held = ", ".join(part for part in (self.subject.held_text(), where) if part)
+        fit_title(self._all_axes[0], [self.subject.title, held])
 
     def _write_over(self, axes: Any, text: str, *, middle: bool = True) -> None:
-        """Take away what lies over the picture, and put a text there unless it is empty."""
+        """Take away what is drawn over the picture, and put a text there unless it is empty."""
         while self._over:
             self._over.pop().remove()
         if text:
-            self._over.append(self._text(axes, text, middle=middle))
-
-    def _text(self, axes: Any, text: str, *, middle: bool) -> Any:
-        """A text in the middle of axes, or at their top where there is something to be seen."""
-        box = {"facecolor": "white", "edgecolor": "0.6", "alpha": 0.9}
-        y, va = (0.5, "center") if middle else (0.98, "top")
-        return axes.text(
-            0.5, y, text, transform=axes.transAxes, ha="center", va=va, fontsize="small",
-            bbox=box, wrap=True, zorder=5,
-        )  # fmt: skip
+            self._over.append(BoxedText(axes, text, middle=middle))
 
     def _hint(self) -> str:
         """Which frames are absent, and how to get them."""

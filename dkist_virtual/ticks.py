@@ -19,7 +19,15 @@ if TYPE_CHECKING:
 
     from dkist_virtual.world import World, WorldAxis
 
-__all__ = ["Coordinate", "coordinate_along", "name_of", "set_ticks"]
+__all__ = [
+    "Coordinate",
+    "DataFormatter",
+    "ValueLocator",
+    "coordinate_along",
+    "name_of",
+    "room_for_ticks",
+    "set_ticks",
+]
 
 _DATES: Any = dates  # in parts without types
 
@@ -86,6 +94,17 @@ class Coordinate:
         return bool(len(steps) and ((steps > 0).all() or (steps < 0).all()))
 
     @property
+    def step(self) -> float:
+        """How much it changes from a pixel to the next, in the WCS's unit."""
+        steps = np.abs(np.diff(self.values[np.isfinite(self.values)]))
+        return float(np.median(steps)) if len(steps) else 0.0
+
+    def at(self, pixel: float) -> str:
+        """Write the value at a place between pixels, as finely as pixels are."""
+        value = np.interp(pixel, np.arange(len(self.values)), self.values)
+        return f"{name_of(self.axis)} {self.world.text(self.axis, float(value), self.step)}"
+
+    @property
     def label(self) -> str:
         """Name and unit."""
         if self.axis.kind == "time":
@@ -95,16 +114,16 @@ class Coordinate:
     def locator(self) -> Locator:
         """What finds round values, for an axis that counts in `plotted`."""
         if self.dated:
-            dates_at: Locator = _DATES.AutoDateLocator(maxticks=7)
+            dates_at: Locator = _DateLocator()
             return dates_at
         if self.axis.kind == "stokes":
             return MaxNLocator(integer=True)
-        return MaxNLocator(nbins=8, steps=[1, 2, 2.5, 5, 10])
+        return ValueLocator(steps=[1, 2, 2.5, 5, 10])
 
     def formatter(self, locator: Locator) -> Formatter:
         """What writes them."""
         if self.dated:
-            written: Formatter = _DATES.ConciseDateFormatter(locator)
+            written: Formatter = _DateFormatter(locator, self.label)
             return written
         if self.axis.kind == "stokes":
             return _StokesFormatter()
@@ -132,6 +151,100 @@ def coordinate_along(world: World, axis: int, index: int, at: Sequence[float]) -
     return Coordinate(world.axes[index], world, np.interp(np.arange(n), few, values))
 
 
+# As many ticks as find room --------------------------------------------------------------------
+
+INCHES_A_TICK: Final = {"x": 0.8, "y": 0.4}
+
+
+def room_for_ticks(axis: Any) -> int:
+    """Count the ticks whose labels find room along an axis of a figure."""
+    box, dpi = axis.axes.get_window_extent(), axis.get_figure(root=True).dpi
+    inches = (box.width if axis.axis_name == "x" else box.height) / dpi
+    return int(np.clip(inches / INCHES_A_TICK[axis.axis_name], 2, 8))
+
+
+class ValueLocator(MaxNLocator):
+    """Finds round values, as many as their labels find room for."""
+
+    def tick_values(self, vmin: float, vmax: float) -> Any:
+        """Ticks between two values."""
+        if getattr(self.axis, "axes", None) is not None:
+            self.set_params(nbins=room_for_ticks(self.axis))
+        return super().tick_values(vmin, vmax)
+
+
+class _DateLocator(dates.AutoDateLocator):
+    def __init__(self) -> None:
+        super().__init__(minticks=2, maxticks=7)  # type: ignore[no-untyped-call]
+
+    def get_locator(self, dmin: Any, dmax: Any) -> Any:
+        if getattr(self.axis, "axes", None) is not None:
+            # With fewer than five it finds no interval for two hours less a minute.
+            self.maxticks = dict.fromkeys(self.maxticks, max(room_for_ticks(self.axis), 5))
+        return super().get_locator(dmin, dmax)  # type: ignore[no-untyped-call]
+
+
+# What all labels have in common belongs to the name of the axis: at its end, where matplotlib
+# writes it, it would be over a title.
+
+
+def _name(axis: Any, said: str, label: str) -> str:
+    """Name an axis anew, unless someone else did since; what it was named."""
+    if axis is None or axis.get_label_text() != said:
+        return said
+    if label != said:
+        axis.set_label_text(label)
+    return label
+
+
+class _DateFormatter(dates.ConciseDateFormatter):
+    """Writes dates, and what they have in common beside the name of their axis."""
+
+    def __init__(self, locator: Locator, label: str) -> None:
+        super().__init__(locator)  # type: ignore[no-untyped-call]
+        self._label = self._said = label
+        self.named: Any = None
+        """The axis whose name it is, where that is not the one that is ticked."""
+
+    def format_ticks(self, values: Any) -> list[str]:
+        labels: list[str] = super().format_ticks(values)  # type: ignore[no-untyped-call]
+        common = str(super().get_offset())  # type: ignore[no-untyped-call]
+        label = f"{self._label}, {common}" if common else self._label
+        self._said = _name(self.named or self.axis, self._said, label)
+        return labels
+
+    def get_offset(self) -> str:
+        return ""
+
+
+class DataFormatter(ScalarFormatter):
+    """Writes pixel values whole, and a power of ten that they have in common beside the unit.
+
+    Parameters
+    ----------
+    label : str
+        What the axis is called: name and unit, ``"data [ct]"``, or a unit alone.
+    """
+
+    def __init__(self, label: str) -> None:
+        super().__init__(useOffset=False, useMathText=False)
+        self._label = self._said = label
+
+    def format_ticks(self, values: Any) -> list[str]:
+        """The labels of ticks."""
+        labels: list[str] = super().format_ticks(values)
+        label = self._label
+        if power := super().get_offset():
+            before, bracket, unit = label.rpartition("[")
+            label = f"{before}{bracket}{power} {unit}".rstrip()
+        self._said = _name(self.axis, self._said, label)
+        return labels
+
+    def get_offset(self) -> str:
+        """Nothing: it is said beside the unit."""
+        return ""
+
+
 class _StokesFormatter(Formatter):
     def __call__(self, x: float, pos: int | None = None) -> str:  # noqa: ARG002
         symbol = str(StokesCoord(round(x)).symbol)
@@ -150,6 +263,7 @@ class _PixelLocator(Locator):
 
     def __call__(self) -> Any:
         assert self.axis is not None
+        self.inner.axis = self.axis  # which it asks how many ticks find room
         low, high = self.axis.get_view_interval()
         return self.tick_values(low, high)
 
@@ -177,6 +291,8 @@ class _PixelFormatter(Formatter):
 
     def format_ticks(self, values: Any) -> list[str]:
         """The labels of ticks at some pixels."""
+        if isinstance(self._inner, _DateFormatter):
+            self._inner.named = self.axis
         along = self._locator.coordinate.plotted
         plotted = np.interp(
             values, np.arange(len(along)), along
@@ -188,14 +304,8 @@ class _PixelFormatter(Formatter):
             return [f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}") for value in rounded]
         return list(self._inner.format_ticks(plotted))
 
-    def get_offset(self) -> str:
-        """What all labels have in common, such as the date."""
-        return self._inner.get_offset()
-
     def __call__(self, x: float, pos: int | None = None) -> str:  # noqa: ARG002
-        world = self._locator.coordinate
-        value = np.interp(x, np.arange(len(world.values)), world.values)
-        return world.world.text(world.axis, float(value))
+        return self._locator.coordinate.at(x)
 
 
 def _digits(values: Sequence[float]) -> int:
@@ -218,7 +328,7 @@ def set_ticks(axis: Axis, coordinate: Coordinate | None, otherwise: str) -> None
         What to call the axis then.
     """
     if coordinate is None or not coordinate.monotonic:
-        axis.set_major_locator(MaxNLocator(integer=True))
+        axis.set_major_locator(ValueLocator(integer=True))
         axis.set_major_formatter(ScalarFormatter(useOffset=False))
         axis.set_label_text(f"{otherwise} [pixel]")
         return

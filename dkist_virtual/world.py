@@ -25,7 +25,16 @@ if TYPE_CHECKING:
 
     from dkist_virtual.selection import Selection
 
-__all__ = ["Kind", "SteppedWCS", "World", "WorldAxis", "high_level", "slice_wcs", "wrapped"]
+__all__ = [
+    "Kind",
+    "SteppedWCS",
+    "World",
+    "WorldAxis",
+    "decimals",
+    "high_level",
+    "slice_wcs",
+    "wrapped",
+]
 
 Kind: TypeAlias = Literal["stokes", "time", "wavelength", "longitude", "latitude", "other"]
 
@@ -242,16 +251,40 @@ class World:
         """The values of the time axis for some moments."""
         return np.asarray((time - self._epoch).to_value("s"), float)
 
-    def text(self, axis: WorldAxis, value: float) -> str:
-        """A value for people, as ``630.2470 nm``, ``2022-10-24T19:15:37.808``, ``Q``."""
+    def text(self, axis: WorldAxis, value: float, step: float | None = None) -> str:
+        """A value for people, as ``630.25 nm``, ``2022-10-24T19:15:37.808``, ``Q``.
+
+        Parameters
+        ----------
+        axis : WorldAxis
+        value : float
+            In the unit of the WCS.
+        step : float, optional
+            How far pixels are from each other: a value tells them apart, with as many decimals
+            for each.
+        """
         if not np.isfinite(value):
             return "-"
         if axis.kind == "time":
             return str(self.time(value).isot)
         if axis.kind == "stokes":
             return str(StokesCoord(value).symbol)
-        digits = {"wavelength": ".4f", "longitude": ".2f", "latitude": ".2f"}.get(axis.kind, ".6g")
-        return f"{value:{digits}} {axis.unit}".rstrip()
+        digits = {"wavelength": 4, "longitude": 2, "latitude": 2}.get(axis.kind, 0)
+        if axis.kind == "wavelength" and axis.unit != "nm":
+            digits = 0
+        if step:
+            digits = max(digits, decimals(step))
+            said = f"{round(value, digits) + 0.0:.{digits}f}"  # no minus before a zero
+        elif digits:
+            said = f"{round(value, digits) + 0.0:.{digits}f}".rstrip("0").rstrip(".")
+        else:
+            said = f"{value:.8g}"
+        return f"{said} {axis.unit}".rstrip()
+
+
+def decimals(step: float) -> int:
+    """Decimals that tell values apart which are this far from each other, and one more."""
+    return int(np.clip(1 - np.floor(np.log10(step)), 0, 7)) if 0 < step < np.inf else 2
 
 
 # Slicing ------------------------------------------------------------------------------------

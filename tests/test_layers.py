@@ -88,6 +88,8 @@ ROOMS = (
     "grid",
     "picture",
     "ticks",
+    "figure_text",
+    "colorbar",
     "sliders",
     "stepping",
     "lines",

@@ -1,0 +1,179 @@
+"""Text that stays in its place: titles inside of the figure, boxes inside of their axes."""
+
+from __future__ import annotations
+
+import textwrap
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+
+from matplotlib.text import Text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from matplotlib.axes import Axes
+
+__all__ = ["BoxedText", "figure_inches", "fit_label", "fit_labels", "fit_title",
+           "text_inches"]  # fmt: skip
+
+SMALLEST: Final = 4.0
+"""Points of the smallest text: of what is longer, the rest is broken into more lines."""
+EDGE: Final = 0.08
+"""Inches that text stays away from what it is in."""
+
+
+def figure_inches(artist: Any) -> tuple[float, float]:
+    """Measure the figure that an artist is in.
+
+    By its transform: a figure that is being saved cropped says the size of the cut-out.
+    """
+    figure = artist.get_figure(root=True)
+    (x0, y0), (x1, y1) = figure.transFigure.transform([(0, 0), (1, 1)])
+    return (x1 - x0) / figure.dpi, (y1 - y0) / figure.dpi
+
+
+def text_inches(text: Text) -> tuple[float, float]:
+    """Measure a text: its width and height on the figure."""
+    box, figure = Text.get_window_extent(text), text.get_figure(root=True)
+    assert figure is not None
+    return box.width / figure.dpi, box.height / figure.dpi
+
+
+def fit_title(axes: Axes, parts: Sequence[str]) -> None:
+    """Set a title above axes, no part of which is outside of the figure.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    parts : sequence of str
+        Side by side where they find room, below each other otherwise.
+    """
+    parts = [part for part in parts if part]
+    title: Any = axes.title
+    axes.set_title("  ".join(parts), fontsize="medium", x=0.5)
+    axes.apply_aspect()
+    room = figure_inches(axes)[0] - 2 * EDGE
+    if text_inches(title)[0] > room:
+        title.set_text("\n".join(parts))
+    while text_inches(title)[0] > room and title.get_fontsize() > SMALLEST:
+        title.set_fontsize(max(title.get_fontsize() * 0.95, SMALLEST))
+    if (wide := text_inches(title)[0]) > room:
+        letters = int(max(map(len, parts)) * room / wide)
+        title.set_text("\n".join(textwrap.fill(part, letters) for part in parts))
+    # In the middle of the axes, unless that is too near to an edge of the figure.
+    half, box = text_inches(title)[0] / 2, axes.get_position()
+    left, right = (edge * figure_inches(axes)[0] for edge in (box.x0, box.x1))
+    middle = min(max((left + right) / 2, half + EDGE), room + 2 * EDGE - half - EDGE)
+    title.set_x((middle - left) / (right - left))
+
+
+def fit_label(axes: Axes, text: str, *, upwards: bool) -> float:
+    """Find how many points the name of an axis may have.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    text : str
+    upwards : bool
+        Whether it is beside the axes, where it is no longer than these; or below them, where it
+        stays in the figure.
+    """
+    axes.apply_aspect()
+    figure: Any = axes.get_figure()
+    wide, high = figure_inches(axes)
+    box = axes.get_position()
+    middle = wide * (box.x0 + box.x1) / 2
+    room = high * box.height if upwards else 2 * min(middle, wide - middle) - 2 * EDGE
+    tried = figure.text(0, 0, text or " ", fontsize="medium")
+    points = float(tried.get_fontsize() * min(1.0, room / text_inches(tried)[0]))
+    tried.remove()
+    return max(points, SMALLEST)
+
+
+def fit_labels(axes: Any) -> None:
+    """Fit the names of both axes, as they are now."""
+    for axis in (axes.xaxis, axes.yaxis):
+        upwards = axis is axes.yaxis
+        axis.label.set_fontsize(fit_label(axes, axis.get_label_text(), upwards=upwards))
+
+
+class BoxedText(Text):
+    """A text in a box that stays inside of axes, whatever size they are drawn at.
+
+    Lines are broken, letters get smaller, and where axes are much higher than wide the text runs
+    upwards.
+
+    Parameters
+    ----------
+    axes : matplotlib.axes.Axes
+    text : str
+    middle : bool
+        Whether it is in the middle of the axes, or at their top.
+    """
+
+    def __init__(self, axes: Axes, text: str, *, middle: bool) -> None:
+        box = {"facecolor": "white", "edgecolor": "0.6", "alpha": 0.9}
+        y, va = (0.5, "center") if middle else (0.98, "top")
+        super().__init__(
+            0.5, y, text, transform=axes.transAxes, ha="center", va=va, bbox=box, zorder=5,
+            fontsize="small",
+        )  # fmt: skip
+        self._points = float(self.get_fontsize())
+        self._lines = text
+        self._in_lines = False
+        self._fitted: Any = None
+        axes.add_artist(self)
+        self.set_clip_on(False)
+
+    def get_text(self) -> str:
+        """What it says; broken into lines while it is drawn or measured."""
+        return self._lines if self._in_lines else str(super().get_text())
+
+    def draw(self, renderer: Any) -> None:
+        """Fit the text into its axes as they are now, and draw it."""
+        self._fit()
+        with self._broken():
+            super().draw(renderer)
+
+    def get_window_extent(self, renderer: Any = None, dpi: float | None = None) -> Any:
+        """Where it is drawn, without its box."""
+        self._fit()
+        with self._broken():
+            return super().get_window_extent(renderer, dpi)
+
+    @contextmanager
+    def _broken(self) -> Iterator[None]:
+        before, self._in_lines = self._in_lines, True
+        try:
+            yield
+        finally:
+            self._in_lines = before
+
+    def _fit(self) -> None:
+        axes, figure = self.axes, self.get_figure(root=True)
+        if axes is None or figure is None or self._in_lines:
+            return
+        box = axes.get_window_extent()
+        wide, high = box.width / figure.dpi - 3 * EDGE, box.height / figure.dpi - 3 * EDGE
+        if self._fitted == (wide, high):
+            return
+        self._fitted = wide, high
+        upwards = high > 2.5 * wide
+        self.set_rotation(90 if upwards else 0)
+        along, across = (high, wide) if upwards else (wide, high)
+        self.set_fontsize(self._points)
+        with self._broken():
+            points = self._points
+            while not self._break(along, across) and points > SMALLEST:
+                points = max(points * 0.93, SMALLEST)
+                self.set_fontsize(points)
+
+    def _break(self, along: float, across: float) -> bool:
+        """Break lines to a length; whether all of them find room."""
+        self._lines = "x" * 50
+        n = max(int(50 * along / max(text_inches(self))), 8)
+        parts = super().get_text().split("\n")
+        self._lines = "\n".join(line for part in parts for line in textwrap.wrap(part, n) or [""])
+        size = text_inches(self)
+        longer, wider = size[::-1] if self.get_rotation() else size
+        return longer <= along and wider <= across
