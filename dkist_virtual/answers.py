@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 from dkist_virtual.errors import FrameCorruptError, FrameError, FrameUnreachableError
 
@@ -20,6 +20,7 @@ __all__ = [
     "MovedError",
     "Reply",
     "Sink",
+    "Version",
     "add",
     "fill",
     "length_of",
@@ -54,6 +55,12 @@ def setting(name: str) -> float:
     raise ValueError(f"the setting dkist_virtual.{name} is {given!r}: expected a number from 0 on")
 
 
+Version: TypeAlias = "tuple[int | None, int | None, str | None, tuple[int, ...] | None]"
+"""By what a file is known again: its length, modification time, ETag, and on this machine which
+file of which disk it is, with the time of its last change. Where two are equal, so are the bytes,
+as far as anybody says."""
+
+
 @dataclass(frozen=True, slots=True)
 class Reply:
     """What a server answered.
@@ -67,12 +74,25 @@ class Reply:
     mtime : int or None
         When it was last changed, in nanoseconds, UTC.
     etag : str or None
+    inode : tuple of int or None
+        On this machine: device, number and change time, which a copy over the file changes too.
+    firm : bool
+        Whether other bytes would have another `version`. Where a server gives no validator, or the
+        file changed so recently that one more change may fall into the same tick of its clock,
+        nothing that was learnt of the file is kept for the next read.
     """
 
     data: bytes | memoryview
     total: int | None
     mtime: int | None = None
     etag: str | None = None
+    inode: tuple[int, ...] | None = None
+    firm: bool = False
+
+    @property
+    def version(self) -> Version:
+        """By what the file that the bytes are of is known again."""
+        return self.total, self.mtime, self.etag, self.inode
 
     def __post_init__(self) -> None:
         # Dates before 1678 and after 2262 are nobody's: of such a file the time is not known.

@@ -17,6 +17,7 @@ from dkist_virtual.description import METADATA_NAME
 from dkist_virtual.errors import DKISTVirtualError, StoreError, StoreExistsError
 from dkist_virtual.headers import HEADERS_NAME
 from dkist_virtual.journal import Journal
+from dkist_virtual.local_file import sync
 from dkist_virtual.locations import absolute, is_local, shown
 from dkist_virtual.locks import locked
 from dkist_virtual.references import JSON_NAME, PARQUET_NAME
@@ -129,17 +130,27 @@ class Building:
         new = self.work / self.target.name
         new.mkdir()
         write(new)
+        _sync_all(new)
         refuse_existing(self.target, self.overwrite)
         replaced = self.work / _REPLACED
         try:
             if self.target.exists():
                 self.target.rename(replaced)
             new.rename(self.target)
+            sync(self.target.parent)
         except BaseException:
             # Ctrl-C between the two would leave the old store to be swept up.
             if replaced.exists() and not self.target.exists():
                 replaced.rename(self.target)
             raise
+
+
+def _sync_all(directory: Path) -> None:
+    """Have all files below a directory survive the machine, before it gets its name."""
+    for place, _, names in os.walk(directory):
+        for name in names:
+            sync(os.path.join(place, name))
+        sync(place)
 
 
 _LONGEST = 255

@@ -22,6 +22,7 @@ from dkist_virtual.catalogue import (
 from dkist_virtual.convert import convert
 from dkist_virtual.description import METADATA_NAME, read_plain
 from dkist_virtual.errors import DatasetError, RemovedError, SearchError, SupersededWarning
+from dkist_virtual.local_file import open_regular, sync
 from dkist_virtual.locks import locked
 
 __all__ = ["cache_directory", "store_of"]
@@ -110,7 +111,9 @@ def _made(record: Record, directory: Path) -> Path:
             # Last: whatever was broken off before is done again.
             partial = directory / f"{RECORD_NAME}.{os.getpid()}"
             partial.write_text(json.dumps(record), encoding="utf-8")
+            sync(partial)
             partial.replace(directory / RECORD_NAME)
+            sync(directory)
     return store
 
 
@@ -146,7 +149,8 @@ def _alone(directory: Path) -> Iterator[None]:
 
 def _read(directory: Path) -> Record | None:
     try:
-        record: Record = json.loads((directory / RECORD_NAME).read_text(encoding="utf-8"))
+        with open_regular(directory / RECORD_NAME) as file:
+            record: Record = json.load(file)
     except (OSError, ValueError):
         return None
     return record

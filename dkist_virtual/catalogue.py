@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
-from typing import Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.parse import urlencode
 
 from dkist_virtual.description import expected_warnings
@@ -29,9 +29,13 @@ from dkist_virtual.errors import (
     StoreMissingError,
 )
 from dkist_virtual.fetch import Fetcher
+from dkist_virtual.file_check import Checked
+from dkist_virtual.local_file import sync
 from dkist_virtual.locations import Location
-from dkist_virtual.parts import Checked
 from dkist_virtual.trust import unsafe_name
+
+if TYPE_CHECKING:
+    from dkist_virtual.document_check import DocumentKind
 
 __all__ = [
     "Record",
@@ -292,7 +296,7 @@ def fetch_asdf(record: Record, directory: Path) -> Path:
     name = PurePosixPath(str(record.get("asdfObjectKey") or "")).name
     if not re.fullmatch(r"\w[\w.-]*\.asdf", name):
         name = f"{identity}.asdf"
-    return _fetch(url, directory / name, f"the ASDF of {identity}")
+    return _fetch(url, directory / name, f"the ASDF of {identity}", "asdf")
 
 
 def fetch_file(
@@ -332,7 +336,9 @@ def fetch_file(
     what = "quality report" if kind == "quality" else "preview movie"
     url = f"{net().conf.download_endpoint}/{kind}?{urlencode({'datasetId': identity})}"
     accept = {"Accept": "application/json"} if form == "json" else {}
-    return _fetch(url, target, f"the {what} of {identity}", accept)
+    return _fetch(
+        url, target, f"the {what} of {identity}", form if kind == "quality" else "mp4", accept
+    )
 
 
 MOST: Final = 2**31
@@ -340,7 +346,12 @@ MOST: Final = 2**31
 
 
 def _fetch(
-    url: str, target: Path, what: str, headers: Mapping[str, str] | None = None, most: int = MOST
+    url: str,
+    target: Path,
+    what: str,
+    kind: DocumentKind,
+    headers: Mapping[str, str] | None = None,
+    most: int = MOST,
 ) -> Path:
     """One file, beside its place until all of it is there; replaces one of that name."""
     directory = str(replace(Location.of(url).parent, query=""))
@@ -348,13 +359,14 @@ def _fetch(
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=target.parent, prefix=".fetching-") as temporary:
-            item = Item(target.name, (url,), -1, fetcher, Checked(None, 0), most)
+            item = Item(target.name, (url,), -1, fetcher, Checked(None, 0), most, kind)
             try:
                 download([item], temporary)
             except DownloadError as error:
                 cause = error.failures.get(target.name, str(error))
                 raise SearchError(f"{what} could not be fetched: {cause}") from error
             os.replace(Path(temporary) / target.name, target)
+            sync(target.parent)
     except OSError as error:
         if isinstance(error, DKISTVirtualError):
             raise

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dkist_virtual.cards import HDUTarget
 
 __all__ = [
+    "added",
     "check_datasum",
     "datasum",
     "is_zero",
@@ -99,6 +100,11 @@ def _folded(total: int) -> int:
     while total >> 32:
         total = (total & 0xFFFFFFFF) + (total >> 32)
     return total
+
+
+def added(one: int, other: int) -> int:
+    """The sum of two stretches of data, of which the first is a multiple of four bytes long."""
+    return _folded(one + other)
 
 
 def same_sum(one: int, other: int) -> bool:

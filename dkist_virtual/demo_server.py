@@ -37,7 +37,8 @@ class FrameServer:
     fault : callable, optional
         Takes the request's path and the number of requests for it so far, from 0, and says what
         goes wrong: None, a status, "drop", "cut", "stall" (half of the body, then nothing more),
-        "no ranges", or "no conditions" (a range whatever If-Range says).
+        "no ranges", "no conditions" (a range whatever If-Range says), "no etag", or "no validator"
+        (neither ETag nor date).
 
     Attributes
     ----------
@@ -106,6 +107,8 @@ class FrameServer:
         size, start, stop, status = file.stat().st_size, None, file.stat().st_size, 200
         etag = f'"{size:x}-{file.stat().st_mtime_ns:x}"'
         headers = {"ETag": etag, "Accept-Ranges": "bytes"}
+        if fault in ("no etag", "no validator"):
+            del headers["ETag"]
         same = fault == "no conditions" or request.headers.get("If-Range", etag) == etag
         if "Range" in request.headers and fault != "no ranges" and same:
             first, last = request.headers["Range"].removeprefix("bytes=").split("-")
@@ -121,7 +124,8 @@ class FrameServer:
             data = opened.read(stop - (start or 0))
         response = web.StreamResponse(status=status, headers=headers)
         response.content_length = len(data)
-        response.last_modified = file.stat().st_mtime
+        if fault != "no validator":
+            response.last_modified = file.stat().st_mtime
         await response.prepare(request)
         body = b"" if request.method == "HEAD" else data
         if fault == "stall":

@@ -21,6 +21,7 @@ from typing import Any, BinaryIO, Final
 
 from dkist_virtual._version import __version__
 from dkist_virtual.errors import DatasetError, StoreCorruptError
+from dkist_virtual.local_file import open_regular
 from dkist_virtual.references import FORMAT_VERSION
 
 __all__ = [
@@ -224,7 +225,7 @@ def read_description(file: Path | str | BinaryIO) -> Description:
     name = file if isinstance(file, (str, Path)) else getattr(file, "name", "dataset.asdf")
     if isinstance(file, (str, Path)):
         try:
-            with open(file, "rb") as opened_file:
+            with open_regular(file) as opened_file:
                 return read_description(opened_file)
         except OSError as error:
             raise StoreCorruptError(f"{name}: {error.strerror or error}; convert again") from error
@@ -258,7 +259,7 @@ def read_plain(path: Path) -> dict[str, Any]:
     import asdf
 
     try:
-        with open(path, "rb") as file:
+        with open_regular(path) as file:
             tree: dict[str, Any] = asdf.util.load_yaml(file)
             tree["dkist_virtual"]["origin"]["asdf"]
     except Exception as error:

@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.convert import human_bytes
+from dkist_virtual.document_check import DocumentKind, check_document
 from dkist_virtual.errors import (
     DownloadError,
     FrameCorruptError,
@@ -26,7 +27,9 @@ from dkist_virtual.errors import (
     FrameUnreachableError,
 )
 from dkist_virtual.fetch import absolute, gathered, is_local, local_path
-from dkist_virtual.parts import MOST, PART, PART_NOTES, Checked, Part, is_whole, verify_datasum
+from dkist_virtual.file_check import Checked, check_whole, verify_datasum
+from dkist_virtual.local_file import is_something_else
+from dkist_virtual.parts import MOST, PART, PART_NOTES, Part
 from dkist_virtual.remote import setting
 from dkist_virtual.trust import unsafe_name
 
@@ -61,6 +64,8 @@ class Item:
         What verifying it looks at.
     most : int
         How many bytes it may have, where its length is not known.
+    kind : str, optional
+        What kind of file it is, where it is not FITS.
     """
 
     name: str
@@ -69,6 +74,21 @@ class Item:
     fetcher: Fetcher = field(repr=False)
     checked: Checked
     most: int = MOST
+    kind: DocumentKind | None = None
+
+    def check_whole(self, path: str) -> None:
+        """Refuse a file that is of another kind, or not whole.
+
+        Raises
+        ------
+        FrameCorruptError
+        OSError
+            It cannot be read.
+        """
+        if self.kind is None:
+            check_whole(path, self.checked)
+        else:
+            check_document(path, self.kind)
 
 
 @dataclass(frozen=True)
@@ -156,6 +176,8 @@ def check_names(names: Iterable[str], destination: str) -> None:
             failures[name] = f"{parent} is a link that leads out of {destination}"
         elif os.path.isdir(os.path.join(root, name)):
             failures[name] = "a directory of that name is there"
+        elif is_something_else(os.path.join(root, name)):
+            failures[name] = "something of that name is there that is no regular file"
         # Disks that do not tell cases apart would make one file of two.
         folded = _folded(name)
         other = taken.setdefault(folded, name)
@@ -321,16 +343,13 @@ class _Run:
         """Whether a file is there, whole as far as its length shows."""
         path = self.path(item)
         try:
-            length = os.stat(path).st_size
-        except OSError:
-            return False
-        if length != item.size if item.size >= 0 else not is_whole(path):
-            return False
-        if self.verify:
-            try:
-                self._check(path, item)
-            except FrameError:
+            if 0 <= item.size != os.stat(path).st_size:
                 return False
+            item.check_whole(path)
+            if self.verify:
+                self._check(path, item)
+        except (FrameError, OSError):
+            return False
         return True
 
     def elsewhere(self, item: Item) -> tuple[str, ...]:
@@ -403,6 +422,7 @@ class _Run:
 
     async def _fetched(self, item: Item) -> None:
         absent: FrameMissingError | None = None
+        failed: FrameError | None = None
         for url in item.urls:
             try:
                 if not await self._from(url, item):
@@ -411,7 +431,10 @@ class _Run:
                 return
             except FrameMissingError as error:
                 absent = absent or error
-        raise absent or FrameMissingError("no place that it could be fetched from is known")
+            except FrameError as error:  # another place may have it, whole
+                failed = failed or error
+        nowhere = FrameMissingError("no place that it could be fetched from is known")
+        raise failed or absent or nowhere
 
     async def _from(self, url: str, item: Item) -> bool:
         """Fetch a file from one place; False where what an earlier run left was broken."""
@@ -429,7 +452,12 @@ class _Run:
                 except FrameCorruptError:  # of what came nothing is of use
                     await asyncio.to_thread(part.remove)
                     raise
-            check = (lambda path: self._check(path, item)) if self.verify else None
+
+            def check(path: str) -> None:
+                item.check_whole(path)
+                if self.verify:
+                    self._check(path, item)
+
             try:
                 await asyncio.to_thread(part.finish, check)
             except FrameError as error:

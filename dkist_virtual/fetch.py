@@ -9,27 +9,26 @@ others through `remote`.
 from __future__ import annotations
 
 import asyncio
-import os
-import stat
 from collections.abc import Mapping
 from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
-from io import FileIO
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
+from dkist_virtual.block_cache import BlockCache, Stated
 from dkist_virtual.errors import (
+    FrameCorruptError,
     FrameError,
-    FrameMissingError,
     FrameUnreachableError,
     LocationError,
 )
+from dkist_virtual.local_file import read_local, status_of
 from dkist_virtual.locations import Location, absolute, is_local, join, local_path
-from dkist_virtual.memory import empty
 from dkist_virtual.remote import BLOCK, Reply, get, pour, setting, too_short
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
 
+    from dkist_virtual.answers import Version
     from dkist_virtual.remote import Sink
 
 __all__ = ["Fetcher", "Request", "absolute", "gathered", "is_local", "join", "local_path"]
@@ -73,6 +72,10 @@ class Request:
         Where to put them.
     most : int, optional
         How many bytes the file may have, where all of it is wanted.
+    version : Version, optional
+        Of the file, as it is known. The reply says whether it is that one still.
+    stated : Stated, optional
+        What a scan found of the file, for a cache.
     """
 
     url: str
@@ -81,21 +84,21 @@ class Request:
     exact: bool = True
     into: memoryview | None = None
     most: int | None = None
+    version: Version | None = None
+    stated: Stated | None = None
 
     def checked(self, reply: Reply) -> Reply:
-        """A reply, if it holds all that was asked for.
+        """A reply, if it holds all that was asked for, or is of another version of the file.
 
         Raises
         ------
         FrameCorruptError
         """
+        if self.version is not None and reply.version != self.version:
+            return reply
         if self.exact and self.length >= 0 and len(reply.data) != self.length:
             raise too_short(self.url, self.offset, self.length, len(reply.data))
         return reply
-
-
-LARGE: Final = 2**20
-"""What has so many bytes is read into memory that is used again."""
 
 
 @dataclass(frozen=True)
@@ -108,7 +111,7 @@ class Fetcher:
         A protocol or a URL prefix to the options of fsspec's filesystem for it. The longest
         prefix of a URL decides, and nothing goes anywhere else.
     cache : str, optional
-        A directory on this machine in which fsspec keeps what was fetched.
+        A directory on this machine in which what was fetched is kept.
 
     Raises
     ------
@@ -206,7 +209,7 @@ class Fetcher:
         FrameMissingError, FrameUnreachableError
         """
         if is_local(url):
-            return _read_local(local_path(url), offset, length)
+            return read_local(local_path(url), offset, length)
         if length == 0:
             return Reply(b"", None)
         stop = offset + length if offset >= 0 else None
@@ -226,25 +229,12 @@ class Fetcher:
         FrameCorruptError
             The file ends before.
         """
-        if not is_local(url):
-            reply = self.reply(url, offset, len(out))
-            out[:] = reply.data
-            return replace(reply, data=out)
-        path, done = local_path(url), 0
-        try:
-            with _opened(path) as file:
-                status = _status(path, file)
-                file.seek(offset)
-                while done < len(out):
-                    n = file.readinto(out[done:])
-                    if not n:
-                        raise too_short(url, offset, len(out), done)
-                    done += n
-                return Reply(out, status.st_size, status.st_mtime_ns)
-        except FileNotFoundError as error:
-            raise absent_or_unreachable(path) from error
-        except OSError as error:
-            raise FrameUnreachableError(f"{path}: {error.strerror or error}") from error
+        if is_local(url):
+            reply = read_local(local_path(url), offset, len(out), into=out)
+            return Request(url, offset, len(out)).checked(reply)
+        reply = self.reply(url, offset, len(out))
+        out[:] = reply.data
+        return replace(reply, data=out)
 
     def head(self, url: str, n: int) -> Reply:
         """The first `n` bytes of a file, and what is known of the whole of it.
@@ -271,14 +261,7 @@ class Fetcher:
         """
         if not is_local(url):
             return self.head(url, 1)
-        path = local_path(url)
-        try:
-            status = os.stat(path)
-        except FileNotFoundError as error:
-            raise absent_or_unreachable(path) from error
-        except OSError as error:
-            raise FrameUnreachableError(f"{path}: {error.strerror or error}") from error
-        return Reply(b"", status.st_size, status.st_mtime_ns)
+        return status_of(local_path(url))
 
     def _with_total(self, url: str, reply: Reply) -> Reply:
         """A reply with the length of the file, which only HTTP and S3 say with the bytes."""
@@ -302,17 +285,16 @@ class Fetcher:
             The file ends before, and the request is exact.
         """
         url, offset, length = request.url, request.offset, request.length
-        if request.into is not None:
-            return self.read_into(url, offset, request.into)
-        if is_local(url) and offset >= 0 and request.exact and length >= LARGE:
-            there = _read_local(local_path(url), 0, 0).total or 0
-            if offset + length > there:  # no memory is asked for before that is known
-                raise too_short(url, offset, length, max(there - offset, 0))
-            return self.read_into(url, offset, empty((length,), "u1").data)
-        if request.most is not None and not is_local(url):
-            stop = offset + length if offset >= 0 else None
-            return request.checked(self._start(url, max(offset, 0), stop, request.most).result())
-        reply = self.reply_up_to(url, offset, length)
+        stop = offset + length if offset >= 0 else None
+        most, stated = request.most, request.stated
+        if not is_local(url) and (self.cache is not None or most is not None):
+            reply = self._start(url, max(offset, 0), stop, most, stated).result()
+            if request.into is not None:
+                request.into[:] = request.checked(reply).data
+        elif request.into is not None:
+            reply = self.read_into(url, offset, request.into)
+        else:
+            reply = self.reply_up_to(url, offset, length)
         return request.checked(reply)
 
     async def answer_async(self, request: Request) -> Reply:
@@ -323,7 +305,8 @@ class Fetcher:
         if length == 0:
             return Reply(b"", None)
         stop = offset + length if offset >= 0 else None
-        reply = request.checked(await self._ask(url, max(offset, 0), stop, request.most))
+        asked = self._ask(url, max(offset, 0), stop, request.most, request.stated)
+        reply = request.checked(await asked)
         if request.into is not None:
             request.into[:] = reply.data
         return reply
@@ -366,70 +349,42 @@ class Fetcher:
             await pour(url, self.options, sink)
 
     def _start(
-        self, url: str, start: int, stop: int | None, most: int | None = None
+        self,
+        url: str,
+        start: int,
+        stop: int | None,
+        most: int | None = None,
+        stated: Stated | None = None,
     ) -> Future[Reply]:
         """Ask for a range of a remote file, without waiting for it."""
         from fsspec.asyn import get_loop
 
-        return asyncio.run_coroutine_threadsafe(self._ask(url, start, stop, most), get_loop())
+        asked = self._ask(url, start, stop, most, stated)
+        return asyncio.run_coroutine_threadsafe(asked, get_loop())
 
-    async def _ask(self, url: str, start: int, stop: int | None, most: int | None = None) -> Reply:
+    async def _ask(
+        self,
+        url: str,
+        start: int,
+        stop: int | None,
+        most: int | None = None,
+        stated: Stated | None = None,
+    ) -> Reply:
         loop = asyncio.get_running_loop()
         if loop not in self._limits:
             self._limits.clear()  # after a fork there is another loop
             self._limits[loop] = asyncio.Semaphore(max(1, int(setting("concurrency"))))
-        return await get(url, start, stop, self.options, self._limits[loop], self.cache, most)
-
-
-def _opened(path: str) -> FileIO:
-    """A file to read from; a pipe is not waited for, whoever might write into it one day."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    file = os.open(path, flags)
-    try:
-        return os.fdopen(file, "rb", buffering=0)
-    except OSError:  # a directory
-        os.close(file)
-        raise
-
-
-def _status(path: str, file: FileIO) -> os.stat_result:
-    """What is known of a file that is open; refuse a device or pipe, which has no end."""
-    status = os.fstat(file.fileno())
-    if not stat.S_ISREG(status.st_mode):
-        raise FrameUnreachableError(f"{path}: is no regular file")
-    return status
-
-
-def _read_local(path: str, offset: int, length: int) -> Reply:
-    try:
-        with _opened(path) as file:
-            status = _status(path, file)
-            # As far as the file goes: Python asks for the memory before it reads.
-            length = min(length, max(status.st_size - offset, 0))
-            at = min(offset, status.st_size)  # nor is a number too large for the system asked for
-            data = file.read() if offset < 0 else os.pread(file.fileno(), length, at)
-            return Reply(data, status.st_size, status.st_mtime_ns)
-    except FileNotFoundError as error:
-        raise absent_or_unreachable(path) from error
-    except OSError as error:
-        raise FrameUnreachableError(f"{path}: {error.strerror or error}") from error
+        cache = None if self.cache is None else BlockCache(self.cache)
+        return await get(url, start, stop, self.options, self._limits[loop], cache, most, stated)
 
 
 async def _copy(path: str, sink: Sink) -> None:
-    await sink.begin((await asyncio.to_thread(_read_local, path, 0, 0)).total, None)
+    about = await asyncio.to_thread(read_local, path, 0, 0)
+    await sink.begin(about.total, None)
     while True:
-        data = bytes((await asyncio.to_thread(_read_local, path, sink.have, BLOCK)).data)
-        if not data:
+        block = await asyncio.to_thread(read_local, path, sink.have, BLOCK)
+        if block.version != about.version:
+            raise FrameCorruptError(f"{path}: changed while it was copied: copy it again")
+        if not block.data:
             break
-        await sink.write([data])
-
-
-def absent_or_unreachable(path: str) -> FrameMissingError | FrameUnreachableError:
-    """Which of the two a local file is that is not there."""
-    directory = os.path.dirname(path) or "."
-    if os.path.isdir(directory):
-        return FrameMissingError(f"{path}: no such file")
-    return FrameUnreachableError(
-        f"{path}: its directory {directory} does not exist. Where the frames are somewhere else, "
-        "say so with frames= (--frames)"
-    )
+        await sink.write([bytes(block.data)])

@@ -18,9 +18,9 @@ from dkist_virtual.codec import FrameSpec
 from dkist_virtual.convert import human_bytes
 from dkist_virtual.download import Downloaded, Item, check_names, download
 from dkist_virtual.errors import DatasetError, SelectionError, redacted
+from dkist_virtual.file_check import Checked
 from dkist_virtual.keywords import check_keywords
 from dkist_virtual.locations import Location, absolute, is_local, local_path
-from dkist_virtual.parts import Checked
 from dkist_virtual.references import chunk_key
 from dkist_virtual.store import spec_of
 from dkist_virtual.trust import frame_limit
@@ -148,9 +148,13 @@ class Files:
         ]
 
     def refresh(self) -> None:
-        """Look again which frames are on this machine: after a download, or a deletion."""
+        """Look again which frames are on this machine, and forget what was learnt of the others.
+
+        After a download, or a deletion. A frame that was replaced needs no refresh: what is known
+        of one version of its file is used for no other.
+        """
         for array in self.arrays:
-            array.handle.store.places.refresh()
+            array.handle.store.refresh()
 
     @property
     def names(self) -> list[str | None]:

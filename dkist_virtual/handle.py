@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import itertools
+import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
@@ -21,6 +22,7 @@ from dkist_virtual.errors import (
     StoreMissingError,
 )
 from dkist_virtual.headers import HEADERS_NAME, HeaderFile
+from dkist_virtual.local_file import StoreFile
 from dkist_virtual.locations import is_local, join, local_path, shown
 from dkist_virtual.read_options import ReadOptions
 from dkist_virtual.references import (
@@ -61,7 +63,7 @@ def references_in(read: StoreReader) -> ReferenceSet:
         return read_json(text, join(read.url, JSON_NAME))
     shards = read.below(PARQUET_NAME)
     try:
-        shards(".zmetadata")
+        shards.keep(".zmetadata", shards(".zmetadata"))
     except FileNotFoundError:
         raise StoreMissingError(
             f"{shown(read.url)}: no store here: expected {JSON_NAME} or {PARQUET_NAME}. "
@@ -111,6 +113,10 @@ class StoreReader:
         """A reader that has asked for nothing yet."""
         return StoreReader(self.url, self.fetcher)
 
+    def keep(self, name: str, data: bytes) -> None:
+        """Give these bytes to who asks for a file next."""
+        self._known[join(self.url, name)] = data
+
     def below(self, name: str) -> StoreReader:
         """A reader of a directory inside."""
         return StoreReader(join(self.url, name), self.fetcher, self._known)
@@ -136,7 +142,8 @@ class StoreReader:
         """
         place = join(self.url, name)
         try:
-            found = self._known.get(place)
+            # Once: who asks again wants to know what stands there by now.
+            found = self._known.pop(place, None)
             if isinstance(found, FrameError):
                 raise found
             if found is not None:
@@ -146,7 +153,8 @@ class StoreReader:
         except FrameMissingError as error:
             raise FileNotFoundError(shown(place)) from error
         except FrameError as error:
-            if is_local(place):  # unreachable: not even the directory is there
+            # Unreachable: not even the directory is there.
+            if is_local(place) and not os.path.lexists(local_path(place)):
                 raise FileNotFoundError(shown(place)) from error
             raise _store_error(place, error) from error
 
@@ -165,7 +173,7 @@ class StoreReader:
             return ""
 
     def open(self, name: str, most: int) -> Any:
-        """A file to be read in parts: its path on this machine, or something that can seek.
+        """A file to be read in parts, of one version: it stays open.
 
         Parameters
         ----------
@@ -176,13 +184,18 @@ class StoreReader:
         Raises
         ------
         FileNotFoundError
-            A server has none of that name.
+            There is none of that name.
         StoreError
             It cannot be asked for.
         """
         place = join(self.url, name)
         if is_local(place):
-            return local_path(place)
+            try:
+                return StoreFile(local_path(place))
+            except FileNotFoundError as error:
+                raise FileNotFoundError(shown(place)) from error
+            except OSError as error:
+                raise StoreError(f"{shown(place)}: {error.strerror or error}") from error
         return _RemoteFile(place, self.fetcher, most)
 
 
@@ -207,7 +220,9 @@ class _RemoteFile(io.RawIOBase):
         self.name = url
         self._fetcher = fetcher
         self._at, self._begin, self._data = 0, 0, b""
+        self._version: Any = None
         first = self._fetch(0, 2**16)  # all of a small one
+        self._version = first.version
         if first.total is None:
             first = self._fetch(-1, -1)
         self._data = bytes(first.data)
@@ -220,11 +235,14 @@ class _RemoteFile(io.RawIOBase):
 
     def _fetch(self, start: int, length: int) -> Reply:
         try:
-            return self._fetcher.reply_up_to(self.name, start, length)
+            reply = self._fetcher.reply_up_to(self.name, start, length)
         except FrameMissingError as error:
             raise FileNotFoundError(shown(self.name)) from error
         except FrameError as error:
             raise _store_error(self.name, error) from error
+        if self._version is not None and reply.version != self._version:
+            raise replaced(self.name)
+        return reply
 
     def readable(self) -> bool:
         return True
@@ -347,6 +365,7 @@ class StoreHandle:
                         missing=options.missing,
                         frames=options.places,
                         scanned=self.scanned,
+                        scanned_etag=self.scanned_etag,
                         allow_local=local,
                         verify=options.verify,
                         place=self.url,
@@ -428,12 +447,23 @@ class StoreHandle:
         """What a scan found of a frame's file, -1 where nothing did."""
         if self.url is None:
             return -1
+        return self.header_file.integer(column, self._row(array, position))
+
+    def scanned_etag(self, array: str, position: int) -> str | None:
+        """The ETag that a scan found of a frame's file, None where it found none."""
+        if self.url is None:
+            return None
+        return self.header_file.etag(self._row(array, position))
+
+    def _row(self, array: str, position: int) -> int:
+        """Which row of the header table is that of a frame."""
         if "first_rows" not in self._opened:
             arrays = self.store.references.arrays
             lengths = [metadata.n_frames for metadata, _ in arrays.values()]
             firsts = itertools.accumulate(lengths, initial=0)
             self._opened["first_rows"] = dict(zip(arrays, firsts, strict=False))
-        return self.header_file.integer(column, self._opened["first_rows"][array] + position)
+        first: int = self._opened["first_rows"][array]
+        return first + position
 
     @property
     def group(self) -> zarr.Group:

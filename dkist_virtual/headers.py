@@ -32,6 +32,7 @@ from dkist_virtual.header_notes import (
     reading_notes,
 )
 from dkist_virtual.header_table import HeaderRow, HeaderTable
+from dkist_virtual.local_file import StoreFile
 from dkist_virtual.trust import MAX_FRAMES, check_size
 
 if TYPE_CHECKING:
@@ -207,17 +208,17 @@ class HeaderFile:
     """
 
     def __init__(self, file: Path | str | BinaryIO) -> None:
-        import pyarrow as pa
         import pyarrow.parquet as pq
 
         is_path = isinstance(file, (str, Path))
         self.name = str(file) if is_path else str(getattr(file, "name", HEADERS_NAME))
         self._lock = Lock()  # neither pyarrow nor a remote file is read by two threads at once
         self._kept: dict[tuple[str, int], NDArray[np.int64]] = {}
+        self._etags: dict[int, list[str | None]] = {}
         with self._telling():
             # What is open stays the same file, also when another store takes this one's place.
-            source: Any = pa.OSFile(str(file)) if is_path else file
-            self._there = source.size() if is_path else source.seek(0, 2)
+            source: Any = StoreFile(file) if isinstance(file, (str, Path)) else file
+            self._there = source.seek(0, 2)
             first = pq.ParquetFile(source)
             metadata, schema = first.metadata, first.schema_arrow
             if metadata.num_rows > MAX_FRAMES:
@@ -325,6 +326,18 @@ class HeaderFile:
         if (column, group) not in self._kept:
             return int(self.integers(column, np.array([row]))[0])
         return int(self._kept[column, group][row - self._starts[group]])
+
+    def etag(self, row: int) -> str | None:
+        """The ETag of one frame's file, None where unknown; the row groups read are kept."""
+        group = bisect_right(self._ends, row)
+        if group not in self._etags:
+            self._check_own("_etag")
+            column = self._groups([group], ["_etag"], 16).column("_etag").combine_chunks()
+            # All null, as of files on a disk, takes no memory.
+            none = column.null_count == len(column)
+            self._etags[group] = [] if none else column.to_pylist()
+        kept = self._etags[group]
+        return kept[row - int(self._starts[group])] if kept else None
 
     def _check_own(self, column: str) -> None:
         if column not in OURS:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
+from dkist_virtual.local_file import open_regular
 from dkist_virtual.looks import Known, Look, Scan
 
 if TYPE_CHECKING:
@@ -115,7 +116,7 @@ class Journal:
 
 
 def _whole_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         for line in file:
             if not line.endswith(b"\n"):
                 return

@@ -10,19 +10,16 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import mmap
 import os
-from dataclasses import dataclass
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from dkist_virtual.errors import DownloadError, FrameCorruptError, FrameError
-from dkist_virtual.fits import HDU, find_hdu, read_hdu
+from dkist_virtual.file_check import Checked, is_whole, verify_datasum
+from dkist_virtual.local_file import is_something_else, open_regular, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from dkist_virtual.cards import HDUTarget
 
 __all__ = ["MOST", "PART", "PART_NOTES", "Checked", "Part", "is_whole", "verify_datasum"]
 
@@ -82,7 +79,7 @@ class Part:
     def _take_over(self) -> None:
         """Count what is there already, if the notes say that it is of the same file."""
         try:
-            with open(self.path + PART_NOTES, encoding="utf-8") as file:
+            with open_regular(self.path + PART_NOTES) as file:
                 notes = json.load(file)
             url, total, validator = (notes[key] for key in ("url", "total", "validator"))
         except (OSError, ValueError, TypeError, KeyError):
@@ -159,12 +156,13 @@ class Part:
                     self._moved(n)
 
     def finish(self, check: Callable[[str], object] | None = None) -> None:
-        """Give the file its name, if it is whole and right.
+        """Give the file its name, if it is whole and right, and have it survive the machine.
 
         Parameters
         ----------
         check : callable, optional
-            Takes the path, and raises what is wrong with the file.
+            Takes the path, and raises what is wrong with the file; by default FITS that is not
+            whole is wrong.
 
         Raises
         ------
@@ -175,20 +173,24 @@ class Part:
         try:
             if self.size not in (-1, self.have):
                 raise FrameCorruptError(self._other_length(self.have))
-            if self.size == -1 and self.total is None and not is_whole(self.path + PART):
-                raise FrameCorruptError("is cut short, or no FITS")
-            if check is not None:
-                check(self.path + PART)
+            with _told(self.path):
+                if check is not None:
+                    check(self.path + PART)
+                elif not is_whole(self.path + PART):
+                    raise FrameCorruptError("is cut short, or no FITS")
         except FrameError:
             with _told(self.path):
                 self.remove()
             raise
         with _told(self.path):
+            # A name that survives while its bytes do not would be that of an empty file.
+            os.fsync(self._file)
             if os.name == "nt":  # elsewhere the lock is held until the part is gone
                 self.close()
             os.replace(self.path + PART, self.path)
             _remove(self.path + PART_NOTES)
             self._named = True
+            sync(os.path.dirname(self.path) or os.curdir)
             self.close()
 
     def remove(self) -> None:
@@ -221,7 +223,7 @@ def _told(path: str) -> Iterator[None]:
     """Say of which file the disk's errors are."""
     try:
         yield
-    except DownloadError:
+    except (DownloadError, FrameError):
         raise
     except OSError as error:
         told = DownloadError(f"{path}: cannot be written: {error.strerror or error}")
@@ -235,8 +237,9 @@ def _remove(path: str) -> None:
 
 
 def _no_link(path: str) -> str:
-    if os.path.islink(path):
-        raise DownloadError(f"{path}: is a link: expected no file, or one of an earlier download")
+    if os.path.islink(path) or is_something_else(path):
+        kind = "a link" if os.path.islink(path) else "no regular file"
+        raise DownloadError(f"{path}: is {kind}: expected no file, or one of an earlier download")
     return path
 
 
@@ -261,99 +264,3 @@ def _opened_alone(path: str) -> int:
             ) from None
         except (ImportError, OSError):  # no locks on this system, or on this disk
             return file
-
-
-# What a file says of itself ---------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True)
-class Checked:
-    """Which HDU of a file is held against which sum.
-
-    Parameters
-    ----------
-    target : int, str or None
-        Index or EXTNAME; None where `offset` says it.
-    offset : int
-        Where its data begins, where `target` is None.
-    datasum : int
-        As it was scanned, -1 to take the DATASUM card's.
-    """
-
-    target: HDUTarget | None
-    offset: int
-    datasum: int = -1
-
-
-@contextlib.contextmanager
-def _mapped(path: str) -> Iterator[Any]:
-    with open(path, "rb") as file:
-        if not os.fstat(file.fileno()).st_size:
-            raise FrameCorruptError("the file is empty: expected a FITS file")
-        with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-            yield data
-
-
-def _walk(data: Any) -> Iterator[HDU]:
-    start = index = 0
-    while start < len(data):
-        hdu = read_hdu(data, start, index)
-        yield hdu
-        start, index = hdu.stop, index + 1
-
-
-def is_whole(path: str) -> bool:
-    """Whether a file is FITS to its end, by its own headers."""
-    try:
-        with _mapped(path) as data:
-            return all(hdu.data_stop <= len(data) for hdu in _walk(data))
-    except FrameError:
-        return False
-
-
-def _sum(data: Any, start: int, stop: int) -> int:
-    """The sum of a part of a mapped file, which may not be mapped any longer than that takes."""
-    from dkist_virtual.checksum import datasum
-
-    with memoryview(data) as view:
-        return datasum(view, start, stop)
-
-
-def verify_datasum(path: str, checked: Checked) -> bool:
-    """Hold an HDU's data against its sum.
-
-    Returns
-    -------
-    bool
-        Whether there was a sum to hold it against.
-
-    Raises
-    ------
-    FrameCorruptError
-    """
-    from dkist_virtual.checksum import refuse_other_sum
-    from dkist_virtual.fits import stated_datasum
-
-    with _mapped(path) as data:
-        hdu = _hdu(data, checked)
-        if hdu.data_stop > len(data):
-            raise FrameCorruptError(
-                f"HDU {hdu.index}: its data ends at byte {hdu.data_stop}, the file at {len(data)}: "
-                "the file is cut short"
-            )
-        expected = checked.datasum if checked.datasum >= 0 else stated_datasum(hdu.header)
-        if expected is None:
-            return False
-        refuse_other_sum(_sum(data, hdu.data_start, hdu.stop), expected, hdu.index)
-        return True
-
-
-def _hdu(data: Any, checked: Checked) -> HDU:
-    if checked.target is not None:
-        return find_hdu(data, checked.target)
-    for hdu in _walk(data):
-        if hdu.data_start == checked.offset:
-            return hdu
-    raise FrameCorruptError(
-        f"no HDU's data begins at byte {checked.offset}, as it did when scanned"
-    )

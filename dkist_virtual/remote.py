@@ -13,11 +13,9 @@ something else than was asked for, which is corrupt.
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import os
+from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
-from weakref import WeakValueDictionary
 
 from dkist_virtual.answers import (
     BLOCK,
@@ -51,12 +49,9 @@ from dkist_virtual.web import ask_web, from_all, pour_web
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
+    from dkist_virtual.block_cache import BlockCache, Stated
+
 __all__ = ["BLOCK", "SETTINGS", "Reply", "Sink", "get", "pour", "setting", "too_short"]
-
-CACHED_BLOCK: Final = 2**18
-"""Bytes that are fetched and kept at a time where there is a cache on the disk."""
-
-_ONE_READER: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
 
 Options: TypeAlias = "Callable[[str], Mapping[str, Any]]"
@@ -111,8 +106,9 @@ async def get(
     stop: int | None,
     options: Options,
     limit: asyncio.Semaphore,
-    cache: str | None = None,
+    cache: BlockCache | None = None,
     most: int | None = None,
+    stated: Stated | None = None,
 ) -> Reply:
     """Bytes of a remote file.
 
@@ -127,11 +123,13 @@ async def get(
         along those of the other one alone.
     limit : asyncio.Semaphore
         How many requests may be under way.
-    cache : str, optional
-        A directory on this machine that keeps the blocks which were fetched: fsspec's.
+    cache : BlockCache, optional
+        Keeps what was fetched.
     most : int, optional
         How many bytes the file may have, where all of it is asked for; by default the setting
         ``dkist_virtual.largest_file``.
+    stated : Stated, optional
+        What a scan found of the file: of that very file what is kept is given without a server.
 
     Raises
     ------
@@ -143,10 +141,34 @@ async def get(
         The range begins behind the file's end; or the file has more bytes than it may.
     """
     most = int(setting("largest_file")) if most is None else most
+    if cache is not None:
+
+        async def ask_server(start: int, stop: int | None) -> Reply:
+            return await _get(url, start, stop, options, limit, most, known=True)
+
+        try:
+            return await cache.read(_asked(url), start, stop, ask_server, stated)
+        except FrameError as error:
+            raise (error if shown(url) in str(error) else error.at(shown(url))) from error
+    return await _get(url, start, stop, options, limit, most)
+
+
+async def _get(
+    url: str,
+    start: int,
+    stop: int | None,
+    options: Options,
+    limit: asyncio.Semaphore,
+    most: int,
+    *,
+    known: bool = False,
+) -> Reply:
+    """The same from its server; `known`: with what is known of the file, if it costs a request."""
     place, moves, attempt, tries = _asked(url), 0, 0, 1 + int(setting("retries"))
     while True:
-        filesystem, path, protocol = _filesystem(place, options(place), cache)
+        filesystem, path, protocol = _filesystem(place, options(place))
         ask = ask_web if protocol in ("http", "https") else _s3 if protocol == "s3" else _any
+        ask = _any_known if ask is _any and known else ask
         try:
             async with limit:
                 return await ask(filesystem, path, start, stop, most)
@@ -162,9 +184,7 @@ async def get(
             raise error.at(shown(url)) from error
 
 
-def _filesystem(
-    url: str, options: Mapping[str, Any], cache: str | None = None
-) -> tuple[Any, str, str]:
+def _filesystem(url: str, options: Mapping[str, Any]) -> tuple[Any, str, str]:
     """Fsspec's filesystem for a URL, the path in it, and its protocol."""
     import fsspec
 
@@ -176,39 +196,13 @@ def _filesystem(
             "says where they are otherwise"
         )
     try:
-        if cache is None and protocol in ("http", "https", "s3"):
+        if protocol in ("http", "https", "s3"):
             # url_to_fs takes the colons of http://[::1]/ for a chain of filesystems.
             filesystem = fsspec.filesystem(protocol, **options)
             return filesystem, filesystem._strip_protocol(url), protocol
-        if cache is None:
-            return (*fsspec.core.url_to_fs(url, **options), protocol)
-        # A directory for each file: readers at once would lose each other's list of blocks.
-        name = hashlib.sha256(url.encode()).hexdigest()
-        directory = os.path.join(cache, name[:2], name[2:34])
-        inside = {"cache_storage": directory, "skip_instance_cache": True}
-        asked = {"block_size": CACHED_BLOCK, **_staying(protocol, options)}
-        how = {"blockcache": inside, protocol: asked}
-        return (*fsspec.core.url_to_fs(f"blockcache::{url}", **how), "blockcache")
+        return (*fsspec.core.url_to_fs(url, **options), protocol)
     except (ImportError, ValueError) as error:  # a protocol that is unknown, or not installed
         raise FrameUnreachableError(f"{shown(url)}: {type(error).__name__}: {error}") from error
-
-
-def _staying(protocol: str, options: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Options that go to no other server: behind a cache it is fsspec that asks."""
-    if protocol not in ("http", "https") or not options:
-        return options
-    import aiohttp
-
-    async def refuse(_: Any, __: Any, seen: Any) -> None:
-        target = redirected(str(seen.url), seen.response.headers.get("Location", ""))
-        raise PermissionError(
-            f"sent on to {shown(target)}, with options that are meant for {shown(str(seen.url))}"
-        )
-
-    trace = aiohttp.TraceConfig()
-    trace.on_request_redirect.append(refuse)
-    client = dict(options.get("client_kwargs") or {})
-    return {**options, "client_kwargs": {**client, "trace_configs": [trace]}}
 
 
 async def pour(url: str, options: Options, sink: Sink) -> None:
@@ -273,7 +267,9 @@ async def _s3(filesystem: Any, path: str, start: int, stop: int | None, most: in
         raise _s3_error(error, bucket, start) from error
     modified = answer.get("LastModified")
     mtime = int(modified.timestamp()) * 10**9 if isinstance(modified, datetime) else None
-    return Reply(data, length if total is None else total, mtime, answer.get("ETag"))
+    etag = answer.get("ETag")
+    total = length if total is None else total
+    return Reply(data, total, mtime, etag, firm=etag is not None)
 
 
 async def _pour_s3(filesystem: Any, path: str, sink: Sink) -> None:
@@ -337,13 +333,11 @@ async def _any(filesystem: Any, path: str, start: int, stop: int | None, most: i
     whole = not start and stop is None
     try:
         end = most + 1 if whole else stop
-        # By its type: a cache says of itself whatever the filesystem behind it does.
+        # By its type: some filesystems say of themselves whatever the one behind them does.
         if issubclass(type(filesystem), AsyncFileSystem):
             data = await filesystem._cat_file(path, start, end)
         else:
-            # fsspec's cache is not made for two readers of the same file.
-            async with _ONE_READER.setdefault(path, asyncio.Lock()):
-                data = await asyncio.to_thread(filesystem.cat_file, path, start, end)
+            data = await asyncio.to_thread(filesystem.cat_file, path, start, end)
     except FileNotFoundError as error:
         # fsspec says so too where a server refused, or did not answer, a question for the length.
         cause = error.__cause__
@@ -367,6 +361,21 @@ async def _any(filesystem: Any, path: str, start: int, stop: int | None, most: i
     if whole or (stop is not None and len(data) < stop - start):
         return Reply(data, start + len(data))
     return Reply(data, None)
+
+
+async def _any_known(filesystem: Any, path: str, start: int, stop: int | None, most: int) -> Reply:
+    """The same with the file's length and version, by what fsspec makes of them."""
+
+    def about() -> tuple[Any, str]:
+        filesystem.invalidate_cache()  # a directory that was listed may have changed
+        return filesystem.info(path).get("size"), filesystem.ukey(path)
+
+    total, key = None, None
+    with suppress(Exception):  # each filesystem has errors of its own; then nothing is kept
+        total, key = await asyncio.to_thread(about)
+    # Asked for after its version: bytes of a newer one are dropped when that is seen.
+    reply = await _any(filesystem, path, start, stop, most)
+    return Reply(reply.data, total, None, key, firm=True) if isinstance(total, int) else reply
 
 
 async def _pour_any(filesystem: Any, path: str, sink: Sink) -> None:

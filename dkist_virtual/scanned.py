@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
+from dkist_virtual.block_cache import Stated
 from dkist_virtual.codec import FrameSpec, RawSpec
 from dkist_virtual.errors import ChangedFrameWarning, FrameCorruptError, redacted
 from dkist_virtual.fetch import is_local
@@ -32,6 +33,9 @@ Find: TypeAlias = "Callable[[str, str, int], int]"
 """Takes an array's name, a column (``"_size"``, ``"_mtime"``, ``"_datasum"``), a frame's place in
 its chunk order, and gives what a scan found of the frame's file, -1 where it did not look."""
 
+FindETag: TypeAlias = "Callable[[str, int], str | None]"
+"""The same for the ETag, which is text."""
+
 
 class Scanned:
     """What a scan found, looked up when it is first wanted.
@@ -41,11 +45,17 @@ class Scanned:
     find : callable, optional
     verify : bool
         Whether frames that are read whole are held against their sums.
+    find_etag : callable, optional
+        Takes an array's name and a frame's place, and gives the ETag that its file had; None
+        where that is not known.
     """
 
-    def __init__(self, find: Find | None, *, verify: bool) -> None:
+    def __init__(
+        self, find: Find | None, *, verify: bool, find_etag: FindETag | None = None
+    ) -> None:
         self.verify = verify
         self._find = find
+        self._find_etag = find_etag
         self._said_changed = False
 
     def of(self, array: str, position: int, column: str) -> int:
@@ -56,9 +66,21 @@ class Scanned:
         """Look up all that `hold` and `hold_sum` need: on an event loop nobody may wait for it."""
         for column in ("_size", "_mtime", *["_datasum"] * self.verify):
             self.of(array, position, column)
+        if self._find_etag is not None:
+            self._find_etag(array, position)
 
-    def hold(self, place: str, url: str, reply: Reply, array: str, position: int) -> None:
-        """Hold a file's length against that of the scan; its time too, where it is that very file.
+    def stated(self, place: str, url: str, array: str, position: int) -> Stated | None:
+        """What the scan found of a file, for a cache of what a server sends; None of a disk's."""
+        if is_local(place) or self._find is None:
+            return None
+        etag = None
+        if place == url and self._find_etag is not None:  # a copy has an ETag of its own
+            etag = self._find_etag(array, position)
+        size, mtime = (self.of(array, position, column) for column in ("_size", "_mtime"))
+        return Stated(size, mtime, etag)
+
+    def hold(self, place: str, url: str, reply: Reply, array: str, position: int) -> bool:
+        """Hold a file's length against that of the scan; ETag and time too, as far as both know.
 
         Parameters
         ----------
@@ -67,6 +89,11 @@ class Scanned:
         reply : Reply
         array : str
         position : int
+
+        Returns
+        -------
+        bool
+            Whether the file is another one than was scanned, or a copy with a time of its own.
 
         Raises
         ------
@@ -79,10 +106,16 @@ class Scanned:
                     f"{place}: the file has {reply.total} bytes: it had {size} when it was "
                     "scanned. Fetch it anew, or convert again if it was replaced"
                 )
+        etag = None
+        if reply.etag is not None and place == url and self._find_etag is not None:
+            etag = self._find_etag(array, position)
+        if etag is not None:
+            other = etag != reply.etag
+        else:
+            scanned = self.of(array, position, "_mtime")
+            other = reply.mtime is not None and not self.same_time(place, reply.mtime, scanned)
         # A copy has a time of its own.
-        if self._said_changed or reply.mtime is None or place != url:
-            return
-        if not self.same_time(place, reply.mtime, self.of(array, position, "_mtime")):
+        if other and place == url and not self._said_changed:
             self._said_changed = True
             warnings.warn(
                 f"{redacted(place)} was modified since the store was made, though it is as long as "
@@ -91,6 +124,7 @@ class Scanned:
                 ChangedFrameWarning,
                 stacklevel=2,
             )
+        return other
 
     @staticmethod
     def same_time(place: str, now: int, scanned: int) -> bool:

@@ -31,6 +31,7 @@ from dkist_virtual.description import (
 from dkist_virtual.dkist_loader import UPGRADE, load_with_dkist, versions
 from dkist_virtual.errors import DatasetError, HeaderWarning
 from dkist_virtual.header_table import HeaderTable
+from dkist_virtual.local_file import open_regular
 from dkist_virtual.locations import last_name, local_path
 from dkist_virtual.tree import BlockColumns, Tree, read_tree
 
@@ -229,7 +230,7 @@ def check_start(start: bytes, said: str) -> None:
 
 def _read_tree(path: Path, said: str) -> Tree:
     try:
-        with path.open("rb") as file:
+        with open_regular(path) as file:
             start = file.read(5)
     except FileNotFoundError as error:
         raise DatasetError(f"{said}: no such file") from error

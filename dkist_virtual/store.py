@@ -11,7 +11,6 @@ import asyncio
 import json
 import math
 import re
-from dataclasses import dataclass
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,10 +30,10 @@ from dkist_virtual.errors import (
     FrameCorruptError,
     FrameError,
     FrameMissingError,
-    redacted,
+    FrameUnreachableError,
 )
-from dkist_virtual.fetch import Fetcher, Request
-from dkist_virtual.memory import empty
+from dkist_virtual.fetch import Fetcher, is_local
+from dkist_virtual.frame_reader import FrameReader, Reference
 from dkist_virtual.places import Places
 from dkist_virtual.read_only import ReadOnlyStore, bounds, check_byte_range, cut
 from dkist_virtual.references import (
@@ -45,14 +44,7 @@ from dkist_virtual.references import (
 )
 from dkist_virtual.scanned import Scanned
 from dkist_virtual.sessions import Session, drive, drive_together
-from dkist_virtual.tiles import whole_window
 from dkist_virtual.trust import frame_limit
-from dkist_virtual.window import (
-    FIRST_READ,
-    MAP_CACHE_BYTES,
-    MapCache,
-    advance,
-)
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -61,7 +53,7 @@ if TYPE_CHECKING:
     from zarr.abc.buffer import Buffer, BufferPrototype
 
     from dkist_virtual.read_options import Missing
-    from dkist_virtual.scanned import Find
+    from dkist_virtual.scanned import Find, FindETag
     from dkist_virtual.tiles import Window
 
 __all__ = ["FrameStore", "spec_of"]
@@ -129,6 +121,8 @@ class FrameStore(ReadOnlyStore):
         Directories that frames were downloaded to.
     read_only : bool
         There is no way to write.
+    scanned_etag : callable, optional
+        Finds the ETag that a scan found of a file.
     """
 
     def __init__(
@@ -145,17 +139,23 @@ class FrameStore(ReadOnlyStore):
         reopened: Callable[[], FrameStore] | None = None,
         downloads: Sequence[str] = (),
         read_only: bool = True,
+        scanned_etag: FindETag | None = None,
     ) -> None:
         super().__init__(read_only=read_only)
         self.fetcher = fetcher or Fetcher()
         self.missing = missing
         self.place = place
-        self._find = scanned
-        self.scanned = Scanned(scanned, verify=verify)
+        self._find, self._find_etag = scanned, scanned_etag
+        self.scanned = Scanned(scanned, verify=verify, find_etag=scanned_etag)
+        self.reader = FrameReader(self.scanned, lambda: self.head_bytes)
         self._references, self._reopened = references, reopened
         self._how = tuple(frames), allow_local, verify
         self._downloads = tuple(downloads)
-        self._maps = MapCache(MAP_CACHE_BYTES)
+
+    def refresh(self) -> None:
+        """Forget what was learnt of the frames, and look again which are on this machine."""
+        self.places.refresh()
+        self.reader.forget()
 
     @cached_property
     def references(self) -> ReferenceSet:
@@ -197,6 +197,7 @@ class FrameStore(ReadOnlyStore):
             missing=self.missing,
             frames=frames,
             scanned=self._find,
+            scanned_etag=self._find_etag,
             allow_local=allow_local,
             verify=verify,
             place=self.place,
@@ -232,24 +233,20 @@ class FrameStore(ReadOnlyStore):
         FrameMissingError, FrameUnreachableError, FrameCorruptError
             Naming chunk key and URL.
         """
-        url, offset, length = self.frame(array, position)
-        reference = self._reference(array, position, offset, length)
+        reference = self._reference(array, position, *self.frame(array, position))
         start: int = 0
         stop: int | None = None
-        if offset >= 0 and byte_range is not None:
-            start, stop = bounds(length, byte_range)
+        if reference.offset >= 0 and byte_range is not None:
+            start, stop = bounds(reference.length, byte_range)
         elif isinstance(byte_range, RangeByteRequest):
             start, stop = byte_range.start, max(byte_range.start, byte_range.end)
 
-        def reading(place: str) -> Session:
-            (reply,) = yield [reference.request(place, start, stop)]
-            self.scanned.hold(place, url, reply, array, position)
-            if self.scanned.verify and stop is None:
-                spec = spec_of(self.references.arrays[array][0])
-                self.scanned.hold_sum(reply.data, spec, array, position)
-            return bytes(reply.data)
+        spec = spec_of(self.references.arrays[array][0])
 
-        data = drive(self._session(reference, url, reading), self.fetcher)
+        def reading(place: str) -> Session:
+            return self.reader.bytes_of(place, reference, spec, start, stop)
+
+        data = drive(self._session(reference, reading), self.fetcher)
         return data if stop is not None else cut(data, byte_range)
 
     def read_window(self, key: str, window: Window) -> NDArray[np.generic] | None:
@@ -300,9 +297,8 @@ class FrameStore(ReadOnlyStore):
         out : numpy.ndarray, optional
             Where to put them: of the window's shape, contiguous, native byte order.
         """
-        url, offset, length = self.frame(array, position)
-        reference = self._reference(array, position, offset, length)
-        session = self._session(reference, url, self._reading(reference, window, out, url))
+        reference = self._reference(array, position, *self.frame(array, position))
+        session = self._session(reference, self._reading(reference, window, out))
         pixels: NDArray[np.generic] = drive(session, self.fetcher)
         return pixels
 
@@ -329,87 +325,50 @@ class FrameStore(ReadOnlyStore):
         for position in positions:
             self.scanned.look_up(array, position)
         sessions = [
-            self._session(reference, url, self._reading(reference, window, pixels, url))
-            for position, (url, offset, length), pixels in zip(positions, rows, out, strict=True)
-            for reference in [self._reference(array, position, offset, length)]
+            self._session(reference, self._reading(reference, window, pixels))
+            for position, row, pixels in zip(positions, rows, out, strict=True)
+            for reference in [self._reference(array, position, *row)]
         ]
         quick = math.prod(map(len, window)) < QUICK_PIXELS
         return drive_together(sessions, self.fetcher, quick=quick)
 
-    def _reference(self, array: str, position: int, offset: int, length: int) -> _Reference:
+    def _reference(
+        self, array: str, position: int, url: str, offset: int, length: int
+    ) -> Reference:
         spec = spec_of(self.references.arrays[array][0])
         most = frame_limit(spec.shape, np.dtype(spec.dtype).itemsize)
-        return _Reference(array, position, offset, length, most)
+        return Reference(array, position, url, offset, length, most)
 
-    def _session(
-        self, reference: _Reference, url: str, reading: Callable[[str], Session]
-    ) -> Session:
+    def _session(self, reference: Reference, reading: Callable[[str], Session]) -> Session:
         """Read a frame from the first place that has it, whoever fetches the bytes."""
         absent: FrameMissingError | None = None
+        failed: FrameError | None = None
         try:
-            for place in self.places.candidates(url):
+            for place in self.places.candidates(reference.url):
                 try:
                     return (yield from reading(place))
                 except FrameMissingError as error:
                     self.places.lacks(place)
                     absent = absent or error
-            raise absent or FrameMissingError("the ASDF names no file for this frame")
+                except (FrameCorruptError, FrameUnreachableError) as error:
+                    # A file of this disk is the user's to mend, and the last word. A server that
+                    # gives no frame, or the page of a login, keeps nobody from asking the next.
+                    if is_local(place):
+                        raise
+                    failed = failed or error
+            nowhere = FrameMissingError("the ASDF names no file for this frame")
+            raise failed or absent or nowhere
         except FrameError as error:
             metadata = self.references.arrays[reference.array][0]
             key = f"{reference.array}/{chunk_key(metadata, reference.position)}"
             raise error.at(key) from error
 
     def _reading(
-        self, reference: _Reference, window: Window, out: NDArray[np.generic] | None, url: str
+        self, reference: Reference, window: Window, out: NDArray[np.generic] | None
     ) -> Callable[[str], Session]:
         """What reads part of a frame from one place."""
-        return lambda place: self._pixels_at(place, reference, window, out, url)
-
-    def _pixels_at(
-        self,
-        place: str,
-        reference: _Reference,
-        window: Window,
-        out: NDArray[np.generic] | None,
-        url: str,
-    ) -> Session:
-        metadata = self.references.arrays[reference.array][0]
-        key = f"{reference.array}/{reference.position}"
-        spec = spec_of(metadata)
-        at = reference.array, reference.position
-        checked = self.scanned.verify and window == whole_window(spec.shape)
-        frame = None if checked else self._maps.get(key)
-        where = ""
-        try:
-            rows = spec.rows(window) if isinstance(spec, RawSpec) else None
-            if rows is not None and reference.offset >= 0 and rows[1] <= reference.length:
-                where = reference.text(*rows)
-                if out is None:
-                    native = np.dtype(metadata.dtype).newbyteorder("=")
-                    out = empty(tuple(map(len, window)), native)
-                into = out.reshape(-1).view("u1").data
-                (reply,) = yield [Request(place, reference.offset + rows[0], len(into), into=into)]
-                self.scanned.hold(place, url, reply, *at)
-                return self.scanned.native(out, *at, whole=checked)
-            steps = spec.steps(window, frame, self.head_bytes or FIRST_READ, out=out)
-            wanted, done = next(steps), None
-            while done is None:
-                where = reference.text(*wanted[0])
-                replies = yield [reference.request(place, *part) for part in wanted]
-                for reply in replies:
-                    self.scanned.hold(place, url, reply, *at)
-                if checked and wanted == [(0, None)]:
-                    self.scanned.hold_sum(replies[0].data, spec, *at)
-                where = ""
-                wanted, done = advance(steps, [reply.data for reply in replies])
-        except FrameError as error:
-            text = str(error)
-            if redacted(place) in text:
-                raise (error.at(where) if where else error) from error
-            raise error.at(f"{place}, {where}" if where else place) from error
-        if frame is None and done[0] is not None:
-            self._maps.put(key, done[0])
-        return done[1]
+        spec = spec_of(self.references.arrays[reference.array][0])
+        return lambda place: self.reader.pixels(place, reference, spec, window, out)
 
     def _document(self, key: str) -> bytes | None:
         """A metadata document, None for any other key."""
@@ -502,15 +461,14 @@ class FrameStore(ReadOnlyStore):
         """The length of a frame's whole file, as its place says."""
         at = self._position(key)
         assert at is not None
-        url, offset, length = self.frame(*at)
 
         def reading(place: str) -> Session:
             yield from ()
             return self.fetcher.status(place).total
 
-        size: int = drive(
-            self._session(self._reference(*at, offset, length), url, reading), self.fetcher
-        )
+        array, position = at
+        reference = self._reference(array, position, *self.frame(array, position))
+        size: int = drive(self._session(reference, reading), self.fetcher)
         return size
 
     async def list(self) -> AsyncIterator[str]:
@@ -546,40 +504,6 @@ class FrameStore(ReadOnlyStore):
         elif prefix in references.arrays:
             async for key in self.list_prefix(f"{prefix}/"):
                 yield key.removeprefix(f"{prefix}/")
-
-
-@dataclass(frozen=True, slots=True)
-class _Reference:
-    """A frame's reference: of which array and chunk, and the byte range; -1 for a whole file.
-
-    No more than `most` bytes are asked for at a time.
-    """
-
-    array: str
-    position: int
-    offset: int
-    length: int
-    most: int
-
-    def request(self, place: str, start: int, stop: int | None) -> Request:
-        """What to ask a place for, to have a range of it, as far as it goes."""
-        n = self.length if stop is None else stop - start
-        if n > self.most:
-            raise FrameCorruptError(
-                f"{n} bytes are referenced: expected at most {self.most} of a frame of this shape"
-            )
-        if stop is None:
-            return Request(place, self.offset, self.length, most=self.most)
-        if self.offset < 0:
-            return Request(place, start, stop - start, exact=False)
-        return Request(place, self.offset + start, max(min(stop, self.length) - start, 0))
-
-    def text(self, start: int, stop: int | None) -> str:
-        """A range of it, for an error message."""
-        if stop is None and self.offset < 0:
-            return "the whole file"
-        end = self.length if stop is None else stop
-        return f"bytes {max(self.offset, 0) + start} to {max(self.offset, 0) + end}"
 
 
 _CHUNK = re.compile(r"\d{1,15}(\.\d{1,15})*")

@@ -9,7 +9,6 @@ same file with two names and no columns.
 from __future__ import annotations
 
 import copy
-import mmap
 import os
 import re
 import struct
@@ -25,13 +24,14 @@ from astropy.table import Column
 
 from dkist_virtual.asdf_blocks import check_block
 from dkist_virtual.errors import DatasetError, StoreCorruptError
+from dkist_virtual.local_file import FileBytes, open_regular
 from dkist_virtual.trust import check_size
 
 if TYPE_CHECKING:
     from astropy.table import Table
     from numpy.typing import NDArray
 
-__all__ = ["BlockColumns", "Tree", "read_tree"]
+__all__ = ["BlockColumns", "Tree", "check_blocks", "read_tree"]
 
 _TREE_END: Final = re.compile(rb"\r?\n\.\.\.(\r?\n|$)")
 _BLOCK_MAGIC: Final = b"\xd3BLK"
@@ -64,7 +64,7 @@ class BlockColumns:
     ----------
     path : pathlib.Path
     stamp : tuple of int
-        Size and modification time of the ASDF: of another one nothing is read.
+        Size, modification time and number of the ASDF: of another one nothing is read.
     columns : mapping of str to tuple
         Each column's type, and its first byte in the file.
     n : int
@@ -82,7 +82,7 @@ class BlockColumns:
     """
 
     path: Path
-    stamp: tuple[int, int]
+    stamp: tuple[int, ...]
     columns: Mapping[str, tuple[np.dtype[Any], int]]
     n: int
     ready: Mapping[str, Column]
@@ -128,12 +128,17 @@ class BlockColumns:
 
     def read(self, names: Sequence[str]) -> list[Column]:
         """Some columns, the selected rows of them."""
-        with open(self.path, "rb") as file:
-            if _stamp(file) != self.stamp:
-                raise DatasetError(
-                    f"{self.said}: has changed since it was opened: open the dataset again"
-                )
-            return [self._read(file, name) for name in names]
+        try:
+            with open_regular(self.path) as file:
+                columns = [self._read(file, name) for name in names]
+                now = _stamp(file)  # after it was read: it may change meanwhile
+        except OSError as error:
+            raise DatasetError(f"{self.said}: cannot be read: {error.strerror or error}") from error
+        if now != self.stamp:
+            raise DatasetError(
+                f"{self.said}: has changed since it was opened: open the dataset again"
+            )
+        return columns
 
     def _read(self, file: BufferedReader, name: str) -> Column:
         if name in self.ready:
@@ -162,7 +167,7 @@ class Tree:
         As `asdf.util.load_yaml` gives it with its tags.
     blocks : tuple of _Block
     stamp : tuple of int
-        Size and modification time.
+        Size, modification time and number.
     said : str
         What the user calls it.
     """
@@ -170,7 +175,7 @@ class Tree:
     path: Path
     tree: Mapping[str, Any]
     blocks: tuple[_Block, ...]
-    stamp: tuple[int, int]
+    stamp: tuple[int, ...]
     said: str
 
     def columns(self, table: Any) -> BlockColumns | None:
@@ -238,7 +243,7 @@ class Tree:
         tree: Any = copy.copy(self.tree)
         tree["dataset"] = self._without_frames(tree["dataset"])
         needed = set(_sources(tree))
-        with open(self.path, "rb") as source, open(target, "wb") as out:
+        with open_regular(self.path) as source, open(target, "wb") as out:
             if _stamp(source) != self.stamp:
                 raise DatasetError(f"{self.said}: has changed while it was read: try again")
             for line in source:
@@ -298,29 +303,78 @@ def read_tree(path: Path, said: str | None = None) -> Tree:
     """
     import asdf
 
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         stamp = _stamp(file)
-        blocks = tuple(_blocks(file, said or str(path)))
-        file.seek(0)
+        blocks = tuple(_blocks(path, said or str(path)))
         tree = asdf.util.load_yaml(file, tagged=True)
+        if _stamp(file) != stamp:
+            raise DatasetError(f"{said or path}: has changed while it was read: try again")
     return Tree(path, tree, blocks, stamp, said or str(path))
 
 
-def _stamp(file: BinaryIO) -> tuple[int, int]:
+def _stamp(file: BinaryIO) -> tuple[int, ...]:
     status = os.fstat(file.fileno())
-    return status.st_size, status.st_mtime_ns
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def _blocks(file: BinaryIO, said: str) -> Iterator[_Block]:
-    with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as data:
-        end = _TREE_END.search(data)
-        at = -1 if end is None else data.find(_BLOCK_MAGIC, end.end())
+def check_blocks(path: Path) -> None:
+    """Refuse an ASDF that is not there whole, by what its blocks say.
+
+    Raises
+    ------
+    DatasetError
+    OSError
+    """
+    with FileBytes(path) as data:
+        if data[:5] != b"#ASDF":
+            raise DatasetError(f"{path}: begins with {data[:5]!r}: expected #ASDF")
+        if _tree_end(data) < 0:
+            raise DatasetError(f"{path}: its tree has no end; is it complete?")
+    for _ in _blocks(path, str(path)):
+        pass
+
+
+PIECE: Final = 2**20
+"""Bytes of a file that are looked through at a time."""
+
+
+def _pieces(data: FileBytes, start: int) -> Iterator[tuple[int, bytes]]:
+    """A file piece by piece, each with a little of the next one, so that nothing falls between."""
+    for begin in range(start, len(data), PIECE):
+        yield begin, data[begin : begin + PIECE + 8]
+
+
+def _tree_end(data: FileBytes) -> int:
+    """Where the tree of an ASDF ends; -1 where it does not."""
+    for begin, piece in _pieces(data, 0):
+        for found in _TREE_END.finditer(piece):
+            end = begin + found.end()
+            if found[1] or end == len(data):  # not where a piece ends
+                return end
+    return -1
+
+
+def _first_block(data: FileBytes) -> int:
+    """Where the first block begins; -1 where there is none."""
+    end = _tree_end(data)
+    if end < 0:
+        return -1
+    for begin, piece in _pieces(data, end):
+        if (found := piece.find(_BLOCK_MAGIC)) >= 0:
+            return begin + found
+    return -1
+
+
+def _blocks(path: Path, said: str) -> Iterator[_Block]:
+    with FileBytes(path) as data:
+        at = _first_block(data)
         size, asked = len(data), 0
         while at >= 0 and data[at : at + 4] == _BLOCK_MAGIC:
             begin = at + 6 + int.from_bytes(data[at + 4 : at + 6], "big")
-            if begin > size:
+            header = data[at + 6 : at + 6 + _BLOCK_HEADER.size]
+            if begin > size or len(header) < _BLOCK_HEADER.size:
                 raise DatasetError(f"{said}: cut short in the header of a block; is it complete?")
-            flags, compression, allocated, used, whole, _ = _BLOCK_HEADER.unpack_from(data, at + 6)
+            flags, compression, allocated, used, whole, _ = _BLOCK_HEADER.unpack(header)
             streamed = bool(flags & _STREAMED)
             stop = size if streamed else begin + allocated
             n_bytes = size - begin if streamed else used
@@ -337,7 +391,7 @@ def _blocks(file: BinaryIO, said: str) -> Iterator[_Block]:
 
 
 def _check_compressed(
-    place: str, compression: bytes, data: Any, begin: int, n: int, size: int, asked: int
+    place: str, compression: bytes, data: FileBytes, begin: int, n: int, size: int, asked: int
 ) -> None:
     """Refuse a block that would take more memory than such a file may ask for.
 
@@ -347,8 +401,7 @@ def _check_compressed(
     """
     try:
         check_size(f"{place}: its compressed blocks", asked, len(data))
-        with memoryview(data) as whole, whole[begin : begin + n] as stored:
-            check_block(compression, stored, size, place)
+        check_block(compression, memoryview(data[begin : begin + n]), size, place)
     except StoreCorruptError as error:
         raise DatasetError(str(error)) from None
 

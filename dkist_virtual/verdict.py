@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.errors import StoreError, VerificationWarning, redacted
 from dkist_virtual.frame_check import Finding
+from dkist_virtual.local_file import sync
 from dkist_virtual.locations import is_local, join, local_path, shown
 
 if TYPE_CHECKING:
@@ -209,7 +210,9 @@ def write(verification: Verification) -> None:
             with os.fdopen(file, "w", encoding="utf-8") as opened:
                 json.dump(told, opened, indent=1)
             os.chmod(name, 0o644)
+            sync(name)
             os.replace(name, join(directory, VERIFY_NAME))
+            sync(directory)
         except BaseException:
             os.unlink(name)
             raise

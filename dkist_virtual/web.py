@@ -50,7 +50,7 @@ async def ask_web(filesystem: Any, url: str, start: int, stop: int | None, most:
     try:
         async with session.get(URL(url, encoded=True), headers=headers, **how) as answer:
             _refuse(answer.status, answer.reason, answer.headers, start, headers)
-            about = (_mtime(answer.headers.get("Last-Modified")), answer.headers.get("ETag"))
+            about = _about(answer.headers)
             if answer.status == 206:
                 begin, end, total = part_of(answer.headers.get("Content-Range"))
                 if begin != start:
@@ -62,11 +62,11 @@ async def ask_web(filesystem: Any, url: str, start: int, stop: int | None, most:
                     raise AgainError(
                         f"the answer's body has {len(data)} bytes, of {start} to {end} announced"
                     )
-                return Reply(data, total, *about)
+                return Reply(data, total, **about)
             # A server that knows no ranges sends everything.
             total = length_of(answer.headers.get("Content-Length"))
             data, whole = await from_all(answer.content, start, stop, total, most)
-            return Reply(data, whole if total is None else total, *about)
+            return Reply(data, whole if total is None else total, **about)
     except FrameError:  # also an OSError, some of them
         raise
     except ValueError as error:  # options that contradict each other, a URL that is none
@@ -214,6 +214,20 @@ def _validator(headers: Mapping[str, str]) -> str | None:
     if etag is not None:  # a weak one does not promise the same bytes
         return None if etag.startswith("W/") else etag
     return headers.get("Last-Modified")
+
+
+SETTLED: Final = 2 * 10**9
+"""Nanoseconds. A file that changed less before its server's answer may change again in the same
+second, which is all that a date says (RFC 9110, 8.8.2.2)."""
+
+
+def _about(headers: Mapping[str, str]) -> dict[str, Any]:
+    """What an answer says of the version of its file."""
+    etag, mtime = headers.get("ETag"), _mtime(headers.get("Last-Modified"))
+    date = _mtime(headers.get("Date"))
+    settled = mtime is not None and date is not None and date - mtime >= SETTLED
+    strong = etag is not None and not etag.startswith("W/")
+    return {"mtime": mtime, "etag": etag, "firm": strong or settled}
 
 
 def _mtime(text: str | None) -> int | None:

@@ -91,11 +91,14 @@ class FrameMap:
     layout : PlainImage or CompressedImage
     table : TileTable or None
         Of a compressed image.
+    version : hashable, optional
+        Of the file that it was read from: it says nothing of any other.
     """
 
     start: int
     layout: Image
     table: TileTable | None
+    version: Any = None
 
     @property
     def nbytes(self) -> int:
@@ -433,6 +436,18 @@ class MapCache:
             self._maps[key] = frame
             while self._bytes > self._limit and len(self._maps) > 1:
                 self._bytes -= self._maps.popitem(last=False)[1].nbytes
+
+    def drop(self, key: str) -> None:
+        """Keep the map of a frame no longer."""
+        with self._lock:
+            old = self._maps.pop(key, None)
+            self._bytes -= 0 if old is None else old.nbytes
+
+    def clear(self) -> None:
+        """Keep none."""
+        with self._lock:
+            self._maps.clear()
+            self._bytes = 0
 
 
 MAP_CACHE_BYTES: Final = 64_000_000

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from frame_server import FrameServer, no_fault
-from frames import compressed, plain, scene
+from frames import compressed, plain, scene, span
 from simulated import MOSAICS
 
 import dkist_virtual as dv
@@ -268,7 +268,8 @@ def test_a_part_of_another_file_counts_for_nothing(
     ds, final, size = begun
     source = server.directory / "frames" / final.name
     before, times = source.read_bytes(), source.stat()
-    changed = before[:2880] + before[2880:][::-1]  # of the same length
+    data = span(before).data
+    changed = before[:data] + before[data:][::-1]  # of the same length
     server.fault = lambda path, n: conditions
     try:
         source.write_bytes(changed)
