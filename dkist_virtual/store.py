@@ -240,6 +240,8 @@ class FrameStore(ReadOnlyStore):
             start, stop = bounds(reference.length, byte_range)
         elif isinstance(byte_range, RangeByteRequest):
             start, stop = byte_range.start, max(byte_range.start, byte_range.end)
+            if stop - start > reference.most:  # more than a frame has: as far as it goes
+                start, stop = 0, None
 
         spec = spec_of(self.references.arrays[array][0])
 
