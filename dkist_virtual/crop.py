@@ -7,21 +7,18 @@ any one of them can be asked for alone, which inverting a whole WCS cannot do.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-import astropy.units as u
 import numpy as np
-from astropy.coordinates import SkyCoord, SpectralCoord, StokesCoord
-from astropy.time import Time
 
 from dkist_virtual.errors import OutsideError, SelectionError
+from dkist_virtual.points import Values, Wanted, axes_of, flat, wanted_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dkist_virtual.world import Kind, World, WorldAxis
+    from dkist_virtual.world import Kind, World
 
 __all__ = ["crop_index", "nearest_index"]
 
@@ -29,131 +26,6 @@ _FEW: Final = 2**18
 """So many pixels are evaluated at once; of more, first a lattice."""
 
 _SHORT: Final = 32
-
-Values: TypeAlias = "NDArray[np.floating[Any]]"
-
-
-@dataclass(frozen=True, eq=False)
-class _Wanted:
-    """What is asked of coordinates that change along the same axes of the array.
-
-    Parameters
-    ----------
-    axes : tuple of WorldAxis
-        One; longitude and latitude for the sky.
-    points : numpy.ndarray
-        Shape (axes, points), in the units of the axes.
-    """
-
-    axes: tuple[WorldAxis, ...]
-    points: Values
-
-    @property
-    def array_axes(self) -> tuple[int, ...]:
-        return self.axes[0].array_axes
-
-    @property
-    def label(self) -> str:
-        return " and ".join(axis.label for axis in self.axes)
-
-
-# What was asked for -------------------------------------------------------------------------
-
-
-def _flat(point: Any) -> Iterable[Any]:
-    """The coordinates of a point, alone or in a list; None stands for any."""
-    if isinstance(point, (list, tuple)) and not isinstance(point, str):
-        for part in point:
-            yield from _flat(part)
-    elif point is not None:
-        yield point
-
-
-def _axis(world: World, kind: Kind, given: Any) -> WorldAxis:
-    axis = world.of_kind(kind)
-    if axis is None:
-        raise SelectionError(f"{given!r}: {_no_such(world, kind)}")
-    return axis
-
-
-def _no_such(world: World, what: str) -> str:
-    there = ", ".join(f"{axis.label} ({axis.physical_type})" for axis in world.axes)
-    return f"the WCS of this selection has no axis of {what}: it has {there or 'none'}"
-
-
-def _coordinate(world: World, given: Any) -> tuple[tuple[WorldAxis, ...], Values]:
-    """Which axes a coordinate is one of, and its values in their units: shape (axes, points)."""
-    if isinstance(given, SkyCoord):
-        return _sky(world, given)
-    if isinstance(given, Time):
-        return (_axis(world, "time", given),), np.atleast_2d(world.seconds(given.ravel()))
-    if isinstance(given, (str, StokesCoord)):
-        axis = _axis(world, "stokes", given)
-        return (axis,), np.atleast_2d(_stokes(given))
-    if isinstance(given, u.Quantity):  # a SpectralCoord too
-        return _quantity(world, given)
-    raise SelectionError(
-        f"{given!r} is no world coordinate: expected a SkyCoord, Time, SpectralCoord, Stokes "
-        "letter or Quantity. Pixels are selected with ds[...]"
-    )
-
-
-def _stokes(given: str | StokesCoord) -> Values:
-    if isinstance(given, str):
-        try:
-            return np.array(StokesCoord(given.upper()).value, float, ndmin=1)
-        except Exception as error:
-            raise SelectionError(
-                f"{given!r} is no Stokes parameter: expected a letter such as I, Q, U or V. "
-                "Moments are astropy.time.Time"
-            ) from error
-    return np.array(given.value, float, ndmin=1)
-
-
-def _sky(world: World, given: SkyCoord) -> tuple[tuple[WorldAxis, ...], Values]:
-    axes = (_axis(world, "longitude", given), _axis(world, "latitude", given))
-    try:
-        there = given.ravel().transform_to(world.frame)
-    except Exception as error:  # each frame has conditions of its own
-        raise SelectionError(
-            f"{given!r}: cannot be transformed to the frame of the dataset, {world.frame!r}: "
-            f"{error}"
-        ) from error
-    angles = (there.spherical.lon.wrap_at(180 * u.deg), there.spherical.lat)
-    return axes, np.array(
-        [np.atleast_1d(angle.to_value(axis.unit)) for axis, angle in zip(axes, angles, strict=True)]
-    )
-
-
-def _quantity(world: World, given: u.Quantity) -> tuple[tuple[WorldAxis, ...], Values]:
-    if isinstance(given, SpectralCoord) or given.unit.is_equivalent(u.m, u.spectral()):
-        axis = world.of_kind("wavelength")
-        if axis is not None:
-            return (axis,), np.atleast_2d(given.ravel().to_value(axis.unit, u.spectral()))
-    fitting = [
-        axis for axis in world.axes if axis.unit and given.unit.is_equivalent(u.Unit(axis.unit))
-    ]
-    if len(fitting) == 1:
-        return (fitting[0],), np.atleast_2d(given.ravel().to_value(fitting[0].unit))
-    if fitting:
-        raise SelectionError(
-            f"{given!r}: could be each of {', '.join(axis.label for axis in fitting)}. Positions "
-            "on the sky are given as a SkyCoord"
-        )
-    raise SelectionError(f"{given!r}: {_no_such(world, str(given.unit.physical_type))}")
-
-
-def _wanted(world: World, given: Iterable[Any]) -> list[_Wanted]:
-    """Coordinates together that are of the same axes, those with the fewest pixels first."""
-    points: dict[tuple[WorldAxis, ...], list[Values]] = {}
-    for coordinate in given:
-        axes, values = _coordinate(world, coordinate)
-        if not np.isfinite(values).all():
-            raise SelectionError(f"{coordinate!r}: is not finite in the frame of the dataset")
-        points.setdefault(axes, []).append(values)
-    wanted = [_Wanted(axes, np.concatenate(values, axis=1)) for axes, values in points.items()]
-    return sorted(wanted, key=lambda one: math.prod(world.shape[a] for a in one.array_axes))
-
 
 # Pixels of a grid ---------------------------------------------------------------------------
 
@@ -280,34 +152,41 @@ def _others(axis: int, ndim: int) -> tuple[int, ...]:
     return tuple(other for other in range(ndim) if other != axis)
 
 
-def _nearest(evaluate: Evaluate, grid: Grid, point: Values) -> tuple[tuple[int, ...], bool]:
+def _nearest(
+    evaluate: Evaluate, grid: Grid, wanted: Wanted, point: Values
+) -> tuple[tuple[int, ...], bool]:
     """The pixel nearest to a point, and whether the point lies within that pixel."""
     lattice = _lattice(grid)
     around = grid
     if any(len(few) < len(axis) for few, axis in zip(lattice, grid, strict=True)):
-        best = _least(evaluate(lattice), point)
+        best = _least(evaluate(lattice), wanted, point)
+        # An axis of which every pixel was looked at stays whole: repeats whose pointing differs by
+        # less than the lattice's step cannot be told apart there.
         around = tuple(
-            range(int(few[max(i - 1, 0)]), int(few[min(i + 1, len(few) - 1)]) + 1)
-            for few, i in zip(lattice, best, strict=True)
+            axis
+            if len(few) == len(axis)
+            else range(int(few[max(i - 1, 0)]), int(few[min(i + 1, len(few) - 1)]) + 1)
+            for axis, few, i in zip(grid, lattice, best, strict=True)
         )
     values = evaluate([np.asarray(axis) for axis in around])
-    best = _least(values, point)
+    best = _least(values, wanted, point)
     away, reach = (np.array([part[best] for part in of]) for of in (values, _reach(values)))
-    within = np.abs(away - point) <= reach * (1 + 1e-6)
+    within = np.abs(away - point) <= reach * (1 + 1e-6) + wanted.rounding
     pixel = tuple(axis[i] for axis, i in zip(around, best, strict=True))
     return pixel, bool(within.all())
 
 
-def _least(values: Values, point: Values) -> tuple[int, ...]:
+def _least(values: Values, wanted: Wanted, point: Values) -> tuple[int, ...]:
     away = values - point.reshape((-1,) + (1,) * (values.ndim - 1))
-    distance = np.where(np.isfinite(away).all(axis=0), np.square(away).sum(axis=0), np.inf)
+    distance = wanted.distance(away, point)
+    distance = np.where(np.isfinite(distance), distance, np.inf)
     return tuple(int(i) for i in np.unravel_index(int(np.argmin(distance)), distance.shape))
 
 
 # Indices ------------------------------------------------------------------------------------
 
 
-def _evaluate(world: World, wanted: _Wanted) -> Evaluate:
+def _evaluate(world: World, wanted: Wanted) -> Evaluate:
     """What evaluates some coordinates, and keeps the first grid: each point asks for it again.
 
     Of a raster whose every step has a pointing of its own, gwcs takes a millisecond a step.
@@ -319,7 +198,7 @@ def _evaluate(world: World, wanted: _Wanted) -> Evaluate:
         key = tuple(along.tobytes() for along in at)
         if key in kept:
             return kept[key]
-        values = np.array(world.along(wanted.axes, at))
+        values = wanted.values(world, at)
         if not kept:
             kept[key] = values
         return values
@@ -349,7 +228,7 @@ def crop_index(world: World, points: Sequence[Any]) -> tuple[slice, ...]:
         Something is no world coordinate, or one that this WCS does not have, or lies outside.
     """
     bounds = [range(n) for n in world.shape]
-    wanted = _wanted(world, _flat(list(points)))
+    wanted = wanted_of(world, flat(list(points)))
     if not wanted:
         raise SelectionError("crop: expected world coordinates to crop to, found none")
     for one in wanted:
@@ -358,50 +237,16 @@ def crop_index(world: World, points: Sequence[Any]) -> tuple[slice, ...]:
             continue
         evaluate = _evaluate(world, one)
         grid = tuple(bounds[axis] for axis in one.array_axes)
-        box = _find_box(evaluate, grid, one.points.min(axis=1), one.points.max(axis=1))
+        box = _find_box(evaluate, grid, one.low, one.high)
         pixels = [] if box is None else [tuple(first for first, _ in box), tuple(e for _, e in box)]
         for point in one.points.T:
-            pixel, within = _nearest(evaluate, grid, point)
+            pixel, within = _nearest(evaluate, grid, one, point)
             pixels += [pixel] * within
         if not pixels:
             raise OutsideError(_outside(world, one, evaluate, grid))
         for axis, along in zip(one.array_axes, zip(*pixels, strict=True), strict=True):
             bounds[axis] = range(min(along), max(along) + 1)
     return tuple(slice(along.start, along.stop) for along in bounds)
-
-
-COORDINATES: Final = ("wavelength", "stokes", "time", "sky")
-"""The keywords of `as_points`."""
-
-
-def as_points(
-    *, wavelength: Any = None, stokes: Any = None, time: Any = None, sky: Any = None
-) -> dict[Kind, Any]:
-    """Coordinates by name as `nearest_index` takes them; wavelength and time may be texts.
-
-    Raises
-    ------
-    SelectionError
-        A text is none that astropy reads.
-    """
-    given: dict[Kind, Any] = {
-        "stokes": stokes,
-        "wavelength": _read("wavelength", wavelength, u.Quantity, "630.25 nm"),
-        "time": _read("time", time, Time, "2022-10-24T19:00:00"),
-        "longitude": sky,
-    }
-    return {kind: value for kind, value in given.items() if value is not None}
-
-
-def _read(name: str, given: Any, kind: Any, example: str) -> Any:
-    if not isinstance(given, str):
-        return given
-    try:
-        return kind(given)
-    except (TypeError, ValueError):
-        raise SelectionError(
-            f"{name} = {given!r}: expected such as {example!r}, or an astropy {kind.__name__}"
-        ) from None
 
 
 def nearest_index(world: World, points: Mapping[Kind, Any]) -> tuple[int | slice, ...]:
@@ -420,11 +265,11 @@ def nearest_index(world: World, points: Mapping[Kind, Any]) -> tuple[int | slice
     """
     index: list[int | slice] = [slice(None)] * len(world.shape)
     for kind, given in points.items():
-        found = _coordinate(world, given)[0][0]
-        if found.kind != kind:
+        found = axes_of(world, given)[0]
+        if found.kind != kind and not (kind == "longitude" and found.kind == "latitude"):
             name = "sky" if kind == "longitude" else kind
             raise SelectionError(f"{name} = {given!r}: is no {name}, but {found.label}")
-    wanted = _wanted(world, points.values())
+    wanted = wanted_of(world, points.values())
     for one in wanted:
         if one.points.shape[1] != 1:
             raise SelectionError(f"{one.label}: expected one value, found {one.points.shape[1]}")
@@ -438,7 +283,7 @@ def nearest_index(world: World, points: Mapping[Kind, Any]) -> tuple[int | slice
             for axis, at in zip(one.array_axes, held, strict=True)
         )
         evaluate = _evaluate(world, one)
-        pixel, within = _nearest(evaluate, grid, one.points[:, 0])
+        pixel, within = _nearest(evaluate, grid, one, one.points[:, 0])
         between = len(one.axes) == 1 and _covered(evaluate, grid, one.points[:, 0])
         if not within and not between:
             raise OutsideError(_outside(world, one, evaluate, grid))
@@ -457,19 +302,17 @@ def _covered(evaluate: Evaluate, grid: Grid, point: Values) -> bool:
         return bool(((np.nanmin(values, 1) <= point) & (point <= np.nanmax(values, 1))).all())
 
 
-def _hold_constant(world: World, wanted: _Wanted) -> None:
+def _hold_constant(world: World, wanted: Wanted) -> None:
     """A coordinate that is the same in all pixels selects all of them, or none."""
-    here = np.array([float(value) for value in world.along(wanted.axes)])
-    low, high = wanted.points.min(axis=1), wanted.points.max(axis=1)
-    slack = 1e-9 * np.maximum(1, np.abs(here))
-    if not ((low - slack <= here) & (here <= high + slack)).all():
+    here = wanted.values(world)
+    if not ((wanted.low <= here) & (here <= wanted.high)).all():
         found = ", ".join(
             world.text(axis, float(v)) for axis, v in zip(wanted.axes, here, strict=True)
         )
         raise OutsideError(f"{_asked(world, wanted)}: {wanted.label} is {found} everywhere here")
 
 
-def _asked(world: World, wanted: _Wanted) -> str:
+def _asked(world: World, wanted: Wanted) -> str:
     low, high = wanted.points.min(axis=1), wanted.points.max(axis=1)
     return " and ".join(
         world.text(axis, a) if a == b else f"{world.text(axis, a)} to {world.text(axis, b)}"
@@ -477,7 +320,7 @@ def _asked(world: World, wanted: _Wanted) -> str:
     )
 
 
-def _outside(world: World, wanted: _Wanted, evaluate: Evaluate, grid: Grid) -> str:
+def _outside(world: World, wanted: Wanted, evaluate: Evaluate, grid: Grid) -> str:
     values = evaluate(_lattice(grid)).reshape(len(wanted.axes), -1)
     if len(wanted.axes) == 1 and _covered(evaluate, grid, wanted.points.min(axis=1)):
         return (

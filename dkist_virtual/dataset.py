@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from dkist_virtual.arithmetic import LazyCube
 from dkist_virtual.arrays import VirtualArray
 from dkist_virtual.computed import Computed, landed, travelling
-from dkist_virtual.crop import as_points, crop_index, nearest_index
+from dkist_virtual.crop import crop_index, nearest_index
 from dkist_virtual.errors import DatasetError, SelectionError
 from dkist_virtual.export import to_xarray
 from dkist_virtual.files import Files
 from dkist_virtual.keywords import check_keywords
 from dkist_virtual.opened import open_asdf
+from dkist_virtual.points import as_points, with_times
 from dkist_virtual.provenance import Meta, Provenance
 from dkist_virtual.read_options import ReadOptions
 from dkist_virtual.selection import BasicIndex, Selection, full_index
@@ -262,9 +263,10 @@ class Dataset(LazyCube):
         Parameters
         ----------
         *points : coordinates, or lists of them
-            `~astropy.coordinates.SkyCoord`, `~astropy.time.Time`,
-            `~astropy.coordinates.SpectralCoord`, Stokes letters and quantities, each with one
-            value or several; None stands for any.
+            `~astropy.coordinates.SkyCoord`, `~astropy.coordinates.SpectralCoord`, Stokes letters,
+            quantities, and moments, each with one value or several; None stands for any. Moments
+            are `~astropy.time.Time`, datetime, datetime64, pandas Timestamp, sunpy TimeRange, or
+            text such as ``"2022-10-24T19:00"``, in UTC unless they say otherwise.
         keepdims : bool
             Whether axes on which a single pixel is left stay; they are dropped by default, as
             ndcube does.
@@ -279,10 +281,11 @@ class Dataset(LazyCube):
         Examples
         --------
         >>> ds.crop([630.1, 630.3] * u.nm)  # doctest: +SKIP
-        >>> ds.crop("V", Time("2022-10-24T19:00"), Time("2022-10-24T19:05"))  # doctest: +SKIP
+        >>> ds.crop("V", "2022-10-24T19:00", "2022-10-24T19:05")  # doctest: +SKIP
         >>> ds.crop([sky_a, "I"], [sky_b, "Q"])  # doctest: +SKIP
         """
         if wcs is not None and wcs is not self.wcs:
+            points = tuple(with_times(point) for point in points)
             return super().crop(*points, wcs=wcs, keepdims=keepdims)  # type: ignore[no-any-return]
         index: list[int | slice] = list(crop_index(World(self.wcs, self.shape), points))
         for axis, (part, n) in enumerate(zip(tuple(index), self.shape, strict=True)):
@@ -305,14 +308,17 @@ class Dataset(LazyCube):
         holds both the repeat and the wavelength of a VTF dataset, which are taken one after the
         other. Coordinates that change along few pixels go first, so that
         ``at(wavelength=..., time=...)`` is, of the frames of that wavelength, the nearest in time.
+        Axes that are held are dropped; where that would leave none, all stay, one pixel long.
 
         Parameters
         ----------
         wavelength : Quantity, optional
             Or a frequency, or an energy.
         stokes : str, optional
-        time : astropy.time.Time or str, optional
+        time : Time, datetime, datetime64, Timestamp, TimeRange or str, optional
+            Without a time zone in UTC; of a sunpy TimeRange its middle.
         sky : astropy.coordinates.SkyCoord, optional
+            A helioprojective one without an observer is taken to be seen by the telescope.
 
         Raises
         ------
@@ -324,7 +330,10 @@ class Dataset(LazyCube):
         >>> ds.at(wavelength=630.25 * u.nm, stokes="V")  # doctest: +SKIP
         """
         points = as_points(wavelength=wavelength, stokes=stokes, time=time, sky=sky)
-        return self[nearest_index(World(self.wcs, self.shape), points)]
+        index = nearest_index(World(self.wcs, self.shape), points)
+        if all(isinstance(pixel, int) for pixel in index):
+            index = tuple(slice(pixel, pixel + 1) for pixel in index)  # type: ignore[operator]
+        return self[index]
 
     # Looking ----------------------------------------------------------------------------
 

@@ -469,6 +469,8 @@ def draw(ds: Any) -> Figure:
     """
     from matplotlib.figure import Figure
 
+    from dkist_virtual.world import World
+
     n_wave, height, width = ds.data.shape[-3:]
     pixels = (
         ("quiet Sun", "#1f77b4", height // 9, width // 8),
@@ -476,10 +478,12 @@ def draw(ds: Any) -> Figure:
     )
     wing = int(np.argmin(abs(_offsets(n_wave) + 8)))
 
+    coordinates = World(ds.wcs, ds.data.shape)
+
     def world(y: float, x: float, wave: float) -> tuple[float, float, float]:
-        lon, lat, nm, *_ = ds.wcs.low_level_wcs.pixel_to_world_values(x, y, wave, 0, 0)
-        lon = (float(lon) + 648_000) % 1_296_000 - 648_000  # comes as 0 to 360 degrees
-        return lon, float(lat), float(nm)
+        values = coordinates.values(0, 0, wave, y, x)
+        found = {axis.kind: float(values[axis.index]) for axis in coordinates.axes}
+        return found["longitude"], found["latitude"], found["wavelength"]
 
     left, bottom, continuum_nm = world(-0.5, -0.5, 0)
     right, top, wing_nm = world(height - 0.5, width - 0.5, wing)

@@ -15,6 +15,8 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.wcs.wcsapi import BaseLowLevelWCS
 
+from dkist_virtual.world import wrapped
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -249,14 +251,17 @@ class PlaneWCS(BaseLowLevelWCS):  # type: ignore[misc]  # astropy comes without 
 
     def world_to_pixel_values(self, *world_arrays: Any) -> tuple[Any, ...]:
         """Pixels (x, y) at longitudes and latitudes."""
-        return tuple(self.grid.pixels(*world_arrays))
+        lon, lat = (np.asarray(values, float) for values in world_arrays)
+        middle = (n / 2 for n in self._shape[::-1])
+        around = float(self.grid.world(*middle)[0])
+        return tuple(self.grid.pixels(wrapped(lon, self._axes[0].unit, around), lat))
 
     @property
     def world_axis_object_components(self) -> list[tuple[str, int, Callable[[Any], Any]]]:
         """What both are of a `~astropy.coordinates.SkyCoord`."""
         lon, lat = self._units
         return [
-            ("celestial", 0, lambda c: c.spherical.lon.wrap_at(180 * u.deg).to_value(lon)),
+            ("celestial", 0, lambda c: c.spherical.lon.to_value(lon)),
             ("celestial", 1, lambda c: c.spherical.lat.to_value(lat)),
         ]
 

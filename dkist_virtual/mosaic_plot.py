@@ -28,11 +28,24 @@ if TYPE_CHECKING:
 
     from dkist_virtual.grid import PlaneGrid
     from dkist_virtual.planes import Plane, Subject
+    from dkist_virtual.world import World, WorldAxis
 
 __all__ = ["MosaicPlot"]
 
 STRAIGHT: Final = 1.0
 """Pixels by which a tile may lie off the straight grid it is drawn on, before that is said."""
+
+
+class _Longitudes(ScalarFormatter):
+    """Writes longitudes as their frame wraps them: tiles may lie on both sides of 0."""
+
+    def __init__(self, world: World, axis: WorldAxis) -> None:
+        super().__init__(useOffset=False)
+        self._world, self._shown = world, axis
+
+    def __call__(self, x: float, pos: int | None = None) -> str:
+        said = self._world.as_the_frame_wraps(self._shown, np.asarray(x, float))
+        return super().__call__(float(said), pos)
 
 
 class MosaicPlot(SteppedPlot):
@@ -106,7 +119,10 @@ class MosaicPlot(SteppedPlot):
 
     def _placed(self) -> list[PlaneGrid]:
         """Where each tile lies at the place that is shown."""
-        grids = [sky_grid(tile, self.shown, self._point()) for tile in self._tiles]
+        first = sky_grid(self.subject, self.shown, self._point())
+        around = float(first.world(0, 0)[0])
+        others = [sky_grid(tile, self.shown, self._point(), around) for tile in self._tiles[1:]]
+        grids = [first, *others]
         off = max(float(np.abs(g.rest / g.per_pixel[:, None, None]).max()) for g in grids)
         if off > STRAIGHT:
             warnings.warn(
@@ -145,6 +161,7 @@ class MosaicPlot(SteppedPlot):
         for axis in (self.axes.xaxis, self.axes.yaxis):
             axis.set_major_locator(ValueLocator(steps=[1, 2, 2.5, 5, 10]))
             axis.set_major_formatter(ScalarFormatter(useOffset=False))
+        self.axes.xaxis.set_major_formatter(_Longitudes(self.subject.world, sky[0]))
         axes: Any = self.axes
         axes.format_coord = self._read_out
 

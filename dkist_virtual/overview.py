@@ -71,7 +71,9 @@ class Overview:
     array_axes : tuple of (index, name, size)
         In array order, as many as ``shape`` has.
     world_axes : tuple of (index, name, physical type, unit)
-        In the order in which the WCS returns them.
+        In the order in which the WCS returns them, as it calls them.
+    sky_axes : dict of str to int, optional
+        Which of them are longitude and latitude. Names and types of early ViSP exchange the two.
     correlation : tuple of tuple of bool
         One row for each world axis, one column for each array axis: whether the coordinate
         changes along it.
@@ -109,6 +111,7 @@ class Overview:
     array: str
     array_axes: tuple[ArrayAxis, ...]
     world_axes: tuple[WorldAxis, ...]
+    sky_axes: dict[str, int] | None = None
     correlation: tuple[tuple[bool, ...], ...]
     grid: tuple[int, int] | None = None
     present: tuple[tuple[int, int], ...] = ()
@@ -167,7 +170,7 @@ class Overview:
         blocks.append(_aligned([header], rows, right=(0, 2)))
         header, rows = self._world_table()
         blocks.append(_aligned([header], rows, right=(0,)))
-        blocks.append(self._correlation_text())
+        blocks += [self._misnamed(), self._correlation_text()]
         return redacted("\n\n".join(block for block in blocks if block))
 
     def html(self) -> str:
@@ -192,6 +195,8 @@ class Overview:
             parts.append(_html_table("Array axes", *self._array_table(), right=(0, 2)))
         if self.world_axes:
             parts.append(_html_table("World axes", *self._world_table(), right=(0,)))
+        if said := self._misnamed():
+            parts.append(f"<p>{escape(said)}</p>")
         if self.world_axes and self.array_axes:
             header = ["World axis", *(f"{index} {name}" for index, name, _ in self.array_axes)]
             rows = [
@@ -241,6 +246,7 @@ class Overview:
                 dict(zip(("index", "name", "physical_type", "unit"), axis, strict=True))
                 for axis in self.world_axes
             ],
+            "sky_axes": self.sky_axes and dict(self.sky_axes),
             "correlation": [list(row) for row in self.correlation],
             "tiles": tiles,
             "missing": self.missing,
@@ -314,6 +320,21 @@ class Overview:
     def _world_table(self) -> tuple[list[str], list[list[str]]]:
         rows = [[str(axis[0]), *(value or _NONE for value in axis[1:])] for axis in self.world_axes]
         return ["World axis", "Name", "Physical type", "Unit"], rows
+
+    def _misnamed(self) -> str:
+        """Say which axes are longitude and latitude where their names or types are exchanged."""
+        ends = {"longitude": (".lon", ".ra"), "latitude": (".lat", ".dec")}
+        other = {"longitude": "latitude", "latitude": "longitude"}
+        called = {index: (name.lower(), physical) for index, name, physical, _ in self.world_axes}
+        wrong = [
+            kind
+            for kind, index in (self.sky_axes or {}).items()
+            if other[kind] in called[index][0] or called[index][1].endswith(ends[other[kind]])
+        ]
+        if not wrong:
+            return ""
+        said = " and ".join(f"{index} is the {k}" for k, index in (self.sky_axes or {}).items())
+        return f"World axis {said}, by the coordinates that the WCS makes of them"
 
     def _marks(self) -> list[list[str]]:
         return [["x" if cell else "." for cell in row] for row in self.correlation]

@@ -15,6 +15,7 @@ import numpy as np
 
 from dkist_virtual.arrays import VirtualArray
 from dkist_virtual.errors import FrameMissingError, SelectionError
+from dkist_virtual.world import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,8 +159,11 @@ def change_along(world: World, index: int, axis: int) -> float:
     """How much a coordinate changes from end to end of an axis, in the middle of the others."""
     positions: list[Any] = [(n - 1) / 2 for n in world.shape]
     positions[axis] = np.array([0.0, world.shape[axis] - 1])
-    values = world.values(*positions)[index]
-    return abs(float(values[1] - values[0])) / max(world.shape[axis] - 1, 1)
+    values, one = world.values(*positions)[index], world.axes[index]
+    change = values[1] - values[0]
+    if one.kind == "longitude":
+        change = wrapped(change, one.unit)
+    return abs(float(change)) / max(world.shape[axis] - 1, 1)
 
 
 # What the other axes say ----------------------------------------------------------------------

@@ -18,6 +18,7 @@ from dkist_virtual.planes import labels_of, shown_axes
 from dkist_virtual.sliders import Repainter
 from dkist_virtual.stepping import SteppedPlot
 from dkist_virtual.ticks import coordinate_along, name_of, room_for_ticks, set_ticks
+from dkist_virtual.world import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -48,8 +49,10 @@ def sky_axes(subject: Subject, shown: ShownAxes) -> tuple[WorldAxis, WorldAxis] 
     return (longitude, latitude) if {shown.x, shown.y} <= along else None
 
 
-def sky_grid(subject: Subject, shown: ShownAxes, at: Sequence[float]) -> PlaneGrid:
-    """Longitude and latitude of a plane.
+def sky_grid(
+    subject: Subject, shown: ShownAxes, at: Sequence[float], around: float | None = None
+) -> PlaneGrid:
+    """Longitude and latitude of a plane, without a jump.
 
     Parameters
     ----------
@@ -58,18 +61,24 @@ def sky_grid(subject: Subject, shown: ShownAxes, at: Sequence[float]) -> PlaneGr
         Of a plane of the sky.
     at : sequence of float
         The pixel of each array axis; those of the plane's own are not used.
+    around : float, optional
+        Longitudes are at most half a turn from this one, by default that of the plane's middle.
     """
     sky = sky_axes(subject, shown)
     assert sky is not None
     assert shown.y is not None
     shape = subject.world.shape
     y_axis = shown.y
+    if around is None:
+        middle = [(n - 1) / 2 if axis in shown.drawn else at[axis] for axis, n in enumerate(shape)]
+        around = subject.world.middle_longitude(middle)
 
     def evaluate(x: Any, y: Any) -> Any:
         positions: list[Any] = [np.full(x.shape, pixel) for pixel in at]
         positions[shown.x], positions[y_axis] = x, y
         values = subject.world.values(*positions)
-        return np.stack([values[axis.index] for axis in sky])
+        lon, lat = (values[axis.index] for axis in sky)
+        return np.stack([wrapped(lon, sky[0].unit, around), lat])
 
     return PlaneGrid.of(evaluate, (shape[y_axis], shape[shown.x]))
 

@@ -10,6 +10,7 @@ import numpy as np
 
 from dkist_virtual.catalogue import answers, ask, net
 from dkist_virtual.errors import SearchError
+from dkist_virtual.times import EXPECTED, read_time, read_time_range
 
 if TYPE_CHECKING:
     from dkist_virtual.results import Results
@@ -48,8 +49,9 @@ def search(
         & a.Time("2022-06-01", "2022-07-01")``; they hold together with what is given by name.
     instrument : str, or several
         ``"VISP"``, ``"VBI"``, ``"VTF"``, ``"CRYO-NIRSP"``, ``"DL-NIRSP"``.
-    time : pair of times
-        Datasets that were observed at some time between the two; anything that sunpy reads.
+    time : pair of times, or a TimeRange
+        Datasets that were observed at some time between the two, in UTC unless they say
+        otherwise: Time, datetime, datetime64, Timestamp or text; a sunpy TimeRange for both.
     wavelength : Quantity, or a pair
         Datasets whose wavelengths reach into the range; one value for those that hold it.
     spectral_line : str, or several
@@ -218,7 +220,7 @@ def _attributes(**given: Any) -> dict[str, Any]:
 
     kinds: dict[str, Callable[[Any], Any]] = {
         "instrument": any_of(a.Instrument),
-        "time": lambda pair: a.Time(*_pair("time", pair)),
+        "time": lambda pair: pair if isinstance(pair, a.Time) else a.Time(*_times(pair)),
         "wavelength": lambda value: a.Wavelength(*_one_or_two("wavelength", value)),
         "spectral_line": line,
         "target": any_of(da.TargetType),
@@ -247,6 +249,23 @@ def _pair(name: str, given: Any) -> tuple[Any, Any]:
     except (TypeError, ValueError):
         raise ValueError(f"{name} = {given!r}: expected two values, from and to") from None
     return first, second
+
+
+def _times(given: Any) -> tuple[Any, Any]:
+    """Two moments."""
+    ends = read_time_range(given) or tuple(map(_time, _pair("time", given)))
+    first, second = ends
+    return first, second
+
+
+def _time(given: Any) -> Any:
+    try:
+        moment = read_time(given)
+    except ValueError as error:
+        raise ValueError(f"time: {error}: expected {EXPECTED}") from None
+    if moment is None or not moment.isscalar:
+        raise ValueError(f"time: {given!r}: expected {EXPECTED}")
+    return moment
 
 
 def _range(name: str, given: Any) -> tuple[Any, Any]:

@@ -160,6 +160,12 @@ def _fitted(x: Any, y: Any, sky: Any, tangent: NDArray[np.floating[Any]]) -> _Pl
     pixels = np.column_stack([x, y, np.ones(len(x))])
     matrix = np.linalg.lstsq(pixels, on_plane)[0]
     cd = matrix[:2].T
+    large, small = np.linalg.svd(cd, compute_uv=False)
+    if small <= 1e-6 * large:  # a slit that stands still
+        raise SelectionError(
+            "ds.to_map(): a map shows an area of the sky, and the pixels of this selection lie on "
+            "a line. ds.plot() draws them over time, or over pixels"
+        )
     off = np.linalg.solve(cd, (pixels @ matrix - on_plane).T)
     return _Plane(tangent, -np.linalg.solve(cd, matrix[2]), cd, float(np.hypot(*off).max()))
 

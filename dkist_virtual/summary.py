@@ -9,6 +9,7 @@ import numpy as np
 from dkist_virtual.computed import Computed
 from dkist_virtual.locations import shown
 from dkist_virtual.overview import Overview, describe_wcs
+from dkist_virtual.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -23,6 +24,9 @@ def overview_of(
     first = tiles[0]
     inventory = first.inventory or {}
     axes, worlds, correlation = describe_wcs(first.wcs, first.shape, axis_names(first))
+    kinds = ("longitude", "latitude")
+    every = World(first.wcs, first.shape).axes
+    sky: dict[str, int] = {one.kind: one.index for one in every if one.kind in kinds}
     provenance = first._provenance
     facts: dict[str, Any] = {}
     if provenance is not None:
@@ -61,6 +65,7 @@ def overview_of(
         array=_array_line(first),
         array_axes=axes,
         world_axes=worlds,
+        sky_axes=sky or None,
         correlation=correlation,
         **facts,
         **mosaic,

@@ -11,6 +11,8 @@ from astropy.coordinates import StokesCoord
 from matplotlib import dates
 from matplotlib.ticker import Formatter, Locator, MaxNLocator, NullFormatter, ScalarFormatter
 
+from dkist_virtual.world import wrapped
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -147,8 +149,11 @@ def coordinate_along(world: World, axis: int, index: int, at: Sequence[float]) -
     few = np.arange(n, dtype=float) if n <= _EVALUATED else np.linspace(0, n - 1, _EVALUATED)
     positions: list[Any] = list(at)
     positions[axis] = few
-    values = np.asarray(world.values(*positions)[index], float)
-    return Coordinate(world.axes[index], world, np.interp(np.arange(n), few, values))
+    one, values = world.axes[index], np.asarray(world.values(*positions)[index], float)
+    if one.kind == "longitude":  # no jump between two pixels
+        positions[axis] = float(few[len(few) // 2])
+        values = wrapped(values, one.unit, world.middle_longitude(positions))
+    return Coordinate(one, world, np.interp(np.arange(n), few, values))
 
 
 # As many ticks as find room --------------------------------------------------------------------
@@ -300,7 +305,9 @@ class _PixelFormatter(Formatter):
         if isinstance(self._inner, ScalarFormatter):
             # It asks its axis how finely to write, and that counts in pixels.
             digits = _digits(self._locator.values)
-            rounded = np.round(plotted, digits) + 0.0  # no minus before a zero
+            shown = self._locator.coordinate
+            said = shown.world.as_the_frame_wraps(shown.axis, plotted)
+            rounded = np.round(said, digits) + 0.0  # no minus before a zero
             return [f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}") for value in rounded]
         return list(self._inner.format_ticks(plotted))
 

@@ -1,7 +1,8 @@
-"""What the WCS of an array says about it, in array order: which axes are time, sky, wavelength.
+"""Say what the axes of a WCS are (time, sky, wavelength) and give their values, in array order.
 
-Axes are known by their physical types, never by their labels: those differ between datasets, and
-early ViSP has two of them exchanged.
+Axes are known by what the WCS makes of them, never by their labels: those differ between datasets,
+and early ViSP has two of them exchanged. Longitude and latitude are those of the `SkyCoord` that
+the WCS makes (its object components); their physical types are exchanged in early ViSP too.
 """
 
 from __future__ import annotations
@@ -11,9 +12,12 @@ from functools import cached_property
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
+import astropy.units as u
 import numpy as np
-from astropy.coordinates import StokesCoord
+import sunpy.coordinates  # noqa: F401  # tells astropy which frames FITS headers of the Sun name
+from astropy.coordinates import SkyCoord, StokesCoord, frame_transform_graph
 from astropy.time import Time, TimeDelta
+from astropy.wcs import WCS as FITSWCS
 from astropy.wcs.wcsapi import BaseHighLevelWCS, HighLevelWCSWrapper, SlicedLowLevelWCS
 from gwcs import WCS
 from ndcube.wcs.wrappers import ResampledLowLevelWCS
@@ -39,27 +43,100 @@ __all__ = [
 Kind: TypeAlias = Literal["stokes", "time", "wavelength", "longitude", "latitude", "other"]
 
 _SPECTRAL: Final = ("em.wl", "em.freq", "em.energy", "em.wavenumber", "spect")
-_CELESTIAL_UNITS: Final = {"deg", "arcsec", "arcmin", "rad"}
 
 
 _EVALUATING = Lock()
 """dkist's WCS puts the pointing of one frame after the other into a model that threads share."""
 
 
-def _kind(physical_type: str, unit: str) -> Kind:
+def _kind(physical_type: str) -> Kind:
+    """What an axis is that is not of the sky."""
     kind = physical_type.removeprefix("custom:")
     if kind.endswith("polarization.stokes"):
         return "stokes"
     if kind.startswith("time"):
         return "time"
-    if kind.startswith(_SPECTRAL):
-        return "wavelength"
-    if kind.startswith("pos.") and unit in _CELESTIAL_UNITS:
-        if kind.endswith((".lon", ".ra")):
-            return "longitude"
-        if kind.endswith((".lat", ".dec")):
-            return "latitude"
-    return "other"
+    return "wavelength" if kind.startswith(_SPECTRAL) else "other"
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Celestial:
+    """Which coordinate of a `SkyCoord` a world axis is.
+
+    Parameters
+    ----------
+    kind : {"longitude", "latitude"}
+    frame : astropy coordinate frame or None
+    unit : astropy.units.Unit
+        Of the WCS's values.
+    common : astropy.units.Unit
+        Of the longitude. Latitudes are given in it too, so that distances need no conversion.
+    """
+
+    kind: Literal["longitude", "latitude"]
+    frame: Any
+    unit: Any
+    common: Any
+
+    @classmethod
+    def of_all(cls, low: Any) -> tuple[_Celestial | None, ...]:
+        """Ask a low-level WCS about its world axes; None for those that are not of the sky."""
+        n = low.world_n_dim
+        if not isinstance(low, FITSWCS):
+            return tuple(cls.of(low, index) for index in range(n))
+        # Of a whole header astropy describes no axis where it does not know, say, its SPECSYS.
+        found: list[_Celestial | None] = [None] * n
+        if low.has_celestial:
+            sky = low.celestial
+            lon, lat = (u.Unit(sky.wcs.cunit[n]) for n in (sky.wcs.lng, sky.wcs.lat))
+            # A header that leaves it open in which frame still says which axis is which.
+            longitude = cls("longitude", None, lon, lon)
+            found[low.wcs.lng] = cls.of(sky, sky.wcs.lng) or longitude
+            found[low.wcs.lat] = cls.of(sky, sky.wcs.lat) or cls("latitude", None, lat, lon)
+        return tuple(found)
+
+    @classmethod
+    def of(cls, low: Any, index: int) -> _Celestial | None:
+        """Ask a low-level WCS about one of its world axes."""
+        key, place, *_ = low.world_axis_object_components[index]
+        made, _, options, *_ = low.world_axis_object_classes[key]
+        if not (isinstance(made, type) and issubclass(made, SkyCoord)):
+            return None
+        frame = options.get("frame", "icrs")
+        if isinstance(frame, str):
+            frame = frame_transform_graph.lookup_name(frame)()
+        # In the order in which a SkyCoord takes them, such as {"Tx": "lon", "Ty": "lat"}.
+        parts = dict(frame.representation_component_names)
+        place = list(parts).index(place) if place in parts else place
+        if not isinstance(place, int) or {"lon", "lat"} - set(parts.values()):
+            return None
+        part = list(parts.values())[place]
+        if part not in ("lon", "lat"):
+            return None
+        units = _units(options.get("unit") or low.world_axis_units[index])
+        unit = units[min(place, len(units) - 1)]
+        common = units[min(list(parts.values()).index("lon"), len(units) - 1)]
+        return cls("longitude" if part == "lon" else "latitude", frame, unit, common)
+
+    def physical_type(self, stated: str) -> str:
+        """The WCS's own where it agrees, else one in the words of UCD."""
+        ends = (".lon", ".ra") if self.kind == "longitude" else (".lat", ".dec")
+        if self.frame is None or stated.endswith(ends):
+            return stated
+        return f"custom:pos.{self.frame.name.replace('_', '.')}{ends[0]}"
+
+    def name(self, stated: str) -> str:
+        """The WCS's own where it agrees, else the name of the frame."""
+        if self.frame is None or self.kind in stated.lower():
+            return stated
+        return f"{self.frame.name.replace('_', ' ')} {self.kind}"
+
+
+def _units(given: Any) -> list[Any]:
+    """The units of a SkyCoord's parts, in any form that it takes them in."""
+    if isinstance(given, str):
+        given = given.split(",")
+    return [u.Unit(unit) for unit in (given if isinstance(given, (list, tuple)) else [given])]
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,11 +148,11 @@ class WorldAxis:
     index : int
         Its place among the values of ``pixel_to_world_values``.
     kind : str
-        What it is, by its physical type.
+        What it is.
     name : str
-        Its label; empty where it has none.
+        Its label; empty where it has none. Of longitude and latitude one that says which it is.
     physical_type, unit : str
-        Empty where the WCS does not say.
+        Empty where the WCS does not say. Both coordinates of the sky have the longitude's unit.
     array_axes : tuple of int
         The axes of the array along which it changes, ascending.
     """
@@ -93,18 +170,23 @@ class WorldAxis:
         return self.name or self.physical_type or f"world axis {self.index}"
 
 
-def wrapped(values: NDArray[np.floating[Any]], unit: str) -> NDArray[np.floating[Any]]:
-    """Longitudes from half a turn below zero to half a turn above: those of the Sun lie around 0.
+def wrapped(
+    values: NDArray[np.floating[Any]], unit: str, around: float = 0.0
+) -> NDArray[np.floating[Any]]:
+    """Turn longitudes by whole turns, to half a turn on both sides of another.
 
     Parameters
     ----------
     values : numpy.ndarray
         In `unit`.
-    unit : {"deg", "arcmin", "arcsec", "rad"}
+    unit : str
+        An angle's.
+    around : float
+        In `unit`.
     """
-    turn = {"deg": 360.0, "arcmin": 21600.0, "arcsec": 1296000.0, "rad": 2 * np.pi}[unit]
-    away: NDArray[np.floating[Any]] = values - turn * np.round(values / turn)
-    return away
+    turn = float((360 * u.deg).to_value(unit))
+    turned: NDArray[np.floating[Any]] = values - turn * np.floor((values - around) / turn + 0.5)
+    return turned
 
 
 class World:
@@ -125,6 +207,11 @@ class World:
         self.shape: tuple[int, ...] = tuple(int(n) for n in shape)
 
     @cached_property
+    def _celestial(self) -> tuple[_Celestial | None, ...]:
+        """For each world axis what it is of the sky."""
+        return _Celestial.of_all(self.low)
+
+    @cached_property
     def axes(self) -> tuple[WorldAxis, ...]:
         """The world axes, in the order of the WCS's values."""
         ndim, matrix = len(self.shape), np.asarray(self.low.axis_correlation_matrix, bool)
@@ -132,15 +219,19 @@ class World:
             self.low.world_axis_names,
             self.low.world_axis_physical_types,
             self.low.world_axis_units,
+            self._celestial,
             strict=True,
         )
         found = []
-        for index, (name, physical, unit) in enumerate(described):
+        for index, (name, physical, unit, sky) in enumerate(described):
             pixels = np.flatnonzero(matrix[index])
             array_axes = tuple(sorted(ndim - 1 - int(p) for p in pixels if p < ndim))
-            physical, unit = str(physical or ""), str(unit or "")
-            kind = _kind(physical, unit)
-            found.append(WorldAxis(index, kind, str(name or ""), physical, unit, array_axes))
+            name, physical, unit = str(name or ""), str(physical or ""), str(unit or "")
+            kind: Kind = _kind(physical)
+            if sky is not None:
+                kind, unit = sky.kind, str(sky.common)
+                name, physical = sky.name(name), sky.physical_type(physical)
+            found.append(WorldAxis(index, kind, name, physical, unit, array_axes))
         return tuple(found)
 
     def of_kind(self, kind: Kind) -> WorldAxis | None:
@@ -160,8 +251,8 @@ class World:
         Returns
         -------
         list of numpy.ndarray
-            One for each world axis, in its unit; longitudes between minus and plus half a turn,
-            time in seconds, see `time`.
+            One for each world axis, in its unit; longitudes wrapped as the frame of the sky wraps
+            them, time as the WCS counts it, see `time`.
         """
         arrays = np.broadcast_arrays(*(np.asarray(p, float) for p in positions))
         n = self.low.pixel_n_dim
@@ -174,19 +265,49 @@ class World:
             values = (values,)
         plain = [np.broadcast_to(np.asarray(value, float), shape) for value in values]
         return [
-            wrapped(value, axis.unit) if axis.kind == "longitude" else value
-            for axis, value in zip(self.axes, plain, strict=True)
+            value if sky is None else self.as_the_frame_wraps(axis, value * sky.unit.to(sky.common))
+            for axis, value, sky in zip(self.axes, plain, self._celestial, strict=True)
         ]
+
+    def as_the_frame_wraps(
+        self, axis: WorldAxis, values: NDArray[np.floating[Any]]
+    ) -> NDArray[np.floating[Any]]:
+        """Wrap longitudes as the frame of the sky does; other coordinates stay."""
+        if axis.kind != "longitude":
+            return values
+        return wrapped(values, axis.unit, (self._wrap_angle - 180 * u.deg).to_value(axis.unit))
+
+    @cached_property
+    def _wrap_angle(self) -> u.Quantity:
+        """The first longitude that the frame of the sky turns back: 180 or 360 degrees."""
+        if self.frame is None:
+            return 180 * u.deg
+        return SkyCoord(0 * u.deg, 0 * u.deg, frame=self.frame).spherical.lon.wrap_angle
+
+    def middle_longitude(self, at: Sequence[float] | None = None) -> float:
+        """The longitude in the middle of the array, from where others are counted (`wrapped`).
+
+        Parameters
+        ----------
+        at : sequence of float, optional
+            A pixel for each array axis, instead of the middle.
+        """
+        axis = self.of_kind("longitude")
+        assert axis is not None
+        point = [(n - 1) / 2 for n in self.shape] if at is None else at
+        value = float(self.values(*(point or [0.0]))[axis.index])
+        if np.isfinite(value):
+            return value
+        return float((self._wrap_angle - 180 * u.deg).to_value(axis.unit))
 
     def along(
         self, axes: Sequence[WorldAxis], at: Sequence[NDArray[np.floating[Any]]] | None = None
     ) -> list[NDArray[np.floating[Any]]]:
-        """Coordinates on the grid of the array axes along which they change.
+        """Coordinates on the grid of the array axes along which one of them changes.
 
         Parameters
         ----------
         axes : sequence of WorldAxis
-            That change along the same axes of the array.
         at : sequence of numpy.ndarray, optional
             Pixel positions along each of those array axes; by default every pixel.
 
@@ -195,7 +316,7 @@ class World:
         list of numpy.ndarray
             For each coordinate, with one dimension for each of those array axes.
         """
-        array_axes = axes[0].array_axes
+        array_axes = sorted({on for axis in axes for on in axis.array_axes})
         if at is None:
             at = [np.arange(self.shape[axis], dtype=float) for axis in array_axes]
         grid = np.meshgrid(*at, indexing="ij") if array_axes else []
@@ -216,40 +337,33 @@ class World:
     # Their meaning --------------------------------------------------------------------------
 
     @cached_property
-    def _components(self) -> dict[int, tuple[Any, tuple[Any, ...], dict[str, Any]]]:
-        """The class of the object that each world axis belongs to, and what it is made with."""
-        classes = self.low.world_axis_object_classes
-        return {
-            index: tuple(classes[component[0]][:3])
-            for index, component in enumerate(self.low.world_axis_object_components)
-        }
-
-    @cached_property
     def frame(self) -> Any:
         """The frame of the sky coordinates; None where there are none."""
-        axis = self.of_kind("longitude") or self.of_kind("latitude")
-        return None if axis is None else self._components[axis.index][2].get("frame")
+        return next((sky.frame for sky in self._celestial if sky is not None), None)
 
     @cached_property
-    def _epoch(self) -> Time:
+    def _clock(self) -> tuple[Time, Any]:
+        """From when the time axis counts, and in which unit."""
         axis = self.of_kind("time")
         assert axis is not None
-        component = self.low.world_axis_object_components[axis.index]
+        component, unit = self.low.world_axis_object_components[axis.index], axis.unit or "s"
         if callable(component[2]):
             # What the WCS makes of a time is its distance from the epoch.
             guess = Time("2000-01-01T00:00:00", scale="utc")
             away = component[2](guess)
-            return guess - TimeDelta(float(away), format="sec")
+            return guess - TimeDelta(float(away) * u.Unit(unit)), unit
         raise ValueError(f"{axis.label}: its WCS does not say from when it counts")
 
-    def time(self, seconds: ArrayLike) -> Time:
+    def time(self, values: ArrayLike) -> Time:
         """The moments that the values of the time axis stand for, UTC."""
-        after = TimeDelta(np.asarray(seconds, float), format="sec")
-        return Time(self._epoch + after, format="isot")
+        epoch, unit = self._clock
+        after = TimeDelta(np.asarray(values, float) * u.Unit(unit))
+        return Time(epoch + after, format="isot")
 
     def seconds(self, time: Time) -> NDArray[np.floating[Any]]:
-        """The values of the time axis for some moments."""
-        return np.asarray((time - self._epoch).to_value("s"), float)
+        """The values of the time axis for some moments: seconds, unless the WCS says otherwise."""
+        epoch, unit = self._clock
+        return np.asarray((time - epoch).to_value(unit), float)
 
     def text(self, axis: WorldAxis, value: float, step: float | None = None) -> str:
         """A value for people, as ``630.25 nm``, ``2022-10-24T19:15:37.808``, ``Q``.
@@ -269,6 +383,7 @@ class World:
             return str(self.time(value).isot)
         if axis.kind == "stokes":
             return str(StokesCoord(value).symbol)
+        value = float(self.as_the_frame_wraps(axis, np.asarray(value)))
         digits = {"wavelength": 4, "longitude": 2, "latitude": 2}.get(axis.kind, 0)
         if axis.kind == "wavelength" and axis.unit != "nm":
             digits = 0

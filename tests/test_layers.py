@@ -45,6 +45,8 @@ ROOMS = (
     "codec",
     "selection",
     "world",
+    "times",
+    "points",
     "crop",
     "references",
     "shards",

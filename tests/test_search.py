@@ -14,6 +14,7 @@ import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.error import HTTPError
@@ -247,10 +248,39 @@ def test_a_line_finds_the_datasets_that_hold_it(catalogue: Any) -> None:
         dv.search(spectral_line="Fe II")
 
 
+def test_times_of_every_type(catalogue: Any) -> None:
+    import pandas as pd
+    from astropy.time import Time
+    from sunpy.net import attrs as a
+    from sunpy.time import TimeRange
+
+    ends = ("2022-06-01T00:00:00", "2022-07-01T12:00:00")
+    dv.search(time=ends)
+    expected = sorted(map(repr, catalogue.queries))
+    elsewhere = pd.DatetimeIndex(ends, tz="UTC").tz_convert("Asia/Tokyo")
+    for given in (
+        TimeRange(*ends),
+        a.Time(*ends),
+        [datetime.fromisoformat(end) for end in ends],
+        np.array(ends, "M8[ms]"),
+        Time(list(ends)),
+        Time(list(ends)).tai,
+        elsewhere,
+        (elsewhere[0], Time(ends[1])),
+        ("2022-06-01", f"{ends[1]}Z"),
+    ):
+        catalogue.queries.clear()
+        dv.search(time=given)
+        assert sorted(map(repr, catalogue.queries)) == expected, given
+
+
 @pytest.mark.parametrize(
     ("given", "said"),
     [
         ({"time": "2022-01-01"}, "time = '2022-01-01': expected two values"),
+        ({"time": ("2022-01-01", "soon")}, "time: 'soon' is not a moment: expected a Time, "),
+        ({"time": (1, 2)}, "time: 1: expected a Time, datetime, "),
+        ({"time": (np.datetime64("NaT"), "2022-01-01")}, "a moment that is missing"),
         ({"exposure": 3}, "exposure = 3: expected two values"),
         ({"stokes": "IV"}, "stokes = 'IV': expected 'IQUV' or 'I'"),
         ({"status": "old"}, "status = 'old': expected one of ACTIVE"),
