@@ -71,13 +71,16 @@ def to_map(ds: Any, tolerance: float = TOLERANCE) -> GenericMap:
     if moves_on and abs(cd[0, 1]) > abs(cd[1, 1]):  # steps towards longitude lie along x
         data, crpix, cd = data.T, crpix[::-1], cd[:, ::-1]
     scale = np.hypot(*cd.T)
+    wavelength = _wavelength(world, cards)
+    if wavelength is not None:  # else what the frames say of it: sunpy asks for EIT's
+        cards = {key: card for key, card in cards.items() if key not in ("WAVELNTH", "WAVEUNIT")}
     header = sunpy.map.make_fitswcs_header(
         data.shape,
         SkyCoord(*(plane.crval * u.deg), frame=frame),
         reference_pixel=crpix * u.pix,
         scale=scale * u.deg / u.pix,
         rotation_matrix=cd / scale[:, None],
-        wavelength=_wavelength(world, cards),
+        wavelength=wavelength,
         unit=ds.unit,
     )
     header = {name: card for name, card in header.items() if not name.startswith("date")}
@@ -174,7 +177,7 @@ _NOT_OF_A_MAP: Final = re.compile(
     # What describes the file, and every word of a WCS: a map's is made from that of the selection.
     r"SIMPLE|XTENSION|BITPIX|NAXIS\d*|EXTEND|[PG]COUNT|TFIELDS|BSCALE|BZERO|BLANK|CHECKSUM|DATASUM|"
     r"(WCSAXES|WCSNAME|CNAME\d+|CTYPE\d+|CUNIT\d+|CRPIX\d+|CRVAL\d+|CDELT\d+|CROTA\d+|(PC|CD|PV|PS)\d+_\d+|"
-    r"LONPOLE|LATPOLE)[A-Z]?|WAVELNTH|WAVEUNIT|TIMEUNIT|BUNIT"
+    r"LONPOLE|LATPOLE)[A-Z]?|TIMEUNIT|BUNIT"
 )
 
 

@@ -15,7 +15,7 @@ from astropy.coordinates import ITRS, SkyCoord, SpectralCoord
 from astropy.io import fits
 from astropy.time import Time
 from astropy.wcs import WCS, FITSFixedWarning
-from dkist_assets import load, unpacked
+from dkist_assets import ROOT, load, unpacked
 from sunpy.util.exceptions import SunpyMetadataWarning
 
 import dkist_virtual as dv
@@ -57,9 +57,9 @@ def tiles(simulated: Any) -> Any:
     return of
 
 
-def real(name: str, assets: Path) -> Any:
+def real(name: str, assets: Path, ending: str = ".asdf.gz") -> Any:
     """A dataset of the Data Center's, without its frames; the first tile of a mosaic."""
-    ds = dv.open_dataset(unpacked(f"{name}.asdf.gz", assets), missing="nan")
+    ds = dv.open_dataset(unpacked(f"{name}{ending}", assets), missing="nan")
     return ds.flat[0] if isinstance(ds, dv.TiledDataset) else ds
 
 
@@ -320,14 +320,13 @@ def test_what_is_suggested_works(tiles: Any) -> None:
         assert min(ds[index].to_map().data.shape) > 1
 
 
-def test_datasets_without_a_known_sky(assets: Path, tmp_path: Path) -> None:
-    eit = dv.open_dataset(unpacked("EIT/eit_test_dataset.asdf", tmp_path))
-    with pytest.raises(SelectionError, match="no such longitude and latitude"):
-        eit[0].to_map()  # type: ignore[index]
-    swapped = dv.open_dataset(unpacked("test_old_wcs_BRMQY.asdf", tmp_path))
-    with pytest.raises(SelectionError, match=r"no position on the sky.*3300 of the 3300"):
-        swapped[0, :, 500].to_map()  # type: ignore[index]
-    assert load(unpacked("test_old_wcs_BRMQY.asdf", tmp_path)).shape == swapped.shape
+def test_skies_whose_physical_types_say_otherwise(assets: Path) -> None:
+    """EIT's are in words of its own, those of early ViSP are exchanged."""
+    eit = dv.open_dataset(ROOT / "EIT")[3]  # type: ignore[index]
+    assert pixels_off(eit.to_map(), eit).max() < 0.25
+    early = real("test_old_wcs_BRMQY", assets, ".asdf")[0, :, 500, 1240:1290]
+    assert load(unpacked("test_old_wcs_BRMQY.asdf", assets)).shape == (4, 100, 981, 2555)
+    assert pixels_off(early.to_map(), early).max() < 0.25
 
 
 def test_an_absent_frame_raises(assets: Path) -> None:
