@@ -254,7 +254,7 @@ def _pair(name: str, given: Any) -> tuple[Any, Any]:
 def _times(given: Any) -> tuple[Any, Any]:
     """Two moments."""
     ends = read_time_range(given) or tuple(map(_time, _pair("time", given)))
-    first, second = ends
+    first, second = (end.utc for end in ends)  # the Data Center is asked in UTC
     return first, second
 
 
