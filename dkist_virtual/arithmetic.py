@@ -1,7 +1,9 @@
-"""Arithmetic with units, binning and reprojection: what they make of pixels, WCS and masks."""
+"""Arithmetic with units: what it makes of pixels, WCS, masks and uncertainties."""
 
 from __future__ import annotations
 
+import copy
+import inspect
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,15 +14,18 @@ from typing import TYPE_CHECKING, Any, Final
 import astropy.units as u
 import numpy as np
 from astropy.nddata import NDData, StdDevUncertainty
-from ndcube import NDCube
+from ndcube import NDCube, NDCubeSequence
 
+from dkist_virtual.attributes import copied_mask
 from dkist_virtual.computed import compute
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 from dkist_virtual.keywords import check_keywords
+from dkist_virtual.own_data import own_data, unlike
+from dkist_virtual.regrid import RegriddedCube
 from dkist_virtual.world import World
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Mapping, Sequence
 
 __all__ = ["LazyCube"]
 
@@ -137,6 +142,8 @@ def _masks(operands: Sequence[_Operand], shape: tuple[int, ...]) -> Any:
     mask = masks[0]
     for other in masks[1:]:
         mask = mask | other
+    if len(masks) == 1:
+        mask = copied_mask(mask)  # the result's own: what is written to it is not the operand's
     return mask if np.shape(mask) in ((), shape) else np.broadcast_to(mask, shape)
 
 
@@ -212,6 +219,10 @@ def _unary(function: np.ufunc) -> Callable[[Any], Any]:
     return lambda self: self._combine(function, (self,))
 
 
+def _filled(pixels: Any, mask: Any, value: Any) -> Any:
+    return np.where(mask, np.asarray(value, pixels.dtype), pixels)
+
+
 def _converted(quantity: Any, unit: Any, equivalencies: Any) -> Any:
     return quantity.to(unit, equivalencies)
 
@@ -220,7 +231,7 @@ def _converted_spread(_a: Any, of_a: Any, unit: Any) -> Any:
     return of_a.to(unit)
 
 
-class LazyCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
+class LazyCube(RegriddedCube):
     """An NDCube whose arithmetic reads nothing, and computes what numpy and astropy would.
 
     Operands are numbers, Quantities, arrays, NDData and other cubes, of shapes that numpy
@@ -291,6 +302,95 @@ class LazyCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
             uncertainty=_uncertainty(f"np.{function.__name__}", _SPREADS.get(function), operands),
         )
 
+    def fill_masked(
+        self,
+        fill_value: Any,
+        uncertainty_fill_value: Any = None,
+        unmask: bool = False,
+        fill_in_place: bool = False,
+    ) -> Any:
+        """Put a value in place of masked pixels, as `ndcube.NDCube.fill_masked`; reads nothing.
+
+        Parameters
+        ----------
+        fill_value, uncertainty_fill_value : number or Quantity
+        unmask : bool
+            Whether the result has no mask.
+        fill_in_place : bool
+            Not of pixels that are not in memory.
+
+        Raises
+        ------
+        DatasetError
+            `fill_in_place`, or an uncertainty to fill where there is none.
+        """
+        if fill_in_place:
+            raise DatasetError(
+                "fill_masked: the pixels of frames are not written to. Without fill_in_place it "
+                "gives a dataset with the value in place of those that are masked"
+            )
+        if uncertainty_fill_value is not None and self.uncertainty is None:
+            raise DatasetError("fill_masked: this dataset has no uncertainty to be filled")
+        mask = np.broadcast_to(self.mask or False, ()) if np.ndim(self.mask) == 0 else self.mask
+        values = [
+            one.to_value(self.unit) if isinstance(one, u.Quantity) else one
+            for one in (fill_value, uncertainty_fill_value)
+        ]
+        pixels, _ = compute(partial(_filled, value=values[0]), [self._data, mask], [None, None])
+        spread = copy.copy(self.uncertainty)
+        if values[1] is not None:
+            filled = _filled(spread.array, mask, values[1])
+            spread = type(spread)(filled, unit=spread.unit, copy=False)
+        changes = {"mask": None} if unmask else {}
+        return self._new_instance(data=pixels, uncertainty=spread, **changes)
+
+    def explode_along_axis(self, axis: int) -> NDCubeSequence:
+        """Separate the slices along an axis into a sequence of datasets; reads nothing.
+
+        Each has its part of all that the dataset has, its meta too, which ndcube leaves to the
+        sequence.
+
+        Parameters
+        ----------
+        axis : int
+
+        Returns
+        -------
+        ndcube.NDCubeSequence
+        """
+        whole = [slice(None)] * len(self.shape)
+        parts = []
+        for pixel in range(self.shape[axis]):
+            index: list[Any] = list(whole)
+            index[axis] = pixel
+            parts.append(self[tuple(index)])
+        return NDCubeSequence(parts, meta=self.meta)
+
+    def to_nddata(self, **how: Any) -> Any:
+        """Make an `~astropy.nddata.NDData` of it, as `ndcube.NDCube.to_nddata`.
+
+        Global and extra coordinates go along where they are asked for, with ``"copy"``, and are
+        left behind with a warning otherwise.
+
+        Parameters
+        ----------
+        **how
+            As `ndcube.NDCube.to_nddata` takes them.
+        """
+        kind = how.get("nddata_type", NDData)
+        check_keywords("to_nddata", how, {"nddata_type", *inspect.signature(kind).parameters})
+        added = {"global_coords": self.global_coords._internal_coords}
+        added["extra_coords"] = self.extra_coords.keys() or self.extra_coords._dropped_tables
+        left = [name for name, some in added.items() if some and name not in how]
+        if left:
+            warnings.warn(
+                f"to_nddata: the {' and '.join(left)} of this dataset are left behind: "
+                f"to_nddata({left[0]}='copy', nddata_type=NDCube) takes them along",
+                DKISTVirtualWarning,
+                stacklevel=2,
+            )
+        return super().to_nddata(**how)
+
     def to(self, new_unit: Any, equivalencies: Any = ()) -> Any:
         """Convert to another unit; reads nothing.
 
@@ -316,122 +416,54 @@ class LazyCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
             data=pixels, unit=unit, uncertainty=_uncertainty("to", spread, [own])
         )
 
-    def rebin(self, bin_shape: Any, operation: Callable[..., Any] = np.mean, **options: Any) -> Any:
-        """Make one pixel of several neighbours; reads nothing.
+    def with_data(
+        self,
+        data: Any,
+        *,
+        unit: Any = None,
+        mask: Any = None,
+        uncertainty: Any = None,
+        meta: Mapping[str, Any] | None = None,
+    ) -> Any:
+        """Put a result of your own on the coordinates of this dataset; reads nothing.
+
+        The result is a computed dataset: its headers are those of the frames, as after arithmetic,
+        and it has no files.
 
         Parameters
         ----------
-        bin_shape : sequence of int
-            Pixels that become one, for each axis; a divisor of its length, or -1 for all of it.
-        operation : callable
-            Such as `numpy.mean`, `numpy.sum`, `numpy.median`, or a function of your own that takes
-            an array and ``axis=``, a tuple, and is given numpy arrays.
-        **options
-            As `ndcube.NDCube.rebin` takes them: operation_ignores_mask, handle_mask,
-            propagate_uncertainties, new_unit; and what a propagate_uncertainties takes.
-
-        Returns
-        -------
-        Dataset
-            Whose WCS is right at the centre of each bin. It has no headers: none of them is that
-            of a pixel any more.
+        data : numpy or dask array, Quantity or NDData
+            One value for each pixel of this dataset. Of a result with fewer axes, select first:
+            ``ds[:, 0].with_data(...)``.
+        unit : Unit or str, optional
+            Of `data`; by default that of a Quantity or NDData, and else none.
+        mask : array, bool or dataset, optional
+            By default that of a masked array or NDData, and else this dataset's.
+        uncertainty : NDUncertainty, optional
+            Of `data`; by default that of an NDData, and else none.
+        meta : dict, optional
+            What is added to this dataset's meta.
 
         Raises
         ------
         DatasetError
-            Bins that do not fit, or that would add Stokes parameters to each other.
-        """
-        propagate = options.get("propagate_uncertainties", False)
-        if not callable(propagate):
-            # With them ndcube calls a function; without, it ignores what it does not know.
-            of_its_own = ("propagation_operation", "correlation") if propagate else ()
-            check_keywords("rebin", options, (*_REBIN, *of_its_own))
-        sizes = self._bins(bin_shape)
-        # Of a WCS with more axes than the data, a slice has only the data's.
-        binned = super(LazyCube, self[...]).rebin(sizes, _lazily(operation), **options)
-        if binned.shape == self.shape:
-            return self
-        binned._data = _without_mask(binned._data)
-        binned._past = f"{self._from}, binned by {sizes}"
-        return binned
+            Another shape than this dataset's, or something else than an array of numbers.
 
-    def _bins(self, bin_shape: Any) -> tuple[int, ...]:
-        if isinstance(bin_shape, u.Quantity):
-            bin_shape = bin_shape.to_value(u.pixel)
-        given = np.asarray(bin_shape)
-        if given.shape != (len(self.shape),) or not np.array_equal(given, np.rint(given)):
-            raise DatasetError(
-                f"bin_shape {bin_shape!r}: expected a whole number for each of the "
-                f"{len(self.shape)} axes of {self.shape}"
-            )
-        sizes = tuple(
-            n if size == -1 else int(size) for size, n in zip(given, self.shape, strict=True)
+        Examples
+        --------
+        >>> velocity = ds[0, :, 0].with_data(fit, unit="km / s")  # doctest: +SKIP
+        """
+        pixels, unit, given, spread = own_data(data, unit)
+        if np.shape(pixels) != self.shape:
+            raise DatasetError(f"with_data: {unlike(np.shape(pixels), self.shape)}")
+        mask = given if mask is None else mask
+        made = self._new_instance(
+            data=pixels,
+            unit=unit,
+            mask=copied_mask(self._mask) if mask is None else mask,
+            uncertainty=spread if uncertainty is None else uncertainty,
         )
-        stokes = World(self.wcs, self.shape).of_kind("stokes")
-        for axis, (size, n) in enumerate(zip(sizes, self.shape, strict=True)):
-            if size < 1 or n % size:
-                raise DatasetError(
-                    f"bin_shape {sizes}: {size} does not divide the {n} pixels of axis {axis}. "
-                    f"ds[...] can leave some of them out"
-                )
-            if size > 1 and stokes is not None and axis in stokes.array_axes:
-                raise DatasetError(
-                    f"bin_shape {sizes}: axis {axis} is {stokes.label}, and what its pixels have "
-                    "in common is no Stokes parameter. ds.data is a dask array that numpy's "
-                    "functions take"
-                )
-        return sizes
-
-    def reproject_to(self, target_wcs: Any, *args: Any, **options: Any) -> Any:
-        """Reproject, as `ndcube.NDCube.reproject_to` does; reads the frames.
-
-        The result has no headers: none of them is that of a pixel any more.
-        """
-        algorithm = options.get("algorithm", args[0] if args else "interpolation")
-        check_keywords("reproject_to", options, _reprojecting(algorithm))
-        result = super().reproject_to(target_wcs, *args, **options)
-        cube = result[0] if isinstance(result, tuple) else result
-        cube._unit = self.unit  # which ndcube forgets
-        cube._past = f"{self._from}, reprojected"
-        return result
-
-
-_REBIN: Final = (
-    "operation_ignores_mask", "handle_mask", "propagate_uncertainties", "new_unit",
-)  # fmt: skip
-
-
-def _reprojecting(algorithm: str) -> Iterable[str]:
-    """The keywords of `reproject_to` with one of reproject's functions."""
-    import inspect
-    from importlib import import_module
-
-    function = {"adaptive": "reproject_adaptive", "exact": "reproject_exact"}.get(
-        algorithm, "reproject_interp"
-    )
-    known = inspect.signature(getattr(import_module("reproject"), function)).parameters
-    return {"algorithm", *known} - {"input_data", "output_projection"}
-
-
-def _lazily(operation: Callable[..., Any]) -> Callable[..., Any]:
-    """A function of bins that computes nothing: numpy's own are dask's, which adds as it goes."""
-    import dask.array as da
-
-    name = getattr(operation, "__name__", "")
-    known = hasattr(da, name) and getattr(np, name, None) is operation
-    return operation if known else partial(_in_whole_bins, operation)
-
-
-def _in_whole_bins(operation: Callable[..., Any], array: Any, axis: tuple[int, ...]) -> Any:
-    if isinstance(array, np.ndarray):
-        return operation(array, axis=axis)
-    whole = array.rechunk(dict.fromkeys(axis, -1))
-    dtype = operation(np.ones((1,) * array.ndim, array.dtype), axis=axis).dtype
-    return whole.map_blocks(operation, axis=axis, drop_axis=axis, dtype=dtype)
-
-
-def _without_mask(array: Any) -> Any:
-    import dask.array as da
-
-    masked = isinstance(getattr(array, "_meta", None), np.ma.MaskedArray)
-    return da.ma.getdata(array) if masked else array
+        for key, value in (meta or {}).items():
+            made.meta[key] = value
+        made._past = f"an array given for {self._from}"
+        return made

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import copy
 import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
+import numpy as np
+from astropy.nddata import NDData
+
 from dkist_virtual.arithmetic import LazyCube
 from dkist_virtual.arrays import VirtualArray
+from dkist_virtual.attributes import copied_mask
 from dkist_virtual.computed import Computed, landed, travelling
 from dkist_virtual.crop import crop_index, nearest_index
 from dkist_virtual.errors import DatasetError, SelectionError
@@ -17,12 +20,12 @@ from dkist_virtual.files import Files
 from dkist_virtual.keywords import check_keywords
 from dkist_virtual.opened import open_asdf
 from dkist_virtual.points import as_points, with_times
-from dkist_virtual.provenance import Meta, Provenance
+from dkist_virtual.provenance import FrameHeaders, Meta, Provenance
 from dkist_virtual.read_options import ReadOptions
-from dkist_virtual.selection import BasicIndex, Selection, full_index
+from dkist_virtual.selection import Selection, full_index
 from dkist_virtual.skymap import TOLERANCE, to_map
-from dkist_virtual.summary import axis_names, overview_of
-from dkist_virtual.world import World, slice_wcs
+from dkist_virtual.summary import Printed, axis_names, overview_of
+from dkist_virtual.world import World, forget_dropped, slice_wcs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,12 +48,12 @@ if TYPE_CHECKING:
 __all__ = ["Dataset"]
 
 
-_NDCUBE: Final = (
+_NDCUBE: Final = {
     "uncertainty", "mask", "meta", "unit", "copy", "psf", "extra_coords", "global_coords",
-)  # fmt: skip
+}  # fmt: skip
 
 
-class Dataset(LazyCube):
+class Dataset(Printed, LazyCube):
     """A dataset whose pixels stay in their frames until they are computed.
 
     Slicing selects in data, WCS, headers, mask and files alike, and reads nothing. Made by
@@ -72,14 +75,24 @@ class Dataset(LazyCube):
         self, data: Any, wcs: Any = None, *, provenance: Provenance | None = None, **kwargs: Any
     ) -> None:
         check_keywords(type(self).__name__, kwargs, _NDCUBE)
-        self._origin = provenance
+        twin = data if isinstance(data, Dataset) and wcs in (None, data.wcs) else None
+        if twin is not None:  # astropy takes what it knows of along from an NDData
+            provenance = twin._origin
+        self._origin: Provenance | None = provenance
+        self._headers = None if provenance is None else FrameHeaders(provenance)
+        if twin is not None and self._headers is not None and twin._headers is not None:
+            self._headers.take_from(twin._headers)
+        self._opened_with: frozenset[str] = getattr(twin, "_opened_with", frozenset())
+        meta = kwargs.get("meta")
+        opened = meta.headers if isinstance(meta, Meta) else self._headers
+        if isinstance(opened, FrameHeaders):
+            self._opened_with = opened.provenance.opened_with
         self._past: str | None = None  # what pixels without an origin were computed from
         self._dask: tuple[Any, dask.array.Array] | None = None
-        meta = kwargs.get("meta")
-        if provenance is None and isinstance(meta, Meta):
-            # Rebinned or reprojected: no row belongs to a pixel any more.
-            kwargs["meta"] = meta.without_headers()
         super().__init__(data, wcs, **kwargs)
+        if twin is not None:
+            self._data, self._past = twin._data, twin._past
+            self._coordinates_from(twin)
 
     @classmethod
     def from_asdf(
@@ -147,10 +160,22 @@ class Dataset(LazyCube):
         ``WCS(ds.headers[i])`` works. Arithmetic keeps them; None where no pixel is of one frame
         any more, as after `rebin`.
         """
-        if self._origin is not None and "headers" not in self.meta:  # as ndcube's explode leaves it
-            return self._origin.headers()
-        table: HeaderTable | None = self.meta.get("headers")
-        return table
+        return None if self._headers is None else self._headers.table()
+
+    @property
+    def meta(self) -> Any:
+        """What else is known of the dataset, with the header table under ``headers``."""
+        return self._meta
+
+    @meta.setter
+    def meta(self, value: Any) -> None:
+        if isinstance(value, Meta) and self._headers is None:
+            value = value.without_headers()  # no row belongs to a pixel any more
+        elif self._headers is not None and not (
+            isinstance(value, Meta) and value.headers is self._headers
+        ):
+            value = Meta(value or {}, self._headers)
+        NDData.__dict__["meta"].__set__(self, value)
 
     @property
     def inventory(self) -> dict[str, Any] | None:
@@ -219,30 +244,30 @@ class Dataset(LazyCube):
             ),
             wcs=slice_wcs(self.wcs if origin is None else origin.wcs, cut),
             provenance=origin and replace(origin, array=origin.array.select(index), cut=cut),
-            mask=_sliced(self.mask, index, self.shape),
+            mask=self._mask_of(index),
             uncertainty=None if self.uncertainty is None else self.uncertainty[index],
         )
-        if self.extra_coords.keys():
-            sliced._extra_coords = self.extra_coords[index]
+        sliced._coordinates_from(self, index)
         return sliced
 
     def _new_instance(self, **changes: Any) -> Self:
         """The dataset with some changes: how ndcube makes its results."""
         given: dict[str, Any] = {
-            "data": self._data, "wcs": self.wcs, "provenance": self._origin, "mask": self.mask,
-            "uncertainty": self.uncertainty, "unit": self.unit, "psf": self.psf, **changes,
+            "data": self._data, "wcs": self.wcs, "provenance": self._origin, "unit": self.unit,
+            "mask": copied_mask(self._mask), "uncertainty": self.uncertainty, "psf": self.psf,
+            "meta": self.meta, **changes,
         }  # fmt: skip
-        plain = self.meta.without_headers() if isinstance(self.meta, Meta) else self.meta
-        origin = given["provenance"]
-        given["meta"] = plain if origin is None else Meta(plain, origin.headers)
+        if isinstance(given["meta"], Meta):
+            given["meta"] = given["meta"].without_headers()
         made = type(self)(**given)
-        made._past = self._past
-        made._global_coords._internal_coords = self.global_coords._internal_coords
-        if self.extra_coords.keys():
-            made._extra_coords = copy.copy(self.extra_coords)
+        if made._headers is not None and self._headers is not None:
+            made._headers.take_from(self._headers)
+        made._past, made._opened_with = self._past, self._opened_with
+        made._coordinates_from(self)
         return made
 
     def __getstate__(self) -> dict[str, Any]:
+        forget_dropped(self.wcs)
         own = {name: travelling(self.__dict__[name]) for name in ("_data", "_mask")}
         return {**self.__dict__, "_dask": None, **own}
 
@@ -350,9 +375,10 @@ class Dataset(LazyCube):
             cut = self._origin.cut
             whole = World(self._origin.wcs, cut.shape)
             held = context(whole, cut.axes)
+        mask = self._mask
         return Subject(
             data=self._data,
-            mask=self.mask,
+            mask=np.broadcast_to(mask, self.shape) if isinstance(mask, bool) else mask,
             world=world,
             axis_names=tuple(names),
             unit="" if self.unit is None else str(self.unit),
@@ -441,8 +467,9 @@ class Dataset(LazyCube):
         which they change, and are called ``stokes``, ``time``, ``wavelength``, ``longitude`` and
         ``latitude`` whatever their axes are called: letters, datetime64 in UTC, nanometres, and
         angles in the unit and frame that their attributes name. ``sel`` takes those that change
-        along one dimension; those along several are dask arrays where they are large. Uncertainty,
-        global and extra coordinates are left behind.
+        along one dimension; those along several are dask arrays where they are large. Mask,
+        uncertainty, global and extra coordinates are coordinates too, and what was put into the
+        meta is among the attributes; what xarray has no place for is left behind with a warning.
 
         Parameters
         ----------
@@ -487,20 +514,3 @@ class Dataset(LazyCube):
     def overview(self) -> Overview:
         """What is printed, as values."""
         return overview_of(self, "Dataset", [self])
-
-    def __str__(self) -> str:
-        return self.overview().text()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}>\n{self}"
-
-    def _repr_html_(self) -> str:
-        return self.overview().html()
-
-
-# Slicing ------------------------------------------------------------------------------------
-
-
-def _sliced(mask: Any, index: BasicIndex, shape: tuple[int, ...]) -> Any:
-    """A mask of the data's shape, sliced; another one as it is."""
-    return mask[index] if getattr(mask, "shape", None) == shape else mask

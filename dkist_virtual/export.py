@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import astropy.units as u
@@ -18,6 +18,15 @@ from astropy.time import Time
 
 from dkist_virtual._version import __version__
 from dkist_virtual.assembly import identifiers
+from dkist_virtual.carried import (
+    NamedCoordinate,
+    is_attribute,
+    leave_behind,
+    own_coords,
+    own_meta,
+    pixel_coords,
+    stored_meta,
+)
 from dkist_virtual.datetimes import dates_of_texts, dates_of_times
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.world import World
@@ -41,30 +50,83 @@ _DECODED: Final = ("time", "wavelength", "stokes")
 """Kinds of coordinates that are given otherwise than in the numbers of the WCS."""
 
 
-def to_xarray(ds: Any, headers: Sequence[str] | None = None) -> xarray.DataArray:
-    """A dataset as an xarray DataArray, see `Dataset.to_xarray`."""
+def to_xarray(
+    ds: Any, headers: Sequence[str] | None = None, *, suffix: str | None = None
+) -> xarray.DataArray:
+    """A dataset as an xarray DataArray, see `Dataset.to_xarray`.
+
+    Parameters
+    ----------
+    suffix : str, optional
+        What all names end in; by default that of the tile's array in its store, if it is one.
+    """
     xr = _xarray()
-    dims, suffix = dimensions(ds), _suffix(ds)
-    coords = {**_world_coords(ds, dims, suffix), **_header_coords(ds, headers, dims, suffix)}
-    if ds.mask is not None and np.shape(ds.mask) == ds.shape:
-        coords[f"mask{suffix}"] = (dims, ds.mask, {"long_name": "true where a pixel is masked"})
+    own = _suffix(ds)
+    suffix = own if suffix is None else suffix
+    dims = tuple(f"{name.removesuffix(own)}{suffix}" for name in dimensions(ds))
+    coords = _world_coords(ds, dims, suffix)
+    attrs = _attrs(ds)
+    for name, variable, what in (
+        *_header_coords(ds, headers, dims, suffix),
+        *pixel_coords(ds, dims, suffix),
+        *own_coords(ds, dims, suffix),
+    ):
+        _check_free(name, what, {*coords, *(dim for dim in dims if variable[0] != (dim,))})
+        coords[name] = variable
+    for key, value in own_meta(ds).items():
+        if is_attribute(key, value):
+            _check_free(key, f"meta[{key!r}]", attrs)
+            attrs[key] = value
     array: xarray.DataArray = xr.DataArray(
-        ds.data, dims=dims, coords=coords, name=f"data{suffix}", attrs=_attrs(ds)
+        ds.data, dims=dims, coords=coords, name=f"data{suffix}", attrs=attrs
     )
+    if ds.psf is not None:
+        leave_behind("the point spread function")
     indexed = {dim for name in array.xindexes for dim in array.coords[name].dims}
     for name, variable in coords.items():
-        along, _, attrs = variable
+        along, _, described = variable
         # One index for each axis, so that .sel(wavelength=630.2) works whatever the axis is called.
-        if len(along) == 1 and along[0] not in indexed and "physical_type" in attrs:
+        if len(along) == 1 and along[0] not in indexed and "physical_type" in described:
             array = array.set_xindex(name)
             indexed.add(along[0])
     return array
 
 
-def tiles_to_xarray(tiles: Sequence[Any], headers: Sequence[str] | None = None) -> xarray.Dataset:
+def _check_free(name: str, what: str, taken: Iterable[str]) -> None:
+    if name in taken:
+        raise DatasetError(
+            f"to_xarray: {what} would be called {name!r}, as something else of this dataset is "
+            "called there already: rename it before"
+        )
+
+
+def tiles_to_xarray(
+    tiles: Sequence[Any],
+    suffixes: Sequence[str],
+    meta: Mapping[str, Any],
+    headers: Sequence[str] | None = None,
+) -> xarray.Dataset:
     """The tiles of a mosaic as the variables of an xarray Dataset, see `TiledDataset.to_xarray`."""
-    arrays = [to_xarray(tile, headers) for tile in tiles]
-    attrs = {name: value for name, value in arrays[0].attrs.items() if name != "units"}
+    if len(set(suffixes)) < len(suffixes):
+        twice = next(suffix for suffix in suffixes if suffixes.count(suffix) > 1)
+        raise DatasetError(
+            f"to_xarray: two variables would be called 'data{twice}': a tile is in this mosaic "
+            "twice"
+        )
+    arrays = [
+        to_xarray(tile, headers, suffix=suffix)
+        for tile, suffix in zip(tiles, suffixes, strict=True)
+    ]
+    first = arrays[0].attrs
+    attrs = {
+        name: value
+        for name, value in first.items()
+        if name != "units" and all(array.attrs.get(name) == value for array in arrays)
+    }
+    known = set(first) | {"inventory", "history", "headers"} | stored_meta(tiles[0])
+    attrs |= {
+        key: value for key, value in meta.items() if key not in known and is_attribute(key, value)
+    }
     dataset: xarray.Dataset = _xarray().Dataset(
         {array.name: array for array in arrays}, attrs=attrs
     )
@@ -282,34 +344,34 @@ def _grid_name(ds: Any, axes: Sequence[WorldAxis], sizes: Any) -> str:
 
 def _header_coords(
     ds: Any, headers: Sequence[str] | None, dims: tuple[str, ...], suffix: str
-) -> dict[str, Any]:
-    """The (dims, values, attrs) of some header columns, along the axes of the files."""
+) -> Iterator[NamedCoordinate]:
+    """Some header columns, along the axes of the files."""
     if headers is not None and not headers:
-        return {}
+        return
     table = ds.headers
     n_axes = _n_file_axes(ds)
     if table is None or n_axes is None:
         if headers is None:
-            return {}
+            return
         raise DatasetError(f"headers = {list(headers)}: this dataset has no header table")
     if isinstance(headers, str):
         headers = [headers]
     if headers is None:
-        headers = [keyword for keyword in HEADERS if keyword in table.colnames]
+        usual = (keyword for keyword in HEADERS if keyword in table.colnames)
+        headers = [*usual, *(keyword for keyword in ds._headers.added() if keyword not in HEADERS)]
     if unknown := [keyword for keyword in headers if keyword not in table.colnames]:
         raise DatasetError(
             f"headers: no keyword {', '.join(map(repr, unknown))} in the header table of this "
             "dataset: ds.headers.colnames lists those that it has"
         )
-    coords = {}
+    table = ds._headers.checked()
     for keyword in headers:
         column = table[keyword]
         if column.ndim > 1:
             raise DatasetError(f"headers: the cells of {keyword} are arrays: expected one value")
         attrs = {} if column.unit is None else {"units": str(column.unit)}
         values = _column(keyword, column).reshape(ds.shape[:n_axes])
-        coords[f"{keyword}{suffix}"] = (dims[:n_axes], values, attrs)
-    return coords
+        yield f"{keyword}{suffix}", (dims[:n_axes], values, attrs), f"the headers' {keyword}"
 
 
 def _n_file_axes(ds: Any) -> int | None:

@@ -17,7 +17,7 @@ import numpy as np
 from dkist_virtual.codec import FrameSpec
 from dkist_virtual.convert import human_bytes
 from dkist_virtual.download import Downloaded, Item, check_names, download
-from dkist_virtual.errors import DatasetError, SelectionError, redacted
+from dkist_virtual.errors import DatasetError, DownloadError, SelectionError, redacted
 from dkist_virtual.file_check import Checked
 from dkist_virtual.keywords import check_keywords
 from dkist_virtual.locations import Location, absolute, is_local, local_path
@@ -222,13 +222,20 @@ class Files:
 
     def _sources(self) -> Iterator[tuple[str, tuple[str, ...], int, VirtualArray, int]]:
         """Of each file once its name, the places to ask, and which row it is."""
-        seen: set[tuple[str, str]] = set()
+        seen: dict[str, str] = {}
         for row, (array, position, url) in enumerate(self._rows):
             places = array.handle.store.places
             name = places.name(url)
-            if url and (name, url) not in seen:
-                seen.add((name, url))
-                yield name, places.candidates(url), row, array, position
+            if not url or seen.get(name) == url:
+                continue
+            if name in seen:
+                raise DownloadError(
+                    f"{redacted(name)}: two frames of this selection have that name, at "
+                    f"{redacted(seen[name])} and at {redacted(url)}, and one would be written over "
+                    "the other: download them one dataset at a time, each to a directory of its own"
+                )
+            seen[name] = url
+            yield name, places.candidates(url), row, array, position
 
     def to_manifest(self, form: Literal["plain", "aria2", "globus"] = "plain") -> str:
         """A list of the files for another tool, servers before copies on this machine.

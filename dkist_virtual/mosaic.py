@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
 
+from dkist_virtual.combined_headers import CombinedHeaders
 from dkist_virtual.dataset import Dataset
 from dkist_virtual.errors import DatasetError, OutsideError, SelectionError
 from dkist_virtual.export import tiles_to_xarray
@@ -19,7 +20,7 @@ from dkist_virtual.opened import Opened, open_asdf
 from dkist_virtual.points import COORDINATES
 from dkist_virtual.provenance import Meta
 from dkist_virtual.read_options import ReadOptions
-from dkist_virtual.summary import overview_of
+from dkist_virtual.summary import Printed, overview_of
 
 if TYPE_CHECKING:
     import xarray
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.download import Downloaded
     from dkist_virtual.globus import Transfer
+    from dkist_virtual.header_table import HeaderTable
     from dkist_virtual.mosaic_plot import MosaicPlot
     from dkist_virtual.overview import Overview
     from dkist_virtual.places import FramePlaces
@@ -38,7 +40,7 @@ __all__ = ["TiledDataset"]
 _Mosaic = TypeVar("_Mosaic", bound="TiledDataset")
 
 
-class TiledDataset:
+class TiledDataset(Printed):
     """The tiles of a mosaic, by their place in dkist's tile array.
 
     ``mosaic[i, j]`` is the `Dataset` of a tile, or `numpy.ma.masked` where there is none;
@@ -55,11 +57,15 @@ class TiledDataset:
     __array_ufunc__ = None  # numpy would take a mosaic for an array of objects
 
     def __init__(self, tiles: NDArray[np.object_], meta: dict[str, Any]) -> None:
-        absent = np.array([tile is None for tile in tiles.flat], bool).reshape(tiles.shape)
-        if absent.all():
+        absent = np.ma.getmaskarray(tiles) if np.ma.isMA(tiles) else np.zeros(tiles.shape, bool)
+        self._grid = np.where(absent, np.array(None, object), np.ma.getdata(tiles))
+        self._hidden = self._absent.copy()
+        self._places = np.empty(self.shape, object)
+        for place in np.ndindex(self.shape):
+            self._places[place] = place
+        if self._hidden.all():
             raise DatasetError("a mosaic needs at least one tile")
-        self._tiles = np.ma.MaskedArray(tiles, mask=absent, dtype=object)
-        self.meta = Meta(meta, self._combined_headers)
+        self.meta = meta
 
     @classmethod
     def from_opened(cls, opened: Opened) -> Self:
@@ -99,31 +105,56 @@ class TiledDataset:
     # The grid -------------------------------------------------------------------------------
 
     @property
+    def _absent(self) -> NDArray[np.bool_]:
+        """True where there never was a tile."""
+        return np.array([tile is None for tile in self._grid.flat], bool).reshape(self.shape)
+
+    @property
+    def _tiles(self) -> Any:
+        """The tiles, masked where there is none or where it is hidden."""
+        return np.ma.MaskedArray(self._grid, mask=self._hidden | self._absent, dtype=object)
+
+    def _part(self, tiles: NDArray[np.object_], places: NDArray[np.object_]) -> Self:
+        """A mosaic of tiles of this one, which keep their places in names."""
+        made = type(self)(tiles, self.meta.without_headers())
+        made._places = places
+        return made
+
+    @property
     def shape(self) -> tuple[int, ...]:
         """The shape of the grid of tiles."""
-        return tuple(self._tiles.shape)
+        return tuple(self._grid.shape)
 
     @property
     def mask(self) -> NDArray[np.bool_]:
-        """True where there is no tile. May be set, to hide tiles and to show them again."""
-        return np.ma.getmaskarray(self._tiles).copy()
+        """True where there is no tile. May be set, whole or in part, to hide and to show tiles."""
+        return _TileMask.of(self)
 
     @mask.setter
     def mask(self, hidden: Any) -> None:
         hidden = np.broadcast_to(np.asarray(hidden, bool), self.shape).copy()
-        never = np.array([tile is None for tile in self._tiles.data.flat], bool)
-        unknown = np.argwhere(never.reshape(self.shape) & ~hidden)
+        unknown = np.argwhere(self._absent & ~hidden)
         if len(unknown):
             raise DatasetError(f"mask: there is no tile at {unknown[0].tolist()} to be shown")
         if hidden.all():
             raise DatasetError("mask: hides every tile: a mosaic needs at least one")
-        self._tiles.mask = hidden
-        self.meta = Meta(self.meta.without_headers(), self._combined_headers)
+        self._hidden = hidden
+
+    @property
+    def meta(self) -> Meta:
+        """What else is known of the whole mosaic, with `combined_headers` under ``headers``."""
+        return self._meta
+
+    @meta.setter
+    def meta(self, value: Any) -> None:
+        if value is not getattr(self, "_meta", None):
+            self._meta = Meta(value, _Combined(self))
 
     @property
     def flat(self) -> Self:
         """The tiles that are there, row-major, as a mosaic of one row."""
-        return type(self)(self._tiles.compressed(), self.meta.without_headers())
+        tiles = self._tiles
+        return self._part(tiles.compressed(), self._places[~np.ma.getmaskarray(tiles)])
 
     @property
     def tiles_shape(self) -> list[Any]:
@@ -151,7 +182,7 @@ class TiledDataset:
                 f"index {item!r}: a mosaic of shape {self.shape} has no more axes. "
                 "mosaic.slice_tiles[...] slices in its tiles"
             )
-        chosen = self._tiles[item]
+        chosen, places = self._tiles[item], self._places[item]
         if not isinstance(chosen, np.ma.MaskedArray) or chosen is np.ma.masked:
             return chosen
         absent = np.ma.getmaskarray(chosen)
@@ -159,7 +190,7 @@ class TiledDataset:
             return np.ma.masked
         # Not `filled(None)`: None asks it for the default.
         tiles = np.where(absent, np.array(None, object), chosen.data)
-        return type(self)(tiles, self.meta.without_headers())
+        return self._part(tiles, places)
 
     # Every tile alike -----------------------------------------------------------------------
 
@@ -176,7 +207,7 @@ class TiledDataset:
                 raise SelectionError(f"tile {list(place)}: {error}") from error
         if outside is not None and all(tile is None for tile in tiles.flat):
             raise outside
-        return type(self)(tiles, self.meta.without_headers())
+        return self._part(tiles, self._places)
 
     @property
     def slice_tiles(self) -> _TileSlicer[Self]:
@@ -239,17 +270,32 @@ class TiledDataset:
         return self.meta.get("inventory")
 
     @property
-    def combined_headers(self) -> Any:
-        """The header table of all tiles, row-major; `tile_of_row` says which row is whose."""
-        return self.meta["headers"]
+    def combined_headers(self) -> HeaderTable | None:
+        """The header table of all tiles, row-major; `tile_of_row` says which row is whose.
 
-    def _combined_headers(self) -> Any:
-        from astropy.table import vstack
+        A column that is set in it is set in the headers of the tiles. None where no tile has
+        headers, as after `Dataset.rebin`.
 
+        Raises
+        ------
+        DatasetError
+            Some of the tiles have headers, and some have none.
+        """
         tables = [tile.headers for tile in self.flat]
-        return tables[0] if len(tables) == 1 else vstack(tables, metadata_conflicts="silent")
+        if all(table is None for table in tables):
+            return None
+        self._check_headers()
+        return CombinedHeaders.of_tiles(tables)
 
     headers = combined_headers
+
+    def _check_headers(self) -> None:
+        for place, tile in zip(np.argwhere(~self.mask).tolist(), self.flat, strict=True):
+            if tile.headers is None:
+                raise DatasetError(
+                    f"tile {place}: has no headers, being computed from {tile._from}: its pixels "
+                    "are of no single frame. mosaic[i, j].headers has those of the other tiles"
+                )
 
     @property
     def tile_of_row(self) -> NDArray[np.int64]:
@@ -261,8 +307,14 @@ class TiledDataset:
         -------
         numpy.ndarray
             Shape (rows, axes of the grid), int64.
+
+        Raises
+        ------
+        DatasetError
+            A tile has no headers.
         """
-        counts = [len(tile.files) for tile in self.flat]
+        self._check_headers()
+        counts = [tile._origin.n_frames for tile in self.flat]
         places: NDArray[np.int64] = np.repeat(np.argwhere(~self.mask), counts, axis=0)
         return places
 
@@ -306,15 +358,23 @@ class TiledDataset:
     def to_xarray(self, headers: Sequence[str] | None = None) -> xarray.Dataset:
         """The tiles as variables of an xarray Dataset, named as in the store; reads no frame.
 
-        Names of dimensions and coordinates end in the tile's place: ``data_0_1`` has the dimension
-        ``spatial_x_0_1`` and the coordinate ``time_0_1``. For the rest see `Dataset.to_xarray`.
+        Names of variables, dimensions and coordinates end in the tile's place in the mosaic:
+        ``data_0_1`` has the dimension ``spatial_x_0_1`` and the coordinate ``time_0_1``. In a part
+        of a mosaic it is the place in the whole. For the rest see `Dataset.to_xarray`.
 
         Parameters
         ----------
         headers : sequence of str, optional
             Header columns by keyword.
+
+        Raises
+        ------
+        DatasetError
+            A tile is there twice, so that two variables would have one name.
         """
-        return tiles_to_xarray(list(self.flat), headers)
+        shown = self.flat
+        places = ["".join(f"_{n}" for n in place) for place in shown._places]
+        return tiles_to_xarray(list(shown), places, self.meta.without_headers(), headers)
 
     def overview(self) -> Overview:
         """What is printed, as values."""
@@ -323,15 +383,6 @@ class TiledDataset:
             self, "TiledDataset", list(self.flat), grid=np.atleast_2d(self.mask).shape,
             present=present,
         )  # fmt: skip
-
-    def __str__(self) -> str:
-        return self.overview().text()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}>\n{self}"
-
-    def _repr_html_(self) -> str:
-        return self.overview().html()
 
 
 def _about_tile(
@@ -349,3 +400,54 @@ class _TileSlicer(Generic[_Mosaic]):
 
     def __getitem__(self, item: Any) -> _Mosaic:
         return self._mosaic._each(itemgetter(item))
+
+
+class _Combined:
+    """What holds the header tables of a mosaic: its tiles."""
+
+    def __init__(self, mosaic: TiledDataset) -> None:
+        self._mosaic = mosaic
+
+    def table(self) -> HeaderTable | None:
+        return self._mosaic.combined_headers
+
+    def replace(self, table: Any) -> None:  # noqa: ARG002  # refused, whatever it is
+        raise DatasetError(
+            "meta: the headers of a mosaic are those of its tiles: mosaic[i, j].meta['headers'] "
+            "may be set, and columns of mosaic.combined_headers"
+        )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> _Combined:
+        return _Combined(memo.get(id(self._mosaic), self._mosaic))
+
+
+class _TileMask(np.ndarray[Any, np.dtype[np.bool_]]):
+    """The mask of a mosaic as it was: what is written to it hides tiles and shows them again."""
+
+    _mosaic: TiledDataset | None = None
+    _whole: NDArray[np.bool_] | None = None
+
+    @classmethod
+    def of(cls, mosaic: TiledDataset) -> Self:
+        """A copy of the mask, whose changes are the mosaic's too."""
+        whole = mosaic._hidden.copy()
+        mask = whole.view(cls)
+        mask._mosaic, mask._whole = mosaic, whole
+        return mask
+
+    def __array_finalize__(self, other: Any) -> None:
+        self._mosaic = getattr(other, "_mosaic", None)
+        self._whole = getattr(other, "_whole", None)
+
+    def __setitem__(self, item: Any, value: Any) -> None:
+        whole, mosaic = self._whole, self._mosaic
+        if whole is None or mosaic is None or not np.shares_memory(self, whole):
+            super().__setitem__(item, value)
+            return
+        before = whole.copy()
+        super().__setitem__(item, value)
+        try:
+            mosaic.mask = np.where(whole != before, whole, mosaic._hidden)
+        except DatasetError:
+            whole[...] = before
+            raise

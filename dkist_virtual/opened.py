@@ -16,7 +16,7 @@ from dkist_virtual.errors import StoreCorruptError, StoreError
 from dkist_virtual.handle import StoreHandle
 from dkist_virtual.header_table import HeaderTable
 from dkist_virtual.locations import Location, is_local, join, local_path, shown
-from dkist_virtual.provenance import HeaderSource, Meta, Provenance, StoredHeaders, TableHeaders
+from dkist_virtual.provenance import HeaderSource, Provenance, StoredHeaders, TableHeaders
 from dkist_virtual.references import replaced
 from dkist_virtual.selection import Selection
 from dkist_virtual.source import read_source
@@ -71,7 +71,7 @@ class Opened:
                 wcs,
                 Selection.whole(array.shape),
             )
-            meta = Meta({**shared, **tile.meta}, provenance.headers)
+            meta = {**shared, **tile.meta}
             made.append(
                 cls(array, wcs, provenance=provenance, mask=tile.mask, unit=tile.unit, meta=meta)
             )

@@ -3,24 +3,35 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections import UserDict
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+from astropy.table import Table
+
+from dkist_virtual.errors import DatasetError
+from dkist_virtual.header_table import HeaderTable
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy.typing import NDArray
 
     from dkist_virtual.arrays import VirtualArray
     from dkist_virtual.description import Description
     from dkist_virtual.handle import StoreHandle
-    from dkist_virtual.header_table import HeaderTable
     from dkist_virtual.selection import Selection
 
-__all__ = ["HeaderSource", "Meta", "Provenance", "StoredHeaders", "TableHeaders"]
+__all__ = [
+    "FrameHeaders",
+    "HeaderSource",
+    "Headers",
+    "Meta",
+    "Provenance",
+    "StoredHeaders",
+    "TableHeaders",
+]
 
 
 class HeaderSource(Protocol):
@@ -58,43 +69,12 @@ class TableHeaders:
 
     def headers(self, rows: NDArray[np.int64]) -> HeaderTable:
         """The header table of some frames."""
-        return self.table[rows] if len(self.table) else self.table
+        table: HeaderTable = self.table[rows] if len(self.table) else self.table.copy()
+        return table
 
     def about(self, rows: NDArray[np.int64], column: str) -> NDArray[np.int64]:  # noqa: ARG002
         """Nobody has looked at the files: all -1."""
         return np.full(len(rows), -1, np.int64)
-
-
-class Meta(UserDict[str, Any]):
-    """A dataset's meta, whose ``headers`` are read when they are asked for.
-
-    Parameters
-    ----------
-    plain : dict
-    load : callable
-        Gives the header table.
-    """
-
-    def __init__(self, plain: dict[str, Any], load: Callable[[], HeaderTable]) -> None:
-        super().__init__(plain)
-        self.data["headers"] = None
-        self._load = load
-
-    def __getitem__(self, key: str) -> Any:
-        if key == "headers" and self.data.get(key, "") is None:
-            self.data[key] = self._load()
-        return super().__getitem__(key)
-
-    def __deepcopy__(self, memo: dict[int, Any]) -> Meta:
-        # ndcube copies the meta to bin; whoever loads the headers holds the references of all
-        # frames.
-        twin = Meta({}, self._load)
-        twin.data = copy.deepcopy(self.data, memo)
-        return twin
-
-    def without_headers(self) -> dict[str, Any]:
-        """All the rest."""
-        return {key: value for key, value in self.data.items() if key != "headers"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -123,6 +103,17 @@ class Provenance:
     wcs: Any
     cut: Selection
 
+    @property
+    def n_frames(self) -> int:
+        """Number of frames selected."""
+        return math.prod(self.array.frame_shape)
+
+    @property
+    def opened_with(self) -> frozenset[str]:
+        """The keys of the meta that the dataset had when it was opened."""
+        own = (key for tile in self.description.tiles for key in tile.meta)
+        return frozenset((*self.description.meta, *own, "inventory", "history", "headers"))
+
     def rows(self) -> NDArray[np.int64]:
         """The header rows of the selected frames."""
         return self.array.positions() + self.first_row
@@ -134,3 +125,156 @@ class Provenance:
     def about(self, _: int, positions: NDArray[np.int64], column: str) -> NDArray[np.int64]:
         """What a scan found of some frames' files, for `Files`."""
         return self.source.about(positions + self.first_row, column)
+
+
+class FrameHeaders:
+    """The header table of a selection of frames: read when it is asked for, and then kept.
+
+    A kept table may have been changed by its user: derived datasets take its rows along.
+
+    Parameters
+    ----------
+    provenance : Provenance
+    """
+
+    def __init__(self, provenance: Provenance) -> None:
+        self.provenance = provenance
+        self._table: HeaderTable | None = None
+
+    def table(self) -> HeaderTable:
+        """The header table, one row per frame; without columns where there are no headers."""
+        if self._table is None:
+            self._table = self.provenance.headers()
+        return self._table
+
+    def checked(self) -> HeaderTable:
+        """The header table, whose rows are those of the frames.
+
+        Raises
+        ------
+        DatasetError
+            Rows were added or removed.
+        """
+        table = self.table()
+        self._check(table)
+        return table
+
+    def added(self) -> list[str]:
+        """Keywords that the table has and the dataset, as it was opened, had not."""
+        if self._table is None:
+            return []
+        known = set(self.provenance.headers().colnames)
+        return [name for name in self._table.colnames if name not in known]
+
+    def replace(self, table: Any) -> None:
+        """Put another table in place of this one.
+
+        Raises
+        ------
+        DatasetError
+            Something else than a table with a row for each frame.
+        """
+        if not isinstance(table, Table):
+            raise DatasetError(
+                f"headers: expected an astropy Table with one row for each of the "
+                f"{self.provenance.n_frames} frames, found {type(table).__name__}"
+            )
+        self._check(table)
+        is_ours = isinstance(table, HeaderTable)
+        self._table = table if is_ours else HeaderTable(table, copy=False)
+
+    def take_from(self, other: FrameHeaders) -> None:
+        """Take the rows of these frames from the table of a selection that has them all.
+
+        Rows that nobody has read yet stay where they are.
+        """
+        if other._table is None:
+            return
+        table = other.checked()
+        if not table.colnames:
+            self._table = table.copy()
+            return
+        # Positions ascend, as a selection's steps are positive.
+        theirs, ours = other.provenance.array.positions(), self.provenance.array.positions()
+        self._table = table[np.searchsorted(theirs, ours)]
+
+    def _check(self, table: Table) -> None:
+        if table.colnames and len(table) != self.provenance.n_frames:
+            raise DatasetError(
+                f"headers: expected one row for each of the {self.provenance.n_frames} frames, "
+                f"found {len(table)} rows. Rows were added or removed: select frames by slicing "
+                "the dataset, and change a ds.headers.copy() of your own"
+            )
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> FrameHeaders:
+        # ndcube copies the meta to bin; the provenance holds the references of all frames.
+        twin = FrameHeaders(self.provenance)
+        twin._table = copy.deepcopy(self._table, memo)
+        return twin
+
+
+class Headers(Protocol):
+    """What holds the header table of a dataset, or of a mosaic."""
+
+    def table(self) -> HeaderTable | None:
+        """The header table."""
+        ...
+
+    def replace(self, table: Any) -> None:
+        """Put another table in place of this one."""
+        ...
+
+
+class Meta(UserDict[str, Any]):
+    """A dataset's meta, whose ``headers`` are read when they are asked for.
+
+    Parameters
+    ----------
+    plain : mapping
+        A table under ``headers`` takes the place of the dataset's.
+    headers : Headers
+    """
+
+    def __init__(self, plain: Mapping[str, Any], headers: Headers) -> None:
+        super().__init__()
+        self._headers = headers
+        self.data["headers"] = None
+        given = plain.without_headers() if isinstance(plain, Meta) else plain
+        for key, value in given.items():
+            if key != "headers" or value is not None:
+                self[key] = value
+
+    @property
+    def headers(self) -> Headers:
+        """What holds the header table."""
+        return self._headers
+
+    def __getitem__(self, key: str) -> Any:
+        return self._headers.table() if key == "headers" else super().__getitem__(key)
+
+    def __setitem__(self, key: str, item: Any) -> None:
+        if key == "headers":
+            self._headers.replace(item)
+        else:
+            super().__setitem__(key, item)
+
+    def __delitem__(self, key: str) -> None:
+        if key == "headers":
+            raise DatasetError(
+                "meta: the headers of a dataset cannot be taken out of it; columns of them can, "
+                "as in ds.headers.remove_column(...)"
+            )
+        super().__delitem__(key)
+
+    def __or__(self, other: Any) -> Any:
+        if not isinstance(other, Mapping):
+            return NotImplemented
+        return type(self)({**self.without_headers(), **other}, self._headers)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Meta:
+        plain = copy.deepcopy(self.without_headers(), memo)
+        return Meta(plain, copy.deepcopy(self._headers, memo))
+
+    def without_headers(self) -> dict[str, Any]:
+        """All the rest."""
+        return {key: value for key, value in self.data.items() if key != "headers"}

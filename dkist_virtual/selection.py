@@ -35,6 +35,8 @@ def full_index(item: Any, ndim: int) -> BasicIndex:
     SelectionError
         The index is not one of integers, slices and at most one Ellipsis, or is too long.
     """
+    if isinstance(item, list) and any(isinstance(entry, slice) or entry is ... for entry in item):
+        item = tuple(item)  # as ndcube's sequences index their cubes; a list of integers is none
     items = item if isinstance(item, tuple) else (item,)
     ellipses = [i for i, entry in enumerate(items) if entry is Ellipsis]
     if len(ellipses) > 1:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,8 +13,10 @@ from astropy.coordinates import ITRS, CartesianRepresentation, SkyCoord
 from astropy.time import Time
 from astropy.wcs import WCS
 
+from dkist_virtual.attributes import coordinates_of_own
+from dkist_virtual.carried import own_meta
 from dkist_virtual.datetimes import is_blank
-from dkist_virtual.errors import SelectionError
+from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, SelectionError
 from dkist_virtual.export import dimensions
 from dkist_virtual.world import World
 
@@ -67,9 +70,11 @@ def to_map(ds: Any, tolerance: float = TOLERANCE) -> GenericMap:
         obstime=date, observer=_observer(world.frame, cards, date)
     )
     data, crpix, cd = np.asarray(ds.data), plane.crpix, plane.cd  # sunpy rotates no dask array
+    carried = _carried(ds)
     moves_on = any(axis.kind == "time" and axis.array_axes for axis in world.axes)
     if moves_on and abs(cd[0, 1]) > abs(cd[1, 1]):  # steps towards longitude lie along x
         data, crpix, cd = data.T, crpix[::-1], cd[:, ::-1]
+        carried = {name: value.T for name, value in carried.items()}
     scale = np.hypot(*cd.T)
     wavelength = _wavelength(world, cards)
     if wavelength is not None:  # else what the frames say of it: sunpy asks for EIT's
@@ -86,7 +91,46 @@ def to_map(ds: Any, tolerance: float = TOLERANCE) -> GenericMap:
     header = {name: card for name, card in header.items() if not name.startswith("date")}
     if "XPOSURE" in cards:
         cards["TIMEUNIT"] = "ms"  # DKIST's exposures are, where FITS, and sunpy, expect seconds
-    return sunpy.map.Map(data, {**cards, "DATE-AVG": date.utc.isot, **header})
+    if "uncertainty" in carried:
+        carried["uncertainty"] = type(ds.uncertainty)(
+            carried["uncertainty"], unit=ds.uncertainty.unit
+        )
+    made = {"DATE-AVG": date.utc.isot, **header}
+    own = _own_cards(ds, {*cards, *made, *(name.upper() for name in made)})
+    return sunpy.map.Map(data, {**cards, **own, **made}, psf=ds.psf, **carried)
+
+
+def _carried(ds: Any) -> dict[str, Any]:
+    """What has a value for each pixel, as numpy arrays."""
+    carried = {}
+    if ds.mask is not None:
+        carried["mask"] = np.broadcast_to(np.asarray(ds.mask), ds.shape).copy()
+    if ds.uncertainty is not None:
+        carried["uncertainty"] = np.asarray(ds.uncertainty.array)
+    return carried
+
+
+def _own_cards(ds: Any, taken: set[str]) -> dict[str, Any]:
+    """What was put into the meta since the dataset was opened; warn of what is left behind."""
+    left = [f"the coordinate {name}" for name in (*coordinates_of_own(ds), *ds.extra_coords.keys())]
+    cards = {}
+    for key, value in own_meta(ds).items():
+        if key in taken or key.upper() in taken:
+            raise DatasetError(
+                f"to_map: meta[{key!r}] would take the place of a card of that name: rename it "
+                "before, or set the headers' column"
+            )
+        if isinstance(value, (str, int, float, bool)):
+            cards[key] = value
+        else:
+            left.append(f"meta[{key!r}]")
+    if left:
+        warnings.warn(
+            f"to_map: {', '.join(left)} is left behind: a map has no place for it",
+            DKISTVirtualWarning,
+            stacklevel=4,
+        )
+    return cards
 
 
 def _check_spatial(ds: Any, world: World) -> None:

@@ -14,7 +14,24 @@ from dkist_virtual.world import World
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["axis_names", "overview_of"]
+__all__ = ["Printed", "axis_names", "overview_of"]
+
+
+class Printed:
+    """What is printed as its overview, in a terminal and in a notebook."""
+
+    def overview(self) -> Overview:
+        """What is printed, as values."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return self.overview().text()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>\n{self}"
+
+    def _repr_html_(self) -> str:
+        return self.overview().html()
 
 
 def overview_of(
@@ -27,7 +44,8 @@ def overview_of(
     kinds = ("longitude", "latitude")
     every = World(first.wcs, first.shape).axes
     sky: dict[str, int] = {one.kind: one.index for one in every if one.kind in kinds}
-    provenance = first._provenance
+    stored = all(tile._provenance is not None for tile in tiles)
+    provenance = first._provenance if stored else None
     facts: dict[str, Any] = {}
     if provenance is not None:
         store = provenance.array.handle.store

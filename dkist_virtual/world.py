@@ -35,6 +35,7 @@ __all__ = [
     "World",
     "WorldAxis",
     "decimals",
+    "forget_dropped",
     "high_level",
     "slice_wcs",
     "wrapped",
@@ -489,6 +490,17 @@ class SteppedWCS(ResampledLowLevelWCS):  # type: ignore[misc]  # ndcube comes wi
         """What was dropped below the steps, which ndcube's `global_coords` asks for."""
         described: dict[str, Any] = self._wcs.dropped_world_dimensions
         return described
+
+
+def forget_dropped(wcs: Any) -> None:
+    """Forget what a WCS worked out of axes that were sliced away: it holds what cannot be pickled.
+
+    It is worked out again when it is asked for.
+    """
+    low = wcs.low_level_wcs
+    while low is not None:
+        vars(low).pop("dropped_world_dimensions", None)
+        low = getattr(low, "_wcs", None)
 
 
 def high_level(wcs: Any, shape: tuple[int, ...]) -> Any:

@@ -48,6 +48,7 @@ CALLS: dict[str, tuple[Callable[..., Any], str]] = {
         lambda ds, **given: ds[0, 0].reproject_to(ds[0, 0].wcs, **given),
         "block_size",
     ),
+    "Dataset.to_nddata": (lambda ds, **given: ds.to_nddata(**given), "mask"),
     "Files.download": (lambda ds, **given: ds.files.download("x", **given), "workers"),
     "ImagePlot.at": (lambda ds, **given: ds.plot().at(**given), "wavelength"),
     "ImagePlot.save": (lambda ds, **given: ds.plot().save("x.png", **given), "dpi"),

@@ -135,9 +135,11 @@ def test_tiles_can_be_hidden(pair: tuple[dv.TiledDataset, Any]) -> None:
     assert [tile.files.filenames for tile in ours.flat] == [
         tile.files.filenames for tile in theirs.flat
     ]
-    ours.mask[...] = True  # a copy
+    with pytest.raises(DatasetError, match="hides every tile"):
+        ours.mask[...] = True
     with pytest.raises(DatasetError, match="hides every tile"):
         ours.mask = True
+    np.testing.assert_array_equal(ours.mask, hidden)
     if whole.any():
         with pytest.raises(DatasetError, match=r"no tile at \[0, 1\]"):
             ours.mask = False

@@ -1,0 +1,260 @@
+"""Bins and reprojection: what they make of pixels, WCS, masks, uncertainties and coordinates.
+
+What cannot be carried over to the new pixels is refused, with a sentence that says how to leave it
+behind.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable
+from functools import partial
+from typing import Any, Final
+
+import astropy.units as u
+import numpy as np
+from astropy.nddata import StdDevUncertainty
+
+from dkist_virtual.attributes import CheckedCube
+from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
+from dkist_virtual.keywords import check_keywords
+from dkist_virtual.world import World
+
+__all__ = ["RegriddedCube"]
+
+_IGNORES_NAN: Final = (np.nansum, np.nanmean)
+_FOLLOWED: Final = (np.sum, np.mean, *_IGNORES_NAN)
+"""Operations that standard deviations follow."""
+
+
+class RegriddedCube(CheckedCube):
+    """An NDCube whose bins read nothing, and which loses nothing without a word."""
+
+    def rebin(self, bin_shape: Any, operation: Callable[..., Any] = np.mean, **options: Any) -> Any:
+        """Make one pixel of several neighbours; reads nothing.
+
+        Parameters
+        ----------
+        bin_shape : sequence of int
+            Pixels that become one, for each axis; a divisor of its length, or -1 for all of it.
+        operation : callable
+            Such as `numpy.mean`, `numpy.sum`, `numpy.median`, or a function of your own that takes
+            an array and ``axis=``, a tuple, and is given numpy arrays.
+        **options
+            As `ndcube.NDCube.rebin` takes them: operation_ignores_mask, handle_mask,
+            propagate_uncertainties, new_unit; and what a propagate_uncertainties takes. If
+            nothing is said of them, standard deviations, and what can be represented as such,
+            follow sums and means, as independent of each other.
+
+        Returns
+        -------
+        Dataset
+            Whose WCS is right at the centre of each bin. It has no headers: none of them is that
+            of a pixel any more.
+
+        Raises
+        ------
+        DatasetError
+            Bins that do not fit, or that would add Stokes parameters to each other; an uncertainty
+            that does not follow the operation, or a point spread function.
+        """
+        propagate = options.get("propagate_uncertainties", False)
+        if not callable(propagate):
+            # With them ndcube calls a function; without, it ignores what it does not know.
+            of_its_own = ("propagation_operation", "correlation") if propagate else ()
+            check_keywords("rebin", options, (*_REBIN, *of_its_own))
+        sizes = self._bins(bin_shape)
+        # Of a WCS with more axes than the data, a slice has only the data's.
+        cube = self[...]
+        if max(sizes) == 1:
+            return self
+        self._refuse("rebin", psf="its pixels are those of before")
+        spread = None
+        if cube.uncertainty is not None and "propagate_uncertainties" not in options:
+            spread = _spread_of_bins(cube, sizes, operation, options)
+        coords, cube._extra_coords = cube.extra_coords, type(cube.extra_coords)()
+        binned = super(RegriddedCube, cube).rebin(
+            sizes, _lazily(operation, masked=_heeds_mask(cube, options)), **options
+        )
+        binned._data = _without_mask(binned._data)
+        binned._past = f"{self._from}, binned by {sizes}"
+        if spread is not None:
+            binned.uncertainty = spread
+        cube._extra_coords = coords
+        binned._coordinates_from(cube, sizes=sizes)
+        return binned
+
+    def _bins(self, bin_shape: Any) -> tuple[int, ...]:
+        if isinstance(bin_shape, u.Quantity):
+            bin_shape = bin_shape.to_value(u.pixel)
+        given = np.asarray(bin_shape)
+        if given.shape != (len(self.shape),) or not np.array_equal(given, np.rint(given)):
+            raise DatasetError(
+                f"bin_shape {bin_shape!r}: expected a whole number for each of the "
+                f"{len(self.shape)} axes of {self.shape}"
+            )
+        sizes = tuple(
+            n if size == -1 else int(size) for size, n in zip(given, self.shape, strict=True)
+        )
+        stokes = World(self.wcs, self.shape).of_kind("stokes")
+        for axis, (size, n) in enumerate(zip(sizes, self.shape, strict=True)):
+            if size < 1 or n % size:
+                raise DatasetError(
+                    f"bin_shape {sizes}: {size} does not divide the {n} pixels of axis {axis}. "
+                    f"ds[...] can leave some of them out"
+                )
+            if size > 1 and stokes is not None and axis in stokes.array_axes:
+                raise DatasetError(
+                    f"bin_shape {sizes}: axis {axis} is {stokes.label}, and what its pixels have "
+                    "in common is no Stokes parameter. ds.data is a dask array that numpy's "
+                    "functions take"
+                )
+        return sizes
+
+    def reproject_to(self, target_wcs: Any, *args: Any, **options: Any) -> Any:
+        """Reproject, as `ndcube.NDCube.reproject_to` does; reads the frames.
+
+        The result has no headers: none of them is that of a pixel any more. Of a mask, a pixel is
+        masked to which a masked pixel contributes.
+
+        Raises
+        ------
+        DatasetError
+            There is an uncertainty or a point spread function, which do not follow.
+        """
+        algorithm = options.get("algorithm", args[0] if args else "interpolation")
+        check_keywords("reproject_to", options, _reprojecting(algorithm))
+        self._refuse(
+            "reproject_to",
+            psf="its pixels are those of before",
+            uncertainty="pixels that are made of the same ones are not independent",
+        )
+        if self.extra_coords.keys():
+            warnings.warn(
+                f"reproject_to: the extra coordinates {', '.join(self.extra_coords.keys())} go by "
+                "pixels of before, and are left behind",
+                DKISTVirtualWarning,
+                stacklevel=2,
+            )
+        result = super().reproject_to(target_wcs, *args, **options)
+        cube = result[0] if isinstance(result, tuple) else result
+        cube._unit = self.unit  # which ndcube forgets
+        cube._past = f"{self._from}, reprojected"
+        cube._coordinates_from(self, index=())
+        if self.mask is not None and not isinstance(self.mask, bool):
+            twin = self._new_instance(
+                data=np.asarray(self.mask, float), mask=None, uncertainty=None
+            )
+            parts = super(RegriddedCube, twin).reproject_to(target_wcs, *args, **options)
+            share = parts[0] if isinstance(parts, tuple) else parts
+            cube.mask = np.nan_to_num(np.asarray(share.data)) > _TRACE
+        else:
+            cube.mask = self.mask
+        return result
+
+    def _refuse(self, what: str, **reasons: str) -> None:
+        """Refuse to leave something behind that the user has set."""
+        for name, reason in reasons.items():
+            if getattr(self, name) is not None:
+                word = {"psf": "point spread function"}.get(name, name)
+                raise DatasetError(
+                    f"{what}: the {word} of this dataset does not follow, as {reason}. "
+                    f"ds.{name} = None leaves it behind"
+                )
+
+
+_REBIN: Final = (
+    "operation_ignores_mask", "handle_mask", "propagate_uncertainties", "new_unit",
+)  # fmt: skip
+
+
+def _reprojecting(algorithm: str) -> Iterable[str]:
+    """The keywords of `reproject_to` with one of reproject's functions."""
+    import inspect
+    from importlib import import_module
+
+    function = {"adaptive": "reproject_adaptive", "exact": "reproject_exact"}.get(
+        algorithm, "reproject_interp"
+    )
+    known = inspect.signature(getattr(import_module("reproject"), function)).parameters
+    return {"algorithm", *known} - {"input_data", "output_projection"}
+
+
+_TRACE: Final = 1e-3
+"""A weight in an interpolation beyond what positions are rounded to."""
+
+
+def _spread_of_bins(
+    cube: Any, sizes: tuple[int, ...], operation: Callable[..., Any], options: dict[str, Any]
+) -> StdDevUncertainty:
+    """The standard deviation of sums and means of independent pixels."""
+    known = cube.uncertainty
+    try:
+        known = known.represent_as(StdDevUncertainty)
+    except TypeError:  # astropy's for an uncertainty of unknown kind
+        known = None
+    if known is None or not any(operation is one for one in _FOLLOWED):
+        name = getattr(operation, "__name__", str(operation))
+        kind = cube.uncertainty.uncertainty_type
+        raise DatasetError(
+            f"rebin by {name}: what becomes of an uncertainty of type {kind!r} is not known here: "
+            "standard deviations follow numpy.sum and numpy.mean. propagate_uncertainties=False "
+            "leaves it behind, and a function, as ndcube takes it, says what becomes of it"
+        )
+    shape = [
+        n for size, whole in zip(sizes, cube.shape, strict=True) for n in (whole // size, size)
+    ]
+    axes = tuple(range(1, len(shape), 2))
+    counted = np.ones(cube.shape, bool)
+    if cube.mask is not None and not options.get("operation_ignores_mask"):
+        counted = np.broadcast_to(np.logical_not(cube.mask), cube.shape)
+    if operation in _IGNORES_NAN:
+        counted = counted & ~np.isnan(cube.data)
+    squares = np.where(counted, known.array**2, 0).reshape(shape).sum(axis=axes)
+    spread = np.sqrt(squares)
+    if operation in (np.mean, np.nanmean):
+        counts = counted.reshape(shape).sum(axis=axes)
+        spread = spread / np.where(counts, counts, np.nan)
+    return StdDevUncertainty(spread, unit=known.unit, copy=False)
+
+
+def _heeds_mask(cube: Any, options: dict[str, Any]) -> bool:
+    """Whether a function of bins is given masked arrays."""
+    without = cube.mask is None or (isinstance(cube.mask, bool) and not cube.mask)
+    return not (without or options.get("operation_ignores_mask"))
+
+
+def _median_of_known(array: Any, axis: Any) -> Any:
+    return np.ma.median(np.ma.masked_invalid(array), axis=axis)  # type: ignore[no-untyped-call]
+
+
+_MEDIANS: Final[dict[Any, Callable[..., Any]]] = {
+    np.median: np.ma.median,
+    np.nanmedian: _median_of_known,
+}
+
+
+def _lazily(operation: Callable[..., Any], *, masked: bool) -> Callable[..., Any]:
+    """A function of bins that computes nothing: numpy's own are dask's, which adds as it goes."""
+    import dask.array as da
+
+    if masked and operation in _MEDIANS:  # numpy's look at masked pixels too
+        return partial(_in_whole_bins, _MEDIANS[operation])
+    name = getattr(operation, "__name__", "")
+    known = hasattr(da, name) and getattr(np, name, None) is operation
+    return operation if known else partial(_in_whole_bins, operation)
+
+
+def _in_whole_bins(operation: Callable[..., Any], array: Any, axis: tuple[int, ...]) -> Any:
+    if isinstance(array, np.ndarray):
+        return operation(array, axis=axis)
+    whole = array.rechunk(dict.fromkeys(axis, -1))
+    dtype = operation(np.ones((1,) * array.ndim, array.dtype), axis=axis).dtype
+    return whole.map_blocks(operation, axis=axis, drop_axis=axis, dtype=dtype)
+
+
+def _without_mask(array: Any) -> Any:
+    import dask.array as da
+
+    masked = isinstance(getattr(array, "_meta", None), np.ma.MaskedArray)
+    return da.ma.getdata(array) if masked else array
