@@ -280,6 +280,16 @@ class _RemoteFile(io.RawIOBase):
 _OPENING = RLock()
 
 
+def _forget_lock() -> None:
+    """A thread that held the lock in the parent is not there in a forked process."""
+    global _OPENING  # noqa: PLW0603
+    _OPENING = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_lock)
+
+
 @dataclass(frozen=True)
 class StoreHandle:
     """What it takes to open a store's frames, here or in another process.

@@ -8,10 +8,13 @@ would run it in this process, it is read without a copy.
 
 from __future__ import annotations
 
+import os
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Protocol
 
 import dask
 import dask.array as da
+import dask.threaded
 import numpy as np
 from dask.base import get_scheduler
 from dask.callbacks import Callback
@@ -103,3 +106,14 @@ def _is_basic(index: Any) -> bool:
 
 def _leaf(source: Source, wanted: Any) -> LeafArray:
     return source.dask(wanted)
+
+
+def _forget_pools() -> None:
+    """A forked process has none of its parent's threads, to which dask would hand tasks."""
+    dask.threaded.default_pool = None
+    dask.threaded.pools.clear()
+    dask.threaded.pools_lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget_pools)

@@ -8,6 +8,7 @@ decoding. So what was freed is kept for the next frame, within a limit.
 from __future__ import annotations
 
 import math
+import os
 from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
@@ -100,3 +101,12 @@ class _Pool:
 
 
 _pool = _Pool()
+
+
+def _forget() -> None:
+    """A thread that held the lock in the parent is not there in a forked process."""
+    _pool.lock = Lock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_forget)
