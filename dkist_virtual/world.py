@@ -7,6 +7,7 @@ the WCS makes (its object components); their physical types are exchanged in ear
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
 from functools import cached_property
 from threading import Lock
@@ -88,7 +89,10 @@ class _Celestial:
         # Of a whole header astropy describes no axis where it does not know, say, its SPECSYS.
         found: list[_Celestial | None] = [None] * n
         if low.has_celestial:
-            sky = low.celestial
+            bare = copy.copy(low)
+            # A header may have more axes in its WCS than in its image, which `sub` fails on.
+            bare.pixel_shape = bare.pixel_bounds = None
+            sky = bare.celestial
             lon, lat = (u.Unit(sky.wcs.cunit[n]) for n in (sky.wcs.lng, sky.wcs.lat))
             # A header that leaves it open in which frame still says which axis is which.
             longitude = cls("longitude", None, lon, lon)

@@ -30,6 +30,7 @@ from sunpy.util.exceptions import SunpyUserWarning
 import dkist_virtual as dv
 from dkist_virtual.errors import OutsideError, SelectionError
 from dkist_virtual.grid import PlaneWCS
+from dkist_virtual.world import World
 
 CUTS: dict[str, Any] = {
     "whole": np.s_[:, :, :],
@@ -157,6 +158,15 @@ def test_maps_lie_where_the_wcs_says(kind: str) -> None:
     )
     step = np.hypot(*(float(smap.scale[n].to_value(u.arcsec / u.pix)) for n in (0, 1)))
     assert apart.max() < 0.25 * step
+
+
+def test_a_header_with_more_axes_in_its_wcs_than_in_its_image() -> None:
+    wcs = KINDS["header, latitude first"]()
+    wcs.pixel_shape = (9, 7, 3)
+    wcs._naxis = [9, 7]  # as astropy reads NAXIS = 2 and WCSAXES = 3
+    world = World(wcs, (7, 3, 9))
+    assert [axis.kind for axis in world.axes] == ["latitude", "wavelength", "longitude"]
+    assert wcs._naxis == [9, 7]
 
 
 def test_a_line_of_the_sky_is_no_map() -> None:
