@@ -106,7 +106,7 @@ def _total(scans: Sequence[Scan] | None) -> int | None:
     """Bytes of all frames together; None unless every one of them was looked at."""
     if scans is None or any((s.states != FOUND).any() for s in scans):
         return None
-    return int(sum(s.sizes.sum() for s in scans))
+    return sum(sum(s.sizes.tolist()) for s in scans)  # Python's integers have no end
 
 
 def _metadata(

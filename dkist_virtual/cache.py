@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dkist_virtual.building import telling_disk
 from dkist_virtual.catalogue import (
     Record,
     dataset_id,
@@ -110,10 +111,11 @@ def _made(record: Record, directory: Path) -> Path:
             _hold_id(store, record)
             # Last: whatever was broken off before is done again.
             partial = directory / f"{RECORD_NAME}.{os.getpid()}"
-            partial.write_text(json.dumps(record), encoding="utf-8")
-            sync(partial)
-            partial.replace(directory / RECORD_NAME)
-            sync(directory)
+            with telling_disk(directory):
+                partial.write_text(json.dumps(record), encoding="utf-8")
+                sync(partial)
+                partial.replace(directory / RECORD_NAME)
+                sync(directory)
     return store
 
 

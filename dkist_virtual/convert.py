@@ -245,7 +245,7 @@ def summary(
         n_absent=int((states == ABSENT).sum()),
         n_unreachable=int((states == UNREACHABLE).sum()),
         missing=tuple(reason for s in scans for reason in s.missing)[:10],
-        n_bytes=int(sizes[sizes >= 0].sum()),
+        n_bytes=sum(sizes[sizes >= 0].tolist()),
         seconds=time.perf_counter() - began,
         passed_over=passed_over,
         n_kept=sum(s.kept for s in scans),

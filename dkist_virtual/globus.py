@@ -332,11 +332,17 @@ def _keep(answer: Any) -> None:
     """Keep the tokens of collections, for this user's eyes alone."""
     tokens = _kept() | dict(answer.by_resource_server)
     path = _token_file()
-    path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f"{path.name}.{os.getpid()}")
-    with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
-        json.dump(tokens, file)
-    partial.replace(path)
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with open(os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+            json.dump(tokens, file)
+        partial.replace(path)
+    except OSError as error:
+        raise LoginError(
+            f"{path}: the login cannot be kept there: {error.strerror or error}. XDG_CACHE_HOME "
+            "names another place"
+        ) from error
 
 
 # Over HTTPS ---------------------------------------------------------------------------------

@@ -240,7 +240,7 @@ async def pour(url: str, options: Options, sink: Sink) -> None:
 
 async def _s3(filesystem: Any, path: str, start: int, stop: int | None, most: int) -> Reply:
     """One GetObject, of which no more is read than asked for."""
-    bucket, key, version = filesystem.split_path(path)
+    bucket, key, version = _object(filesystem, path)
     more: dict[str, str] = {} if version is None else {"VersionId": version}
     if start or stop is not None:
         more["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
@@ -272,9 +272,15 @@ async def _s3(filesystem: Any, path: str, start: int, stop: int | None, most: in
     return Reply(data, total, mtime, etag, firm=etag is not None)
 
 
+def _object(filesystem: Any, path: str) -> tuple[str, str, str | None]:
+    """Bucket, key and version; s3fs leaves the version out unless it is told to look at it."""
+    bucket, key, _ = filesystem.split_path(path)
+    return bucket, key, path.partition("?versionId=")[2] or None
+
+
 async def _pour_s3(filesystem: Any, path: str, sink: Sink) -> None:
     """One GetObject, of what is left if the object is the same still."""
-    bucket, key, version = filesystem.split_path(path)
+    bucket, key, version = _object(filesystem, path)
     more: dict[str, str] = {} if version is None else {"VersionId": version}
     if sink.have and sink.validator:
         more |= {"Range": f"bytes={sink.have}-", "IfMatch": sink.validator}
