@@ -22,8 +22,8 @@ from dkist_virtual.errors import (
     LocationError,
 )
 from dkist_virtual.local_file import read_local, status_of
-from dkist_virtual.locations import Location, absolute, is_local, join, local_path
-from dkist_virtual.remote import BLOCK, Reply, get, pour, setting, too_short
+from dkist_virtual.locations import Location, absolute, is_local, join, local_path, shown
+from dkist_virtual.remote import BLOCK, Reply, filesystem_of, get, pour, setting, too_short
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
@@ -267,13 +267,14 @@ class Fetcher:
         """A reply with the length of the file, which only HTTP and S3 say with the bytes."""
         if reply.total is not None:
             return reply
-        import fsspec
-
         try:
-            filesystem, path = fsspec.core.url_to_fs(url, **self.options(url))
+            asked = str(Location.of(url))
+            filesystem, path, _ = filesystem_of(asked, self.options(asked))
             return replace(reply, total=filesystem.info(path).get("size"))
+        except FrameError:
+            raise
         except Exception as error:  # each filesystem has errors of its own
-            raise FrameUnreachableError(f"{url}: {type(error).__name__}: {error}") from error
+            raise FrameUnreachableError(f"{shown(url)}: {type(error).__name__}: {error}") from error
 
     def answer(self, request: Request) -> Reply:
         """What a request asks for.

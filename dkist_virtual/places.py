@@ -43,6 +43,8 @@ def places_of(frames: FramePlaces) -> tuple[str, ...]:
     """
     if frames is None:
         return ()
+    if isinstance(frames, bytes):
+        raise TypeError(f"frames = {frames!r}: expected text or a path, not bytes")
     if isinstance(frames, (str, os.PathLike)):
         if re.match("globus:(?!//)", os.fspath(frames)):
             raise ValueError(

@@ -51,7 +51,17 @@ if TYPE_CHECKING:
 
     from dkist_virtual.block_cache import BlockCache, Stated
 
-__all__ = ["BLOCK", "SETTINGS", "Reply", "Sink", "get", "pour", "setting", "too_short"]
+__all__ = [
+    "BLOCK",
+    "SETTINGS",
+    "Reply",
+    "Sink",
+    "filesystem_of",
+    "get",
+    "pour",
+    "setting",
+    "too_short",
+]
 
 
 Options: TypeAlias = "Callable[[str], Mapping[str, Any]]"
@@ -166,7 +176,7 @@ async def _get(
     """The same from its server; `known`: with what is known of the file, if it costs a request."""
     place, moves, attempt, tries = _asked(url), 0, 0, 1 + int(setting("retries"))
     while True:
-        filesystem, path, protocol = _filesystem(place, options(place))
+        filesystem, path, protocol = filesystem_of(place, options(place))
         ask = ask_web if protocol in ("http", "https") else _s3 if protocol == "s3" else _any
         ask = _any_known if ask is _any and known else ask
         try:
@@ -184,7 +194,7 @@ async def _get(
             raise error.at(shown(url)) from error
 
 
-def _filesystem(url: str, options: Mapping[str, Any]) -> tuple[Any, str, str]:
+def filesystem_of(url: str, options: Mapping[str, Any]) -> tuple[Any, str, str]:
     """Fsspec's filesystem for a URL, the path in it, and its protocol."""
     import fsspec
 
@@ -219,7 +229,7 @@ async def pour(url: str, options: Options, sink: Sink) -> None:
     place, moves = _asked(url), 0
     tries, failed, furthest = 1 + int(setting("retries")), 0, sink.have
     while True:
-        filesystem, path, protocol = _filesystem(place, options(place))
+        filesystem, path, protocol = filesystem_of(place, options(place))
         how = {"http": pour_web, "https": pour_web, "s3": _pour_s3}.get(protocol, _pour_any)
         try:
             return await how(filesystem, path, sink)

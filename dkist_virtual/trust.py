@@ -17,7 +17,6 @@ from dkist_virtual.asdf_blocks import IN_STORES, check_block
 from dkist_virtual.errors import (
     DatasetError,
     FrameRefusedError,
-    LocationError,
     StoreCorruptError,
 )
 from dkist_virtual.locations import Location, climbs, is_local, shown
@@ -85,7 +84,8 @@ def check_reference(url: str, *, local: bool) -> None:
 def check_address(url: str) -> None:
     """Refuse the URL of a reference, or of a redirect, that begins in one place and ends elsewhere.
 
-    It would be asked for with the credentials of where it begins.
+    It would be asked for with the credentials of where it begins. One that is no URL at all is not
+    refused here: asking for it says so, and keeps no other frame from coming.
 
     Raises
     ------
@@ -97,10 +97,6 @@ def check_address(url: str) -> None:
         raise FrameRefusedError(
             f"the reference {shown(url)} climbs up with ..: expected the address of a file"
         )
-    try:
-        Location.of(url)
-    except LocationError as error:
-        raise FrameRefusedError(str(error)) from None
 
 
 def unsafe_name(name: str) -> str:

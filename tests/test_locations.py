@@ -334,7 +334,8 @@ def test_a_server_by_its_ipv6_address(original: Path, tmp_path: Path) -> None:
     pixels = first(dv.open_dataset(original / "json.virtual"))
     with on_ipv6(original) as url:
         ds = dv.open_dataset(
-            f"{url}/json.virtual", frames=f"{url}/frames", storage_options={f"{url}/": {}}
+            f"{url}/json.virtual", frames=f"{url}/frames", storage_options={f"{url}/": {}},
+            cache=tmp_path / "cache",
         )  # fmt: skip
         assert np.array_equal(first(ds), pixels, equal_nan=True)
         dv.open_dataset(f"{url}/json.virtual", frames=f"{url}/frames").download(tmp_path / "d")
@@ -453,6 +454,27 @@ def test_one_odd_answer_is_that_frames_error(what: str, original: Path, tmp_path
         assert report.counts["good"] == (8 if harmless else 7)
 
 
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://[::1/a.fits", "http://a b/x", "file://h/x", "http://h:99999999999/x",
+        "x" * 10_000, f"http://{'a' * 300}/x", "http://xn--/x", "http://.../x", "memory://x",
+    ],
+)  # fmt: skip
+def test_one_odd_reference_is_that_frames_error(url: str, original: Path, tmp_path: Path) -> None:
+    store = Path(shutil.copytree(original / "json.virtual", tmp_path / "store"))
+    document = json.loads((store / "references.json").read_text())
+    key = next(k for k in document["refs"] if not k.rpartition("/")[2].startswith(".z"))
+    document["refs"][key][0] = url
+    (store / "references.json").write_text(json.dumps(document))
+    ds = dv.open_dataset(store)
+    with pytest.raises(e.FrameError):
+        first(ds)
+    with pytest.raises(e.DownloadError, match="1 of 8 files"):
+        ds.download(tmp_path / "down")
+    assert dv.verify(store, keep=False).counts["good"] == 7
+
+
 @pytest.mark.parametrize("length", ["-1", "x", str(2**63), str(2**64), "9" * 40, "1, 2"])
 def test_lengths_that_are_none(length: str, tmp_path: Path) -> None:
     answer = f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\nabc".encode()
@@ -514,6 +536,11 @@ def test_directories_whose_names_are_not_utf8(original: Path, tmp_path: Path) ->
     ds = dv.open_dataset(original / "json.virtual", frames=directory)
     assert first(ds).shape == (40, 64)
     str(ds).encode()
+    shutil.copytree(original / "json.virtual", f"{directory}/store")
+    ds = dv.open_dataset(f"{directory}/store")
+    assert first(ds).shape == (40, 64)
+    assert len(ds.headers["NAXIS"]) == 8
+    assert dv.verify(f"{directory}/store").ok
 
 
 @pytest.mark.parametrize("n", [250, 255, 256, 5000])
