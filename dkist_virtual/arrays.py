@@ -233,14 +233,13 @@ class VirtualArray:
         n = max(int(gone.sum()), 1)
         if len(gone) == 1:
             return FrameMissingError(
-                f"{first}. It is the 1 of the 1 frames selected: get the file, or open the dataset "
-                'with missing="nan" to read it as NaN'
+                f'{first}. Get the file, or open the dataset with missing="nan" to read it as NaN'
             )
+        same = not keys or str(first).startswith(f"{keys[0]}:")
         return FrameMissingError(
-            f"{n} of the {len(gone)} frames selected {'is' if n == 1 else 'are'} absent, the first "
-            f"being {keys[0] if keys else first}"
-            + (f" ({first})" if keys else "")
-            + '. Get the files, or open the dataset with missing="nan" to read them as NaN'
+            f"{n} of the {len(gone)} frames selected {'is' if n == 1 else 'are'} "
+            f"absent, the first: {first if same else f'{keys[0]} ({first})'}"
+            '. Get the files, or open the dataset with missing="nan" to read them as NaN'
         )
 
     def token(self) -> tuple[Any, ...]:

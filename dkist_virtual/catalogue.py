@@ -364,6 +364,7 @@ def _fetch(
                 download([item], temporary)
             except DownloadError as error:
                 cause = error.failures.get(target.name, str(error))
+                cause = cause.replace(f"{temporary}", str(target.parent))
                 raise SearchError(f"{what} could not be fetched: {cause}") from error
             os.replace(Path(temporary) / target.name, target)
             sync(target.parent)

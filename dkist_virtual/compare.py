@@ -26,6 +26,7 @@ from dkist_virtual.errors import (
 from dkist_virtual.open import open_dataset
 from dkist_virtual.references import chunk_key
 from dkist_virtual.selection import Selection
+from dkist_virtual.text import counted, finding_lines
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -112,14 +113,10 @@ class Comparison:
     def __str__(self) -> str:
         name = " ".join(filter(None, [self.instrument, self.dataset_id])) or "dataset"
         counts = ", ".join(f"{n} {outcome}" for outcome, n in sorted(self.counts.items()))
-        compared = f"{len(self.checks)} of {self.n_frames} frames"
+        compared = f"{len(self.checks)} of {counted(self.n_frames, 'frame')}"
         held = sum(check.outcome in ("equal", "different") for check in self.checks)
         lines = [f"{name}: {compared} looked at, {held} held against {self.against}"]
-        lines += [
-            f"  {check.outcome}: {check.key} {check.url or ''}: {check.detail}"
-            for check in self.checks
-            if check.outcome != "equal"
-        ][:20]
+        lines += finding_lines([check for check in self.checks if check.outcome != "equal"])[:20]
         lines.append(f"  {counts or 'no frames'}")
         if self.ok:
             lines.append(f"  Every frame compared is bit for bit what {self.against} reads.")

@@ -28,6 +28,7 @@ from dkist_virtual.references import JSON_NAME, PARQUET_NAME, write_json
 from dkist_virtual.scan import Expected, ScanMode, scan_frames
 from dkist_virtual.shards import write_parquet
 from dkist_virtual.source import read_source
+from dkist_virtual.text import counted
 from dkist_virtual.trust import check_no_secrets
 
 if TYPE_CHECKING:
@@ -86,14 +87,14 @@ class Conversion:
         if self.n_scanned == 0:
             looked = self.n_absent + self.n_unreachable
             lines.append(
-                f"NOT ONE of {looked} frames could be reached: nothing was checked, types and "
-                "sizes are the ASDF's word. Say where they are with --frames (frames=)"
+                f"NOT ONE of {counted(looked, 'frame')} could be reached: nothing was checked, "
+                "types and sizes are the ASDF's word. Say where they are with --frames (frames=)"
                 if looked
                 else "No frame was looked at: types are the ASDF's word, sizes are not known"
             )
         size = f"{human_bytes(self.n_bytes)} of " if self.n_scanned else ""
         line = (
-            f"{self.store}: {size}{self.n_frames} frames in {self.seconds:.1f} s, "
+            f"{self.store}: {size}{counted(self.n_frames, 'frame')} in {self.seconds:.1f} s, "
             f"{self.n_scanned} scanned"
         )
         if self.n_kept:
@@ -311,9 +312,10 @@ class Work:
         states = np.concatenate([scan.states for scan in scans])
         if self.mode == "auto" and before and len(states) and not (states == FOUND).any():
             raise StoreError(
-                f"{target}: stays as it was. Not one of {len(states)} frames could be reached in "
-                f"{self.scanned_base}, and {before} were when the store was made. Say where they "
-                "are with --frames (frames=); --scan never (scan='never') replaces it all the same"
+                f"{target}: stays as it was. Not one of {counted(len(states), 'frame')} could be "
+                f"reached in {self.scanned_base}, and {before} were when the store was made. Say "
+                "where they are with --frames (frames=); --scan never (scan='never') replaces it "
+                "all the same"
             )
 
     def _scan(self, build: Building) -> list[Scan]:

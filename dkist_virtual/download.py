@@ -31,6 +31,7 @@ from dkist_virtual.file_check import Checked, check_whole, verify_datasum
 from dkist_virtual.local_file import is_something_else
 from dkist_virtual.parts import MOST, PART, PART_NOTES, Part
 from dkist_virtual.remote import setting
+from dkist_virtual.text import ALIKE, counted, same_causes
 from dkist_virtual.trust import unsafe_name
 
 if TYPE_CHECKING:
@@ -39,6 +40,9 @@ if TYPE_CHECKING:
     from dkist_virtual.fetch import Fetcher
 
 __all__ = ["Downloaded", "Item", "check_names", "download"]
+
+_SHOWN: Final = 10
+"""So many files of a dry run are listed, and `Downloaded.items` has them all."""
 
 _LISTED: Final = 50
 """So many failures are written out; `DownloadError.failures` has them all."""
@@ -126,16 +130,21 @@ class Downloaded:
         files = f"{n} file{'s' * (n != 1)}"
         more = f", {self.n_here} {'were' if self.n_here != 1 else 'was'} there already"
         if self.n_nameless:
-            more += f", {self.n_nameless} frames have no file"
+            more += f", {counted(self.n_nameless, 'frame')} without a file"
         if self.dry_run:
             unknown = sum(item.size < 0 for item in self.items)
             size = human_bytes(self.n_bytes) if unknown < n or not n else "unknown size"
             if 0 < unknown < n:
                 size += f" and {unknown} of unknown size"
-            lines = [f"{item.name}\t{item.size if item.size >= 0 else '?'}" for item in self.items]
+            lines = [
+                f"{item.name}\t{item.size}" if item.size >= 0 else item.name
+                for item in self.items[:_SHOWN]
+            ]
+            if n > _SHOWN:
+                lines.append(f"and {n - _SHOWN} more: Files.to_manifest() lists them all")
             return "\n".join([*lines, f"{self.destination}: {files} to fetch, {size}{more}"])
         if self.n_unverified:
-            more += f", {self.n_unverified} have no DATASUM to verify"
+            more += f", {self.n_unverified} without a DATASUM to verify"
         rate = f" ({human_bytes(self.n_bytes / self.seconds)}/s)" if self.seconds and n else ""
         size = human_bytes(self.n_bytes)
         return f"{self.destination}: {files} fetched, {size} in {self.seconds:.1f} s{rate}{more}"
@@ -210,9 +219,17 @@ def _unsafe(name: str) -> str:
 
 
 def _told(message: str, failures: dict[str, str]) -> DownloadError:
-    lines = [f"  {name!r}: {cause}" for name, cause in list(failures.items())[:_LISTED]]
-    if len(failures) > _LISTED:
-        lines.append(f"  and {len(failures) - _LISTED} more: see the error's `failures`")
+    lines = []
+    told = sorted(failures.items())
+    for group in same_causes((name.rpartition("/")[2], cause) for name, cause in told):
+        some = [told[number] for number in group]
+        if len(some) < ALIKE:
+            lines += [f"  {name!r}: {cause}" for name, cause in some]
+        else:
+            (first, cause), (last, _) = some[0], some[-1]
+            lines.append(f"  {len(some)} files from {first!r} to {last!r}, the first: {cause}")
+    if len(lines) > _LISTED:
+        lines[_LISTED:] = [f"  and {len(lines) - _LISTED} more: see the error's `failures`"]
     return DownloadError("\n".join([f"{message}:", *lines]), failures)
 
 
@@ -284,10 +301,13 @@ def download(
         run.bar = bar
         run.all_of(wanted, n)
     if run.failures:
-        done = len(items) - len(run.failures)
+        n, done = len(run.failures), len(items) - len(run.failures)
+        verb = "was" if n == 1 else "were"
+        lost = f"{n} of {len(items)} files {verb}" if done else f"{counted(n, 'file')} {verb}"
+        others = "the other is there" if done == 1 else f"the other {done} are there"
+        rest = f", {others}" if done else ""
         raise _told(
-            f"{len(run.failures)} of {len(items)} files were not fetched into {place}, the other "
-            f"{done} are there. The same again fetches what is missing",
+            f"{lost} not fetched into {place}{rest}. The same again fetches what is missing",
             run.failures,
         )
     return Downloaded(

@@ -23,6 +23,7 @@ from dkist_virtual.keywords import check_keywords
 from dkist_virtual.locations import Location, absolute, is_local, local_path
 from dkist_virtual.references import chunk_key
 from dkist_virtual.store import spec_of
+from dkist_virtual.text import counted
 from dkist_virtual.trust import frame_limit
 
 if TYPE_CHECKING:
@@ -213,7 +214,8 @@ class Files:
             said = "of unknown size"
         else:
             said = size if len(self) == len(sizes) else f"{size} of {_size(sizes)}"
-        return f"{len(self)} of {len(sizes)} files, {said}, {self.here() or 'none'} here already"
+        files = f"{len(self)} of {counted(len(sizes), 'file')}"
+        return f"{files}, {said}, {self.here() or 'none'} here already"
 
     def __repr__(self) -> str:
         return redacted(f"<{type(self).__name__}: {self}, in {self.basepath}>")

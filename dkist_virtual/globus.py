@@ -33,6 +33,7 @@ from dkist_virtual.errors import (
     RemovedError,
 )
 from dkist_virtual.locations import Location
+from dkist_virtual.text import counted
 
 __all__ = ["Transfer", "check_access", "login", "over_https", "transfer"]
 
@@ -70,7 +71,7 @@ class Transfer:
     def __str__(self) -> str:
         said = "transferred to" if self.done else "are being transferred to"
         return (
-            f"{self.n_files} files {said} {self.destination}\n"
+            f"{counted(self.n_files, 'file')} {said} {self.destination}\n"
             f"Task: https://app.globus.org/activity/{self.task_id}"
         )
 
@@ -274,6 +275,7 @@ def login(
     collection: str | None = None,
     *,
     browser: bool = True,
+    seconds: float = 300.0,
     say: Callable[[str], object],
     ask: Callable[[str], str],
 ) -> None:
@@ -286,7 +288,9 @@ def login(
         transfers, and the one of ``dkist``.
     browser : bool
         Open one on this machine. Otherwise, and for a collection, an address is said and a code
-        asked for.
+        asked for, and so it is where this machine has no browser.
+    seconds : float
+        How long to wait for the browser.
     say, ask : callable
         Take what is said to the user; the latter gives the answer.
     """
@@ -295,10 +299,10 @@ def login(
     from dkist.net.globus import auth
 
     with _globus():
-        if browser and collection is None:
-            auth.get_refresh_token_authorizer(force_reauth=True)
-            return
         client = globus_sdk.NativeAppAuthClient(client_id=auth.CLIENT_ID)
+        if browser and collection is None and _has_browser():
+            auth.save_auth_cache(_by_browser(client, auth, say, seconds))
+            return
         scopes = auth.SCOPES if collection is None else [_scope(collection)]
         client.oauth2_start_flow(requested_scopes=list(scopes), refresh_tokens=True)
         say(f"Open this address in a browser, on any machine:\n{client.oauth2_get_authorize_url()}")
@@ -308,6 +312,50 @@ def login(
     else:
         _keep(answer)
         _https_authorizer.cache_clear()
+
+
+def _has_browser() -> bool:
+    """Whether there is a browser to open on this machine."""
+    import webbrowser
+
+    try:
+        webbrowser.get()
+    except webbrowser.Error:
+        return False
+    return True
+
+
+def _by_browser(client: Any, auth: Any, say: Callable[[str], object], seconds: float) -> Any:
+    """Log in with a browser of this machine, which hands the code to a server here.
+
+    What dkist does, with an end to the waiting: it waits for ever where nobody answers.
+    """
+    import queue
+    import webbrowser
+
+    server = auth.start_local_server()
+    try:
+        address = f"http://{server.server_address[0]}:{server.server_address[1]}"
+        client.oauth2_start_flow(
+            requested_scopes=list(auth.SCOPES), redirect_uri=address, refresh_tokens=True
+        )
+        url = client.oauth2_get_authorize_url()
+        say(f"Log in with the browser that opens, or open this address in one here:\n{url}")
+        if not webbrowser.open(url, new=1):
+            raise LoginError(f"no browser could be opened: {_BY_CODE}")
+        try:
+            code = server._auth_code_queue.get(timeout=seconds)
+        except queue.Empty:
+            raise LoginError(f"no answer from the browser in {seconds:g} s: {_BY_CODE}") from None
+    finally:
+        server.shutdown()
+        server.server_close()
+    if not code:
+        raise LoginError(f"the browser handed over no code: the login was refused. {_BY_CODE}")
+    return client.oauth2_exchange_code_for_tokens(code)
+
+
+_BY_CODE: Final = "`dkist-virtual login --no-browser` takes a code from a browser anywhere"
 
 
 def _scope(collection: str) -> str:

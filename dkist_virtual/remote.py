@@ -43,6 +43,7 @@ from dkist_virtual.errors import (
     LocationError,
 )
 from dkist_virtual.locations import Location, redirected, shown
+from dkist_virtual.text import counted, why
 from dkist_virtual.trust import check_address
 from dkist_virtual.web import ask_web, from_all, pour_web
 
@@ -187,7 +188,9 @@ async def _get(
         except AgainError as failure:
             attempt += 1
             if attempt == tries:
-                raise FrameUnreachableError(f"{shown(url)}: {failure}, {tries} times") from failure
+                raise FrameUnreachableError(
+                    f"{shown(url)}: {failure}, {counted(tries, 'time')}"
+                ) from failure
             # Outside the limit: who waits keeps nobody from asking.
             await asyncio.sleep(setting("backoff") * 2 ** (attempt - 1))
         except FrameError as error:
@@ -239,7 +242,9 @@ async def pour(url: str, options: Options, sink: Sink) -> None:
             failed = 1 if sink.have > furthest else failed + 1
             furthest = max(furthest, sink.have)
             if failed >= tries:
-                raise FrameUnreachableError(f"{shown(url)}: {failure}, {tries} times") from failure
+                raise FrameUnreachableError(
+                    f"{shown(url)}: {failure}, {counted(tries, 'time')}"
+                ) from failure
             await asyncio.sleep(setting("backoff") * 2 ** (failed - 1))
         except FrameError as error:
             raise error.at(shown(url)) from error
@@ -358,7 +363,7 @@ async def _any(filesystem: Any, path: str, start: int, stop: int | None, most: i
         # fsspec says so too where a server refused, or did not answer, a question for the length.
         cause = error.__cause__
         status = getattr(cause, "status", 404)
-        said = f"{type(cause).__name__}: {cause}"
+        said = why(error if cause is None else cause)
         if 400 <= status < 500 and status not in (404, 410):
             raise FrameUnreachableError(said) from error
         broken = isinstance(cause, (OSError, TimeoutError)) and not isinstance(
@@ -371,7 +376,7 @@ async def _any(filesystem: Any, path: str, start: int, stop: int | None, most: i
     except PermissionError as error:
         raise FrameUnreachableError(f"PermissionError: {error}") from error
     except Exception as error:  # each filesystem has errors of its own
-        raise AgainError(f"{type(error).__name__}: {error}") from error
+        raise AgainError(why(error)) from error
     if whole and len(data) > most:
         raise too_long(most)
     if whole or (stop is not None and len(data) < stop - start):

@@ -33,6 +33,7 @@ from dkist_virtual.errors import DatasetError, HeaderWarning
 from dkist_virtual.header_table import HeaderTable
 from dkist_virtual.local_file import open_regular
 from dkist_virtual.locations import last_name, local_path
+from dkist_virtual.text import counted
 from dkist_virtual.tree import BlockColumns, Tree, read_tree
 
 __all__ = ["Frames", "Source", "read_source"]
@@ -411,18 +412,14 @@ def _match(said: str, places: list[_Place], frames: list[Frames], n_rows: Sequen
         if n != part.n_frames:
             tile = "" if index is None else f"tile {list(index)}: "
             warnings.warn(
-                f"{said}: {tile}the header table has {_counted(n, 'row')} for "
-                f"{_counted(part.n_frames, 'frame')}. Rows belong to frames by position, and these "
+                f"{said}: {tile}the header table has {counted(n, 'row')} for "
+                f"{counted(part.n_frames, 'frame')}. Rows belong to frames by position, and these "
                 "do not: the dataset is read without headers",
                 HeaderWarning,
                 stacklevel=5,
             )
             return False
     return True
-
-
-def _counted(n: int, what: str) -> str:
-    return f"{n} {what}{'s' * (n != 1)}"
 
 
 def _headers_of(node: Mapping[str, Any]) -> Any:

@@ -17,6 +17,7 @@ from dkist_virtual.errors import StoreError, VerificationWarning, redacted
 from dkist_virtual.frame_check import Finding
 from dkist_virtual.local_file import sync
 from dkist_virtual.locations import is_local, join, local_path, shown
+from dkist_virtual.text import counted, finding_lines
 
 if TYPE_CHECKING:
     from dkist_virtual.handle import StoreReader
@@ -163,22 +164,20 @@ class Verification:
     def __str__(self) -> str:
         name = " ".join(filter(None, [self.instrument, self.dataset_id])) or self.store
         counts = ", ".join(f"{n} {outcome}" for outcome, n in sorted(self.counts.items()))
-        lines = [
-            f"{name}: {self.n_done} of {self.n_frames} frames looked at in {self.seconds:.1f} s"
-        ]
-        for finding in self.findings[:_LISTED]:
-            said = finding.detail.removeprefix(f"{finding.url}: ").replace("\n", " ")
-            where = shown(finding.url or "")
-            lines.append(f"  {finding.outcome}: {finding.key} {where}: {said}")
-        if len(self.findings) > _LISTED:
-            lines.append(f"  and {len(self.findings) - _LISTED} more")
+        looked = f"{self.n_done} of {counted(self.n_frames, 'frame')} looked at"
+        lines = [f"{name}: {looked} in {self.seconds:.1f} s"]
+        told = finding_lines(self.findings)
+        lines += told[:_LISTED]
+        if len(told) > _LISTED:
+            lines.append(f"  and {len(told) - _LISTED} more of other kinds")
         lines.append(f"  {counts or 'no frames'}")
-        lines += [f"  note, {n} frames: {said}" for said, n in self.notes.items()]
+        lines += [f"  note, {counted(n, 'frame')}: {said}" for said, n in self.notes.items()]
         if self.wcs:
             worst = max(self.wcs, key=lambda key: (self.wcs[key] != self.wcs[key], self.wcs[key]))
             said, away = "agree with" if not self.off else "DIFFER FROM", self.wcs[worst]
             lines.append(
-                f"  Positions on the sky {said} the FITS WCS of {len(self.wcs)} sample frames: "
+                f"  Positions on the sky {said} the FITS WCS of "
+                f"{counted(len(self.wcs), 'sample frame')}: "
                 f"{away:.2g} arcsec away at most (in {worst}), {self.tolerance:g} allowed"
             )
         lines.append(f"  {_VERDICTS[self.exit_status]}")
@@ -257,7 +256,9 @@ def warn_of_kept(reader: StoreReader, references: ReferenceSet) -> None:
         return
     said = []
     if found.n_wrong:
-        said.append(f"{found.n_wrong} of {found.n_done} frames looked at are not what it says")
+        said.append(
+            f"{found.n_wrong} of {counted(found.n_done, 'frame')} looked at are not what it says"
+        )
     if found.off:
         said.append(
             f"positions on the sky are {max(found.off.values()):.2g} arcsec away from the frames' "

@@ -164,9 +164,7 @@ def verify(
         begun = earlier
     elif earlier is not None and _knows_more(earlier, begun, run):
         kept = False
-        said = (
-            f"were found wrong on {earlier.when}, not all looked at again: {VERIFY_NAME} keeps them"
-        )
+        said = f"found wrong on {earlier.when}, not all looked at again: {VERIFY_NAME} keeps them"
         begun = replace(begun, notes={said: earlier.n_wrong or len(earlier.off)})
     return run.all_of(begun, workers=workers, progress=progress, kept=kept)
 

@@ -29,6 +29,7 @@ from dkist_virtual.errors import (
     FrameMissingError,
     FrameUnreachableError,
 )
+from dkist_virtual.text import why
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -72,7 +73,7 @@ async def ask_web(filesystem: Any, url: str, start: int, stop: int | None, most:
     except ValueError as error:  # options that contradict each other, a URL that is none
         raise FrameUnreachableError(f"cannot be asked: {error}") from None
     except (aiohttp.ClientError, TimeoutError, OSError) as error:
-        raise AgainError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
+        raise AgainError(why(error)) from error
 
 
 async def from_all(
@@ -187,7 +188,7 @@ async def pour_web(filesystem: Any, url: str, sink: Sink) -> None:
     except ValueError as error:  # options that contradict each other, a URL that is none
         raise FrameUnreachableError(f"cannot be asked: {error}") from None
     except (aiohttp.ClientError, TimeoutError, ConnectionError) as error:
-        raise AgainError(f"{type(error).__name__}: {error}".rstrip(": ")) from error
+        raise AgainError(why(error)) from error
     # Another file by now, or a part that is longer than the file.
     await sink.begin(None, None)
     return await pour_web(filesystem, url, sink)

@@ -19,6 +19,7 @@ PACKAGE = "dkist_virtual"
 
 ROOMS = (
     "errors",
+    "text",
     "keywords",
     "locations",
     "asdf_blocks",

@@ -389,7 +389,7 @@ def test_a_glance_elsewhere_takes_no_warning_away(copy: Copy) -> None:
     elsewhere = Path(shutil.copytree(directory, directory.parent / "elsewhere"))
     for how in ({"sample": 1}, {"frames": elsewhere}):
         report = dv.verify(store, **how)  # type: ignore[arg-type]
-        assert "1 frames: were found wrong on" in str(report)
+        assert "1 frame: found wrong on" in str(report)
         assert (store / "verify.json").read_text() == kept
     with pytest.warns(VerificationWarning, match="1 of"):
         dv.open_dataset(store)
