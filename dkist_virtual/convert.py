@@ -54,7 +54,8 @@ class Conversion:
     Attributes
     ----------
     store : str
-    asdf : pathlib.Path
+    asdf : pathlib.Path or str
+        A URL is a str.
     n_frames, n_scanned, n_absent, n_unreachable : int
     missing : tuple of str
         Why frames were not found, of the first few, with their places.
@@ -68,7 +69,7 @@ class Conversion:
     """
 
     store: str
-    asdf: Path
+    asdf: Path | str
     n_frames: int
     n_scanned: int
     n_absent: int
@@ -83,7 +84,7 @@ class Conversion:
         lines = []
         if self.passed_over:
             others = ", ".join(path.name for path in self.passed_over)
-            lines.append(f"Took {self.asdf.name}, the newest; passed over: {others}")
+            lines.append(f"Took {Path(self.asdf).name}, the newest; passed over: {others}")
         if self.n_scanned == 0:
             looked = self.n_absent + self.n_unreachable
             lines.append(
@@ -219,7 +220,8 @@ def convert(
             shown=shown,
         )
         scans = work.run(target, overwrite=overwrite, rescan=rescan)
-    return summary(target, path, source, scans, began, tuple(others))
+    asdf_said = path if str(path) == said else said
+    return summary(target, asdf_said, source, scans, began, tuple(others))
 
 
 def _place(name: str, given: str | os.PathLike[str] | None) -> str | None:
@@ -229,7 +231,7 @@ def _place(name: str, given: str | os.PathLike[str] | None) -> str | None:
 
 def summary(
     target: Path,
-    asdf: Path,
+    asdf: Path | str,
     source: Source,
     scans: Sequence[Scan],
     began: float,

@@ -58,8 +58,9 @@ def finding_lines(findings: Sequence[_Finding]) -> list[str]:
         detail = detail.removeprefix(f"{finding.key}: ")
         name = url.rpartition("/")[2]
         # A file that was looked for elsewhere is named there alone.
-        if url and not (name and f"/{name}" in detail.removeprefix(url)):
-            detail = f"{redacted(url)}: {detail.removeprefix(f'{url}: ')}"
+        its_own = detail.replace(f"{url}: ", "", 1) if url else detail
+        if url and not (name and f"/{name}" in its_own):
+            detail = f"{redacted(url)}: {its_own}"
         names.append(name)
         said.append(detail)
     outcomes = [f"{f.outcome}: {detail}" for f, detail in zip(findings, said, strict=True)]

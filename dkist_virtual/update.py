@@ -109,4 +109,5 @@ def update(
             shown=sys.stderr.isatty() if progress is None else progress,
         )
         scans = work.run(target, overwrite=True)
-    return summary(target, path, source, scans, began, tuple(others))
+    asdf_said = path if str(path) == said else said
+    return summary(target, asdf_said, source, scans, began, tuple(others))

@@ -194,7 +194,7 @@ def test_a_login_that_nobody_makes_ends(catalogue: Any, monkeypatch: pytest.Monk
     monkeypatch.setattr(webbrowser, "_tryorder", ["nobody"])
     monkeypatch.setattr(webbrowser, "_browsers", {"nobody": [None, Nobody()]})
     told: list[str] = []
-    with pytest.raises(LoginError, match="no answer from the browser in 0.1 s: .*--no-browser"):
+    with pytest.raises(LoginError, match=r"no answer from the browser in 0\.1 s: .*--no-browser"):
         login(seconds=0.1, say=told.append, ask=lambda _: pytest.fail("asked for a code"))
     assert "https://" in told[0]
 
