@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Sequence
 from typing import Final, Protocol
 
-from dkist_virtual.errors import redacted
+from dkist_virtual.locations import shown
 
 __all__ = ["ALIKE", "counted", "finding_lines", "same_causes", "why"]
 
@@ -60,7 +60,7 @@ def finding_lines(findings: Sequence[_Finding]) -> list[str]:
         # A file that was looked for elsewhere is named there alone.
         its_own = detail.replace(f"{url}: ", "", 1) if url else detail
         if url and not (name and f"/{name}" in its_own):
-            detail = f"{redacted(url)}: {its_own}"
+            detail = f"{shown(url)}: {its_own}"
         names.append(name)
         said.append(detail)
     outcomes = [f"{f.outcome}: {detail}" for f, detail in zip(findings, said, strict=True)]

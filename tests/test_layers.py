@@ -19,9 +19,9 @@ PACKAGE = "dkist_virtual"
 
 ROOMS = (
     "errors",
-    "text",
     "keywords",
     "locations",
+    "text",
     "asdf_blocks",
     "trust",
     "datetimes",
