@@ -20,6 +20,7 @@ from dkist_virtual.attributes import copied_mask
 from dkist_virtual.computed import compute
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 from dkist_virtual.keywords import check_keywords
+from dkist_virtual.lineage import together
 from dkist_virtual.own_data import own_data, unlike
 from dkist_virtual.regrid import RegriddedCube
 from dkist_virtual.world import World
@@ -295,12 +296,15 @@ class LazyCube(RegriddedCube):
                 f"{str(error).rstrip('.')}. Numbers get a unit as in 5 * u.ct, datasets another "
                 "one by ds.to(unit), arrays of dask by NDData(array, unit=...)"
             ) from None
-        return cube._new_instance(
+        made = cube._new_instance(
             data=pixels,
             unit=unit,
             mask=_masks(operands, cube.shape),
             uncertainty=_uncertainty(f"np.{function.__name__}", _SPREADS.get(function), operands),
         )
+        cubes = [operand.cube for operand in operands if operand.cube is not None]
+        made._combined = together([cube, *cubes])
+        return made
 
     def fill_masked(
         self,

@@ -18,6 +18,7 @@ from dkist_virtual.errors import DatasetError, SelectionError
 from dkist_virtual.export import to_xarray
 from dkist_virtual.files import Files
 from dkist_virtual.keywords import check_keywords
+from dkist_virtual.lineage import common, is_computed
 from dkist_virtual.opened import open_asdf
 from dkist_virtual.points import as_points, with_times
 from dkist_virtual.provenance import FrameHeaders, Meta, Provenance
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from dkist_virtual.download import Downloaded
     from dkist_virtual.globus import Transfer
     from dkist_virtual.header_table import HeaderTable
+    from dkist_virtual.lineage import Part
     from dkist_virtual.lines import LinePlot
     from dkist_virtual.overview import Overview
     from dkist_virtual.places import FramePlaces
@@ -87,11 +89,12 @@ class Dataset(Printed, LazyCube):
         opened = meta.headers if isinstance(meta, Meta) else self._headers
         if isinstance(opened, FrameHeaders):
             self._opened_with = opened.provenance.opened_with
+        self._combined: tuple[Part, ...] = ()  # all datasets that arithmetic combined
         self._past: str | None = None  # what pixels without an origin were computed from
         self._dask: tuple[Any, dask.array.Array] | None = None
         super().__init__(data, wcs, **kwargs)
         if twin is not None:
-            self._data, self._past = twin._data, twin._past
+            self._data, self._past, self._combined = twin._data, twin._past, twin._combined
             self._coordinates_from(twin)
 
     @classmethod
@@ -247,6 +250,7 @@ class Dataset(Printed, LazyCube):
             mask=self._mask_of(index),
             uncertainty=None if self.uncertainty is None else self.uncertainty[index],
         )
+        sliced._combined = tuple(part.select(index, self.shape) for part in self._combined)
         sliced._coordinates_from(self, index)
         return sliced
 
@@ -264,6 +268,7 @@ class Dataset(Printed, LazyCube):
             made._headers.take_from(self._headers)
         made._past, made._opened_with = self._past, self._opened_with
         made._coordinates_from(self)
+        made._combined = self._combined
         return made
 
     def __getstate__(self) -> dict[str, Any]:
@@ -364,17 +369,13 @@ class Dataset(Printed, LazyCube):
 
     def subject(self) -> Subject:
         """What those see of this dataset who draw it."""
-        from dkist_virtual.planes import Subject, context
+        from dkist_virtual.planes import Subject
 
         world = World(self.wcs, self.shape)
         names = axis_names(self) or [f"axis_{axis}" for axis in range(len(self.shape))]
         inventory = self.inventory or {}
         title = [inventory.get("instrumentName"), inventory.get("datasetId")]
-        whole, held = world, {}
-        if self._origin is not None:
-            cut = self._origin.cut
-            whole = World(self._origin.wcs, cut.shape)
-            held = context(whole, cut.axes)
+        title += ["(computed)"] * is_computed(self)
         mask = self._mask
         return Subject(
             data=self._data,
@@ -383,8 +384,7 @@ class Dataset(Printed, LazyCube):
             axis_names=tuple(names),
             unit="" if self.unit is None else str(self.unit),
             title=" ".join(part for part in title if part),
-            held=held,
-            whole=whole,
+            held=common(self),
         )
 
     def plot(

@@ -28,7 +28,8 @@ from dkist_virtual.carried import (
     stored_meta,
 )
 from dkist_virtual.datetimes import dates_of_texts, dates_of_times
-from dkist_virtual.errors import DatasetError
+from dkist_virtual.errors import DatasetError, redacted
+from dkist_virtual.lineage import common, is_computed, same_columns
 from dkist_virtual.world import World
 
 if TYPE_CHECKING:
@@ -171,6 +172,7 @@ def _attrs(ds: Any) -> dict[str, str]:
         "instrument": inventory.get("instrumentName"),
         "dataset_id": inventory.get("datasetId"),
         "product_id": inventory.get("productId"),
+        "computed_from": redacted(ds._from) if is_computed(ds) else None,
         "made_by": f"dkist_virtual {__version__}",
     }
     return {name: str(value) for name, value in known.items() if value is not None}
@@ -183,9 +185,13 @@ def _world_coords(ds: Any, dims: tuple[str, ...], suffix: str) -> dict[str, Any]
     """The (dims, values, attrs) of each world coordinate, by name."""
     coords: dict[str, Any] = {}
     world = World(ds.wcs, ds.shape)
+    holding = {axis.kind for _, axis, _ in common(ds).values()} if is_computed(ds) else None
     for part in filter(None, (world, world.held)):
         together: dict[Any, list[WorldAxis]] = {}
         for axis in part.axes:
+            single = part is not world and axis.kind in ("stokes", "wavelength", "time")
+            if single and holding is not None and axis.kind not in holding:
+                continue  # of one of those that were combined
             together.setdefault((axis.array_axes, axis.kind in _DECODED), []).append(axis)
         for (array_axes, _), axes in together.items():
             along = tuple(dims[axis] for axis in array_axes)
@@ -357,8 +363,9 @@ def _header_coords(
     if isinstance(headers, str):
         headers = [headers]
     if headers is None:
-        usual = (keyword for keyword in HEADERS if keyword in table.colnames)
-        headers = [*usual, *(keyword for keyword in ds._headers.added() if keyword not in HEADERS)]
+        added = [keyword for keyword in ds._headers.added() if keyword not in HEADERS]
+        usual = [keyword for keyword in HEADERS if keyword in table.colnames]
+        headers = [*same_columns(ds, usual), *added]
     if unknown := [keyword for keyword in headers if keyword not in table.colnames]:
         raise DatasetError(
             f"headers: no keyword {', '.join(map(repr, unknown))} in the header table of this "

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -82,6 +83,13 @@ class MosaicPlot(SteppedPlot):
         vmax: float | None = None,
         cmap: Any = None,
     ) -> None:
+        texts = [tile.held_texts() for tile in tiles]
+        held = {
+            kind: one for kind, one in tiles[0].held.items()
+            if all(others.get(kind) == texts[0][kind] for others in texts)
+        }  # fmt: skip
+        # What is said of all is what all have in common.
+        tiles = [replace(tiles[0], held=held), *tiles[1:]]
         first = tiles[0]
         shown = shown_axes(first.world)
         if sky_axes(first, shown) is None:

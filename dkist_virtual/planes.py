@@ -48,10 +48,8 @@ class Subject:
         Of the data; empty where it has none.
     title : str
         Instrument and dataset.
-    held : dict of str to (WorldAxis, float)
-        The coordinates that are the same everywhere in the data, see `context`.
-    whole : World
-        What they are the coordinates of.
+    held : dict of str to (World, WorldAxis, float)
+        The coordinates that are the same everywhere in the data, and whose they are.
     """
 
     data: Any
@@ -60,16 +58,19 @@ class Subject:
     axis_names: tuple[str, ...]
     unit: str
     title: str
-    held: dict[str, tuple[WorldAxis, float]]
-    whole: World
+    held: dict[str, tuple[World, WorldAxis, float]]
 
     def held_text(self) -> str:
         """The coordinates that are the same everywhere, for a title."""
+        return ", ".join(self.held_texts().values())
+
+    def held_texts(self) -> dict[str, str]:
+        """The same, by kind."""
         words = {"stokes": "Stokes {}", "time": "{} UTC"}
-        return ", ".join(
-            words.get(kind, "{}").format(self.whole.text(axis, value))
-            for kind, (axis, value) in self.held.items()
-        )
+        return {
+            kind: words.get(kind, "{}").format(world.text(axis, value))
+            for kind, (world, axis, value) in self.held.items()
+        }
 
 
 @dataclass(frozen=True)

@@ -86,7 +86,7 @@ def sky_grid(
 def is_signed(subject: Subject, shown: ShownAxes, values: Sequence[float]) -> bool:
     """Whether what is shown is Stokes Q, U or V, which are zero on average."""
     if "stokes" in subject.held:
-        return subject.held["stokes"][1] != 1
+        return subject.held["stokes"][2] != 1
     stokes = subject.world.of_kind("stokes")
     if stokes is None or set(stokes.array_axes) & set(shown.drawn):
         return False

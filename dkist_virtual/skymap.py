@@ -18,6 +18,7 @@ from dkist_virtual.carried import own_meta
 from dkist_virtual.datetimes import is_blank
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, SelectionError
 from dkist_virtual.export import dimensions
+from dkist_virtual.lineage import common, is_computed, parts_of, same_columns
 from dkist_virtual.world import World
 
 if TYPE_CHECKING:
@@ -76,7 +77,7 @@ def to_map(ds: Any, tolerance: float = TOLERANCE) -> GenericMap:
         data, crpix, cd = data.T, crpix[::-1], cd[:, ::-1]
         carried = {name: value.T for name, value in carried.items()}
     scale = np.hypot(*cd.T)
-    wavelength = _wavelength(world, cards)
+    wavelength = _wavelength(ds, world, cards)
     if wavelength is not None:  # else what the frames say of it: sunpy asks for EIT's
         cards = {key: card for key, card in cards.items() if key not in ("WAVELNTH", "WAVEUNIT")}
     header = sunpy.map.make_fitswcs_header(
@@ -96,8 +97,13 @@ def to_map(ds: Any, tolerance: float = TOLERANCE) -> GenericMap:
             carried["uncertainty"], unit=ds.uncertainty.unit
         )
     made = {"DATE-AVG": date.utc.isot, **header}
+    if is_computed(ds):
+        cards["HISTORY"] = "computed by dkist_virtual: no frame has these pixels"
     own = _own_cards(ds, {*cards, *made, *(name.upper() for name in made)})
-    return sunpy.map.Map(data, {**cards, **own, **made}, psf=ds.psf, **carried)
+    smap = sunpy.map.Map(data, {**cards, **own, **made}, psf=ds.psf, **carried)
+    if is_computed(ds):
+        smap.nickname = f"{smap.nickname} (computed)".strip()
+    return smap
 
 
 def _carried(ds: Any) -> dict[str, Any]:
@@ -225,18 +231,25 @@ _NOT_OF_A_MAP: Final = re.compile(
 )
 
 
+_OF_PIXELS: Final = re.compile(r"BTYPE|DATA(MIN|MAX|MEAN|MEDN|RMS|KURT|SKEW|P\d\d)")
+"""What describes the pixels of a frame, which computed ones are not."""
+
+
 def _cards(ds: Any) -> dict[str, Any]:
     """The cards of a frame, or those that all frames of a selection have in common.
 
     Of several frames the first beginning and the last end.
     """
-    table = ds.headers
+    table, computed = ds.headers, is_computed(ds)
     instrument = (ds.inventory or {}).get("instrumentName")
     shared: dict[str, Any] = {} if instrument is None else {"INSTRUME": str(instrument)}
     if table is None or not len(table):
         return shared
-    for keyword, value in table[0].items():
-        if _NOT_OF_A_MAP.fullmatch(keyword):
+    first = table[0]
+    there = same_columns(ds, first.keys())
+    for keyword in there:
+        value = first[keyword]
+        if _NOT_OF_A_MAP.fullmatch(keyword) or (computed and _OF_PIXELS.fullmatch(keyword)):
             continue
         known = np.ma.compressed(table[keyword])
         if keyword in ("DATE-BEG", "DATE-END"):
@@ -252,7 +265,10 @@ def _cards(ds: Any) -> dict[str, Any]:
 
 def _date(ds: Any, world: World) -> Time:
     """The middle of a selection in time, by its headers or else by its WCS."""
-    known = [] if ds.headers is None else [row.get("DATE-AVG") for row in ds.headers]
+    tables = [part.origin.headers() for part in parts_of(ds)[1:] if part.origin is not None]
+    if ds.headers is not None:
+        tables.insert(0, ds.headers)
+    known = [row.get("DATE-AVG") for table in tables for row in table]
     if known and not any(map(is_blank, known)):
         try:
             moments = Time([str(moment) for moment in known], format="fits", scale="utc")
@@ -281,11 +297,19 @@ def _observer(frame: Any, cards: dict[str, Any], date: Time) -> Any:
     return ITRS(place, obstime=date).transform_to(HeliographicStonyhurst(obstime=date))
 
 
-def _wavelength(world: World, cards: dict[str, Any]) -> u.Quantity | None:
+def _wavelength(ds: Any, world: World, cards: dict[str, Any]) -> u.Quantity | None:
+    if is_computed(ds) and "wavelength" not in common(ds):
+        holds = not any(
+            axis.kind == "wavelength"
+            for part in (world, world.held) for axis in (part.axes if part is not None else ())
+        )  # fmt: skip
+        if not holds:
+            return None
     for part in (world, world.held):
         axis = None if part is None else part.of_kind("wavelength")
         if part is not None and axis is not None and not axis.array_axes:
-            return u.Quantity(float(part.along([axis])[0]), axis.unit).to(u.nm, u.spectral())
+            value = u.Quantity(float(part.along([axis])[0]), axis.unit).to(u.nm, u.spectral())
+            return float(f"{value.value:.12g}") * u.nm  # 630.25, not 630.2500000000002
     for keyword in ("FRAMEWAV", "LINEWAV"):
         if keyword in cards:
             return cards[keyword] * u.nm

@@ -108,6 +108,7 @@ ROOMS = (
     "summary",
     "provenance",
     "combined_headers",
+    "lineage",
     "verdict",
     "opened",
     "regrid",
