@@ -93,6 +93,16 @@ def test_a_velocity_is_no_stokes_parameter(datasets: Any) -> None:
     assert smap.unit == u.km / u.s
 
 
+def test_an_array_of_ones_own_has_no_wavelength(datasets: Any) -> None:
+    ds = datasets("visp")[0, :, 5]
+    own = ds.with_data(np.zeros(ds.shape), unit="km / s")
+    title, array = said(own)
+    assert "computed" in title
+    assert "Stokes" not in title
+    assert "nm" not in title
+    assert not {"stokes", "wavelength"} & set(array.coords)
+
+
 def test_rates_and_scaled_frames_stay_stokes_parameters(datasets: Any) -> None:
     frame = datasets("vtf")[0, 0, 0]
     for result in (frame / (5 * u.ms), frame * 3, frame / frame, -frame):
