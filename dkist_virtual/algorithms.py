@@ -181,6 +181,7 @@ def dither_starts(layout: CompressedImage, tiles: NDArray[np.int64]) -> NDArray[
     return (tiles + (layout.dither_seed - 1)).astype(np.int64)
 
 
+@np.errstate(all="ignore")  # as in dkist_virtual.streams
 def decode_tile(
     layout: CompressedImage, table: TileTable, tile: int, data: memoryview, shape: tuple[int, ...]
 ) -> NDArray[np.generic]:

@@ -22,7 +22,7 @@ from dkist_virtual.references import (
     ReferenceSet,
     identity_of,
 )
-from dkist_virtual.trust import check_utf8
+from dkist_virtual.trust import check_places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,7 +48,7 @@ def frame_names(frames: Frames) -> NDArray[Any]:
 
 def frame_urls(names: NDArray[Any], base: str) -> NDArray[Any]:
     """Where frames lie under a base, by their relative names; empty where there is none."""
-    check_utf8(base)
+    check_places(base, names)
     location = Location.of(base)
     if location.is_web:
         for mark in _MARKS:

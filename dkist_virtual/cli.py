@@ -13,7 +13,7 @@ import click
 from dkist_virtual import cli_search
 from dkist_virtual._version import __version__
 from dkist_virtual.cli_options import opened, storage_options_option
-from dkist_virtual.errors import DKISTVirtualError
+from dkist_virtual.errors import DKISTVirtualError, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -441,7 +441,7 @@ def main(args: Sequence[str] | None = None) -> None:
         sys.exit(1)
     except OSError as error:
         # A directory that may not be written, a full disk: the machine's word, not a defect.
-        click.echo(f"Error: {error}", err=True)
+        click.echo(f"Error: {redacted(error)}", err=True)
         sys.exit(1)
     except Exception as error:
         # While a package is imported, Ctrl-C comes wrapped in errors of that package's.

@@ -8,6 +8,8 @@ from typing import Any, Literal
 
 import click
 
+from dkist_virtual.printable import one_line
+
 __all__ = ["login", "movie", "quality", "search"]
 
 
@@ -144,7 +146,7 @@ def quality(dataset: str, destination: str, as_json: bool) -> None:
     from dkist_virtual.catalogue import fetch_file
 
     form: Literal["pdf", "json"] = "json" if as_json else "pdf"
-    click.echo(fetch_file("quality", _identity(dataset), destination, form=form))
+    click.echo(one_line(fetch_file("quality", _identity(dataset), destination, form=form)))
 
 
 @click.command()
@@ -159,7 +161,7 @@ def movie(dataset: str, destination: str) -> None:
     """
     from dkist_virtual.catalogue import fetch_file
 
-    click.echo(fetch_file("movie", _identity(dataset), destination))
+    click.echo(one_line(fetch_file("movie", _identity(dataset), destination)))
 
 
 @click.command()

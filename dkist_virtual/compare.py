@@ -22,6 +22,7 @@ from dkist_virtual.errors import (
     DKISTVirtualError,
     FrameMissingError,
     FrameUnreachableError,
+    redacted,
 )
 from dkist_virtual.open import open_dataset
 from dkist_virtual.references import chunk_key
@@ -124,7 +125,7 @@ class Comparison:
             lines.append("  No frame could be read. Say where they are: --frames, frames=")
         if self.form:
             lines += ["", *self._what_to_send()]
-        return "\n".join(lines)
+        return "\n".join(map(redacted, lines))
 
     def _what_to_send(self) -> list[str]:
         """What helps us, whatever came out: there is no pixel and no name of a person in it."""

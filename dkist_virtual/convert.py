@@ -18,7 +18,7 @@ from dkist_virtual.asdf_file import asdf_on_disk
 from dkist_virtual.assembly import frame_names, frame_urls, references_of
 from dkist_virtual.building import building, place_for, refuse_existing
 from dkist_virtual.description import METADATA_NAME, expected_warnings, write_description
-from dkist_virtual.errors import HeaderWarning, StoreError
+from dkist_virtual.errors import HeaderWarning, StoreError, redacted
 from dkist_virtual.fetch import Fetcher, absolute, is_local
 from dkist_virtual.headers import HEADERS_NAME, write_headers
 from dkist_virtual.known import array_name, expectations, known_from_store
@@ -106,7 +106,7 @@ class Conversion:
             line += f", {self.n_unreachable} not reachable"
         if self.missing:
             line += f" (the first: {self.missing[0]})"
-        return "\n".join([*lines, line])
+        return "\n".join(map(redacted, [*lines, line]))
 
 
 def human_bytes(n: float) -> str:
@@ -202,7 +202,7 @@ def convert(
     shown = sys.stderr.isatty() if progress is None else progress
     with asdf_on_disk(asdf, fetcher) as (path, directory, others, said):
         if shown:  # an ASDF of 10,000 frames takes some seconds
-            print(f"Reading {path.name}", file=sys.stderr)  # noqa: T201  # asked for, or a terminal
+            print(f"Reading {redacted(path.name)}", file=sys.stderr)  # noqa: T201  # asked for
         source = read_source(path, said)
         n_frames = sum(part.n_frames for part in source.frames)
         stored_base = absolute(base or frames or directory)

@@ -12,6 +12,7 @@ import io
 import json
 import logging
 import math
+import os
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -255,8 +256,8 @@ def _filaments(rng: np.random.Generator, angle: Image, radius: Image) -> Image:
 
 
 def _offsets(count: int) -> Image:
-    """`count` wavelengths of a scan, in pm from the line."""
-    return np.linspace(-SCAN_HALF_WIDTH, SCAN_HALF_WIDTH, count)
+    """`count` wavelengths of a scan, in pm from the line; one is its centre."""
+    return np.linspace(-SCAN_HALF_WIDTH, SCAN_HALF_WIDTH, count) if count > 1 else np.zeros(1)
 
 
 def _spot_pixel(shape: tuple[int, ...]) -> tuple[int, int]:
@@ -265,23 +266,45 @@ def _spot_pixel(shape: tuple[int, ...]) -> tuple[int, int]:
 
 
 def _simulator(shape: tuple[int, ...]) -> Any:
-    """The simulator's VTF dataset, showing the sunspot."""
+    """The simulator's VTF dataset, showing the sunspot; without an axis for one Stokes parameter.
+
+    Nor is there one for one wavelength: a real dataset of either has none.
+    """
     import astropy.units as u
     from astropy.wcs import WCS
     from dkist_data_simulator.dataset import key_function
+    from dkist_data_simulator.spec214.core import Spec214Dataset
     from dkist_data_simulator.spec214.vtf import SimpleVTFDataset
 
     n_stokes, n_scans, n_wave, *image = shape
     offsets = _offsets(n_wave)
     base: Any = SimpleVTFDataset  # says that it is typed, and is in parts
+    lengths = {"stokes": n_stokes, "scan": n_scans, "wavelength": n_wave}
+    # The frame axes, the slowest first.
+    frame_axes = [name for name, n in lengths.items() if n > 1 or name == "scan"]
+    words = {
+        "stokes": ("STOKES", "stokes", "stokes", ""),
+        "scan": ("TEMPORAL", "scan repeat number", "time", "s"),
+        "wavelength": ("SPECTRAL", "scan position", "wavelength", "nm"),
+        "y": ("SPATIAL", "spatial y", "helioprojective latitude", "arcsec"),
+        "x": ("SPATIAL", "spatial x", "helioprojective longitude", "arcsec"),
+    }
 
     class SunspotVTF(base):
         def __init__(self) -> None:
             self._observers: dict[int, Any] = {}
             self._scans: dict[int, Image] = {}
-            super().__init__(
-                n_wave, n_scans, n_stokes, 3, linewave=LINE * u.nm, detector_shape=tuple(image)
-            )
+            # Not the simulator's own for VTF, which has an axis for one wavelength.
+            shape = (*(lengths[name] for name in frame_axes), *image)
+            Spec214Dataset.__init__(self, shape, tuple(image), time_delta=3, instrument="vtf")
+            for number, name in enumerate(["x", "y", *reversed(frame_axes)], 1):
+                keys = ("DTYPE", "DPNAME", "DWNAME", "DUNIT")
+                for key, word in zip(keys, words[name], strict=True):
+                    self.add_constant_key(f"{key}{number}", word)
+            if n_stokes > 1:
+                self.stokes_file_axis = 0
+            self.n_stokes, self.linewave = n_stokes, LINE * u.nm
+            self.add_constant_key("LINEWAV", LINE)
             self.add_constant_key("OBJECT", "sunspot")
             self.add_constant_key("DSETID", "VTFDEMO")
 
@@ -294,7 +317,13 @@ def _simulator(shape: tuple[int, ...]) -> Any:
 
         @key_function("FRAMEWAV")
         def framewav(self, _key: str) -> float:
-            return float(LINE + offsets[self.file_index[-1]] * 1e-3)
+            return float(LINE + offsets[self.place["wavelength"]] * 1e-3)
+
+        @property
+        def place(self) -> dict[str, int]:
+            """Which Stokes parameter, scan and wavelength the frame is of."""
+            own = dict(zip(frame_axes, map(int, self.file_index), strict=True))
+            return {name: own.get(name, 0) for name in lengths}
 
         def header(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
             # The simulator holds the seeing constant, and a constant goes before a key_function.
@@ -315,7 +344,7 @@ def _simulator(shape: tuple[int, ...]) -> Any:
 
         @property
         def data(self) -> npt.NDArray[np.float32]:
-            polarisation, scan, wave = (int(i) for i in self.file_index)
+            polarisation, scan, wave = self.place.values()
             if scan not in self._scans:
                 self._scans[scan] = stokes(sunspot((image[0], image[1]), scan=scan), offsets)
             noise = np.random.default_rng(self.index).normal(0, NOISE, image)
@@ -347,7 +376,10 @@ def quiet() -> Iterator[None]:
 
 
 def make_vtf(
-    directory: Path, shape: tuple[int, ...] = SHAPE, *, echo: Callable[[str], None] = print
+    directory: str | os.PathLike[str],
+    shape: tuple[int, ...] = SHAPE,
+    *,
+    echo: Callable[[str], None] = print,
 ) -> Path:
     """Make the VTF dataset: FITS frames and an ASDF, in one directory.
 
@@ -356,7 +388,8 @@ def make_vtf(
     directory
         Where to; is made. An earlier call's frames are used again if complete and of this shape.
     shape
-        (stokes, scan, wavelength, y, x); stokes is 4, or less for the first of I, Q, U, V.
+        (stokes, scan, wavelength, y, x); stokes is 4, or less for the first of I, Q, U, V. Of one
+        Stokes parameter, or one wavelength, the dataset has no axis.
     echo
         Takes the lines that say what happens.
 
@@ -368,7 +401,7 @@ def make_vtf(
     Raises
     ------
     ValueError
-        `shape` is none of five axes, or has more than four Stokes parameters.
+        `shape` is none of five axes, has more than four Stokes parameters, or is of one moment.
     DemoExtraError
         The simulator is not installed.
     StoreExistsError
@@ -376,6 +409,9 @@ def make_vtf(
     """
     if len(shape) != 5 or shape[0] > 4 or min(shape) < 1:
         raise ValueError(f"shape = {shape}: expected (stokes, scans, wavelengths, y, x), 4 stokes")
+    if shape[1] == shape[2] == 1:
+        raise ValueError(f"shape = {shape}: expected several scans, or several wavelengths")
+    directory = Path(directory)
     asdf = directory / "VTF_demo.asdf"
     names = [f"VTF_demo_{index:04d}.fits" for index in range(math.prod(shape[:-2]))]
     mark = json.dumps({"by": _SOFTWARE, "version": 1, "shape": list(shape)})
@@ -424,7 +460,9 @@ def make_vtf(
     return asdf
 
 
-def run_demo(directory: Path | None = None, *, echo: Callable[[str], None] = print) -> Path:
+def run_demo(
+    directory: str | os.PathLike[str] | None = None, *, echo: Callable[[str], None] = print
+) -> Path:
     """Make a VTF dataset, convert it, read a spectrum and a frame, and draw them.
 
     `directory` is ``demo-output`` unless given. Returns the path of the picture, a PNG; `echo`
@@ -433,7 +471,7 @@ def run_demo(directory: Path | None = None, *, echo: Callable[[str], None] = pri
     import dkist_virtual as dv
     from dkist_virtual.convert import human_bytes
 
-    directory = Path("demo-output") if directory is None else directory
+    directory = Path("demo-output" if directory is None else directory)
     picture = directory / "vtf.png"
     if picture.exists() and _SOFTWARE.encode() not in picture.read_bytes()[:1000]:
         raise StoreExistsError(
@@ -465,12 +503,23 @@ def run_demo(directory: Path | None = None, *, echo: Callable[[str], None] = pri
 def draw(ds: Any) -> Figure:
     """Stokes I and V of the first scan, and the spectra of a quiet and of a spot pixel.
 
-    `ds` is the dataset of `make_vtf`, ours or dkist's. The figure is bound to no window.
+    `ds` is the dataset of `make_vtf`, ours or dkist's, with all Stokes parameters and several
+    wavelengths. The figure is bound to no window.
+
+    Raises
+    ------
+    ValueError
+        It is another one.
     """
     from matplotlib.figure import Figure
 
     from dkist_virtual.world import World
 
+    if len(ds.data.shape) != 5 or ds.data.shape[0] != 4:
+        raise ValueError(
+            f"ds has shape {tuple(ds.data.shape)}: expected four Stokes parameters, scans, "
+            "wavelengths, y and x"
+        )
     n_wave, height, width = ds.data.shape[-3:]
     pixels = (
         ("quiet Sun", "#1f77b4", height // 9, width // 8),

@@ -6,6 +6,7 @@ needs the extra ``demo``.
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from dkist_virtual.demo import quiet, sunspot
 __all__ = ["make_vbi"]
 
 
-def make_vbi(directory: Path) -> Path:
+def make_vbi(directory: str | os.PathLike[str]) -> Path:
     """Make a mosaic of 3 x 3 tiles, of which four are missing, two moments each.
 
     Parameters
@@ -33,6 +34,7 @@ def make_vbi(directory: Path) -> Path:
     from dkist_data_simulator.spec214.vbi import MosaicedVBIRedAllDataset
     from scipy.ndimage import map_coordinates  # type: ignore[import-untyped]  # no stubs
 
+    directory = Path(directory)
     scene = sunspot((520, 520)).continuum
 
     base: Any = MosaicedVBIRedAllDataset  # says that it is typed, and is in parts

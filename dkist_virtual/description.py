@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from dkist_virtual._version import __version__
+from dkist_virtual.asdf_arrays import check_strides
 from dkist_virtual.errors import DatasetError, StoreCorruptError
 from dkist_virtual.local_file import open_regular
 from dkist_virtual.references import FORMAT_VERSION
@@ -232,6 +233,8 @@ def read_description(file: Path | str | BinaryIO) -> Description:
     try:
         data = file.read()
         check_asdf(data, str(name))
+        if b"strides" in data:
+            check_strides(asdf.util.load_yaml(io.BytesIO(data), tagged=True))
         # Nothing may stay in the file: it is closed, and may be remote.
         with (
             expected_warnings(),

@@ -30,6 +30,7 @@ from dkist_virtual.fetch import absolute, gathered, is_local, local_path
 from dkist_virtual.file_check import Checked, check_whole, verify_datasum
 from dkist_virtual.local_file import is_something_else
 from dkist_virtual.parts import MOST, PART, PART_NOTES, Part
+from dkist_virtual.printable import one_line
 from dkist_virtual.remote import setting
 from dkist_virtual.text import ALIKE, counted, same_causes
 from dkist_virtual.trust import unsafe_name
@@ -127,7 +128,7 @@ class Downloaded:
 
     def __str__(self) -> str:
         n = len(self.items)
-        files = f"{n} file{'s' * (n != 1)}"
+        files, where = f"{n} file{'s' * (n != 1)}", one_line(self.destination)
         more = f", {self.n_here} {'were' if self.n_here != 1 else 'was'} there already"
         if self.n_nameless:
             more += f", {counted(self.n_nameless, 'frame')} without a file"
@@ -137,17 +138,17 @@ class Downloaded:
             if 0 < unknown < n:
                 size += f" and {unknown} of unknown size"
             lines = [
-                f"{item.name}\t{item.size}" if item.size >= 0 else item.name
+                one_line(item.name) + (f"\t{item.size}" if item.size >= 0 else "")
                 for item in self.items[:_SHOWN]
             ]
             if n > _SHOWN:
                 lines.append(f"and {n - _SHOWN} more: Files.to_manifest() lists them all")
-            return "\n".join([*lines, f"{self.destination}: {files} to fetch, {size}{more}"])
+            return "\n".join([*lines, f"{where}: {files} to fetch, {size}{more}"])
         if self.n_unverified:
             more += f", {self.n_unverified} without a DATASUM to verify"
         rate = f" ({human_bytes(self.n_bytes / self.seconds)}/s)" if self.seconds and n else ""
         size = human_bytes(self.n_bytes)
-        return f"{self.destination}: {files} fetched, {size} in {self.seconds:.1f} s{rate}{more}"
+        return f"{where}: {files} fetched, {size} in {self.seconds:.1f} s{rate}{more}"
 
 
 # Names --------------------------------------------------------------------------------------
@@ -230,7 +231,7 @@ def _told(message: str, failures: dict[str, str]) -> DownloadError:
             lines.append(f"  {len(some)} files from {first!r} to {last!r}, the first: {cause}")
     if len(lines) > _LISTED:
         lines[_LISTED:] = [f"  and {len(lines) - _LISTED} more: see the error's `failures`"]
-    return DownloadError("\n".join([f"{message}:", *lines]), failures)
+    return DownloadError(message, failures, lines)
 
 
 # The run ------------------------------------------------------------------------------------

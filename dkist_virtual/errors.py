@@ -44,7 +44,12 @@ printed.
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
+
+from dkist_virtual.printable import one_line
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 __all__ = [
     "AccessError",
@@ -90,21 +95,15 @@ _SECRETS: Final = (
 )
 
 
-def redacted(text: str) -> str:
+def redacted(text: object) -> str:
     """A text as it may be shown: URLs without password and query, headers without their token.
 
-    What would command a terminal, or deceive its reader, is spelled out.
+    It is one line: what would command a terminal, or deceive its reader, is spelled out.
     """
+    said = str(text)
     for pattern, instead in _SECRETS:
-        text = pattern.sub(instead, text)
-    return _UNPRINTABLE.sub(lambda found: ascii(found[0])[1:-1], text)
-
-
-# C0 but for tab and newline, DEL, C1, what turns the direction of text around, and the halves of
-# characters that stand for bytes of a file name which is not UTF-8.
-_UNPRINTABLE: Final = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
+        said = pattern.sub(instead, said)
+    return one_line(said)
 
 
 class DKISTVirtualError(Exception):
@@ -195,17 +194,30 @@ class DownloadError(DKISTVirtualError, OSError):
     ----------
     failures : dict of str to str
         Each file's name and what kept it from coming.
+    lines : tuple of str
+        What is printed of them, below the message.
     """
 
     failures: dict[str, str]
+    lines: tuple[str, ...]
 
-    def __init__(self, message: str = "", failures: dict[str, str] | None = None) -> None:
+    def __init__(
+        self,
+        message: str = "",
+        failures: dict[str, str] | None = None,
+        lines: Sequence[str] = (),
+    ) -> None:
         super().__init__(message)
         self.failures = dict(failures or {})
+        self.lines = tuple(lines)
 
     def __reduce__(self) -> tuple[Any, ...]:
         # What an OSError holds outside of its arguments does not travel by itself.
         return type(self), self.args, {**self.__dict__, "errno": self.errno}
+
+    def __str__(self) -> str:
+        said = redacted(self.args[0]) if self.args else ""
+        return "\n".join([f"{said}:", *map(redacted, self.lines)]) if self.lines else said
 
 
 class SearchError(DKISTVirtualError, ConnectionError):
@@ -254,6 +266,9 @@ class StoreReplacedError(StoreError):
 
 class DKISTVirtualWarning(UserWarning):
     """Any warning of this package."""
+
+    def __str__(self) -> str:
+        return redacted(self.args[0]) if self.args else ""
 
 
 class MissingFramesWarning(DKISTVirtualWarning):

@@ -31,6 +31,7 @@ from dkist_virtual.errors import (
     LocationError,
     LoginError,
     RemovedError,
+    redacted,
 )
 from dkist_virtual.locations import Location
 from dkist_virtual.text import counted
@@ -71,8 +72,8 @@ class Transfer:
     def __str__(self) -> str:
         said = "transferred to" if self.done else "are being transferred to"
         return (
-            f"{counted(self.n_files, 'file')} {said} {self.destination}\n"
-            f"Task: https://app.globus.org/activity/{self.task_id}"
+            f"{counted(self.n_files, 'file')} {said} {redacted(self.destination)}\n"
+            f"Task: https://app.globus.org/activity/{redacted(self.task_id)}"
         )
 
 

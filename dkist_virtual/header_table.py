@@ -9,11 +9,14 @@ along.
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Sequence
+from collections.abc import ItemsView, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import numpy as np
 from astropy.table import Column, Row, Table
+from astropy.table.pprint import TableFormatter
+
+from dkist_virtual.printable import one_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -90,6 +93,13 @@ SHOWN: Final = 100
 """Rows, and columns, of either end that are read to print a long table: more than screens have."""
 
 
+class OneLineFormatter(TableFormatter):  # type: ignore[misc]  # astropy comes without types
+    """Print tables of which somebody else wrote the cells: each stays in its row."""
+
+    def _pformat_col_iter(self, *args: Any, **kwargs: Any) -> Iterator[str]:
+        return map(one_line, super()._pformat_col_iter(*args, **kwargs))
+
+
 class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
     """An `astropy.table.Table` of FITS headers, whose rows are `HeaderRow`.
 
@@ -97,6 +107,7 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
     """
 
     Row = HeaderRow
+    TableFormatter = OneLineFormatter
 
     _source: ColumnSource | None = None
     _read: dict[str, Column]

@@ -9,10 +9,11 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from dkist_virtual.arrays import VirtualArray, opened_selection
+from dkist_virtual.asdf_arrays import check_mask
 from dkist_virtual.asdf_file import asdf_on_disk
 from dkist_virtual.assembly import references_of
 from dkist_virtual.description import METADATA_NAME, Description, read_description
-from dkist_virtual.errors import StoreCorruptError, StoreError
+from dkist_virtual.errors import DatasetError, StoreCorruptError, StoreError
 from dkist_virtual.handle import StoreHandle
 from dkist_virtual.header_table import HeaderTable
 from dkist_virtual.locations import Location, is_local, join, local_path, shown
@@ -62,6 +63,10 @@ class Opened:
         for (name, (metadata, _)), tile in zip(arrays.items(), self.description.tiles, strict=True):
             array = VirtualArray(self.handle, name, opened_selection(metadata))
             self._check_chunks(array)
+            try:
+                check_mask(tile.mask, array.shape)
+            except DatasetError as error:
+                raise self._wrong(array, error) from error
             wcs = high_level(tile.wcs, array.shape)
             provenance = Provenance(
                 array,
@@ -77,6 +82,13 @@ class Opened:
             )
             first_row += metadata.n_frames
         return made
+
+    def _wrong(self, array: VirtualArray, error: DatasetError) -> DatasetError | StoreCorruptError:
+        """What is wrong with an array, by whether a store says so, or an ASDF."""
+        tile = f"tile {array.name}: " if self.description.grid is not None else ""
+        if self.handle.url is None:
+            return DatasetError(f"{tile}{error}")
+        return StoreCorruptError(f"{self.handle.url}: {tile}{error}. Convert again")
 
     def _check_chunks(self, array: VirtualArray) -> None:
         """Check the chunks given against an array now, not when its pixels are asked for."""

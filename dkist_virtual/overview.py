@@ -161,7 +161,12 @@ class Overview:
         facts = self._facts()
         width = max(len(label) for label, _ in facts)
         blocks = [
-            "\n".join([self._title(), *(f"  {label:<{width}}  {value}" for label, value in facts)])
+            "\n".join(
+                [
+                    redacted(self._title()),
+                    *(f"  {label:<{width}}  {redacted(value)}" for label, value in facts),
+                ]
+            )
         ]
         if self.grid is not None:
             header, rows = self._tile_table()
@@ -170,8 +175,8 @@ class Overview:
         blocks.append(_aligned([header], rows, right=(0, 2)))
         header, rows = self._world_table()
         blocks.append(_aligned([header], rows, right=(0,)))
-        blocks += [self._misnamed(), self._correlation_text()]
-        return redacted("\n\n".join(block for block in blocks if block))
+        blocks += [redacted(self._misnamed()), self._correlation_text()]
+        return "\n\n".join(block for block in blocks if block)
 
     def html(self) -> str:
         """The overview as a piece of HTML for a notebook.
@@ -190,13 +195,13 @@ class Overview:
         if self.grid is not None:
             header, rows = self._tile_table()
             parts.append(_html_table("Tiles", header, rows, heads=1, centred=True))
-            parts.append(f"<p>{escape(self._first_tile())}.</p>")
+            parts.append(f"<p>{_escaped(self._first_tile())}.</p>")
         if self.array_axes:
             parts.append(_html_table("Array axes", *self._array_table(), right=(0, 2)))
         if self.world_axes:
             parts.append(_html_table("World axes", *self._world_table(), right=(0,)))
         if said := self._misnamed():
-            parts.append(f"<p>{escape(said)}</p>")
+            parts.append(f"<p>{_escaped(said)}</p>")
         if self.world_axes and self.array_axes:
             header = ["World axis", *(f"{index} {name}" for index, name, _ in self.array_axes)]
             rows = [
@@ -346,6 +351,7 @@ class Overview:
         # terminal of 80 columns.
         labels = []
         for index, name, _ in self.array_axes:
+            name = redacted(name)
             width = max(map(len, name.split()), default=1)
             labels.append([*textwrap.wrap(name, width), str(index)])
         depth = max(len(label) for label in labels)
@@ -434,6 +440,7 @@ def _aligned(
     """A table in columns, the lines of its head ruled off. Empty without rows."""
     if not rows:
         return ""
+    head, rows = ([[redacted(cell) for cell in line] for line in part] for part in (head, rows))
     widths = [max(map(len, column)) for column in zip(*head, *rows, strict=True)]
 
     def line(cells: Sequence[str]) -> str:
@@ -447,8 +454,12 @@ def _aligned(
     return "\n".join([*map(line, head), rule, *map(line, rows)])
 
 
+def _escaped(text: str) -> str:
+    return escape(redacted(text))
+
+
 def _caption(text: str) -> str:
-    return f'<caption style="{_CAPTION}">{escape(text)}</caption>'
+    return f'<caption style="{_CAPTION}">{_escaped(text)}</caption>'
 
 
 def _cell(
@@ -460,9 +471,9 @@ def _cell(
 ) -> str:
     style = _CELL.format(align=align, valign="bottom" if scope == "col" else "top")
     if tag == "td":
-        return f'<td style="{style};overflow-wrap:anywhere">{escape(text)}</td>'
+        return f'<td style="{style};overflow-wrap:anywhere">{_escaped(text)}</td>'
     rule = f";{_RULE}" if scope == "col" else ""
-    return f'<th scope="{scope}" style="{style}{rule}">{escape(text)}</th>'
+    return f'<th scope="{scope}" style="{style}{rule}">{_escaped(text)}</th>'
 
 
 def _html_table(

@@ -15,6 +15,7 @@ import numpy as np
 
 from dkist_virtual.arrays import VirtualArray
 from dkist_virtual.errors import FrameMissingError, SelectionError
+from dkist_virtual.printable import in_figure
 from dkist_virtual.world import wrapped
 
 if TYPE_CHECKING:
@@ -59,6 +60,12 @@ class Subject:
     unit: str
     title: str
     held: dict[str, tuple[World, WorldAxis, float]]
+
+    def __post_init__(self) -> None:
+        # They are written into figures, and are the words of whoever made the dataset.
+        object.__setattr__(self, "axis_names", tuple(map(in_figure, self.axis_names)))
+        object.__setattr__(self, "unit", in_figure(self.unit))
+        object.__setattr__(self, "title", in_figure(self.title))
 
     def held_text(self) -> str:
         """The coordinates that are the same everywhere, for a title."""

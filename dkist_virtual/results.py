@@ -16,6 +16,7 @@ from dkist.net.client import DKISTClient, DKISTQueryResponseTable
 from sunpy.net.attr import SimpleAttr
 
 from dkist_virtual.errors import SearchError
+from dkist_virtual.header_table import OneLineFormatter
 
 __all__ = ["Results", "SpectralLine"]
 
@@ -71,6 +72,8 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
     A table of sunpy's: ``results.sort("Start Time")``, ``results[results["Embargoed"] == False]``,
     ``results.show("Dataset ID", "Primary Proposal ID")``, ``results.show()`` for all columns.
     """
+
+    TableFormatter = OneLineFormatter
 
     advice = TableAttribute(default="")
 

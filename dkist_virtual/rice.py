@@ -17,7 +17,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numba import njit, types
+from numba import config, njit, types
 from numba.extending import intrinsic
 
 if TYPE_CHECKING:
@@ -61,13 +61,22 @@ def random_numbers() -> NDArray[np.float32]:
 
 
 @intrinsic
-def _leading_zeros(typingctx: Any, x: Any) -> Any:  # noqa: ARG001  # numba's signature
+def _ctlz(typingctx: Any, x: Any) -> Any:  # noqa: ARG001  # numba's signature
     """Number of zero bits before the first one of a uint64; 64 for 0."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
         return builder.ctlz(args[0], context.get_constant(types.boolean, False))
 
     return types.uint64(types.uint64), codegen
+
+
+def _count_zeros(x: np.uint64) -> np.uint64:
+    """The same without a compiler."""
+    return np.uint64(64 - int(x).bit_length())
+
+
+# NUMBA_DISABLE_JIT runs kernels as Python, where there is no intrinsic.
+_leading_zeros: Any = _count_zeros if getattr(config, "DISABLE_JIT", False) else _ctlz
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -105,7 +114,7 @@ def _code(word, fs):  # type: ignore[no-untyped-def]
 
     As many zeros as the value's high bits say, a one, then its `fs` low bits.
     """
-    zeros = _leading_zeros(word)  # type: ignore[call-arg,var-annotated]  # an intrinsic
+    zeros = _leading_zeros(word)
     length = zeros + fs + np.uint64(1)
     # Shifts by 64 are undefined, and happen where the word is too short for the code: the caller
     # sees that from the length.
@@ -122,7 +131,7 @@ def _long_code(buffer, bit, end, fs):  # type: ignore[no-untyped-def]
     """
     zeros = np.int64(0)
     word = _window(buffer, bit)
-    step = np.int64(_leading_zeros(word))  # type: ignore[call-arg]  # an intrinsic
+    step = np.int64(_leading_zeros(word))
     while step >= 57 and bit <= end:
         zeros += 57
         bit += 57
@@ -146,7 +155,7 @@ def _rice_block(buffer, bit, end, bytepix, last, block, n):  # type: ignore[no-u
     """Decode one block of `n` pixels from bit number `bit` on into `block`.
 
     Returns the bit after the block, negative where the stream is broken or ends before it
-    should, and the last pixel.
+    should, and the last pixel. Of pixels the low 32 bits are kept, which differences are modulo.
     """
     if bytepix == 4:
         fs_bits, fs_max, raw_bits = 5, 25, 32
@@ -158,7 +167,7 @@ def _rice_block(buffer, bit, end, bytepix, last, block, n):  # type: ignore[no-u
     bit += fs_bits
     if fs < 0:  # all differences are zero
         for i in range(n):
-            block[i] = last
+            block[i] = np.int32(last)
     elif fs < fs_max:
         # Most codes have fs + 2 bits: of short ones one load serves four, which are then free
         # of any branch but the one that asks whether they did lie in it.
@@ -182,26 +191,26 @@ def _rice_block(buffer, bit, end, bytepix, last, block, n):  # type: ignore[no-u
                 if bit > end:
                     return np.int64(-1), last
             last += _difference(value_0)
-            block[i] = last
+            block[i] = np.int32(last)
             last += _difference(value_1)
-            block[i + 1] = last
+            block[i + 1] = np.int32(last)
             last += _difference(value_2)
-            block[i + 2] = last
+            block[i + 2] = np.int32(last)
             last += _difference(value_3)
-            block[i + 3] = last
+            block[i + 3] = np.int32(last)
         for i in range(4 * fours, n):
             value, bit = _long_code(buffer, bit, end, fs)
             if bit > end:
                 return np.int64(-1), last
             last += _difference(value)
-            block[i] = last
+            block[i] = np.int32(last)
     elif fs == fs_max:  # differences are stored as they are
         shift = np.uint64(64 - raw_bits)
         for i in range(n):
             value = np.int64(_window(buffer, bit) >> shift)
             bit += raw_bits
             last += _difference(value)
-            block[i] = last
+            block[i] = np.int32(last)
     else:
         return np.int64(-1), last
     if bit > end:

@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 from astropy.table import Table, vstack
 
+from dkist_virtual.asdf_arrays import check_mask, check_strides
 from dkist_virtual.description import (
     Description,
     TileMeta,
@@ -33,6 +34,7 @@ from dkist_virtual.errors import DatasetError, HeaderWarning
 from dkist_virtual.header_table import HeaderTable
 from dkist_virtual.local_file import open_regular
 from dkist_virtual.locations import last_name, local_path
+from dkist_virtual.selection import Selection
 from dkist_virtual.text import counted
 from dkist_virtual.tree import BlockColumns, Tree, read_tree
 
@@ -99,6 +101,12 @@ class Frames:
         leading = 1 if self.hdu_shape[0] == 1 else 0
         frame_axes: tuple[int, ...] = self.names.shape
         return frame_axes + self.hdu_shape[leading:]
+
+    @property
+    def cut_shape(self) -> tuple[int, ...]:
+        """The shape of the dataset: of the array, or of the cut that it starts with."""
+        whole = Selection.whole(self.shape)
+        return (whole if self.subslice is None else whole[self.subslice]).result_shape
 
     @property
     def n_frames(self) -> int:
@@ -195,6 +203,10 @@ def read_source(path: Path | str, said: str | None = None) -> Source:
             frames.append(_frames(plain["data"], index))
         except DatasetError as error:
             raise DatasetError(f"{where}: {error}") from error
+        try:
+            check_mask(loaded.mask, frames[-1].cut_shape)
+        except DatasetError as error:
+            raise DatasetError(f"{where}: {error}") from error
         own = {} if index is None else _remaining(loaded.meta)
         tiles.append(TileMeta(index, loaded.wcs, loaded.unit, loaded.mask, own))
 
@@ -248,6 +260,10 @@ def _read_tree(path: Path, said: str) -> Tree:
         ) from error
     if not isinstance(found.tree, Mapping):
         raise DatasetError(f"{said}: this ASDF has no tree: expected the key dataset")
+    try:
+        check_strides(found.tree)
+    except DatasetError as error:
+        raise DatasetError(f"{said}: {error}") from error
     return found
 
 
@@ -297,6 +313,10 @@ def _places(
     if len(dataset.shape) not in (1, 2):
         raise DatasetError(f"{said}: a mosaic of shape {dataset.shape}; expected two axes")
     rows, columns = grid = (1, *dataset.shape) if one_row else tuple(dataset.shape)
+    try:
+        check_mask(dataset.mask, dataset.shape)
+    except DatasetError as error:
+        raise DatasetError(f"{said}: the mosaic: {error}") from error
     masked = np.broadcast_to(dataset.mask, dataset.shape).reshape(grid)
     places: list[_Place] = []
     for i, j in itertools.product(range(rows), range(columns)):

@@ -170,6 +170,8 @@ class Tiles:
                 out, *(given[some] for given in place), row_stride,
             )  # fmt: skip
 
+    # Kernels count on numbers that wrap around: run as Python (NUMBA_DISABLE_JIT) they would warn.
+    @np.errstate(all="ignore")
     def _kernel(
         self,
         column: int,
@@ -206,7 +208,13 @@ class Tiles:
         else:
             if layout.bitpix < 0:  # floats as they are: their bits are taken for integers
                 out = out.view(f"i{out.itemsize}")
-            broken = rice.decode_integers(*source, bytepix, out, *place)
+            try:
+                broken = rice.decode_integers(*source, bytepix, out, *place)
+            except OverflowError:  # of Python, where kernels are not compiled
+                raise FrameCorruptError(
+                    f"one of tiles {tiles[0]} to {tiles[-1]} holds a pixel that ZBITPIX = "
+                    f"{layout.bitpix} has no room for"
+                ) from None
         if broken < 0:
             return
         if is_rice:

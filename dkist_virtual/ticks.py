@@ -11,6 +11,7 @@ from astropy.coordinates import StokesCoord
 from matplotlib import dates
 from matplotlib.ticker import Formatter, Locator, MaxNLocator, NullFormatter, ScalarFormatter
 
+from dkist_virtual.printable import in_figure
 from dkist_virtual.world import wrapped
 
 if TYPE_CHECKING:
@@ -45,8 +46,8 @@ def name_of(axis: WorldAxis) -> str:
     """What to call a coordinate, by what it is: labels are not to be trusted."""
     if axis.kind in ("longitude", "latitude"):
         system = axis.physical_type.removeprefix("custom:").split(".")[1:-1]
-        return " ".join([*system, axis.kind])
-    return _WORDS.get(axis.kind) or axis.label
+        return in_figure(" ".join([*system, axis.kind]))
+    return _WORDS.get(axis.kind) or in_figure(axis.label)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,7 +22,7 @@ from dkist_virtual.errors import (
 from dkist_virtual.locations import Location, climbs, is_local, shown
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Sequence
     from mmap import mmap
 
 __all__ = [
@@ -33,10 +33,10 @@ __all__ = [
     "check_attributes",
     "check_name",
     "check_no_secrets",
+    "check_places",
     "check_reference",
     "check_root",
     "check_size",
-    "check_utf8",
     "frame_limit",
     "headers_limit",
     "text_size",
@@ -148,20 +148,41 @@ def check_no_secrets(argument: str, place: str) -> None:
         )
 
 
-def check_utf8(place: str) -> None:
-    """Refuse a directory whose name is not UTF-8: references are JSON and Parquet, which are.
+def check_places(base: str, names: Iterable[str]) -> None:
+    """Refuse frames that no reference can name: in a directory, or with a name, of odd characters.
+
+    References are JSON and Parquet, which are UTF-8; one with a line break is not read.
+
+    Parameters
+    ----------
+    base : str
+        Where the frames are.
+    names : iterable of str
+        Their names there.
 
     Raises
     ------
     DatasetError
     """
     try:
-        place.encode()
+        base.encode()
     except UnicodeEncodeError:
         raise DatasetError(
-            f"{place}: this name is not UTF-8, and references are: expected frames in a directory "
+            f"{base}: this name is not UTF-8, and references are: expected frames in a directory "
             "of another name. A link to it with another name will do"
         ) from None
+    if _CONTROL.search(base):
+        raise DatasetError(
+            f"{base!r}: this name holds a line break or another control character, which no "
+            "reference may: expected frames in a directory of another name. A link to it with "
+            "another name will do, given as frames="
+        )
+    for name in names:
+        if _CONTROL.search(name):
+            raise DatasetError(
+                f"a frame is called {name!r}: expected a name without line breaks and other "
+                "control characters, which no reference may hold"
+            )
 
 
 # Sizes --------------------------------------------------------------------------------------

@@ -181,7 +181,7 @@ class Verification:
                 f"{away:.2g} arcsec away at most (in {worst}), {self.tolerance:g} allowed"
             )
         lines.append(f"  {_VERDICTS[self.exit_status]}")
-        return redacted("\n".join(lines))
+        return "\n".join(map(redacted, lines))
 
 
 _VERDICTS: Final = {

@@ -23,6 +23,8 @@ from astropy.wcs.wcsapi import BaseHighLevelWCS, HighLevelWCSWrapper, SlicedLowL
 from gwcs import WCS
 from ndcube.wcs.wrappers import ResampledLowLevelWCS
 
+from dkist_virtual.printable import one_line
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
@@ -171,8 +173,8 @@ class WorldAxis:
 
     @property
     def label(self) -> str:
-        """What to call it."""
-        return self.name or self.physical_type or f"world axis {self.index}"
+        """What to call it, in one line."""
+        return one_line(self.name or self.physical_type or f"world axis {self.index}")
 
 
 def wrapped(

@@ -16,7 +16,8 @@ import pytest
 from astropy.io import fits
 from matplotlib import image
 
-from dkist_virtual import demo
+import dkist_virtual as dv
+from dkist_virtual import demo, demo_mosaic
 from dkist_virtual.errors import StoreExistsError
 
 SMALL = (4, 2, 3, 48, 48)
@@ -173,6 +174,36 @@ def test_a_lost_frame_is_made_again_and_strangers_stay(made: Path, tmp_path: Pat
     assert dkist.load_dataset(directory / "VTF_demo.asdf").data.shape == smaller
 
 
+@pytest.mark.parametrize("shape", [(1, 2, 3, 16, 20), (4, 2, 1, 16, 20), (1, 3, 1, 16, 20)])
+def test_one_stokes_parameter_and_one_wavelength_are_no_axis(
+    shape: tuple[int, ...], tmp_path: Path
+) -> None:
+    asdf = demo.make_vtf(str(tmp_path / "big"), shape, echo=lambda _: None)
+    assert asdf == tmp_path / "big" / "VTF_demo.asdf"
+    theirs, ours = dkist.load_dataset(asdf), dv.open_dataset(asdf)
+    stokes, *scan, wavelength, y, x = shape
+    kept = (*[n for n in (stokes,) if n > 1], *scan, *[n for n in (wavelength,) if n > 1], y, x)
+    assert theirs.data.shape == ours.shape == kept
+    pixels = ours.data.compute()
+    np.testing.assert_array_equal(pixels, theirs.data.compute())
+    assert pixels.std() > demo.NOISE
+    kinds = {"phys.polarization.stokes": stokes > 1, "em.wl": wavelength > 1, "time": True}
+    types = ours.wcs.world_axis_physical_types
+    assert {kind: kind in types for kind in kinds} == kinds
+    with pytest.raises(ValueError, match="expected four Stokes parameters, scans, wavelengths"):
+        demo.draw(ours)
+
+
+def test_a_mosaic_in_a_directory_by_its_name(tmp_path: Path) -> None:
+    assert str(demo_mosaic.make_vbi(str(tmp_path / "vbi"))) == str(tmp_path / "vbi" / "VBI.asdf")
+
+
+def test_one_moment_alone_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="expected several scans, or several wavelengths"):
+        demo.make_vtf(tmp_path / "one", (4, 1, 1, 16, 20))
+    assert not (tmp_path / "one").exists()
+
+
 def test_files_of_someone_else_are_left_alone(tmp_path: Path) -> None:
     (tmp_path / "VTF_demo.asdf").write_text("mine")
     with pytest.raises(StoreExistsError, match=r"VTF_demo\.asdf is in the way"):
@@ -199,7 +230,8 @@ class Without(importlib.abc.MetaPathFinder):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Without())
-from dkist_virtual import demo
+import dkist_virtual as dv
+from dkist_virtual import demo, demo_mosaic
 try:
     demo.make_vtf(pathlib.Path(sys.argv[1]) / "frames")
 except demo.DemoExtraError as error:

@@ -23,6 +23,7 @@ from test_matrix import by_fitsio, check_windows
 
 from dkist_virtual.cards import CARD
 from dkist_virtual.checksum import check_datasum
+from dkist_virtual.codec import FITSCodec
 from dkist_virtual.errors import FrameCorruptError, FrameError, FrameUnsupportedError
 from dkist_virtual.fits import find_hdu
 from dkist_virtual.tiles import decode_frame
@@ -313,6 +314,10 @@ def test_hdus_have_the_name_that_astropy_gives_them(kind: str, names: tuple[Any,
                 find_hdu(file, name)
         else:
             assert find_hdu(file, name).index == expected
+            if name != "PRIMARY" and expected == index:
+                pixels = as_astropy(file, index)
+                codec = FITSCodec(name, pixels.dtype.newbyteorder("<").str, list(pixels.shape))
+                np.testing.assert_array_equal(codec.decode(file), pixels)
     expected_pixels = as_astropy(file, index)
     assert_identical(decode_frame(file, index), expected_pixels)
 

@@ -18,6 +18,7 @@ import dkist_virtual
 PACKAGE = "dkist_virtual"
 
 ROOMS = (
+    "printable",
     "errors",
     "keywords",
     "locations",
@@ -56,6 +57,7 @@ ROOMS = (
     "arrow",
     "headers",
     "tree",
+    "asdf_arrays",
     "description",
     "dkist_loader",
     "source",
