@@ -14,11 +14,12 @@ STRANGERS ?= 2000
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint bench bench-remote bench-download bench-plot bench-scale bench-checked docs fuzz clean
+.PHONY: help demo test test-lowest lint bench bench-remote bench-download bench-plot bench-scale bench-checked docs fuzz clean
 
 help:
 	@echo 'make demo    make a small VTF dataset, convert it, look at it (picture: demo-output/)'
 	@echo 'make test    ruff, mypy and the test suite'
+	@echo 'make test-lowest  the core of the suite on the lowest versions that pyproject.toml allows'
 	@echo 'make lint    ruff and mypy alone'
 	@echo 'make fuzz    broken frames for the decoder, N=$(N) of them, and broken stores; SEED=$(SEED)'
 	@echo 'make bench   times beside dkist, astropy, cfitsio and numpy'
@@ -60,6 +61,22 @@ lint: $(VENV)/.stamp-test
 test: lint
 	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
+# The lowest versions of what pyproject.toml names, and the newest of what those bring. Old versions
+# warn of what new ones deprecate when they are imported, which is an error in the other runs.
+LOWEST ?= .venv-lowest
+CORE := codec bounded zarr_suite references store headers header_table export
+
+$(LOWEST)/.stamp: pyproject.toml
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet uv
+	$(LOWEST)/bin/uv pip install --quiet --python $(LOWEST)/bin/python --resolution lowest-direct \
+		--editable '.[test]'
+	@touch $@
+
+test-lowest: $(LOWEST)/.stamp
+	$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist worksteal -W ignore::DeprecationWarning -k 'not by_its_entry_point' \
+		$(CORE:%=tests/test_%.py)
+
 # Figures are worth something on a machine that does nothing else meanwhile.
 bench: $(VENV)/.stamp-bench
 	$(BIN)/python benchmarks/run.py
@@ -87,4 +104,4 @@ fuzz: $(VENV)/.stamp-test
 	PYTHONPATH=tests $(BIN)/python -W ignore fuzz/strangers.py --seed $(SEED) --count $(STRANGERS)
 
 clean:
-	rm -rf $(VENV) docs/_build docs/reference/generated demo-output .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(LOWEST) docs/_build docs/reference/generated demo-output .mypy_cache .ruff_cache .pytest_cache

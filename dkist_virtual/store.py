@@ -240,7 +240,7 @@ class FrameStore(ReadOnlyStore):
             start, stop = bounds(reference.length, byte_range)
         elif isinstance(byte_range, RangeByteRequest):
             start, stop = byte_range.start, max(byte_range.start, byte_range.end)
-            if stop - start > reference.most:  # more than a frame has: as far as it goes
+            if stop > reference.most:  # beyond any frame of this shape: as far as this one goes
                 start, stop = 0, None
 
         spec = spec_of(self.references.arrays[array][0])
