@@ -516,7 +516,7 @@ def test_every_piece_of_state_is_a_column(mosaic: dv.TiledDataset) -> None:
     for row in (*table[0].values(), *table[1].values()):
         assert set(row) == set(SET) == set(COLUMNS_OF)
     # What a dataset holds: pixels, WCS and what it remembers of them; the rest is in a column.
-    known = {"_data", "_wcs", "_past", "_dask", *words_of(COLUMNS_OF.values())}
+    known = {"_data", "_wcs", "_past", "_combined", "_dask", *words_of(COLUMNS_OF.values())}
     assert set(vars(fresh(mosaic)[0, 0])) == known
     of_mosaic = {"_grid", "_places", "_hidden", "_meta"}
     assert set(vars(fresh(mosaic))) == of_mosaic
