@@ -297,6 +297,10 @@ def _observer(frame: Any, cards: dict[str, Any], date: Time) -> Any:
     return ITRS(place, obstime=date).transform_to(HeliographicStonyhurst(obstime=date))
 
 
+_ROUNDING: Final = 1e-14
+"""Of a wavelength: what is this near to a short number is that number."""
+
+
 def _wavelength(ds: Any, world: World, cards: dict[str, Any]) -> u.Quantity | None:
     if is_computed(ds) and "wavelength" not in common(ds):
         holds = not any(
@@ -309,7 +313,8 @@ def _wavelength(ds: Any, world: World, cards: dict[str, Any]) -> u.Quantity | No
         axis = None if part is None else part.of_kind("wavelength")
         if part is not None and axis is not None and not axis.array_axes:
             value = u.Quantity(float(part.along([axis])[0]), axis.unit).to(u.nm, u.spectral())
-            return float(f"{value.value:.12g}") * u.nm  # 630.25, not 630.2500000000002
+            short = float(f"{value.value:.12g}")  # 630.25, where it says 630.2500000000002
+            return short * u.nm if abs(short / value.value - 1) < _ROUNDING else value
     for keyword in ("FRAMEWAV", "LINEWAV"):
         if keyword in cards:
             return cards[keyword] * u.nm

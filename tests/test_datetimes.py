@@ -20,7 +20,7 @@ from astropy.time import Time
 from astropy.utils import iers
 from dkist_assets import unpacked, with_files
 from gwcs import coordinate_frames as cf
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import dkist_virtual as dv
@@ -38,6 +38,7 @@ def agg() -> Iterator[None]:
     plt.close("all")
 
 
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(st.lists(st.one_of(st.none(), st.sampled_from(["", "  "]), st.datetimes()), max_size=6))
 def test_every_date_of_pythons_is_exact(dates: list[Any]) -> None:
     texts = [date.isoformat() if isinstance(date, datetime.datetime) else date for date in dates]
