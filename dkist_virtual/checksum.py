@@ -9,10 +9,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numba import njit
 
 from dkist_virtual.errors import FrameCorruptError
 from dkist_virtual.fits import find_hdu, read_hdu, stated_datasum
+from dkist_virtual.kernels import njit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

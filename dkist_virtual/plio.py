@@ -7,7 +7,7 @@ keeps one current value, which instructions change and runs repeat.
 
 from __future__ import annotations
 
-from numba import njit
+from dkist_virtual.kernels import njit
 
 __all__ = ["decompress"]
 

@@ -17,8 +17,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from numba import config, njit, types
+from numba import config, types
 from numba.extending import intrinsic
+
+from dkist_virtual.kernels import njit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -55,3 +55,8 @@ def test_kernels_are_cached_where_the_packages_folder_is_read_only(tmp_path: Pat
 
     assert decode() == (0, 1)
     assert decode() == (1, 0)
+
+    # Nor is there a home that anything could be kept in: compiled each time, and no error.
+    (tmp_path / "file").write_text("no directory")
+    environment |= {"HOME": f"{tmp_path}/file/x", "XDG_CACHE_HOME": f"{tmp_path}/file/x"}
+    assert [decode()[0] for _ in range(2)] == [0, 0]

@@ -30,6 +30,7 @@ ROOMS = (
     "layouts",
     "compression",
     "fits",
+    "kernels",
     "checksum",
     "rice",
     "hcompress",
