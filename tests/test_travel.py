@@ -211,7 +211,6 @@ PRINTED = """
 import sys
 import numpy as np
 import astropy.units as u
-import dask.array as da
 import dkist_virtual as dv
 for place in sys.argv[1:]:
     ds = dv.open_dataset(place)
@@ -219,9 +218,7 @@ for place in sys.argv[1:]:
         print(part.data.name)
     print(ds.rebin((1, 1, 2, 2)).data.name)
     print(ds.to_xarray().data.name)
-    if not place.endswith(".asdf"):
-        print(da.from_zarr(dv.open_zarr(place)["data"]).name)
-coords = dv.open_dataset(dv.__name__ and sys.argv[-1]).to_xarray().coords
+coords = dv.open_dataset(sys.argv[-1]).to_xarray().coords
 print(sorted(c.data.name for c in coords.values() if hasattr(c.data, "dask")))
 """
 
