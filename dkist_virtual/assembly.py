@@ -75,7 +75,13 @@ def references_of(source: Source, base: str, scans: Sequence[Scan] | None = None
     -------
     ReferenceSet
         Its ``store_id`` is the same however it was made.
+
+    Raises
+    ------
+    DatasetError
+        Frames of different files that would have one name.
     """
+    source.check_names()
     arrays = {}
     offset = 0
     for i, (part, tile) in enumerate(zip(source.frames, source.description.tiles, strict=True)):

@@ -326,6 +326,7 @@ class Work:
         # What a server has is not asked for again within the day: that would take as long as
         # looking did. Asking a disk takes no time.
         believed = journal.recent and not is_local(self.scanned_base)
+        self.source.check_names()
         scans: list[Scan] = []
         with _bar(self.shown, n_frames if self.mode != "never" else 0) as on_frame:
             for part in self.source.frames:

@@ -239,6 +239,23 @@ class Files:
             seen[name] = url
             yield name, places.candidates(url), row, array, position
 
+    def _refuse_shared_names(self) -> None:
+        """Refuse frames that another file of the dataset would be taken for in a directory.
+
+        Raises
+        ------
+        DownloadError
+        """
+        for array, _, url in self._rows:
+            if url and (shared := array.handle.store.places.sharing(url)):
+                name = redacted(array.handle.store.places.name(url))
+                raise DownloadError(
+                    f"{name}: two frames of this dataset have that name, at "
+                    f"{' and at '.join(map(redacted, shared))}, and in a directory one would be "
+                    "taken for the other: download them by to_manifest(), each to a directory of "
+                    "its own"
+                )
+
     def to_manifest(self, form: Literal["plain", "aria2", "globus"] = "plain") -> str:
         """A list of the files for another tool, servers before copies on this machine.
 
@@ -333,6 +350,7 @@ class Files:
             raise ValueError(f"{', '.join(globus)}: for a transfer by Globus, with via='globus'")
         if workers is not None and workers < 1:
             raise ValueError(f"workers = {workers}: expected 1 or more")
+        self._refuse_shared_names()
         sizes = self.sizes
         sums = self._known("_datasum") if verify else np.full(len(self), -1, np.int64)
         items = []
@@ -359,6 +377,7 @@ class Files:
     ) -> Transfer:
         from dkist_virtual.globus import transfer
 
+        self._refuse_shared_names()
         names = list(dict.fromkeys(name for name, *_ in self._sources()))
         check_names(names, os.curdir)
         shown = sys.stderr.isatty() if progress is None else progress

@@ -9,7 +9,10 @@ from __future__ import annotations
 
 import os
 import re
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, TypeAlias
+
+import numpy as np
 
 from dkist_virtual.errors import FrameRefusedError
 from dkist_virtual.locations import (
@@ -21,10 +24,13 @@ from dkist_virtual.locations import (
     name_below,
     shown,
 )
+from dkist_virtual.references import FrameColumns
 from dkist_virtual.trust import check_name, check_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+
+    from dkist_virtual.references import FrameTable
 
 __all__ = ["FramePlaces", "Places", "cache_of", "one_place", "places_of"]
 
@@ -98,6 +104,8 @@ class Places:
         Absolute, in the order in which they are tried; empty for `base` alone.
     allow_local : bool
         Whether references may name files of this machine, where no place is named.
+    tables : sequence of FrameTable
+        All references, to tell which frames have a name in common.
 
     Attributes
     ----------
@@ -105,8 +113,16 @@ class Places:
         Directories that are looked in before all of these, and never the last word.
     """
 
-    def __init__(self, base: str, named: Sequence[str] = (), *, allow_local: bool = True) -> None:
+    def __init__(
+        self,
+        base: str,
+        named: Sequence[str] = (),
+        *,
+        allow_local: bool = True,
+        tables: Sequence[FrameTable] = (),
+    ) -> None:
         self.allow_local = allow_local
+        self._tables = tuple(tables)
         self.base = base.rstrip("/")
         self.named = tuple(place.rstrip("/") for place in named)
         self.downloads: tuple[str, ...] = ()
@@ -128,6 +144,36 @@ class Places:
         name = name_below(self.base, url)
         return last_name(url) if name is None else name
 
+    def sharing(self, url: str) -> tuple[str, ...]:
+        """The references of several files that have the name of this one; none where it is alone.
+
+        Only names that `base` did not give can be shared. So references that are still on the disk
+        are all read, once, for a frame of such a name alone.
+        """
+        name = self.name(url)
+        there = all(isinstance(table, FrameColumns) for table in self._tables)
+        if not there and url in (f"{self.base}/{name}", join(self.base, name)):
+            return ()
+        return self._shared.get(name, ())
+
+    @cached_property
+    def _shared(self) -> dict[str, tuple[str, ...]]:
+        """Names that several files have, and two of their references."""
+        urls: set[str] = set()
+        for table in self._tables:
+            urls.update(table.take(np.arange(len(table))).urls.tolist())
+        urls.discard("")
+        begin = f"{self.base}/"
+        if all(url.startswith(begin) and not ("?" in url or "%" in url) for url in urls):
+            return {}
+        first: dict[str, str] = {}
+        shared: dict[str, tuple[str, ...]] = {}
+        for url in sorted(urls):
+            name = self.name(url)
+            if first.setdefault(name, url) != url:
+                shared.setdefault(name, (first[name], url))
+        return shared
+
     def candidates(self, url: str) -> tuple[str, ...]:
         """Where a frame may be, in the order in which to look; none where it has no reference.
 
@@ -137,7 +183,8 @@ class Places:
         Raises
         ------
         FrameRefusedError
-            The reference, or the frame's name, leads where the store may not lead.
+            The reference, or the frame's name, leads where the store may not lead; or another
+            frame has the same name, so that one file would be read for both.
         """
         if not url:
             return ()
@@ -146,7 +193,14 @@ class Places:
             check_name(name, place)
         if not self.named:
             check_reference(url, local=self.allow_local)
-        fetched = tuple(join(place, name) for place in self.downloads)
+        shared = self.sharing(url) if self.named or self.downloads else ()
+        if shared and self.named:
+            raise FrameRefusedError(
+                f"the frames at {' and '.join(map(shown, shared))} are both called {name!r}, and "
+                f"{shown(join(self.named[0], name))} would be read for both: open the store "
+                "without frames="
+            )
+        fetched = () if shared else tuple(join(place, name) for place in self.downloads)
         return (*filter(self.holds, fetched), *self._others(url, name))
 
     def _others(self, url: str, name: str) -> tuple[str, ...]:

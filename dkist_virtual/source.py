@@ -165,6 +165,29 @@ class Source:
                 "frames; rows belong to frames by position, so there must be as many, or none"
             )
 
+    def check_names(self) -> None:
+        """Refuse frames of different files that would have one name in a directory.
+
+        Absolute names are looked for by their last part, beside the ASDF or where the user says.
+
+        Raises
+        ------
+        DatasetError
+        """
+        if not any((part.names != part.relative_names).any() for part in self.frames):
+            return
+        named: dict[str, str] = {}
+        for part in self.frames:
+            relative_names: list[Any] = part.relative_names.ravel().tolist()
+            for name, relative in zip(part.names.flat, relative_names, strict=True):
+                full: str = str(name) if _is_absolute(str(name)) else relative
+                if name is not None and named.setdefault(relative, full) != full:
+                    raise DatasetError(
+                        f"{self.path}: fileuris holds {named[relative]!r} and {full!r}, which are "
+                        f"both {relative!r} in a directory: expected frames whose names differ. "
+                        "Which file belongs to which frame cannot be told"
+                    )
+
 
 def read_source(path: Path | str, said: str | None = None) -> Source:
     """Read the ASDF of a dataset.
@@ -462,6 +485,11 @@ def _table(columns: BlockColumns | None, rest: Any, where: str) -> Table:
     )
 
 
+def _is_absolute(name: str) -> bool:
+    """Whether a name says where the file is, whatever directory the ASDF is in."""
+    return bool(_URL.match(name) or _ABSOLUTE_PATH.match(name))
+
+
 def _relative(name: str) -> str:
     """A name to append to a directory or URL.
 
@@ -470,10 +498,10 @@ def _relative(name: str) -> str:
     DatasetError
         If it leads out of that directory, or names no file.
     """
-    if _URL.match(name):
-        name = last_name(name)
-    elif _ABSOLUTE_PATH.match(name):
+    if _ABSOLUTE_PATH.match(name):  # file: too, which is percent-encoded
         name = re.split(r"[\\/]", local_path(name))[-1]
+    elif _URL.match(name):
+        name = last_name(name)
     elif _PLAIN_NAME.fullmatch(name):
         return name
     relative = posixpath.normpath(name) if name else ""

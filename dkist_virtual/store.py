@@ -168,7 +168,9 @@ class FrameStore(ReadOnlyStore):
     def places(self) -> Places:
         """Where frames are read."""
         frames, allow_local, _ = self._how
-        places = Places(self.references.attributes.get("base", ""), frames, allow_local=allow_local)
+        tables = [table for _, table in self.references.arrays.values()]
+        base = self.references.attributes.get("base", "")
+        places = Places(base, frames, allow_local=allow_local, tables=tables)
         places.downloads = self._downloads
         return places
 
@@ -337,6 +339,8 @@ class FrameStore(ReadOnlyStore):
     def _reference(
         self, array: str, position: int, url: str, offset: int, length: int
     ) -> Reference:
+        if url and (self.places.named or self.places.downloads):
+            self.places.sharing(url)  # on the event loop, no references could be read for this
         spec = spec_of(self.references.arrays[array][0])
         most = frame_limit(spec.shape, np.dtype(spec.dtype).itemsize)
         return Reference(array, position, url, offset, length, most)
