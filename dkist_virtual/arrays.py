@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dkist_virtual.errors import FrameMissingError, MissingFramesWarning
+from dkist_virtual.forks import open_in_forks
 from dkist_virtual.memory import empty
 from dkist_virtual.read_options import ReadOptions, axis_chunks, chunks_left
 from dkist_virtual.references import chunk_key
@@ -38,6 +39,7 @@ REMOTE_CHUNKS: Final = 2
 at once, and a server's answers take longer than a disk's."""
 
 
+@open_in_forks
 @dataclass(frozen=True)
 class VirtualArray:
     """Part of an array of a store, read when it is indexed.

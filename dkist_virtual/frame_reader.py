@@ -17,6 +17,7 @@ from dkist_virtual.codec import FrameSpec, RawSpec
 from dkist_virtual.errors import FrameCorruptError, FrameError, redacted
 from dkist_virtual.fetch import Request
 from dkist_virtual.fits import TruncatedHeaderError, layout_of, read_hdu
+from dkist_virtual.forks import open_in_forks
 from dkist_virtual.layouts import PlainImage
 from dkist_virtual.memory import empty
 from dkist_virtual.tiles import whole_window
@@ -104,6 +105,7 @@ class Reference:
         return f"bytes {max(self.offset, 0) + start} to {max(self.offset, 0) + end}"
 
 
+@open_in_forks
 class FrameReader:
     """Reads frames of a store, and keeps what it learns of them.
 

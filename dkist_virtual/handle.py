@@ -8,7 +8,6 @@ import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, fields, replace
 from functools import partial
-from threading import RLock
 from typing import TYPE_CHECKING, Any
 
 import zarr
@@ -21,6 +20,7 @@ from dkist_virtual.errors import (
     StoreError,
     StoreMissingError,
 )
+from dkist_virtual.forks import ThreadLock
 from dkist_virtual.headers import HEADERS_NAME, HeaderFile
 from dkist_virtual.local_file import StoreFile
 from dkist_virtual.locations import is_local, join, local_path, shown
@@ -277,17 +277,7 @@ class _RemoteFile(io.RawIOBase):
         return n
 
 
-_OPENING = RLock()
-
-
-def _forget_lock() -> None:
-    """A thread that held the lock in the parent is not there in a forked process."""
-    global _OPENING  # noqa: PLW0603
-    _OPENING = RLock()
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_lock)
+_OPENING = ThreadLock()
 
 
 @dataclass(frozen=True)

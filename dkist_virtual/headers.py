@@ -14,13 +14,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 import numpy as np
 
 from dkist_virtual.arrow import from_arrow, is_plain, own_to_arrow, to_arrow
 from dkist_virtual.errors import StoreCorruptError
+from dkist_virtual.forks import ThreadLock
 from dkist_virtual.header_notes import (
     NOTES_KEY,
     cell_bytes,
@@ -212,7 +212,9 @@ class HeaderFile:
 
         is_path = isinstance(file, (str, Path))
         self.name = str(file) if is_path else str(getattr(file, "name", HEADERS_NAME))
-        self._lock = Lock()  # neither pyarrow nor a remote file is read by two threads at once
+        self._lock = (
+            ThreadLock()
+        )  # neither pyarrow nor a remote file is read by two threads at once
         self._kept: dict[tuple[str, int], NDArray[np.int64]] = {}
         self._etags: dict[int, list[str | None]] = {}
         with self._telling():

@@ -19,6 +19,7 @@ import numpy as np
 
 from dkist_virtual.codec import CODEC_ID, FrameSpec
 from dkist_virtual.errors import StoreCorruptError, StoreReplacedError
+from dkist_virtual.forks import open_in_forks
 from dkist_virtual.locations import shown
 from dkist_virtual.trust import (
     MAX_FRAME_PIXELS,
@@ -233,6 +234,7 @@ class ArrayMetadata:
             raise StoreCorruptError(f".zarray: {type(error).__name__}: {error}") from error
 
 
+@open_in_forks
 @dataclass(frozen=True, eq=False)
 class ReferenceSet:
     """All arrays of a store, and what stands at its root.

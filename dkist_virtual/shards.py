@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 from contextlib import suppress
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from dkist_virtual.errors import StoreCorruptError
+from dkist_virtual.forks import ThreadLock
 from dkist_virtual.locations import join
 from dkist_virtual.references import (
     ROOT_KEY,
@@ -194,7 +194,7 @@ class _ShardReader:
             return FrameColumns(np.array(urls, STRINGS), offsets, lengths), as_read
 
 
-_LOADING: Final = Lock()
+_LOADING: Final = ThreadLock()
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -33,6 +33,7 @@ from dkist_virtual.errors import (
     FrameUnreachableError,
 )
 from dkist_virtual.fetch import Fetcher, is_local
+from dkist_virtual.forks import open_in_forks
 from dkist_virtual.frame_reader import FrameReader, Reference
 from dkist_virtual.places import Places
 from dkist_virtual.read_only import ReadOnlyStore, bounds, check_byte_range, cut
@@ -95,6 +96,7 @@ def array_document(metadata: ArrayMetadata) -> dict[str, Any]:
     }
 
 
+@open_in_forks
 class FrameStore(ReadOnlyStore):
     """A reference set as a Zarr v3 store that can only be read.
 

@@ -11,7 +11,6 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from dataclasses import dataclass
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
@@ -26,6 +25,7 @@ from dkist_virtual.fits import (
     least_length,
     read_hdu,
 )
+from dkist_virtual.forks import ThreadLock
 from dkist_virtual.layouts import BITPIX_DTYPES, PlainImage
 from dkist_virtual.scaling import scale_pixels
 from dkist_virtual.table import TileTable, read_table
@@ -418,7 +418,7 @@ class MapCache:
         self._limit = limit
         self._maps: OrderedDict[str, FrameMap] = OrderedDict()
         self._bytes = 0
-        self._lock = Lock()
+        self._lock = ThreadLock()
 
     def get(self, key: str) -> FrameMap | None:
         """The map of a frame, None where it is not kept."""

@@ -10,7 +10,6 @@ from __future__ import annotations
 import copy
 from dataclasses import dataclass
 from functools import cached_property
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import astropy.units as u
@@ -23,6 +22,7 @@ from astropy.wcs.wcsapi import BaseHighLevelWCS, HighLevelWCSWrapper, SlicedLowL
 from gwcs import WCS
 from ndcube.wcs.wrappers import ResampledLowLevelWCS
 
+from dkist_virtual.forks import ThreadLock, open_in_forks
 from dkist_virtual.printable import one_line
 
 if TYPE_CHECKING:
@@ -49,7 +49,7 @@ Kind: TypeAlias = Literal["stokes", "time", "wavelength", "longitude", "latitude
 _SPECTRAL: Final = ("em.wl", "em.freq", "em.energy", "em.wavenumber", "spect")
 
 
-_EVALUATING = Lock()
+_EVALUATING = ThreadLock()
 """dkist's WCS puts the pointing of one frame after the other into a model that threads share."""
 
 
@@ -196,6 +196,7 @@ def wrapped(
     return turned
 
 
+@open_in_forks
 class World:
     """The world coordinates of an array.
 

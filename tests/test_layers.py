@@ -20,6 +20,7 @@ PACKAGE = "dkist_virtual"
 ROOMS = (
     "printable",
     "errors",
+    "forks",
     "keywords",
     "locations",
     "text",
