@@ -213,7 +213,7 @@ class Fetcher:
         if length == 0:
             return Reply(b"", None)
         stop = offset + length if offset >= 0 else None
-        return self._start(url, max(offset, 0), stop).result()
+        return _wait(self._start(url, max(offset, 0), stop))
 
     def read_into(self, url: str, offset: int, out: memoryview) -> Reply:
         """Fill `out`, writable bytes, with those of a file from `offset` on.
@@ -289,7 +289,7 @@ class Fetcher:
         stop = offset + length if offset >= 0 else None
         most, stated = request.most, request.stated
         if not is_local(url) and (self.cache is not None or most is not None):
-            reply = self._start(url, max(offset, 0), stop, most, stated).result()
+            reply = _wait(self._start(url, max(offset, 0), stop, most, stated))
             if request.into is not None:
                 request.into[:] = request.checked(reply).data
         elif request.into is not None:
@@ -330,11 +330,15 @@ class Fetcher:
             for url, bound in zip(urls, most or [None] * len(urls), strict=True)
         ]
         found: list[bytes | FrameError] = []
-        for url, future in zip(urls, running, strict=True):
-            try:
-                found.append(self.read(url) if future is None else bytes(future.result().data))
-            except FrameError as error:
-                found.append(error)
+        try:
+            for url, future in zip(urls, running, strict=True):
+                try:
+                    found.append(self.read(url) if future is None else bytes(future.result().data))
+                except FrameError as error:
+                    found.append(error)
+        finally:  # Ctrl-C too
+            for future in filter(None, running):
+                future.cancel()
         return found
 
     async def pour(self, url: str, sink: Sink) -> None:
@@ -377,6 +381,14 @@ class Fetcher:
             self._limits[loop] = asyncio.Semaphore(max(1, int(setting("concurrency"))))
         cache = None if self.cache is None else BlockCache(self.cache)
         return await get(url, start, stop, self.options, self._limits[loop], cache, most, stated)
+
+
+def _wait(running: Future[T]) -> T:
+    """What is under way on the event loop, given up where nobody waits for it: by Ctrl-C, say."""
+    try:
+        return running.result()
+    finally:
+        running.cancel()
 
 
 async def _copy(path: str, sink: Sink) -> None:
