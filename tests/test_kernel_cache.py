@@ -13,8 +13,10 @@ from frames import compressed, scene
 import dkist_virtual
 
 DECODE = """
-import sys
+import resource, sys
 from pathlib import Path
+if len(sys.argv) > 2:  # a disk on which files can be made, and nothing be written
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
 from dkist_virtual import rice
 from dkist_virtual.tiles import decode_frame
 decode_frame(Path(sys.argv[1]).read_bytes(), 1)
@@ -39,9 +41,9 @@ def test_kernels_are_cached_where_the_packages_folder_is_read_only(tmp_path: Pat
         "PYTHONDONTWRITEBYTECODE": "1",
     }
 
-    def decode() -> tuple[int, int]:
+    def decode(*how: str) -> tuple[int, int]:
         run = subprocess.run(
-            [sys.executable, "-c", DECODE, frame],
+            [sys.executable, "-c", DECODE, frame, *how],
             env=environment,
             cwd=tmp_path,
             capture_output=True,
@@ -55,6 +57,16 @@ def test_kernels_are_cached_where_the_packages_folder_is_read_only(tmp_path: Pat
 
     assert decode() == (0, 1)
     assert decode() == (1, 0)
+
+    # What is kept there cannot be read any more; or the disk is full.
+    kept = tmp_path / "home" / "cache" / "numba"
+    for path in kept.rglob("*.nb?"):
+        path.write_bytes(path.read_bytes()[:-20])
+    assert decode() == (0, 1)
+    assert decode() == (1, 0)
+    shutil.rmtree(kept)
+    assert decode("full") == (0, 1)
+    assert not [*kept.rglob("*.nb?")]
 
     # Nor is there a home that anything could be kept in: compiled each time, and no error.
     (tmp_path / "file").write_text("no directory")
