@@ -11,7 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 import numba
-from numba.core.caching import FunctionCache
+from numba.core import caching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["njit"]
 
 
-class _Kept(FunctionCache):  # type: ignore[misc]  # numba comes without types
+_FunctionCache: Any = caching.FunctionCache  # which comes without types
+
+
+class _Kept(_FunctionCache):  # type: ignore[misc]
     """A compiled function on the disk: what goes wrong there keeps nobody from compiling."""
 
     def load_overload(self, *args: Any) -> Any:
