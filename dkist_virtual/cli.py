@@ -368,7 +368,9 @@ def _coordinate(name: str, text: str) -> Any:
     type=click.IntRange(1),
     help="Look at this many frames, evenly spread. [default: all]",
 )
-@click.option("--slice", "selection", metavar="INDEX", help='Those of a part: "0, 50".')
+@click.option(
+    "--slice", "selection", metavar="INDEX", help='Those of a part: "0, 50". Not with --against.'
+)
 @click.option("--frames", metavar="PLACE", help="Directory or URL to read the frames from.")
 @click.option(
     "--tolerance",
@@ -404,6 +406,8 @@ def verify(
     """
     from dkist_virtual.verify import verify as run
 
+    if options["against"] is not None and options["selection"] is not None:
+        raise click.UsageError("--against takes --sample, and not --slice")
     options["allow_local"] = True if allow_local else None
     report: Any = run(store_or_asdf, resume=not anew, keep=not no_keep, **options)
     click.echo(json.dumps(report.as_json(), indent=2) if as_json else str(report))

@@ -29,6 +29,7 @@ from dkist_virtual.carried import (
 )
 from dkist_virtual.datetimes import dates_of_texts, dates_of_times
 from dkist_virtual.errors import DatasetError, redacted
+from dkist_virtual.leaves import LeafArray
 from dkist_virtual.lineage import common, is_computed, same_columns
 from dkist_virtual.world import World
 
@@ -78,8 +79,10 @@ def to_xarray(
         if is_attribute(key, value):
             _check_free(key, f"meta[{key!r}]", attrs)
             attrs[key] = value
+    # xarray refuses to compute arrays of several types together, such as pixels and a mask.
+    coords = {name: (along, _ordinary(of), *rest) for name, (along, of, *rest) in coords.items()}
     array: xarray.DataArray = xr.DataArray(
-        ds.data, dims=dims, coords=coords, name=f"data{suffix}", attrs=attrs
+        _ordinary(ds.data), dims=dims, coords=coords, name=f"data{suffix}", attrs=attrs
     )
     if ds.psf is not None:
         leave_behind("the point spread function")
@@ -91,6 +94,10 @@ def to_xarray(
             array = array.set_xindex(name)
             indexed.add(along[0])
     return array
+
+
+def _ordinary(values: Any) -> Any:
+    return values.ordinary() if isinstance(values, LeafArray) else values
 
 
 def _check_free(name: str, what: str, taken: Iterable[str]) -> None:

@@ -65,6 +65,10 @@ class LeafArray(da.Array):
         leaf.source, leaf.wanted = source, wanted
         return leaf
 
+    def ordinary(self) -> da.Array:
+        """The same as an array of dask's own type, for libraries that mix no types of arrays."""
+        return da.Array(self.dask, self.name, self.chunks, meta=self._meta)  # type: ignore[no-untyped-call]
+
     def __getitem__(self, index: Any) -> da.Array:
         if not _is_basic(index):
             return super().__getitem__(index)  # type: ignore[no-any-return,no-untyped-call]

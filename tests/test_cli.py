@@ -273,6 +273,7 @@ def test_storage_options_that_are_none(text: str, said: str, tmp_path: Path, run
         ["convert", "a", "b", "--workers", "0"],
         ["verify", "a", "--sample", "0"],
         ["verify", "a", "--against", "memory"],
+        ["verify", "a", "--against", "astropy", "--slice", "0"],
         ["nonsense"],
         ["info", "a", "--nonsense"],
     ],
