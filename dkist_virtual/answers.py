@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import zlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
@@ -25,6 +26,7 @@ __all__ = [
     "fill",
     "length_of",
     "part_of",
+    "read_unpacked",
     "read_up_to",
     "read_whole",
     "setting",
@@ -211,6 +213,48 @@ async def read_whole(stream: Any, most: int) -> bytes:
         if n > most:
             raise too_long(most)
         parts.append(part)
+    return b"".join(parts)
+
+
+async def read_unpacked(stream: Any, most: int) -> bytes:
+    """All bytes of a file whose server sends it as gzip, whether it was asked to or not.
+
+    Parameters
+    ----------
+    stream : aiohttp.StreamReader
+    most : int
+        How many bytes the file may have, and no more of its gzip are read: some of that comes to a
+        thousand times its length, and some of it to nothing.
+
+    Raises
+    ------
+    FrameCorruptError
+        The file has more; or it is not gzip.
+    AgainError
+        It breaks off.
+    """
+    unpacking = zlib.decompressobj(wbits=31)
+    parts, n, sent = [], 0, 0
+    while part := await stream.read(BLOCK):
+        sent += len(part)
+        while not unpacking.eof:
+            try:
+                piece = unpacking.decompress(part, BLOCK)
+            except zlib.error as error:
+                raise FrameCorruptError(
+                    f"the server says that it sends gzip, and this is none: {error}"
+                ) from error
+            parts.append(piece)
+            n += len(piece)
+            part = unpacking.unconsumed_tail
+            if not piece and not part:
+                break
+            if n > most:
+                break
+        if max(n, sent) > most:
+            raise too_long(most)
+    if not unpacking.eof:
+        raise AgainError("the answer's body ends in the middle of its gzip")
     return b"".join(parts)
 
 

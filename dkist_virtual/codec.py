@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, ClassVar, Self
 
@@ -403,11 +404,11 @@ async def _length_of(byte_getter: Any) -> int | None:
     """The length of a chunk, where its store knows that without reading all of it."""
     if type(byte_getter.store).getsize is Store.getsize:
         return None
-    try:
+    # Each store has errors of its own; what is wrong is said when the chunk is read.
+    with suppress(Exception):
         length: int = await byte_getter.store.getsize(byte_getter.path)
-    except (OSError, LookupError, ValueError, RuntimeError):
-        return None  # what is wrong with it is said when it is read
-    return length
+        return length
+    return None
 
 
 @dataclass(frozen=True)

@@ -136,12 +136,16 @@ class FrameReader:
     ) -> Session:
         """Read bytes of what a reference points at: to the end where `stop` is None."""
         stated = self._stated(place, reference)
-        for _ in range(TRIES):
-            (reply,) = yield [reference.request(place, start, stop, stated=stated)]
-            try:
-                yield from self._hold(place, reference, spec, reply)
-            except _ChangedError:
-                continue
+        for whole in (False, True):
+            if whole and isinstance(spec, RawSpec):
+                end = reference.length if stop is None else min(stop, reference.length)
+                reply = yield from self._in_one(place, reference, spec, start, max(end, start))
+            else:
+                (reply,) = yield [reference.request(place, start, stop, stated=stated)]
+                try:
+                    yield from self._hold(place, reference, spec, reply)
+                except _ChangedError:
+                    continue
             if self.scanned.verify and stop is None:
                 self.scanned.hold_sum(reply.data, spec, reference.array, reference.position)
             return bytes(reply.data)
@@ -201,9 +205,13 @@ class FrameReader:
                     native = np.dtype(spec.dtype).newbyteorder("=")
                     out = empty(tuple(map(len, window)), native)
                 into = out.reshape(-1).view("u1").data
-                begin = reference.offset + rows[0]
-                (reply,) = yield [Request(place, begin, len(into), into=into, stated=stated)]
-                yield from self._hold(place, reference, spec, reply)
+                if whole and isinstance(spec, RawSpec):
+                    reply = yield from self._in_one(place, reference, spec, *rows)
+                    into[:] = reply.data
+                else:
+                    begin = reference.offset + rows[0]
+                    (reply,) = yield [Request(place, begin, len(into), into=into, stated=stated)]
+                    yield from self._hold(place, reference, spec, reply)
                 return self.scanned.native(out, *at, whole=checked)
             steps = spec.steps(window, known, self.head_bytes or FIRST_READ, out=out)
             wanted, done = next(steps), None
@@ -213,15 +221,19 @@ class FrameReader:
                 if everything is None:
                     asked = [(0, None)] if whole else wanted
                     where = reference.text(*asked[0])
-                    replies = yield [
-                        reference.request(place, *part, version=version, stated=stated)
-                        for part in asked
-                    ]
-                    for reply in replies:
-                        if version is not None and reply.version != version:
-                            raise _ChangedError
-                        version, firm = reply.version, firm and reply.firm
-                        yield from self._hold(place, reference, spec, reply)
+                    if whole and isinstance(spec, RawSpec):
+                        reply = yield from self._in_one(place, reference, spec, 0, reference.length)
+                        replies = [reply]
+                    else:
+                        replies = yield [
+                            reference.request(place, *part, version=version, stated=stated)
+                            for part in asked
+                        ]
+                        for reply in replies:
+                            if version is not None and reply.version != version:
+                                raise _ChangedError
+                            version, firm = reply.version, firm and reply.firm
+                            yield from self._hold(place, reference, spec, reply)
                     if checked and asked == [(0, None)]:
                         self.scanned.hold_sum(replies[0].data, spec, *at)
                     data = [reply.data for reply in replies]
@@ -267,44 +279,73 @@ class FrameReader:
     def _hold_header(
         self, place: str, reference: Reference, spec: RawSpec, reply: Reply
     ) -> Session:
-        """Hold a plain frame's header, as it is now, against where its pixels were read.
-
-        Raises
-        ------
-        FrameCorruptError
-        """
-        said = (
-            "the file was replaced since it was scanned, and its pixels are not where they were: "
-        )
-        if reference.offset > HEADER_LIMIT:
-            raise FrameCorruptError(f"{said}convert again")
+        """Check a plain frame's header, as it is now, against where its pixels were read."""
+        _refuse_long_head(reference)
         stated = self._stated(place, reference)
         (head,) = yield [Request(place, 0, max(reference.offset, 0), stated=stated)]
         if head.version != reply.version:
             raise _ChangedError
-        start = index = 0
-        hdu = None
-        try:
-            while start < reference.offset:
-                hdu = read_hdu(head.data, start, index)
-                if hdu.data_start >= reference.offset:
-                    break
-                start, index = hdu.stop, index + 1
-            if hdu is None or hdu.data_start != reference.offset:
-                raise FrameCorruptError(f"{said}no HDU's data begins at byte {reference.offset}")
-            layout = layout_of(hdu)
-        except TruncatedHeaderError as error:
-            raise FrameCorruptError(f"{said}{error}") from None
-        expected = np.dtype(spec.dtype).newbyteorder("=")
-        found = layout.shape[1:] if layout.shape[:1] == (1,) else layout.shape
-        stated = spec.shape[1:] if spec.shape[:1] == (1,) else spec.shape
-        plain = isinstance(layout, PlainImage) and layout.is_verbatim
-        if not plain or layout.dtype != expected or tuple(found) != tuple(stated):
-            raise FrameCorruptError(
-                f"{said}HDU {hdu.index} has {layout.dtype} pixels of shape {layout.shape}"
-                f"{'' if plain else ', compressed or scaled'}: expected {expected} of "
-                f"{spec.shape} as they are. Convert again"
-            )
+        _check_header(head.data, reference, spec)
+
+    def _in_one(
+        self, place: str, reference: Reference, spec: RawSpec, start: int, stop: int
+    ) -> Session:
+        """A range of a plain frame, with all that is before it, in one request: of one version.
+
+        Where two requests were answered from two versions. Some services have copies of a file on
+        several machines, each of which gives it an ETag and a time of its own.
+        """
+        _refuse_long_head(reference)
+        at = reference.array, reference.position
+        offset = reference.offset
+        stated = self._stated(place, reference)
+        (reply,) = yield [Request(place, 0, offset + stop, stated=stated)]
+        self.scanned.hold(place, reference.url, reply, *at)
+        data = memoryview(reply.data)
+        _check_header(data[:offset], reference, spec)
+        return replace(reply, data=data[offset + start :])
+
+
+_SAID: Final = (
+    "the file was replaced since it was scanned, and its pixels are not where they were: "
+)
+
+
+def _refuse_long_head(reference: Reference) -> None:
+    if reference.offset > HEADER_LIMIT:
+        raise FrameCorruptError(f"{_SAID}convert again")
+
+
+def _check_header(head: bytes | memoryview, reference: Reference, spec: RawSpec) -> None:
+    """Check that what is before a plain frame's pixels says that they are these.
+
+    Raises
+    ------
+    FrameCorruptError
+    """
+    start = index = 0
+    hdu = None
+    try:
+        while start < reference.offset:
+            hdu = read_hdu(head, start, index)
+            if hdu.data_start >= reference.offset:
+                break
+            start, index = hdu.stop, index + 1
+        if hdu is None or hdu.data_start != reference.offset:
+            raise FrameCorruptError(f"{_SAID}no HDU's data begins at byte {reference.offset}")
+        layout = layout_of(hdu)
+    except TruncatedHeaderError as error:
+        raise FrameCorruptError(f"{_SAID}{error}") from None
+    expected = np.dtype(spec.dtype).newbyteorder("=")
+    found = layout.shape[1:] if layout.shape[:1] == (1,) else layout.shape
+    stated = spec.shape[1:] if spec.shape[:1] == (1,) else spec.shape
+    plain = isinstance(layout, PlainImage) and layout.is_verbatim
+    if not plain or layout.dtype != expected or tuple(found) != tuple(stated):
+        raise FrameCorruptError(
+            f"{_SAID}HDU {hdu.index} has {layout.dtype} pixels of shape {layout.shape}"
+            f"{'' if plain else ', compressed or scaled'}: expected {expected} of "
+            f"{spec.shape} as they are. Convert again"
+        )
 
 
 def _key(place: str, reference: Reference) -> str:

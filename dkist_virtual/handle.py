@@ -31,6 +31,7 @@ from dkist_virtual.references import (
     ReferenceSet,
     read_json,
     replaced,
+    sha256,
 )
 from dkist_virtual.shards import read_parquet
 from dkist_virtual.store import FrameStore
@@ -167,10 +168,14 @@ class StoreReader:
             return list(pool.map(self._mark, names))
 
     def _mark(self, name: str) -> str:
+        place = join(self.url, name)
         try:
-            return _mark(self.fetcher.status(join(self.url, name)))
+            found = self.fetcher.status(place)
+            if found.total is None:  # its length is known to who reads it
+                found = self.fetcher.reply(place)
         except FrameError:
             return ""
+        return _mark(found)
 
     def open(self, name: str, most: int) -> Any:
         """A file to be read in parts, of one version: it stays open.
@@ -201,7 +206,9 @@ class StoreReader:
 
 def _mark(reply: Reply) -> str:
     """Which version of a file a server, or the disk, answered with."""
-    return f"{reply.etag or reply.mtime} {reply.total}"
+    # Weak and strong are the same here: servers that compress some answers call those weak.
+    etag = reply.etag and reply.etag.removeprefix("W/")
+    return f"{etag or reply.mtime} {reply.total}"
 
 
 def _store_error(place: str, error: FrameError) -> StoreError:
@@ -221,11 +228,13 @@ class _RemoteFile(io.RawIOBase):
         self._fetcher = fetcher
         self._at, self._begin, self._data = 0, 0, b""
         self._version: Any = None
+        self._seen: list[tuple[int, int, str]] = []
         first = self._fetch(0, 2**16)  # all of a small one
-        self._version = first.version
         if first.total is None:
             first = self._fetch(-1, -1)
+        self._version = first.version
         self._data = bytes(first.data)
+        self._seen.append((0, len(self._data), sha256(self._data)))
         self._size = len(first.data) if first.total is None else first.total
         if self._size > most:
             raise StoreCorruptError(
@@ -240,9 +249,26 @@ class _RemoteFile(io.RawIOBase):
             raise FileNotFoundError(shown(self.name)) from error
         except FrameError as error:
             raise _store_error(self.name, error) from error
-        if self._version is not None and reply.version != self._version:
-            raise replaced(self.name)
         return reply
+
+    def _read(self, begin: int, length: int) -> None:
+        """Have a range of the file in memory, or all of it, of the version that was read before."""
+        reply = self._fetch(begin, length)
+        if reply.version != self._version:
+            # Another file; or the same on another machine of a service, each of which gives it a
+            # time of its own. All of it in one answer is of one version, and holds what was read.
+            begin, length = 0, self._size
+            reply = self._fetch(begin, length)
+            data = bytes(reply.data)
+            if any(sha256(data[at : at + n]) != seen for at, n, seen in self._seen):
+                raise replaced(self.name)
+        self._data, self._begin = bytes(reply.data), begin
+        if len(self._data) != length:
+            raise StoreCorruptError(
+                f"{shown(self.name)}: bytes {begin} to {begin + length} of {self._size}: only "
+                f"{len(self._data)} came"
+            )
+        self._seen.append((begin, length, sha256(self._data)))
 
     def readable(self) -> bool:
         return True
@@ -265,13 +291,8 @@ class _RemoteFile(io.RawIOBase):
             # A footer's length stands in its last bytes: what lies before them is read with them.
             begin = min(self._at, max(0, self._size - self.block))
             length = max(self._at + n - begin, min(self.block, self._size - begin))
-            self._data, self._begin = bytes(self._fetch(begin, length).data), begin
-            start = self._at - begin
-            if len(self._data) != length:
-                raise StoreCorruptError(
-                    f"{self.name}: bytes {begin} to {begin + length} of {self._size}: only "
-                    f"{len(self._data)} came"
-                )
+            self._read(begin, length)
+            start = self._at - self._begin
         view[:n] = self._data[start : start + n]
         self._at += n
         return n

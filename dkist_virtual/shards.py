@@ -194,6 +194,10 @@ class _ShardReader:
             return FrameColumns(np.array(urls, STRINGS), offsets, lengths), as_read
 
 
+TRIES: Final = 3
+"""How often a shard is read that is not the one that was named: some services have copies of a
+file on several machines, each of which gives it a time of its own."""
+
 _LOADING: Final = ThreadLock()
 
 
@@ -216,10 +220,14 @@ class _Shards:
             with _LOADING:  # the frames of a chunk are read at once, and stand in one shard
                 shard = self.loaded.get(record)
                 if shard is None:
-                    shard, mark = self.load(record)
-                    # What an array's name was made of has to be what is read under it.
-                    if self.marks.setdefault(record, mark) != mark:
-                        raise replaced(f"{self.load.place}/{self.load.name}/refs.{record}.parq")
+                    for _ in range(TRIES):
+                        shard, mark = self.load(record)
+                        # What an array's name was made of has to be what is read under it.
+                        if (self.marks.setdefault(record, mark) or mark) == mark:
+                            break
+                    else:
+                        name = f"{self.load.name}/refs.{record}.parq"
+                        raise replaced(join(self.load.place, name))
                     self.loaded[record] = shard
         return shard
 

@@ -35,6 +35,7 @@ from dkist_virtual.errors import (
 from dkist_virtual.fetch import Fetcher, is_local
 from dkist_virtual.forks import open_in_forks
 from dkist_virtual.frame_reader import FrameReader, Reference
+from dkist_virtual.locations import shown
 from dkist_virtual.places import Places
 from dkist_virtual.read_only import ReadOnlyStore, bounds, check_byte_range, cut
 from dkist_virtual.references import (
@@ -472,7 +473,12 @@ class FrameStore(ReadOnlyStore):
 
         def reading(place: str) -> Session:
             yield from ()
-            return self.fetcher.status(place).total
+            size = self.fetcher.status(place).total
+            if size is None:
+                raise FrameUnreachableError(
+                    f"{shown(place)}: its server does not say how many bytes it has: read all of it"
+                )
+            return size
 
         array, position = at
         reference = self._reference(array, position, *self.frame(array, position))

@@ -16,6 +16,7 @@ from dkist_virtual.answers import (
     fill,
     length_of,
     part_of,
+    read_unpacked,
     read_up_to,
     read_whole,
     setting,
@@ -52,6 +53,10 @@ async def ask_web(filesystem: Any, url: str, start: int, stop: int | None, most:
         async with session.get(URL(url, encoded=True), headers=headers, **how) as answer:
             _refuse(answer.status, answer.reason, answer.headers, start, headers)
             about = _about(answer.headers)
+            if answer.status == 200 and not start and stop is None and _is_gzip(answer.headers):
+                data = await read_unpacked(answer.content, most)
+                return Reply(data, len(data), **about)
+            _refuse_encoded(answer.headers)
             if answer.status == 206:
                 begin, end, total = part_of(answer.headers.get("Content-Range"))
                 if begin != start:
@@ -148,9 +153,22 @@ def _refuse(
         raise FrameForbiddenError(f"the server {said}. Whoever asks has no permission")
     if status not in (200, 206):
         raise FrameUnreachableError(f"the server {said}")
-    encoding = headers.get("Content-Encoding", "identity").strip().lower()
-    if encoding not in ("", "identity"):
-        # A kilobyte of it may come to a gigabyte, and its byte ranges are not the file's.
+
+
+def _encoding(headers: Mapping[str, str]) -> str:
+    return headers.get("Content-Encoding", "identity").strip().lower() or "identity"
+
+
+def _is_gzip(headers: Mapping[str, str]) -> bool:
+    """Whether a file comes compressed: some buckets keep JSON so, and ask nobody."""
+    return _encoding(headers) in ("gzip", "x-gzip")
+
+
+def _refuse_encoded(headers: Mapping[str, str]) -> None:
+    """Refuse a part of a file, or what goes to the disk, that is not the file's own bytes."""
+    encoding = _encoding(headers)
+    if encoding != "identity":
+        # Byte ranges of it are not the file's, and nobody knows where one breaks off.
         raise FrameUnreachableError(
             f"the server sends the file encoded as {encoding!r:.20}, unasked: expected the bytes "
             "as they are. That is to be turned off there"
@@ -174,6 +192,7 @@ async def pour_web(filesystem: Any, url: str, sink: Sink) -> None:
                 same = answer.status == 206 and _goes_on(answer.headers, sink)
             else:
                 _refuse(answer.status, answer.reason, answer.headers, 0, headers)
+                _refuse_encoded(answer.headers)
                 if answer.status != 200:
                     raise FrameUnreachableError(f"answered {answer.status} to no range")
                 same = True
@@ -203,7 +222,7 @@ def _goes_on(headers: Mapping[str, str], sink: Sink) -> bool:
         begin, _, total = part_of(headers.get("Content-Range"))
     except FrameUnreachableError:
         return False
-    if begin != sink.have or headers.get("Content-Encoding", "identity").lower() != "identity":
+    if begin != sink.have or _encoding(headers) != "identity":
         return False
     same_length = total is None or sink.total is None or total == sink.total
     found = _validator(headers)
