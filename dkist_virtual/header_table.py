@@ -16,6 +16,7 @@ import numpy as np
 from astropy.table import Column, Row, Table
 from astropy.table.pprint import TableFormatter
 
+from dkist_virtual.errors import DatasetError
 from dkist_virtual.printable import one_line
 
 if TYPE_CHECKING:
@@ -73,6 +74,16 @@ class HeaderRow(Row):  # type: ignore[misc]  # astropy comes without types
         """Pairs of keyword and value of the cards that this frame's header had."""
         return dict(zip(self.keys(), self.values(), strict=True)).items()
 
+    def __setitem__(self, item: Any, value: Any) -> None:
+        super().__setitem__(item, value)
+        if self._table._page_of is not None:
+            table, first = self._table._page_of
+            if isinstance(item, str):  # that column, and no other, is read whole
+                table[item][first + self._index] = value
+            else:
+                table.columns  # noqa: B018  # reads them
+                table[first + self._index][item] = value
+
     def __contains__(self, key: object) -> bool:
         return key in self.colnames and _is_card(self[key])
 
@@ -112,6 +123,10 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
     _source: ColumnSource | None = None
     _read: dict[str, Column]
     _page: tuple[int, HeaderTable] | None
+    _page_of: tuple[HeaderTable, int] | None = None
+    """The table that this is some neighbouring rows of, and the first of them."""
+    rows_are_frames: bool = False
+    """Whether each row belongs to a frame of a dataset, so that none changes its place."""
 
     @classmethod
     def of(cls, source: ColumnSource) -> Self:
@@ -185,6 +200,7 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
         if self._page is None or self._page[0] != page or self._read:
             part = self[page * PAGE : (page + 1) * PAGE]
             part.columns  # noqa: B018  # reads them
+            part._page_of = self, page * PAGE
             self._page = page, part
         return self._page[1][at]  # type: ignore[no-any-return]
 
@@ -216,6 +232,23 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
         words = [type(self).__name__, *["masked=True"] * part.masked, f"length={len(self)}"]
         text = str(part._base_repr_(html, words, max_width, **how))
         return text.replace(f"Length = {len(part)} rows", f"Length = {len(self)} rows")
+
+    def _check_order(self) -> None:
+        if self.rows_are_frames:
+            raise DatasetError(
+                "headers: row n belongs to frame n of the dataset, so that rows stay in their "
+                "order: ds.headers.copy() is a table of your own, which can be sorted"
+            )
+
+    def sort(self, *args: Any, **how: Any) -> None:
+        """As astropy's; not of the table that a dataset has."""
+        self._check_order()
+        super().sort(*args, **how)
+
+    def reverse(self) -> None:
+        """As astropy's; not of the table that a dataset has."""
+        self._check_order()
+        super().reverse()
 
     def copy(self, copy_data: bool = True) -> Any:
         """As astropy's; of columns that were not read, nothing is."""

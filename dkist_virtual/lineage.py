@@ -11,16 +11,26 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 
 from dkist_virtual.planes import context
+from dkist_virtual.provenance import FrameHeaders
 from dkist_virtual.selection import Selection
 from dkist_virtual.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dkist_virtual.header_table import HeaderTable
     from dkist_virtual.provenance import Provenance
     from dkist_virtual.world import WorldAxis
 
-__all__ = ["Part", "common", "is_computed", "parts_of", "same_columns", "together"]
+__all__ = [
+    "Part",
+    "common",
+    "is_computed",
+    "other_headers",
+    "parts_of",
+    "same_columns",
+    "together",
+]
 
 _OF_INTENSITIES: Final = ("stokes", "wavelength")
 
@@ -37,12 +47,15 @@ class Part:
         What is left of that.
     origin : Provenance or None
         Its frames, where pixels are of one frame each.
+    headers : FrameHeaders or None
+        Theirs, as the user may have changed them.
     unit : Unit or None
     """
 
     wcs: Any
     cut: Selection
     origin: Provenance | None
+    headers: FrameHeaders | None
     unit: Any
 
     @classmethod
@@ -50,8 +63,8 @@ class Part:
         """The part that a dataset is."""
         origin = getattr(cube, "_origin", None)
         if origin is None:
-            return cls(cube.wcs, Selection.whole(tuple(cube.shape)), None, cube.unit)
-        return cls(origin.wcs, origin.cut, origin, cube.unit)
+            return cls(cube.wcs, Selection.whole(tuple(cube.shape)), None, None, cube.unit)
+        return cls(origin.wcs, origin.cut, origin, cube._headers, cube.unit)
 
     def select(self, index: Sequence[int | slice], shape: Sequence[int]) -> Self:
         """Select what an index of the result, which has a shape, takes of this."""
@@ -63,10 +76,12 @@ class Part:
                 index[len(index) - n :], own_shape, shape[len(shape) - n :], strict=True
             )
         )
-        origin = self.origin
-        if origin is not None:
-            origin = replace(origin, array=origin.array.select(own), cut=self.cut[own])
-        return replace(self, cut=self.cut[own], origin=origin)
+        cut, origin, headers = self.cut[own], self.origin, self.headers
+        if origin is not None and headers is not None:
+            origin = replace(origin, array=origin.array.select(own), cut=cut)
+            theirs, headers = headers, FrameHeaders(origin)
+            headers.take_from(theirs)
+        return replace(self, cut=cut, origin=origin, headers=headers)
 
     def held(self) -> dict[str, tuple[World, WorldAxis, float]]:
         """The coordinates that are the same everywhere in it, by kind."""
@@ -90,7 +105,9 @@ def together(cubes: Sequence[Any]) -> tuple[Part, ...]:
     found: dict[Any, Part] = {}
     for cube in cubes:
         for part in parts_of(cube):
-            found.setdefault((id(part.wcs), repr(part.cut.axes)), part)
+            changed = part.headers is not None and part.headers.is_read
+            headers = id(part.headers) if changed else None
+            found.setdefault((id(part.wcs), repr(part.cut.axes), headers), part)
     return tuple(found.values())
 
 
@@ -144,15 +161,35 @@ def _counts(unit: Any) -> set[Any]:
     return {base for base in unit.decompose().bases if base.name not in ("m", "s", "kg", "rad")}
 
 
+def other_headers(ds: Any) -> list[HeaderTable]:
+    """The header tables of all that was combined but the first, whose headers the result has."""
+    return [part.headers.table() for part in parts_of(ds)[1:] if part.headers is not None]
+
+
 def same_columns(ds: Any, keywords: Sequence[str]) -> list[str]:
-    """Which header columns are the same for all that was combined, row by row."""
+    """Which header columns are the same for all that was combined, row by row.
+
+    Without those that say of frames what is not said of the result: see `common`.
+    """
     parts = parts_of(ds)
+    if is_computed(ds):
+        unsaid = set(parts[0].held()) - set(common(ds))
+        keywords = [keyword for keyword in keywords if not _is_unsaid(keyword, unsaid, ds)]
     if len(parts) == 1:
         return list(keywords)
-    if any(part.origin is None for part in parts):
+    others = other_headers(ds)
+    if ds.headers is None or len(others) < len(parts) - 1:
         return []
-    tables = [part.origin.headers() for part in parts if part.origin is not None]
+    tables = [ds.headers, *others]
     return [keyword for keyword in keywords if _same_column(tables, keyword)]
+
+
+def _is_unsaid(keyword: str, unsaid: set[str], ds: Any) -> bool:
+    if keyword == "FRAMEWAV":
+        return "wavelength" in unsaid
+    # An array that someone gave may be of other frames than those whose coordinates it has.
+    by_frame = keyword in ("XPOSURE", "ATMOS_R0")
+    return by_frame and _is_given(ds) and bool(unsaid & set(_OF_INTENSITIES))
 
 
 def _same_column(tables: Sequence[Any], keyword: str) -> bool:
@@ -161,9 +198,15 @@ def _same_column(tables: Sequence[Any], keyword: str) -> bool:
     first, *others = (np.ma.asarray(table[keyword]) for table in tables)
     for other in others:
         try:
-            equal = np.ma.filled(first == other, False)
+            equal = np.ma.filled(first == other, False) | (_is_gone(first) & _is_gone(other))
         except ValueError:
             return False  # of different lengths
         if np.shape(equal) != first.shape or not np.all(equal):
             return False
     return True
+
+
+def _is_gone(column: Any) -> Any:
+    """Where a frame has no such card: see `HeaderRow`."""
+    gone = np.ma.getmaskarray(column)
+    return gone | np.isnan(np.ma.getdata(column)) if column.dtype.kind == "f" else gone

@@ -141,10 +141,16 @@ class FrameHeaders:
         self.provenance = provenance
         self._table: HeaderTable | None = None
 
+    @property
+    def is_read(self) -> bool:
+        """Whether the table was read, and may have been changed."""
+        return self._table is not None
+
     def table(self) -> HeaderTable:
         """The header table, one row per frame; without columns where there are no headers."""
         if self._table is None:
             self._table = self.provenance.headers()
+        self._table.rows_are_frames = True
         return self._table
 
     def checked(self) -> HeaderTable:

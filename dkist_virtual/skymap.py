@@ -18,7 +18,7 @@ from dkist_virtual.carried import own_meta
 from dkist_virtual.datetimes import is_blank
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, SelectionError
 from dkist_virtual.export import dimensions
-from dkist_virtual.lineage import common, is_computed, parts_of, same_columns
+from dkist_virtual.lineage import common, is_computed, other_headers, same_columns
 from dkist_virtual.world import World
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ def _cards(ds: Any) -> dict[str, Any]:
 
 def _date(ds: Any, world: World) -> Time:
     """The middle of a selection in time, by its headers or else by its WCS."""
-    tables = [part.origin.headers() for part in parts_of(ds)[1:] if part.origin is not None]
+    tables = other_headers(ds)
     if ds.headers is not None:
         tables.insert(0, ds.headers)
     known = [row.get("DATE-AVG") for table in tables for row in table]

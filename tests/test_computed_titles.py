@@ -91,6 +91,8 @@ def test_a_velocity_is_no_stokes_parameter(datasets: Any) -> None:
     assert "nm" not in smap.name
     assert smap.wavelength is None or not smap.meta.get("wavelnth")
     assert smap.unit == u.km / u.s
+    alone = (blue / blue.unit * (3 * u.km / u.s)).to_xarray()  # of one frame, and no intensity
+    assert not {"stokes", "wavelength", "FRAMEWAV"} & set(alone.coords)
 
 
 def test_an_array_of_ones_own_has_no_wavelength(datasets: Any) -> None:
@@ -100,7 +102,21 @@ def test_an_array_of_ones_own_has_no_wavelength(datasets: Any) -> None:
     assert "computed" in title
     assert "Stokes" not in title
     assert "nm" not in title
-    assert not {"stokes", "wavelength"} & set(array.coords)
+    assert not {"stokes", "wavelength", "FRAMEWAV", "ATMOS_R0", "XPOSURE"} & set(array.coords)
+
+
+def test_columns_in_common_are_those_that_the_user_has_set(datasets: Any) -> None:
+    ds = datasets("vtf")[...]
+    one, other = ds[0, 0, 0], ds[0, 0, 1]
+    assert "ATMOS_R0" not in (one - other).to_xarray().coords
+    one.headers["ATMOS_R0"] = other.headers["ATMOS_R0"] = 7.0
+    assert (one - other).to_xarray()["ATMOS_R0"] == 7.0
+    edited = ds[0]
+    edited.headers["XPOSURE"] = 1.0
+    for result in (edited - ds[0], (edited - ds[0])[:, 1]):
+        assert "XPOSURE" not in result.to_xarray().coords
+    ds.headers["XPOSURE"] = np.nan  # no frame has it
+    assert "XPOSURE" in (ds[0] - ds[1]).to_xarray().coords
 
 
 def test_rates_and_scaled_frames_stay_stokes_parameters(datasets: Any) -> None:

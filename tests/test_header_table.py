@@ -130,6 +130,21 @@ def test_rows_of_a_long_table_come_by_pages() -> None:
             table[outside]
 
 
+def test_what_was_written_to_a_row_of_a_long_table_stays() -> None:
+    table, _, log = lazy(2 * PAGE + 10)
+    row = table[PAGE + 3]
+    row["A"] = -5
+    table[-1]["C"] = "last"
+    assert row["A"] == table["A"][PAGE + 3] == table[PAGE : PAGE + 5]["A"][3] == -5
+    assert [names for names, _ in log[1:]].count(("A",)) == 1  # no other column for it
+    row[["A", "C"]] = (-6, "two")
+    assert (row["A"], row["C"]) == (-6, "two")
+    table.columns  # noqa: B018  # reads them
+    assert (table["A"][PAGE + 3], table["C"][PAGE + 3], table["C"][-1]) == (-6, "two", "last")
+    row["A"] = -7
+    assert table["A"][PAGE + 3] == -7
+
+
 def test_copies_and_pickles() -> None:
     table, whole, log = lazy(6)
     twins = [copy.copy(table), copy.deepcopy(table), table.copy()]
