@@ -51,7 +51,7 @@ def as_mask(value: Any, shape: tuple[int, ...]) -> Any:
             f"{value.dtype}. A comparison gives such, as in ds.mask = ds > 5 * u.ct"
         )
     if value.dtype != bool:
-        value = value != 0
+        value = (value.dask() if isinstance(value, Computed) else value) != 0
     if value.shape == shape:
         return value
     try:

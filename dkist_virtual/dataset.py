@@ -271,6 +271,9 @@ class Dataset(Printed, LazyCube):
         made._combined = self._combined
         return made
 
+    def __copy__(self) -> Self:
+        return self._new_instance()  # with a mask, headers and meta of its own
+
     def __getstate__(self) -> dict[str, Any]:
         forget_dropped(self.wcs)
         own = {name: travelling(self.__dict__[name]) for name in ("_data", "_mask")}
@@ -371,6 +374,11 @@ class Dataset(Printed, LazyCube):
         """What those see of this dataset who draw it."""
         from dkist_virtual.planes import Subject
 
+        if self._data.dtype.kind == "c":
+            raise DatasetError(
+                "plot: the pixels are complex numbers, which have no order that colours could "
+                "show: np.abs(ds) and np.angle(ds.data) are real"
+            )
         world = World(self.wcs, self.shape)
         names = axis_names(self) or [f"axis_{axis}" for axis in range(len(self.shape))]
         inventory = self.inventory or {}

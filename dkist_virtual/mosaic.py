@@ -451,3 +451,27 @@ class _TileMask(np.ndarray[Any, np.dtype[np.bool_]]):
         except DatasetError:
             whole[...] = before
             raise
+
+    def fill(self, value: Any) -> None:
+        """Hide all tiles, or show all."""
+        self[...] = value
+
+    def __array_ufunc__(self, ufunc: Any, method: Any, *inputs: Any, **options: Any) -> Any:
+        # What is written in place, as by |=, is written as any other part is.
+        written = options.pop("out", ())
+        given = (x.view(np.ndarray) if isinstance(x, _TileMask) else x for x in inputs)
+        result = getattr(ufunc, method)(*given, **options)
+        for out in written:
+            if out is not None:
+                out[...] = result
+                return out
+        return result
+
+    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+        if function not in (np.copyto, np.putmask, np.place):
+            return super().__array_function__(function, types, args, options)
+        target, *others = args
+        copy = np.array(target)
+        function(copy, *others, **options)
+        target[...] = copy
+        return None

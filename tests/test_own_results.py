@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import pickle
 from pathlib import Path
 from typing import Any
@@ -148,6 +149,14 @@ def test_what_is_no_result_is_refused_when_it_is_given(vtf: dv.Dataset) -> None:
         vtf.with_data(ones, uncertainty=StdDevUncertainty(ones[0]))
 
 
+def test_complex_numbers_are_drawn_by_their_size(vtf: dv.Dataset) -> None:
+    frame = vtf[0, 0, 0]
+    turning = frame.with_data(np.full(frame.shape, 3 + 4j), unit="ct")
+    with pytest.raises(DatasetError, match=r"np\.abs\(ds\)"):
+        turning.plot(figure=Figure())
+    assert float(np.nanmax(abs(turning).plot(figure=Figure()).image.get_array())) == 5
+
+
 # Masks and uncertainties ------------------------------------------------------------------------
 
 
@@ -192,6 +201,9 @@ def test_what_is_no_mask_is_refused_when_it_is_set(vtf: dv.Dataset) -> None:
         with pytest.raises(DatasetError, match=said):
             ds.mask = bad
     assert np.asarray(ds.mask).shape == ds.shape
+    ones = ds.with_data(np.ones(ds.shape, int))
+    ones.mask = -ones  # integers that are computed
+    assert np.asarray(ones.mask).all()
 
 
 @pytest.mark.parametrize("operation", [np.sum, np.mean, np.nanmean])
@@ -234,10 +246,21 @@ def test_each_dataset_has_a_header_table_of_its_own(vtf: dv.Dataset) -> None:
     assert ds.headers["ATMOS_R0"][0] == before[0]  # type: ignore[index]
     assert "OWN" not in ds.headers.colnames  # type: ignore[union-attr]
     assert list(vtf.headers["ATMOS_R0"]) == before  # type: ignore[index]
+    twin = copy.copy(ds)
+    twin.headers["OWN"], twin.meta["own"], twin.mask = 1, 2, True  # type: ignore[index]
+    assert "OWN" not in ds.headers.colnames  # type: ignore[union-attr]
+    assert "own" not in ds.meta
+    assert ds.mask is None
     ds.meta = {"mine": 1}
     assert ds.headers is ds.meta["headers"]
     assert ds[0].headers["ATMOS_R0"][5] == 0.5  # type: ignore[index]
     assert (ds.meta | {"more": 2})["headers"] is ds.headers
+    for reorder in (ds.headers.reverse, lambda: ds.headers.sort("DATE-AVG")):  # type: ignore[union-attr]
+        with pytest.raises(DatasetError, match="row n belongs to frame n"):
+            reorder()
+    own = ds.headers.copy()  # type: ignore[union-attr]
+    own.sort("ATMOS_R0")
+    assert sorted(own["ATMOS_R0"]) == list(own["ATMOS_R0"])
     with pytest.raises(DatasetError, match="cannot be taken out"):
         del ds.meta["headers"]
     with pytest.raises(DatasetError, match="one row for each of the 24 frames, found 3 rows"):
@@ -356,6 +379,17 @@ def test_parts_of_a_mosaics_mask_are_set(mosaic: dv.TiledDataset) -> None:
     opposite = ~mosaic.mask
     opposite[...] = True
     assert mosaic.mask.sum() == 1
+    held = mosaic.mask
+    held |= np.eye(2, dtype=bool)
+    assert mosaic.mask.tolist() == [[True, False], [True, True]]
+    mosaic.mask.fill(False)
+    assert not mosaic.mask.any()
+    np.copyto(mosaic.mask, [[False, True], [False, False]])
+    np.logical_or(mosaic.mask, [[True, False], [False, False]], out=mosaic.mask)
+    assert mosaic.mask.tolist() == [[True, True], [False, False]]
+    with pytest.raises(DatasetError, match="hides every tile"):
+        mosaic.mask.fill(True)
+    assert mosaic.mask.sum() == 2
 
 
 def test_frames_of_one_name_are_not_written_over_each_other(simulated: Any, tmp_path: Path) -> None:
