@@ -163,12 +163,9 @@ class CombinedHeaders(HeaderTable):
             if name in table.colnames:
                 table.rename_column(name, new_name)
 
-    def _refuse_rows(self, *_: Any, **__: Any) -> Any:
-        if self._tables:
+    def _check_rows_may_move(self) -> None:
+        if self._tables:  # those of a part may
             raise DatasetError(_ROWS)
-        raise DatasetError("a part of combined_headers: .copy() gives a table of your own")
-
-    insert_row = remove_rows = sort = reverse = _refuse_rows
 
     def copy(self, copy_data: bool = True) -> Any:  # noqa: ARG002  # what is shown is not written to
         """A table of one's own, of which nothing is handed on to the tiles."""

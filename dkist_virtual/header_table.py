@@ -114,7 +114,8 @@ class OneLineFormatter(TableFormatter):  # type: ignore[misc]  # astropy comes w
 class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
     """An `astropy.table.Table` of FITS headers, whose rows are `HeaderRow`.
 
-    `of` makes one whose columns are read when they are asked for.
+    `of` makes one whose columns are read when they are asked for. Where `rows_are_frames`, rows
+    stay where they are; copies and parts are tables of their own.
     """
 
     Row = HeaderRow
@@ -140,6 +141,42 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
     def source(self) -> ColumnSource | None:
         """Where the columns lie; None once some were read, and may have been changed here."""
         return None if self._source is None or self._read else self._source
+
+    def _check_rows_may_move(self) -> None:
+        if self.rows_are_frames:
+            raise DatasetError(
+                "headers: row n belongs to frame n of the dataset, so that rows are not sorted, "
+                "added, removed or replaced as a whole. Do that to a table of your own: "
+                "table = ds.headers.copy(); table.sort(KEYWORD). Columns and cells may be set, "
+                "as in ds.headers[KEYWORD][n] = value, and slicing the dataset selects frames "
+                "with their headers"
+            )
+
+    # add_row, remove_row, `del table[...]` and `table.loc[...] = ` go through these too.
+    def sort(self, *args: Any, **how: Any) -> None:
+        """Sort the rows: see `astropy.table.Table`."""
+        self._check_rows_may_move()
+        super().sort(*args, **how)
+
+    def reverse(self) -> None:
+        """Reverse the order of the rows."""
+        self._check_rows_may_move()
+        super().reverse()
+
+    def insert_row(self, *args: Any, **how: Any) -> None:
+        """Insert a row: see `astropy.table.Table`."""
+        self._check_rows_may_move()
+        super().insert_row(*args, **how)
+
+    def remove_rows(self, row_specifier: Any) -> None:
+        """Remove rows: see `astropy.table.Table`."""
+        self._check_rows_may_move()
+        super().remove_rows(row_specifier)
+
+    def __setitem__(self, item: Any, value: Any) -> None:
+        if not isinstance(item, str):
+            self._check_rows_may_move()
+        super().__setitem__(item, value)
 
     # All of astropy's methods go through this attribute.
     @property
@@ -171,15 +208,19 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
         return super().__len__() if self._source is None else len(self._source)
 
     def __getitem__(self, item: Any) -> Any:
+        rows = item
+        if self.rows_are_frames and isinstance(item, slice):
+            # Copies, as of a mask: a view that is sorted moves the cells of the whole.
+            rows = np.arange(*item.indices(len(self)))
         if self._source is None:
-            return super().__getitem__(item)
+            return super().__getitem__(rows)
         if isinstance(item, str):
             return self._column(item)
         if isinstance(item, (int, np.integer)) and len(self) > PAGE:
             return self._row(int(item))
         if isinstance(item, slice) or (isinstance(item, np.ndarray) and item.ndim == 1):
             part = type(self).of(self._source.select(item))
-            part._read = {name: column[item] for name, column in self._read.items()}
+            part._read = {name: column[rows] for name, column in self._read.items()}
             part.meta.update(self.meta)
             return part
         return super().__getitem__(item)
@@ -233,27 +274,10 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
         text = str(part._base_repr_(html, words, max_width, **how))
         return text.replace(f"Length = {len(part)} rows", f"Length = {len(self)} rows")
 
-    def _check_order(self) -> None:
-        if self.rows_are_frames:
-            raise DatasetError(
-                "headers: row n belongs to frame n of the dataset, so that rows stay in their "
-                "order: ds.headers.copy() is a table of your own, which can be sorted"
-            )
-
-    def sort(self, *args: Any, **how: Any) -> None:
-        """As astropy's; not of the table that a dataset has."""
-        self._check_order()
-        super().sort(*args, **how)
-
-    def reverse(self) -> None:
-        """As astropy's; not of the table that a dataset has."""
-        self._check_order()
-        super().reverse()
-
     def copy(self, copy_data: bool = True) -> Any:
-        """As astropy's; of columns that were not read, nothing is."""
+        """As astropy's, with its own cells where `rows_are_frames`; what is not read stays so."""
         if self._source is None or self._read:
-            return super().copy(copy_data)
+            return super().copy(copy_data or self.rows_are_frames)
         return type(self).of(self._source)
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Any:

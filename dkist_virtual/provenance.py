@@ -173,7 +173,7 @@ class FrameHeaders:
         return [name for name in self._table.colnames if name not in known]
 
     def replace(self, table: Any) -> None:
-        """Put another table in place of this one.
+        """Put a copy of another table in place of this one: what is sorted later is not ours.
 
         Raises
         ------
@@ -186,8 +186,9 @@ class FrameHeaders:
                 f"{self.provenance.n_frames} frames, found {type(table).__name__}"
             )
         self._check(table)
-        is_ours = isinstance(table, HeaderTable)
-        self._table = table if is_ours else HeaderTable(table, copy=False)
+        if table is not self._table:
+            is_ours = isinstance(table, HeaderTable)
+            self._table = table.copy() if is_ours else HeaderTable(table)
 
     def take_from(self, other: FrameHeaders) -> None:
         """Take the rows of these frames from the table of a selection that has them all.

@@ -213,3 +213,25 @@ def test_a_long_table_is_printed_by_its_ends(tmp_path: Path) -> None:
         same_html = [re.sub(r"table\d+", "", t._repr_html_()) for t in (table, plain)]
         assert same_html[0] == same_html[1]
         assert read == {0, 3}
+
+
+@pytest.mark.parametrize("read", [(), ("A",), ("A", "B", "C", "M")])
+def test_cells_that_are_set_by_row_of_a_long_table_are_set(read: tuple[str, ...]) -> None:
+    table, _, _ = lazy(2 * PAGE + 50)
+    for name in read:
+        table[name]
+    held = table[PAGE + 3]
+    held["A"] = -1
+    table[PAGE + 4][["A", "B"]] = (-2, 0.5)
+    table[-1][0] = -3
+    held["M"] = 7
+    for row in table:
+        if row["A"] == 5:
+            row["C"] = "n"
+    for _ in range(2):  # before and after all is read
+        assert list(table["A"][[PAGE + 3, PAGE + 4, -1]]) == [-1, -2, -3]
+        assert table["B"][PAGE + 4] == 0.5 == table[PAGE + 4]["B"]
+        assert table["M"][PAGE + 3] == 7
+        assert table["C"][5] == "n"
+        assert table[PAGE + 3]["A"] == -1
+        table.columns  # noqa: B018

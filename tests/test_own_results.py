@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import copy
+import io
 import pickle
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +15,7 @@ import dask.array as da
 import numpy as np
 import pytest
 from astropy.nddata import NDData, StdDevUncertainty, UnknownUncertainty
+from astropy.table import QTable, Table, hstack, unique, vstack
 from dkist_assets import load
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -265,10 +269,97 @@ def test_each_dataset_has_a_header_table_of_its_own(vtf: dv.Dataset) -> None:
         del ds.meta["headers"]
     with pytest.raises(DatasetError, match="one row for each of the 24 frames, found 3 rows"):
         ds.meta["headers"] = ds.headers[:3]  # type: ignore[index]
-    ds.headers.remove_row(0)  # type: ignore[union-attr]
+    ds.headers.keep_columns("ATMOS_R0")  # type: ignore[union-attr]
+    ds.headers["ATMOS_R0"] = np.zeros(23)  # type: ignore[index]
     for later in (lambda: ds[0], lambda: ds * 2, ds.to_xarray):
         with pytest.raises(DatasetError, match="found 23 rows"):
             later()
+
+
+def moving_rows() -> Iterator[tuple[str, tuple[Any, ...]]]:
+    """Methods of astropy's tables, with arguments by which they move, add or remove rows."""
+    twice = Table({"A": [9, 8], "B": [5, 4]})
+    tried = [(), ("A",), (0,), (-1,), ([0, 2],), (slice(2),), (0, [7, 7]), ([7, 7],)]
+    tried += [({"A": 7, "B": 7},), (0, {"A": 7, "B": 7}), (slice(2), twice), ([1, 0], twice)]
+    tried += [(slice(None), 7), (np.array([True, True, False]), twice), (None,)]
+    outward = ("show", "read", "write", "to_", "from_", "more", "__init", "__set", "__class")
+    setters = ["__setitem__", "__delitem__"]
+    for name in [*(name for name in dir(Table) if not name.startswith(("_", *outward))), *setters]:
+        for args in tried:
+            table = Table({"A": [3, 1, 2], "B": [10, 30, 20]})
+            method = getattr(table, name)
+            if not callable(method):
+                break
+            with contextlib.suppress(Exception), contextlib.redirect_stdout(io.StringIO()):
+                method(*args)
+            changed = [list(table[key]) for key in table.colnames if key in "AB"]
+            if len(changed) == 2 and changed[0] != [3, 1, 2] and changed[1] != [10, 30, 20]:
+                yield name, args
+
+
+MOVING = list(moving_rows())
+
+
+def test_what_moves_rows_was_found() -> None:
+    known = "add_row insert_row remove_row remove_rows reverse sort __setitem__ __delitem__"
+    assert {name for name, _ in MOVING} >= set(known.split())
+
+
+@pytest.mark.parametrize("read", [False, True])
+def test_rows_of_headers_stay_with_their_frames(vtf: dv.Dataset, read: bool) -> None:
+    ds, names = vtf[1], ["ATMOS_R0", "DATE-AVG"]
+    before = [list(vtf.headers[key][6:12]) for key in names]  # type: ignore[index]
+    if read:
+        ds.headers.keep_columns(names)  # type: ignore[union-attr]
+    tables: list[Any] = [ds.headers, ds.meta["headers"], pickle.loads(pickle.dumps(ds)).headers]
+    said = r"row n belongs to frame n.*\.copy\(\)"
+    for table in tables:
+        for name, tried in MOVING:
+            args = tuple(names[0] if isinstance(each, str) else each for each in tried)
+            with pytest.raises(DatasetError, match=said):
+                getattr(table, name)(*args)
+        assert [list(table[key]) for key in names] == before
+        table.add_index("DATE-AVG")
+        with pytest.raises(DatasetError, match=said):
+            table.loc[before[1][0]] = list(table[1])
+        with pytest.raises(DatasetError, match=said):
+            table.sort()
+        assert [list(table[key]) for key in names] == before
+    assert [list(ds[1:].headers[key]) for key in names] == [part[3:] for part in before]  # type: ignore[index]
+
+
+def test_copies_and_parts_of_headers_are_sorted_as_tables_are(vtf: dv.Dataset) -> None:
+    ds = vtf[...]
+    dates = list(ds.headers["DATE-AVG"])  # type: ignore[index]
+    makers: list[Any] = [
+        lambda t: t.copy(), lambda t: t.copy(copy_data=False), copy.copy, copy.deepcopy,
+        lambda t: pickle.loads(pickle.dumps(t)), Table, QTable, lambda t: t[:], lambda t: t[::2],
+        lambda t: t[np.asarray(t["ATMOS_R0"]) > 0], lambda t: t[[0, 5, 3]],
+        lambda t: t["DATE-AVG", "ATMOS_R0"], lambda t: vstack([t, t]), lambda t: hstack([t, t]),
+        lambda t: unique(t, "DATE-AVG"), lambda t: t.group_by("ATMOS_R0"), lambda t: t.filled(),
+    ]  # fmt: skip
+    for read in (False, True):
+        for make in makers:
+            part = make(ds.headers)
+            part.keep_columns([n for n in part.colnames if n.startswith(("DATE-AVG", "ATMOS_R0"))])
+            name = next(name for name in part.colnames if name.startswith("DATE-AVG"))
+            part.sort(name)
+            assert list(part[name]) == sorted(part[name])
+            part.reverse()
+            part.add_row(part[0])
+            part.remove_row(0)
+            part[0] = part[1]
+            assert part[name][0] == part[name][1]
+        assert list(ds.headers["DATE-AVG"]) == dates == list(ds[...].headers["DATE-AVG"])  # type: ignore[index]
+        if not read:
+            ds.headers.columns  # type: ignore[union-attr]  # noqa: B018  # reads them
+    # A table that is given is the user's: what becomes of it later is not the dataset's.
+    given = ds.headers.copy()  # type: ignore[union-attr]
+    for mine in (given, Table(given)):
+        ds.meta["headers"] = mine
+        mine.sort("DATE-AVG", reverse=True)
+        mine.remove_row(0)
+        assert list(ds[...].headers["DATE-AVG"]) == dates  # type: ignore[index]
 
 
 def test_names_that_are_taken_are_refused(vtf: dv.Dataset) -> None:
@@ -353,6 +444,7 @@ def test_combined_headers_hand_columns_on_and_refuse_cells(mosaic: dv.TiledDatas
         lambda: table[0].__setitem__("ATMOS_R0", 1.0),
         lambda: table.sort("DATE-AVG"),
         lambda: table.remove_row(0),
+        lambda: table.__setitem__(0, table[1]),
         lambda: mosaic.meta.__setitem__("headers", table),
     ):
         with pytest.raises(DatasetError, match="mosaic"):
@@ -362,6 +454,12 @@ def test_combined_headers_hand_columns_on_and_refuse_cells(mosaic: dv.TiledDatas
     own.sort("DATE-AVG")
     scaled = table["ATMOS_R0"] * 2
     scaled[0] = 1.0
+    dates = list(table["DATE-AVG"])
+    for part in (table[:5], table[np.arange(5)], mosaic.combined_headers[:5]):  # type: ignore[index]
+        part.reverse()
+        part.remove_row(0)
+        assert list(part["DATE-AVG"]) == dates[3::-1]
+    assert list(table["DATE-AVG"]) == dates == list(mosaic.combined_headers["DATE-AVG"])  # type: ignore[index]
 
 
 def test_parts_of_a_mosaics_mask_are_set(mosaic: dv.TiledDataset) -> None:
