@@ -146,9 +146,9 @@ def coordinates_of_own(cube: NDCube) -> dict[str, tuple[str, Any]]:
 
     Those of the WCS are left out; extra coordinates are in here where a slice left one value.
     """
-    names = list(cube.global_coords._internal_coords)
+    # Not by `global_coords[name]`, which makes a SkyCoord of a longitude that is left alone.
+    own = dict(cube.global_coords._internal_coords)
     dropped = cube.extra_coords.dropped_world_dimensions
     if "value" in dropped:
-        names += cube.global_coords._convert_dropped_to_internal(dropped)
-    types = cube.global_coords.physical_types
-    return {str(name): (str(types[name]), cube.global_coords[name]) for name in names}
+        own |= cube.global_coords._convert_dropped_to_internal(dropped)
+    return {str(name): (str(kind), value) for name, (kind, value) in own.items()}

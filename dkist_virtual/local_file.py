@@ -41,7 +41,14 @@ LARGE: Final = 2**20
 def _opened(path: str | os.PathLike[str]) -> FileIO:
     """A file to read from; a pipe is not waited for, whoever might write into it one day."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    return open(path, "rb", buffering=0, opener=lambda name, _: os.open(name, flags))
+    number = os.open(path, flags)
+    try:
+        file = FileIO(number)
+    except OSError:  # a directory
+        os.close(number)
+        raise
+    file.name = path
+    return file
 
 
 def _status(file: FileIO) -> os.stat_result:
@@ -193,7 +200,7 @@ class StoreFile(io.RawIOBase):
 
     def close(self) -> None:
         """Close it; reads fail from then on."""
-        if not self.closed:
+        if not self.closed and "_file" in self.__dict__:  # not where it could not be opened
             self._file.close()
         super().close()
 

@@ -14,9 +14,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_codec import v3_metadata
 from zarr.abc.store import RangeByteRequest
-from zarr.core.buffer import default_buffer_prototype
 from zarr.core.buffer.cpu import Buffer
 from zarr.storage import MemoryStore
+from zarr_shim import chunk_spec_of
 
 from dkist_virtual.codec import FITSCodecV3, FrameSpec
 from dkist_virtual.errors import FrameCorruptError
@@ -139,10 +139,7 @@ def test_frames_inside_of_a_shard() -> None:
             assert byte_range is None
             return Buffer.from_bytes(FRAMES["small"])
 
-    spec = array_of(FRAMES["small"], 1, SMALL.shape, Checking)[0]._async_array.metadata
-    chunk = spec.get_chunk_spec(
-        (0, 0, 0), zarr.core.array_spec.ArrayConfig.from_dict({}), default_buffer_prototype()
-    )
+    chunk = chunk_spec_of(array_of(FRAMES["small"], 1, SMALL.shape, Checking)[0])
     index = (0, slice(3, 9), slice(1, 30, 4))
     part = asyncio.run(codec._decode_partial_single(Inside(), index, chunk))  # type: ignore[arg-type]
     assert part is not None

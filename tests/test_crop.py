@@ -232,7 +232,7 @@ def test_a_gap_between_wavelengths_is_called_one(datasets: Any) -> None:
     ("coordinate", "message"),
     [
         (Time("2001-01-01"), "outside of this selection, whose time is 2022-10-24T18:57:45.634 to"),
-        (100 * u.nm, "100.0000 nm: outside of this selection, whose wavelength is 630.2425 nm to"),
+        (100 * u.nm, "100 nm: outside of this selection, whose wavelength is 630.2425 nm to"),
         (3 * u.kg, "no axis of mass"),
         (3 * u.arcsec, "given as a SkyCoord"),
         ("hello", "no Stokes parameter"),

@@ -43,7 +43,9 @@ def agg() -> Iterator[None]:
 def test_every_date_of_pythons_is_exact(dates: list[Any]) -> None:
     texts = [date.isoformat() if isinstance(date, datetime.datetime) else date for date in dates]
     expected = [
-        np.datetime64(date, "us") if isinstance(date, datetime.datetime) else np.datetime64("NaT")
+        np.datetime64(date, "us")
+        if isinstance(date, datetime.datetime)
+        else np.datetime64("NaT", "us")
         for date in dates
     ]
     found = dates_of_texts(texts, "DATE")

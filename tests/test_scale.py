@@ -34,14 +34,14 @@ def store(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def files_read(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
     """The names of the store's own files that are read whole."""
     read: list[str] = []
-    plain = StoreReader.__call__
+    marked = StoreReader.marked
 
-    def noting(self: StoreReader, name: str) -> bytes:
+    def noting(self: StoreReader, name: str) -> tuple[bytes, str]:
         read.append(name)
-        return plain(self, name)
+        return marked(self, name)
 
     with monkeypatch.context() as patch:
-        patch.setattr(StoreReader, "__call__", noting)
+        patch.setattr(StoreReader, "marked", noting)
         yield read
 
 

@@ -280,7 +280,7 @@ def test_times_of_every_type(catalogue: Any) -> None:
         ({"time": "2022-01-01"}, "time = '2022-01-01': expected two values"),
         ({"time": ("2022-01-01", "soon")}, "time: 'soon' is not a moment: expected a Time, "),
         ({"time": (1, 2)}, "time: 1: expected a Time, datetime, "),
-        ({"time": (np.datetime64("NaT"), "2022-01-01")}, "a moment that is missing"),
+        ({"time": (np.datetime64("NaT", "us"), "2022-01-01")}, "a moment that is missing"),
         ({"exposure": 3}, "exposure = 3: expected two values"),
         ({"stokes": "IV"}, "stokes = 'IV': expected 'IQUV' or 'I'"),
         ({"status": "old"}, "status = 'old': expected one of ACTIVE"),

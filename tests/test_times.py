@@ -115,7 +115,7 @@ def test_a_moment_in_milliseconds_of_a_single_one_that_has_more_digits() -> None
     ("given", "said"),
     [
         (pd.NaT, "moment that is missing"),
-        (np.datetime64("NaT"), "moment that is missing"),
+        (np.datetime64("NaT", "us"), "moment that is missing"),
         (np.array(["2023-08-28", "NaT"], "M8[D]"), "moment that is missing"),
         ("yesterday", "no Stokes parameter, and no moment.*2022-10-24T19:00:00"),
         (1693254000.0, "no world coordinate.*datetime"),

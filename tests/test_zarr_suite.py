@@ -14,7 +14,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-import zarr
 from golden import BY_NAME, oracle, write_dataset
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -25,7 +24,7 @@ from zarr.storage import MemoryStore
 from zarr.testing.buffer import NDBufferUsingTestNDArrayLike, TestBuffer
 from zarr.testing.store import StoreTests
 from zarr.testing.strategies import basic_indices, orthogonal_indices
-from zarr_shim import KeyedStore, run_here
+from zarr_shim import KeyedStore, chunk_spec_of, run_here
 
 import dkist_virtual as dv
 
@@ -232,9 +231,7 @@ def test_codecs_come_back_from_their_metadata(name: str, made: Any) -> None:
     (codec,) = array.metadata.codecs
     assert type(codec).from_dict(codec.to_dict()) == codec
     assert pickle.loads(pickle.dumps(codec)) == codec
-    spec = array._async_array.metadata.get_chunk_spec(
-        (0, 0, 0, 0), zarr.core.array_spec.ArrayConfig.from_dict({}), default_buffer_prototype()
-    )
+    spec = chunk_spec_of(array)
     assert codec.evolve_from_array_spec(spec) == codec
     assert codec.resolve_metadata(spec) == spec
 

@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from zarr.core.array_spec import ArrayConfig, ArraySpec
+from zarr.core.buffer import default_buffer_prototype
 
 from dkist_virtual.codec import FrameSpec
 from dkist_virtual.references import WHOLE_FILE, ArrayMetadata, FrameColumns, ReferenceSet
@@ -64,3 +66,15 @@ def run_here(test: Callable[..., Any]) -> Callable[..., Any]:
         return asyncio.run(test(*args, **kwargs))
 
     return run
+
+
+def chunk_spec_of(array: Any) -> ArraySpec:
+    """What zarr tells a codec of a chunk of an array; the method that gives it moves."""
+    metadata = array.metadata
+    return ArraySpec(
+        shape=array.chunks,
+        dtype=metadata.data_type,
+        fill_value=metadata.fill_value,
+        config=ArrayConfig.from_dict({}),
+        prototype=default_buffer_prototype(),
+    )
