@@ -89,8 +89,10 @@ _watched: list[str] | None = None
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
-    if _watched is not None and event == "open" and str(args[0]).endswith(".fits"):
-        _watched.append(os.path.basename(str(args[0])))
+    name = os.path.basename(str(args[0]))
+    if _watched is not None and event == "open" and name.endswith(".fits"):
+        if name not in _watched:  # one that was written a moment ago is read again
+            _watched.append(name)
 
 
 @contextmanager
