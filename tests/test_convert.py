@@ -89,10 +89,11 @@ _watched: list[str] | None = None
 
 
 def _hook(event: str, args: tuple[Any, ...]) -> None:
+    if event != "open" or _watched is None or not str(args[0]).endswith(".fits"):
+        return
     name = os.path.basename(str(args[0]))
-    if _watched is not None and event == "open" and name.endswith(".fits"):
-        if name not in _watched:  # one that was written a moment ago is read again
-            _watched.append(name)
+    if name not in _watched:  # a file that was written a moment ago is read again
+        _watched.append(name)
 
 
 @contextmanager
