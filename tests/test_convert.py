@@ -683,7 +683,7 @@ import os, signal, sys
 signal.signal(signal.SIGINT, signal.default_int_handler)
 event, position, name = sys.argv[1], int(sys.argv[2]), sys.argv[3]
 def pause(what, args):
-    if what == event and os.fsdecode(args[position]).endswith(name):
+    if what == event and str(args[position]).endswith(name):
         print("paused", flush=True)
         sys.stdin.readline()
 sys.addaudithook(pause)
