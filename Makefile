@@ -3,6 +3,7 @@
 # which holds every dependency.
 #
 #   make test PYTHON=/opt/python3.13/bin/python3 VENV=.venv-3.13     another Python beside the first
+#   make test MARK='not slow'     without the tests that take more than some seconds each
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -59,7 +60,7 @@ lint: $(VENV)/.stamp-test
 # pytest comes last: its summary line is the last line of the run. Each job begins with tests that
 # stand together, and makes their data once.
 test: lint
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(if $(MARK),-m '$(MARK)')
 
 # The lowest versions of what pyproject.toml names, and the newest of what those bring. Old versions
 # warn of what new ones deprecate when they are imported, which is an error in the other runs.

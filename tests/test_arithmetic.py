@@ -137,6 +137,7 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))
 @pytest.mark.filterwarnings("ignore:(divide by zero|invalid value|overflow):RuntimeWarning")
+@pytest.mark.slow
 def test_arithmetic_is_astropys(name: str, operation: Any, cases: Any) -> None:
     case = cases(name)
     with opened_frames() as opened:
@@ -282,6 +283,7 @@ LATER: dict[str, Callable[[Any], Any]] = {
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_headers_follow_every_selection_or_are_gone(name: str, cases: Any) -> None:
     case = cases(name)
     results = {

@@ -115,6 +115,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 @pytest.mark.parametrize("overwrite", [False, True])
+@pytest.mark.slow
 def test_convert_leaves_a_whole_store_or_none(
     overwrite: bool, simulated: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -157,6 +158,7 @@ def test_convert_leaves_a_whole_store_or_none(
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_download_leaves_whole_frames_or_none(
     simulated: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -114,6 +114,7 @@ def test_every_coordinate_alone_selects_what_lies_between(
 
 
 @pytest.mark.parametrize("name", [*NAMES, *REAL])
+@pytest.mark.slow
 def test_all_coordinates_together_in_any_order(name: str, datasets: Any) -> None:
     ds = shortened(datasets(name), name)
     low = tuple(n // 3 for n in ds.shape)
@@ -166,6 +167,7 @@ def test_many_pixels_are_not_all_evaluated_and_the_box_is_the_same(datasets: Any
         assert cut(ds.crop(one, other, keepdims=True), ds) == expected(ds, which, ends)
 
 
+@pytest.mark.slow
 def test_a_raster_of_the_sky_with_many_pixels(datasets: Any) -> None:
     ds = datasets("croppable_visp")[0, 100:500, 5, ::3]
     rng = np.random.default_rng(7)

@@ -74,6 +74,7 @@ def plain_asdfs(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.slow
 def test_everything_but_pixels_is_what_dkist_gives(
     name: str, plain_asdfs: Path, tmp_path: Path
 ) -> None:

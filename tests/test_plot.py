@@ -60,6 +60,7 @@ def values(ds: dv.Dataset, at: Any) -> dict[str, float]:
 
 
 @pytest.mark.parametrize("name", NAMES)
+@pytest.mark.slow
 def test_every_instrument_every_step(name: str, datasets: Any) -> None:
     ds = datasets(name)
     plot = ds.plot()

@@ -179,6 +179,7 @@ def test_a_real_frame_has_the_wcs_of_its_header(name: str, index: Any, assets: P
     ("name", "index", "off"),
     [("croppable_visp", np.s_[0, :, 500], 0.124), ("visp_no_headers", np.s_[1, :700, 500], None)],
 )
+@pytest.mark.slow
 def test_a_real_raster_is_nearly_a_plane(
     name: str, index: Any, off: float | None, assets: Path
 ) -> None:
