@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import zlib
 from dataclasses import dataclass
@@ -16,7 +17,6 @@ __all__ = [
     "BLOCK",
     "LONGEST",
     "MAX_SKIP",
-    "SETTINGS",
     "AgainError",
     "MovedError",
     "Reply",
@@ -29,33 +29,10 @@ __all__ = [
     "read_unpacked",
     "read_up_to",
     "read_whole",
-    "setting",
     "too_long",
     "too_short",
+    "why",
 ]
-
-SETTINGS: Final[dict[str, float]] = {
-    "concurrency": 64,
-    "retries": 4,
-    "backoff": 0.1,
-    "timeout": 30.0,
-    "largest_file": 2**27,
-}
-"""How remote places are asked: requests at once, how often again after a failure, seconds before
-the first of those (then twice as long each), seconds without an answer that are a failure, bytes
-of a file that is read whole into memory and of which nothing says how long it may be. Each is set
-as ``dask.config.set({"dkist_virtual.retries": 2})``, which reaches dask's workers too."""
-
-
-def setting(name: str) -> float:
-    """One of `SETTINGS`, as it is set now."""
-    import dask
-
-    given = dask.config.get(f"dkist_virtual.{name}", SETTINGS[name])
-    if isinstance(given, (int, float)) and given >= 0:
-        return given
-    raise ValueError(f"the setting dkist_virtual.{name} is {given!r}: expected a number from 0 on")
-
 
 Version: TypeAlias = "tuple[int | None, int | None, str | None, tuple[int, ...] | None]"
 """By what a file is known again: its length, modification time, ETag, and on this machine which
@@ -311,3 +288,16 @@ def too_short(url: str, offset: int, length: int, found: int) -> FrameCorruptErr
         f"{url}: bytes {offset} to {offset + length} were referenced, only {found} of them are "
         "there: the file is shorter than the one that was scanned"
     )
+
+
+_ADDRESS = re.compile(r"(?: to host|, url=)?\s*['\"]?[a-z][a-z0-9+.-]*://[^\s'\"]+['\"]?\)?")
+
+
+def why(error: BaseException) -> str:
+    """Say why a request failed without its address, which stands before it in messages."""
+    inner = getattr(error, "os_error", None)  # aiohttp's, which names host and port
+    if isinstance(inner, OSError):
+        known = inner.errno is not None and inner.errno > 0 and "Connect call" in str(inner)
+        said = os.strerror(inner.errno) if known and inner.errno else inner.strerror or str(inner)
+        return f"no connection: {said}"
+    return f"{type(error).__name__}: {_ADDRESS.sub('', str(error))}".rstrip(": ")

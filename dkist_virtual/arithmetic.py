@@ -19,10 +19,10 @@ from ndcube import NDCube, NDCubeSequence
 from dkist_virtual.attributes import copied_mask
 from dkist_virtual.computed import compute
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
-from dkist_virtual.keywords import check_keywords
 from dkist_virtual.lineage import together
 from dkist_virtual.own_data import own_data, unlike
 from dkist_virtual.regrid import RegriddedCube
+from dkist_virtual.text import check_keywords
 from dkist_virtual.world import World
 
 if TYPE_CHECKING:

@@ -17,12 +17,14 @@ import numpy as np
 from dkist_virtual.errors import FrameMissingError, MissingFramesWarning
 from dkist_virtual.forks import open_in_forks
 from dkist_virtual.memory import empty
-from dkist_virtual.read_options import ReadOptions, axis_chunks, chunks_left
+from dkist_virtual.read_options import ReadOptions, axis_chunks
 from dkist_virtual.references import chunk_key
 from dkist_virtual.selection import Selection
 from dkist_virtual.store import spec_of
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import zarr
     from numpy.typing import NDArray
 
@@ -294,7 +296,7 @@ class VirtualArray:
         else:
             whole = opened_selection(self.metadata)
             along = axis_chunks(wanted, whole.result_shape, *self._axis_names(whole))
-            sizes = chunks_left(along, whole, self.selection)
+            sizes = _chunks_left(along, whole, self.selection)
         try:
             return tuple(normalize_chunks(sizes, self.shape, dtype=self.dtype))  # type: ignore[no-untyped-call]
         except ValueError as error:  # such as two sizes in bytes
@@ -355,3 +357,30 @@ def _empty_shape(shape: tuple[int, ...], item: Any) -> tuple[int, ...] | None:
         return None
     chosen: tuple[int, ...] = np.broadcast_to(np.empty(()), shape)[item].shape
     return chosen if 0 in chosen else None
+
+
+def _chunks_left(along: Sequence[Any], whole: Selection, part: Selection) -> tuple[Any, ...]:
+    """What is left of the chunks of a whole array in a part of it, as dask takes them.
+
+    A length stays the length of the chunks along its axis, whatever is selected there. Of lengths
+    that were given one by one, those remain of which pixels were selected.
+
+    Parameters
+    ----------
+    along : sequence
+        As `axis_chunks` gives them, for each axis that `whole` keeps.
+    whole, part : Selection
+        Of the stored array: what the chunks were given for, and what is left of it.
+    """
+    left = []
+    for axis, of in zip(whole.kept, along, strict=True):
+        pixels, outer = part.axes[axis], whole.axes[axis]
+        if isinstance(pixels, int):
+            continue
+        assert isinstance(outer, range)
+        if isinstance(of, tuple):
+            at = (np.asarray(pixels) - outer.start) // outer.step
+            counts = np.bincount(np.searchsorted(np.cumsum(of), at, side="right"))
+            of = tuple(counts[counts > 0].tolist())
+        left.append(of)
+    return tuple(left)

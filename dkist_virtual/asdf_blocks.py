@@ -1,19 +1,33 @@
-"""Count what compressed blocks of an ASDF come to, before `asdf` decompresses them. Pure."""
+"""Walk the blocks of an ASDF: each is there whole, and asks for no more memory than it may."""
 
 from __future__ import annotations
 
 import bz2
 import itertools
+import re
 import struct
 import zlib
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from dkist_virtual.errors import StoreCorruptError
+from dkist_virtual.errors import DatasetError, StoreCorruptError
+from dkist_virtual.local_file import FileBytes
+from dkist_virtual.trust import check_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
-__all__ = ["IN_ASDFS", "IN_STORES", "check_block"]
+__all__ = [
+    "BLOCK_HEADER",
+    "BLOCK_MAGIC",
+    "IN_ASDFS",
+    "IN_STORES",
+    "Block",
+    "blocks_of",
+    "check_block",
+    "check_blocks",
+]
 
 IN_STORES: Final = (b"zlib",)
 """How a block of a store's ``dataset.asdf`` may be compressed."""
@@ -22,7 +36,24 @@ IN_ASDFS: Final = (b"zlib", b"bzp2", b"lz4\0")
 """How one of an ASDF that a user opens may be: all that asdf knows by itself."""
 
 
-_PIECE: Final = 2**20
+PIECE: Final = 2**20
+"""Bytes of a file that are looked through at a time."""
+
+_TREE_END: Final = re.compile(rb"\r?\n\.\.\.(\r?\n|$)")
+BLOCK_MAGIC: Final = b"\xd3BLK"
+BLOCK_HEADER: Final = struct.Struct(">I4sQQQ16s")  # flags, compression, allocated, used, data, md5
+_STREAMED: Final = 1
+
+
+@dataclass(frozen=True, slots=True)
+class Block:
+    """A block of an ASDF: where it begins, where its data lie, and whether as they are."""
+
+    start: int
+    stop: int
+    data: int
+    n_bytes: int
+    plain: bool
 
 
 def check_block(
@@ -73,19 +104,19 @@ def check_block(
 def _by_zlib(stored: memoryview) -> Iterator[int]:
     """How many bytes come of a block, piece by piece; none is kept."""
     decoder = zlib.decompressobj()
-    for begin in range(0, len(stored), _PIECE):
-        rest: Any = stored[begin : begin + _PIECE]
+    for begin in range(0, len(stored), PIECE):
+        rest: Any = stored[begin : begin + PIECE]
         while rest:
-            yield len(decoder.decompress(rest, _PIECE))
+            yield len(decoder.decompress(rest, PIECE))
             rest = decoder.unconsumed_tail
 
 
 def _by_bzip2(stored: memoryview) -> Iterator[int]:
     decoder = bz2.BZ2Decompressor()
-    for begin in range(0, len(stored), _PIECE):
-        piece: Any = stored[begin : begin + _PIECE]
+    for begin in range(0, len(stored), PIECE):
+        piece: Any = stored[begin : begin + PIECE]
         while not decoder.eof:
-            yield (n := len(decoder.decompress(piece, _PIECE)))
+            yield (n := len(decoder.decompress(piece, PIECE)))
             piece = b""
             if decoder.needs_input or not n:
                 break
@@ -101,3 +132,102 @@ def _by_lz4(stored: memoryview) -> Iterator[int]:
 
 
 _DECOMPRESSED: Final = {b"zlib": _by_zlib, b"bzp2": _by_bzip2, b"lz4\0": _by_lz4}
+
+
+def check_blocks(path: Path) -> None:
+    """Refuse an ASDF that is not there whole, by what its blocks say.
+
+    Raises
+    ------
+    DatasetError
+    OSError
+    """
+    with FileBytes(path) as data:
+        if data[:5] != b"#ASDF":
+            raise DatasetError(f"{path}: begins with {data[:5]!r}: expected #ASDF")
+        if _tree_end(data) < 0:
+            raise DatasetError(f"{path}: its tree has no end; is it complete?")
+    for _ in blocks_of(path, str(path)):
+        pass
+
+
+def _pieces(data: FileBytes, start: int) -> Iterator[tuple[int, bytes]]:
+    """A file piece by piece, each with a little of the next one, so that nothing falls between."""
+    for begin in range(start, len(data), PIECE):
+        yield begin, data[begin : begin + PIECE + 8]
+
+
+def _tree_end(data: FileBytes) -> int:
+    """Where the tree of an ASDF ends; -1 where it does not."""
+    for begin, piece in _pieces(data, 0):
+        for found in _TREE_END.finditer(piece):
+            end = begin + found.end()
+            if found[1] or end == len(data):  # not where a piece ends
+                return end
+    return -1
+
+
+def _first_block(data: FileBytes) -> int:
+    """Where the first block begins; -1 where there is none."""
+    end = _tree_end(data)
+    if end < 0:
+        return -1
+    for begin, piece in _pieces(data, end):
+        if (found := piece.find(BLOCK_MAGIC)) >= 0:
+            return begin + found
+    return -1
+
+
+def blocks_of(path: Path, said: str) -> Iterator[Block]:
+    """Walk the blocks of an ASDF in the order of the file.
+
+    Parameters
+    ----------
+    path : pathlib.Path
+    said : str
+        The file's name in messages.
+
+    Raises
+    ------
+    DatasetError
+        A block is cut short, or asks for more memory than such a file may.
+    OSError
+    """
+    with FileBytes(path) as data:
+        at = _first_block(data)
+        size, asked = len(data), 0
+        while at >= 0 and data[at : at + 4] == BLOCK_MAGIC:
+            begin = at + 6 + int.from_bytes(data[at + 4 : at + 6], "big")
+            header = data[at + 6 : at + 6 + BLOCK_HEADER.size]
+            if begin > size or len(header) < BLOCK_HEADER.size:
+                raise DatasetError(f"{said}: cut short in the header of a block; is it complete?")
+            flags, compression, allocated, used, whole, _ = BLOCK_HEADER.unpack(header)
+            streamed = bool(flags & _STREAMED)
+            stop = size if streamed else begin + allocated
+            n_bytes = size - begin if streamed else used
+            if begin + n_bytes > size or n_bytes > stop - begin:
+                raise DatasetError(
+                    f"{said}: a block ends at byte {max(stop, begin + n_bytes)}, the file at "
+                    f"{size}; is it complete?"
+                )
+            if compression != bytes(4):
+                asked += whole
+                _check_compressed(said, compression, data, begin, n_bytes, whole, asked)
+            yield Block(at, min(stop, size), begin, n_bytes, compression == bytes(4))
+            at = stop
+
+
+def _check_compressed(
+    place: str, compression: bytes, data: FileBytes, begin: int, n: int, size: int, asked: int
+) -> None:
+    """Refuse a block that would take more memory than such a file may ask for.
+
+    Raises
+    ------
+    DatasetError
+    """
+    try:
+        check_size(f"{place}: its compressed blocks", asked, len(data))
+        check_block(compression, memoryview(data[begin : begin + n]), size, place)
+    except StoreCorruptError as error:
+        raise DatasetError(str(error)) from None

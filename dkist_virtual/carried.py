@@ -15,8 +15,8 @@ from astropy.coordinates import SkyCoord
 from astropy.time import Time
 
 from dkist_virtual.attributes import coordinates_of_own
-from dkist_virtual.datetimes import dates_of_times
 from dkist_virtual.errors import DKISTVirtualWarning
+from dkist_virtual.times import dates_of_times
 
 __all__ = [
     "NamedCoordinate",

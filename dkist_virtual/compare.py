@@ -27,7 +27,8 @@ from dkist_virtual.errors import (
 from dkist_virtual.open import open_dataset
 from dkist_virtual.references import chunk_key
 from dkist_virtual.selection import Selection
-from dkist_virtual.text import counted, finding_lines
+from dkist_virtual.text import counted
+from dkist_virtual.verdict import finding_lines
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

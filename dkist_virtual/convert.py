@@ -28,7 +28,7 @@ from dkist_virtual.references import JSON_NAME, PARQUET_NAME, write_json
 from dkist_virtual.scan import Expected, ScanMode, scan_frames
 from dkist_virtual.shards import write_parquet
 from dkist_virtual.source import read_source
-from dkist_virtual.text import counted
+from dkist_virtual.text import counted, human_bytes
 from dkist_virtual.trust import check_no_secrets
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from dkist_virtual.references import ReferenceSet
     from dkist_virtual.source import Source
 
-__all__ = ["METADATA_NAME", "Conversion", "Work", "convert", "human_bytes", "references_of"]
+__all__ = ["METADATA_NAME", "Conversion", "Work", "convert", "references_of"]
 
 References: TypeAlias = Literal["auto", "json", "parquet"]
 
@@ -107,15 +107,6 @@ class Conversion:
         if self.missing:
             line += f" (the first: {self.missing[0]})"
         return "\n".join(map(redacted, [*lines, line]))
-
-
-def human_bytes(n: float) -> str:
-    """A number of bytes in the unit that fits it, decimal as the Data Center counts."""
-    for unit in ("B", "kB", "MB", "GB"):
-        if n < 999.5:
-            return f"{n:.0f} {unit}" if unit == "B" or n >= 99.5 else f"{n:.3g} {unit}"
-        n /= 1000
-    return f"{n:.3g} TB"
 
 
 def convert(

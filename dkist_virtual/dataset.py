@@ -17,7 +17,6 @@ from dkist_virtual.crop import crop_index, nearest_index
 from dkist_virtual.errors import DatasetError, SelectionError
 from dkist_virtual.export import to_xarray
 from dkist_virtual.files import Files
-from dkist_virtual.keywords import check_keywords
 from dkist_virtual.lineage import common, is_computed
 from dkist_virtual.opened import open_asdf
 from dkist_virtual.points import as_points, with_times
@@ -26,6 +25,7 @@ from dkist_virtual.read_options import ReadOptions
 from dkist_virtual.selection import Selection, full_index
 from dkist_virtual.skymap import TOLERANCE, to_map
 from dkist_virtual.summary import Printed, axis_names, overview_of
+from dkist_virtual.text import check_keywords
 from dkist_virtual.world import World, forget_dropped, slice_wcs
 
 if TYPE_CHECKING:

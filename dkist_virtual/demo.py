@@ -469,7 +469,7 @@ def run_demo(
     and what is raised are as with `make_vtf`.
     """
     import dkist_virtual as dv
-    from dkist_virtual.convert import human_bytes
+    from dkist_virtual.text import human_bytes
 
     directory = Path("demo-output" if directory is None else directory)
     picture = directory / "vtf.png"

@@ -24,12 +24,12 @@ from dkist_virtual.asdf_arrays import check_strides
 from dkist_virtual.errors import DatasetError, StoreCorruptError
 from dkist_virtual.local_file import open_regular
 from dkist_virtual.references import FORMAT_VERSION
+from dkist_virtual.text import brief
 
 __all__ = [
     "METADATA_NAME",
     "Description",
     "TileMeta",
-    "brief",
     "expected_warnings",
     "origin_of",
     "read_description",
@@ -221,7 +221,7 @@ def read_description(file: Path | str | BinaryIO) -> Description:
     """
     import asdf
 
-    from dkist_virtual.trust import check_asdf
+    from dkist_virtual.limits import check_asdf
 
     name = file if isinstance(file, (str, Path)) else getattr(file, "name", "dataset.asdf")
     if isinstance(file, (str, Path)):
@@ -324,10 +324,3 @@ def expected_warnings() -> Iterator[None]:
         # dkist imports parfive, whose progress bar warns in a notebook without ipywidgets.
         warnings.filterwarnings("ignore", message="IProgress not found")
         yield
-
-
-def brief(error: BaseException) -> str:
-    """An error in one line: asdf's validation errors quote schema and file in full."""
-    lines = str(error).strip().splitlines()
-    kind = type(error).__name__
-    return f"{kind}: {lines[0].strip()}" if lines else kind

@@ -17,7 +17,6 @@ import unicodedata
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from dkist_virtual.convert import human_bytes
 from dkist_virtual.document_check import DocumentKind, check_document
 from dkist_virtual.errors import (
     DownloadError,
@@ -28,11 +27,11 @@ from dkist_virtual.errors import (
 )
 from dkist_virtual.fetch import absolute, gathered, is_local, local_path
 from dkist_virtual.file_check import Checked, check_whole, verify_datasum
-from dkist_virtual.local_file import is_something_else
+from dkist_virtual.local_file import FileBytes, is_something_else
 from dkist_virtual.parts import MOST, PART, PART_NOTES, Part
 from dkist_virtual.printable import one_line
-from dkist_virtual.remote import setting
-from dkist_virtual.text import ALIKE, counted, same_causes
+from dkist_virtual.settings import setting
+from dkist_virtual.text import ALIKE, counted, human_bytes, same_causes
 from dkist_virtual.trust import unsafe_name
 
 if TYPE_CHECKING:
@@ -91,7 +90,8 @@ class Item:
             It cannot be read.
         """
         if self.kind is None:
-            check_whole(path, self.checked)
+            with FileBytes(path) as data:
+                check_whole(data, self.checked)
         else:
             check_document(path, self.kind)
 
@@ -383,7 +383,9 @@ class _Run:
         )
 
     def _check(self, path: str, item: Item) -> None:
-        if not verify_datasum(path, item.checked):
+        with FileBytes(path) as data:
+            is_checked = verify_datasum(data, item.checked)
+        if not is_checked:
             with self._counting:
                 self.n_unverified += 1
 

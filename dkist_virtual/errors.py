@@ -43,10 +43,15 @@ printed.
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any
 
-from dkist_virtual.printable import one_line
+from dkist_virtual.fits_errors import (
+    DKISTVirtualError,
+    FrameCorruptError,
+    FrameError,
+    FrameUnsupportedError,
+)
+from dkist_virtual.printable import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -86,37 +91,6 @@ __all__ = [
     "redacted",
 ]
 
-_SECRETS: Final = (
-    # The name and password of a URL, its query, and the header that logs and errors quote.
-    (re.compile(r"(?<=://)[^/\s@'\"]+(?=@)"), "…"),
-    (re.compile(r"(://[^\s?'\"<>]*\?)[^\s'\"<>]*[^\s'\"<>:,.;)]"), r"\1…"),
-    (re.compile(r"(?i)(\bbearer\s+)[\w.~+/=-]+"), r"\1…"),
-    (re.compile(r"(?i)(\bauthorization\b['\"]?\s*[:=]\s*['\"]?)[^'\"\r\n]+"), r"\1…"),
-)
-
-
-def redacted(text: object) -> str:
-    """A text as it may be shown: URLs without password and query, headers without their token.
-
-    It is one line: what would command a terminal, or deceive its reader, is spelled out.
-    """
-    said = str(text)
-    for pattern, instead in _SECRETS:
-        said = pattern.sub(instead, said)
-    return one_line(said)
-
-
-class DKISTVirtualError(Exception):
-    """Anything that this package raises on purpose."""
-
-    def __str__(self) -> str:
-        # The builtins mixed in below (OSError, KeyError's kin) print their arguments each in
-        # a way of their own; the message is always the first argument here.
-        return redacted(str(self.args[0])) if self.args else ""
-
-    def __repr__(self) -> str:
-        return f"{type(self).__name__}({str(self)!r})"
-
 
 class DatasetError(DKISTVirtualError, ValueError):
     """The ASDF holds no dataset, or one of a form that cannot be virtualised."""
@@ -132,31 +106,6 @@ class SelectionError(DKISTVirtualError, IndexError):
 
 class OutsideError(SelectionError):
     """World coordinates that lie outside of what they were to be selected from."""
-
-
-class FrameError(DKISTVirtualError):
-    """Something about the file of one frame.
-
-    Parameters
-    ----------
-    message : str
-        What is wrong: expected, found, what to do. Without the place, if that is not known yet.
-    """
-
-    def at(self, place: str) -> Self:
-        """The same error with the place where it happened in front of its message.
-
-        Code that works on bytes alone does not know which file they came from; whoever
-        fetched them does, and says it here.
-
-        Parameters
-        ----------
-        place : str
-            A file name or URL, with the chunk key or HDU where that is known.
-        """
-        error = type(self)(f"{place}: {self}")
-        error.__dict__.update(self.__dict__)
-        return error.with_traceback(self.__traceback__)
 
 
 class FrameMissingError(FrameError, FileNotFoundError):
@@ -175,16 +124,8 @@ class FrameForbiddenError(FrameUnreachableError, PermissionError):
     """A frame that whoever asked has no permission to read."""
 
 
-class FrameCorruptError(FrameError, ValueError):
-    """Bytes that are not what the FITS standard, the frame's header or the store says."""
-
-
 class FrameRefusedError(FrameError, PermissionError):
     """A reference that leads where the store that holds it may not lead."""
-
-
-class FrameUnsupportedError(FrameError, NotImplementedError):
-    """Valid FITS in a form that this package refuses rather than guesses."""
 
 
 class DownloadError(DKISTVirtualError, OSError):

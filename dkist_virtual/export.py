@@ -27,10 +27,10 @@ from dkist_virtual.carried import (
     pixel_coords,
     stored_meta,
 )
-from dkist_virtual.datetimes import dates_of_texts, dates_of_times
 from dkist_virtual.errors import DatasetError, redacted
 from dkist_virtual.leaves import LeafArray
 from dkist_virtual.lineage import common, is_computed, same_columns
+from dkist_virtual.times import dates_of_texts, dates_of_times
 from dkist_virtual.world import World
 
 if TYPE_CHECKING:

@@ -23,7 +23,8 @@ from dkist_virtual.errors import (
 )
 from dkist_virtual.local_file import read_local, status_of
 from dkist_virtual.locations import Location, absolute, is_local, join, local_path, shown
-from dkist_virtual.remote import BLOCK, Reply, filesystem_of, get, pour, setting, too_short
+from dkist_virtual.remote import BLOCK, Reply, filesystem_of, get, pour, too_short
+from dkist_virtual.settings import setting
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence

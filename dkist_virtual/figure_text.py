@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 
 from matplotlib.text import Text
+
+from dkist_virtual.printable import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -177,3 +180,8 @@ class BoxedText(Text):
         size = text_inches(self)
         longer, wider = size[::-1] if self.get_rotation() else size
         return longer <= along and wider <= across
+
+
+def in_figure(text: object) -> str:
+    """Return a text as one line for matplotlib, which reads formulas between dollars."""
+    return re.sub(r"(?<!\\)\$", r"\\$", one_line(text))

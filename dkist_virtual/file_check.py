@@ -1,25 +1,28 @@
-"""Whether a FITS file on this machine is there whole, and has the sum that it should.
-
-The file is read, never mapped: it may be cut while it is looked at.
-"""
+"""Check that the bytes of a FITS file are there to its end, and have the sum that they should."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol
 
-from dkist_virtual.errors import FrameCorruptError, FrameError
+from dkist_virtual.errors import FrameCorruptError
 from dkist_virtual.fits import HDU, find_hdu, read_hdu
-from dkist_virtual.local_file import FileBytes
 
 if TYPE_CHECKING:
     from dkist_virtual.cards import HDUTarget
 
-__all__ = ["Checked", "check_whole", "is_whole", "verify_datasum"]
+__all__ = ["Checked", "FileSlices", "check_whole", "verify_datasum"]
 
 PIECE: Final = 2**22
 """Bytes that are summed at a time; a multiple of four."""
+
+
+class FileSlices(Protocol):
+    """The bytes of a file, of which slices are read when they are asked for."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, item: slice, /) -> bytes: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +44,7 @@ class Checked:
     datasum: int = -1
 
 
-def _walk(data: FileBytes) -> Iterator[HDU]:
+def _walk(data: FileSlices) -> Iterator[HDU]:
     """All HDUs, and whether they are there to their end."""
     start = index = 0
     while start < len(data):
@@ -55,43 +58,26 @@ def _walk(data: FileBytes) -> Iterator[HDU]:
                 f"begins with {data[:9]!r}: expected SIMPLE, so this is no FITS file"
             )
         hdu = read_hdu(data, start, index)  # type: ignore[arg-type]  # slices are bytes
-        if hdu.data_stop > len(data):
-            raise FrameCorruptError(
-                f"HDU {index}: its data ends at byte {hdu.data_stop}, the file at {len(data)}: "
-                "the file is cut short"
-            )
+        _refuse_cut(data, hdu)
         yield hdu
         start, index = hdu.stop, index + 1
 
 
-def check_whole(path: str, checked: Checked) -> None:
+def check_whole(data: FileSlices, checked: Checked) -> None:
     """Refuse a file that is not FITS to its end, by its own headers, or lacks the HDU wanted.
 
     Raises
     ------
     FrameCorruptError
-    OSError
-        It cannot be read.
     """
-    with FileBytes(path) as data:
-        if not len(data):
-            raise FrameCorruptError("the file is empty: expected a FITS file")
-        for _ in _walk(data):
-            pass
-        if checked.target is not None:
-            find_hdu(data, checked.target)  # type: ignore[arg-type]  # slices are bytes
+    _refuse_empty(data)
+    for _ in _walk(data):
+        pass
+    if checked.target is not None:
+        find_hdu(data, checked.target)  # type: ignore[arg-type]  # slices are bytes
 
 
-def is_whole(path: str) -> bool:
-    """Whether a file is FITS to its end, by its own headers."""
-    try:
-        check_whole(path, Checked(None, -1))
-    except (FrameError, OSError):
-        return False
-    return True
-
-
-def verify_datasum(path: str, checked: Checked) -> bool:
+def verify_datasum(data: FileSlices, checked: Checked) -> bool:
     """Check the sum of an HDU's data.
 
     Returns
@@ -102,29 +88,34 @@ def verify_datasum(path: str, checked: Checked) -> bool:
     Raises
     ------
     FrameCorruptError
-    OSError
-        It cannot be read.
     """
     from dkist_virtual.checksum import refuse_other_sum
     from dkist_virtual.fits import stated_datasum
 
-    with FileBytes(path) as data:
-        if not len(data):
-            raise FrameCorruptError("the file is empty: expected a FITS file")
-        hdu = _hdu(data, checked)
-        if hdu.data_stop > len(data):
-            raise FrameCorruptError(
-                f"HDU {hdu.index}: its data ends at byte {hdu.data_stop}, the file at {len(data)}: "
-                "the file is cut short"
-            )
-        expected = checked.datasum if checked.datasum >= 0 else stated_datasum(hdu.header)
-        if expected is None:
-            return False
-        refuse_other_sum(_sum(data, hdu), expected, hdu.index)
-        return True
+    _refuse_empty(data)
+    hdu = _hdu(data, checked)
+    _refuse_cut(data, hdu)
+    expected = checked.datasum if checked.datasum >= 0 else stated_datasum(hdu.header)
+    if expected is None:
+        return False
+    refuse_other_sum(_sum(data, hdu), expected, hdu.index)
+    return True
 
 
-def _sum(data: FileBytes, hdu: HDU) -> int:
+def _refuse_empty(data: FileSlices) -> None:
+    if not len(data):
+        raise FrameCorruptError("the file is empty: expected a FITS file")
+
+
+def _refuse_cut(data: FileSlices, hdu: HDU) -> None:
+    if hdu.data_stop > len(data):
+        raise FrameCorruptError(
+            f"HDU {hdu.index}: its data ends at byte {hdu.data_stop}, the file at {len(data)}: "
+            "the file is cut short"
+        )
+
+
+def _sum(data: FileSlices, hdu: HDU) -> int:
     from dkist_virtual.checksum import added, datasum
 
     total, stop = 0, min(hdu.stop, len(data))
@@ -140,7 +131,7 @@ def _sum(data: FileBytes, hdu: HDU) -> int:
     return total
 
 
-def _hdu(data: FileBytes, checked: Checked) -> HDU:
+def _hdu(data: FileSlices, checked: Checked) -> HDU:
     if checked.target is not None:
         return find_hdu(data, checked.target)  # type: ignore[arg-type]  # slices are bytes
     for hdu in _walk(data):

@@ -15,16 +15,14 @@ from urllib.parse import unquote
 import numpy as np
 
 from dkist_virtual.codec import FrameSpec
-from dkist_virtual.convert import human_bytes
 from dkist_virtual.download import Downloaded, Item, check_names, download
 from dkist_virtual.errors import DatasetError, DownloadError, SelectionError, redacted
 from dkist_virtual.file_check import Checked
-from dkist_virtual.keywords import check_keywords
+from dkist_virtual.limits import frame_limit
 from dkist_virtual.locations import Location, absolute, is_local, local_path
 from dkist_virtual.references import chunk_key
 from dkist_virtual.store import spec_of
-from dkist_virtual.text import counted
-from dkist_virtual.trust import frame_limit
+from dkist_virtual.text import check_keywords, counted, human_bytes
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -17,6 +17,7 @@ from dkist_virtual.fits import HDU, find_hdu, layout_of, read_hdu, stated_datasu
 from dkist_virtual.layouts import CompressedImage, Image
 from dkist_virtual.scanned import Scanned
 from dkist_virtual.tiles import check_layout, decode_image
+from dkist_virtual.verdict import Finding, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
     from dkist_virtual.cards import HDUTarget, Header
     from dkist_virtual.remote import Reply
 
-__all__ = ["KEYWORDS", "Finding", "Outcome", "Stated", "check_frame", "differing_keywords"]
-
-Outcome: TypeAlias = Literal["good", "absent", "unreachable", "changed", "corrupt", "refused"]
+__all__ = ["KEYWORDS", "Stated", "check_frame", "differing_keywords"]
 
 KEYWORDS: Final = (
     "DATE-BEG", "DATE-AVG", "DATE-END", "LINEWAV", "FRAMEWAV", "XPOSURE", "POL_NOIS",
@@ -36,31 +35,6 @@ KEYWORDS: Final = (
 )  # fmt: skip
 """When, at which wavelength and where on the Sun a frame was taken, and its place in the dataset.
 FRAMEVOL and CHECKSUM are left out: the pipeline edits the first after the second was written."""
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """What came of one frame.
-
-    Attributes
-    ----------
-    key : str
-        The frame's chunk key.
-    url : str or None
-    outcome : {"good", "absent", "unreachable", "changed", "corrupt", "refused"}
-        Changed is whole, and not the frame that the store speaks of; corrupt is broken; refused
-        is FITS that is not read here, or a reference that leads where the store may not.
-    detail : str
-        What is wrong.
-    notes : tuple of str
-        What is worth knowing, and no fault of the frame's.
-    """
-
-    key: str
-    url: str | None
-    outcome: Outcome
-    detail: str = ""
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

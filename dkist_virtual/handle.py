@@ -22,6 +22,7 @@ from dkist_virtual.errors import (
 )
 from dkist_virtual.forks import ThreadLock
 from dkist_virtual.headers import HEADERS_NAME, HeaderFile
+from dkist_virtual.limits import headers_limit
 from dkist_virtual.local_file import StoreFile
 from dkist_virtual.locations import is_local, join, local_path, shown
 from dkist_virtual.read_options import ReadOptions
@@ -35,7 +36,6 @@ from dkist_virtual.references import (
 )
 from dkist_virtual.shards import read_parquet
 from dkist_virtual.store import FrameStore
-from dkist_virtual.trust import headers_limit
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -12,10 +12,10 @@ from matplotlib.lines import Line2D
 
 from dkist_virtual.errors import FrameError, SelectionError
 from dkist_virtual.figure_text import fit_labels
-from dkist_virtual.keywords import check_keywords
 from dkist_virtual.picture import ABSENT, runs
 from dkist_virtual.planes import ShownAxes, labels_of
 from dkist_virtual.stepping import ABOVE, SteppedPlot
+from dkist_virtual.text import check_keywords
 from dkist_virtual.ticks import DataFormatter, coordinate_along, name_of
 
 if TYPE_CHECKING:

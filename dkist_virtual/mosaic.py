@@ -15,12 +15,12 @@ from dkist_virtual.dataset import Dataset
 from dkist_virtual.errors import DatasetError, OutsideError, SelectionError
 from dkist_virtual.export import tiles_to_xarray
 from dkist_virtual.files import Files
-from dkist_virtual.keywords import check_keywords
 from dkist_virtual.opened import Opened, open_asdf
 from dkist_virtual.points import COORDINATES
 from dkist_virtual.provenance import Meta
 from dkist_virtual.read_options import ReadOptions
 from dkist_virtual.summary import Printed, overview_of
+from dkist_virtual.text import check_keywords
 
 if TYPE_CHECKING:
     import xarray

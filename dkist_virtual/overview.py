@@ -289,7 +289,7 @@ class Overview:
 
     def _frames(self, n_frames: int) -> str:
         # That room needs zarr and asdf, which an overview as JSON does without.
-        from dkist_virtual.convert import human_bytes
+        from dkist_virtual.text import human_bytes
 
         n = f"{n_frames:,}"
         of = n if self.total_frames is None else f"{n} of {self.total_frames:,}"

@@ -15,13 +15,13 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from dkist_virtual.errors import DownloadError, FrameCorruptError, FrameError
-from dkist_virtual.file_check import Checked, is_whole, verify_datasum
-from dkist_virtual.local_file import is_something_else, open_regular, sync
+from dkist_virtual.file_check import Checked, check_whole
+from dkist_virtual.local_file import FileBytes, is_something_else, open_regular, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["MOST", "PART", "PART_NOTES", "Checked", "Part", "is_whole", "verify_datasum"]
+__all__ = ["MOST", "PART", "PART_NOTES", "Part", "is_whole"]
 
 PART: Final = ".part"
 """What is added to the name of a file that is not whole yet."""
@@ -32,6 +32,16 @@ PART_NOTES: Final = ".part.json"
 
 MOST: Final = 2**36
 """Bytes of a file of no known length: a frame may have 2³² pixels."""
+
+
+def is_whole(path: str) -> bool:
+    """Whether a file is FITS to its end, by its own headers."""
+    try:
+        with FileBytes(path) as data:
+            check_whole(data, Checked(None, -1))
+    except (FrameError, OSError):
+        return False
+    return True
 
 
 class Part:

@@ -15,7 +15,7 @@ import numpy as np
 
 from dkist_virtual.arrays import VirtualArray
 from dkist_virtual.errors import FrameMissingError, SelectionError
-from dkist_virtual.printable import in_figure
+from dkist_virtual.figure_text import in_figure
 from dkist_virtual.world import wrapped
 
 if TYPE_CHECKING:

@@ -11,12 +11,12 @@ from dkist_virtual.colorbar import add_colorbar
 from dkist_virtual.errors import FrameError, SelectionError
 from dkist_virtual.figure_text import fit_label, fit_labels
 from dkist_virtual.grid import PlaneGrid, PlaneWCS
-from dkist_virtual.keywords import check_keywords
 from dkist_virtual.lines import LinePlot, profile_axes, starting_point
 from dkist_virtual.picture import IMAGE_LOOK, ScreenImage, absent_boxes, contrast, limits
 from dkist_virtual.planes import labels_of, shown_axes
 from dkist_virtual.sliders import Repainter
 from dkist_virtual.stepping import SteppedPlot
+from dkist_virtual.text import check_keywords
 from dkist_virtual.ticks import coordinate_along, name_of, room_for_ticks, set_ticks
 from dkist_virtual.world import wrapped
 

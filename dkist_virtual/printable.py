@@ -12,10 +12,18 @@ import re
 import unicodedata
 from typing import Final
 
-__all__ = ["in_figure", "one_line"]
+__all__ = ["one_line", "redacted"]
 
 _UNSEEN: Final = re.compile("[\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0]")
 """Letters and marks without a picture, which Unicode counts among those that have one."""
+
+_SECRETS: Final = (
+    # The name and password of a URL, its query, and the header that logs and errors quote.
+    (re.compile(r"(?<=://)[^/\s@'\"]+(?=@)"), "…"),
+    (re.compile(r"(://[^\s?'\"<>]*\?)[^\s'\"<>]*[^\s'\"<>:,.;)]"), r"\1…"),
+    (re.compile(r"(?i)(\bbearer\s+)[\w.~+/=-]+"), r"\1…"),
+    (re.compile(r"(?i)(\bauthorization\b['\"]?\s*[:=]\s*['\"]?)[^'\"\r\n]+"), r"\1…"),
+)
 
 
 def one_line(text: object) -> str:
@@ -41,6 +49,12 @@ def _is_seen(char: str) -> bool:
     return unicodedata.category(char) == "Zs"  # blanks of any width
 
 
-def in_figure(text: object) -> str:
-    """Return a text as one line for matplotlib, which reads formulas between dollars."""
-    return re.sub(r"(?<!\\)\$", r"\\$", one_line(text))
+def redacted(text: object) -> str:
+    """A text as it may be shown: URLs without password and query, headers without their token.
+
+    It is one line: what would command a terminal, or deceive its reader, is spelled out.
+    """
+    said = str(text)
+    for pattern, instead in _SECRETS:
+        said = pattern.sub(instead, said)
+    return one_line(said)

@@ -14,9 +14,8 @@ from dkist_virtual.places import cache_of, places_of
 
 if TYPE_CHECKING:
     from dkist_virtual.places import FramePlaces
-    from dkist_virtual.selection import Selection
 
-__all__ = ["AxisNames", "Missing", "ReadOptions", "axis_chunks", "chunks_left"]
+__all__ = ["AxisNames", "Missing", "ReadOptions", "axis_chunks"]
 
 
 Missing: TypeAlias = Literal["raise", "nan"]
@@ -255,30 +254,3 @@ def _axis(key: int | str, chunks: Any, shape: Sequence[int], names: AxisNames) -
             f"chunks = {chunks!r}: {called}: expected one of {known}, or numbers from 0 to {n - 1}"
         )
     return found[0]
-
-
-def chunks_left(along: Sequence[Any], whole: Selection, part: Selection) -> tuple[Any, ...]:
-    """What is left of the chunks of a whole array in a part of it, as dask takes them.
-
-    A length stays the length of the chunks along its axis, whatever is selected there. Of lengths
-    that were given one by one, those remain of which pixels were selected.
-
-    Parameters
-    ----------
-    along : sequence
-        As `axis_chunks` gives them, for each axis that `whole` keeps.
-    whole, part : Selection
-        Of the stored array: what the chunks were given for, and what is left of it.
-    """
-    left = []
-    for axis, of in zip(whole.kept, along, strict=True):
-        pixels, outer = part.axes[axis], whole.axes[axis]
-        if isinstance(pixels, int):
-            continue
-        assert isinstance(outer, range)
-        if isinstance(of, tuple):
-            at = (np.asarray(pixels) - outer.start) // outer.step
-            counts = np.bincount(np.searchsorted(np.cumsum(of), at, side="right"))
-            of = tuple(counts[counts > 0].tolist())
-        left.append(of)
-    return tuple(left)

@@ -20,13 +20,8 @@ import numpy as np
 from dkist_virtual.codec import CODEC_ID, FrameSpec
 from dkist_virtual.errors import StoreCorruptError, StoreReplacedError
 from dkist_virtual.forks import open_in_forks
+from dkist_virtual.limits import MAX_FRAME_PIXELS, MAX_FRAMES, check_attributes, check_root
 from dkist_virtual.locations import shown
-from dkist_virtual.trust import (
-    MAX_FRAME_PIXELS,
-    MAX_FRAMES,
-    check_attributes,
-    check_root,
-)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

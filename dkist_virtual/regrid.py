@@ -17,7 +17,7 @@ from astropy.nddata import StdDevUncertainty
 
 from dkist_virtual.attributes import CheckedCube
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
-from dkist_virtual.keywords import check_keywords
+from dkist_virtual.text import check_keywords
 from dkist_virtual.world import World
 
 __all__ = ["RegriddedCube"]

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from dkist_virtual.answers import (
     BLOCK,
-    SETTINGS,
     AgainError,
     MovedError,
     Reply,
@@ -29,9 +28,9 @@ from dkist_virtual.answers import (
     length_of,
     part_of,
     read_up_to,
-    setting,
     too_long,
     too_short,
+    why,
 )
 from dkist_virtual.errors import (
     DownloadError,
@@ -43,7 +42,8 @@ from dkist_virtual.errors import (
     LocationError,
 )
 from dkist_virtual.locations import Location, redirected, shown
-from dkist_virtual.text import counted, why
+from dkist_virtual.settings import setting
+from dkist_virtual.text import counted
 from dkist_virtual.trust import check_address
 from dkist_virtual.web import ask_web, from_all, pour_web
 
@@ -54,13 +54,11 @@ if TYPE_CHECKING:
 
 __all__ = [
     "BLOCK",
-    "SETTINGS",
     "Reply",
     "Sink",
     "filesystem_of",
     "get",
     "pour",
-    "setting",
     "too_short",
 ]
 

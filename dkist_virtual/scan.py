@@ -28,7 +28,7 @@ from dkist_virtual.fetch import gathered, is_local
 from dkist_virtual.fits import TruncatedHeaderError, find_hdu, layout_of, stated_datasum
 from dkist_virtual.layouts import BITPIX_DTYPES, Image, PlainImage
 from dkist_virtual.looks import ABSENT, FOUND, UNREACHABLE, Look, Scan
-from dkist_virtual.remote import setting
+from dkist_virtual.settings import setting
 from dkist_virtual.tiles import check_layout
 
 if TYPE_CHECKING:
@@ -277,7 +277,7 @@ def scan_frames(
         Whether a frame that is not there is an error, or counted, or nothing is looked at.
     workers : int, optional
         How many files are read at once. By default 4 on this machine, elsewhere as
-        `dkist_virtual.remote.SETTINGS` says.
+        `dkist_virtual.settings.SETTINGS` says.
     on_frame : callable
         Called once a frame, found or not.
     on_look : callable

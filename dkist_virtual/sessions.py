@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from dkist_virtual.cores import available
 from dkist_virtual.errors import FrameError, FrameMissingError
 from dkist_virtual.fetch import gathered
-from dkist_virtual.remote import setting
+from dkist_virtual.settings import setting
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence

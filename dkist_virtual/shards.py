@@ -11,6 +11,7 @@ import numpy as np
 
 from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.forks import ThreadLock
+from dkist_virtual.limits import text_size
 from dkist_virtual.locations import join
 from dkist_virtual.references import (
     ROOT_KEY,
@@ -25,7 +26,7 @@ from dkist_virtual.references import (
     sha256,
     telling,
 )
-from dkist_virtual.trust import check_size, text_size
+from dkist_virtual.trust import check_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

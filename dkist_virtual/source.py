@@ -26,7 +26,6 @@ from dkist_virtual.asdf_arrays import check_mask, check_strides
 from dkist_virtual.description import (
     Description,
     TileMeta,
-    brief,
     origin_of,
 )
 from dkist_virtual.dkist_loader import UPGRADE, load_with_dkist, versions
@@ -34,8 +33,7 @@ from dkist_virtual.errors import DatasetError, HeaderWarning
 from dkist_virtual.header_table import HeaderTable
 from dkist_virtual.local_file import open_regular
 from dkist_virtual.locations import last_name, local_path
-from dkist_virtual.selection import Selection
-from dkist_virtual.text import counted
+from dkist_virtual.text import brief, counted
 from dkist_virtual.tree import BlockColumns, Tree, read_tree
 
 __all__ = ["Frames", "Source", "read_source"]
@@ -105,8 +103,10 @@ class Frames:
     @property
     def cut_shape(self) -> tuple[int, ...]:
         """The shape of the dataset: of the array, or of the cut that it starts with."""
-        whole = Selection.whole(self.shape)
-        return (whole if self.subslice is None else whole[self.subslice]).result_shape
+        if self.subslice is None:
+            return self.shape
+        lengths = zip(self.subslice, self.shape, strict=True)
+        return tuple(len(range(n)[cut]) for cut, n in lengths if isinstance(cut, slice))
 
     @property
     def n_frames(self) -> int:

@@ -35,6 +35,7 @@ from dkist_virtual.errors import (
 from dkist_virtual.fetch import Fetcher, is_local
 from dkist_virtual.forks import open_in_forks
 from dkist_virtual.frame_reader import FrameReader, Reference
+from dkist_virtual.limits import frame_limit
 from dkist_virtual.locations import shown
 from dkist_virtual.places import Places
 from dkist_virtual.read_only import ReadOnlyStore, bounds, check_byte_range, cut
@@ -46,7 +47,6 @@ from dkist_virtual.references import (
 )
 from dkist_virtual.scanned import Scanned
 from dkist_virtual.sessions import Session, drive, drive_together
-from dkist_virtual.trust import frame_limit
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence

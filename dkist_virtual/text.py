@@ -1,15 +1,11 @@
-"""Small words for messages: numbers of things, causes in common, why a request failed."""
+"""Write the small parts of messages: counts, sizes, common causes, unknown keywords."""
 
 from __future__ import annotations
 
-import os
-import re
-from collections.abc import Iterable, Sequence
-from typing import Final, Protocol
+from collections.abc import Iterable
+from typing import Final
 
-from dkist_virtual.locations import shown
-
-__all__ = ["ALIKE", "counted", "finding_lines", "same_causes", "why"]
+__all__ = ["ALIKE", "brief", "check_keywords", "counted", "human_bytes", "same_causes"]
 
 ALIKE: Final = 3
 """So many things of one cause are one line."""
@@ -39,53 +35,38 @@ def same_causes(causes: Iterable[tuple[str, str]]) -> list[list[int]]:
     return list(groups.values())
 
 
-class _Finding(Protocol):
-    @property
-    def key(self) -> str: ...
-    @property
-    def url(self) -> str | None: ...
-    @property
-    def outcome(self) -> str: ...
-    @property
-    def detail(self) -> str: ...
+def human_bytes(n: float) -> str:
+    """A number of bytes in the unit that fits it, decimal as the Data Center counts."""
+    for unit in ("B", "kB", "MB", "GB"):
+        if n < 999.5:
+            return f"{n:.0f} {unit}" if unit == "B" or n >= 99.5 else f"{n:.3g} {unit}"
+        n /= 1000
+    return f"{n:.3g} TB"
 
 
-def finding_lines(findings: Sequence[_Finding]) -> list[str]:
-    """Write a line for each finding about a frame, or one for many that say the same."""
-    names, said = [], []
-    for finding in findings:
-        url, detail = finding.url or "", finding.detail.replace("\n", " ")
-        detail = detail.removeprefix(f"{finding.key}: ")
-        name = url.rpartition("/")[2]
-        # A file that was looked for elsewhere is named there alone.
-        its_own = detail.replace(f"{url}: ", "", 1) if url else detail
-        if url and not (name and f"/{name}" in its_own):
-            detail = f"{shown(url)}: {its_own}"
-        names.append(name)
-        said.append(detail)
-    outcomes = [f"{f.outcome}: {detail}" for f, detail in zip(findings, said, strict=True)]
-    lines = []
-    for group in same_causes(zip(names, outcomes, strict=True)):
-        first, last = findings[group[0]], findings[group[-1]]
-        if len(group) < ALIKE:
-            of_each = [(findings[number], said[number]) for number in group]
-            lines += [f"  {f.outcome}: {f.key} {detail}" for f, detail in of_each]
-        else:
-            lines.append(
-                f"  {first.outcome}: {len(group)} frames from {first.key} to {last.key}, the "
-                f"first: {said[group[0]]}"
-            )
-    return lines
+def brief(error: BaseException) -> str:
+    """An error in one line: asdf's validation errors quote schema and file in full."""
+    lines = str(error).strip().splitlines()
+    kind = type(error).__name__
+    return f"{kind}: {lines[0].strip()}" if lines else kind
 
 
-_ADDRESS = re.compile(r"(?: to host|, url=)?\s*['\"]?[a-z][a-z0-9+.-]*://[^\s'\"]+['\"]?\)?")
+def check_keywords(function: str, given: Iterable[str], known: Iterable[str]) -> None:
+    """Refuse keywords that are not known.
 
+    Parameters
+    ----------
+    function : str
+        What the user called.
+    given, known : iterable of str
 
-def why(error: BaseException) -> str:
-    """Say why a request failed without its address, which stands before it in messages."""
-    inner = getattr(error, "os_error", None)  # aiohttp's, which names host and port
-    if isinstance(inner, OSError):
-        known = inner.errno is not None and inner.errno > 0 and "Connect call" in str(inner)
-        said = os.strerror(inner.errno) if known and inner.errno else inner.strerror or str(inner)
-        return f"no connection: {said}"
-    return f"{type(error).__name__}: {_ADDRESS.sub('', str(error))}".rstrip(": ")
+    Raises
+    ------
+    TypeError
+        Naming those that are not known, and all that are.
+    """
+    known = sorted(set(known))
+    if unknown := [name for name in given if name not in known]:
+        raise TypeError(
+            f"{function}: no such keyword: {', '.join(unknown)}. Expected {', '.join(known)}"
+        )

@@ -11,7 +11,7 @@ from astropy.coordinates import StokesCoord
 from matplotlib import dates
 from matplotlib.ticker import Formatter, Locator, MaxNLocator, NullFormatter, ScalarFormatter
 
-from dkist_virtual.printable import in_figure
+from dkist_virtual.figure_text import in_figure
 from dkist_virtual.world import wrapped
 
 if TYPE_CHECKING:

@@ -1,14 +1,34 @@
-"""Read moments in the types that people hold them in."""
+"""Read moments and dates in the types that people hold them in, and convert dates to datetime64.
+
+Microseconds reach from 290,000 years before today to as long after it, where nanoseconds end in
+1678 and 2262 and wrap around silently. A leap second has no place in datetime64 at all.
+"""
 
 from __future__ import annotations
 
+import re
+import warnings
 from datetime import date, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from astropy.time import Time
 
-__all__ = ["EXPECTED", "read_time", "read_time_range"]
+from dkist_virtual.errors import DKISTVirtualWarning
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from numpy.typing import NDArray
+
+__all__ = [
+    "EXPECTED",
+    "dates_of_texts",
+    "dates_of_times",
+    "is_blank",
+    "read_time",
+    "read_time_range",
+]
 
 EXPECTED = "a Time, datetime, datetime64, Timestamp, TimeRange or ISO text"
 """What is read, for messages."""
@@ -84,3 +104,101 @@ def read_time_range(given: Any) -> tuple[Time, Time] | None:
     from sunpy.time import TimeRange
 
     return (given.start, given.end) if isinstance(given, TimeRange) else None
+
+
+_DATE: Final = re.compile(
+    # FITS 4.0, section 9.1.1; a Z and (UTC) say nothing else.
+    r"([+-]?\d{4,5}-\d\d-\d\d)(?:T(\d\d:\d\d):(\d\d)(?:\.(\d*))?)?(?:Z|\(UTC(?:\(\w+\))?\))?"
+)
+_LEAP_SECOND: Final = "60"
+_NANOSECONDS: Final = ("1678-01-01", "2262-01-01")
+"""The years that datetime64[ns] holds whole."""
+
+
+def is_blank(value: Any) -> bool:
+    """Whether a cell of a header table holds no value: masked, None, or nothing but blanks."""
+    return value is None or value is np.ma.masked or (isinstance(value, str) and not value.strip())
+
+
+def dates_of_texts(texts: Iterable[Any], where: str) -> NDArray[np.datetime64] | None:
+    """Convert the dates of a header column, UTC.
+
+    Parameters
+    ----------
+    texts : iterable of str or None
+        As FITS writes dates. A blank one, and None, become NaT.
+    where : str
+        The name of the column, for the warning.
+
+    Returns
+    -------
+    numpy.ndarray or None
+        In microseconds; in nanoseconds where a date needs them and all dates are within their
+        years. None where no text is a date.
+
+    Warns
+    -----
+    DKISTVirtualWarning
+        Some texts are dates and others are not, or are leap seconds: these become NaT.
+    """
+    cells = list(texts)
+    parsed = [None if is_blank(cell) else _parsed(cell) for cell in cells]
+    given = [(cell, date) for cell, date in zip(cells, parsed, strict=True) if not is_blank(cell)]
+    refused = [str(cell) for cell, date in given if date is None]
+    leaps = [cell for cell in refused if _is_leap_second(cell)]
+    if refused and not leaps and len(refused) == len(given):
+        return None
+    if refused:
+        n = f"{len(refused)} cells" if len(refused) > 1 else "a cell"
+        why = "is a leap second, which datetime64 cannot hold" if leaps else "is not a date"
+        warnings.warn(
+            f"{where}: {n} became NaT: {(leaps or refused)[0]!r} {why}. ds.headers has the text",
+            DKISTVirtualWarning,
+            stacklevel=2,
+        )
+    seconds = np.array(["NaT" if date is None else date[0] for date in parsed], "M8[s]")
+    billionths = np.array([0 if date is None else date[1] for date in parsed], "i8")
+    first, end = (np.datetime64(year, "s") for year in _NANOSECONDS)
+    known = seconds[~np.isnat(seconds)]
+    if (billionths % 1000).any() and (known >= first).all() and (known < end).all():
+        return np.asarray(seconds.astype("M8[ns]") + billionths.astype("m8[ns]"))
+    return np.asarray(seconds.astype("M8[us]") + ((billionths + 500) // 1000).astype("m8[us]"))
+
+
+def _parsed(cell: Any) -> tuple[np.datetime64, int] | None:
+    """The whole second of a date, and the billionths after it; None where it is not a date."""
+    found = _DATE.fullmatch(str(cell).strip())
+    if found is None:
+        return None
+    day, minute, second, fraction = found.groups()
+    try:
+        whole = np.datetime64(f"{day.removeprefix('+')}T{minute or '00:00'}:{second or '00'}", "s")
+    except ValueError:
+        return None
+    digits = (fraction or "").ljust(10, "0")
+    return whole, int(digits[:9]) + (digits[9] >= "5")
+
+
+def _is_leap_second(cell: Any) -> bool:
+    found = _DATE.fullmatch(str(cell).strip())
+    return found is not None and found[2] == "23:59" and found[3] == _LEAP_SECOND
+
+
+def dates_of_times(times: Time, where: str) -> NDArray[np.datetime64]:
+    """Convert moments to datetime64, UTC, in microseconds.
+
+    What is below microseconds is noise: a WCS counts seconds as floats from an epoch.
+
+    Parameters
+    ----------
+    times : astropy.time.Time
+    where : str
+        What they are, for the warning of a leap second.
+    """
+    try:  # quick, and right but for leap seconds and years of five digits
+        return np.asarray(Time(times.utc, format="isot", precision=6).value, "M8[us]")
+    except ValueError:
+        texts = np.asarray(Time(times.utc, format="fits", precision=6).value)
+    dates = dates_of_texts(texts.ravel().tolist(), where)
+    assert dates is not None  # each is a date
+    return dates.reshape(texts.shape)

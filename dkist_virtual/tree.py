@@ -11,7 +11,6 @@ from __future__ import annotations
 import copy
 import os
 import re
-import struct
 from collections import UserList
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,38 +21,21 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 from astropy.table import Column
 
-from dkist_virtual.asdf_blocks import check_block
-from dkist_virtual.errors import DatasetError, StoreCorruptError
-from dkist_virtual.local_file import FileBytes, open_regular
-from dkist_virtual.trust import check_size
+from dkist_virtual.asdf_blocks import BLOCK_HEADER, BLOCK_MAGIC, Block, blocks_of
+from dkist_virtual.errors import DatasetError
+from dkist_virtual.local_file import open_regular
 
 if TYPE_CHECKING:
     from astropy.table import Table
     from numpy.typing import NDArray
 
-__all__ = ["BlockColumns", "Tree", "check_blocks", "read_tree"]
-
-_TREE_END: Final = re.compile(rb"\r?\n\.\.\.(\r?\n|$)")
-_BLOCK_MAGIC: Final = b"\xd3BLK"
-_BLOCK_HEADER: Final = struct.Struct(">I4sQQQ16s")  # flags, compression, allocated, used, data, md5
-_STREAMED: Final = 1
+__all__ = ["BlockColumns", "Tree", "read_tree"]
 
 _DTYPES: Final = {
     **{name: name for name in ("int8", "int16", "int32", "int64", "float32", "float64")},
     **{name: name for name in ("uint8", "uint16", "uint32", "uint64")},
     "bool8": "bool",
 }
-
-
-@dataclass(frozen=True, slots=True)
-class _Block:
-    """A block of an ASDF: where it begins, where its data lie, and whether as they are."""
-
-    start: int
-    stop: int
-    data: int
-    n_bytes: int
-    plain: bool
 
 
 @dataclass(frozen=True, eq=False)
@@ -165,7 +147,7 @@ class Tree:
     path : pathlib.Path
     tree : mapping
         As `asdf.util.load_yaml` gives it with its tags.
-    blocks : tuple of _Block
+    blocks : tuple of Block
     stamp : tuple of int
         Size, modification time and number.
     said : str
@@ -174,7 +156,7 @@ class Tree:
 
     path: Path
     tree: Mapping[str, Any]
-    blocks: tuple[_Block, ...]
+    blocks: tuple[Block, ...]
     stamp: tuple[int, ...]
     said: str
 
@@ -260,8 +242,8 @@ class Tree:
                     source.seek(block.start)
                     out.write(source.read(block.stop - block.start))
                 else:
-                    empty = _BLOCK_HEADER.pack(0, bytes(4), 0, 0, 0, bytes(16))
-                    out.write(_BLOCK_MAGIC + len(empty).to_bytes(2, "big") + empty)
+                    empty = BLOCK_HEADER.pack(0, bytes(4), 0, 0, 0, bytes(16))
+                    out.write(BLOCK_MAGIC + len(empty).to_bytes(2, "big") + empty)
 
     def _without_frames(self, node: Any) -> Any:
         """A dataset's node, or a mosaic's, or a row of a mosaic."""
@@ -305,7 +287,7 @@ def read_tree(path: Path, said: str | None = None) -> Tree:
 
     with open_regular(path) as file:
         stamp = _stamp(file)
-        blocks = tuple(_blocks(path, said or str(path)))
+        blocks = tuple(blocks_of(path, said or str(path)))
         tree = asdf.util.load_yaml(file, tagged=True)
         if _stamp(file) != stamp:
             raise DatasetError(f"{said or path}: has changed while it was read: try again")
@@ -315,95 +297,6 @@ def read_tree(path: Path, said: str | None = None) -> Tree:
 def _stamp(file: BinaryIO) -> tuple[int, ...]:
     status = os.fstat(file.fileno())
     return status.st_size, status.st_mtime_ns, status.st_ino
-
-
-def check_blocks(path: Path) -> None:
-    """Refuse an ASDF that is not there whole, by what its blocks say.
-
-    Raises
-    ------
-    DatasetError
-    OSError
-    """
-    with FileBytes(path) as data:
-        if data[:5] != b"#ASDF":
-            raise DatasetError(f"{path}: begins with {data[:5]!r}: expected #ASDF")
-        if _tree_end(data) < 0:
-            raise DatasetError(f"{path}: its tree has no end; is it complete?")
-    for _ in _blocks(path, str(path)):
-        pass
-
-
-PIECE: Final = 2**20
-"""Bytes of a file that are looked through at a time."""
-
-
-def _pieces(data: FileBytes, start: int) -> Iterator[tuple[int, bytes]]:
-    """A file piece by piece, each with a little of the next one, so that nothing falls between."""
-    for begin in range(start, len(data), PIECE):
-        yield begin, data[begin : begin + PIECE + 8]
-
-
-def _tree_end(data: FileBytes) -> int:
-    """Where the tree of an ASDF ends; -1 where it does not."""
-    for begin, piece in _pieces(data, 0):
-        for found in _TREE_END.finditer(piece):
-            end = begin + found.end()
-            if found[1] or end == len(data):  # not where a piece ends
-                return end
-    return -1
-
-
-def _first_block(data: FileBytes) -> int:
-    """Where the first block begins; -1 where there is none."""
-    end = _tree_end(data)
-    if end < 0:
-        return -1
-    for begin, piece in _pieces(data, end):
-        if (found := piece.find(_BLOCK_MAGIC)) >= 0:
-            return begin + found
-    return -1
-
-
-def _blocks(path: Path, said: str) -> Iterator[_Block]:
-    with FileBytes(path) as data:
-        at = _first_block(data)
-        size, asked = len(data), 0
-        while at >= 0 and data[at : at + 4] == _BLOCK_MAGIC:
-            begin = at + 6 + int.from_bytes(data[at + 4 : at + 6], "big")
-            header = data[at + 6 : at + 6 + _BLOCK_HEADER.size]
-            if begin > size or len(header) < _BLOCK_HEADER.size:
-                raise DatasetError(f"{said}: cut short in the header of a block; is it complete?")
-            flags, compression, allocated, used, whole, _ = _BLOCK_HEADER.unpack(header)
-            streamed = bool(flags & _STREAMED)
-            stop = size if streamed else begin + allocated
-            n_bytes = size - begin if streamed else used
-            if begin + n_bytes > size or n_bytes > stop - begin:
-                raise DatasetError(
-                    f"{said}: a block ends at byte {max(stop, begin + n_bytes)}, the file at "
-                    f"{size}; is it complete?"
-                )
-            if compression != bytes(4):
-                asked += whole
-                _check_compressed(said, compression, data, begin, n_bytes, whole, asked)
-            yield _Block(at, min(stop, size), begin, n_bytes, compression == bytes(4))
-            at = stop
-
-
-def _check_compressed(
-    place: str, compression: bytes, data: FileBytes, begin: int, n: int, size: int, asked: int
-) -> None:
-    """Refuse a block that would take more memory than such a file may ask for.
-
-    Raises
-    ------
-    DatasetError
-    """
-    try:
-        check_size(f"{place}: its compressed blocks", asked, len(data))
-        check_block(compression, memoryview(data[begin : begin + n]), size, place)
-    except StoreCorruptError as error:
-        raise DatasetError(str(error)) from None
 
 
 def _two_of(names: Any) -> Any:

@@ -11,19 +11,33 @@ import re
 import tempfile
 import warnings
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from dkist_virtual.errors import StoreError, VerificationWarning, redacted
-from dkist_virtual.frame_check import Finding
 from dkist_virtual.local_file import sync
 from dkist_virtual.locations import is_local, join, local_path, shown
-from dkist_virtual.text import counted, finding_lines
+from dkist_virtual.text import ALIKE, counted, same_causes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dkist_virtual.handle import StoreReader
     from dkist_virtual.references import ReferenceSet
 
-__all__ = ["UNREADABLE", "VERIFY_NAME", "WRONG", "Verification", "kept_in", "warn_of_kept", "write"]
+__all__ = [
+    "UNREADABLE",
+    "VERIFY_NAME",
+    "WRONG",
+    "Finding",
+    "Outcome",
+    "Verification",
+    "finding_lines",
+    "kept_in",
+    "warn_of_kept",
+    "write",
+]
+
+Outcome: TypeAlias = Literal["good", "absent", "unreachable", "changed", "corrupt", "refused"]
 
 VERIFY_NAME: Final = "verify.json"
 FORMAT_VERSION: Final = 1
@@ -43,6 +57,70 @@ _KINDS: Final = {
 
 _KEPT: Final = 1000
 """Findings written into the file; the counts are of all."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """What came of one frame.
+
+    Attributes
+    ----------
+    key : str
+        The frame's chunk key.
+    url : str or None
+    outcome : {"good", "absent", "unreachable", "changed", "corrupt", "refused"}
+        Changed is whole, and not the frame that the store speaks of; corrupt is broken; refused
+        is FITS that is not read here, or a reference that leads where the store may not.
+    detail : str
+        What is wrong.
+    notes : tuple of str
+        What is worth knowing, and no fault of the frame's.
+    """
+
+    key: str
+    url: str | None
+    outcome: Outcome
+    detail: str = ""
+    notes: tuple[str, ...] = ()
+
+
+class _Finding(Protocol):
+    @property
+    def key(self) -> str: ...
+    @property
+    def url(self) -> str | None: ...
+    @property
+    def outcome(self) -> str: ...
+    @property
+    def detail(self) -> str: ...
+
+
+def finding_lines(findings: Sequence[_Finding]) -> list[str]:
+    """Write a line for each finding about a frame, or one for many that say the same."""
+    names, said = [], []
+    for finding in findings:
+        url, detail = finding.url or "", finding.detail.replace("\n", " ")
+        detail = detail.removeprefix(f"{finding.key}: ")
+        name = url.rpartition("/")[2]
+        # A file that was looked for elsewhere is named there alone.
+        its_own = detail.replace(f"{url}: ", "", 1) if url else detail
+        if url and not (name and f"/{name}" in its_own):
+            detail = f"{shown(url)}: {its_own}"
+        names.append(name)
+        said.append(detail)
+    outcomes = [f"{f.outcome}: {detail}" for f, detail in zip(findings, said, strict=True)]
+    lines = []
+    for group in same_causes(zip(names, outcomes, strict=True)):
+        first, last = findings[group[0]], findings[group[-1]]
+        if len(group) < ALIKE:
+            of_each = [(findings[number], said[number]) for number in group]
+            lines += [f"  {f.outcome}: {f.key} {detail}" for f, detail in of_each]
+        else:
+            lines.append(
+                f"  {first.outcome}: {len(group)} frames from {first.key} to {last.key}, the "
+                f"first: {said[group[0]]}"
+            )
+    return lines
 
 
 @dataclass(frozen=True)

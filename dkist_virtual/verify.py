@@ -26,14 +26,23 @@ from dkist_virtual.errors import (
     FrameUnreachableError,
     VerificationWarning,
 )
-from dkist_virtual.frame_check import KEYWORDS, Finding, Outcome, Stated, check_frame
+from dkist_virtual.frame_check import KEYWORDS, Stated, check_frame
 from dkist_virtual.locations import is_local, shown
 from dkist_virtual.open import open_dataset
 from dkist_virtual.references import chunk_key
-from dkist_virtual.remote import setting
 from dkist_virtual.selection import parse_index
+from dkist_virtual.settings import setting
 from dkist_virtual.store import spec_of
-from dkist_virtual.verdict import UNREADABLE, VERIFY_NAME, WRONG, Verification, kept_in, write
+from dkist_virtual.verdict import (
+    UNREADABLE,
+    VERIFY_NAME,
+    WRONG,
+    Finding,
+    Outcome,
+    Verification,
+    kept_in,
+    write,
+)
 from dkist_virtual.world import World
 
 if TYPE_CHECKING:

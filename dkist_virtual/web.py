@@ -19,8 +19,8 @@ from dkist_virtual.answers import (
     read_unpacked,
     read_up_to,
     read_whole,
-    setting,
     too_long,
+    why,
 )
 from dkist_virtual.errors import (
     FrameCorruptError,
@@ -30,7 +30,7 @@ from dkist_virtual.errors import (
     FrameMissingError,
     FrameUnreachableError,
 )
-from dkist_virtual.text import why
+from dkist_virtual.settings import setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

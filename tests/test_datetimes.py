@@ -24,8 +24,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import dkist_virtual as dv
-from dkist_virtual.datetimes import dates_of_texts, dates_of_times
 from dkist_virtual.errors import DKISTVirtualWarning
+from dkist_virtual.times import dates_of_texts, dates_of_times
 
 LEAP = "2016-12-31T23:59:60.500"
 DUBIOUS = pytest.mark.filterwarnings("ignore:.*dubious year")

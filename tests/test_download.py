@@ -27,7 +27,9 @@ from dkist_virtual.cli import main
 from dkist_virtual.download import Item, check_names, download
 from dkist_virtual.errors import DownloadError, FrameCorruptError, FrameRefusedError
 from dkist_virtual.fetch import Fetcher
-from dkist_virtual.parts import Checked, is_whole, verify_datasum
+from dkist_virtual.file_check import Checked, verify_datasum
+from dkist_virtual.local_file import FileBytes
+from dkist_virtual.parts import is_whole
 
 
 @pytest.fixture(autouse=True)
@@ -422,6 +424,11 @@ def test_bytes_that_changed_are_refused(scanned: bool, server: FrameServer, tmp_
     assert (tmp_path / str(name)).read_bytes() == before
 
 
+def sum_checked(path: Path, checked: Checked) -> bool:
+    with FileBytes(path) as data:
+        return verify_datasum(data, checked)
+
+
 @pytest.mark.parametrize("make", [compressed, plain])
 @pytest.mark.parametrize("known", [True, False])
 def test_the_sum_is_astropys(make: Any, known: bool, tmp_path: Path) -> None:
@@ -434,20 +441,20 @@ def test_the_sum_is_astropys(make: Any, known: bool, tmp_path: Path) -> None:
     with fits.open(path, disable_image_compression=True) as hdus:
         offset = hdus[number].fileinfo()["datLoc"]
     datasum = expected if known else -1
-    assert verify_datasum(str(path), Checked(number, -1, datasum))
-    assert verify_datasum(str(path), Checked(None, offset, datasum))
+    assert sum_checked(path, Checked(number, -1, datasum))
+    assert sum_checked(path, Checked(None, offset, datasum))
     with pytest.raises(FrameCorruptError, match="expected DATASUM = 7"):
-        verify_datasum(str(path), Checked(number, -1, 7))
+        sum_checked(path, Checked(number, -1, 7))
     data = bytearray(path.read_bytes())
     data[offset + 40] ^= 8
     path.write_bytes(data)
     with pytest.raises(FrameCorruptError, match=f"DATASUM = {expected}"):
-        verify_datasum(str(path), Checked(number, -1, datasum))
+        sum_checked(path, Checked(number, -1, datasum))
     assert is_whole(str(path))
     path.write_bytes(data[: offset + 100])
     assert not is_whole(str(path))
     with pytest.raises(FrameCorruptError, match="cut short"):
-        verify_datasum(str(path), Checked(number, -1, datasum))
+        sum_checked(path, Checked(number, -1, datasum))
 
 
 @pytest.mark.parametrize("scanned", [True, False])

@@ -31,7 +31,7 @@ from frames import plain
 
 import dkist_virtual as dv
 from dkist_virtual import errors as e
-from dkist_virtual import trust
+from dkist_virtual import limits
 from dkist_virtual.fetch import Fetcher
 from dkist_virtual.headers import read_headers, read_own_columns
 from dkist_virtual.places import Places
@@ -406,7 +406,7 @@ def test_nor_by_one_that_parquet_calls_plain_text(store: Path) -> None:
 def test_nor_by_rows_that_are_not_there(store: Path) -> None:
     path = store / "headers.parquet"
     table = pq.read_table(path)
-    n = trust.MAX_FRAMES + 1
+    n = limits.MAX_FRAMES + 1
     null = pa.nulls(n, pa.int64())
     pq.write_table(pa.table({"_size": null}), path, compression="zstd")
     assert path.stat().st_size < 100_000
@@ -523,9 +523,9 @@ def test_an_array_of_an_asdf_lies_in_that_asdf(source: str, tmp_path: Path) -> N
         "    datatype: int64\n    byteorder: little\n    shape: [3]\n"
     )
     with pytest.raises(e.StoreCorruptError, match="array"):
-        trust.check_asdf(tree_of(text), "there.asdf")
+        limits.check_asdf(tree_of(text), "there.asdf")
     mine = tree_of(text.replace(f"source: {source.format(place=secret.as_uri())}", "source: -1"))
-    trust.check_asdf(mine, "there.asdf")
+    limits.check_asdf(mine, "there.asdf")
 
 
 def test_a_store_reads_no_asdf_beside_its_own(store: Path, tmp_path: Path) -> None:
@@ -586,7 +586,7 @@ def test_asdfs_are_not_refused_for_what_they_may_hold() -> None:
     buffer = io.BytesIO()
     file = asdf.AsdfFile({"a": [shared] * 100, "x": np.zeros(3_000_000), "y": np.arange(5)})
     file.write_to(buffer, all_array_compression="zlib")
-    trust.check_asdf(buffer.getvalue(), "good")
+    limits.check_asdf(buffer.getvalue(), "good")
 
 
 def test_a_frame_that_ends_before_its_reference_asks_for_nothing(store: Path) -> None:
@@ -732,7 +732,7 @@ def test_a_redirect_takes_no_credentials_along(
             assert Fetcher(options, cache).read(url, 10, 20) == FILE[10:30]
         else:
             from dkist_virtual.download import Item, download
-            from dkist_virtual.parts import Checked
+            from dkist_virtual.file_check import Checked
 
             item = Item("a.fits", (url,), len(FILE), Fetcher(options), Checked(0, -1))
             download([item], tmp_path / "here")

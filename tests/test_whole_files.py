@@ -31,6 +31,7 @@ from dkist_virtual.errors import (
     StoreError,
 )
 from dkist_virtual.file_check import Checked, check_whole, verify_datasum
+from dkist_virtual.local_file import FileBytes
 
 PAGE = b"<!DOCTYPE html><html><title>Log in</title></html>\n" * 25
 
@@ -264,6 +265,7 @@ CUT = """
 import os, sys, threading
 from dkist_virtual.errors import FrameError
 from dkist_virtual.file_check import Checked, check_whole, verify_datasum
+from dkist_virtual.local_file import FileBytes
 path, whole = sys.argv[1], open(sys.argv[1], "rb").read()
 done = threading.Event()
 def cut():
@@ -276,7 +278,8 @@ thread.start()
 for _ in range(300):
     for check in (check_whole, verify_datasum):
         try:
-            check(path, Checked(1, -1))
+            with FileBytes(path) as data:
+                check(data, Checked(1, -1))
         except (FrameError, OSError):
             pass
 done.set()
@@ -288,8 +291,9 @@ print("alive")
 def test_a_file_that_is_cut_while_it_is_summed_ends_nothing(frames: Path, tmp_path: Path) -> None:
     path = tmp_path / "frame.fits"
     shutil.copy(sorted(frames.glob("*.fits"))[0], path)
-    check_whole(str(path), Checked(1, -1))
-    assert verify_datasum(str(path), Checked(1, -1)) in (True, False)
+    with FileBytes(path) as data:
+        check_whole(data, Checked(1, -1))
+        assert verify_datasum(data, Checked(1, -1)) in (True, False)
     run = subprocess.run(
         [sys.executable, "-c", CUT, path], capture_output=True, text=True, check=False
     )
