@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from dkist_virtual.cores import open_in_forks
 from dkist_virtual.errors import FrameMissingError, MissingFramesWarning
-from dkist_virtual.forks import open_in_forks
 from dkist_virtual.memory import empty
 from dkist_virtual.read_options import ReadOptions, axis_chunks
 from dkist_virtual.references import chunk_key

@@ -1,7 +1,10 @@
-"""Which cores are idle: so that one frame alone is decoded by all of them, and many by one each.
+"""Lend idle cores to a decode, and keep locks usable in forked processes.
 
 dask, zarr and a user's own threads may each decode a frame at the same time. Every decode says
-so here for as long as it runs; whoever finds cores without a decode borrows them.
+so here for as long as it runs, and borrows the cores that do nothing.
+
+A process is forked with a copy of every lock, and with none of the threads that may hold one: what
+such a thread held in the parent would stay locked in the child for ever. So locks are renewed there.
 """
 
 from __future__ import annotations
@@ -9,14 +12,16 @@ from __future__ import annotations
 import os
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from functools import cache
-from threading import Lock
-from typing import TYPE_CHECKING
+from functools import cache, cached_property
+from threading import Lock, RLock
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from weakref import WeakSet
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from types import TracebackType
 
-__all__ = ["available", "borrowed", "pool"]
+__all__ = ["ThreadLock", "available", "borrowed", "open_in_forks", "pool"]
 
 
 @cache
@@ -92,3 +97,52 @@ def _forget() -> None:
 
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(after_in_child=_forget)
+
+
+class ThreadLock:
+    """A lock between threads, which the one that holds it may take again."""
+
+    def __init__(self) -> None:
+        self._lock = RLock()
+        _LOCKS.add(self)
+
+    def __enter__(self) -> None:
+        self._lock.acquire()
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        where: TracebackType | None,
+    ) -> None:
+        self._lock.release()
+
+    def renew(self) -> None:
+        """Be open, whoever held it: in a process that was forked."""
+        self._lock = RLock()
+
+
+_LOCKS: Final[WeakSet[ThreadLock]] = WeakSet()
+_CACHED: Final[list[Any]] = []
+T = TypeVar("T")
+
+
+def open_in_forks(kind: type[T]) -> type[T]:
+    """Have forked processes find the cached properties of a class open.
+
+    Until Python 3.12 each of them holds a lock while it is computed, whosever it is.
+    """
+    own = (value for value in vars(kind).values() if isinstance(value, cached_property))
+    _CACHED.extend(value for value in own if hasattr(value, "lock"))
+    return kind
+
+
+def _renew() -> None:
+    for lock in _LOCKS:
+        lock.renew()
+    for cached in _CACHED:
+        cached.lock = RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_renew)

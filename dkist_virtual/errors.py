@@ -50,8 +50,8 @@ from dkist_virtual.fits_errors import (
     FrameCorruptError,
     FrameError,
     FrameUnsupportedError,
+    redacted,
 )
-from dkist_virtual.printable import redacted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dkist_virtual.codec import FrameSpec, RawSpec
+from dkist_virtual.cores import open_in_forks
 from dkist_virtual.errors import FrameCorruptError, FrameError, redacted
 from dkist_virtual.fetch import Request
 from dkist_virtual.fits import TruncatedHeaderError, layout_of, read_hdu
-from dkist_virtual.forks import open_in_forks
 from dkist_virtual.layouts import PlainImage
 from dkist_virtual.memory import empty
 from dkist_virtual.tiles import whole_window

@@ -15,6 +15,8 @@ import numpy as np
 from dkist_virtual.errors import FrameCorruptError, FrameUnsupportedError
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
     from dkist_virtual.cards import Header
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "check_counts",
     "check_size",
     "pixel_dtype",
+    "scale_pixels",
     "scaling_of",
 ]
 
@@ -280,3 +283,53 @@ def scaling_of(header: Header, bitpix: int) -> tuple[float, float, int | None]:
     """BSCALE, BZERO and BLANK (4.4.2.5) of a plain image."""
     blank = header.integer_or("BLANK", None) if bitpix > 0 else None
     return header.real("BSCALE", 1.0), header.real("BZERO", 0.0), blank
+
+
+def scale_pixels(
+    raw: NDArray[np.generic], layout: Image, blanks: NDArray[np.bool_] | None = None
+) -> NDArray[np.generic]:
+    """Apply BSCALE, BZERO and BLANK, with the arithmetic of astropy.
+
+    Floats are scaled in their own precision, integers in that of the result. A BLANK is applied
+    whatever its value: astropy leaves pixels of BLANK = 0 as they are, against 4.4.2.5.
+
+    Parameters
+    ----------
+    raw : ndarray
+        The pixels as they stand in the file, any byte order; may be returned where it is native
+        and nothing is to be done.
+    layout : PlainImage or CompressedImage
+    blanks : ndarray of bool, optional
+        Which pixels are undefined, where that is not said by one value for all of them.
+
+    Returns
+    -------
+    numpy.ndarray
+        Type `layout.dtype`, native byte order, contiguous.
+    """
+    dtype = layout.dtype
+    if layout.bitpix > 0 and dtype.kind in "iu":
+        native = np.ascontiguousarray(raw, raw.dtype.newbyteorder("="))
+        if layout.bzero == 0:
+            return native
+        # The offset is half the type's range: adding it flips the highest bit, whose place in a
+        # signed and in an unsigned integer is the same.
+        flipped: NDArray[np.generic] = native.view(dtype) ^ np.array(
+            1 << (8 * dtype.itemsize - 1), f"u{dtype.itemsize}"
+        ).view(dtype)
+        return flipped
+    data = np.ascontiguousarray(raw, dtype)
+    scaled = layout.bscale != 1 or layout.bzero != 0
+    if blanks is None and layout.bitpix > 0 and layout.blank is not None:
+        blanks = raw == layout.blank
+    if scaled and data is raw:
+        data = raw.copy()
+    # A header may ask for more than a float32 holds: that is inf, and nobody's warning.
+    with np.errstate(all="ignore"):
+        if layout.bscale != 1:
+            np.multiply(data, layout.bscale, out=data)
+        if layout.bzero != 0:
+            np.add(data, layout.bzero, out=data)
+    if blanks is not None:
+        data[blanks] = np.nan
+    return data

@@ -26,6 +26,7 @@ from dkist_virtual.codec import (
     RawCodecV3,
     RawSpec,
 )
+from dkist_virtual.cores import open_in_forks
 from dkist_virtual.errors import (
     FrameCorruptError,
     FrameError,
@@ -33,7 +34,6 @@ from dkist_virtual.errors import (
     FrameUnreachableError,
 )
 from dkist_virtual.fetch import Fetcher, is_local
-from dkist_virtual.forks import open_in_forks
 from dkist_virtual.frame_reader import FrameReader, Reference
 from dkist_virtual.limits import frame_limit
 from dkist_virtual.locations import shown

@@ -18,9 +18,8 @@ from dkist_virtual.algorithms import (
 )
 from dkist_virtual.errors import FrameCorruptError, FrameUnsupportedError
 from dkist_virtual.fits import image_layout
-from dkist_virtual.layouts import BITPIX_DTYPES, CompressedImage, PlainImage
+from dkist_virtual.layouts import BITPIX_DTYPES, CompressedImage, PlainImage, scale_pixels
 from dkist_virtual.memory import empty
-from dkist_virtual.scaling import scale_pixels
 from dkist_virtual.streams import Tiles, is_stream_coded, tile_extents, tile_origins
 from dkist_virtual.table import TileTable, read_table
 

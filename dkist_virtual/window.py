@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 import numpy as np
 
 from dkist_virtual.algorithms import refuse_unknown
+from dkist_virtual.cores import ThreadLock
 from dkist_virtual.errors import FrameCorruptError
 from dkist_virtual.fits import (
     BLOCK,
@@ -25,9 +26,7 @@ from dkist_virtual.fits import (
     least_length,
     read_hdu,
 )
-from dkist_virtual.forks import ThreadLock
-from dkist_virtual.layouts import BITPIX_DTYPES, PlainImage
-from dkist_virtual.scaling import scale_pixels
+from dkist_virtual.layouts import BITPIX_DTYPES, PlainImage, scale_pixels
 from dkist_virtual.table import TileTable, read_table
 from dkist_virtual.tiles import (
     Window,

@@ -14,6 +14,7 @@ import pytest
 from frame_server import FrameServer
 
 import dkist_virtual as dv
+from dkist_virtual import cores
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 
@@ -55,9 +56,8 @@ def test_forked_workers_read_while_their_parent_does(simulated: Any, tmp_path: P
 
 def _locks() -> list[Any]:
     """Every lock between threads that the package holds, cached properties' own included."""
-    from dkist_virtual import forks
 
-    return [*forks._LOCKS, *(cached.lock for cached in forks._CACHED)]
+    return [*cores._LOCKS, *(cached.lock for cached in cores._CACHED)]
 
 
 def _read_all(queue: Any, ds: Any, unopened: Any) -> None:
