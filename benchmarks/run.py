@@ -145,8 +145,8 @@ def decoding(table: Works, directory: Path) -> None:
     import fitsio
     from astropy.io import fits
 
-    from dkist_virtual.fits import image_layout
-    from dkist_virtual.tiles import decode_image
+    from dkist_virtual.fits.decode import decode_image
+    from dkist_virtual.fits.hdu import image_layout
 
     goals = {
         ("ViSP", "RICE_1"): "5x / 4x",
@@ -185,7 +185,7 @@ def decoding(table: Works, directory: Path) -> None:
 @contextmanager
 def threads(n: int) -> Iterator[None]:
     """Let a single frame be decoded by no more than `n` threads."""
-    from dkist_virtual import cores
+    from dkist_virtual.fits import threads as cores
 
     available = cores.available
     cores.available = lambda: n
@@ -238,8 +238,8 @@ def datasets(table: Works, directory: Path, n: int) -> None:
         )
     work = "cost of the path: a whole frame, its read and decode alone"
     if table.wants(work):
-        from dkist_virtual.fits import image_layout
-        from dkist_virtual.tiles import decode_image
+        from dkist_virtual.fits.decode import decode_image
+        from dkist_virtual.fits.hdu import image_layout
 
         path = ours.files.urls[3]
         with open(path, "rb") as file:

@@ -172,8 +172,8 @@ def opening(store: str, at: int, frame: str) -> Figures:
     ready()
     import_module("distributed")  # dask looks for a client there
     import dkist_virtual as dv
-    from dkist_virtual.fits import image_layout
-    from dkist_virtual.tiles import decode_image
+    from dkist_virtual.fits.decode import decode_image
+    from dkist_virtual.fits.hdu import image_layout
 
     before = rss()
     found: Figures = {}

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dkist_virtual.cores import open_in_forks
 from dkist_virtual.errors import FrameMissingError, MissingFramesWarning
-from dkist_virtual.memory import empty
+from dkist_virtual.fits.buffers import empty
+from dkist_virtual.fits.threads import open_in_forks
 from dkist_virtual.read_options import ReadOptions, axis_chunks
 from dkist_virtual.references import chunk_key
 from dkist_virtual.selection import Selection
@@ -28,11 +28,11 @@ if TYPE_CHECKING:
     import zarr
     from numpy.typing import NDArray
 
+    from dkist_virtual.fits.decode import Window
     from dkist_virtual.handle import StoreHandle
     from dkist_virtual.leaves import LeafArray
     from dkist_virtual.read_options import AxisNames, Missing
     from dkist_virtual.references import ArrayMetadata, FrameColumns
-    from dkist_virtual.tiles import Window
 
 __all__ = ["REMOTE_CHUNKS", "VirtualArray", "opened_selection"]
 

@@ -9,10 +9,10 @@ from urllib.parse import quote
 
 import numpy as np
 
-from dkist_virtual.codec import FrameSpec
 from dkist_virtual.errors import DatasetError
+from dkist_virtual.fits.codecs import FrameSpec
+from dkist_virtual.fits.layout import BITPIX_DTYPES, pixel_dtype
 from dkist_virtual.known import array_name
-from dkist_virtual.layouts import BITPIX_DTYPES, pixel_dtype
 from dkist_virtual.locations import Location
 from dkist_virtual.looks import FOUND, Scan
 from dkist_virtual.references import (

@@ -29,7 +29,7 @@ from dkist_virtual.errors import (
     StoreMissingError,
 )
 from dkist_virtual.fetch import Fetcher
-from dkist_virtual.file_check import Checked
+from dkist_virtual.fits.file_check import Checked
 from dkist_virtual.local_file import sync
 from dkist_virtual.locations import Location
 from dkist_virtual.trust import unsafe_name

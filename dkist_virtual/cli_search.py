@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import click
 
-from dkist_virtual.fits_errors import one_line
+from dkist_virtual.fits.errors import one_line
 
 __all__ = ["login", "movie", "quality", "search"]
 

@@ -26,8 +26,8 @@ from dkist_virtual.errors import (
     FrameUnreachableError,
 )
 from dkist_virtual.fetch import absolute, gathered, is_local, local_path
-from dkist_virtual.file_check import Checked, check_whole, verify_datasum
-from dkist_virtual.fits_errors import one_line
+from dkist_virtual.fits.errors import one_line
+from dkist_virtual.fits.file_check import Checked, check_whole, verify_datasum
 from dkist_virtual.local_file import FileBytes, is_something_else
 from dkist_virtual.parts import MOST, PART, PART_NOTES, Part
 from dkist_virtual.settings import setting

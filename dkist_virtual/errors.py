@@ -1,4 +1,4 @@
-"""The exceptions of this package, grouped by what someone who catches one would do.
+"""Define the exceptions of this package, grouped by what a caller would do about them.
 
 ::
 
@@ -45,7 +45,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dkist_virtual.fits_errors import (
+from dkist_virtual.fits.errors import (
     DKISTVirtualError,
     FrameCorruptError,
     FrameError,

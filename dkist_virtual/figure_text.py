@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from matplotlib.text import Text
 
-from dkist_virtual.fits_errors import one_line
+from dkist_virtual.fits.errors import one_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dkist_virtual.errors import FrameCorruptError, FrameError
-from dkist_virtual.fits import HDU, find_hdu, layout_of, read_hdu, stated_datasum
-from dkist_virtual.layouts import CompressedImage, Image
+from dkist_virtual.fits.decode import check_layout, decode_image
+from dkist_virtual.fits.hdu import HDU, find_hdu, layout_of, read_hdu, stated_datasum
+from dkist_virtual.fits.layout import CompressedImage, Image
 from dkist_virtual.scanned import Scanned
-from dkist_virtual.tiles import check_layout, decode_image
 from dkist_virtual.verdict import Finding, Outcome
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from dkist_virtual.cards import HDUTarget, Header
+    from dkist_virtual.fits.header import HDUTarget, Header
     from dkist_virtual.remote import Reply
 
 __all__ = ["KEYWORDS", "Stated", "check_frame", "differing_keywords"]
@@ -173,7 +173,7 @@ def _sums(
     FrameError
         It does not decode.
     """
-    from dkist_virtual.checksum import datasum, is_zero, same_sum
+    from dkist_virtual.fits.checksum import datasum, is_zero, same_sum
 
     if hdu.data_stop > len(data):
         raise FrameCorruptError(
@@ -201,7 +201,7 @@ def _sums(
 
 def _image_sum(header: Header, layout: Image, pixels: Any) -> Iterator[str]:
     """ZDATASUM, which is that of the image before it was compressed, where nothing was lost."""
-    from dkist_virtual.checksum import datasum, same_sum
+    from dkist_virtual.fits.checksum import datasum, same_sum
 
     card = _text(header, "ZDATASUM")
     if not isinstance(layout, CompressedImage) or not (card.isdecimal() and len(card) <= 10):

@@ -13,15 +13,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dkist_virtual.codec import FrameSpec, RawSpec
-from dkist_virtual.cores import open_in_forks
 from dkist_virtual.errors import FrameCorruptError, FrameError, redacted
 from dkist_virtual.fetch import Request
-from dkist_virtual.fits import TruncatedHeaderError, layout_of, read_hdu
-from dkist_virtual.layouts import PlainImage
-from dkist_virtual.memory import empty
-from dkist_virtual.tiles import whole_window
-from dkist_virtual.window import (
+from dkist_virtual.fits.buffers import empty
+from dkist_virtual.fits.codecs import FrameSpec, RawSpec
+from dkist_virtual.fits.decode import whole_window
+from dkist_virtual.fits.hdu import TruncatedHeaderError, layout_of, read_hdu
+from dkist_virtual.fits.layout import PlainImage
+from dkist_virtual.fits.partial import (
     FIRST_READ,
     MAP_CACHE_BYTES,
     FrameMap,
@@ -29,16 +28,17 @@ from dkist_virtual.window import (
     advance,
     plain_map,
 )
+from dkist_virtual.fits.threads import open_in_forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
+    from dkist_virtual.fits.decode import Window
     from dkist_virtual.remote import Reply
     from dkist_virtual.scanned import Scanned
     from dkist_virtual.sessions import Session
-    from dkist_virtual.tiles import Window
 
 __all__ = ["FrameReader", "Reference"]
 

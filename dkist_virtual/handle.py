@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 
 import zarr
 
-from dkist_virtual.cores import ThreadLock
 from dkist_virtual.errors import (
     FrameCorruptError,
     FrameError,
@@ -21,6 +20,7 @@ from dkist_virtual.errors import (
     StoreError,
     StoreMissingError,
 )
+from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.headers import HEADERS_NAME, HeaderFile
 from dkist_virtual.limits import headers_limit
 from dkist_virtual.local_file import StoreFile

@@ -17,7 +17,7 @@ from astropy.table import Column, Row, Table
 from astropy.table.pprint import TableFormatter
 
 from dkist_virtual.errors import DatasetError
-from dkist_virtual.fits_errors import one_line
+from dkist_virtual.fits.errors import one_line
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -19,8 +19,8 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 import numpy as np
 
 from dkist_virtual.arrow import from_arrow, is_plain, own_to_arrow, to_arrow
-from dkist_virtual.cores import ThreadLock
 from dkist_virtual.errors import StoreCorruptError
+from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.header_notes import (
     NOTES_KEY,
     cell_bytes,

@@ -21,7 +21,7 @@ from dkist_virtual.errors import (
     FrameUnreachableError,
     StoreReplacedError,
 )
-from dkist_virtual.memory import empty
+from dkist_virtual.fits.buffers import empty
 
 __all__ = [
     "FileBytes",

@@ -15,7 +15,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from dkist_virtual.errors import DownloadError, FrameCorruptError, FrameError
-from dkist_virtual.file_check import Checked, check_whole
+from dkist_virtual.fits.file_check import Checked, check_whole
 from dkist_virtual.local_file import FileBytes, is_something_else, open_regular, sync
 
 if TYPE_CHECKING:

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
-from dkist_virtual.codec import CODEC_ID, FrameSpec
-from dkist_virtual.cores import open_in_forks
 from dkist_virtual.errors import StoreCorruptError, StoreReplacedError
+from dkist_virtual.fits.codecs import CODEC_ID, FrameSpec
+from dkist_virtual.fits.threads import open_in_forks
 from dkist_virtual.limits import MAX_FRAME_PIXELS, MAX_FRAMES, check_attributes, check_root
 from dkist_virtual.locations import shown
 

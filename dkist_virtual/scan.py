@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 
-from dkist_virtual.algorithms import refuse_unknown
 from dkist_virtual.errors import (
     FrameCorruptError,
     FrameError,
@@ -25,17 +24,18 @@ from dkist_virtual.errors import (
     FrameUnreachableError,
 )
 from dkist_virtual.fetch import gathered, is_local
-from dkist_virtual.fits import TruncatedHeaderError, find_hdu, layout_of, stated_datasum
-from dkist_virtual.layouts import BITPIX_DTYPES, Image, PlainImage
+from dkist_virtual.fits.decode import check_layout
+from dkist_virtual.fits.hdu import TruncatedHeaderError, find_hdu, layout_of, stated_datasum
+from dkist_virtual.fits.layout import BITPIX_DTYPES, Image, PlainImage
+from dkist_virtual.fits.tiled.decoders import refuse_unknown
 from dkist_virtual.looks import ABSENT, FOUND, UNREACHABLE, Look, Scan
 from dkist_virtual.settings import setting
-from dkist_virtual.tiles import check_layout
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dkist_virtual.cards import HDUTarget
     from dkist_virtual.fetch import Fetcher
+    from dkist_virtual.fits.header import HDUTarget
     from dkist_virtual.remote import Reply
 
 __all__ = ["Expected", "Look", "Scan", "ScanMode", "scan_frames"]

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 
 from dkist_virtual.block_cache import Stated
-from dkist_virtual.codec import FrameSpec, RawSpec
 from dkist_virtual.errors import ChangedFrameWarning, FrameCorruptError, redacted
 from dkist_virtual.fetch import is_local
+from dkist_virtual.fits.codecs import FrameSpec, RawSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -141,7 +141,7 @@ class Scanned:
         ------
         FrameCorruptError
         """
-        from dkist_virtual.checksum import check_datasum, datasum, refuse_other_sum
+        from dkist_virtual.fits.checksum import check_datasum, datasum, refuse_other_sum
 
         if isinstance(spec, FrameSpec):
             check_datasum(data, spec.hdu)
@@ -171,7 +171,7 @@ class Scanned:
         stated = self.of(array, position, "_datasum") if whole and self.verify else -1
         if stated < 0:
             return from_big_endian(pixels)
-        from dkist_virtual.checksum import datasum, refuse_other_sum, turned_datasum
+        from dkist_virtual.fits.checksum import datasum, refuse_other_sum, turned_datasum
 
         if pixels.itemsize == 4 and sys.byteorder == "little":
             found = turned_datasum(pixels)

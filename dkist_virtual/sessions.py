@@ -12,9 +12,9 @@ import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from dkist_virtual.cores import available
 from dkist_virtual.errors import FrameError, FrameMissingError
 from dkist_virtual.fetch import gathered
+from dkist_virtual.fits.threads import available
 from dkist_virtual.settings import setting
 
 if TYPE_CHECKING:

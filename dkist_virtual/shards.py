@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from dkist_virtual.cores import ThreadLock
 from dkist_virtual.errors import StoreCorruptError
+from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.limits import text_size
 from dkist_virtual.locations import join
 from dkist_virtual.references import (

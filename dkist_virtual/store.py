@@ -18,15 +18,6 @@ import numpy as np
 from zarr.abc.store import ByteRequest, RangeByteRequest
 from zarr.registry import register_codec
 
-from dkist_virtual.codec import (
-    CODEC_ID,
-    RAW_CODEC_ID,
-    FITSCodecV3,
-    FrameSpec,
-    RawCodecV3,
-    RawSpec,
-)
-from dkist_virtual.cores import open_in_forks
 from dkist_virtual.errors import (
     FrameCorruptError,
     FrameError,
@@ -34,6 +25,15 @@ from dkist_virtual.errors import (
     FrameUnreachableError,
 )
 from dkist_virtual.fetch import Fetcher, is_local
+from dkist_virtual.fits.codecs import (
+    CODEC_ID,
+    RAW_CODEC_ID,
+    FITSCodecV3,
+    FrameSpec,
+    RawCodecV3,
+    RawSpec,
+)
+from dkist_virtual.fits.threads import open_in_forks
 from dkist_virtual.frame_reader import FrameReader, Reference
 from dkist_virtual.limits import frame_limit
 from dkist_virtual.locations import shown
@@ -54,9 +54,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from zarr.abc.buffer import Buffer, BufferPrototype
 
+    from dkist_virtual.fits.decode import Window
     from dkist_virtual.read_options import Missing
     from dkist_virtual.scanned import Find, FindETag
-    from dkist_virtual.tiles import Window
 
 __all__ = ["FrameStore", "spec_of"]
 

@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from dkist_virtual.arrays import opened_selection
-from dkist_virtual.codec import FrameSpec
 from dkist_virtual.compare import Comparison, compare, spread
 from dkist_virtual.errors import (
     FrameCorruptError,
@@ -26,6 +25,7 @@ from dkist_virtual.errors import (
     FrameUnreachableError,
     VerificationWarning,
 )
+from dkist_virtual.fits.codecs import FrameSpec
 from dkist_virtual.frame_check import KEYWORDS, Stated, check_frame
 from dkist_virtual.locations import is_local, shown
 from dkist_virtual.open import open_dataset
@@ -48,7 +48,7 @@ from dkist_virtual.world import World
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dkist_virtual.cards import Header
+    from dkist_virtual.fits.header import Header
     from dkist_virtual.handle import StoreReader
     from dkist_virtual.places import FramePlaces
     from dkist_virtual.provenance import Provenance

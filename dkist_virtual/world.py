@@ -22,8 +22,8 @@ from astropy.wcs.wcsapi import BaseHighLevelWCS, HighLevelWCSWrapper, SlicedLowL
 from gwcs import WCS
 from ndcube.wcs.wrappers import ResampledLowLevelWCS
 
-from dkist_virtual.cores import ThreadLock, open_in_forks
-from dkist_virtual.fits_errors import one_line
+from dkist_virtual.fits.errors import one_line
+from dkist_virtual.fits.threads import ThreadLock, open_in_forks
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

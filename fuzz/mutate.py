@@ -67,7 +67,7 @@ class Seed:
 
 def read_corpus(place: Path) -> list[Seed]:
     """The corpus, in the order of its names."""
-    from dkist_virtual.fits import find_hdu, layout_of
+    from dkist_virtual.fits.hdu import find_hdu, layout_of
 
     seeds = []
     for path in sorted(place.glob("*.fits")):

@@ -37,14 +37,14 @@ from pathlib import Path
 import numpy as np
 from mutate import Case, Mutator, read_corpus
 
-from dkist_virtual import rice
-from dkist_virtual.algorithms import pixel_limit
-from dkist_virtual.codec import FITSCodecV3
 from dkist_virtual.errors import FrameCorruptError, FrameUnsupportedError, StoreCorruptError
-from dkist_virtual.fits import image_layout
-from dkist_virtual.layouts import CompressedImage
-from dkist_virtual.table import read_table
-from dkist_virtual.tiles import decode_frame, decode_window
+from dkist_virtual.fits.codecs import FITSCodecV3
+from dkist_virtual.fits.decode import decode_frame, decode_window
+from dkist_virtual.fits.hdu import image_layout
+from dkist_virtual.fits.layout import CompressedImage
+from dkist_virtual.fits.tiled import rice
+from dkist_virtual.fits.tiled.decoders import pixel_limit
+from dkist_virtual.fits.tiled.table import read_table
 
 CORPUS = Path(__file__).parent / "corpus"
 TYPED = (FrameCorruptError, FrameUnsupportedError, StoreCorruptError)

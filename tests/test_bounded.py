@@ -18,9 +18,9 @@ from zarr.core.buffer.cpu import Buffer
 from zarr.storage import MemoryStore
 from zarr_shim import chunk_spec_of
 
-from dkist_virtual.codec import FITSCodecV3, FrameSpec
 from dkist_virtual.errors import FrameCorruptError
-from dkist_virtual.fits import TruncatedHeaderError, find_hdu, least_length
+from dkist_virtual.fits.codecs import FITSCodecV3, FrameSpec
+from dkist_virtual.fits.hdu import TruncatedHeaderError, find_hdu, least_length
 
 
 class Checking(MemoryStore):

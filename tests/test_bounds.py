@@ -26,7 +26,7 @@ from dkist_virtual import errors as e
 from dkist_virtual.asdf_blocks import IN_ASDFS, check_block
 from dkist_virtual.download import Item, download
 from dkist_virtual.fetch import Fetcher
-from dkist_virtual.file_check import Checked
+from dkist_virtual.fits.file_check import Checked
 
 MEMORY = 2**29
 PIECE = bytes(2**20)

@@ -18,8 +18,8 @@ import zarr
 from frames import assert_identical, compressed, plain, scene
 from zarr.core.buffer.cpu import Buffer
 
-from dkist_virtual.codec import CODEC_ID, FITSCodec, FITSCodecV3, FrameSpec
 from dkist_virtual.errors import FrameCorruptError, StoreCorruptError
+from dkist_virtual.fits.codecs import CODEC_ID, FITSCodec, FITSCodecV3, FrameSpec
 
 DATA = scene((1, 5, 40))
 FILE = compressed(DATA)

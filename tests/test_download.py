@@ -27,7 +27,7 @@ from dkist_virtual.cli import main
 from dkist_virtual.download import Item, check_names, download
 from dkist_virtual.errors import DownloadError, FrameCorruptError, FrameRefusedError
 from dkist_virtual.fetch import Fetcher
-from dkist_virtual.file_check import Checked, verify_datasum
+from dkist_virtual.fits.file_check import Checked, verify_datasum
 from dkist_virtual.local_file import FileBytes
 from dkist_virtual.parts import is_whole
 

@@ -15,9 +15,8 @@ from frames import compressed, plain, scaled, scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dkist_virtual.cards import CARD, Header
 from dkist_virtual.errors import FrameCorruptError
-from dkist_virtual.fits import (
+from dkist_virtual.fits.hdu import (
     BLOCK,
     TruncatedHeaderError,
     find_hdu,
@@ -25,7 +24,8 @@ from dkist_virtual.fits import (
     layout_of,
     read_hdu,
 )
-from dkist_virtual.layouts import CompressedImage, PlainImage, pixel_dtype
+from dkist_virtual.fits.header import CARD, Header
+from dkist_virtual.fits.layout import CompressedImage, PlainImage, pixel_dtype
 
 derandomised = settings(derandomize=True, deadline=None, database=None)
 

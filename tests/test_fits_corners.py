@@ -21,12 +21,12 @@ from astropy.io import fits
 from frames import LOSSLESS, Array, Raw, assert_identical, compressed, edited, oracle, plain, scene
 from test_matrix import by_fitsio, check_windows
 
-from dkist_virtual.cards import CARD
-from dkist_virtual.checksum import check_datasum
-from dkist_virtual.codec import FITSCodec
 from dkist_virtual.errors import FrameCorruptError, FrameError, FrameUnsupportedError
-from dkist_virtual.fits import find_hdu
-from dkist_virtual.tiles import decode_frame
+from dkist_virtual.fits.checksum import check_datasum
+from dkist_virtual.fits.codecs import FITSCodec
+from dkist_virtual.fits.decode import decode_frame
+from dkist_virtual.fits.hdu import find_hdu
+from dkist_virtual.fits.header import CARD
 
 
 def check(file: bytes, expected: Array, hdu: int = 1) -> None:

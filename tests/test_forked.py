@@ -14,7 +14,7 @@ import pytest
 from frame_server import FrameServer
 
 import dkist_virtual as dv
-from dkist_virtual import cores
+from dkist_virtual.fits import threads as cores
 
 pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
 

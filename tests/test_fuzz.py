@@ -23,10 +23,10 @@ from zarr.core.buffer import default_buffer_prototype
 from zarr.core.buffer.cpu import Buffer
 from zarr.dtype import Float32
 
-from dkist_virtual.codec import FITSCodec, FITSCodecV3, FrameSpec
 from dkist_virtual.errors import FrameCorruptError, FrameUnsupportedError, StoreCorruptError
-from dkist_virtual.fits import MAX_HEADER, find_hdu
-from dkist_virtual.tiles import decode_frame
+from dkist_virtual.fits.codecs import FITSCodec, FITSCodecV3, FrameSpec
+from dkist_virtual.fits.decode import decode_frame
+from dkist_virtual.fits.hdu import MAX_HEADER, find_hdu
 
 COUNT = 3000
 

@@ -17,8 +17,8 @@ import resource, sys
 from pathlib import Path
 if len(sys.argv) > 2:  # a disk on which files can be made, and nothing be written
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-from dkist_virtual import rice
-from dkist_virtual.tiles import decode_frame
+from dkist_virtual.fits.tiled import rice
+from dkist_virtual.fits.decode import decode_frame
 decode_frame(Path(sys.argv[1]).read_bytes(), 1)
 stats = rice.decode_floats.stats
 print(rice.__file__, sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))

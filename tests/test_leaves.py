@@ -22,7 +22,7 @@ from test_window import counted
 
 import dkist_virtual as dv
 from dkist_virtual.arrays import VirtualArray
-from dkist_virtual.codec import FrameSpec
+from dkist_virtual.fits.codecs import FrameSpec
 from dkist_virtual.handle import StoreHandle
 from dkist_virtual.leaves import LeafArray
 from dkist_virtual.references import ArrayMetadata, FrameColumns, ReferenceSet
@@ -216,7 +216,7 @@ def test_names_are_the_same_in_another_process(cryo: Path) -> None:
 def test_a_whole_frame_takes_its_output_and_its_bytes_and_a_fifth(
     how: str, frame: tuple[Path, Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dkist_virtual import memory
+    from dkist_virtual.fits import buffers as memory
 
     monkeypatch.setattr(memory, "_pool", memory._Pool())
     path, expected = frame

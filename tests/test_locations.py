@@ -483,7 +483,7 @@ def test_lengths_that_are_none(length: str, tmp_path: Path) -> None:
             with pytest.raises(e.FrameError):
                 Fetcher().read(f"{url}/a.fits", min(stop, 0), stop)
         from dkist_virtual.download import Item, download
-        from dkist_virtual.file_check import Checked
+        from dkist_virtual.fits.file_check import Checked
 
         with pytest.raises(e.DownloadError):
             download([Item("a", (f"{url}/a",), -1, Fetcher(), Checked(0, -1))], tmp_path)

@@ -25,11 +25,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dkist_virtual.errors import FrameCorruptError
-from dkist_virtual.fits import image_layout
-from dkist_virtual.layouts import CompressedImage
-from dkist_virtual.rice import ZERO_VALUE
-from dkist_virtual.table import read_table
-from dkist_virtual.tiles import decode_frame, decode_window, tiles_touched
+from dkist_virtual.fits.decode import decode_frame, decode_window, tiles_touched
+from dkist_virtual.fits.hdu import image_layout
+from dkist_virtual.fits.layout import CompressedImage
+from dkist_virtual.fits.tiled.rice import ZERO_VALUE
+from dkist_virtual.fits.tiled.table import read_table
 
 derandomised = settings(derandomize=True, deadline=None, database=None)
 Count = Callable[..., None]

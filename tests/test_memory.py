@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dkist_virtual import cores, memory
+from dkist_virtual.fits import buffers as memory
+from dkist_virtual.fits import threads as cores
 
 BIG = (600, 1000)
 
@@ -135,7 +136,7 @@ def test_a_forked_process_has_threads_of_its_own() -> None:
     code = """
 import os, warnings
 warnings.simplefilter("ignore")
-from dkist_virtual import cores
+from dkist_virtual.fits import threads as cores
 cores.pool().submit(int).result()
 with cores.borrowed(2):
     child = os.fork()

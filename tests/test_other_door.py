@@ -132,7 +132,7 @@ def test_interpreters_were_as_they_should_be(found: Path) -> None:
     assert here["warnings"] == ["error"]
     assert (here["codec"], here["package"]) == (True, True)
     # What is decoded is decoded by the codec that the entry point names, and nothing else comes.
-    assert "dkist_virtual.codec" in here["imported"]
+    assert "dkist_virtual.fits.codecs" in here["imported"]
     assert not {"dkist_virtual.store", "dkist_virtual.dataset"} & set(here["imported"])
 
 

@@ -18,7 +18,7 @@ from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteReques
 from zarr.core.buffer import default_buffer_prototype
 
 from dkist_virtual import errors
-from dkist_virtual.codec import FITSCodec, FITSCodecV3, FrameSpec, RawCodecV3, RawSpec
+from dkist_virtual.fits.codecs import FITSCodec, FITSCodecV3, FrameSpec, RawCodecV3, RawSpec
 from dkist_virtual.handle import StoreHandle
 from dkist_virtual.read_options import ReadOptions
 from dkist_virtual.references import (

@@ -21,8 +21,8 @@ import dkist_virtual as dv
 from dkist_virtual import references as r
 from dkist_virtual import shards as shards_room
 from dkist_virtual.assembly import references_of
-from dkist_virtual.codec import FrameSpec
 from dkist_virtual.errors import StoreCorruptError
+from dkist_virtual.fits.codecs import FrameSpec
 from dkist_virtual.source import read_source
 
 EXTREME = settings(

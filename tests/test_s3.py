@@ -82,7 +82,7 @@ def test_a_version_is_the_one_that_was_asked_for(s3: Any) -> None:
 )
 def test_keys_of_every_name(key: str, s3: Any, tmp_path: Path) -> None:
     from dkist_virtual.download import Item, download
-    from dkist_virtual.file_check import Checked
+    from dkist_virtual.fits.file_check import Checked
 
     url, client = s3
     buffer = io.BytesIO()

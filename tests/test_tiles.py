@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dkist_virtual.errors import FrameCorruptError, FrameError, FrameUnsupportedError
-from dkist_virtual.fits import image_layout
-from dkist_virtual.layouts import CompressedImage, PlainImage
-from dkist_virtual.rice import random_numbers
-from dkist_virtual.table import read_table
-from dkist_virtual.tiles import decode_frame, decode_image
+from dkist_virtual.fits.decode import decode_frame, decode_image
+from dkist_virtual.fits.hdu import image_layout
+from dkist_virtual.fits.layout import CompressedImage, PlainImage
+from dkist_virtual.fits.tiled.rice import random_numbers
+from dkist_virtual.fits.tiled.table import read_table
 
 REAL = Path(__file__).parents[2] / "shared" / "data" / "real_frames"
 # Found without importing it, which takes seconds.
@@ -352,8 +352,8 @@ def test_the_heap_may_lie_and_be_used_in_any_order() -> None:
 
 @pytest.mark.parametrize("algorithm", ["RICE_1", "GZIP_1", "GZIP_2"])
 def test_threads_decode_what_one_does(algorithm: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("dkist_virtual.streams._PIXELS_A_THREAD", 1)
-    monkeypatch.setattr("dkist_virtual.cores.available", lambda: 3)
+    monkeypatch.setattr("dkist_virtual.fits.tiled.batches._PIXELS_A_THREAD", 1)
+    monkeypatch.setattr("dkist_virtual.fits.threads.available", lambda: 3)
     data = scene((40, 50), "f4", seed=2, flat=(7, 50))  # some tiles in the lossless column
     file = compressed(data, algorithm=algorithm, tile=(1, 50), method="SUBTRACTIVE_DITHER_1")
     start, layout = image_layout(file, 1)

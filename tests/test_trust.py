@@ -732,7 +732,7 @@ def test_a_redirect_takes_no_credentials_along(
             assert Fetcher(options, cache).read(url, 10, 20) == FILE[10:30]
         else:
             from dkist_virtual.download import Item, download
-            from dkist_virtual.file_check import Checked
+            from dkist_virtual.fits.file_check import Checked
 
             item = Item("a.fits", (url,), len(FILE), Fetcher(options), Checked(0, -1))
             download([item], tmp_path / "here")

@@ -22,7 +22,6 @@ from hypothesis import strategies as st
 from simulated import NAMES
 
 import dkist_virtual as dv
-from dkist_virtual.checksum import check_datasum, datasum, is_zero, same_sum
 from dkist_virtual.cli import main
 from dkist_virtual.errors import (
     ChangedFrameWarning,
@@ -30,6 +29,7 @@ from dkist_virtual.errors import (
     StoreError,
     VerificationWarning,
 )
+from dkist_virtual.fits.checksum import check_datasum, datasum, is_zero, same_sum
 from dkist_virtual.frame_check import Finding
 from dkist_virtual.verdict import Verification
 
@@ -206,9 +206,9 @@ def test_a_checksum_that_does_not_hold_without_a_datasum_is_corrupt(copy: Copy) 
 
 def test_integers_are_held_against_the_sum_of_their_image(copy: Copy) -> None:
     # Lossless: ZDATASUM is the sum of the image that was compressed, and that is what decodes.
-    from dkist_virtual.fits import find_hdu, layout_of
+    from dkist_virtual.fits.decode import decode_image
+    from dkist_virtual.fits.hdu import find_hdu, layout_of
     from dkist_virtual.frame_check import _image_sum
-    from dkist_virtual.tiles import decode_image
 
     for data, how in (
         (scene((6, 40), "i4"), {}), (scene((6, 40), "i2"), {}), (scene((6, 40), "u1"), {}),

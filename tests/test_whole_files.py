@@ -30,7 +30,7 @@ from dkist_virtual.errors import (
     SearchError,
     StoreError,
 )
-from dkist_virtual.file_check import Checked, check_whole, verify_datasum
+from dkist_virtual.fits.file_check import Checked, check_whole, verify_datasum
 from dkist_virtual.local_file import FileBytes
 
 PAGE = b"<!DOCTYPE html><html><title>Log in</title></html>\n" * 25
@@ -264,7 +264,7 @@ def test_nothing_waits_for_what_is_no_frame(
 CUT = """
 import os, sys, threading
 from dkist_virtual.errors import FrameError
-from dkist_virtual.file_check import Checked, check_whole, verify_datasum
+from dkist_virtual.fits.file_check import Checked, check_whole, verify_datasum
 from dkist_virtual.local_file import FileBytes
 path, whole = sys.argv[1], open(sys.argv[1], "rb").read()
 done = threading.Event()

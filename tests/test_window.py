@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 import dkist_virtual as dv
 from dkist_virtual.errors import FrameCorruptError
 from dkist_virtual.fetch import Fetcher
-from dkist_virtual.window import MapCache, advance, joined, read_steps
+from dkist_virtual.fits.partial import MapCache, advance, joined, read_steps
 
 if TYPE_CHECKING:
     from dkist_virtual.remote import Reply

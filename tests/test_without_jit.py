@@ -15,9 +15,9 @@ import frames
 import numpy as np
 from frames import METHODS, assert_identical, compressed, oracle, plain, scene
 from test_matrix import check_windows, masks
-from dkist_virtual.checksum import check_datasum, datasum, turned_datasum
+from dkist_virtual.fits.checksum import check_datasum, datasum, turned_datasum
 from dkist_virtual.errors import FrameError
-from dkist_virtual.tiles import decode_frame
+from dkist_virtual.fits.decode import decode_frame
 
 warnings.simplefilter("error")
 

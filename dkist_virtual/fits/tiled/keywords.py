@@ -1,4 +1,4 @@
-"""The keywords of a tile-compressed image to its layout (FITS standard 4.0, 10.1 and 10.2)."""
+"""Parse the keywords of a tile-compressed image (FITS standard 4.0, 10.1 and 10.2)."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from dkist_virtual.errors import FrameCorruptError, FrameUnsupportedError
-from dkist_virtual.layouts import (
+from dkist_virtual.fits.errors import FrameCorruptError, FrameUnsupportedError
+from dkist_virtual.fits.layout import (
     Column,
     CompressedImage,
     axis_lengths,
@@ -19,7 +19,7 @@ from dkist_virtual.layouts import (
 )
 
 if TYPE_CHECKING:
-    from dkist_virtual.cards import Header
+    from dkist_virtual.fits.header import Header
 
 __all__ = ["compressed_layout"]
 

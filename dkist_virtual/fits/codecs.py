@@ -1,7 +1,7 @@
-"""The codecs: a frame's bytes to pixels, for Zarr v2 (numcodecs) and for Zarr v3.
+"""Define the codecs that turn a frame's bytes into pixels, for Zarr v2 (numcodecs) and Zarr v3.
 
 Both hold three things and do nothing themselves: which HDU, and what type and shape its pixels
-must have. `dkist_virtual.tiles` decodes.
+must have. `dkist_virtual.fits.decode` decodes.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from zarr.abc.codec import (
 from zarr.abc.store import RangeByteRequest, Store
 
 from dkist_virtual.errors import StoreCorruptError
-from dkist_virtual.layouts import BITPIX_DTYPES, PlainImage
-from dkist_virtual.tiles import Window, decode_frame, whole_window
-from dkist_virtual.window import (
+from dkist_virtual.fits.decode import Window, decode_frame, whole_window
+from dkist_virtual.fits.layout import BITPIX_DTYPES, PlainImage
+from dkist_virtual.fits.partial import (
     FIRST_READ,
     GAP_BYTES,
     FrameMap,
@@ -151,7 +151,7 @@ class FrameSpec:
         *,
         bounded: bool = False,
     ) -> Steps:
-        """The steps of reading a window of a frame: see `dkist_virtual.window.read_steps`."""
+        """The steps of reading a window of a frame: see `dkist_virtual.fits.partial.read_steps`."""
         return read_steps(
             self.hdu,
             dtype=self.dtype,

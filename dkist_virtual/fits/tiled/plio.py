@@ -1,4 +1,4 @@
-"""The compiled kernel for PLIO_1: run lengths of small positive integers.
+"""Decode PLIO_1: run lengths of small positive integers, compiled.
 
 The line list of IRAF's pixel lists is section 10.4.3 of the FITS standard, version 4.0: 16-bit
 words, of which the highest four bits are an instruction and the others its argument. The list
@@ -7,7 +7,7 @@ keeps one current value, which instructions change and runs repeat.
 
 from __future__ import annotations
 
-from dkist_virtual.kernels import njit
+from dkist_virtual.fits.kernels import njit
 
 __all__ = ["decompress"]
 

@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Protocol
 
-from dkist_virtual.errors import FrameCorruptError
-from dkist_virtual.fits import HDU, find_hdu, read_hdu
+from dkist_virtual.fits.errors import FrameCorruptError
+from dkist_virtual.fits.hdu import HDU, find_hdu, read_hdu
 
 if TYPE_CHECKING:
-    from dkist_virtual.cards import HDUTarget
+    from dkist_virtual.fits.header import HDUTarget
 
 __all__ = ["Checked", "FileSlices", "check_whole", "verify_datasum"]
 
@@ -89,8 +89,8 @@ def verify_datasum(data: FileSlices, checked: Checked) -> bool:
     ------
     FrameCorruptError
     """
-    from dkist_virtual.checksum import refuse_other_sum
-    from dkist_virtual.fits import stated_datasum
+    from dkist_virtual.fits.checksum import refuse_other_sum
+    from dkist_virtual.fits.hdu import stated_datasum
 
     _refuse_empty(data)
     hdu = _hdu(data, checked)
@@ -116,7 +116,7 @@ def _refuse_cut(data: FileSlices, hdu: HDU) -> None:
 
 
 def _sum(data: FileSlices, hdu: HDU) -> int:
-    from dkist_virtual.checksum import added, datasum
+    from dkist_virtual.fits.checksum import added, datasum
 
     total, stop = 0, min(hdu.stop, len(data))
     for begin in range(hdu.data_start, stop, PIECE):

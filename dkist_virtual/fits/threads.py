@@ -1,10 +1,11 @@
-"""Lend idle cores to a decode, and keep locks usable in forked processes.
+"""Share the cores: a single frame is decoded by all of them, many frames by one each.
 
 dask, zarr and a user's own threads may each decode a frame at the same time. Every decode says
 so here for as long as it runs, and borrows the cores that do nothing.
 
 A process is forked with a copy of every lock, and with none of the threads that may hold one: what
-such a thread held in the parent would stay locked in the child for ever. So locks are renewed there.
+such a thread held in the parent would stay locked in the child for ever. So locks are renewed
+there.
 """
 
 from __future__ import annotations

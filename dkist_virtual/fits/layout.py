@@ -1,4 +1,4 @@
-"""What the pixels of an image are and where they lie: layouts, as frozen values.
+"""Describe an image as frozen values: its pixels' type and scaling, and where their bytes are.
 
 Section numbers are those of the FITS standard, version 4.0. The keyword readers at the end hold
 for plain and for tile-compressed images alike.
@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from dkist_virtual.errors import FrameCorruptError, FrameUnsupportedError
+from dkist_virtual.fits.errors import FrameCorruptError, FrameUnsupportedError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dkist_virtual.cards import Header
+    from dkist_virtual.fits.header import Header
 
 __all__ = [
     "BITPIX_DTYPES",

@@ -1,4 +1,4 @@
-"""What a selection of one frame needs: which bytes to fetch, and pixels from them.
+"""Read part of a frame: say which bytes to fetch, then turn them into pixels.
 
 Pure. A frame is read in two steps: its head, the header with the tile table, says where the
 tiles lie; then the tiles. What a head says is kept as a `FrameMap`, so that the next selection
@@ -15,20 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
-from dkist_virtual.algorithms import refuse_unknown
-from dkist_virtual.cores import ThreadLock
-from dkist_virtual.errors import FrameCorruptError
-from dkist_virtual.fits import (
-    BLOCK,
-    TruncatedHeaderError,
-    find_hdu,
-    layout_of,
-    least_length,
-    read_hdu,
-)
-from dkist_virtual.layouts import BITPIX_DTYPES, PlainImage, scale_pixels
-from dkist_virtual.table import TileTable, read_table
-from dkist_virtual.tiles import (
+from dkist_virtual.fits.decode import (
     Window,
     check_layout,
     decode_frame,
@@ -36,14 +23,27 @@ from dkist_virtual.tiles import (
     tiles_touched,
     whole_window,
 )
+from dkist_virtual.fits.errors import FrameCorruptError
+from dkist_virtual.fits.hdu import (
+    BLOCK,
+    TruncatedHeaderError,
+    find_hdu,
+    layout_of,
+    least_length,
+    read_hdu,
+)
+from dkist_virtual.fits.layout import BITPIX_DTYPES, PlainImage, scale_pixels
+from dkist_virtual.fits.threads import ThreadLock
+from dkist_virtual.fits.tiled.decoders import refuse_unknown
+from dkist_virtual.fits.tiled.table import TileTable, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
     from numpy.typing import NDArray
 
-    from dkist_virtual.cards import HDUTarget
-    from dkist_virtual.layouts import Image
+    from dkist_virtual.fits.header import HDUTarget
+    from dkist_virtual.fits.layout import Image
 
 __all__ = [
     "FIRST_READ",

@@ -1,4 +1,4 @@
-"""The compiled kernels: Rice decoding, shuffled bytes, dequantising, dithering.
+"""Decode Rice tiles, unshuffle bytes, dequantise and undo dithering, compiled.
 
 The Rice coding of FITS is section 10.4.1 of the standard, version 4.0, the shuffling of GZIP_2
 is 10.4.2; quantisation and the subtractive dithers are 10.2. The kernels hold no Python object
@@ -6,8 +6,8 @@ and release the GIL.
 
 What is safe here: a kernel never reads outside the buffer that it was given, whatever the bits
 say, and ends after at most as many steps as there are bits and pixels. What it writes is
-bounded by the caller, `dkist_virtual.tiles`, which lays out every tile inside the output before
-it calls.
+bounded by the caller, `dkist_virtual.fits.decode`, which lays out every tile inside the output
+before it calls.
 
 Importing this module imports numba; only decoding does so.
 """
@@ -20,7 +20,7 @@ import numpy as np
 from numba import config, types
 from numba.extending import intrinsic
 
-from dkist_virtual.kernels import njit
+from dkist_virtual.fits.kernels import njit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""The tile table of a compressed image: where its tiles lie, each with its scale and zero.
+"""Parse the tile table of a compressed image: each tile's bytes, scale and zero.
 
 Pure: bytes in, arrays out. A tile is a row of the HDU's table (FITS standard 4.0, section 10);
 tiles are numbered from 0 in C order over `CompressedImage.grid`.
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from dkist_virtual.errors import FrameCorruptError
+from dkist_virtual.fits.errors import FrameCorruptError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dkist_virtual.layouts import CompressedImage
+    from dkist_virtual.fits.layout import CompressedImage
 
 __all__ = ["COMPRESSED", "DATA_COLUMNS", "GZIPPED", "UNCOMPRESSED", "TileTable", "read_table"]
 

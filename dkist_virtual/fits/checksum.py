@@ -1,4 +1,4 @@
-"""The sums of FITS: DATASUM of an HDU's data, CHECKSUM of all of it (4.4.2.7, appendix J).
+"""Compute the sums of FITS: DATASUM of an HDU's data, CHECKSUM of all of it (4.4.2.7, appendix J).
 
 Both are sums of 32-bit words in which what flows over is added at the other end: sums modulo
 2**32 - 1, in which 0 and 2**32 - 1 are the same. Importing this module imports numba.
@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dkist_virtual.errors import FrameCorruptError
-from dkist_virtual.fits import find_hdu, read_hdu, stated_datasum
-from dkist_virtual.kernels import njit
+from dkist_virtual.fits.errors import FrameCorruptError
+from dkist_virtual.fits.hdu import find_hdu, read_hdu, stated_datasum
+from dkist_virtual.fits.kernels import njit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dkist_virtual.cards import HDUTarget
+    from dkist_virtual.fits.header import HDUTarget
 
 __all__ = [
     "added",

@@ -1,4 +1,4 @@
-"""The compiled kernel for HCOMPRESS_1: quadtree-coded bit planes of an H-transform.
+"""Decode HCOMPRESS_1: quadtree-coded bit planes of an H-transform, compiled.
 
 The algorithm is section 10.4.4 of the FITS standard, version 4.0, after R. White, M. Postman
 and M. Lattanzi, "Compression of the Guide Star Digitised Schmidt Plates" (1992). A stream is: the
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from dkist_virtual.kernels import njit
+from dkist_virtual.fits.kernels import njit
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

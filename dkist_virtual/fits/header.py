@@ -1,4 +1,4 @@
-"""The cards of a FITS header: found by keyword, parsed when asked for (FITS standard 4.0, 4).
+"""Find the cards of a FITS header by keyword, and parse them when asked (FITS standard 4.0, 4).
 
 Pure. The 300 cards of a DKIST header that say nothing about how its pixels are stored are
 indexed by name and never parsed.
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import numpy as np
 
-from dkist_virtual.errors import FrameCorruptError
+from dkist_virtual.fits.errors import FrameCorruptError
 
 if TYPE_CHECKING:
     from collections.abc import Callable

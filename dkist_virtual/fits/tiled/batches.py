@@ -1,4 +1,4 @@
-"""The tiles of an image, wherever their bytes are, to pixels in an output: many at a time.
+"""Decode many tiles at a time, straight into the output.
 
 Rice streams and the bytes of numbers, compressed or not, are what the kernels read, straight into
 the output; the other algorithms decode a tile at a time.
@@ -12,7 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dkist_virtual.algorithms import (
+from dkist_virtual.fits.errors import FrameCorruptError
+from dkist_virtual.fits.threads import borrowed, pool
+from dkist_virtual.fits.tiled.decoders import (
     BYTE_STREAMS,
     decode_tile,
     dither_starts,
@@ -21,15 +23,13 @@ from dkist_virtual.algorithms import (
     random_list,
     rice_parameters,
 )
-from dkist_virtual.cores import borrowed, pool
-from dkist_virtual.errors import FrameCorruptError
-from dkist_virtual.table import COMPRESSED, UNCOMPRESSED
+from dkist_virtual.fits.tiled.table import COMPRESSED, UNCOMPRESSED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dkist_virtual.layouts import CompressedImage
-    from dkist_virtual.table import TileTable
+    from dkist_virtual.fits.layout import CompressedImage
+    from dkist_virtual.fits.tiled.table import TileTable
 
 __all__ = ["Tiles", "is_stream_coded", "tile_extents", "tile_origins"]
 
@@ -183,8 +183,8 @@ class Tiles:
         out: NDArray[np.generic],
         *place: Any,
     ) -> None:
-        """Numbers from a buffer to pixels of the output: `dkist_virtual.rice` does it."""
-        from dkist_virtual import rice
+        """Numbers from a buffer to pixels of the output: `rice` does it."""
+        from dkist_virtual.fits.tiled import rice
 
         layout, table = self.layout, self.table
         is_rice = layout.algorithm == "RICE_1" and column == COMPRESSED

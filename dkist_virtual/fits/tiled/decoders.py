@@ -1,9 +1,9 @@
-"""One tile's bytes to the numbers that they hold, for every algorithm that is known.
+"""Decode the bytes of one tile, for every known compression.
 
 `decode_tile` undoes one compression (FITS standard 4.0, section 10.4) and, for floats, the
-quantisation (10.2). Rice tiles are decoded many at a time by `dkist_virtual.tiles`; all others
-come one by one through here. What a tile says of its own size is held against its pixels before
-anything is allocated for it.
+quantisation (10.2). Rice tiles are decoded many at a time by `dkist_virtual.fits.decode`; all
+others come one by one through here. What a tile says of its own size is held against its pixels
+before anything is allocated for it.
 """
 
 from __future__ import annotations
@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from dkist_virtual import hcompress
-from dkist_virtual.errors import FrameCorruptError, FrameUnsupportedError
-from dkist_virtual.layouts import BITPIX_DTYPES
-from dkist_virtual.table import COMPRESSED, DATA_COLUMNS, GZIPPED, UNCOMPRESSED
+from dkist_virtual.fits.errors import FrameCorruptError, FrameUnsupportedError
+from dkist_virtual.fits.layout import BITPIX_DTYPES
+from dkist_virtual.fits.tiled import hcompress
+from dkist_virtual.fits.tiled.table import COMPRESSED, DATA_COLUMNS, GZIPPED, UNCOMPRESSED
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dkist_virtual.layouts import CompressedImage
-    from dkist_virtual.table import TileTable
+    from dkist_virtual.fits.layout import CompressedImage
+    from dkist_virtual.fits.tiled.table import TileTable
 
 __all__ = [
     "ALGORITHMS",
@@ -168,7 +168,7 @@ def refuse_short_tiles(
 @cache
 def random_list() -> NDArray[np.float32]:
     """The random numbers of subtractive dithering, made once in a process."""
-    from dkist_virtual.rice import random_numbers
+    from dkist_virtual.fits.tiled.rice import random_numbers
 
     return random_numbers()
 
@@ -181,7 +181,7 @@ def dither_starts(layout: CompressedImage, tiles: NDArray[np.int64]) -> NDArray[
     return (tiles + (layout.dither_seed - 1)).astype(np.int64)
 
 
-@np.errstate(all="ignore")  # as in dkist_virtual.streams
+@np.errstate(all="ignore")  # as in dkist_virtual.fits.tiled.batches
 def decode_tile(
     layout: CompressedImage, table: TileTable, tile: int, data: memoryview, shape: tuple[int, ...]
 ) -> NDArray[np.generic]:
@@ -268,7 +268,7 @@ def _check_range(numbers: NDArray[np.generic], dtype: np.dtype, tile: int) -> No
 def _dequantised(
     layout: CompressedImage, table: TileTable, tile: int, numbers: NDArray[np.generic]
 ) -> NDArray[np.generic]:
-    from dkist_virtual import rice
+    from dkist_virtual.fits.tiled import rice
 
     floats = np.empty(numbers.size, np.dtype(BITPIX_DTYPES[layout.bitpix]))
     rice.dequantise(
@@ -312,7 +312,7 @@ def gunzip(layout: CompressedImage, data: memoryview, n: int, tile: int, *, floa
 
 
 def _plio(data: memoryview, n: int, tile: int) -> NDArray[np.int32]:
-    from dkist_virtual import plio
+    from dkist_virtual.fits.tiled import plio
 
     if len(data) % 2:
         raise FrameCorruptError(f"tile {tile}: {len(data)} bytes of PLIO_1 are no 16-bit words")

@@ -1,4 +1,4 @@
-"""Pixels from a frame's layout and bytes: whole frames, and the tiles that a window touches.
+"""Decode pixels from a frame's layout and bytes: whole frames, or the tiles of a window.
 
 Pure: bytes in, arrays out. A window is one ascending `range` of pixels per axis of the HDU.
 """
@@ -11,25 +11,25 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
-from dkist_virtual.algorithms import (
+from dkist_virtual.fits.buffers import empty
+from dkist_virtual.fits.errors import FrameCorruptError, FrameUnsupportedError
+from dkist_virtual.fits.hdu import image_layout
+from dkist_virtual.fits.layout import BITPIX_DTYPES, CompressedImage, PlainImage, scale_pixels
+from dkist_virtual.fits.tiled.batches import Tiles, is_stream_coded, tile_extents, tile_origins
+from dkist_virtual.fits.tiled.decoders import (
     refuse_short_tiles,
     refuse_too_many_pixels,
     refuse_unknown,
 )
-from dkist_virtual.errors import FrameCorruptError, FrameUnsupportedError
-from dkist_virtual.fits import image_layout
-from dkist_virtual.layouts import BITPIX_DTYPES, CompressedImage, PlainImage, scale_pixels
-from dkist_virtual.memory import empty
-from dkist_virtual.streams import Tiles, is_stream_coded, tile_extents, tile_origins
-from dkist_virtual.table import TileTable, read_table
+from dkist_virtual.fits.tiled.table import TileTable, read_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import DTypeLike, NDArray
 
-    from dkist_virtual.cards import HDUTarget
-    from dkist_virtual.layouts import Image
+    from dkist_virtual.fits.header import HDUTarget
+    from dkist_virtual.fits.layout import Image
 
 __all__ = [
     "Window",

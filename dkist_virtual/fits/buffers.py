@@ -1,4 +1,4 @@
-"""Memory for pixels, used again once nobody holds them any more.
+"""Allocate memory for pixels, and use it again when nothing refers to it any more.
 
 A frame is tens of megabytes, which the C library takes from the system and gives back every
 time: the system then clears each page when it is first written to, which can take longer than

@@ -1,4 +1,4 @@
-"""FITS bytes to a frozen layout: where the HDUs lie, and what the pixels of one look like.
+"""Parse FITS bytes into a frozen layout: where the HDUs are, and the pixels of one of them.
 
 Everything here is a pure function over bytes. Section numbers are those of the FITS standard,
 version 4.0. Byte ranges are half-open, ``[start, stop)``.
@@ -10,10 +10,9 @@ import math
 from dataclasses import dataclass
 from typing import Final
 
-from dkist_virtual.cards import CARD, HDUTarget, Header
-from dkist_virtual.compression import compressed_layout
-from dkist_virtual.errors import FrameCorruptError, FrameUnsupportedError
-from dkist_virtual.layouts import (
+from dkist_virtual.fits.errors import FrameCorruptError, FrameUnsupportedError
+from dkist_virtual.fits.header import CARD, HDUTarget, Header
+from dkist_virtual.fits.layout import (
     Image,
     PlainImage,
     axis_lengths,
@@ -22,6 +21,7 @@ from dkist_virtual.layouts import (
     check_size,
     scaling_of,
 )
+from dkist_virtual.fits.tiled.keywords import compressed_layout
 
 __all__ = [
     "BLOCK",
