@@ -68,9 +68,9 @@ def main() -> None:
 
 def report(place: Path, url: str, n: int, rounds: int) -> None:
     """Time both and print it."""
-    from dkist_virtual.download import Item, download
-    from dkist_virtual.fetch import Fetcher
-    from dkist_virtual.parts import Checked
+    from dkist_virtual.io.download.download import Item, download
+    from dkist_virtual.io.download.part_file import Checked
+    from dkist_virtual.io.fetcher import Fetcher
 
     # The store knows 64 of the frames; what is timed is the download of as many as were asked for.
     sizes = dv.open_dataset(place / "store").files.sizes

@@ -24,7 +24,7 @@ import numpy as np
 from run import dataset
 
 import dkist_virtual as dv
-from dkist_virtual.fetch import Fetcher
+from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.scan import Expected, scan_frames
 
 SERVER = Path(__file__).parent.parent / "examples" / "frame_server.py"

@@ -198,7 +198,7 @@ def opening(store: str, at: int, frame: str) -> Figures:
 
 def scan(directory: str, n: int) -> Figures:
     """Look at frames on one core; the second of two times."""
-    from dkist_virtual.fetch import Fetcher
+    from dkist_virtual.io.fetcher import Fetcher
     from dkist_virtual.scan import Expected, scan_frames
 
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})

@@ -12,17 +12,17 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from dkist_virtual.asdf_blocks import IN_ASDFS
 from dkist_virtual.errors import DatasetError, DKISTVirtualError, FrameError, StoreCorruptError
+from dkist_virtual.io.asdf_blocks import IN_ASDFS
+from dkist_virtual.io.locations import Location, absolute, is_local, local_path, shown
+from dkist_virtual.io.safety import unsafe_name
 from dkist_virtual.limits import check_asdf
-from dkist_virtual.locations import Location, absolute, is_local, local_path, shown
 from dkist_virtual.source import check_start
-from dkist_virtual.trust import unsafe_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dkist_virtual.fetch import Fetcher
+    from dkist_virtual.io.fetcher import Fetcher
 
 __all__ = ["MAGIC", "AsdfFile", "asdf_on_disk", "find_asdf"]
 

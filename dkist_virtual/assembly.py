@@ -12,8 +12,9 @@ import numpy as np
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.fits.codecs import FrameSpec
 from dkist_virtual.fits.layout import BITPIX_DTYPES, pixel_dtype
+from dkist_virtual.io.locations import Location
+from dkist_virtual.io.safety import check_places
 from dkist_virtual.known import array_name
-from dkist_virtual.locations import Location
 from dkist_virtual.looks import FOUND, Scan
 from dkist_virtual.references import (
     FORMAT_VERSION,
@@ -22,7 +23,6 @@ from dkist_virtual.references import (
     ReferenceSet,
     identity_of,
 )
-from dkist_virtual.trust import check_places
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -23,8 +23,8 @@ from dkist_virtual.catalogue import (
 from dkist_virtual.convert import convert
 from dkist_virtual.description import METADATA_NAME, read_plain
 from dkist_virtual.errors import DatasetError, RemovedError, SearchError, SupersededWarning
-from dkist_virtual.local_file import open_regular, sync
-from dkist_virtual.locks import locked
+from dkist_virtual.io.local_file import open_regular, sync
+from dkist_virtual.io.locks import locked
 
 __all__ = ["cache_directory", "store_of"]
 

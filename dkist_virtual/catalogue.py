@@ -18,7 +18,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.parse import urlencode
 
 from dkist_virtual.description import expected_warnings
-from dkist_virtual.download import Item, download
 from dkist_virtual.errors import (
     DatasetError,
     DKISTVirtualError,
@@ -28,14 +27,15 @@ from dkist_virtual.errors import (
     SearchError,
     StoreMissingError,
 )
-from dkist_virtual.fetch import Fetcher
 from dkist_virtual.fits.file_check import Checked
-from dkist_virtual.local_file import sync
-from dkist_virtual.locations import Location
-from dkist_virtual.trust import unsafe_name
+from dkist_virtual.io.download.download import Item, download
+from dkist_virtual.io.fetcher import Fetcher
+from dkist_virtual.io.local_file import sync
+from dkist_virtual.io.locations import Location
+from dkist_virtual.io.safety import unsafe_name
 
 if TYPE_CHECKING:
-    from dkist_virtual.document_check import DocumentKind
+    from dkist_virtual.io.download.document_check import DocumentKind
 
 __all__ = [
     "Record",

@@ -19,7 +19,7 @@ def _read_options(_: click.Context, __: click.Parameter, path: str | None) -> di
     """The file of ``--storage-options``. Not on the command line itself, where others see it."""
     if path is None:
         return None
-    from dkist_virtual.fetch import Fetcher
+    from dkist_virtual.io.fetcher import Fetcher
 
     try:
         options: Any = json.loads(Path(path).read_text(encoding="utf-8"))

@@ -19,8 +19,9 @@ from dkist_virtual.assembly import frame_names, frame_urls, references_of
 from dkist_virtual.building import building, place_for, refuse_existing
 from dkist_virtual.description import METADATA_NAME, expected_warnings, write_description
 from dkist_virtual.errors import HeaderWarning, StoreError, redacted
-from dkist_virtual.fetch import Fetcher, absolute, is_local
 from dkist_virtual.headers import HEADERS_NAME, write_headers
+from dkist_virtual.io.fetcher import Fetcher, absolute, is_local
+from dkist_virtual.io.safety import check_no_secrets
 from dkist_virtual.known import array_name, expectations, known_from_store
 from dkist_virtual.looks import ABSENT, FOUND, UNREACHABLE, Known, Scan
 from dkist_virtual.places import one_place
@@ -29,7 +30,6 @@ from dkist_virtual.scan import Expected, ScanMode, scan_frames
 from dkist_virtual.shards import write_parquet
 from dkist_virtual.source import read_source
 from dkist_virtual.text import counted, human_bytes
-from dkist_virtual.trust import check_no_secrets
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

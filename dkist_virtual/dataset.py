@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from sunpy.map import GenericMap
 
-    from dkist_virtual.download import Downloaded
     from dkist_virtual.globus import Transfer
     from dkist_virtual.header_table import HeaderTable
+    from dkist_virtual.io.download.download import Downloaded
     from dkist_virtual.lineage import Part
     from dkist_virtual.lines import LinePlot
     from dkist_virtual.overview import Overview

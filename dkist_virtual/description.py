@@ -22,7 +22,7 @@ from typing import Any, BinaryIO, Final
 from dkist_virtual._version import __version__
 from dkist_virtual.asdf_arrays import check_strides
 from dkist_virtual.errors import DatasetError, StoreCorruptError
-from dkist_virtual.local_file import open_regular
+from dkist_virtual.io.local_file import open_regular
 from dkist_virtual.references import FORMAT_VERSION
 from dkist_virtual.text import brief
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from dkist_virtual.fits.header import HDUTarget, Header
-    from dkist_virtual.remote import Reply
+    from dkist_virtual.io.remote.request import Reply
 
 __all__ = ["KEYWORDS", "Stated", "check_frame", "differing_keywords"]
 

@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dkist_virtual.errors import FrameCorruptError, FrameError, redacted
-from dkist_virtual.fetch import Request
 from dkist_virtual.fits.buffers import empty
 from dkist_virtual.fits.codecs import FrameSpec, RawSpec
 from dkist_virtual.fits.decode import whole_window
@@ -29,6 +28,7 @@ from dkist_virtual.fits.partial import (
     plain_map,
 )
 from dkist_virtual.fits.threads import open_in_forks
+from dkist_virtual.io.fetcher import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,9 +36,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.fits.decode import Window
-    from dkist_virtual.remote import Reply
+    from dkist_virtual.io.driver import Session
+    from dkist_virtual.io.remote.request import Reply
     from dkist_virtual.scanned import Scanned
-    from dkist_virtual.sessions import Session
 
 __all__ = ["FrameReader", "Reference"]
 

@@ -33,7 +33,7 @@ from dkist_virtual.errors import (
     RemovedError,
     redacted,
 )
-from dkist_virtual.locations import Location
+from dkist_virtual.io.locations import Location
 from dkist_virtual.text import counted
 
 __all__ = ["Transfer", "check_access", "login", "over_https", "transfer"]

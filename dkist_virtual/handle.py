@@ -22,9 +22,9 @@ from dkist_virtual.errors import (
 )
 from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.headers import HEADERS_NAME, HeaderFile
+from dkist_virtual.io.local_file import StoreFile
+from dkist_virtual.io.locations import is_local, join, local_path, shown
 from dkist_virtual.limits import headers_limit
-from dkist_virtual.local_file import StoreFile
-from dkist_virtual.locations import is_local, join, local_path, shown
 from dkist_virtual.read_options import ReadOptions
 from dkist_virtual.references import (
     JSON_NAME,
@@ -40,8 +40,8 @@ from dkist_virtual.store import FrameStore
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from dkist_virtual.fetch import Fetcher
-    from dkist_virtual.remote import Reply
+    from dkist_virtual.io.fetcher import Fetcher
+    from dkist_virtual.io.remote.request import Reply
 
 __all__ = ["StoreHandle", "StoreReader", "references_in"]
 

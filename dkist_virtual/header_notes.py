@@ -15,8 +15,8 @@ from typing import Any, Final, cast
 import numpy as np
 
 from dkist_virtual.errors import StoreCorruptError
+from dkist_virtual.io.safety import check_size
 from dkist_virtual.limits import text_size
-from dkist_virtual.trust import check_size
 
 __all__ = [
     "NOTES_KEY",

@@ -32,9 +32,9 @@ from dkist_virtual.header_notes import (
     reading_notes,
 )
 from dkist_virtual.header_table import HeaderRow, HeaderTable
+from dkist_virtual.io.local_file import StoreFile
+from dkist_virtual.io.safety import check_size
 from dkist_virtual.limits import MAX_FRAMES
-from dkist_virtual.local_file import StoreFile
-from dkist_virtual.trust import check_size
 
 if TYPE_CHECKING:
     from astropy.table import Column, Table

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from dkist_virtual.local_file import open_regular
+from dkist_virtual.io.local_file import open_regular
 from dkist_virtual.looks import Known, Look, Scan
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ import numpy as np
 
 from dkist_virtual.description import METADATA_NAME, read_plain
 from dkist_virtual.errors import StoreCorruptError, StoreMissingError
-from dkist_virtual.fetch import Fetcher
 from dkist_virtual.handle import StoreReader, references_in
 from dkist_virtual.headers import HEADERS_NAME, HeaderFile
-from dkist_virtual.locations import name_below
+from dkist_virtual.io.fetcher import Fetcher
+from dkist_virtual.io.locations import name_below
 from dkist_virtual.looks import FOUND, Known, Scan
 
 if TYPE_CHECKING:

@@ -10,9 +10,9 @@ import re
 import struct
 from typing import TYPE_CHECKING, Any, Final
 
-from dkist_virtual.asdf_blocks import IN_STORES, check_block
 from dkist_virtual.errors import StoreCorruptError
-from dkist_virtual.trust import check_size
+from dkist_virtual.io.asdf_blocks import IN_STORES, check_block
+from dkist_virtual.io.safety import check_size
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from dkist_virtual.download import Downloaded
     from dkist_virtual.globus import Transfer
     from dkist_virtual.header_table import HeaderTable
+    from dkist_virtual.io.download.download import Downloaded
     from dkist_virtual.mosaic_plot import MosaicPlot
     from dkist_virtual.overview import Overview
     from dkist_virtual.places import FramePlaces

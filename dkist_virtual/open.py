@@ -10,7 +10,7 @@ from dkist_virtual.asdf_file import MAGIC
 from dkist_virtual.catalogue import is_id
 from dkist_virtual.errors import FrameError, StoreMissingError
 from dkist_virtual.handle import StoreHandle
-from dkist_virtual.locations import Location, absolute, is_local
+from dkist_virtual.io.locations import Location, absolute, is_local
 from dkist_virtual.read_options import ReadOptions
 from dkist_virtual.references import JSON_NAME, PARQUET_NAME
 

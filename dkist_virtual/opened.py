@@ -16,7 +16,7 @@ from dkist_virtual.description import METADATA_NAME, Description, read_descripti
 from dkist_virtual.errors import DatasetError, StoreCorruptError, StoreError
 from dkist_virtual.handle import StoreHandle
 from dkist_virtual.header_table import HeaderTable
-from dkist_virtual.locations import Location, is_local, join, local_path, shown
+from dkist_virtual.io.locations import Location, is_local, join, local_path, shown
 from dkist_virtual.provenance import HeaderSource, Provenance, StoredHeaders, TableHeaders
 from dkist_virtual.references import replaced
 from dkist_virtual.selection import Selection

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 import numpy as np
 
 from dkist_virtual.errors import FrameRefusedError
-from dkist_virtual.locations import (
+from dkist_virtual.io.locations import (
     absolute,
     is_local,
     join,
@@ -24,8 +24,8 @@ from dkist_virtual.locations import (
     name_below,
     shown,
 )
+from dkist_virtual.io.safety import check_name, check_reference
 from dkist_virtual.references import FrameColumns
-from dkist_virtual.trust import check_name, check_reference
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 
-from dkist_virtual.fetch import Fetcher
+from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.places import cache_of, places_of
 
 if TYPE_CHECKING:

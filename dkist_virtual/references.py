@@ -20,8 +20,8 @@ import numpy as np
 from dkist_virtual.errors import StoreCorruptError, StoreReplacedError
 from dkist_virtual.fits.codecs import CODEC_ID, FrameSpec
 from dkist_virtual.fits.threads import open_in_forks
+from dkist_virtual.io.locations import shown
 from dkist_virtual.limits import MAX_FRAME_PIXELS, MAX_FRAMES, check_attributes, check_root
-from dkist_virtual.locations import shown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -23,20 +23,20 @@ from dkist_virtual.errors import (
     FrameMissingError,
     FrameUnreachableError,
 )
-from dkist_virtual.fetch import gathered, is_local
 from dkist_virtual.fits.decode import check_layout
 from dkist_virtual.fits.hdu import TruncatedHeaderError, find_hdu, layout_of, stated_datasum
 from dkist_virtual.fits.layout import BITPIX_DTYPES, Image, PlainImage
 from dkist_virtual.fits.tiled.decoders import refuse_unknown
+from dkist_virtual.io.fetcher import gathered, is_local
+from dkist_virtual.io.settings import setting
 from dkist_virtual.looks import ABSENT, FOUND, UNREACHABLE, Look, Scan
-from dkist_virtual.settings import setting
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dkist_virtual.fetch import Fetcher
     from dkist_virtual.fits.header import HDUTarget
-    from dkist_virtual.remote import Reply
+    from dkist_virtual.io.fetcher import Fetcher
+    from dkist_virtual.io.remote.request import Reply
 
 __all__ = ["Expected", "Look", "Scan", "ScanMode", "scan_frames"]
 
@@ -277,7 +277,7 @@ def scan_frames(
         Whether a frame that is not there is an error, or counted, or nothing is looked at.
     workers : int, optional
         How many files are read at once. By default 4 on this machine, elsewhere as
-        `dkist_virtual.settings.SETTINGS` says.
+        `dkist_virtual.io.settings.SETTINGS` says.
     on_frame : callable
         Called once a frame, found or not.
     on_look : callable

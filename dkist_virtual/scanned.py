@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from dkist_virtual.block_cache import Stated
 from dkist_virtual.errors import ChangedFrameWarning, FrameCorruptError, redacted
-from dkist_virtual.fetch import is_local
 from dkist_virtual.fits.codecs import FrameSpec, RawSpec
+from dkist_virtual.io.block_cache import Stated
+from dkist_virtual.io.fetcher import is_local
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from numpy import generic
     from numpy.typing import NDArray
 
-    from dkist_virtual.remote import Reply
+    from dkist_virtual.io.remote.request import Reply
 
 __all__ = ["Find", "Scanned", "from_big_endian"]
 

@@ -11,8 +11,9 @@ import numpy as np
 
 from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.fits.threads import ThreadLock
+from dkist_virtual.io.locations import join
+from dkist_virtual.io.safety import check_size
 from dkist_virtual.limits import text_size
-from dkist_virtual.locations import join
 from dkist_virtual.references import (
     ROOT_KEY,
     STRINGS,
@@ -26,7 +27,6 @@ from dkist_virtual.references import (
     sha256,
     telling,
 )
-from dkist_virtual.trust import check_size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence

@@ -31,8 +31,8 @@ from dkist_virtual.description import (
 from dkist_virtual.dkist_loader import UPGRADE, load_with_dkist, versions
 from dkist_virtual.errors import DatasetError, HeaderWarning
 from dkist_virtual.header_table import HeaderTable
-from dkist_virtual.local_file import open_regular
-from dkist_virtual.locations import last_name, local_path
+from dkist_virtual.io.local_file import open_regular
+from dkist_virtual.io.locations import last_name, local_path
 from dkist_virtual.text import brief, counted
 from dkist_virtual.tree import BlockColumns, Tree, read_tree
 

@@ -24,7 +24,6 @@ from dkist_virtual.errors import (
     FrameMissingError,
     FrameUnreachableError,
 )
-from dkist_virtual.fetch import Fetcher, is_local
 from dkist_virtual.fits.codecs import (
     CODEC_ID,
     RAW_CODEC_ID,
@@ -35,8 +34,10 @@ from dkist_virtual.fits.codecs import (
 )
 from dkist_virtual.fits.threads import open_in_forks
 from dkist_virtual.frame_reader import FrameReader, Reference
+from dkist_virtual.io.driver import Session, drive, drive_together
+from dkist_virtual.io.fetcher import Fetcher, is_local
+from dkist_virtual.io.locations import shown
 from dkist_virtual.limits import frame_limit
-from dkist_virtual.locations import shown
 from dkist_virtual.places import Places
 from dkist_virtual.read_only import ReadOnlyStore, bounds, check_byte_range, cut
 from dkist_virtual.references import (
@@ -46,7 +47,6 @@ from dkist_virtual.references import (
     chunk_key,
 )
 from dkist_virtual.scanned import Scanned
-from dkist_virtual.sessions import Session, drive, drive_together
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import numpy as np
 
 from dkist_virtual.computed import Computed
-from dkist_virtual.locations import shown
+from dkist_virtual.io.locations import shown
 from dkist_virtual.overview import Overview, describe_wcs
 from dkist_virtual.world import World
 

@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final
 import numpy as np
 from astropy.table import Column
 
-from dkist_virtual.asdf_blocks import BLOCK_HEADER, BLOCK_MAGIC, Block, blocks_of
 from dkist_virtual.errors import DatasetError
-from dkist_virtual.local_file import open_regular
+from dkist_virtual.io.asdf_blocks import BLOCK_HEADER, BLOCK_MAGIC, Block, blocks_of
+from dkist_virtual.io.local_file import open_regular
 
 if TYPE_CHECKING:
     from astropy.table import Table

@@ -12,8 +12,8 @@ from dkist_virtual.building import place_for, refuse_existing
 from dkist_virtual.convert import Work, summary
 from dkist_virtual.description import METADATA_NAME, expected_warnings, read_plain
 from dkist_virtual.errors import DatasetError, StoreMissingError
-from dkist_virtual.fetch import Fetcher, absolute
 from dkist_virtual.handle import StoreReader, references_in
+from dkist_virtual.io.fetcher import Fetcher, absolute
 from dkist_virtual.known import known_from_store
 from dkist_virtual.references import PARQUET_NAME
 from dkist_virtual.source import read_source

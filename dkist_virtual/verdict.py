@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
 
 from dkist_virtual.errors import StoreError, VerificationWarning, redacted
-from dkist_virtual.local_file import sync
-from dkist_virtual.locations import is_local, join, local_path, shown
+from dkist_virtual.io.local_file import sync
+from dkist_virtual.io.locations import is_local, join, local_path, shown
 from dkist_virtual.text import ALIKE, counted, same_causes
 
 if TYPE_CHECKING:

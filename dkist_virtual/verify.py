@@ -27,11 +27,11 @@ from dkist_virtual.errors import (
 )
 from dkist_virtual.fits.codecs import FrameSpec
 from dkist_virtual.frame_check import KEYWORDS, Stated, check_frame
-from dkist_virtual.locations import is_local, shown
+from dkist_virtual.io.locations import is_local, shown
+from dkist_virtual.io.settings import setting
 from dkist_virtual.open import open_dataset
 from dkist_virtual.references import chunk_key
 from dkist_virtual.selection import parse_index
-from dkist_virtual.settings import setting
 from dkist_virtual.store import spec_of
 from dkist_virtual.verdict import (
     UNREADABLE,
@@ -50,10 +50,10 @@ if TYPE_CHECKING:
 
     from dkist_virtual.fits.header import Header
     from dkist_virtual.handle import StoreReader
+    from dkist_virtual.io.remote.request import Reply
     from dkist_virtual.places import FramePlaces
     from dkist_virtual.provenance import Provenance
     from dkist_virtual.references import ReferenceSet
-    from dkist_virtual.remote import Reply
 
 __all__ = ["verify"]
 

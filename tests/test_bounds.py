@@ -23,10 +23,10 @@ from frame_server import FrameServer
 
 import dkist_virtual as dv
 from dkist_virtual import errors as e
-from dkist_virtual.asdf_blocks import IN_ASDFS, check_block
-from dkist_virtual.download import Item, download
-from dkist_virtual.fetch import Fetcher
 from dkist_virtual.fits.file_check import Checked
+from dkist_virtual.io.asdf_blocks import IN_ASDFS, check_block
+from dkist_virtual.io.download.download import Item, download
+from dkist_virtual.io.fetcher import Fetcher
 
 MEMORY = 2**29
 PIECE = bytes(2**20)

@@ -32,7 +32,9 @@ import json, os, signal, sys, threading, warnings
 warnings.simplefilter("ignore")
 import dkist, asdf, gwcs, pyarrow.parquet, aiohttp, fsspec.implementations.http, tqdm, numba
 import dkist_virtual as dv
-from dkist_virtual import cli, convert, download, description, headers, web
+from dkist_virtual import cli, convert, description, headers
+from dkist_virtual.io.download import download
+from dkist_virtual.io.remote import http as web
 from dkist_virtual.mosaic import TiledDataset
 what, moments, arguments = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3:]
 EVENTS = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.chmod",

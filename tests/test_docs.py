@@ -9,7 +9,8 @@ from typing import Any
 import pytest
 
 import dkist_virtual as dv
-from dkist_virtual import compare, download, files, frame_check, globus, lines, mosaic_plot, plot
+from dkist_virtual import compare, files, frame_check, globus, lines, mosaic_plot, plot
+from dkist_virtual.io.download import download
 
 PAGE = (Path(__file__).parent.parent / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
 

@@ -24,12 +24,12 @@ from simulated import MOSAICS
 
 import dkist_virtual as dv
 from dkist_virtual.cli import main
-from dkist_virtual.download import Item, check_names, download
 from dkist_virtual.errors import DownloadError, FrameCorruptError, FrameRefusedError
-from dkist_virtual.fetch import Fetcher
 from dkist_virtual.fits.file_check import Checked, verify_datasum
-from dkist_virtual.local_file import FileBytes
-from dkist_virtual.parts import is_whole
+from dkist_virtual.io.download.download import Item, check_names, download
+from dkist_virtual.io.download.part_file import is_whole
+from dkist_virtual.io.fetcher import Fetcher
+from dkist_virtual.io.local_file import FileBytes
 
 
 @pytest.fixture(autouse=True)
@@ -383,7 +383,7 @@ def test_ctrl_c_says_how_to_go_on(server: FrameServer, tmp_path: Path) -> None:
 
 
 def test_two_at_once_do_not_write_the_same_file(server: FrameServer, tmp_path: Path) -> None:
-    from dkist_virtual.parts import Part
+    from dkist_virtual.io.download.part_file import Part
 
     name = opened(server).files.names[0]
     part = Part(str(tmp_path / str(name)), "http://x")

@@ -17,7 +17,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dkist_virtual.errors import FrameCorruptError, FrameMissingError, FrameUnreachableError
-from dkist_virtual.fetch import Fetcher, absolute, is_local, join, local_path
+from dkist_virtual.io.fetcher import Fetcher, absolute, is_local, join, local_path
 
 DATA = bytes(range(256)) * 20
 

@@ -16,7 +16,7 @@ from frame_server import FrameServer
 
 import dkist_virtual as dv
 from dkist_virtual import errors as e
-from dkist_virtual.fetch import Fetcher
+from dkist_virtual.io.fetcher import Fetcher
 
 
 class Service(FrameServer):

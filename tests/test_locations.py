@@ -25,8 +25,8 @@ from hypothesis import strategies as st
 
 import dkist_virtual as dv
 from dkist_virtual import errors as e
-from dkist_virtual.fetch import Fetcher
-from dkist_virtual.locations import (
+from dkist_virtual.io.fetcher import Fetcher
+from dkist_virtual.io.locations import (
     Location,
     absolute,
     climbs,
@@ -482,8 +482,8 @@ def test_lengths_that_are_none(length: str, tmp_path: Path) -> None:
         for stop in (-1, 10):
             with pytest.raises(e.FrameError):
                 Fetcher().read(f"{url}/a.fits", min(stop, 0), stop)
-        from dkist_virtual.download import Item, download
         from dkist_virtual.fits.file_check import Checked
+        from dkist_virtual.io.download.download import Item, download
 
         with pytest.raises(e.DownloadError):
             download([Item("a", (f"{url}/a",), -1, Fetcher(), Checked(0, -1))], tmp_path)

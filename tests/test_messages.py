@@ -14,9 +14,9 @@ import pytest
 from frame_server import FrameServer
 
 import dkist_virtual as dv
-from dkist_virtual.answers import why
 from dkist_virtual.cli import main
 from dkist_virtual.errors import FrameMissingError, LoginError, SearchError
+from dkist_virtual.io.remote.reply import why
 from dkist_virtual.text import counted, same_causes
 
 FEW: dict[int, str] = {1: "0, 0, 0", 2: "0, 0, 0:2", 3: "0, 0", 24: "..."}

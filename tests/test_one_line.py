@@ -32,10 +32,10 @@ from dkist_virtual import cli, errors
 from dkist_virtual.asdf_arrays import check_mask, check_strides
 from dkist_virtual.compare import Comparison, FrameCheck
 from dkist_virtual.convert import Conversion
-from dkist_virtual.download import Downloaded, Item, _told
 from dkist_virtual.fits.errors import in_figure, one_line
 from dkist_virtual.globus import Transfer
 from dkist_virtual.header_table import HeaderTable
+from dkist_virtual.io.download.download import Downloaded, Item, _told
 from dkist_virtual.results import Results
 from dkist_virtual.verdict import Finding, Verification
 

@@ -25,7 +25,7 @@ from dkist_virtual.errors import (
     StoreCorruptError,
     StoreError,
 )
-from dkist_virtual.fetch import Fetcher
+from dkist_virtual.io.fetcher import Fetcher
 
 SLOW = 0.03
 

@@ -15,7 +15,7 @@ from astropy.io import fits
 
 import dkist_virtual as dv
 from dkist_virtual import errors as e
-from dkist_virtual.fetch import Fetcher
+from dkist_virtual.io.fetcher import Fetcher
 
 BUCKET = "odd-frames"
 
@@ -81,8 +81,8 @@ def test_a_version_is_the_one_that_was_asked_for(s3: Any) -> None:
     "key", ["a b.fits", "a%20b.fits", "a#1.fits", "a?b.fits", "a::b.fits", "ü/+&=.fits", "a\\b"]
 )
 def test_keys_of_every_name(key: str, s3: Any, tmp_path: Path) -> None:
-    from dkist_virtual.download import Item, download
     from dkist_virtual.fits.file_check import Checked
+    from dkist_virtual.io.download.download import Item, download
 
     url, client = s3
     buffer = io.BytesIO()

@@ -19,11 +19,11 @@ from dkist_virtual.errors import (
     FrameUnreachableError,
     FrameUnsupportedError,
 )
-from dkist_virtual.fetch import Fetcher
+from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.scan import HEAD, HEAD_LIMIT, Expected, scan_frames
 
 if TYPE_CHECKING:
-    from dkist_virtual.remote import Reply
+    from dkist_virtual.io.remote.request import Reply
 
 PIXELS = np.random.default_rng(2).normal(1000, 50, (1, 12, 20)).astype("f4")
 EXPECTED = Expected((1, 12, 20), np.dtype("f4"), 1)

@@ -32,8 +32,8 @@ from frames import plain
 import dkist_virtual as dv
 from dkist_virtual import errors as e
 from dkist_virtual import limits
-from dkist_virtual.fetch import Fetcher
 from dkist_virtual.headers import read_headers, read_own_columns
+from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.places import Places
 from dkist_virtual.references import read_json
 from dkist_virtual.shards import read_parquet
@@ -731,8 +731,8 @@ def test_a_redirect_takes_no_credentials_along(
             cache = str(tmp_path / "cache") if how == "cache" else None
             assert Fetcher(options, cache).read(url, 10, 20) == FILE[10:30]
         else:
-            from dkist_virtual.download import Item, download
             from dkist_virtual.fits.file_check import Checked
+            from dkist_virtual.io.download.download import Item, download
 
             item = Item("a.fits", (url,), len(FILE), Fetcher(options), Checked(0, -1))
             download([item], tmp_path / "here")
@@ -780,7 +780,7 @@ def test_redirects_that_lead_nowhere(to: str, tmp_path: Path) -> None:
 
 
 def test_https_is_not_left_for_http() -> None:
-    from dkist_virtual.remote import _moved
+    from dkist_virtual.io.remote.request import _moved
 
     with pytest.raises(e.FrameUnreachableError, match="expected https"):
         _moved("https://a.org/x", "http://a.org/x", 0)

@@ -19,7 +19,6 @@ import pytest
 from frame_server import FrameServer, no_fault
 
 import dkist_virtual as dv
-from dkist_virtual.document_check import check_document
 from dkist_virtual.errors import (
     DKISTVirtualError,
     DKISTVirtualWarning,
@@ -31,7 +30,8 @@ from dkist_virtual.errors import (
     StoreError,
 )
 from dkist_virtual.fits.file_check import Checked, check_whole, verify_datasum
-from dkist_virtual.local_file import FileBytes
+from dkist_virtual.io.download.document_check import check_document
+from dkist_virtual.io.local_file import FileBytes
 
 PAGE = b"<!DOCTYPE html><html><title>Log in</title></html>\n" * 25
 
@@ -265,7 +265,7 @@ CUT = """
 import os, sys, threading
 from dkist_virtual.errors import FrameError
 from dkist_virtual.fits.file_check import Checked, check_whole, verify_datasum
-from dkist_virtual.local_file import FileBytes
+from dkist_virtual.io.local_file import FileBytes
 path, whole = sys.argv[1], open(sys.argv[1], "rb").read()
 done = threading.Event()
 def cut():

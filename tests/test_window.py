@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 
 import dkist_virtual as dv
 from dkist_virtual.errors import FrameCorruptError
-from dkist_virtual.fetch import Fetcher
 from dkist_virtual.fits.partial import MapCache, advance, joined, read_steps
+from dkist_virtual.io.fetcher import Fetcher
 
 if TYPE_CHECKING:
-    from dkist_virtual.remote import Reply
+    from dkist_virtual.io.remote.request import Reply
 
 #: Shape and tile, 1-D to 4-D: rows, parts of rows, squares, ragged edges, whole images.
 LAYOUTS = (

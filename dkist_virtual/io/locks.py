@@ -1,4 +1,4 @@
-"""Locks between the processes of a machine, on files."""
+"""Lock a file between the processes of a machine."""
 
 from __future__ import annotations
 

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.errors import DatasetError, StoreCorruptError
-from dkist_virtual.local_file import FileBytes
-from dkist_virtual.trust import check_size
+from dkist_virtual.io.local_file import FileBytes
+from dkist_virtual.io.safety import check_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

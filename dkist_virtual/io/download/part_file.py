@@ -1,4 +1,4 @@
-"""A file on its way to the disk: under another name until all of it is there, and right.
+"""Write a file under a temporary name until it is whole and checked.
 
 Beside ``frame.fits`` there is ``frame.fits.part`` while it comes, and ``frame.fits.part.json``,
 which says of which file the part is. So a download that was killed goes on where it stood, and
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Final
 
 from dkist_virtual.errors import DownloadError, FrameCorruptError, FrameError
 from dkist_virtual.fits.file_check import Checked, check_whole
-from dkist_virtual.local_file import FileBytes, is_something_else, open_regular, sync
+from dkist_virtual.io.local_file import FileBytes, is_something_else, open_regular, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -45,7 +45,7 @@ def is_whole(path: str) -> bool:
 
 
 class Part:
-    """A file that is being fetched; a `dkist_virtual.remote.Sink`.
+    """A file that is being fetched; a `dkist_virtual.io.remote.request.Sink`.
 
     Parameters
     ----------

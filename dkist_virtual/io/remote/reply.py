@@ -1,4 +1,4 @@
-"""What servers and buckets answer, and what becomes of it: words that all who ask them share."""
+"""Classify what servers and buckets answer: retry, give up, absent, unreachable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames from wherever they are to a directory, many at once.
+"""Download many files at once to a directory.
 
 Nothing has its final name before all of it is there (`parts`); nothing is written outside the
 directory, whatever a store says its frames are called; one file that cannot be had keeps none
@@ -17,7 +17,6 @@ import unicodedata
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
-from dkist_virtual.document_check import DocumentKind, check_document
 from dkist_virtual.errors import (
     DownloadError,
     FrameCorruptError,
@@ -25,19 +24,20 @@ from dkist_virtual.errors import (
     FrameMissingError,
     FrameUnreachableError,
 )
-from dkist_virtual.fetch import absolute, gathered, is_local, local_path
 from dkist_virtual.fits.errors import one_line
 from dkist_virtual.fits.file_check import Checked, check_whole, verify_datasum
-from dkist_virtual.local_file import FileBytes, is_something_else
-from dkist_virtual.parts import MOST, PART, PART_NOTES, Part
-from dkist_virtual.settings import setting
+from dkist_virtual.io.download.document_check import DocumentKind, check_document
+from dkist_virtual.io.download.part_file import MOST, PART, PART_NOTES, Part
+from dkist_virtual.io.fetcher import absolute, gathered, is_local, local_path
+from dkist_virtual.io.local_file import FileBytes, is_something_else
+from dkist_virtual.io.safety import unsafe_name
+from dkist_virtual.io.settings import setting
 from dkist_virtual.text import ALIKE, counted, human_bytes, same_causes
-from dkist_virtual.trust import unsafe_name
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from dkist_virtual.fetch import Fetcher
+    from dkist_virtual.io.fetcher import Fetcher
 
 __all__ = ["Downloaded", "Item", "check_names", "download"]
 

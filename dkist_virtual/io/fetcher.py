@@ -1,4 +1,4 @@
-"""Bytes from any place, and what it means when they do not come.
+"""Fetch bytes from any place, and tell absent, unreachable and corrupt apart.
 
 A frame can be absent, unreachable or broken, and the three are never mixed up (`errors`):
 absent is no such file in a directory that exists, or a server's word that there is none;
@@ -14,23 +14,23 @@ from concurrent.futures import Future
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from dkist_virtual.block_cache import BlockCache, Stated
 from dkist_virtual.errors import (
     FrameCorruptError,
     FrameError,
     FrameUnreachableError,
     LocationError,
 )
-from dkist_virtual.local_file import read_local, status_of
-from dkist_virtual.locations import Location, absolute, is_local, join, local_path, shown
-from dkist_virtual.remote import BLOCK, Reply, filesystem_of, get, pour, too_short
-from dkist_virtual.settings import setting
+from dkist_virtual.io.block_cache import BlockCache, Stated
+from dkist_virtual.io.local_file import read_local, status_of
+from dkist_virtual.io.locations import Location, absolute, is_local, join, local_path, shown
+from dkist_virtual.io.remote.request import BLOCK, Reply, filesystem_of, get, pour, too_short
+from dkist_virtual.io.settings import setting
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine, Iterable, Sequence
 
-    from dkist_virtual.answers import Version
-    from dkist_virtual.remote import Sink
+    from dkist_virtual.io.remote.reply import Version
+    from dkist_virtual.io.remote.request import Sink
 
 __all__ = ["Fetcher", "Request", "absolute", "gathered", "is_local", "join", "local_path"]
 

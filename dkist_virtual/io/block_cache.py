@@ -24,7 +24,6 @@ from dataclasses import dataclass, replace
 from itertools import groupby
 from typing import TYPE_CHECKING, Final
 
-from dkist_virtual.answers import Reply
 from dkist_virtual.errors import (
     DKISTVirtualWarning,
     FrameCorruptError,
@@ -32,6 +31,7 @@ from dkist_virtual.errors import (
     FrameLoginError,
     FrameUnreachableError,
 )
+from dkist_virtual.io.remote.reply import Reply
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence

@@ -1,4 +1,4 @@
-"""Byte ranges from servers and buckets: one request each, tried again where that can help.
+"""Request a byte range from a server or bucket: once, with retries where they can help.
 
 Everything runs on fsspec's event loop, in sessions that fsspec opens with the options that the
 user gave it. For HTTP and S3 the answer itself is looked at, since what it says of the file (its
@@ -17,7 +17,18 @@ from contextlib import suppress
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from dkist_virtual.answers import (
+from dkist_virtual.errors import (
+    DownloadError,
+    FrameCorruptError,
+    FrameError,
+    FrameMissingError,
+    FrameRefusedError,
+    FrameUnreachableError,
+    LocationError,
+)
+from dkist_virtual.io.locations import Location, redirected, shown
+from dkist_virtual.io.remote.http import ask_web, from_all, pour_web
+from dkist_virtual.io.remote.reply import (
     BLOCK,
     AgainError,
     MovedError,
@@ -32,25 +43,14 @@ from dkist_virtual.answers import (
     too_short,
     why,
 )
-from dkist_virtual.errors import (
-    DownloadError,
-    FrameCorruptError,
-    FrameError,
-    FrameMissingError,
-    FrameRefusedError,
-    FrameUnreachableError,
-    LocationError,
-)
-from dkist_virtual.locations import Location, redirected, shown
-from dkist_virtual.settings import setting
+from dkist_virtual.io.safety import check_address
+from dkist_virtual.io.settings import setting
 from dkist_virtual.text import counted
-from dkist_virtual.trust import check_address
-from dkist_virtual.web import ask_web, from_all, pour_web
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from dkist_virtual.block_cache import BlockCache, Stated
+    from dkist_virtual.io.block_cache import BlockCache, Stated
 
 __all__ = [
     "BLOCK",

@@ -1,4 +1,4 @@
-"""Byte ranges of web servers: one GET each, whose answer says what it is (RFC 9110)."""
+"""Get a byte range from a web server: one GET, whose answer is checked (RFC 9110)."""
 
 from __future__ import annotations
 
@@ -6,7 +6,15 @@ import re
 from email.utils import parsedate_to_datetime
 from typing import TYPE_CHECKING, Any, Final
 
-from dkist_virtual.answers import (
+from dkist_virtual.errors import (
+    FrameCorruptError,
+    FrameError,
+    FrameForbiddenError,
+    FrameLoginError,
+    FrameMissingError,
+    FrameUnreachableError,
+)
+from dkist_virtual.io.remote.reply import (
     BLOCK,
     MAX_SKIP,
     AgainError,
@@ -22,15 +30,7 @@ from dkist_virtual.answers import (
     too_long,
     why,
 )
-from dkist_virtual.errors import (
-    FrameCorruptError,
-    FrameError,
-    FrameForbiddenError,
-    FrameLoginError,
-    FrameMissingError,
-    FrameUnreachableError,
-)
-from dkist_virtual.settings import setting
+from dkist_virtual.io.settings import setting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""What a store may do that somebody else made: where it may lead, and how much it may ask for.
+"""Limit what a store made by somebody else may do: where it refers to, how much it may ask for.
 
 Pure. A store is a few files of a stranger's. Nothing in them is run; what they name is fetched
 only from where a store may lead (`check_reference`, `check_name`), and what they say of sizes is
@@ -16,7 +16,7 @@ from dkist_virtual.errors import (
     FrameRefusedError,
     StoreCorruptError,
 )
-from dkist_virtual.locations import Location, climbs, is_local, shown
+from dkist_virtual.io.locations import Location, climbs, is_local, shown
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Whoever reads a frame says what bytes it needs next; here they are fetched, for one or for many.
+"""Fetch the bytes that a frame's reader asks for, for one frame or many at once.
 
 A session is a generator: it yields requests, is sent their replies or thrown what kept them from
 coming, and returns what was read. One session alone is driven in its own thread. Many at once are
@@ -13,15 +13,15 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from dkist_virtual.errors import FrameError, FrameMissingError
-from dkist_virtual.fetch import gathered
 from dkist_virtual.fits.threads import available
-from dkist_virtual.settings import setting
+from dkist_virtual.io.fetcher import gathered
+from dkist_virtual.io.settings import setting
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Sequence
 
-    from dkist_virtual.fetch import Fetcher, Request
-    from dkist_virtual.remote import Reply
+    from dkist_virtual.io.fetcher import Fetcher, Request
+    from dkist_virtual.io.remote.request import Reply
 
 __all__ = ["Session", "drive", "drive_together"]
 

@@ -14,7 +14,6 @@ import time
 from io import FileIO
 from typing import Any, Final
 
-from dkist_virtual.answers import Reply
 from dkist_virtual.errors import (
     FrameCorruptError,
     FrameMissingError,
@@ -22,6 +21,7 @@ from dkist_virtual.errors import (
     StoreReplacedError,
 )
 from dkist_virtual.fits.buffers import empty
+from dkist_virtual.io.remote.reply import Reply
 
 __all__ = [
     "FileBytes",

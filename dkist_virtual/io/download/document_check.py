@@ -10,9 +10,9 @@ import json
 from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
-from dkist_virtual.asdf_blocks import check_blocks
 from dkist_virtual.errors import DatasetError, FrameCorruptError
-from dkist_virtual.local_file import FileBytes, open_regular
+from dkist_virtual.io.asdf_blocks import check_blocks
+from dkist_virtual.io.local_file import FileBytes, open_regular
 
 __all__ = ["DocumentKind", "check_document"]
 
