@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from dkist_virtual.open import open_dataset, open_zarr
     from dkist_virtual.open import open_dataset as load_dataset
     from dkist_virtual.search import search
+    from dkist_virtual.store.format.verify_json import Verification
     from dkist_virtual.update import update
-    from dkist_virtual.verdict import Verification
     from dkist_virtual.verify import verify
 
 __all__ = [
@@ -55,7 +55,7 @@ _HOMES = {
     "open_zarr": ("open", "open_zarr"),
     "search": ("search", "search"),
     "update": ("update", "update"),
-    "Verification": ("verdict", "Verification"),
+    "Verification": ("store.format.verify_json", "Verification"),
     "verify": ("verify", "verify"),
 }
 

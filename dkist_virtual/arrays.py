@@ -17,10 +17,10 @@ import numpy as np
 from dkist_virtual.errors import FrameMissingError, MissingFramesWarning
 from dkist_virtual.fits.buffers import empty
 from dkist_virtual.fits.threads import open_in_forks
-from dkist_virtual.read_options import ReadOptions, axis_chunks
-from dkist_virtual.references import chunk_key
 from dkist_virtual.selection import Selection
-from dkist_virtual.store import spec_of
+from dkist_virtual.store.format.references import chunk_key
+from dkist_virtual.store.read_options import ReadOptions, axis_chunks
+from dkist_virtual.store.zarr_store import spec_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,10 +29,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.fits.decode import Window
-    from dkist_virtual.handle import StoreHandle
     from dkist_virtual.leaves import LeafArray
-    from dkist_virtual.read_options import AxisNames, Missing
-    from dkist_virtual.references import ArrayMetadata, FrameColumns
+    from dkist_virtual.store.format.references import ArrayMetadata, FrameColumns
+    from dkist_virtual.store.handle import StoreHandle
+    from dkist_virtual.store.read_options import AxisNames, Missing
 
 __all__ = ["REMOTE_CHUNKS", "VirtualArray", "opened_selection"]
 

@@ -16,8 +16,8 @@ from dkist_virtual.errors import DatasetError, DKISTVirtualError, FrameError, St
 from dkist_virtual.io.asdf_blocks import IN_ASDFS
 from dkist_virtual.io.locations import Location, absolute, is_local, local_path, shown
 from dkist_virtual.io.safety import unsafe_name
-from dkist_virtual.limits import check_asdf
 from dkist_virtual.source import check_start
+from dkist_virtual.store.format.limits import check_asdf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

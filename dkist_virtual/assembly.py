@@ -16,7 +16,7 @@ from dkist_virtual.io.locations import Location
 from dkist_virtual.io.safety import check_places
 from dkist_virtual.known import array_name
 from dkist_virtual.looks import FOUND, Scan
-from dkist_virtual.references import (
+from dkist_virtual.store.format.references import (
     FORMAT_VERSION,
     ArrayMetadata,
     FrameColumns,
@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from astropy.table import Table
     from numpy.typing import NDArray
 
-    from dkist_virtual.description import TileMeta
     from dkist_virtual.source import Frames, Source
+    from dkist_virtual.store.format.dataset_asdf import TileMeta
 
 __all__ = ["frame_names", "frame_urls", "identifiers", "references_of"]
 

@@ -13,14 +13,14 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dkist_virtual.description import METADATA_NAME
 from dkist_virtual.errors import DKISTVirtualError, StoreError, StoreExistsError
-from dkist_virtual.headers import HEADERS_NAME
 from dkist_virtual.io.local_file import sync
 from dkist_virtual.io.locations import absolute, is_local, shown
 from dkist_virtual.io.locks import locked
 from dkist_virtual.journal import Journal
-from dkist_virtual.references import JSON_NAME, PARQUET_NAME
+from dkist_virtual.store.format.dataset_asdf import METADATA_NAME
+from dkist_virtual.store.format.headers import HEADERS_NAME
+from dkist_virtual.store.format.references import JSON_NAME, PARQUET_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -21,10 +21,10 @@ from dkist_virtual.catalogue import (
     status_of,
 )
 from dkist_virtual.convert import convert
-from dkist_virtual.description import METADATA_NAME, read_plain
 from dkist_virtual.errors import DatasetError, RemovedError, SearchError, SupersededWarning
 from dkist_virtual.io.local_file import open_regular, sync
 from dkist_virtual.io.locks import locked
+from dkist_virtual.store.format.dataset_asdf import METADATA_NAME, read_plain
 
 __all__ = ["cache_directory", "store_of"]
 

@@ -17,7 +17,6 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.parse import urlencode
 
-from dkist_virtual.description import expected_warnings
 from dkist_virtual.errors import (
     DatasetError,
     DKISTVirtualError,
@@ -33,6 +32,7 @@ from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.io.local_file import sync
 from dkist_virtual.io.locations import Location
 from dkist_virtual.io.safety import unsafe_name
+from dkist_virtual.store.format.dataset_asdf import expected_warnings
 
 if TYPE_CHECKING:
     from dkist_virtual.io.download.document_check import DocumentKind

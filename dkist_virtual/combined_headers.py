@@ -13,7 +13,7 @@ import numpy as np
 from astropy.table import Column, MaskedColumn, Table, vstack
 
 from dkist_virtual.errors import DatasetError
-from dkist_virtual.header_table import HeaderTable
+from dkist_virtual.store.format.header_table import HeaderTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -25,10 +25,10 @@ from dkist_virtual.errors import (
     redacted,
 )
 from dkist_virtual.open import open_dataset
-from dkist_virtual.references import chunk_key
 from dkist_virtual.selection import Selection
+from dkist_virtual.store.format.references import chunk_key
+from dkist_virtual.store.format.verify_json import finding_lines
 from dkist_virtual.text import counted
-from dkist_virtual.verdict import finding_lines
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -17,18 +17,22 @@ import numpy as np
 from dkist_virtual.asdf_file import asdf_on_disk
 from dkist_virtual.assembly import frame_names, frame_urls, references_of
 from dkist_virtual.building import building, place_for, refuse_existing
-from dkist_virtual.description import METADATA_NAME, expected_warnings, write_description
 from dkist_virtual.errors import HeaderWarning, StoreError, redacted
-from dkist_virtual.headers import HEADERS_NAME, write_headers
 from dkist_virtual.io.fetcher import Fetcher, absolute, is_local
 from dkist_virtual.io.safety import check_no_secrets
 from dkist_virtual.known import array_name, expectations, known_from_store
 from dkist_virtual.looks import ABSENT, FOUND, UNREACHABLE, Known, Scan
-from dkist_virtual.places import one_place
-from dkist_virtual.references import JSON_NAME, PARQUET_NAME, write_json
 from dkist_virtual.scan import Expected, ScanMode, scan_frames
-from dkist_virtual.shards import write_parquet
 from dkist_virtual.source import read_source
+from dkist_virtual.store.format.dataset_asdf import (
+    METADATA_NAME,
+    expected_warnings,
+    write_description,
+)
+from dkist_virtual.store.format.headers import HEADERS_NAME, write_headers
+from dkist_virtual.store.format.references import JSON_NAME, PARQUET_NAME, write_json
+from dkist_virtual.store.format.references_parquet import write_parquet
+from dkist_virtual.store.frame_locations import one_place
 from dkist_virtual.text import counted, human_bytes
 
 if TYPE_CHECKING:
@@ -36,8 +40,8 @@ if TYPE_CHECKING:
 
     from dkist_virtual.building import Building
     from dkist_virtual.looks import Look
-    from dkist_virtual.references import ReferenceSet
     from dkist_virtual.source import Source
+    from dkist_virtual.store.format.references import ReferenceSet
 
 __all__ = ["METADATA_NAME", "Conversion", "Work", "convert", "references_of"]
 

@@ -21,9 +21,9 @@ from dkist_virtual.lineage import common, is_computed
 from dkist_virtual.opened import open_asdf
 from dkist_virtual.points import as_points, with_times
 from dkist_virtual.provenance import FrameHeaders, Meta, Provenance
-from dkist_virtual.read_options import ReadOptions
 from dkist_virtual.selection import Selection, full_index
 from dkist_virtual.skymap import TOLERANCE, to_map
+from dkist_virtual.store.read_options import ReadOptions
 from dkist_virtual.summary import Printed, axis_names, overview_of
 from dkist_virtual.text import check_keywords
 from dkist_virtual.world import World, forget_dropped, slice_wcs
@@ -37,15 +37,15 @@ if TYPE_CHECKING:
     from sunpy.map import GenericMap
 
     from dkist_virtual.globus import Transfer
-    from dkist_virtual.header_table import HeaderTable
     from dkist_virtual.io.download.download import Downloaded
     from dkist_virtual.lineage import Part
     from dkist_virtual.lines import LinePlot
     from dkist_virtual.overview import Overview
-    from dkist_virtual.places import FramePlaces
     from dkist_virtual.planes import Subject
     from dkist_virtual.plot import ImagePlot
-    from dkist_virtual.read_options import Missing
+    from dkist_virtual.store.format.header_table import HeaderTable
+    from dkist_virtual.store.frame_locations import FramePlaces
+    from dkist_virtual.store.read_options import Missing
 
 __all__ = ["Dataset"]
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
-from dkist_virtual.description import expected_warnings
 from dkist_virtual.errors import DatasetError
+from dkist_virtual.store.format.dataset_asdf import expected_warnings
 from dkist_virtual.text import brief
 
 if TYPE_CHECKING:

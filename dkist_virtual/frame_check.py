@@ -16,8 +16,8 @@ from dkist_virtual.errors import FrameCorruptError, FrameError
 from dkist_virtual.fits.decode import check_layout, decode_image
 from dkist_virtual.fits.hdu import HDU, find_hdu, layout_of, read_hdu, stated_datasum
 from dkist_virtual.fits.layout import CompressedImage, Image
-from dkist_virtual.scanned import Scanned
-from dkist_virtual.verdict import Finding, Outcome
+from dkist_virtual.store.format.verify_json import Finding, Outcome
+from dkist_virtual.store.integrity import Scanned
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

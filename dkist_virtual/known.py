@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dkist_virtual.description import METADATA_NAME, read_plain
 from dkist_virtual.errors import StoreCorruptError, StoreMissingError
-from dkist_virtual.handle import StoreReader, references_in
-from dkist_virtual.headers import HEADERS_NAME, HeaderFile
 from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.io.locations import name_below
 from dkist_virtual.looks import FOUND, Known, Scan
+from dkist_virtual.store.format.dataset_asdf import METADATA_NAME, read_plain
+from dkist_virtual.store.format.headers import HEADERS_NAME, HeaderFile
+from dkist_virtual.store.handle import StoreReader, references_in
 
 if TYPE_CHECKING:
     from dkist_virtual.source import Source

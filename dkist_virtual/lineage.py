@@ -18,8 +18,8 @@ from dkist_virtual.world import World
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dkist_virtual.header_table import HeaderTable
     from dkist_virtual.provenance import Provenance
+    from dkist_virtual.store.format.header_table import HeaderTable
     from dkist_virtual.world import WorldAxis
 
 __all__ = [

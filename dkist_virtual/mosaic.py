@@ -18,7 +18,7 @@ from dkist_virtual.files import Files
 from dkist_virtual.opened import Opened, open_asdf
 from dkist_virtual.points import COORDINATES
 from dkist_virtual.provenance import Meta
-from dkist_virtual.read_options import ReadOptions
+from dkist_virtual.store.read_options import ReadOptions
 from dkist_virtual.summary import Printed, overview_of
 from dkist_virtual.text import check_keywords
 
@@ -28,12 +28,12 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.globus import Transfer
-    from dkist_virtual.header_table import HeaderTable
     from dkist_virtual.io.download.download import Downloaded
     from dkist_virtual.mosaic_plot import MosaicPlot
     from dkist_virtual.overview import Overview
-    from dkist_virtual.places import FramePlaces
-    from dkist_virtual.read_options import Missing
+    from dkist_virtual.store.format.header_table import HeaderTable
+    from dkist_virtual.store.frame_locations import FramePlaces
+    from dkist_virtual.store.read_options import Missing
 
 __all__ = ["TiledDataset"]
 

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any
 from dkist_virtual.asdf_file import MAGIC
 from dkist_virtual.catalogue import is_id
 from dkist_virtual.errors import FrameError, StoreMissingError
-from dkist_virtual.handle import StoreHandle
 from dkist_virtual.io.locations import Location, absolute, is_local
-from dkist_virtual.read_options import ReadOptions
-from dkist_virtual.references import JSON_NAME, PARQUET_NAME
+from dkist_virtual.store.format.references import JSON_NAME, PARQUET_NAME
+from dkist_virtual.store.handle import StoreHandle
+from dkist_virtual.store.read_options import ReadOptions
 
 if TYPE_CHECKING:
     import zarr
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
     from dkist_virtual.dataset import Dataset
     from dkist_virtual.mosaic import TiledDataset
-    from dkist_virtual.places import FramePlaces
-    from dkist_virtual.read_options import Missing
+    from dkist_virtual.store.frame_locations import FramePlaces
+    from dkist_virtual.store.read_options import Missing
 
 __all__ = ["open_dataset", "open_zarr"]
 

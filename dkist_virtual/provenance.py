@@ -13,15 +13,15 @@ import numpy as np
 from astropy.table import Table
 
 from dkist_virtual.errors import DatasetError
-from dkist_virtual.header_table import HeaderTable
+from dkist_virtual.store.format.header_table import HeaderTable
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.arrays import VirtualArray
-    from dkist_virtual.description import Description
-    from dkist_virtual.handle import StoreHandle
     from dkist_virtual.selection import Selection
+    from dkist_virtual.store.format.dataset_asdf import Description
+    from dkist_virtual.store.handle import StoreHandle
 
 __all__ = [
     "FrameHeaders",

@@ -16,7 +16,7 @@ from dkist.net.client import DKISTClient, DKISTQueryResponseTable
 from sunpy.net.attr import SimpleAttr
 
 from dkist_virtual.errors import SearchError
-from dkist_virtual.header_table import OneLineFormatter
+from dkist_virtual.store.format.header_table import OneLineFormatter
 
 __all__ = ["Results", "SpectralLine"]
 

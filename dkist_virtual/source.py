@@ -22,17 +22,17 @@ from typing import Any
 import numpy as np
 from astropy.table import Table, vstack
 
-from dkist_virtual.asdf_arrays import check_mask, check_strides
-from dkist_virtual.description import (
+from dkist_virtual.dkist_loader import UPGRADE, load_with_dkist, versions
+from dkist_virtual.errors import DatasetError, HeaderWarning
+from dkist_virtual.io.local_file import open_regular
+from dkist_virtual.io.locations import last_name, local_path
+from dkist_virtual.store.format.asdf_arrays import check_mask, check_strides
+from dkist_virtual.store.format.dataset_asdf import (
     Description,
     TileMeta,
     origin_of,
 )
-from dkist_virtual.dkist_loader import UPGRADE, load_with_dkist, versions
-from dkist_virtual.errors import DatasetError, HeaderWarning
-from dkist_virtual.header_table import HeaderTable
-from dkist_virtual.io.local_file import open_regular
-from dkist_virtual.io.locations import last_name, local_path
+from dkist_virtual.store.format.header_table import HeaderTable
 from dkist_virtual.text import brief, counted
 from dkist_virtual.tree import BlockColumns, Tree, read_tree
 

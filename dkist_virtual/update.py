@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 from dkist_virtual.asdf_file import asdf_on_disk
 from dkist_virtual.building import place_for, refuse_existing
 from dkist_virtual.convert import Work, summary
-from dkist_virtual.description import METADATA_NAME, expected_warnings, read_plain
 from dkist_virtual.errors import DatasetError, StoreMissingError
-from dkist_virtual.handle import StoreReader, references_in
 from dkist_virtual.io.fetcher import Fetcher, absolute
 from dkist_virtual.known import known_from_store
-from dkist_virtual.references import PARQUET_NAME
 from dkist_virtual.source import read_source
+from dkist_virtual.store.format.dataset_asdf import METADATA_NAME, expected_warnings, read_plain
+from dkist_virtual.store.format.references import PARQUET_NAME
+from dkist_virtual.store.handle import StoreReader, references_in
 
 if TYPE_CHECKING:
     from dkist_virtual.convert import Conversion

@@ -30,10 +30,9 @@ from dkist_virtual.frame_check import KEYWORDS, Stated, check_frame
 from dkist_virtual.io.locations import is_local, shown
 from dkist_virtual.io.settings import setting
 from dkist_virtual.open import open_dataset
-from dkist_virtual.references import chunk_key
 from dkist_virtual.selection import parse_index
-from dkist_virtual.store import spec_of
-from dkist_virtual.verdict import (
+from dkist_virtual.store.format.references import chunk_key
+from dkist_virtual.store.format.verify_json import (
     UNREADABLE,
     VERIFY_NAME,
     WRONG,
@@ -43,17 +42,18 @@ from dkist_virtual.verdict import (
     kept_in,
     write,
 )
+from dkist_virtual.store.zarr_store import spec_of
 from dkist_virtual.world import World
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.fits.header import Header
-    from dkist_virtual.handle import StoreReader
     from dkist_virtual.io.remote.request import Reply
-    from dkist_virtual.places import FramePlaces
     from dkist_virtual.provenance import Provenance
-    from dkist_virtual.references import ReferenceSet
+    from dkist_virtual.store.format.references import ReferenceSet
+    from dkist_virtual.store.frame_locations import FramePlaces
+    from dkist_virtual.store.handle import StoreReader
 
 __all__ = ["verify"]
 

@@ -24,8 +24,8 @@ from dkist_virtual.errors import (
     MissingFramesWarning,
     SelectionError,
 )
-from dkist_virtual.headers import HeaderTable
-from dkist_virtual.references import chunk_key
+from dkist_virtual.store.format.headers import HeaderTable
+from dkist_virtual.store.format.references import chunk_key
 
 if TYPE_CHECKING:
     from astropy.table import Table

@@ -19,7 +19,7 @@ from simulated import NAMES
 from test_dataset import tiles_of
 
 import dkist_virtual as dv
-from dkist_virtual.store import FrameStore
+from dkist_virtual.store.zarr_store import FrameStore
 
 
 @pytest.fixture(scope="module")

@@ -15,8 +15,8 @@ from astropy.table import Column, MaskedColumn, Table
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from dkist_virtual.header_table import PAGE, HeaderRow, HeaderTable
-from dkist_virtual.headers import HeaderFile, write_headers
+from dkist_virtual.store.format.header_table import PAGE, HeaderRow, HeaderTable
+from dkist_virtual.store.format.headers import HeaderFile, write_headers
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -23,7 +23,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dkist_virtual.errors import StoreCorruptError
-from dkist_virtual.headers import (
+from dkist_virtual.store.format.headers import (
     OURS,
     HeaderRow,
     HeaderTable,

@@ -23,10 +23,10 @@ from test_window import counted
 import dkist_virtual as dv
 from dkist_virtual.arrays import VirtualArray
 from dkist_virtual.fits.codecs import FrameSpec
-from dkist_virtual.handle import StoreHandle
 from dkist_virtual.leaves import LeafArray
-from dkist_virtual.references import ArrayMetadata, FrameColumns, ReferenceSet
 from dkist_virtual.selection import Selection
+from dkist_virtual.store.format.references import ArrayMetadata, FrameColumns, ReferenceSet
+from dkist_virtual.store.handle import StoreHandle
 
 
 @pytest.fixture(scope="module")

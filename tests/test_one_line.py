@@ -29,15 +29,15 @@ from test_overview import an_overview
 
 import dkist_virtual as dv
 from dkist_virtual import cli, errors
-from dkist_virtual.asdf_arrays import check_mask, check_strides
 from dkist_virtual.compare import Comparison, FrameCheck
 from dkist_virtual.convert import Conversion
 from dkist_virtual.fits.errors import in_figure, one_line
 from dkist_virtual.globus import Transfer
-from dkist_virtual.header_table import HeaderTable
 from dkist_virtual.io.download.download import Downloaded, Item, _told
 from dkist_virtual.results import Results
-from dkist_virtual.verdict import Finding, Verification
+from dkist_virtual.store.format.asdf_arrays import check_mask, check_strides
+from dkist_virtual.store.format.header_table import HeaderTable
+from dkist_virtual.store.format.verify_json import Finding, Verification
 
 LIE = "verified: 48 of 48 frames are good"
 

@@ -19,9 +19,8 @@ from zarr.core.buffer import default_buffer_prototype
 
 from dkist_virtual import errors
 from dkist_virtual.fits.codecs import FITSCodec, FITSCodecV3, FrameSpec, RawCodecV3, RawSpec
-from dkist_virtual.handle import StoreHandle
-from dkist_virtual.read_options import ReadOptions
-from dkist_virtual.references import (
+from dkist_virtual.selection import Selection
+from dkist_virtual.store.format.references import (
     ArrayMetadata,
     FrameColumns,
     ReferenceSet,
@@ -29,8 +28,9 @@ from dkist_virtual.references import (
     read_json,
     write_json,
 )
-from dkist_virtual.selection import Selection
-from dkist_virtual.store import FrameStore
+from dkist_virtual.store.handle import StoreHandle
+from dkist_virtual.store.read_options import ReadOptions
+from dkist_virtual.store.zarr_store import FrameStore
 
 PROTOTYPE = default_buffer_prototype()
 
@@ -213,7 +213,7 @@ def test_descriptions_come_back(
     from astropy.modeling import models
     from gwcs import WCS, coordinate_frames
 
-    from dkist_virtual.description import (
+    from dkist_virtual.store.format.dataset_asdf import (
         Description,
         TileMeta,
         read_description,

@@ -16,7 +16,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import dkist_virtual as dv
-from dkist_virtual.read_options import ReadOptions
+from dkist_virtual.store.read_options import ReadOptions
 
 # vtf is (4, 2, 3, 30, 44), its axes stokes, repeat, wavelength, y, x.
 SHAPE = (4, 2, 3, 30, 44)
@@ -270,8 +270,8 @@ def test_the_tiles_of_a_mosaic(simulated: Any, tmp_path: Path) -> None:
 
 def test_a_dataset_that_is_a_cut_has_the_axes_that_are_left(tmp_path: Path, vtf: Path) -> None:
     from dkist_virtual.arrays import VirtualArray
-    from dkist_virtual.handle import StoreHandle
-    from dkist_virtual.references import ArrayMetadata, ReferenceSet
+    from dkist_virtual.store.format.references import ArrayMetadata, ReferenceSet
+    from dkist_virtual.store.handle import StoreHandle
 
     whole = opened(vtf, "auto")
     array = whole._provenance.array  # type: ignore[union-attr]

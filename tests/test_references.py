@@ -18,12 +18,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import dkist_virtual as dv
-from dkist_virtual import references as r
-from dkist_virtual import shards as shards_room
 from dkist_virtual.assembly import references_of
 from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.fits.codecs import FrameSpec
 from dkist_virtual.source import read_source
+from dkist_virtual.store.format import references as r
+from dkist_virtual.store.format import references_parquet as shards_room
 
 EXTREME = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -12,8 +12,8 @@ import pytest
 from frame_server import FrameServer
 
 import dkist_virtual as dv
-from dkist_virtual import shards
 from dkist_virtual.errors import StoreReplacedError
+from dkist_virtual.store.format import references_parquet as shards
 
 
 @pytest.fixture(params=["json", "parquet"])

@@ -13,8 +13,8 @@ from astropy.io import fits
 from many import name_of, write_asdf, write_frames
 
 import dkist_virtual as dv
-from dkist_virtual.handle import StoreReader
-from dkist_virtual.shards import RECORD_SIZE
+from dkist_virtual.store.format.references_parquet import RECORD_SIZE
+from dkist_virtual.store.handle import StoreReader
 
 N = 2 * RECORD_SIZE + 50
 

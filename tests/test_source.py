@@ -32,14 +32,14 @@ from dkist_assets import (
 )
 
 from dkist_virtual.asdf_file import find_asdf
-from dkist_virtual.description import (
+from dkist_virtual.errors import DatasetError, HeaderWarning, StoreCorruptError
+from dkist_virtual.source import Frames, Source, read_source
+from dkist_virtual.store.format.dataset_asdf import (
     Description,
     TileMeta,
     read_description,
     write_description,
 )
-from dkist_virtual.errors import DatasetError, HeaderWarning, StoreCorruptError
-from dkist_virtual.source import Frames, Source, read_source
 
 ELSEWHERE = {"headers", "inventory", "history"}
 

@@ -37,12 +37,12 @@ from dkist_virtual.errors import (
     MissingFramesWarning,
     StoreMissingError,
 )
-from dkist_virtual.handle import StoreHandle
-from dkist_virtual.read_options import ReadOptions
 from dkist_virtual.selection import Selection
+from dkist_virtual.store.handle import StoreHandle
+from dkist_virtual.store.read_options import ReadOptions
 
 if TYPE_CHECKING:
-    from dkist_virtual.store import FrameStore
+    from dkist_virtual.store.zarr_store import FrameStore
 
 Make = Callable[..., Path]
 

@@ -31,12 +31,12 @@ from frames import plain
 
 import dkist_virtual as dv
 from dkist_virtual import errors as e
-from dkist_virtual import limits
-from dkist_virtual.headers import read_headers, read_own_columns
 from dkist_virtual.io.fetcher import Fetcher
-from dkist_virtual.places import Places
-from dkist_virtual.references import read_json
-from dkist_virtual.shards import read_parquet
+from dkist_virtual.store.format import limits
+from dkist_virtual.store.format.headers import read_headers, read_own_columns
+from dkist_virtual.store.format.references import read_json
+from dkist_virtual.store.format.references_parquet import read_parquet
+from dkist_virtual.store.frame_locations import Places
 
 MEMORY = 2**29
 """What any attack may hold: a store of a kilobyte asks for a terabyte."""
@@ -452,7 +452,7 @@ def test_no_bytes_of_a_header_table_are_taken_for_pointers(dtype: str, store: Pa
     text = f"x: {array}{spelled}}}\n"
     path = headers_with(store, "DATE-AVG", None, meta_yaml=text)
     code = (
-        "import sys\nfrom dkist_virtual.headers import read_headers\n"
+        "import sys\nfrom dkist_virtual.store.format.headers import read_headers\n"
         "from dkist_virtual.errors import StoreCorruptError\n"
         "try:\n    print(read_headers(sys.argv[1])['DATE-AVG'].meta['x'][0])\n"
         "except StoreCorruptError as error:\n    print('refused', error)\n"

@@ -31,7 +31,7 @@ from dkist_virtual.errors import (
 )
 from dkist_virtual.fits.checksum import check_datasum, datasum, is_zero, same_sum
 from dkist_virtual.frame_check import Finding
-from dkist_virtual.verdict import Verification
+from dkist_virtual.store.format.verify_json import Verification
 
 Copy = Callable[..., Path]
 

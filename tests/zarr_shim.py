@@ -18,8 +18,13 @@ from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import default_buffer_prototype
 
 from dkist_virtual.fits.codecs import FrameSpec
-from dkist_virtual.references import WHOLE_FILE, ArrayMetadata, FrameColumns, ReferenceSet
-from dkist_virtual.store import FrameStore
+from dkist_virtual.store.format.references import (
+    WHOLE_FILE,
+    ArrayMetadata,
+    FrameColumns,
+    ReferenceSet,
+)
+from dkist_virtual.store.zarr_store import FrameStore
 
 N = 12
 

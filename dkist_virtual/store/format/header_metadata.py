@@ -1,4 +1,4 @@
-"""What Parquet has no word for, as JSON beside a column of the header table.
+"""Keep what Parquet cannot express of a header column, as JSON beside it.
 
 The notes of a stranger's table may say anything: they are held against the column that they are
 of before memory is asked for by their word, and YAML in them makes no pointers.
@@ -16,7 +16,7 @@ import numpy as np
 
 from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.io.safety import check_size
-from dkist_virtual.limits import text_size
+from dkist_virtual.store.format.limits import text_size
 
 __all__ = [
     "NOTES_KEY",

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from dkist_virtual.fits.decode import Window
     from dkist_virtual.io.driver import Session
     from dkist_virtual.io.remote.request import Reply
-    from dkist_virtual.scanned import Scanned
+    from dkist_virtual.store.integrity import Scanned
 
 __all__ = ["FrameReader", "Reference"]
 

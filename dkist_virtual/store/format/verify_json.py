@@ -1,4 +1,4 @@
-"""What a verification found, and how it is kept in the store: ``verify.json``.
+"""Read and write ``verify.json``, what the last verification found.
 
 It is rewritten, whole, while a verification runs: one that was stopped goes on from there.
 """
@@ -21,8 +21,8 @@ from dkist_virtual.text import ALIKE, counted, same_causes
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dkist_virtual.handle import StoreReader
-    from dkist_virtual.references import ReferenceSet
+    from dkist_virtual.store.format.references import ReferenceSet
+    from dkist_virtual.store.handle import StoreReader
 
 __all__ = [
     "UNREADABLE",

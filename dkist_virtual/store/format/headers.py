@@ -1,4 +1,4 @@
-"""The header table to and from Parquet.
+"""Read and write the header table, ``headers.parquet``.
 
 ``headers.parquet`` holds one row for each frame in chunk order: a column for each FITS keyword,
 and columns of our own (`OURS`) about the frame's file. Any Parquet reader reads it. What
@@ -18,10 +18,12 @@ from typing import TYPE_CHECKING, Any, BinaryIO, Final, Self
 
 import numpy as np
 
-from dkist_virtual.arrow import from_arrow, is_plain, own_to_arrow, to_arrow
 from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.fits.threads import ThreadLock
-from dkist_virtual.header_notes import (
+from dkist_virtual.io.local_file import StoreFile
+from dkist_virtual.io.safety import check_size
+from dkist_virtual.store.format.arrow_columns import from_arrow, is_plain, own_to_arrow, to_arrow
+from dkist_virtual.store.format.header_metadata import (
     NOTES_KEY,
     cell_bytes,
     check_text,
@@ -31,10 +33,8 @@ from dkist_virtual.header_notes import (
     read_notes,
     reading_notes,
 )
-from dkist_virtual.header_table import HeaderRow, HeaderTable
-from dkist_virtual.io.local_file import StoreFile
-from dkist_virtual.io.safety import check_size
-from dkist_virtual.limits import MAX_FRAMES
+from dkist_virtual.store.format.header_table import HeaderRow, HeaderTable
+from dkist_virtual.store.format.limits import MAX_FRAMES
 
 if TYPE_CHECKING:
     from astropy.table import Column, Table

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 import numpy as np
 
 from dkist_virtual.io.fetcher import Fetcher
-from dkist_virtual.places import cache_of, places_of
+from dkist_virtual.store.frame_locations import cache_of, places_of
 
 if TYPE_CHECKING:
-    from dkist_virtual.places import FramePlaces
+    from dkist_virtual.store.frame_locations import FramePlaces
 
 __all__ = ["AxisNames", "Missing", "ReadOptions", "axis_chunks"]
 

@@ -1,4 +1,4 @@
-"""The frames of a dataset as arrays of URL, offset and length; to and from kerchunk's JSON.
+"""Hold references as arrays of URL, offset and length; read and write kerchunk's JSON.
 
 An array of the store has one chunk per frame. What zarr needs to know of it is an
 `ArrayMetadata`; where its frames lie is a `FrameTable`, columns in C order of the chunks,
@@ -21,7 +21,12 @@ from dkist_virtual.errors import StoreCorruptError, StoreReplacedError
 from dkist_virtual.fits.codecs import CODEC_ID, FrameSpec
 from dkist_virtual.fits.threads import open_in_forks
 from dkist_virtual.io.locations import shown
-from dkist_virtual.limits import MAX_FRAME_PIXELS, MAX_FRAMES, check_attributes, check_root
+from dkist_virtual.store.format.limits import (
+    MAX_FRAME_PIXELS,
+    MAX_FRAMES,
+    check_attributes,
+    check_root,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping

@@ -1,4 +1,4 @@
-"""A reference set as kerchunk's Parquet: shards of references, read when they are first touched."""
+"""Read and write kerchunk's Parquet references, one shard at a time."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.io.locations import join
 from dkist_virtual.io.safety import check_size
-from dkist_virtual.limits import text_size
-from dkist_virtual.references import (
+from dkist_virtual.store.format.limits import text_size
+from dkist_virtual.store.format.references import (
     ROOT_KEY,
     STRINGS,
     WHOLE_FILE,

@@ -25,12 +25,12 @@ from dkist_virtual.io.locations import (
     shown,
 )
 from dkist_virtual.io.safety import check_name, check_reference
-from dkist_virtual.references import FrameColumns
+from dkist_virtual.store.format.references import FrameColumns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from dkist_virtual.references import FrameTable
+    from dkist_virtual.store.format.references import FrameTable
 
 __all__ = ["FramePlaces", "Places", "cache_of", "one_place", "places_of"]
 

@@ -1,4 +1,4 @@
-"""What a scan found of the frames' files, and what is read of them held against it.
+"""Check what is read of a frame against what a scan recorded of its file.
 
 A file's length has to be the one that was scanned; its time is looked at too. Its bytes are
 held against their sum where that was asked for, since it takes time.

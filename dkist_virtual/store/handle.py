@@ -1,4 +1,4 @@
-"""A store by its place: its own files, and what opens it again in another process."""
+"""Open a store by its place, and open it again in another process."""
 
 from __future__ import annotations
 
@@ -21,12 +21,11 @@ from dkist_virtual.errors import (
     StoreMissingError,
 )
 from dkist_virtual.fits.threads import ThreadLock
-from dkist_virtual.headers import HEADERS_NAME, HeaderFile
 from dkist_virtual.io.local_file import StoreFile
 from dkist_virtual.io.locations import is_local, join, local_path, shown
-from dkist_virtual.limits import headers_limit
-from dkist_virtual.read_options import ReadOptions
-from dkist_virtual.references import (
+from dkist_virtual.store.format.headers import HEADERS_NAME, HeaderFile
+from dkist_virtual.store.format.limits import headers_limit
+from dkist_virtual.store.format.references import (
     JSON_NAME,
     PARQUET_NAME,
     ReferenceSet,
@@ -34,8 +33,9 @@ from dkist_virtual.references import (
     replaced,
     sha256,
 )
-from dkist_virtual.shards import read_parquet
-from dkist_virtual.store import FrameStore
+from dkist_virtual.store.format.references_parquet import read_parquet
+from dkist_virtual.store.read_options import ReadOptions
+from dkist_virtual.store.zarr_store import FrameStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence

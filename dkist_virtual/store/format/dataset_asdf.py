@@ -1,4 +1,4 @@
-"""The ``dataset.asdf`` of a store: WCS, unit, mask, inventory and the rest of a dataset's meta.
+"""Read and write ``dataset.asdf``: WCS, unit, mask, inventory and the rest of the meta.
 
 A plain ASDF that ``asdf``, ``gwcs`` and ``dkist`` read alone; file list and header table, which
 make up nearly all of a DKIST ASDF, stand elsewhere in the store.
@@ -20,10 +20,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, Final
 
 from dkist_virtual._version import __version__
-from dkist_virtual.asdf_arrays import check_strides
 from dkist_virtual.errors import DatasetError, StoreCorruptError
 from dkist_virtual.io.local_file import open_regular
-from dkist_virtual.references import FORMAT_VERSION
+from dkist_virtual.store.format.asdf_arrays import check_strides
+from dkist_virtual.store.format.references import FORMAT_VERSION
 from dkist_virtual.text import brief
 
 __all__ = [
@@ -221,7 +221,7 @@ def read_description(file: Path | str | BinaryIO) -> Description:
     """
     import asdf
 
-    from dkist_virtual.limits import check_asdf
+    from dkist_virtual.store.format.limits import check_asdf
 
     name = file if isinstance(file, (str, Path)) else getattr(file, "name", "dataset.asdf")
     if isinstance(file, (str, Path)):

@@ -1,4 +1,4 @@
-"""The table of headers that a scientist holds: an astropy Table, read as it is asked for.
+"""Hold the header table as an astropy Table whose columns are read when they are asked for.
 
 A dataset of a million frames has headers of gigabytes, of which a slice needs a few rows and a
 question one column. So a table begins as a `ColumnSource` that knows names and length. A column

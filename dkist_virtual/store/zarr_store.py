@@ -1,4 +1,4 @@
-"""References as a read-only Zarr v3 store.
+"""Show references as a read-only Zarr v3 store.
 
 The store on disk speaks Zarr v2, which every reader of kerchunk references knows. This is our
 own door to the same references: metadata in Zarr v3, made in memory, and chunks fetched where
@@ -33,20 +33,20 @@ from dkist_virtual.fits.codecs import (
     RawSpec,
 )
 from dkist_virtual.fits.threads import open_in_forks
-from dkist_virtual.frame_reader import FrameReader, Reference
 from dkist_virtual.io.driver import Session, drive, drive_together
 from dkist_virtual.io.fetcher import Fetcher, is_local
 from dkist_virtual.io.locations import shown
-from dkist_virtual.limits import frame_limit
-from dkist_virtual.places import Places
-from dkist_virtual.read_only import ReadOnlyStore, bounds, check_byte_range, cut
-from dkist_virtual.references import (
+from dkist_virtual.store.format.limits import frame_limit
+from dkist_virtual.store.format.references import (
     ROOT_KEY,
     ArrayMetadata,
     ReferenceSet,
     chunk_key,
 )
-from dkist_virtual.scanned import Scanned
+from dkist_virtual.store.frame_locations import Places
+from dkist_virtual.store.frame_reader import FrameReader, Reference
+from dkist_virtual.store.integrity import Scanned
+from dkist_virtual.store.read_only import ReadOnlyStore, bounds, check_byte_range, cut
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Sequence
@@ -55,8 +55,8 @@ if TYPE_CHECKING:
     from zarr.abc.buffer import Buffer, BufferPrototype
 
     from dkist_virtual.fits.decode import Window
-    from dkist_virtual.read_options import Missing
-    from dkist_virtual.scanned import Find, FindETag
+    from dkist_virtual.store.integrity import Find, FindETag
+    from dkist_virtual.store.read_options import Missing
 
 __all__ = ["FrameStore", "spec_of"]
 
@@ -111,7 +111,7 @@ class FrameStore(ReadOnlyStore):
         Directories and URLs to read the frames from instead of the references' own base, the
         first that has one.
     scanned : callable, optional
-        Finds what a scan found of the files, see `dkist_virtual.scanned.Find`.
+        Finds what a scan found of the files, see `dkist_virtual.store.integrity.Find`.
     allow_local : bool
         Whether the references may name files of this machine.
     verify : bool

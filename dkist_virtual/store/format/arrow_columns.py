@@ -1,4 +1,4 @@
-"""A column of an astropy Table to and from Arrow; what Arrow has no word for in notes beside it."""
+"""Convert a column of an astropy Table to Arrow and back."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import numpy as np
 from astropy.table import Column, MaskedColumn
 from astropy.units import Unit
 
-from dkist_virtual.header_notes import meta_notes, meta_of
+from dkist_virtual.store.format.header_metadata import meta_notes, meta_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
