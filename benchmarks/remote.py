@@ -24,8 +24,8 @@ import numpy as np
 from run import dataset
 
 import dkist_virtual as dv
+from dkist_virtual.conversion.scan import Expected, scan_frames
 from dkist_virtual.io.fetcher import Fetcher
-from dkist_virtual.scan import Expected, scan_frames
 
 SERVER = Path(__file__).parent.parent / "examples" / "frame_server.py"
 

@@ -105,7 +105,7 @@ def write_asdf(path: str, n: int, columns: int, base: str = "") -> Figures:
 def convert(asdf: str, store: str, base: str) -> Figures:
     """From the ASDF alone."""
     ready()
-    from dkist_virtual.convert import convert
+    from dkist_virtual.conversion.convert import convert
 
     before = rss()
     seconds, _ = timed(
@@ -198,8 +198,8 @@ def opening(store: str, at: int, frame: str) -> Figures:
 
 def scan(directory: str, n: int) -> Figures:
     """Look at frames on one core; the second of two times."""
+    from dkist_virtual.conversion.scan import Expected, scan_frames
     from dkist_virtual.io.fetcher import Fetcher
-    from dkist_virtual.scan import Expected, scan_frames
 
     os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     urls = [f"{directory}/{i:06d}.fits" for i in range(n)]

@@ -19,14 +19,14 @@ from dkist_virtual import errors
 from dkist_virtual._version import __version__
 
 if TYPE_CHECKING:
-    from dkist_virtual.convert import Conversion, convert
+    from dkist_virtual.conversion.convert import Conversion, convert
+    from dkist_virtual.conversion.update import update
     from dkist_virtual.dataset import Dataset
     from dkist_virtual.mosaic import TiledDataset
     from dkist_virtual.open import open_dataset, open_zarr
     from dkist_virtual.open import open_dataset as load_dataset
     from dkist_virtual.search import search
     from dkist_virtual.store.format.verify_json import Verification
-    from dkist_virtual.update import update
     from dkist_virtual.verify import verify
 
 __all__ = [
@@ -46,15 +46,15 @@ __all__ = [
 ]
 
 _HOMES = {
-    "Conversion": ("convert", "Conversion"),
-    "convert": ("convert", "convert"),
+    "Conversion": ("conversion.convert", "Conversion"),
+    "convert": ("conversion.convert", "convert"),
     "Dataset": ("dataset", "Dataset"),
     "TiledDataset": ("mosaic", "TiledDataset"),
     "open_dataset": ("open", "open_dataset"),
     "load_dataset": ("open", "open_dataset"),
     "open_zarr": ("open", "open_zarr"),
     "search": ("search", "search"),
-    "update": ("update", "update"),
+    "update": ("conversion.update", "update"),
     "Verification": ("store.format.verify_json", "Verification"),
     "verify": ("verify", "verify"),
 }

@@ -10,7 +10,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dkist_virtual.building import telling_disk
 from dkist_virtual.catalogue import (
     Record,
     dataset_id,
@@ -20,7 +19,8 @@ from dkist_virtual.catalogue import (
     is_id,
     status_of,
 )
-from dkist_virtual.convert import convert
+from dkist_virtual.conversion.convert import convert
+from dkist_virtual.conversion.staging import telling_disk
 from dkist_virtual.errors import DatasetError, RemovedError, SearchError, SupersededWarning
 from dkist_virtual.io.local_file import open_regular, sync
 from dkist_virtual.io.locks import locked

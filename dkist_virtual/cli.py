@@ -102,7 +102,7 @@ def convert(asdf: str, store: str, client: str | None, **options: Any) -> None:
           --base https://example.org/BKEWK
       dkist-virtual convert BKEWK.asdf BKEWK.virtual --client tcp://node1:8786
     """
-    from dkist_virtual.convert import convert as run
+    from dkist_virtual.conversion.convert import convert as run
 
     with _client(client) as workers:
         click.echo(run(asdf, store, client=workers, **options))
@@ -133,7 +133,7 @@ def update(store: str, asdf: str, client: str | None, **options: Any) -> None:
       dkist-virtual update BKEWK.virtual VISP_L1_20221024T185745_BKEWK_metadata.asdf
       dkist-virtual update BKEWK.virtual BKEWK.asdf --scan never
     """
-    from dkist_virtual.update import update as run
+    from dkist_virtual.conversion.update import update as run
 
     with _client(client) as workers:
         click.echo(run(store, asdf, client=workers, **options))

@@ -17,7 +17,6 @@ from astropy.coordinates import StokesCoord
 from astropy.time import Time
 
 from dkist_virtual._version import __version__
-from dkist_virtual.assembly import identifiers
 from dkist_virtual.carried import (
     NamedCoordinate,
     is_attribute,
@@ -27,6 +26,7 @@ from dkist_virtual.carried import (
     pixel_coords,
     stored_meta,
 )
+from dkist_virtual.conversion.references import identifiers
 from dkist_virtual.errors import DatasetError, redacted
 from dkist_virtual.leaves import LeafArray
 from dkist_virtual.lineage import common, is_computed, same_columns

@@ -6,8 +6,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from dkist_virtual.asdf_file import MAGIC
 from dkist_virtual.catalogue import is_id
+from dkist_virtual.conversion.asdf.locate import MAGIC
 from dkist_virtual.errors import FrameError, StoreMissingError
 from dkist_virtual.io.locations import Location, absolute, is_local
 from dkist_virtual.store.format.references import JSON_NAME, PARQUET_NAME

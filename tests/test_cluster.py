@@ -18,7 +18,7 @@ from astropy.io import fits
 from many import name_of, write_asdf, write_frames
 
 import dkist_virtual as dv
-from dkist_virtual import scan as scanning
+from dkist_virtual.conversion import scan as scanning
 from dkist_virtual.errors import FrameCorruptError, FrameMissingError
 
 pytest.importorskip("distributed")

@@ -30,7 +30,7 @@ from test_overview import an_overview
 import dkist_virtual as dv
 from dkist_virtual import cli, errors
 from dkist_virtual.compare import Comparison, FrameCheck
-from dkist_virtual.convert import Conversion
+from dkist_virtual.conversion.convert import Conversion
 from dkist_virtual.fits.errors import in_figure, one_line
 from dkist_virtual.globus import Transfer
 from dkist_virtual.io.download.download import Downloaded, Item, _told

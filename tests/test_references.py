@@ -18,10 +18,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import dkist_virtual as dv
-from dkist_virtual.assembly import references_of
+from dkist_virtual.conversion.asdf.source import read_source
+from dkist_virtual.conversion.references import references_of
 from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.fits.codecs import FrameSpec
-from dkist_virtual.source import read_source
 from dkist_virtual.store.format import references as r
 from dkist_virtual.store.format import references_parquet as shards_room
 
@@ -469,8 +469,8 @@ def test_a_damaged_store_is_named_by_both_doors_of_ours(tmp_path: Path) -> None:
 
 SAME_ID = """
 import sys
-from dkist_virtual.assembly import references_of
-from dkist_virtual.source import read_source
+from dkist_virtual.conversion.references import references_of
+from dkist_virtual.conversion.asdf.source import read_source
 from pathlib import Path
 print(references_of(read_source(Path(sys.argv[1])), sys.argv[2]).attributes["store_id"])
 """

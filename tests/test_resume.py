@@ -20,16 +20,16 @@ from frame_server import FrameServer
 from many import name_of, rewrite, write_asdf, write_frames
 
 import dkist_virtual as dv
-from dkist_virtual import scan as scanning
-from dkist_virtual.building import WORTH
+from dkist_virtual.conversion import scan as scanning
+from dkist_virtual.conversion.frame_index import Look
+from dkist_virtual.conversion.journal import FLUSH, Journal
+from dkist_virtual.conversion.staging import WORTH
 from dkist_virtual.errors import (
     DatasetError,
     FrameCorruptError,
     StoreExistsError,
     StoreMissingError,
 )
-from dkist_virtual.journal import FLUSH, Journal
-from dkist_virtual.looks import Look
 
 # Each frame that is opened, once: one that was written a moment ago is read again.
 _OPENED: list[list[str]] = []
@@ -264,7 +264,7 @@ def test_the_journal_of_another_conversion_is_begun_anew(large: Path, tmp_path: 
 
 
 def test_one_conversion_at_a_time(data: Path, tmp_path: Path) -> None:
-    from dkist_virtual.building import building
+    from dkist_virtual.conversion.staging import building
 
     with (
         building(tmp_path / "store", {}, overwrite=False),

@@ -13,6 +13,7 @@ import pytest
 from astropy.io import fits
 from frames import compressed
 
+from dkist_virtual.conversion.scan import HEAD, HEAD_LIMIT, Expected, scan_frames
 from dkist_virtual.errors import (
     FrameCorruptError,
     FrameMissingError,
@@ -20,7 +21,6 @@ from dkist_virtual.errors import (
     FrameUnsupportedError,
 )
 from dkist_virtual.io.fetcher import Fetcher
-from dkist_virtual.scan import HEAD, HEAD_LIMIT, Expected, scan_frames
 
 if TYPE_CHECKING:
     from dkist_virtual.io.remote.request import Reply

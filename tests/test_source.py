@@ -31,9 +31,9 @@ from dkist_assets import (
     with_files,
 )
 
-from dkist_virtual.asdf_file import find_asdf
+from dkist_virtual.conversion.asdf.locate import find_asdf
+from dkist_virtual.conversion.asdf.source import Frames, Source, read_source
 from dkist_virtual.errors import DatasetError, HeaderWarning, StoreCorruptError
-from dkist_virtual.source import Frames, Source, read_source
 from dkist_virtual.store.format.dataset_asdf import (
     Description,
     TileMeta,

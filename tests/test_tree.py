@@ -15,9 +15,9 @@ from dkist_assets import DATASETS, VISP, load, unpacked
 from many import write_asdf
 
 import dkist_virtual as dv
+from dkist_virtual.conversion.asdf.source import read_source
+from dkist_virtual.conversion.asdf.tree import read_tree
 from dkist_virtual.errors import DatasetError
-from dkist_virtual.source import read_source
-from dkist_virtual.tree import read_tree
 
 
 @pytest.fixture(scope="module")

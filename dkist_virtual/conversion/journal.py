@@ -1,4 +1,4 @@
-"""What a conversion has looked at so far, on the disk: whoever begins it anew goes on from there.
+"""Keep on disk what a conversion has scanned so far, so that it can resume.
 
 One line of JSON a frame, added as frames are looked at. A line that was being written when the
 machine stopped is no line, and nothing after it is read.
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
+from dkist_virtual.conversion.frame_index import Known, Look, Scan
 from dkist_virtual.io.local_file import open_regular
-from dkist_virtual.looks import Known, Look, Scan
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What the conversion that made a store found of its frames, for the next one."""
+"""Read from an existing store what its conversion recorded about its frames."""
 
 from __future__ import annotations
 
@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dkist_virtual.conversion.frame_index import FOUND, Known, Scan
 from dkist_virtual.errors import StoreCorruptError, StoreMissingError
 from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.io.locations import name_below
-from dkist_virtual.looks import FOUND, Known, Scan
 from dkist_virtual.store.format.dataset_asdf import METADATA_NAME, read_plain
 from dkist_virtual.store.format.headers import HEADERS_NAME, HeaderFile
 from dkist_virtual.store.handle import StoreReader, references_in
 
 if TYPE_CHECKING:
-    from dkist_virtual.source import Source
+    from dkist_virtual.conversion.asdf.source import Source
 
 __all__ = ["array_name", "expectations", "known_from_store"]
 

@@ -1,4 +1,4 @@
-"""A dataset's ASDF, wherever it is, as a file on this machine; and which it is of several."""
+"""Find a dataset's ASDF in a directory or at a URL, and give it as a file on this machine."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from dkist_virtual.conversion.asdf.source import check_start
 from dkist_virtual.errors import DatasetError, DKISTVirtualError, FrameError, StoreCorruptError
 from dkist_virtual.io.asdf_blocks import IN_ASDFS
 from dkist_virtual.io.locations import Location, absolute, is_local, local_path, shown
 from dkist_virtual.io.safety import unsafe_name
-from dkist_virtual.source import check_start
 from dkist_virtual.store.format.limits import check_asdf
 
 if TYPE_CHECKING:

@@ -15,7 +15,7 @@ from dkist_virtual.store.format.dataset_asdf import expected_warnings
 from dkist_virtual.text import brief
 
 if TYPE_CHECKING:
-    from dkist_virtual.tree import Tree
+    from dkist_virtual.conversion.asdf.tree import Tree
 
 __all__ = ["UPGRADE", "load_with_dkist", "versions"]
 

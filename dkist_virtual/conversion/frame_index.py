@@ -1,4 +1,4 @@
-"""What is known of the files of frames: columns, one entry a frame, whoever looked at them."""
+"""Hold what a scan recorded about each frame's file, as columns."""
 
 from __future__ import annotations
 

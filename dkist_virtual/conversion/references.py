@@ -1,4 +1,4 @@
-"""A dataset and what a scan found of its frames, as the references of a store."""
+"""Make a store's references from a dataset and a scan of its frames."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from urllib.parse import quote
 
 import numpy as np
 
+from dkist_virtual.conversion.frame_index import FOUND, Scan
+from dkist_virtual.conversion.previous import array_name
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.fits.codecs import FrameSpec
 from dkist_virtual.fits.layout import BITPIX_DTYPES, pixel_dtype
 from dkist_virtual.io.locations import Location
 from dkist_virtual.io.safety import check_places
-from dkist_virtual.known import array_name
-from dkist_virtual.looks import FOUND, Scan
 from dkist_virtual.store.format.references import (
     FORMAT_VERSION,
     ArrayMetadata,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from astropy.table import Table
     from numpy.typing import NDArray
 
-    from dkist_virtual.source import Frames, Source
+    from dkist_virtual.conversion.asdf.source import Frames, Source
     from dkist_virtual.store.format.dataset_asdf import TileMeta
 
 __all__ = ["frame_names", "frame_urls", "identifiers", "references_of"]

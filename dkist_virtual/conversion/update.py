@@ -1,4 +1,4 @@
-"""A newer ASDF of a dataset into its store, without looking at the frames again."""
+"""Update a store from a newer ASDF of its dataset, without scanning the frames again."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
-from dkist_virtual.asdf_file import asdf_on_disk
-from dkist_virtual.building import place_for, refuse_existing
-from dkist_virtual.convert import Work, summary
+from dkist_virtual.conversion.asdf.locate import asdf_on_disk
+from dkist_virtual.conversion.asdf.source import read_source
+from dkist_virtual.conversion.convert import Work, summary
+from dkist_virtual.conversion.previous import known_from_store
+from dkist_virtual.conversion.staging import place_for, refuse_existing
 from dkist_virtual.errors import DatasetError, StoreMissingError
 from dkist_virtual.io.fetcher import Fetcher, absolute
-from dkist_virtual.known import known_from_store
-from dkist_virtual.source import read_source
 from dkist_virtual.store.format.dataset_asdf import METADATA_NAME, expected_warnings, read_plain
 from dkist_virtual.store.format.references import PARQUET_NAME
 from dkist_virtual.store.handle import StoreReader, references_in
 
 if TYPE_CHECKING:
-    from dkist_virtual.convert import Conversion
-    from dkist_virtual.scan import ScanMode
+    from dkist_virtual.conversion.convert import Conversion
+    from dkist_virtual.conversion.scan import ScanMode
 
 __all__ = ["update"]
 

@@ -1,4 +1,4 @@
-"""A DKIST ASDF: file order, WCS, headers, meta.
+"""Read a DKIST ASDF: file order, WCS, headers, meta.
 
 `read_source` turns the ASDF of a dataset into a `Source`. What lies in it and where is the
 business of two readers: the tagged YAML tree (`tree`) says how the frames are named and ordered
@@ -22,7 +22,8 @@ from typing import Any
 import numpy as np
 from astropy.table import Table, vstack
 
-from dkist_virtual.dkist_loader import UPGRADE, load_with_dkist, versions
+from dkist_virtual.conversion.asdf.dkist_loader import UPGRADE, load_with_dkist, versions
+from dkist_virtual.conversion.asdf.tree import BlockColumns, Tree, read_tree
 from dkist_virtual.errors import DatasetError, HeaderWarning
 from dkist_virtual.io.local_file import open_regular
 from dkist_virtual.io.locations import last_name, local_path
@@ -34,7 +35,6 @@ from dkist_virtual.store.format.dataset_asdf import (
 )
 from dkist_virtual.store.format.header_table import HeaderTable
 from dkist_virtual.text import brief, counted
-from dkist_virtual.tree import BlockColumns, Tree, read_tree
 
 __all__ = ["Frames", "Source", "read_source"]
 

@@ -1,4 +1,4 @@
-"""Looks at frames, many at once, and says where their pixels lie.
+"""Scan frames, many at once: find where their pixels are, and check header and length.
 
 A look reads the beginning of a file, never its tiles: the headers up to the one wanted, and the
 file's length. What those show to be wrong is refused here; tables are checked when they are
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 
+from dkist_virtual.conversion.frame_index import ABSENT, FOUND, UNREACHABLE, Look, Scan
 from dkist_virtual.errors import (
     FrameCorruptError,
     FrameError,
@@ -29,7 +30,6 @@ from dkist_virtual.fits.layout import BITPIX_DTYPES, Image, PlainImage
 from dkist_virtual.fits.tiled.decoders import refuse_unknown
 from dkist_virtual.io.fetcher import gathered, is_local
 from dkist_virtual.io.settings import setting
-from dkist_virtual.looks import ABSENT, FOUND, UNREACHABLE, Look, Scan
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -1,4 +1,4 @@
-"""A store on its way to its place: it is there whole, or not at all.
+"""Write a store atomically: build it in a sibling directory, then rename it.
 
 It is built in a directory beside its place, which one conversion at a time holds, and renamed at
 the end. What a conversion that was stopped has looked at stays there for the next one.
@@ -13,11 +13,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from dkist_virtual.conversion.journal import Journal
 from dkist_virtual.errors import DKISTVirtualError, StoreError, StoreExistsError
 from dkist_virtual.io.local_file import sync
 from dkist_virtual.io.locations import absolute, is_local, shown
 from dkist_virtual.io.locks import locked
-from dkist_virtual.journal import Journal
 from dkist_virtual.store.format.dataset_asdf import METADATA_NAME
 from dkist_virtual.store.format.headers import HEADERS_NAME
 from dkist_virtual.store.format.references import JSON_NAME, PARQUET_NAME

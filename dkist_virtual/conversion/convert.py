@@ -1,4 +1,4 @@
-"""A dataset's ASDF and its frames to a store on disk."""
+"""Convert a dataset's ASDF and its frames to a store on disk."""
 
 from __future__ import annotations
 
@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
-from dkist_virtual.asdf_file import asdf_on_disk
-from dkist_virtual.assembly import frame_names, frame_urls, references_of
-from dkist_virtual.building import building, place_for, refuse_existing
+from dkist_virtual.conversion.asdf.locate import asdf_on_disk
+from dkist_virtual.conversion.asdf.source import read_source
+from dkist_virtual.conversion.frame_index import ABSENT, FOUND, UNREACHABLE, Known, Scan
+from dkist_virtual.conversion.previous import array_name, expectations, known_from_store
+from dkist_virtual.conversion.references import frame_names, frame_urls, references_of
+from dkist_virtual.conversion.scan import Expected, ScanMode, scan_frames
+from dkist_virtual.conversion.staging import building, place_for, refuse_existing
 from dkist_virtual.errors import HeaderWarning, StoreError, redacted
 from dkist_virtual.io.fetcher import Fetcher, absolute, is_local
 from dkist_virtual.io.safety import check_no_secrets
-from dkist_virtual.known import array_name, expectations, known_from_store
-from dkist_virtual.looks import ABSENT, FOUND, UNREACHABLE, Known, Scan
-from dkist_virtual.scan import Expected, ScanMode, scan_frames
-from dkist_virtual.source import read_source
 from dkist_virtual.store.format.dataset_asdf import (
     METADATA_NAME,
     expected_warnings,
@@ -38,9 +38,9 @@ from dkist_virtual.text import counted, human_bytes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dkist_virtual.building import Building
-    from dkist_virtual.looks import Look
-    from dkist_virtual.source import Source
+    from dkist_virtual.conversion.asdf.source import Source
+    from dkist_virtual.conversion.frame_index import Look
+    from dkist_virtual.conversion.staging import Building
     from dkist_virtual.store.format.references import ReferenceSet
 
 __all__ = ["METADATA_NAME", "Conversion", "Work", "convert", "references_of"]

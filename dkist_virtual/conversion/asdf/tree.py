@@ -1,4 +1,4 @@
-"""A DKIST ASDF as its tagged tree and its blocks, without an object for every frame.
+"""Read a DKIST ASDF as a tagged tree and its blocks, without an object for every frame.
 
 Nearly all of a large ASDF is the list of file names and the columns of the header table. The
 names are plain YAML; a column is one block of the file, of which any rows can be read where they
