@@ -17,13 +17,13 @@ from astropy.nddata import NDData, StdDevUncertainty
 from ndcube import NDCube, NDCubeSequence
 
 from dkist_virtual.attributes import copied_mask
-from dkist_virtual.computed import compute
+from dkist_virtual.cube.computed_array import compute
+from dkist_virtual.cube.world_axes import World
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 from dkist_virtual.lineage import together
 from dkist_virtual.own_data import own_data, unlike
 from dkist_virtual.regrid import RegriddedCube
 from dkist_virtual.text import check_keywords
-from dkist_virtual.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

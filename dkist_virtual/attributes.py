@@ -14,13 +14,13 @@ import numpy as np
 from astropy.nddata import NDData
 from ndcube import ExtraCoords, NDCube
 
-from dkist_virtual.computed import Computed
+from dkist_virtual.cube.computed_array import Computed
 from dkist_virtual.errors import DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from dkist_virtual.selection import BasicIndex
+    from dkist_virtual.cube.selection import BasicIndex
 
 __all__ = ["CheckedCube", "as_mask", "coordinates_of_own", "copied_mask"]
 

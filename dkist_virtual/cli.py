@@ -220,8 +220,8 @@ def download(
       dkist-virtual download VTF.asdf frames/ --frames https://example.org/VTF --verify
       dkist-virtual download BKEWK /~/dkist/{dataset_id} --via globus --to "My University"
     """
+    from dkist_virtual.cube.selection import parse_index
     from dkist_virtual.mosaic import TiledDataset
-    from dkist_virtual.selection import parse_index
 
     chosen = parse_index(index)
     ds = opened(store_or_asdf, frames, storage_options)
@@ -293,8 +293,8 @@ def plot(
         mpl.use("agg")
     from matplotlib import pyplot as plt
 
+    from dkist_virtual.cube.selection import parse_index
     from dkist_virtual.mosaic import TiledDataset
-    from dkist_virtual.selection import parse_index
 
     if output is None and plt.get_backend().lower() == "agg":
         raise click.UsageError("there is no screen to open a window on: name a file with -o")

@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dkist_virtual.arrays import VirtualArray
+from dkist_virtual.cube.selection import Selection
+from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.errors import (
     DKISTVirtualError,
     FrameMissingError,
@@ -25,7 +26,6 @@ from dkist_virtual.errors import (
     redacted,
 )
 from dkist_virtual.open import open_dataset
-from dkist_virtual.selection import Selection
 from dkist_virtual.store.format.references import chunk_key
 from dkist_virtual.store.format.verify_json import finding_lines
 from dkist_virtual.text import counted

@@ -10,23 +10,23 @@ import numpy as np
 from astropy.nddata import NDData
 
 from dkist_virtual.arithmetic import LazyCube
-from dkist_virtual.arrays import VirtualArray
 from dkist_virtual.attributes import copied_mask
-from dkist_virtual.computed import Computed, landed, travelling
-from dkist_virtual.crop import crop_index, nearest_index
+from dkist_virtual.cube.computed_array import Computed, landed, travelling
+from dkist_virtual.cube.crop import crop_index, nearest_index
+from dkist_virtual.cube.points import as_points, with_times
+from dkist_virtual.cube.selection import Selection, full_index
+from dkist_virtual.cube.virtual_array import VirtualArray
+from dkist_virtual.cube.world_axes import World, forget_dropped, slice_wcs
 from dkist_virtual.errors import DatasetError, SelectionError
 from dkist_virtual.export import to_xarray
 from dkist_virtual.files import Files
 from dkist_virtual.lineage import common, is_computed
 from dkist_virtual.opened import open_asdf
-from dkist_virtual.points import as_points, with_times
 from dkist_virtual.provenance import FrameHeaders, Meta, Provenance
-from dkist_virtual.selection import Selection, full_index
 from dkist_virtual.skymap import TOLERANCE, to_map
 from dkist_virtual.store.read_options import ReadOptions
 from dkist_virtual.summary import Printed, axis_names, overview_of
 from dkist_virtual.text import check_keywords
-from dkist_virtual.world import World, forget_dropped, slice_wcs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -513,7 +513,7 @@ def draw(ds: Any) -> Figure:
     """
     from matplotlib.figure import Figure
 
-    from dkist_virtual.world import World
+    from dkist_virtual.cube.world_axes import World
 
     if len(ds.data.shape) != 5 or ds.data.shape[0] != 4:
         raise ValueError(

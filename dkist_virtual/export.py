@@ -27,18 +27,18 @@ from dkist_virtual.carried import (
     stored_meta,
 )
 from dkist_virtual.conversion.references import identifiers
+from dkist_virtual.cube.dask_array import LeafArray
+from dkist_virtual.cube.world_axes import World
 from dkist_virtual.errors import DatasetError, redacted
-from dkist_virtual.leaves import LeafArray
 from dkist_virtual.lineage import common, is_computed, same_columns
 from dkist_virtual.times import dates_of_texts, dates_of_times
-from dkist_virtual.world import World
 
 if TYPE_CHECKING:
     import xarray
     from numpy.typing import NDArray
 
+    from dkist_virtual.cube.world_axes import WorldAxis
     from dkist_virtual.provenance import Provenance
-    from dkist_virtual.world import WorldAxis
 
 __all__ = ["HEADERS", "dimensions", "tiles_to_xarray", "to_xarray"]
 

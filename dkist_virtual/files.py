@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from dkist_virtual.arrays import VirtualArray
+    from dkist_virtual.cube.virtual_array import VirtualArray
     from dkist_virtual.globus import Transfer
 
 __all__ = ["Files"]

@@ -15,14 +15,14 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.wcs.wcsapi import BaseLowLevelWCS
 
-from dkist_virtual.world import wrapped
+from dkist_virtual.cube.world_axes import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from numpy.typing import NDArray
 
-    from dkist_virtual.world import WorldAxis
+    from dkist_virtual.cube.world_axes import WorldAxis
 
 __all__ = ["PlaneGrid", "PlaneWCS"]
 

@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
+from dkist_virtual.cube.selection import Selection
+from dkist_virtual.cube.world_axes import World
 from dkist_virtual.planes import context
 from dkist_virtual.provenance import FrameHeaders
-from dkist_virtual.selection import Selection
-from dkist_virtual.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dkist_virtual.cube.world_axes import WorldAxis
     from dkist_virtual.provenance import Provenance
     from dkist_virtual.store.format.header_table import HeaderTable
-    from dkist_virtual.world import WorldAxis
 
 __all__ = [
     "Part",

@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from dkist_virtual.cube.world_axes import World
     from dkist_virtual.planes import Plane, Subject
-    from dkist_virtual.world import World
 
 __all__ = ["LinePlot", "profile_axes"]
 

@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 import numpy as np
 
 from dkist_virtual.combined_headers import CombinedHeaders
+from dkist_virtual.cube.points import COORDINATES
 from dkist_virtual.dataset import Dataset
 from dkist_virtual.errors import DatasetError, OutsideError, SelectionError
 from dkist_virtual.export import tiles_to_xarray
 from dkist_virtual.files import Files
 from dkist_virtual.opened import Opened, open_asdf
-from dkist_virtual.points import COORDINATES
 from dkist_virtual.provenance import Meta
 from dkist_virtual.store.read_options import ReadOptions
 from dkist_virtual.summary import Printed, overview_of

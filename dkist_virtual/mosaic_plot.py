@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
     from matplotlib.figure import Figure
 
+    from dkist_virtual.cube.world_axes import World, WorldAxis
     from dkist_virtual.grid import PlaneGrid
     from dkist_virtual.planes import Plane, Subject
-    from dkist_virtual.world import World, WorldAxis
 
 __all__ = ["MosaicPlot"]
 

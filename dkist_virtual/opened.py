@@ -8,21 +8,21 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dkist_virtual.arrays import VirtualArray, opened_selection
 from dkist_virtual.conversion.asdf.locate import asdf_on_disk
 from dkist_virtual.conversion.asdf.source import read_source
 from dkist_virtual.conversion.references import references_of
+from dkist_virtual.cube.selection import Selection
+from dkist_virtual.cube.virtual_array import VirtualArray, opened_selection
+from dkist_virtual.cube.world_axes import high_level
 from dkist_virtual.errors import DatasetError, StoreCorruptError, StoreError
 from dkist_virtual.io.locations import Location, is_local, join, local_path, shown
 from dkist_virtual.provenance import HeaderSource, Provenance, StoredHeaders, TableHeaders
-from dkist_virtual.selection import Selection
 from dkist_virtual.store.format.asdf_arrays import check_mask
 from dkist_virtual.store.format.dataset_asdf import METADATA_NAME, Description, read_description
 from dkist_virtual.store.format.header_table import HeaderTable
 from dkist_virtual.store.format.references import replaced
 from dkist_virtual.store.format.verify_json import VERIFY_NAME, warn_of_kept
 from dkist_virtual.store.handle import StoreHandle
-from dkist_virtual.world import high_level
 
 if TYPE_CHECKING:
     from dkist_virtual.store.read_options import ReadOptions

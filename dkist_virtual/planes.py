@@ -13,17 +13,17 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dkist_virtual.arrays import VirtualArray
+from dkist_virtual.cube.virtual_array import VirtualArray
+from dkist_virtual.cube.world_axes import wrapped
 from dkist_virtual.errors import FrameMissingError, SelectionError
 from dkist_virtual.figure_text import in_figure
-from dkist_virtual.world import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from numpy.typing import NDArray
 
-    from dkist_virtual.world import Kind, World, WorldAxis
+    from dkist_virtual.cube.world_axes import Kind, World, WorldAxis
 
 __all__ = ["Plane", "PlaneReader", "ShownAxes", "Subject", "change_along", "context",
            "labels_of", "shown_axes"]  # fmt: skip

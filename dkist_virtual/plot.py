@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.colors import Normalize
 
 from dkist_virtual.colorbar import add_colorbar
+from dkist_virtual.cube.world_axes import wrapped
 from dkist_virtual.errors import FrameError, SelectionError
 from dkist_virtual.figure_text import fit_label, fit_labels
 from dkist_virtual.grid import PlaneGrid, PlaneWCS
@@ -18,16 +19,15 @@ from dkist_virtual.sliders import Repainter
 from dkist_virtual.stepping import SteppedPlot
 from dkist_virtual.text import check_keywords
 from dkist_virtual.ticks import coordinate_along, name_of, room_for_ticks, set_ticks
-from dkist_virtual.world import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.figure import Figure
 
+    from dkist_virtual.cube.world_axes import WorldAxis
     from dkist_virtual.planes import Plane, ShownAxes, Subject
     from dkist_virtual.ticks import Coordinate
-    from dkist_virtual.world import WorldAxis
 
 __all__ = ["ImagePlot", "draw", "draw_profile", "is_signed", "sky_axes", "sky_grid"]
 

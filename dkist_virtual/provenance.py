@@ -18,8 +18,8 @@ from dkist_virtual.store.format.header_table import HeaderTable
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dkist_virtual.arrays import VirtualArray
-    from dkist_virtual.selection import Selection
+    from dkist_virtual.cube.selection import Selection
+    from dkist_virtual.cube.virtual_array import VirtualArray
     from dkist_virtual.store.format.dataset_asdf import Description
     from dkist_virtual.store.handle import StoreHandle
 

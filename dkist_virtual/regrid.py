@@ -16,9 +16,9 @@ import numpy as np
 from astropy.nddata import StdDevUncertainty
 
 from dkist_virtual.attributes import CheckedCube
+from dkist_virtual.cube.world_axes import World
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 from dkist_virtual.text import check_keywords
-from dkist_virtual.world import World
 
 __all__ = ["RegriddedCube"]
 

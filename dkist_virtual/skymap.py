@@ -15,11 +15,11 @@ from astropy.wcs import WCS
 
 from dkist_virtual.attributes import coordinates_of_own
 from dkist_virtual.carried import own_meta
+from dkist_virtual.cube.world_axes import World
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, SelectionError
 from dkist_virtual.export import dimensions
 from dkist_virtual.lineage import common, is_computed, other_headers, same_columns
 from dkist_virtual.times import is_blank
-from dkist_virtual.world import World
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

@@ -11,12 +11,12 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.transforms import Bbox
 
-from dkist_virtual.arrays import VirtualArray
-from dkist_virtual.crop import nearest_index
+from dkist_virtual.cube.crop import nearest_index
+from dkist_virtual.cube.points import COORDINATES, as_points
+from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.errors import FrameError, SelectionError
 from dkist_virtual.figure_text import EDGE, BoxedText, fit_title
 from dkist_virtual.planes import PlaneReader, change_along, labels_of
-from dkist_virtual.points import COORDINATES, as_points
 from dkist_virtual.sliders import SLIDER_HEIGHT, Sliders
 from dkist_virtual.text import check_keywords
 from dkist_virtual.ticks import name_of

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dkist_virtual.computed import Computed
+from dkist_virtual.cube.computed_array import Computed
+from dkist_virtual.cube.world_axes import World
 from dkist_virtual.io.locations import shown
 from dkist_virtual.overview import Overview, describe_wcs
-from dkist_virtual.world import World
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

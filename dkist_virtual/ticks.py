@@ -11,8 +11,8 @@ from astropy.coordinates import StokesCoord
 from matplotlib import dates
 from matplotlib.ticker import Formatter, Locator, MaxNLocator, NullFormatter, ScalarFormatter
 
+from dkist_virtual.cube.world_axes import wrapped
 from dkist_virtual.figure_text import in_figure
-from dkist_virtual.world import wrapped
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from numpy.typing import NDArray
 
-    from dkist_virtual.world import World, WorldAxis
+    from dkist_virtual.cube.world_axes import World, WorldAxis
 
 __all__ = [
     "Coordinate",

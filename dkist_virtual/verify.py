@@ -16,8 +16,10 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from dkist_virtual.arrays import opened_selection
 from dkist_virtual.compare import Comparison, compare, spread
+from dkist_virtual.cube.selection import parse_index
+from dkist_virtual.cube.virtual_array import opened_selection
+from dkist_virtual.cube.world_axes import World
 from dkist_virtual.errors import (
     FrameCorruptError,
     FrameError,
@@ -30,7 +32,6 @@ from dkist_virtual.frame_check import KEYWORDS, Stated, check_frame
 from dkist_virtual.io.locations import is_local, shown
 from dkist_virtual.io.settings import setting
 from dkist_virtual.open import open_dataset
-from dkist_virtual.selection import parse_index
 from dkist_virtual.store.format.references import chunk_key
 from dkist_virtual.store.format.verify_json import (
     UNREADABLE,
@@ -43,7 +44,6 @@ from dkist_virtual.store.format.verify_json import (
     write,
 )
 from dkist_virtual.store.zarr_store import spec_of
-from dkist_virtual.world import World
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

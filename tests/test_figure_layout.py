@@ -20,7 +20,7 @@ from simulated import MOSAICS, NAMES
 
 import dkist_virtual as dv
 from dkist_virtual import plot as drawing
-from dkist_virtual.world import decimals
+from dkist_virtual.cube.world_axes import decimals
 
 REAL = {
     "BKEWK": "croppable_visp.asdf.gz",

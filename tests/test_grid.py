@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 from astropy.wcs.wcsapi import HighLevelWCSWrapper
 
+from dkist_virtual.cube.world_axes import World, wrapped
 from dkist_virtual.grid import TOLERANCE, PlaneGrid, PlaneWCS
 from dkist_virtual.planes import shown_axes
 from dkist_virtual.plot import sky_axes, sky_grid
-from dkist_virtual.world import World, wrapped
 
 if TYPE_CHECKING:
     import dkist_virtual as dv

@@ -20,9 +20,9 @@ from hypothesis import strategies as st
 from simulated import MOSAICS, NAMES
 
 import dkist_virtual as dv
-from dkist_virtual.crop import crop_index, nearest_index
+from dkist_virtual.cube.crop import crop_index, nearest_index
+from dkist_virtual.cube.world_axes import World
 from dkist_virtual.errors import SelectionError
-from dkist_virtual.world import World
 
 REAL = ("croppable_visp.asdf.gz", "croppable_cryo.asdf.gz", "large_vbi.asdf.gz")
 

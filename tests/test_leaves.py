@@ -21,10 +21,10 @@ from hypothesis import strategies as st
 from test_window import counted
 
 import dkist_virtual as dv
-from dkist_virtual.arrays import VirtualArray
+from dkist_virtual.cube.dask_array import LeafArray
+from dkist_virtual.cube.selection import Selection
+from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.fits.codecs import FrameSpec
-from dkist_virtual.leaves import LeafArray
-from dkist_virtual.selection import Selection
 from dkist_virtual.store.format.references import ArrayMetadata, FrameColumns, ReferenceSet
 from dkist_virtual.store.handle import StoreHandle
 

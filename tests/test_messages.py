@@ -93,7 +93,7 @@ def test_frames_that_cannot_be_had_are_said_once(
 
 @pytest.mark.parametrize("n", FEW)
 def test_absent_frames_are_counted_as_people_count(n: int, places: dict[str, str]) -> None:
-    from dkist_virtual.selection import parse_index
+    from dkist_virtual.cube.selection import parse_index
 
     ds: Any = dv.open_dataset(places["store"], frames=places["empty"])
     with pytest.raises(FrameMissingError) as caught:

@@ -18,8 +18,8 @@ from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteReques
 from zarr.core.buffer import default_buffer_prototype
 
 from dkist_virtual import errors
+from dkist_virtual.cube.selection import Selection
 from dkist_virtual.fits.codecs import FITSCodec, FITSCodecV3, FrameSpec, RawCodecV3, RawSpec
-from dkist_virtual.selection import Selection
 from dkist_virtual.store.format.references import (
     ArrayMetadata,
     FrameColumns,

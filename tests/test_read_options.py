@@ -269,7 +269,7 @@ def test_the_tiles_of_a_mosaic(simulated: Any, tmp_path: Path) -> None:
 
 
 def test_a_dataset_that_is_a_cut_has_the_axes_that_are_left(tmp_path: Path, vtf: Path) -> None:
-    from dkist_virtual.arrays import VirtualArray
+    from dkist_virtual.cube.virtual_array import VirtualArray
     from dkist_virtual.store.format.references import ArrayMetadata, ReferenceSet
     from dkist_virtual.store.handle import StoreHandle
 
@@ -284,7 +284,7 @@ def test_a_dataset_that_is_a_cut_has_the_axes_that_are_left(tmp_path: Path, vtf:
     references = ReferenceSet(array.handle.store.references.attributes, {"data": (given, columns)})
 
     def cut_in(chunks: Any) -> VirtualArray:
-        from dkist_virtual.arrays import opened_selection
+        from dkist_virtual.cube.virtual_array import opened_selection
 
         handle = StoreHandle(None, references, ReadOptions(chunks=chunks))
         return VirtualArray(handle, "data", opened_selection(given))

@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dkist_virtual.cube.selection import Selection, full_index, parse_index
 from dkist_virtual.errors import SelectionError
-from dkist_virtual.selection import Selection, full_index, parse_index
 
 Case = tuple[tuple[int, ...], list[Any]]
 

@@ -28,9 +28,9 @@ from sunpy.coordinates import (
 from sunpy.util.exceptions import SunpyUserWarning
 
 import dkist_virtual as dv
+from dkist_virtual.cube.world_axes import World
 from dkist_virtual.errors import OutsideError, SelectionError
 from dkist_virtual.grid import PlaneWCS
-from dkist_virtual.world import World
 
 CUTS: dict[str, Any] = {
     "whole": np.s_[:, :, :],

@@ -28,7 +28,8 @@ from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteReques
 from zarr.core.buffer import default_buffer_prototype
 
 import dkist_virtual as dv
-from dkist_virtual.arrays import VirtualArray
+from dkist_virtual.cube.selection import Selection
+from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.errors import (
     FrameCorruptError,
     FrameError,
@@ -37,7 +38,6 @@ from dkist_virtual.errors import (
     MissingFramesWarning,
     StoreMissingError,
 )
-from dkist_virtual.selection import Selection
 from dkist_virtual.store.handle import StoreHandle
 from dkist_virtual.store.read_options import ReadOptions
 

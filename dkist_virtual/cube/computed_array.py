@@ -1,4 +1,4 @@
-"""Pixels that are computed from others, each by itself: what from is remembered, and sliced.
+"""Compute pixels from other arrays lazily: a slice of the result slices the operands.
 
 dask reads whole chunks for a slice of what was computed. Here a cut-out of a quotient reads what
 the same cut-out of its dataset would.
@@ -16,9 +16,9 @@ import astropy.units as u
 import cloudpickle
 import numpy as np
 
-from dkist_virtual.arrays import VirtualArray
-from dkist_virtual.leaves import LeafArray
-from dkist_virtual.selection import Selection, full_index
+from dkist_virtual.cube.dask_array import LeafArray
+from dkist_virtual.cube.selection import Selection, full_index
+from dkist_virtual.cube.virtual_array import VirtualArray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

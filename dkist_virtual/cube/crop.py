@@ -1,4 +1,4 @@
-"""World coordinates to an index: the part of an array between some points, or nearest to one.
+"""Turn world coordinates into an index: the part between some points, or the nearest pixel.
 
 A coordinate is evaluated on the pixels of the axes along which it changes, and on no others. So
 any one of them can be asked for alone, which inverting a whole WCS cannot do.
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
+from dkist_virtual.cube.points import Values, Wanted, axes_of, flat, wanted_of
 from dkist_virtual.errors import OutsideError, SelectionError
-from dkist_virtual.points import Values, Wanted, axes_of, flat, wanted_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dkist_virtual.world import Kind, World
+    from dkist_virtual.cube.world_axes import Kind, World
 
 __all__ = ["crop_index", "nearest_index"]
 

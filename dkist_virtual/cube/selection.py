@@ -1,4 +1,4 @@
-"""Basic indexing composed: what is left of an array after any number of slices.
+"""Compose basic indexing: what is left of an array after any number of slices.
 
 A `Selection` is one entry per axis of the array as it is stored: an integer where the axis was
 indexed away, a `range` of pixels otherwise. Python's ranges compose by themselves

@@ -1,4 +1,4 @@
-"""The dask array of a dataset: slicing it selects from the frames, not from what was read.
+"""Make the dask array of a dataset, whose slices select from the frames.
 
 dask pushes only the first indexing of an array down to whoever reads it, and copies what
 an array of one chunk gives, since others could hold it. A leaf is an array that nothing was

@@ -1,4 +1,4 @@
-"""Say what the axes of a WCS are (time, sky, wavelength) and give their values, in array order.
+"""Describe an array's axes by its WCS: which are time, sky, wavelength, and their values.
 
 Axes are known by what the WCS makes of them, never by their labels: those differ between datasets,
 and early ViSP has two of them exchanged. Longitude and latitude are those of the `SkyCoord` that
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import ArrayLike, NDArray
 
-    from dkist_virtual.selection import Selection
+    from dkist_virtual.cube.selection import Selection
 
 __all__ = [
     "Kind",

@@ -12,14 +12,14 @@ import astropy.units as u
 import numpy as np
 from astropy.coordinates import BaseCoordinateFrame, SkyCoord, SpectralCoord, StokesCoord
 
+from dkist_virtual.cube.world_axes import wrapped
 from dkist_virtual.errors import OutsideError, SelectionError
 from dkist_virtual.times import EXPECTED, read_time, read_time_range
-from dkist_virtual.world import wrapped
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dkist_virtual.world import Kind, World, WorldAxis
+    from dkist_virtual.cube.world_axes import Kind, World, WorldAxis
 
 __all__ = [
     "COORDINATES",

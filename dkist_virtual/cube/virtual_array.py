@@ -1,4 +1,4 @@
-"""A zarr array and one composed selection of it, as numpy sees arrays, and as a dask array.
+"""Read one composed selection of a stored array, as numpy or as a dask array.
 
 dask pushes only the first indexing of an array down to whoever reads it. So nothing here ever
 slices a dask array: selections compose, and the dask array is built from the result.
@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from dkist_virtual.cube.selection import Selection
 from dkist_virtual.errors import FrameMissingError, MissingFramesWarning
 from dkist_virtual.fits.buffers import empty
 from dkist_virtual.fits.threads import open_in_forks
-from dkist_virtual.selection import Selection
 from dkist_virtual.store.format.references import chunk_key
 from dkist_virtual.store.read_options import ReadOptions, axis_chunks
 from dkist_virtual.store.zarr_store import spec_of
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     import zarr
     from numpy.typing import NDArray
 
+    from dkist_virtual.cube.dask_array import LeafArray
     from dkist_virtual.fits.decode import Window
-    from dkist_virtual.leaves import LeafArray
     from dkist_virtual.store.format.references import ArrayMetadata, FrameColumns
     from dkist_virtual.store.handle import StoreHandle
     from dkist_virtual.store.read_options import AxisNames, Missing
@@ -266,7 +266,7 @@ class VirtualArray:
         import dask.array as da
         from dask.base import tokenize
 
-        from dkist_virtual.leaves import LeafArray
+        from dkist_virtual.cube.dask_array import LeafArray
 
         sizes = self.dask_chunks(chunks)
         array = da.from_array(  # type: ignore[no-untyped-call]
