@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from dkist_virtual.globus import Transfer
     from dkist_virtual.io.download.download import Downloaded
     from dkist_virtual.lineage import Part
-    from dkist_virtual.lines import LinePlot
     from dkist_virtual.overview import Overview
-    from dkist_virtual.planes import Subject
-    from dkist_virtual.plot import ImagePlot
+    from dkist_virtual.plot.image_plot import ImagePlot
+    from dkist_virtual.plot.line_plot import LinePlot
+    from dkist_virtual.plot.planes import Subject
     from dkist_virtual.store.format.header_table import HeaderTable
     from dkist_virtual.store.frame_locations import FramePlaces
     from dkist_virtual.store.read_options import Missing
@@ -372,7 +372,7 @@ class Dataset(Printed, LazyCube):
 
     def subject(self) -> Subject:
         """What those see of this dataset who draw it."""
-        from dkist_virtual.planes import Subject
+        from dkist_virtual.plot.planes import Subject
 
         if self._data.dtype.kind == "c":
             raise DatasetError(
@@ -424,7 +424,7 @@ class Dataset(Printed, LazyCube):
         >>> ds[0, :, 500].plot()  # a raster map  # doctest: +SKIP
         >>> ds.plot(plot_axes=[None, "x", ..., None, "y"])  # doctest: +SKIP
         """
-        from dkist_virtual.plot import draw
+        from dkist_virtual.plot.image_plot import draw
 
         return draw(self.subject(), plot_axes, figure=figure, **look)
 
@@ -462,7 +462,7 @@ class Dataset(Printed, LazyCube):
         >>> ds.plot_profile((500, 700))  # VTF: y, x  # doctest: +SKIP
         >>> ds.at(sky=position).plot_profile()  # doctest: +SKIP
         """
-        from dkist_virtual.plot import draw_profile
+        from dkist_virtual.plot.image_plot import draw_profile
 
         return draw_profile(self.subject(), pixel, along=along, figure=figure, **look)
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from dkist_virtual.cube.selection import Selection
 from dkist_virtual.cube.world_axes import World
-from dkist_virtual.planes import context
+from dkist_virtual.plot.planes import context
 from dkist_virtual.provenance import FrameHeaders
 
 if TYPE_CHECKING:

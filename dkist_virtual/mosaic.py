@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
     from dkist_virtual.globus import Transfer
     from dkist_virtual.io.download.download import Downloaded
-    from dkist_virtual.mosaic_plot import MosaicPlot
     from dkist_virtual.overview import Overview
+    from dkist_virtual.plot.mosaic_plot import MosaicPlot
     from dkist_virtual.store.format.header_table import HeaderTable
     from dkist_virtual.store.frame_locations import FramePlaces
     from dkist_virtual.store.read_options import Missing
@@ -350,7 +350,7 @@ class TiledDataset(Printed):
         SelectionError
             The tiles' last two axes are not on the sky.
         """
-        from dkist_virtual.mosaic_plot import MosaicPlot
+        from dkist_virtual.plot.mosaic_plot import MosaicPlot
 
         check_keywords("plot of a mosaic", look, ("figure", "vmin", "vmax", "cmap"))
         return MosaicPlot([tile.subject() for tile in self.flat], figure=figure, **look)

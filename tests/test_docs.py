@@ -9,8 +9,11 @@ from typing import Any
 import pytest
 
 import dkist_virtual as dv
-from dkist_virtual import compare, files, frame_check, globus, lines, mosaic_plot, plot
+from dkist_virtual import compare, files, frame_check, globus
 from dkist_virtual.io.download import download
+from dkist_virtual.plot import image_plot as plot
+from dkist_virtual.plot import line_plot as lines
+from dkist_virtual.plot import mosaic_plot
 
 PAGE = (Path(__file__).parent.parent / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
 

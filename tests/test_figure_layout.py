@@ -19,8 +19,8 @@ from matplotlib.text import Text
 from simulated import MOSAICS, NAMES
 
 import dkist_virtual as dv
-from dkist_virtual import plot as drawing
 from dkist_virtual.cube.world_axes import decimals
+from dkist_virtual.plot import image_plot as drawing
 
 REAL = {
     "BKEWK": "croppable_visp.asdf.gz",

@@ -9,9 +9,9 @@ import pytest
 from astropy.wcs.wcsapi import HighLevelWCSWrapper
 
 from dkist_virtual.cube.world_axes import World, wrapped
-from dkist_virtual.grid import TOLERANCE, PlaneGrid, PlaneWCS
-from dkist_virtual.planes import shown_axes
-from dkist_virtual.plot import sky_axes, sky_grid
+from dkist_virtual.plot.image_plot import sky_axes, sky_grid
+from dkist_virtual.plot.planes import shown_axes
+from dkist_virtual.plot.sky_grid import TOLERANCE, PlaneGrid, PlaneWCS
 
 if TYPE_CHECKING:
     import dkist_virtual as dv

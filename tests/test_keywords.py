@@ -13,10 +13,10 @@ import pytest
 
 import dkist_virtual as dv
 from dkist_virtual.files import Files
-from dkist_virtual.lines import LINE_LOOK, LinePlot
-from dkist_virtual.mosaic_plot import MosaicPlot
-from dkist_virtual.picture import IMAGE_LOOK
-from dkist_virtual.plot import ImagePlot
+from dkist_virtual.plot.image import IMAGE_LOOK
+from dkist_virtual.plot.image_plot import ImagePlot
+from dkist_virtual.plot.line_plot import LINE_LOOK, LinePlot
+from dkist_virtual.plot.mosaic_plot import MosaicPlot
 from dkist_virtual.results import Results
 
 

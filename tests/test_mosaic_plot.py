@@ -126,7 +126,7 @@ def test_tiles_that_are_not_of_the_sky(simulated: Any) -> None:
 
 
 def test_tiles_whose_grid_is_bent_are_said_to_be(simulated: Any) -> None:
-    from dkist_virtual.mosaic_plot import MosaicPlot
+    from dkist_virtual.plot.mosaic_plot import MosaicPlot
 
     tile = dv.open_dataset(simulated("vbi_mosaic")).flat[0]
     subject = tile.subject()

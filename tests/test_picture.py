@@ -13,7 +13,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.transforms import Affine2D
 
-from dkist_virtual.picture import ScreenImage, absent_boxes, block_mean, limits
+from dkist_virtual.plot.image import ScreenImage, absent_boxes, block_mean, limits
 
 
 @given(

@@ -19,7 +19,7 @@ from simulated import NAMES
 import dkist_virtual as dv
 from dkist_virtual.cube.world_axes import World
 from dkist_virtual.errors import SelectionError
-from dkist_virtual.planes import PlaneReader, ShownAxes, context, labels_of, shown_axes
+from dkist_virtual.plot.planes import PlaneReader, ShownAxes, context, labels_of, shown_axes
 
 KINDS = ("stokes", "wavelength", "time", "longitude", "latitude", "other")
 

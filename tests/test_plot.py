@@ -28,8 +28,8 @@ from simulated import MOSAICS, NAMES
 import dkist_virtual as dv
 from dkist_virtual.cube.world_axes import wrapped
 from dkist_virtual.errors import FrameCorruptError, SelectionError
-from dkist_virtual.lines import LinePlot
-from dkist_virtual.plot import ImagePlot
+from dkist_virtual.plot.image_plot import ImagePlot
+from dkist_virtual.plot.line_plot import LinePlot
 
 # ipympl's toolbar is a widget and no widget at once, which its base class does not like.
 OLD_TRAITLETS = pytest.mark.filterwarnings(

@@ -30,7 +30,7 @@ from sunpy.util.exceptions import SunpyUserWarning
 import dkist_virtual as dv
 from dkist_virtual.cube.world_axes import World
 from dkist_virtual.errors import OutsideError, SelectionError
-from dkist_virtual.grid import PlaneWCS
+from dkist_virtual.plot.sky_grid import PlaneWCS
 
 CUTS: dict[str, Any] = {
     "whole": np.s_[:, :, :],

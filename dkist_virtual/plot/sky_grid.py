@@ -1,4 +1,4 @@
-"""The coordinates of a plane, evaluated on a few pixels once and interpolated from then on.
+"""Interpolate a plane's world coordinates from a few pixels that are evaluated once.
 
 A WCS of DKIST is asked thousands of times by whoever draws its axes, and takes seconds to answer
 for every pixel of a raster. The coordinates themselves are smooth: a lattice of pixels says

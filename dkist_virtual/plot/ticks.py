@@ -1,4 +1,4 @@
-"""Ticks at round values of a world coordinate, on axes whose own numbers are pixels."""
+"""Place ticks at round values of a world coordinate, on axes that count pixels."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from matplotlib import dates
 from matplotlib.ticker import Formatter, Locator, MaxNLocator, NullFormatter, ScalarFormatter
 
 from dkist_virtual.cube.world_axes import wrapped
-from dkist_virtual.figure_text import in_figure
+from dkist_virtual.plot.figure_text import in_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

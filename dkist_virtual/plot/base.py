@@ -1,4 +1,4 @@
-"""What figures share that step through an array: where they are, their sliders, reading ahead."""
+"""Step a figure through an array: its position, its sliders, reading ahead."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ from dkist_virtual.cube.crop import nearest_index
 from dkist_virtual.cube.points import COORDINATES, as_points
 from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.errors import FrameError, SelectionError
-from dkist_virtual.figure_text import EDGE, BoxedText, fit_title
-from dkist_virtual.planes import PlaneReader, change_along, labels_of
-from dkist_virtual.sliders import SLIDER_HEIGHT, Sliders
+from dkist_virtual.plot.figure_text import EDGE, BoxedText, fit_title
+from dkist_virtual.plot.planes import PlaneReader, change_along, labels_of
+from dkist_virtual.plot.sliders import SLIDER_HEIGHT, Sliders
+from dkist_virtual.plot.ticks import name_of
 from dkist_virtual.text import check_keywords
-from dkist_virtual.ticks import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from dkist_virtual.planes import ShownAxes, Subject
+    from dkist_virtual.plot.planes import ShownAxes, Subject
 
 __all__ = ["SteppedPlot"]
 

@@ -1,4 +1,4 @@
-"""Lines on a screen: a spectrum, the Stokes profiles of a pixel, a light curve."""
+"""Plot lines: a spectrum, the Stokes profiles of a pixel, a light curve."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from matplotlib.cbook import normalize_kwargs
 from matplotlib.lines import Line2D
 
 from dkist_virtual.errors import FrameError, SelectionError
-from dkist_virtual.figure_text import fit_labels
-from dkist_virtual.picture import ABSENT, runs
-from dkist_virtual.planes import ShownAxes, labels_of
-from dkist_virtual.stepping import ABOVE, SteppedPlot
+from dkist_virtual.plot.base import ABOVE, SteppedPlot
+from dkist_virtual.plot.figure_text import fit_labels
+from dkist_virtual.plot.image import ABSENT, runs
+from dkist_virtual.plot.planes import ShownAxes, labels_of
+from dkist_virtual.plot.ticks import DataFormatter, coordinate_along, name_of
 from dkist_virtual.text import check_keywords
-from dkist_virtual.ticks import DataFormatter, coordinate_along, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from dkist_virtual.cube.world_axes import World
-    from dkist_virtual.planes import Plane, Subject
+    from dkist_virtual.plot.planes import Plane, Subject
 
 __all__ = ["LinePlot", "profile_axes"]
 

@@ -1,4 +1,4 @@
-"""What is drawn of an array: the axes that are shown, and one plane of it read at a time.
+"""Read the plane that is drawn, one at a time; choose which axes are shown.
 
 A plane is read when it is shown, and its neighbour ahead of that once it is known which way
 someone steps. Nothing here draws.
@@ -16,7 +16,7 @@ import numpy as np
 from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.cube.world_axes import wrapped
 from dkist_virtual.errors import FrameMissingError, SelectionError
-from dkist_virtual.figure_text import in_figure
+from dkist_virtual.plot.figure_text import in_figure
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

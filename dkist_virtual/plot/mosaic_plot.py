@@ -1,4 +1,4 @@
-"""A mosaic on a screen: every tile in its place on the sky."""
+"""Plot a mosaic with every tile in its place on the sky."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from matplotlib.colors import Normalize
 from matplotlib.ticker import ScalarFormatter
 from matplotlib.transforms import Affine2D
 
-from dkist_virtual.colorbar import add_colorbar
 from dkist_virtual.errors import DKISTVirtualWarning, FrameError, SelectionError
-from dkist_virtual.figure_text import BoxedText, fit_labels
-from dkist_virtual.picture import ScreenImage, absent_boxes, contrast, limits
-from dkist_virtual.planes import PlaneReader, shown_axes
-from dkist_virtual.plot import PLAIN_MAP, SIGNED_MAP, is_signed, sky_axes, sky_grid
-from dkist_virtual.sliders import Repainter
-from dkist_virtual.stepping import SteppedPlot
-from dkist_virtual.ticks import ValueLocator, name_of
+from dkist_virtual.plot.base import SteppedPlot
+from dkist_virtual.plot.colorbar import add_colorbar
+from dkist_virtual.plot.figure_text import BoxedText, fit_labels
+from dkist_virtual.plot.image import ScreenImage, absent_boxes, contrast, limits
+from dkist_virtual.plot.image_plot import PLAIN_MAP, SIGNED_MAP, is_signed, sky_axes, sky_grid
+from dkist_virtual.plot.planes import PlaneReader, shown_axes
+from dkist_virtual.plot.sliders import Repainter
+from dkist_virtual.plot.ticks import ValueLocator, name_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from dkist_virtual.cube.world_axes import World, WorldAxis
-    from dkist_virtual.grid import PlaneGrid
-    from dkist_virtual.planes import Plane, Subject
+    from dkist_virtual.plot.planes import Plane, Subject
+    from dkist_virtual.plot.sky_grid import PlaneGrid
 
 __all__ = ["MosaicPlot"]
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 from matplotlib.colors import Normalize
 from matplotlib.transforms import Bbox
 
-from dkist_virtual.figure_text import figure_inches
-from dkist_virtual.ticks import DataFormatter
+from dkist_virtual.plot.figure_text import figure_inches
+from dkist_virtual.plot.ticks import DataFormatter
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

@@ -1,4 +1,4 @@
-"""An image on a screen: as many pixels as it has, a contrast that shows the Sun, absent frames."""
+"""Draw an image at screen resolution, with a contrast that shows the Sun, and mark absent frames."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dataset on a screen: an image, sliders for what is not drawn, axes in world coordinates."""
+"""Plot an image of two axes, with sliders for the others and axes in world coordinates."""
 
 from __future__ import annotations
 
@@ -7,18 +7,18 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from matplotlib.colors import Normalize
 
-from dkist_virtual.colorbar import add_colorbar
 from dkist_virtual.cube.world_axes import wrapped
 from dkist_virtual.errors import FrameError, SelectionError
-from dkist_virtual.figure_text import fit_label, fit_labels
-from dkist_virtual.grid import PlaneGrid, PlaneWCS
-from dkist_virtual.lines import LinePlot, profile_axes, starting_point
-from dkist_virtual.picture import IMAGE_LOOK, ScreenImage, absent_boxes, contrast, limits
-from dkist_virtual.planes import labels_of, shown_axes
-from dkist_virtual.sliders import Repainter
-from dkist_virtual.stepping import SteppedPlot
+from dkist_virtual.plot.base import SteppedPlot
+from dkist_virtual.plot.colorbar import add_colorbar
+from dkist_virtual.plot.figure_text import fit_label, fit_labels
+from dkist_virtual.plot.image import IMAGE_LOOK, ScreenImage, absent_boxes, contrast, limits
+from dkist_virtual.plot.line_plot import LinePlot, profile_axes, starting_point
+from dkist_virtual.plot.planes import labels_of, shown_axes
+from dkist_virtual.plot.sky_grid import PlaneGrid, PlaneWCS
+from dkist_virtual.plot.sliders import Repainter
+from dkist_virtual.plot.ticks import coordinate_along, name_of, room_for_ticks, set_ticks
 from dkist_virtual.text import check_keywords
-from dkist_virtual.ticks import coordinate_along, name_of, room_for_ticks, set_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from dkist_virtual.cube.world_axes import WorldAxis
-    from dkist_virtual.planes import Plane, ShownAxes, Subject
-    from dkist_virtual.ticks import Coordinate
+    from dkist_virtual.plot.planes import Plane, ShownAxes, Subject
+    from dkist_virtual.plot.ticks import Coordinate
 
 __all__ = ["ImagePlot", "draw", "draw_profile", "is_signed", "sky_axes", "sky_grid"]
 
@@ -375,7 +375,7 @@ class ImagePlot(SteppedPlot):
 def draw(
     subject: Subject, plot_axes: Sequence[Any] | None = None, **options: Any
 ) -> ImagePlot | LinePlot:
-    """Draw an image or a line, as `dkist_virtual.planes.shown_axes` chooses its axes."""
+    """Draw an image or a line, as `dkist_virtual.plot.planes.shown_axes` chooses its axes."""
     shown = shown_axes(subject.world, plot_axes)
     return (LinePlot if shown.y is None else ImagePlot)(subject, shown, **options)
 

@@ -1,4 +1,4 @@
-"""Sliders under a figure, valued in world coordinates, and repainting of what a step changes."""
+"""Put sliders in world coordinates under a figure, and repaint what a step changes."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from matplotlib.backend_bases import TimerBase
 from matplotlib.patches import Rectangle
 from matplotlib.widgets import Slider
 
-from dkist_virtual.figure_text import figure_inches, text_inches
+from dkist_virtual.plot.figure_text import figure_inches, text_inches
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
