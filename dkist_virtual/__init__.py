@@ -21,11 +21,11 @@ from dkist_virtual._version import __version__
 if TYPE_CHECKING:
     from dkist_virtual.conversion.convert import Conversion, convert
     from dkist_virtual.conversion.update import update
+    from dkist_virtual.datacenter.search import search
     from dkist_virtual.dataset import Dataset
     from dkist_virtual.mosaic import TiledDataset
     from dkist_virtual.open import open_dataset, open_zarr
     from dkist_virtual.open import open_dataset as load_dataset
-    from dkist_virtual.search import search
     from dkist_virtual.store.format.verify_json import Verification
     from dkist_virtual.verify import verify
 
@@ -53,7 +53,7 @@ _HOMES = {
     "open_dataset": ("open", "open_dataset"),
     "load_dataset": ("open", "open_dataset"),
     "open_zarr": ("open", "open_zarr"),
-    "search": ("search", "search"),
+    "search": ("datacenter.search", "search"),
     "update": ("conversion.update", "update"),
     "Verification": ("store.format.verify_json", "Verification"),
     "verify": ("verify", "verify"),

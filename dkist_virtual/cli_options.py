@@ -51,7 +51,7 @@ def opened(
 
     how: dict[str, Any] = {"frames": frames}
     if frames is not None and frames.startswith("globus:"):
-        from dkist_virtual.globus import over_https
+        from dkist_virtual.datacenter.globus import over_https
 
         how = over_https(open_dataset(place).files.dataset_id, frames.removeprefix("globus:"))
     how["storage_options"] = {**(storage_options or {}), **how.get("storage_options", {})}

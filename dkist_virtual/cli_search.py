@@ -79,8 +79,8 @@ def search(
       dkist-virtual search --product L1-ABCDE --open 1
       dkist-virtual search --target sunspot --json
     """
+    from dkist_virtual.datacenter.search import search as run
     from dkist_virtual.open import open_dataset
-    from dkist_virtual.search import search as run
 
     if frames is not None and number is None:
         raise click.UsageError("--frames says where to read the frames of what --open opens")
@@ -123,7 +123,7 @@ def _corners(box: tuple[float, ...]) -> Any:
 
 def _identity(dataset: str) -> str:
     """The ID of a dataset that is named by it, by its product's, or by a store or ASDF of it."""
-    from dkist_virtual.catalogue import find, is_id
+    from dkist_virtual.datacenter.catalogue import find, is_id
     from dkist_virtual.open import open_dataset
 
     if is_id(dataset) and not os.path.lexists(dataset):
@@ -143,7 +143,7 @@ def quality(dataset: str, destination: str, as_json: bool) -> None:
       dkist-virtual quality BKEWK
       dkist-virtual quality BKEWK.virtual reports/
     """
-    from dkist_virtual.catalogue import fetch_file
+    from dkist_virtual.datacenter.catalogue import fetch_file
 
     form: Literal["pdf", "json"] = "json" if as_json else "pdf"
     click.echo(one_line(fetch_file("quality", _identity(dataset), destination, form=form)))
@@ -159,7 +159,7 @@ def movie(dataset: str, destination: str) -> None:
     Examples:
       dkist-virtual movie BKEWK
     """
-    from dkist_virtual.catalogue import fetch_file
+    from dkist_virtual.datacenter.catalogue import fetch_file
 
     click.echo(one_line(fetch_file("movie", _identity(dataset), destination)))
 
@@ -181,7 +181,7 @@ def login(no_browser: bool, collection: str | None) -> None:
       dkist-virtual login
       dkist-virtual login --no-browser
     """
-    from dkist_virtual.globus import login as run
+    from dkist_virtual.datacenter.globus import login as run
 
     run(collection, browser=not no_browser, say=click.echo, ask=click.prompt)
     click.echo("Logged in.")

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from sunpy.map import GenericMap
 
-    from dkist_virtual.globus import Transfer
+    from dkist_virtual.datacenter.globus import Transfer
     from dkist_virtual.io.download.download import Downloaded
     from dkist_virtual.lineage import Part
     from dkist_virtual.overview import Overview

@@ -23,7 +23,7 @@ from typing import Any
 
 from aiohttp import web
 
-from dkist_virtual.catalogue import net
+from dkist_virtual.datacenter.catalogue import net
 from dkist_virtual.demo_server import FrameServer
 
 __all__ = ["DataCenter"]

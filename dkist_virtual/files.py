@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.cube.virtual_array import VirtualArray
-    from dkist_virtual.globus import Transfer
+    from dkist_virtual.datacenter.globus import Transfer
 
 __all__ = ["Files"]
 
@@ -373,7 +373,7 @@ class Files:
     def _transfer(
         self, path: str | os.PathLike[str], *, progress: bool | None, **options: Any
     ) -> Transfer:
-        from dkist_virtual.globus import transfer
+        from dkist_virtual.datacenter.globus import transfer
 
         self._refuse_shared_names()
         names = list(dict.fromkeys(name for name, *_ in self._sources()))
@@ -418,7 +418,7 @@ class Files:
         SearchError
             It could not be had.
         """
-        from dkist_virtual.catalogue import fetch_file
+        from dkist_virtual.datacenter.catalogue import fetch_file
 
         return fetch_file("quality", self.dataset_id, path, form=form)
 
@@ -439,7 +439,7 @@ class Files:
         SearchError
             It could not be had.
         """
-        from dkist_virtual.catalogue import fetch_file
+        from dkist_virtual.datacenter.catalogue import fetch_file
 
         return fetch_file("movie", self.dataset_id, path)
 

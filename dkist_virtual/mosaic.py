@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
-    from dkist_virtual.globus import Transfer
+    from dkist_virtual.datacenter.globus import Transfer
     from dkist_virtual.io.download.download import Downloaded
     from dkist_virtual.overview import Overview
     from dkist_virtual.plot.mosaic_plot import MosaicPlot

@@ -6,8 +6,8 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from dkist_virtual.catalogue import is_id
 from dkist_virtual.conversion.asdf.locate import MAGIC
+from dkist_virtual.datacenter.catalogue import is_id
 from dkist_virtual.errors import FrameError, StoreMissingError
 from dkist_virtual.io.locations import Location, absolute, is_local
 from dkist_virtual.store.format.references import JSON_NAME, PARQUET_NAME
@@ -160,7 +160,7 @@ def _path_of(given: str | os.PathLike[str] | Row) -> str | os.PathLike[str]:
         identity = _id_in(given)
     if identity is None:
         return given
-    from dkist_virtual.cache import store_of
+    from dkist_virtual.datacenter.local_copies import store_of
 
     return store_of(identity)
 

@@ -205,7 +205,7 @@ def test_an_asdf_that_has_no_end(original: Path, tmp_path: Path) -> None:
 
 
 def test_a_catalogue_that_has_no_end(tmp_path: Path) -> None:
-    from dkist_virtual.catalogue import ask
+    from dkist_virtual.datacenter.catalogue import ask
 
     with endless(tmp_path, "v1") as server, little_memory():
         with pytest.raises(e.SearchError, match="more than"):

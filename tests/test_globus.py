@@ -23,7 +23,7 @@ from globus_server import ELSEWHERE, LOCAL, GlobusServer, connect_personal, toke
 
 import dkist_virtual as dv
 from dkist_virtual.cli import cli, main
-from dkist_virtual.globus import Bearer, over_https
+from dkist_virtual.datacenter.globus import Bearer, over_https
 
 COLLECTION = "d26bd00b-62dc-40d2-9179-7aece2b8c437"  # what the Data Center's configuration names
 
@@ -285,7 +285,7 @@ def test_the_command(
 @pytest.fixture
 def https(catalogue: Any, globus: GlobusServer) -> Iterator[GlobusServer]:
     """A login for the collection's HTTPS server, by the command."""
-    from dkist_virtual.globus import _https_authorizer
+    from dkist_virtual.datacenter.globus import _https_authorizer
 
     _https_authorizer.cache_clear()
     globus.server = COLLECTION
@@ -324,7 +324,7 @@ def test_frames_over_https_by_the_command(
 
 
 def test_a_token_is_refreshed_while_frames_are_read(catalogue: Any, https: GlobusServer) -> None:
-    from dkist_virtual.globus import _https_authorizer
+    from dkist_virtual.datacenter.globus import _https_authorizer
 
     ds = dv.open_dataset("SIM000", **over_https("SIM000"))
     # Two days later: what is kept has expired, the server accepts only what is given anew.
@@ -340,7 +340,7 @@ def test_a_token_is_refreshed_while_frames_are_read(catalogue: Any, https: Globu
 
 
 def test_off_forbidden_and_expired_are_three_errors(catalogue: Any, https: GlobusServer) -> None:
-    from dkist_virtual.globus import _https_authorizer
+    from dkist_virtual.datacenter.globus import _https_authorizer
 
     ds = dv.open_dataset("SIM000", **over_https("SIM000"))
     https.forbidden = True

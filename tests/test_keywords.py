@@ -12,12 +12,12 @@ import numpy as np
 import pytest
 
 import dkist_virtual as dv
+from dkist_virtual.datacenter.results import Results
 from dkist_virtual.files import Files
 from dkist_virtual.plot.image import IMAGE_LOOK
 from dkist_virtual.plot.image_plot import ImagePlot
 from dkist_virtual.plot.line_plot import LINE_LOOK, LinePlot
 from dkist_virtual.plot.mosaic_plot import MosaicPlot
-from dkist_virtual.results import Results
 
 
 @pytest.fixture(scope="module")

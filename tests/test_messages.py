@@ -168,7 +168,7 @@ def test_causes_are_alike_but_for_a_name() -> None:
 
 
 def test_no_temporary_directory_is_named(catalogue: Any, tmp_path: Path, capsys: Any) -> None:
-    from dkist_virtual.catalogue import fetch_file
+    from dkist_virtual.datacenter.catalogue import fetch_file
 
     catalogue.fault = lambda *_: b"HTTP/1.1 500 Broken\r\nContent-Length: 0\r\n\r\n"
     for kind in ("quality", "movie"):
@@ -190,7 +190,7 @@ class Nobody(webbrowser.BaseBrowser):
 
 
 def test_a_login_that_nobody_makes_ends(catalogue: Any, monkeypatch: pytest.MonkeyPatch) -> None:
-    from dkist_virtual.globus import login
+    from dkist_virtual.datacenter.globus import login
 
     monkeypatch.setattr(webbrowser, "_tryorder", ["nobody"])
     monkeypatch.setattr(webbrowser, "_browsers", {"nobody": [None, Nobody()]})
@@ -203,7 +203,7 @@ def test_a_login_that_nobody_makes_ends(catalogue: Any, monkeypatch: pytest.Monk
 def test_a_machine_without_a_browser_asks_for_a_code(
     catalogue: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dkist_virtual.globus import login
+    from dkist_virtual.datacenter.globus import login
 
     class AskedError(Exception):
         pass

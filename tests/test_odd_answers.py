@@ -12,10 +12,10 @@ from aiohttp import web
 from test_globus import globus  # noqa: F401  # a fixture
 
 import dkist_virtual as dv
-from dkist_virtual import catalogue as asked
 from dkist_virtual import errors as e
-from dkist_virtual.globus import over_https
-from dkist_virtual.search import spectral_lines
+from dkist_virtual.datacenter import catalogue as asked
+from dkist_virtual.datacenter.globus import over_https
+from dkist_virtual.datacenter.search import spectral_lines
 
 RECORD = {"datasetId": "SIM000", "status": "ACTIVE"}
 ODD: dict[str, Any] = {

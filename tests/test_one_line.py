@@ -31,10 +31,10 @@ import dkist_virtual as dv
 from dkist_virtual import cli, errors
 from dkist_virtual.compare import Comparison, FrameCheck
 from dkist_virtual.conversion.convert import Conversion
+from dkist_virtual.datacenter.globus import Transfer
+from dkist_virtual.datacenter.results import Results
 from dkist_virtual.fits.errors import in_figure, one_line
-from dkist_virtual.globus import Transfer
 from dkist_virtual.io.download.download import Downloaded, Item, _told
-from dkist_virtual.results import Results
 from dkist_virtual.store.format.asdf_arrays import check_mask, check_strides
 from dkist_virtual.store.format.header_table import HeaderTable
 from dkist_virtual.store.format.verify_json import Finding, Verification

@@ -153,8 +153,8 @@ def test_random_queries_are_translated_as_dkist_does(catalogue: Any) -> None:
     from dkist.net.tests.strategies import query_and, query_or
     from hypothesis import HealthCheck, given, settings
 
+    from dkist_virtual.datacenter.search import FRIED, answers, parameters
     from dkist_virtual.errors import SearchError
-    from dkist_virtual.search import FRIED, answers, parameters
 
     tried = []
 
@@ -237,7 +237,7 @@ def test_lines_are_known_by_many_names(catalogue: Any, asked: str, meant: set[st
 
 
 def test_a_line_finds_the_datasets_that_hold_it(catalogue: Any) -> None:
-    from dkist_virtual.search import spectral_lines
+    from dkist_virtual.datacenter.search import spectral_lines
 
     assert identities(dv.search(spectral_line="H alpha")) == {"SIM004"}
     assert identities(dv.search(spectral_line=["H alpha", "Fe I 630.25"])) == {
@@ -697,7 +697,8 @@ def test_nothing_is_sent_until_asked(catalogue: Any, simulated: Any, tmp_path: P
     code = f"""
 import sys
 import dkist_virtual as dv
-import dkist_virtual.cli, dkist_virtual.search, dkist_virtual.catalogue, dkist_virtual.globus
+import dkist_virtual.cli, dkist_virtual.datacenter.search
+import dkist_virtual.datacenter.catalogue, dkist_virtual.datacenter.globus
 ds = dv.open_dataset({str(simulated("visp"))!r})
 ds[0, 0].data.compute(), str(ds), ds.files.names
 assert "dkist.net" not in sys.modules

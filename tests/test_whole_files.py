@@ -138,7 +138,7 @@ def test_documents_are_whole_and_of_their_kind(
 def test_pages_are_no_documents_of_the_data_center(
     what: str, catalogue: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dkist_virtual import catalogue as ours
+    from dkist_virtual.datacenter import catalogue as ours
 
     place = tmp_path / "pages"
     (place / "download").mkdir(parents=True)

@@ -1,4 +1,4 @@
-"""Draw an image at screen resolution, with a contrast that shows the Sun, and mark absent frames."""
+"""Draw an image at screen resolution, with contrast that shows the Sun; mark absent frames."""
 
 from __future__ import annotations
 

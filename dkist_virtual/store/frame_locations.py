@@ -55,7 +55,7 @@ def places_of(frames: FramePlaces) -> tuple[str, ...]:
         if re.match("globus:(?!//)", os.fspath(frames)):
             raise ValueError(
                 f"frames = {frames!r}: is for the command line. In Python: "
-                "dv.open_dataset(ID, **dkist_virtual.globus.over_https(ID, COLLECTION))"
+                "dv.open_dataset(ID, **dkist_virtual.datacenter.globus.over_https(ID, COLLECTION))"
             )
         return (absolute(frames, "frames"),)
     if not frames:

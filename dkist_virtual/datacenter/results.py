@@ -1,4 +1,4 @@
-"""What a search of the catalogue gives: a sunpy table; and the attribute that dkist lacks.
+"""Show what a search found as a sunpy table; add the search attribute that dkist lacks.
 
 This room imports ``dkist.net``, which makes a request at once: `search` imports it when it is
 called, and nothing else does.

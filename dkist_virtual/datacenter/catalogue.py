@@ -1,4 +1,4 @@
-"""The Data Center asked: its records of datasets, and the files that it hands out with them.
+"""Ask the Data Center for records of datasets, and for the files that belong to them.
 
 Addresses, translations and names are those of ``dkist.net``; what is sent and waited for is ours,
 because its client waits for ever. ``import dkist.net`` makes a request by itself, so that it is

@@ -1,4 +1,4 @@
-"""Datasets by their ID: the ASDF fetched once, a store made of it, both kept on this machine."""
+"""Open datasets by ID: fetch the ASDF once, make a store of it, keep both on this machine."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dkist_virtual.catalogue import (
+from dkist_virtual.conversion.convert import convert
+from dkist_virtual.conversion.staging import telling_disk
+from dkist_virtual.datacenter.catalogue import (
     Record,
     dataset_id,
     fetch_asdf,
@@ -19,8 +21,6 @@ from dkist_virtual.catalogue import (
     is_id,
     status_of,
 )
-from dkist_virtual.conversion.convert import convert
-from dkist_virtual.conversion.staging import telling_disk
 from dkist_virtual.errors import DatasetError, RemovedError, SearchError, SupersededWarning
 from dkist_virtual.io.local_file import open_regular, sync
 from dkist_virtual.io.locks import locked

@@ -1,4 +1,4 @@
-"""The Data Center's catalogue: from what a scientist looks for to a table of datasets."""
+"""Search the Data Center's catalogue for datasets."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from dkist_virtual.catalogue import answers, ask, net
+from dkist_virtual.datacenter.catalogue import answers, ask, net
 from dkist_virtual.errors import SearchError
 from dkist_virtual.times import EXPECTED, read_time, read_time_range
 
 if TYPE_CHECKING:
-    from dkist_virtual.results import Results
+    from dkist_virtual.datacenter.results import Results
 
 __all__ = ["parameters", "search", "spectral_lines"]
 
@@ -93,7 +93,7 @@ def search(
     net()
     from sunpy.net.attr import and_
 
-    from dkist_virtual.results import Results
+    from dkist_virtual.datacenter.results import Results
 
     if dataset is not None and status is None:
         status = "any"
@@ -210,7 +210,7 @@ def _attributes(**given: Any) -> dict[str, Any]:
     from sunpy.net import attrs as a
     from sunpy.net.attr import or_
 
-    from dkist_virtual.results import SpectralLine
+    from dkist_virtual.datacenter.results import SpectralLine
 
     def any_of(kind: Callable[[Any], Any]) -> Callable[[Any], Any]:
         return lambda values: or_(*map(kind, [values] if isinstance(values, str) else values))

@@ -1,4 +1,4 @@
-"""Frames through Globus: transfers as ``dkist`` makes them, logins, and collections over HTTPS."""
+"""Get frames through Globus: transfers as ``dkist`` makes them, logins, collections over HTTPS."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path, PurePosixPath
 from typing import Any, Final, Literal
 
-from dkist_virtual.catalogue import (
+from dkist_virtual.datacenter.catalogue import (
     Record,
     dataset_id,
     endpoint_id,
