@@ -22,10 +22,10 @@ if TYPE_CHECKING:
     from dkist_virtual.conversion.convert import Conversion, convert
     from dkist_virtual.conversion.update import update
     from dkist_virtual.datacenter.search import search
-    from dkist_virtual.dataset import Dataset
-    from dkist_virtual.mosaic import TiledDataset
-    from dkist_virtual.open import open_dataset, open_zarr
-    from dkist_virtual.open import open_dataset as load_dataset
+    from dkist_virtual.dataset.dataset import Dataset
+    from dkist_virtual.dataset.mosaic import TiledDataset
+    from dkist_virtual.dataset.open import open_dataset, open_zarr
+    from dkist_virtual.dataset.open import open_dataset as load_dataset
     from dkist_virtual.store.format.verify_json import Verification
     from dkist_virtual.verify import verify
 
@@ -48,11 +48,11 @@ __all__ = [
 _HOMES = {
     "Conversion": ("conversion.convert", "Conversion"),
     "convert": ("conversion.convert", "convert"),
-    "Dataset": ("dataset", "Dataset"),
-    "TiledDataset": ("mosaic", "TiledDataset"),
-    "open_dataset": ("open", "open_dataset"),
-    "load_dataset": ("open", "open_dataset"),
-    "open_zarr": ("open", "open_zarr"),
+    "Dataset": ("dataset.dataset", "Dataset"),
+    "TiledDataset": ("dataset.mosaic", "TiledDataset"),
+    "open_dataset": ("dataset.open", "open_dataset"),
+    "load_dataset": ("dataset.open", "open_dataset"),
+    "open_zarr": ("dataset.open", "open_zarr"),
     "search": ("datacenter.search", "search"),
     "update": ("conversion.update", "update"),
     "Verification": ("store.format.verify_json", "Verification"),

@@ -221,7 +221,7 @@ def download(
       dkist-virtual download BKEWK /~/dkist/{dataset_id} --via globus --to "My University"
     """
     from dkist_virtual.cube.selection import parse_index
-    from dkist_virtual.mosaic import TiledDataset
+    from dkist_virtual.dataset.mosaic import TiledDataset
 
     chosen = parse_index(index)
     ds = opened(store_or_asdf, frames, storage_options)
@@ -294,7 +294,7 @@ def plot(
     from matplotlib import pyplot as plt
 
     from dkist_virtual.cube.selection import parse_index
-    from dkist_virtual.mosaic import TiledDataset
+    from dkist_virtual.dataset.mosaic import TiledDataset
 
     if output is None and plt.get_backend().lower() == "agg":
         raise click.UsageError("there is no screen to open a window on: name a file with -o")

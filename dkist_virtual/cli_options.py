@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 if TYPE_CHECKING:
-    from dkist_virtual.dataset import Dataset
-    from dkist_virtual.mosaic import TiledDataset
+    from dkist_virtual.dataset.dataset import Dataset
+    from dkist_virtual.dataset.mosaic import TiledDataset
 
 __all__ = ["opened", "storage_options_option"]
 
@@ -47,7 +47,7 @@ def opened(
     place: str, frames: str | None, storage_options: dict[str, Any] | None
 ) -> Dataset | TiledDataset:
     """A dataset; of ``globus:COLLECTION`` its frames are on that collection's HTTPS server."""
-    from dkist_virtual.open import open_dataset
+    from dkist_virtual.dataset.open import open_dataset
 
     how: dict[str, Any] = {"frames": frames}
     if frames is not None and frames.startswith("globus:"):

@@ -80,7 +80,7 @@ def search(
       dkist-virtual search --target sunspot --json
     """
     from dkist_virtual.datacenter.search import search as run
-    from dkist_virtual.open import open_dataset
+    from dkist_virtual.dataset.open import open_dataset
 
     if frames is not None and number is None:
         raise click.UsageError("--frames says where to read the frames of what --open opens")
@@ -124,7 +124,7 @@ def _corners(box: tuple[float, ...]) -> Any:
 def _identity(dataset: str) -> str:
     """The ID of a dataset that is named by it, by its product's, or by a store or ASDF of it."""
     from dkist_virtual.datacenter.catalogue import find, is_id
-    from dkist_virtual.open import open_dataset
+    from dkist_virtual.dataset.open import open_dataset
 
     if is_id(dataset) and not os.path.lexists(dataset):
         return str(find(dataset)[0]["datasetId"])

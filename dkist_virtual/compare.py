@@ -19,13 +19,13 @@ import numpy as np
 
 from dkist_virtual.cube.selection import Selection
 from dkist_virtual.cube.virtual_array import VirtualArray
+from dkist_virtual.dataset.open import open_dataset
 from dkist_virtual.errors import (
     DKISTVirtualError,
     FrameMissingError,
     FrameUnreachableError,
     redacted,
 )
-from dkist_virtual.open import open_dataset
 from dkist_virtual.store.format.references import chunk_key
 from dkist_virtual.store.format.verify_json import finding_lines
 from dkist_virtual.text import counted

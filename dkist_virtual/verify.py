@@ -20,6 +20,7 @@ from dkist_virtual.compare import Comparison, compare, spread
 from dkist_virtual.cube.selection import parse_index
 from dkist_virtual.cube.virtual_array import opened_selection
 from dkist_virtual.cube.world_axes import World
+from dkist_virtual.dataset.open import open_dataset
 from dkist_virtual.errors import (
     FrameCorruptError,
     FrameError,
@@ -31,7 +32,6 @@ from dkist_virtual.fits.codecs import FrameSpec
 from dkist_virtual.frame_check import KEYWORDS, Stated, check_frame
 from dkist_virtual.io.locations import is_local, shown
 from dkist_virtual.io.settings import setting
-from dkist_virtual.open import open_dataset
 from dkist_virtual.store.format.references import chunk_key
 from dkist_virtual.store.format.verify_json import (
     UNREADABLE,
@@ -48,9 +48,9 @@ from dkist_virtual.store.zarr_store import spec_of
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from dkist_virtual.dataset.provenance import Provenance
     from dkist_virtual.fits.header import Header
     from dkist_virtual.io.remote.request import Reply
-    from dkist_virtual.provenance import Provenance
     from dkist_virtual.store.format.references import ReferenceSet
     from dkist_virtual.store.frame_locations import FramePlaces
     from dkist_virtual.store.handle import StoreReader

@@ -168,7 +168,7 @@ def test_a_process_without_this_package_imported_finds_the_codec(
         array = zarr.open_group(
             zarr.storage.FsspecStore(files, read_only=True), mode="r", zarr_format=2
         )["data"]
-        return "dkist_virtual.dataset" in sys.modules, np.asarray(array[at])
+        return "dkist_virtual.dataset.dataset" in sys.modules, np.asarray(array[at])
 
     client.restart()
     imported, pixels = client.submit(read, str(store), N - 1, pure=False).result()

@@ -37,7 +37,7 @@ from dkist_virtual.store.format import dataset_asdf as description
 from dkist_virtual.store.format import headers
 from dkist_virtual.io.download import download
 from dkist_virtual.io.remote import http as web
-from dkist_virtual.mosaic import TiledDataset
+from dkist_virtual.dataset.mosaic import TiledDataset
 what, moments, arguments = sys.argv[1], json.loads(sys.argv[2]), sys.argv[3:]
 EVENTS = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir", "os.truncate", "os.chmod",
           "os.listdir", "os.utime", "socket.connect", "fcntl.flock", "tempfile.mkdtemp"}

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 import dkist_virtual as dv
-from dkist_virtual import compare, files, frame_check
+from dkist_virtual import compare, frame_check
 from dkist_virtual.datacenter import globus
+from dkist_virtual.dataset import files
 from dkist_virtual.io.download import download
 from dkist_virtual.plot import image_plot as plot
 from dkist_virtual.plot import line_plot as lines

@@ -13,7 +13,7 @@ import pytest
 
 import dkist_virtual as dv
 from dkist_virtual.datacenter.results import Results
-from dkist_virtual.files import Files
+from dkist_virtual.dataset.files import Files
 from dkist_virtual.plot.image import IMAGE_LOOK
 from dkist_virtual.plot.image_plot import ImagePlot
 from dkist_virtual.plot.line_plot import LINE_LOOK, LinePlot

@@ -133,7 +133,9 @@ def test_interpreters_were_as_they_should_be(found: Path) -> None:
     assert (here["codec"], here["package"]) == (True, True)
     # What is decoded is decoded by the codec that the entry point names, and nothing else comes.
     assert "dkist_virtual.fits.codecs" in here["imported"]
-    assert not {"dkist_virtual.store.zarr_store", "dkist_virtual.dataset"} & set(here["imported"])
+    assert not {"dkist_virtual.store.zarr_store", "dkist_virtual.dataset.dataset"} & set(
+        here["imported"]
+    )
 
 
 def test_elsewhere_this_package_is_not_installed(found_elsewhere: Path) -> None:

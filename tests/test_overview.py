@@ -20,7 +20,7 @@ from astropy.wcs import WCS
 from astropy.wcs.wcsapi import HighLevelWCSWrapper, SlicedLowLevelWCS
 from dkist_assets import DATASETS, load, unpacked
 
-from dkist_virtual.overview import Overview, describe_wcs
+from dkist_virtual.dataset.overview import Overview, describe_wcs
 
 ASSETS = [name for name in DATASETS if not name.startswith("large")]
 
@@ -453,7 +453,7 @@ def test_a_wcs_without_names_or_types_makes_empty_texts() -> None:
 
 def test_the_room_imports_nothing_heavy() -> None:
     code = (
-        "import sys, dkist_virtual.overview\n"
+        "import sys, dkist_virtual.dataset.overview\n"
         "heavy = {'dkist', 'sunpy', 'matplotlib', 'numba', 'gwcs', 'asdf'}\n"
         "print(sorted(heavy & set(sys.modules)))"
     )

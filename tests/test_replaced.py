@@ -87,7 +87,7 @@ def test_a_store_on_a_server(store: Path) -> None:
 def test_who_opens_while_it_is_replaced_gets_one_of_the_two(
     store: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from dkist_virtual import opened
+    from dkist_virtual.dataset import loader as opened
 
     read, times = opened.read_description, 0
 

@@ -23,7 +23,7 @@ from matplotlib.figure import Figure
 from ndcube import NDCube
 
 import dkist_virtual as dv
-from dkist_virtual.arithmetic import LazyCube
+from dkist_virtual.dataset.arithmetic import LazyCube
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 
 PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "state.md"

@@ -1,4 +1,4 @@
-"""Where a dataset's pixels and headers come from, and the headers, read when they are asked for."""
+"""Record where a dataset's pixels and headers come from; read headers when they are asked for."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A dataset as an xarray DataArray: named dimensions, coordinates from the WCS and the headers.
+"""Export a dataset to xarray: named dimensions, coordinates from the WCS and the headers.
 
 Nothing is read. What axes are is taken from the WCS of the selection, so steps, cuts and single
 frames need no rules of their own.
@@ -17,7 +17,10 @@ from astropy.coordinates import StokesCoord
 from astropy.time import Time
 
 from dkist_virtual._version import __version__
-from dkist_virtual.carried import (
+from dkist_virtual.conversion.references import identifiers
+from dkist_virtual.cube.dask_array import LeafArray
+from dkist_virtual.cube.world_axes import World
+from dkist_virtual.dataset.derived.carried import (
     NamedCoordinate,
     is_attribute,
     leave_behind,
@@ -26,11 +29,8 @@ from dkist_virtual.carried import (
     pixel_coords,
     stored_meta,
 )
-from dkist_virtual.conversion.references import identifiers
-from dkist_virtual.cube.dask_array import LeafArray
-from dkist_virtual.cube.world_axes import World
+from dkist_virtual.dataset.derived.lineage import common, is_computed, same_columns
 from dkist_virtual.errors import DatasetError, redacted
-from dkist_virtual.lineage import common, is_computed, same_columns
 from dkist_virtual.times import dates_of_texts, dates_of_times
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.cube.world_axes import WorldAxis
-    from dkist_virtual.provenance import Provenance
+    from dkist_virtual.dataset.provenance import Provenance
 
 __all__ = ["HEADERS", "dimensions", "tiles_to_xarray", "to_xarray"]
 

@@ -15,8 +15,8 @@ import astropy.units as u
 import numpy as np
 from astropy.nddata import StdDevUncertainty
 
-from dkist_virtual.attributes import CheckedCube
 from dkist_virtual.cube.world_axes import World
+from dkist_virtual.dataset.derived.attributes import CheckedCube
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 from dkist_virtual.text import check_keywords
 

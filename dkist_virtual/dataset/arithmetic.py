@@ -1,4 +1,4 @@
-"""Arithmetic with units: what it makes of pixels, WCS, masks and uncertainties."""
+"""Do arithmetic with units, binning and reprojection on pixels, WCS and masks."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ import numpy as np
 from astropy.nddata import NDData, StdDevUncertainty
 from ndcube import NDCube, NDCubeSequence
 
-from dkist_virtual.attributes import copied_mask
 from dkist_virtual.cube.computed_array import compute
 from dkist_virtual.cube.world_axes import World
+from dkist_virtual.dataset.derived.attributes import copied_mask
+from dkist_virtual.dataset.derived.lineage import together
+from dkist_virtual.dataset.derived.own_data import own_data, unlike
+from dkist_virtual.dataset.derived.regrid import RegriddedCube
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
-from dkist_virtual.lineage import together
-from dkist_virtual.own_data import own_data, unlike
-from dkist_virtual.regrid import RegriddedCube
 from dkist_virtual.text import check_keywords
 
 if TYPE_CHECKING:

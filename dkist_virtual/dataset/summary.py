@@ -1,4 +1,4 @@
-"""The overview of a dataset or a mosaic: what it knows of itself, and reads no frame for."""
+"""Fill in the overview of a dataset or mosaic, without reading a frame."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ import numpy as np
 
 from dkist_virtual.cube.computed_array import Computed
 from dkist_virtual.cube.world_axes import World
+from dkist_virtual.dataset.overview import Overview, describe_wcs
 from dkist_virtual.io.locations import shown
-from dkist_virtual.overview import Overview, describe_wcs
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""Mosaics: a grid of datasets, one per tile on the sky."""
+"""Define `TiledDataset`: a grid of datasets, one per tile on the sky."""
 
 from __future__ import annotations
 
@@ -10,16 +10,16 @@ from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
 import numpy as np
 
-from dkist_virtual.combined_headers import CombinedHeaders
 from dkist_virtual.cube.points import COORDINATES
-from dkist_virtual.dataset import Dataset
+from dkist_virtual.dataset.dataset import Dataset
+from dkist_virtual.dataset.derived.combined_headers import CombinedHeaders
+from dkist_virtual.dataset.files import Files
+from dkist_virtual.dataset.loader import Opened, open_asdf
+from dkist_virtual.dataset.provenance import Meta
+from dkist_virtual.dataset.summary import Printed, overview_of
+from dkist_virtual.dataset.to_xarray import tiles_to_xarray
 from dkist_virtual.errors import DatasetError, OutsideError, SelectionError
-from dkist_virtual.export import tiles_to_xarray
-from dkist_virtual.files import Files
-from dkist_virtual.opened import Opened, open_asdf
-from dkist_virtual.provenance import Meta
 from dkist_virtual.store.read_options import ReadOptions
-from dkist_virtual.summary import Printed, overview_of
 from dkist_virtual.text import check_keywords
 
 if TYPE_CHECKING:
@@ -28,8 +28,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.datacenter.globus import Transfer
+    from dkist_virtual.dataset.overview import Overview
     from dkist_virtual.io.download.download import Downloaded
-    from dkist_virtual.overview import Overview
     from dkist_virtual.plot.mosaic_plot import MosaicPlot
     from dkist_virtual.store.format.header_table import HeaderTable
     from dkist_virtual.store.frame_locations import FramePlaces

@@ -1,4 +1,4 @@
-"""A path, URL, ASDF or ID to a Dataset."""
+"""Open a path, URL, ASDF or ID as a dataset."""
 
 from __future__ import annotations
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     import zarr
     from astropy.table import Row
 
-    from dkist_virtual.dataset import Dataset
-    from dkist_virtual.mosaic import TiledDataset
+    from dkist_virtual.dataset.dataset import Dataset
+    from dkist_virtual.dataset.mosaic import TiledDataset
     from dkist_virtual.store.frame_locations import FramePlaces
     from dkist_virtual.store.read_options import Missing
 
@@ -88,9 +88,9 @@ def open_dataset(
     >>> ds = dv.open_dataset("BKEWK.virtual")  # doctest: +SKIP
     >>> ds[0, 50].data.compute()  # doctest: +SKIP
     """
-    from dkist_virtual.dataset import Dataset
-    from dkist_virtual.mosaic import TiledDataset
-    from dkist_virtual.opened import open_asdf, open_store
+    from dkist_virtual.dataset.dataset import Dataset
+    from dkist_virtual.dataset.loader import open_asdf, open_store
+    from dkist_virtual.dataset.mosaic import TiledDataset
 
     options = ReadOptions(frames, missing, chunks, storage_options, cache, allow_local, verify)
     place = store_directory(_path_of(store_or_asdf))

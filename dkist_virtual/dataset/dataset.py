@@ -1,4 +1,4 @@
-"""What a scientist holds: data, WCS, headers and files of a dataset, sliced together."""
+"""Define `Dataset`: data, WCS, headers and files, sliced together."""
 
 from __future__ import annotations
 
@@ -9,23 +9,23 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import numpy as np
 from astropy.nddata import NDData
 
-from dkist_virtual.arithmetic import LazyCube
-from dkist_virtual.attributes import copied_mask
 from dkist_virtual.cube.computed_array import Computed, landed, travelling
 from dkist_virtual.cube.crop import crop_index, nearest_index
 from dkist_virtual.cube.points import as_points, with_times
 from dkist_virtual.cube.selection import Selection, full_index
 from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.cube.world_axes import World, forget_dropped, slice_wcs
+from dkist_virtual.dataset.arithmetic import LazyCube
+from dkist_virtual.dataset.derived.attributes import copied_mask
+from dkist_virtual.dataset.derived.lineage import common, is_computed
+from dkist_virtual.dataset.files import Files
+from dkist_virtual.dataset.loader import open_asdf
+from dkist_virtual.dataset.provenance import FrameHeaders, Meta, Provenance
+from dkist_virtual.dataset.summary import Printed, axis_names, overview_of
+from dkist_virtual.dataset.to_sunpy import TOLERANCE, to_map
+from dkist_virtual.dataset.to_xarray import to_xarray
 from dkist_virtual.errors import DatasetError, SelectionError
-from dkist_virtual.export import to_xarray
-from dkist_virtual.files import Files
-from dkist_virtual.lineage import common, is_computed
-from dkist_virtual.opened import open_asdf
-from dkist_virtual.provenance import FrameHeaders, Meta, Provenance
-from dkist_virtual.skymap import TOLERANCE, to_map
 from dkist_virtual.store.read_options import ReadOptions
-from dkist_virtual.summary import Printed, axis_names, overview_of
 from dkist_virtual.text import check_keywords
 
 if TYPE_CHECKING:
@@ -37,9 +37,9 @@ if TYPE_CHECKING:
     from sunpy.map import GenericMap
 
     from dkist_virtual.datacenter.globus import Transfer
+    from dkist_virtual.dataset.derived.lineage import Part
+    from dkist_virtual.dataset.overview import Overview
     from dkist_virtual.io.download.download import Downloaded
-    from dkist_virtual.lineage import Part
-    from dkist_virtual.overview import Overview
     from dkist_virtual.plot.image_plot import ImagePlot
     from dkist_virtual.plot.line_plot import LinePlot
     from dkist_virtual.plot.planes import Subject

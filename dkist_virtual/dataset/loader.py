@@ -1,4 +1,4 @@
-"""A store or an ASDF, opened: what datasets are made of."""
+"""Load what datasets are made of from a store or an ASDF."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from dkist_virtual.conversion.references import references_of
 from dkist_virtual.cube.selection import Selection
 from dkist_virtual.cube.virtual_array import VirtualArray, opened_selection
 from dkist_virtual.cube.world_axes import high_level
+from dkist_virtual.dataset.provenance import HeaderSource, Provenance, StoredHeaders, TableHeaders
 from dkist_virtual.errors import DatasetError, StoreCorruptError, StoreError
 from dkist_virtual.io.locations import Location, is_local, join, local_path, shown
-from dkist_virtual.provenance import HeaderSource, Provenance, StoredHeaders, TableHeaders
 from dkist_virtual.store.format.asdf_arrays import check_mask
 from dkist_virtual.store.format.dataset_asdf import METADATA_NAME, Description, read_description
 from dkist_virtual.store.format.header_table import HeaderTable

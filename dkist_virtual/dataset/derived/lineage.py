@@ -12,14 +12,14 @@ import numpy as np
 
 from dkist_virtual.cube.selection import Selection
 from dkist_virtual.cube.world_axes import World
+from dkist_virtual.dataset.provenance import FrameHeaders
 from dkist_virtual.plot.planes import context
-from dkist_virtual.provenance import FrameHeaders
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dkist_virtual.cube.world_axes import WorldAxis
-    from dkist_virtual.provenance import Provenance
+    from dkist_virtual.dataset.provenance import Provenance
     from dkist_virtual.store.format.header_table import HeaderTable
 
 __all__ = [

@@ -1,4 +1,4 @@
-"""The files behind a selection: chunk keys, URLs, names and sizes."""
+"""List the files behind a selection: chunk keys, URLs, names and sizes."""
 
 from __future__ import annotations
 

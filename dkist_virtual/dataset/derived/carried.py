@@ -14,7 +14,7 @@ import numpy as np
 from astropy.coordinates import SkyCoord
 from astropy.time import Time
 
-from dkist_virtual.attributes import coordinates_of_own
+from dkist_virtual.dataset.derived.attributes import coordinates_of_own
 from dkist_virtual.errors import DKISTVirtualWarning
 from dkist_virtual.times import dates_of_times
 

@@ -1,4 +1,4 @@
-"""A part of a dataset as a sunpy Map: the plane of a FITS header on which its sky lies."""
+"""Export an image of the sky as a sunpy Map, with a FITS header that fits its WCS."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from astropy.coordinates import ITRS, CartesianRepresentation, SkyCoord
 from astropy.time import Time
 from astropy.wcs import WCS
 
-from dkist_virtual.attributes import coordinates_of_own
-from dkist_virtual.carried import own_meta
 from dkist_virtual.cube.world_axes import World
+from dkist_virtual.dataset.derived.attributes import coordinates_of_own
+from dkist_virtual.dataset.derived.carried import own_meta
+from dkist_virtual.dataset.derived.lineage import common, is_computed, other_headers, same_columns
+from dkist_virtual.dataset.to_xarray import dimensions
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, SelectionError
-from dkist_virtual.export import dimensions
-from dkist_virtual.lineage import common, is_computed, other_headers, same_columns
 from dkist_virtual.times import is_blank
 
 if TYPE_CHECKING:

@@ -1,4 +1,4 @@
-"""What a dataset is, said without reading a pixel: as text, as HTML and as JSON.
+"""Describe a dataset without reading a pixel: as text, as HTML and as JSON.
 
 Whoever holds a dataset fills in an `Overview`, plain values only, so that showing one can never
 reach for a frame. `describe_wcs` draws the part about axes from a WCS, in array order.
