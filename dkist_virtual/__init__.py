@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.open import open_dataset, open_zarr
     from dkist_virtual.dataset.open import open_dataset as load_dataset
     from dkist_virtual.store.format.verify_json import Verification
-    from dkist_virtual.verify import verify
+    from dkist_virtual.verification.verify import verify
 
 __all__ = [
     "Conversion",
@@ -56,7 +56,7 @@ _HOMES = {
     "search": ("datacenter.search", "search"),
     "update": ("conversion.update", "update"),
     "Verification": ("store.format.verify_json", "Verification"),
-    "verify": ("verify", "verify"),
+    "verify": ("verification.verify", "verify"),
 }
 
 

@@ -404,7 +404,7 @@ def verify(
       dkist-virtual verify BKEWK.virtual --sample 100 --json
       dkist-virtual verify DATASET.asdf --against astropy --sample 20
     """
-    from dkist_virtual.verify import verify as run
+    from dkist_virtual.verification.verify import verify as run
 
     if options["against"] is not None and options["selection"] is not None:
         raise click.UsageError("--against takes --sample, and not --slice")

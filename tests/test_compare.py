@@ -16,8 +16,14 @@ from astropy.io import fits
 from simulated import NAMES
 
 import dkist_virtual as dv
-from dkist_virtual.compare import Comparison, FrameCheck, Outcome, _difference, compare
 from dkist_virtual.errors import DatasetError, StoreMissingError
+from dkist_virtual.verification.against_astropy import (
+    Comparison,
+    FrameCheck,
+    Outcome,
+    _difference,
+    compare,
+)
 
 Copy = Callable[[str], Path]
 

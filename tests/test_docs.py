@@ -9,13 +9,14 @@ from typing import Any
 import pytest
 
 import dkist_virtual as dv
-from dkist_virtual import compare, frame_check
 from dkist_virtual.datacenter import globus
 from dkist_virtual.dataset import files
 from dkist_virtual.io.download import download
 from dkist_virtual.plot import image_plot as plot
 from dkist_virtual.plot import line_plot as lines
 from dkist_virtual.plot import mosaic_plot
+from dkist_virtual.verification import against_astropy as compare
+from dkist_virtual.verification import frame as frame_check
 
 PAGE = (Path(__file__).parent.parent / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
 

@@ -29,7 +29,6 @@ from test_overview import an_overview
 
 import dkist_virtual as dv
 from dkist_virtual import cli, errors
-from dkist_virtual.compare import Comparison, FrameCheck
 from dkist_virtual.conversion.convert import Conversion
 from dkist_virtual.datacenter.globus import Transfer
 from dkist_virtual.datacenter.results import Results
@@ -38,6 +37,7 @@ from dkist_virtual.io.download.download import Downloaded, Item, _told
 from dkist_virtual.store.format.asdf_arrays import check_mask, check_strides
 from dkist_virtual.store.format.header_table import HeaderTable
 from dkist_virtual.store.format.verify_json import Finding, Verification
+from dkist_virtual.verification.against_astropy import Comparison, FrameCheck
 
 LIE = "verified: 48 of 48 frames are good"
 

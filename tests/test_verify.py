@@ -30,8 +30,8 @@ from dkist_virtual.errors import (
     VerificationWarning,
 )
 from dkist_virtual.fits.checksum import check_datasum, datasum, is_zero, same_sum
-from dkist_virtual.frame_check import Finding
 from dkist_virtual.store.format.verify_json import Verification
+from dkist_virtual.verification.frame import Finding
 
 Copy = Callable[..., Path]
 
@@ -208,7 +208,7 @@ def test_integers_are_held_against_the_sum_of_their_image(copy: Copy) -> None:
     # Lossless: ZDATASUM is the sum of the image that was compressed, and that is what decodes.
     from dkist_virtual.fits.decode import decode_image
     from dkist_virtual.fits.hdu import find_hdu, layout_of
-    from dkist_virtual.frame_check import _image_sum
+    from dkist_virtual.verification.frame import _image_sum
 
     for data, how in (
         (scene((6, 40), "i4"), {}), (scene((6, 40), "i2"), {}), (scene((6, 40), "u1"), {}),

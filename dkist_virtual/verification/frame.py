@@ -1,4 +1,4 @@
-"""One frame held against what a store says of it: its file, its HDU, its sums, its keywords.
+"""Check one frame against the store: its file, HDU, sums and keywords.
 
 Pure, but for what it is given: the bytes of the file, and what the store's own tables say.
 """

@@ -1,4 +1,4 @@
-"""A store held against its frames: files, HDUs, sums, keywords, and positions on the sky."""
+"""Check a store against its frames: files, HDUs, sums, keywords and positions on the sky."""
 
 from __future__ import annotations
 
@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from dkist_virtual.compare import Comparison, compare, spread
 from dkist_virtual.cube.selection import parse_index
 from dkist_virtual.cube.virtual_array import opened_selection
 from dkist_virtual.cube.world_axes import World
@@ -29,7 +28,6 @@ from dkist_virtual.errors import (
     VerificationWarning,
 )
 from dkist_virtual.fits.codecs import FrameSpec
-from dkist_virtual.frame_check import KEYWORDS, Stated, check_frame
 from dkist_virtual.io.locations import is_local, shown
 from dkist_virtual.io.settings import setting
 from dkist_virtual.store.format.references import chunk_key
@@ -44,6 +42,8 @@ from dkist_virtual.store.format.verify_json import (
     write,
 )
 from dkist_virtual.store.zarr_store import spec_of
+from dkist_virtual.verification.against_astropy import Comparison, compare, spread
+from dkist_virtual.verification.frame import KEYWORDS, Stated, check_frame
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray

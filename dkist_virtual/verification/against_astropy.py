@@ -1,4 +1,4 @@
-"""A dataset's frames, as this package reads them, held against another reader.
+"""Compare a dataset's frames with what astropy reads.
 
 The other reader is astropy: it opens the frame's whole file by itself, knows nothing of the
 references, and shares no code with the kernels here.
