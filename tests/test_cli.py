@@ -17,7 +17,7 @@ import click
 import pytest
 from dkist_assets import NOT_DATASETS, ROOT, load, unpacked
 
-from dkist_virtual.cli import cli, main
+from dkist_virtual.cli.main import cli, main
 
 Run = Callable[..., tuple[int, str, str]]
 

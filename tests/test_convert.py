@@ -687,7 +687,7 @@ def pause(what, args):
         print("paused", flush=True)
         sys.stdin.readline()
 sys.addaudithook(pause)
-from dkist_virtual.cli import main
+from dkist_virtual.cli.main import main
 main(sys.argv[4:])
 """
 
@@ -756,7 +756,14 @@ def test_a_progress_bar_on_a_terminal_only(make: Make, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
     process = subprocess.Popen(
-        [sys.executable, "-m", "dkist_virtual.cli", "convert", str(path), str(tmp_path / "store")],
+        [
+            sys.executable,
+            "-m",
+            "dkist_virtual.cli.main",
+            "convert",
+            str(path),
+            str(tmp_path / "store"),
+        ],
         stdout=subprocess.PIPE,
         stderr=theirs,
         text=True,

@@ -32,7 +32,8 @@ import json, os, signal, sys, threading, warnings
 warnings.simplefilter("ignore")
 import dkist, asdf, gwcs, pyarrow.parquet, aiohttp, fsspec.implementations.http, tqdm, numba
 import dkist_virtual as dv
-from dkist_virtual import cli, convert
+from dkist_virtual import convert
+from dkist_virtual.cli import main as cli
 from dkist_virtual.store.format import dataset_asdf as description
 from dkist_virtual.store.format import headers
 from dkist_virtual.io.download import download

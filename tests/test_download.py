@@ -23,7 +23,7 @@ from frames import compressed, plain, scene, span
 from simulated import MOSAICS
 
 import dkist_virtual as dv
-from dkist_virtual.cli import main
+from dkist_virtual.cli.main import main
 from dkist_virtual.errors import DownloadError, FrameCorruptError, FrameRefusedError
 from dkist_virtual.fits.file_check import Checked, verify_datasum
 from dkist_virtual.io.download.download import Item, check_names, download
@@ -323,7 +323,7 @@ def test_a_download_that_is_killed_goes_on(server: FrameServer, tmp_path: Path) 
 
     server.fault = stalling
     command = [
-        sys.executable, "-m", "dkist_virtual.cli", "download",
+        sys.executable, "-m", "dkist_virtual.cli.main", "download",
         str(server.directory / "store"), str(here), "--workers", "4",
     ]  # fmt: skip
     root = Path(dv.__file__).parent.parent
@@ -365,7 +365,7 @@ def test_ctrl_c_says_how_to_go_on(server: FrameServer, tmp_path: Path) -> None:
 
     server.fault = stalling
     command = [
-        sys.executable, "-m", "dkist_virtual.cli", "download",
+        sys.executable, "-m", "dkist_virtual.cli.main", "download",
         str(server.directory / "store"), str(here), "--workers", "4",
     ]  # fmt: skip
     root = Path(dv.__file__).parent.parent

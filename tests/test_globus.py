@@ -22,7 +22,7 @@ from click.testing import CliRunner
 from globus_server import ELSEWHERE, LOCAL, GlobusServer, connect_personal, tokens
 
 import dkist_virtual as dv
-from dkist_virtual.cli import cli, main
+from dkist_virtual.cli.main import cli, main
 from dkist_virtual.datacenter.globus import Bearer, over_https
 
 COLLECTION = "d26bd00b-62dc-40d2-9179-7aece2b8c437"  # what the Data Center's configuration names

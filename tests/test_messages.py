@@ -14,7 +14,7 @@ import pytest
 from frame_server import FrameServer
 
 import dkist_virtual as dv
-from dkist_virtual.cli import main
+from dkist_virtual.cli.main import main
 from dkist_virtual.errors import FrameMissingError, LoginError, SearchError
 from dkist_virtual.io.remote.reply import why
 from dkist_virtual.text import counted, same_causes

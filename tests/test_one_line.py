@@ -28,7 +28,8 @@ from hypothesis import strategies as st
 from test_overview import an_overview
 
 import dkist_virtual as dv
-from dkist_virtual import cli, errors
+from dkist_virtual import errors
+from dkist_virtual.cli import main as cli
 from dkist_virtual.conversion.convert import Conversion
 from dkist_virtual.datacenter.globus import Transfer
 from dkist_virtual.datacenter.results import Results

@@ -194,7 +194,7 @@ def hook(event, args):
 import dkist
 signal.signal(signal.SIGINT, signal.default_int_handler)
 sys.addaudithook(hook)
-from dkist_virtual.cli import main
+from dkist_virtual.cli.main import main
 main(sys.argv[3:])
 """
 

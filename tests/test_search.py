@@ -27,7 +27,7 @@ from astropy.io import fits
 from click.testing import CliRunner
 
 import dkist_virtual as dv
-from dkist_virtual.cli import cli
+from dkist_virtual.cli.main import cli
 
 FAST = {"dkist_virtual.retries": 1, "dkist_virtual.backoff": 0.0, "dkist_virtual.timeout": 5.0}
 
@@ -697,7 +697,7 @@ def test_nothing_is_sent_until_asked(catalogue: Any, simulated: Any, tmp_path: P
     code = f"""
 import sys
 import dkist_virtual as dv
-import dkist_virtual.cli, dkist_virtual.datacenter.search
+import dkist_virtual.cli.main, dkist_virtual.datacenter.search
 import dkist_virtual.datacenter.catalogue, dkist_virtual.datacenter.globus
 ds = dv.open_dataset({str(simulated("visp"))!r})
 ds[0, 0].data.compute(), str(ds), ds.files.names

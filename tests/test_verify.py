@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 from simulated import NAMES
 
 import dkist_virtual as dv
-from dkist_virtual.cli import main
+from dkist_virtual.cli.main import main
 from dkist_virtual.errors import (
     ChangedFrameWarning,
     FrameCorruptError,

@@ -1,4 +1,4 @@
-"""The commands that ask the Data Center, or Globus: search, quality, movie, login."""
+"""Define the commands that ask the Data Center or Globus: search, quality, movie, login."""
 
 from __future__ import annotations
 

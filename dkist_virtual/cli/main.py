@@ -1,4 +1,4 @@
-"""The command line: arguments in, text out."""
+"""Run the command line: parse arguments, call the package, print text."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import click
 
-from dkist_virtual import cli_search
 from dkist_virtual._version import __version__
-from dkist_virtual.cli_options import opened, storage_options_option
+from dkist_virtual.cli import search as cli_search
+from dkist_virtual.cli.options import opened, storage_options_option
 from dkist_virtual.errors import DKISTVirtualError, redacted
 
 if TYPE_CHECKING:

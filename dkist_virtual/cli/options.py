@@ -1,4 +1,4 @@
-"""What several commands take: where frames are, and what it needs to read them there."""
+"""Define the options that several commands share: where frames are, and how to read them there."""
 
 from __future__ import annotations
 
