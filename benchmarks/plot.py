@@ -71,7 +71,7 @@ def first_tile(ds: Any) -> Any:
 
 def vtf(directory: Path) -> Path:
     """A simulated VTF dataset: 4 Stokes parameters, 1 repeat, 3 wavelengths."""
-    from dkist_virtual.demo import make_vtf
+    from dkist_virtual.demo.vtf import make_vtf
 
     return make_vtf(directory, (4, 1, 3, 966, 980), echo=lambda _: None)
 

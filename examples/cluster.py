@@ -14,7 +14,7 @@ import numpy as np
 from distributed import Client, LocalCluster
 
 import dkist_virtual as dv
-from dkist_virtual.demo import make_vtf
+from dkist_virtual.demo.vtf import make_vtf
 
 
 def main(client: Client, asdf: Path, directory: Path) -> None:

@@ -82,7 +82,7 @@ if __name__ == "__main__":
         if len(sys.argv) > 1:
             main(Path(sys.argv[1]), workspace)
         else:
-            from dkist_virtual.demo import make_vtf
+            from dkist_virtual.demo.vtf import make_vtf
 
             # (stokes, scan, wavelength, y, x)
             main(make_vtf(workspace / "vtf", (4, 1, 5, 48, 64)), workspace)

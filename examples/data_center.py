@@ -1,6 +1,6 @@
-"""The Data Center of `dkist_virtual.demo_data_center`, by the name that the tests use."""
+"""The Data Center of `dkist_virtual.demo.data_center`, by the name that the tests use."""
 
-from dkist_virtual.demo_data_center import DataCenter, main
+from dkist_virtual.demo.data_center import DataCenter, main
 
 __all__ = ["DataCenter", "main"]
 

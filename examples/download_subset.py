@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 import dkist_virtual as dv
-from dkist_virtual.demo import make_vtf
-from dkist_virtual.demo_server import FrameServer
+from dkist_virtual.demo.server import FrameServer
+from dkist_virtual.demo.vtf import make_vtf
 
 
 def main(workspace: Path) -> None:

@@ -1,6 +1,6 @@
-"""The server of `dkist_virtual.demo_server`, by the name that the tests use."""
+"""The server of `dkist_virtual.demo.server`, by the name that the tests use."""
 
-from dkist_virtual.demo_server import FrameServer, main, no_fault
+from dkist_virtual.demo.server import FrameServer, main, no_fault
 
 __all__ = ["FrameServer", "main", "no_fault"]
 

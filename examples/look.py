@@ -15,7 +15,7 @@ from pathlib import Path
 import astropy.units as u
 
 import dkist_virtual as dv
-from dkist_virtual.demo import make_vtf
+from dkist_virtual.demo.vtf import make_vtf
 
 
 def main(directory: Path) -> None:

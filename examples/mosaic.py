@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 import dkist_virtual as dv
-from dkist_virtual.demo_mosaic import make_vbi
+from dkist_virtual.demo.vbi import make_vbi
 
 
 def main(workspace: Path) -> None:

@@ -12,7 +12,7 @@ import astropy.units as u
 import numpy as np
 
 import dkist_virtual as dv
-from dkist_virtual.demo import make_vtf
+from dkist_virtual.demo.vtf import make_vtf
 from dkist_virtual.errors import DatasetError
 
 

@@ -16,8 +16,8 @@ import matplotlib as mpl
 import numpy as np
 
 import dkist_virtual as dv
-from dkist_virtual.demo import make_vtf
-from dkist_virtual.demo_data_center import DataCenter
+from dkist_virtual.demo.data_center import DataCenter
+from dkist_virtual.demo.vtf import make_vtf
 
 
 def main(workspace: Path) -> None:

@@ -12,7 +12,7 @@ import warnings
 from pathlib import Path
 
 import dkist_virtual as dv
-from dkist_virtual.demo import make_vtf
+from dkist_virtual.demo.vtf import make_vtf
 
 
 def main(workspace: Path) -> None:

@@ -17,7 +17,7 @@ import pytest
 from dkist_assets import with_files
 
 import dkist_virtual as dv
-from dkist_virtual.demo_server import FrameServer
+from dkist_virtual.demo.server import FrameServer
 from dkist_virtual.errors import DatasetError, HeaderWarning, StoreCorruptError
 
 

@@ -17,7 +17,8 @@ from astropy.io import fits
 from matplotlib import image
 
 import dkist_virtual as dv
-from dkist_virtual import demo, demo_mosaic
+from dkist_virtual.demo import vbi as demo_mosaic
+from dkist_virtual.demo import vtf as demo
 from dkist_virtual.errors import StoreExistsError
 
 SMALL = (4, 2, 3, 48, 48)
@@ -231,7 +232,8 @@ class Without(importlib.abc.MetaPathFinder):
 
 sys.meta_path.insert(0, Without())
 import dkist_virtual as dv
-from dkist_virtual import demo, demo_mosaic
+from dkist_virtual.demo import vtf as demo
+from dkist_virtual.demo import vbi as demo_mosaic
 try:
     demo.make_vtf(pathlib.Path(sys.argv[1]) / "frames")
 except demo.DemoExtraError as error:

@@ -19,7 +19,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 
-from dkist_virtual import demo
+from dkist_virtual.demo import vtf as demo
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 

@@ -27,7 +27,7 @@ from golden import BY_NAME, oracle, write_dataset
 from test_dataset import tiles_of
 
 import dkist_virtual as dv
-from dkist_virtual.demo_server import FrameServer
+from dkist_virtual.demo.server import FrameServer
 from dkist_virtual.errors import ChangedFrameWarning, StoreReplacedError, VerificationWarning
 from dkist_virtual.store.format import references_parquet as shards
 from dkist_virtual.store.format.references import ReferenceSet

@@ -424,7 +424,7 @@ def demo(directory: str | None) -> None:
       dkist-virtual demo
       dkist-virtual demo /tmp/vtf
     """
-    from dkist_virtual.demo import run_demo
+    from dkist_virtual.demo.vtf import run_demo
 
     run_demo(None if directory is None else Path(directory), echo=click.echo)
 

@@ -1,4 +1,4 @@
-"""A small VTF dataset of a sunspot, made, converted, read and shown.
+"""Make, convert, read and draw a small VTF dataset of a sunspot.
 
 `make_vtf` writes what a download from the DKIST Data Center would be: RICE-compressed FITS
 frames with headers from the data center's own simulator, and an ASDF from its own inventory

@@ -1,6 +1,6 @@
 """Serve simulated datasets as the DKIST Data Center does: search, metadata files, frames.
 
-    python -m dkist_virtual.demo_data_center DIRECTORY [--port N]
+    python -m dkist_virtual.demo.data_center DIRECTORY [--port N]
 
 DIRECTORY holds directories with a dataset each, frames and ASDF. What is answered is what
 ``dkist.net`` asks for: ``/datasets/v1`` with filters and pages, ``/datasets/v1/searchValues``,
@@ -24,7 +24,7 @@ from typing import Any
 from aiohttp import web
 
 from dkist_virtual.datacenter.catalogue import net
-from dkist_virtual.demo_server import FrameServer
+from dkist_virtual.demo.server import FrameServer
 
 __all__ = ["DataCenter"]
 

@@ -1,6 +1,6 @@
 """Serve a directory of frames over HTTP on this machine, slowly or with faults when asked to.
 
-    python -m dkist_virtual.demo_server DIRECTORY [--port N] [--delay SECONDS]
+    python -m dkist_virtual.demo.server DIRECTORY [--port N] [--delay SECONDS]
 
 The documentation, the examples and the tests read from it. It is not made for the open internet.
 """

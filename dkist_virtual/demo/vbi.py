@@ -1,6 +1,6 @@
 """Make a small mosaic of VBI: simulated tiles of one sunspot, with an ASDF.
 
-The simulator and the inventory package make it, as `dkist_virtual.demo` makes a VTF dataset. It
+The simulator and the inventory package make it, as `dkist_virtual.demo.vtf` makes a VTF dataset. It
 needs the extra ``demo``.
 """
 
@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from dkist_virtual.demo import quiet, sunspot
+from dkist_virtual.demo.vtf import quiet, sunspot
 
 __all__ = ["make_vbi"]
 
