@@ -65,7 +65,8 @@ test: lint
 # The lowest versions of what pyproject.toml names, and the newest of what those bring. Old versions
 # warn of what new ones deprecate when they are imported, which is an error in the other runs.
 LOWEST ?= .venv-lowest
-CORE := codec bounded zarr_suite references store headers header_table travel
+CORE := fits/test_codec store/test_bounded store/test_zarr_suite store/test_references store/test_store \
+	store/test_headers store/test_header_table system/test_travel
 
 $(LOWEST)/.stamp: pyproject.toml
 	$(PYTHON) -m venv $(LOWEST)
@@ -77,7 +78,7 @@ $(LOWEST)/.stamp: pyproject.toml
 test-lowest: $(LOWEST)/.stamp
 	$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist worksteal -W ignore::DeprecationWarning \
 		-W ignore::asdf.exceptions.AsdfPackageVersionWarning -k 'not by_its_entry_point' \
-		$(CORE:%=tests/test_%.py)
+		$(CORE:%=tests/%.py)
 
 # Figures are worth something on a machine that does nothing else meanwhile.
 bench: $(VENV)/.stamp-bench
@@ -103,7 +104,7 @@ docs: $(VENV)/.stamp-docs
 
 fuzz: $(VENV)/.stamp-test
 	$(BIN)/python fuzz/run.py --seed $(SEED) --count $(N) --jobs $(JOBS)
-	PYTHONPATH=tests $(BIN)/python -W ignore fuzz/strangers.py --seed $(SEED) --count $(STRANGERS)
+	PYTHONPATH=tests/support $(BIN)/python -W ignore fuzz/strangers.py --seed $(SEED) --count $(STRANGERS)
 
 clean:
 	rm -rf $(VENV) $(LOWEST) docs/_build docs/reference/generated demo-output .mypy_cache .ruff_cache .pytest_cache

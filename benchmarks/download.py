@@ -55,7 +55,7 @@ def main() -> None:
         for i in range(64, given.frames):
             os.link(place / "0.fits", place / f"{i}.fits")
         server = subprocess.Popen(
-            [sys.executable, SERVER, place], stdout=subprocess.PIPE, text=True
+            [sys.executable, *SERVER, place], stdout=subprocess.PIPE, text=True
         )
         try:
             assert server.stdout is not None

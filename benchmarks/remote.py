@@ -27,7 +27,7 @@ import dkist_virtual as dv
 from dkist_virtual.conversion.scan import Expected, scan_frames
 from dkist_virtual.io.fetcher import Fetcher
 
-SERVER = Path(__file__).parent.parent / "examples" / "frame_server.py"
+SERVER = ("-m", "dkist_virtual.demo.server")
 
 
 def medians(everyone: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:
@@ -55,7 +55,7 @@ def main() -> None:
         for i in range(64, 1000):
             os.link(place / "0.fits", place / f"{i}.fits")
         server = subprocess.Popen(
-            [sys.executable, SERVER, place, "--delay", str(given.delay)],
+            [sys.executable, *SERVER, place, "--delay", str(given.delay)],
             stdout=subprocess.PIPE,
             text=True,
         )

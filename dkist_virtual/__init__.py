@@ -10,12 +10,10 @@ Names are imported when they are first used: importing the package is quick.
 
 from __future__ import annotations
 
-import sys
 from importlib import import_module
-from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
-from dkist_virtual import errors
+from dkist_virtual import _moved, errors
 from dkist_virtual._version import __version__
 
 if TYPE_CHECKING:
@@ -69,20 +67,8 @@ def __getattr__(name: str) -> Any:
     return value
 
 
-class _Package(ModuleType):
-    """The package, in which `dv.convert` is the function and never the module of that name.
-
-    Importing ``dkist_virtual.convert`` sets the module as an attribute of its package; that is
-    not wanted where a public function has the name.
-    """
-
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name in _HOMES and isinstance(value, ModuleType)):
-            super().__setattr__(name, value)
-
-
-sys.modules[__name__].__class__ = _Package
-
-
 def __dir__() -> list[str]:
     return sorted(__all__)
+
+
+_moved.install()

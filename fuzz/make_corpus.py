@@ -1,6 +1,6 @@
 """Make the fuzzer's corpus: small right frames, every algorithm and form that is decoded here.
 
-    PYTHONPATH=tests python fuzz/make_corpus.py
+    PYTHONPATH=tests/support python fuzz/make_corpus.py
 
 The files are kept in the repository, so that a seed means the same frames everywhere.
 """

@@ -1,6 +1,6 @@
 """Break a store's own files by the thousand, and say of each what opening it may not do.
 
-    PYTHONPATH=tests python fuzz/strangers.py --seed 1 --count 2000
+    PYTHONPATH=tests/support python fuzz/strangers.py --seed 1 --count 2000
 
 The files are those of small right stores: ``references.json``, ``.zmetadata`` and a shard of
 ``references.parq``, ``headers.parquet``, ``dataset.asdf``, ``verify.json``. Case `i` of seed `s`

@@ -15,7 +15,7 @@ from simulated import generate, once
 
 #: VirtualiZarr's versions for Python 3.11 open no Zarr v2 array with a compressor, whosever it is:
 #: they iterate over the keys of its configuration. The extra does not install them there.
-collect_ignore = [] if sys.version_info >= (3, 12) else ["test_virtualizarr.py"]
+collect_ignore = [] if sys.version_info >= (3, 12) else ["system/test_virtualizarr.py"]
 
 
 @pytest.fixture(scope="session")
@@ -67,7 +67,7 @@ def data_center(
 
     It has datasets of three instruments, one of them twice: SIM000 replaced OLD000 and GONE00.
     """
-    from data_center import DataCenter
+    from dkist_virtual.demo.data_center import DataCenter
 
     home = tmp_path_factory.mktemp("home")
     served = tmp_path_factory.mktemp("archive")
@@ -96,7 +96,7 @@ def catalogue(data_center: Any) -> Iterator[Any]:
     """The same with nothing asked of it so far, nothing kept, and no faults."""
     import shutil
 
-    from frame_server import no_fault
+    from dkist_virtual.demo.server import no_fault
 
     data_center.forget()
     data_center.queries.clear()

@@ -1,1 +1,13 @@
-"""."""
+"""Select pixels lazily, and give their world coordinates.
+
+- `computed_array`: compute pixels from other arrays lazily: a slice of the result slices the
+  operands
+- `crop`: turn world coordinates into an index: the part between some points, or the nearest
+  pixel
+- `dask_array`: make the dask array of a dataset, whose slices select from the frames
+- `points`: read the world coordinates that somebody asks for, as values of the axes of a WCS
+- `selection`: compose basic indexing: what is left of an array after any number of slices
+- `virtual_array`: read one composed selection of a stored array, as numpy or as a dask array
+- `world_axes`: describe an array's axes by its WCS: which are time, sky, wavelength, and their
+  values
+"""

@@ -1,1 +1,18 @@
-"""."""
+"""Hold a dataset or mosaic: array, WCS, headers and files that follow every slice.
+
+- `arithmetic`: do arithmetic with units, binning and reprojection on pixels, WCS and masks
+- `dataset`: define `Dataset`: data, WCS, headers and files, sliced together
+- `files`: list the files behind a selection: chunk keys, URLs, names and sizes
+- `loader`: load what datasets are made of from a store or an ASDF
+- `mosaic`: define `TiledDataset`: a grid of datasets, one per tile on the sky
+- `open`: open a path, URL, ASDF or ID as a dataset
+- `overview`: describe a dataset without reading a pixel: as text, as HTML and as JSON
+- `provenance`: record where a dataset's pixels and headers come from; read headers when they
+  are asked for
+- `summary`: fill in the overview of a dataset or mosaic, without reading a frame
+- `to_sunpy`: export an image of the sky as a sunpy Map, with a FITS header that fits its WCS
+- `to_xarray`: export a dataset to xarray: named dimensions, coordinates from the WCS and the
+  headers
+- `derived/`: keep what a derived dataset takes over: mask, uncertainty, coordinates, headers,
+  provenance
+"""

@@ -1,1 +1,12 @@
-"""."""
+"""Make small simulated datasets, and serve them from this machine.
+
+The documentation, the examples and the tests use them; the extra `demo` installs what they
+need.
+
+- `data_center`: serve simulated datasets as the DKIST Data Center does: search, metadata files,
+  frames
+- `server`: serve a directory of frames over HTTP on this machine, slowly or with faults when
+  asked to
+- `vbi`: make a small mosaic of VBI: simulated tiles of one sunspot, with an ASDF
+- `vtf`: make, convert, read and draw a small VTF dataset of a sunspot
+"""

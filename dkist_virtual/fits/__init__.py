@@ -1,1 +1,27 @@
-"""."""
+"""Decode FITS: from bytes to pixels, without any I/O.
+
+Nothing here knows of stores, DKIST or the network: another survey could take this folder as it
+is.
+
+- `buffers`: allocate memory for pixels, and use it again when nothing refers to it any more
+- `checksum`: compute the sums of FITS: DATASUM of an HDU's data, CHECKSUM of all of it
+  (4.4.2.7, appendix J)
+- `codecs`: define the codecs that turn a frame's bytes into pixels, for Zarr v2 (numcodecs) and
+  Zarr v3
+- `decode`: decode pixels from a frame's layout and bytes: whole frames, or the tiles of a
+  window
+- `errors`: define the errors of reading FITS: bytes that are wrong, or of a kind that is not
+  read
+- `file_check`: check that the bytes of a FITS file are there to its end, and have the sum that
+  they should
+- `hdu`: parse FITS bytes into a frozen layout: where the HDUs are, and the pixels of one of
+  them
+- `header`: find the cards of a FITS header by keyword, and parse them when asked (FITS standard
+  4.0, 4)
+- `kernels`: compile kernels, and keep them on the disk where there is a place for that
+- `layout`: describe an image as frozen values: its pixels' type and scaling, and where their
+  bytes are
+- `partial`: read part of a frame: say which bytes to fetch, then turn them into pixels
+- `threads`: share the cores: a single frame is decoded by all of them, many frames by one each
+- `tiled/`: decode tile-compressed images (FITS standard 4.0, section 10)
+"""

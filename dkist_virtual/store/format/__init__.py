@@ -1,1 +1,18 @@
-"""."""
+"""Read and write the files of a store, one module for each kind of file.
+
+- `arrow_columns`: convert a column of an astropy Table to Arrow and back
+- `asdf_arrays`: arrays of an ASDF whose shape or strides cannot be: refused before anything is
+  made of them
+- `dataset_asdf`: read and write ``dataset.asdf``: WCS, unit, mask, inventory and the rest of
+  the meta
+- `header_metadata`: keep what Parquet cannot express of a header column, as JSON beside it
+- `header_table`: hold the header table as an astropy Table whose columns are read when they are
+  asked for
+- `headers`: read and write the header table, ``headers.parquet``
+- `limits`: limit how much memory a store's own files may ask for, by their length and by the
+  store's shape
+- `references`: hold references as arrays of URL, offset and length; read and write kerchunk's
+  JSON
+- `references_parquet`: read and write kerchunk's Parquet references, one shard at a time
+- `verify_json`: read and write ``verify.json``, what the last verification found
+"""

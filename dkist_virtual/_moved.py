@@ -1,0 +1,71 @@
+"""Import seven modules by their former paths, with a warning that names the new ones.
+
+The paths were promised in the reference, and go with the next release.
+"""
+
+from __future__ import annotations
+
+import sys
+import warnings
+from importlib import import_module
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+from typing import Any, Final
+
+__all__ = ["MOVED", "install"]
+
+MOVED: Final = {
+    "codec": "fits.codecs",
+    "compare": "verification.against_astropy",
+    "download": "io.download.download",
+    "files": "dataset.files",
+    "frame_check": "verification.frame",
+    "globus": "datacenter.globus",
+    "search": "datacenter.search",
+}
+
+_PACKAGE: Final = __package__ or "dkist_virtual"
+
+
+class _FormerPath(ModuleType):
+    """A module whose names are those of the module that took its place."""
+
+    def __getattr__(self, name: str) -> Any:
+        if name.startswith("__"):
+            raise AttributeError(name)
+        return getattr(import_module(self.__dict__["_new"]), name)
+
+
+class _Finder(MetaPathFinder, Loader):
+    def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
+        package, _dot, name = fullname.rpartition(".")
+        moved = package == _PACKAGE and name in MOVED
+        return ModuleSpec(fullname, self) if moved else None
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        module = _FormerPath(spec.name)
+        module.__dict__["_new"] = f"{_PACKAGE}.{MOVED[spec.name.rpartition('.')[2]]}"
+        return module
+
+    def exec_module(self, module: ModuleType) -> None:
+        warnings.warn(
+            f"{module.__name__} is now {module.__dict__['_new']}: import it from there. The former "
+            "path goes with the next release",
+            DeprecationWarning,
+            stacklevel=2,
+        )
+
+
+class _Package(ModuleType):
+    """The package, in which ``dv.search`` stays the function when the former module is imported."""
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        if not (name == "search" and isinstance(value, ModuleType)):
+            super().__setattr__(name, value)
+
+
+def install() -> None:
+    """Make the former paths importable."""
+    sys.meta_path.append(_Finder())
+    sys.modules[_PACKAGE].__class__ = _Package

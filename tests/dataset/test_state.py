@@ -1,0 +1,533 @@
+"""What becomes of the state of a dataset in what is derived from it: the tables of the docs, run.
+
+``docs/explanation/state.md`` says it for each derivation and each thing that a user may set. Here
+every cell is tried, and what the package offers is compared with the rows and columns.
+"""
+
+from __future__ import annotations
+
+import copy
+import inspect
+import pickle
+import warnings
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import astropy.units as u
+import numpy as np
+import pytest
+from astropy.nddata import StdDevUncertainty
+from matplotlib.figure import Figure
+from ndcube import NDCube
+
+import dkist_virtual as dv
+from dkist_virtual.dataset.arithmetic import LazyCube
+from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
+
+PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "state.md"
+SHAPE = (3, 48, 48)  # of a tile of vbi_mosaic: a frame for each pixel along the first axis
+
+MASK = np.zeros(SHAPE, bool)
+MASK[:, 4:8, 10:12] = True
+MASK[1, 20, :] = True
+SPREAD = np.random.default_rng(15).random(SHAPE) + 1
+SEEING = np.array([0.07, 0.08, 0.09])
+NUMBER = np.array([10, 11, 12])
+STEP = np.array([1.0, 2.0, 4.0])
+PSF = np.eye(3)
+
+
+def tables() -> list[dict[str, dict[str, str]]]:
+    """The tables of the page: row to column to word."""
+    found: list[dict[str, dict[str, str]]] = []
+    columns: list[str] | None = None
+    for line in PAGE.read_text(encoding="utf-8").splitlines():
+        cells = [cell.strip() for cell in line.strip("|").split(" | ")]
+        if not line.startswith("|"):
+            columns = None
+        elif columns is None:
+            columns = [cell.strip("| ") for cell in cells][1:]
+            found.append({})
+        elif not line.startswith("|---"):
+            found[-1][cells[0].strip("| ")] = dict(
+                zip(columns, (cell.strip("| ") for cell in cells[1:]), strict=True)
+            )
+    return found
+
+
+# What is set ----------------------------------------------------------------------------------
+
+
+def set_headers(ds: dv.Dataset) -> None:
+    assert ds.headers is not None
+    ds.headers["ATMOS_R0"][:] = SEEING
+    ds.headers["NUMBER"] = NUMBER
+
+
+def set_extra(ds: dv.Dataset) -> None:
+    ds.extra_coords.add("step", (0,), STEP * u.s)
+    ds.extra_coords.add("row", (1,), np.arange(48) * u.mm)
+
+
+def setter(name: str, value: Any) -> Callable[[dv.Dataset], None]:
+    return lambda ds: setattr(ds, name, copy.copy(value))
+
+
+SET: dict[str, Callable[[dv.Dataset], Any]] = {
+    "mask": setter("mask", MASK),
+    "headers": set_headers,
+    "meta": lambda ds: ds.meta.__setitem__("note", "mine"),
+    "uncertainty": setter("uncertainty", StdDevUncertainty(SPREAD)),
+    "unit": lambda ds: None,
+    "psf": setter("psf", PSF),
+    "global coordinates": lambda ds: ds.global_coords.add("room", "custom:room", 290 * u.K),
+    "extra coordinates": set_extra,
+    "read options": lambda ds: None,  # how it was opened
+}
+
+
+# What is derived, and from what of each pixel, of each frame ------------------------------------
+
+
+def same(array: Any) -> Any:
+    return array
+
+
+@dataclass(frozen=True)
+class Derived:
+    """A derivation, and what it makes of an array with a value for each pixel.
+
+    Parameters
+    ----------
+    make : callable
+    pixels : callable
+        Of a mask.
+    spread : callable, optional
+        Of standard deviations; the same as of a mask if not given.
+    kind : str
+        Which of the readers below sees what is kept.
+    public : str
+        The names of the methods that are tried here.
+    unit : str
+    """
+
+    make: Callable[[Any], Any]
+    pixels: Callable[[Any], Any] = same
+    spread: Callable[[Any], Any] | None = None
+    kind: str = "dataset"
+    public: str = ""
+    unit: str = "ct"
+
+
+def time_at(ds: dv.Dataset, frame: int) -> Any:
+    return ds.wcs.pixel_to_world(0, 0, frame)[1]
+
+
+def cropped_by_values(ds: dv.Dataset) -> dv.Dataset:
+    low = ds.wcs.low_level_wcs
+    ends = [low.pixel_to_world_values(*pixel) for pixel in ((2, 2, 1), (44, 44, 2))]
+    limits = [[float(np.ravel(one)[0]) for one in end] for end in ends]
+    return ds.crop_by_values(*limits, units=low.world_axis_units)  # type: ignore[no-any-return]
+
+
+def bins(array: Any) -> Any:
+    return array.reshape(3, 24, 2, 24, 2)
+
+
+def reprojected(ds: dv.Dataset) -> Any:
+    return ds[0].reproject_to(ds[0].wcs, shape_out=SHAPE[1:])
+
+
+OPERATORS = {
+    "+": "__add__ __radd__ __sub__ __rsub__ __mul__ __rmul__ __truediv__ __rtruediv__",
+    "//": "__floordiv__ __rfloordiv__ __mod__ __rmod__ __pow__ __rpow__",
+    ">": "__gt__ __ge__ __lt__ __le__",
+    "-": "__neg__ __pos__ __abs__",
+}
+
+DATASETS: dict[str, Derived] = {
+    "`ds[...]`": Derived(
+        lambda ds: ds[1:, 2:, ::2], lambda a: a[1:, 2:, ::2], public="__getitem__"
+    ),
+    "`ds.crop(...)`": Derived(
+        lambda ds: ds.crop(time_at(ds, 1), time_at(ds, 2)), lambda a: a[1:], public="crop"
+    ),
+    "`ds.crop_by_values(...)`": Derived(
+        cropped_by_values, lambda a: a[1:, 2:45, 2:45], public="crop_by_values"
+    ),
+    "`ds.at(...)`": Derived(lambda ds: ds.at(time=time_at(ds, 1)), lambda a: a[1], public="at"),
+    "`ds.squeeze()`": Derived(lambda ds: ds[1:2].squeeze(), lambda a: a[1], public="squeeze"),
+    "`ds.explode_along_axis(...)`": Derived(
+        lambda ds: ds.explode_along_axis(-1)[5], lambda a: a[..., 5], public="explode_along_axis"
+    ),
+    "`ds + x`, `-`, `*`, `/`": Derived(lambda ds: 1 * u.ct + ds - 1 * u.ct, public=OPERATORS["+"]),
+    "`ds // x`, `%`, `**`": Derived(lambda ds: ds**2, public=OPERATORS["//"], unit="ct2"),
+    "`ds > x`, `>=`, `<`, `<=`": Derived(lambda ds: ds > 1 * u.ct, public=OPERATORS[">"], unit=""),
+    "`-ds`, `+ds`, `abs(ds)`": Derived(lambda ds: abs(-ds), public=OPERATORS["-"]),
+    "`np.sqrt(ds)` and others": Derived(np.sqrt, public="__array_ufunc__", unit="ct(1/2)"),
+    "`ds.to(...)`": Derived(
+        lambda ds: ds.to("kct"), spread=lambda a: a / 1000, public="to", unit="kct"
+    ),
+    "`ds.fill_masked(...)`": Derived(lambda ds: ds.fill_masked(0), public="fill_masked"),
+    "`ds.with_data(...)`": Derived(
+        lambda ds: ds.with_data(
+            ds.data.map_blocks(np.log), unit="km/s", uncertainty=StdDevUncertainty(SPREAD * 3)
+        ),
+        spread=lambda a: a * 3,
+        public="with_data",
+        unit="km/s",
+    ),
+    "`ds.rebin(...)`": Derived(
+        lambda ds: ds.rebin((1, 2, 2)),
+        lambda a: bins(a).all(axis=(2, 4)),
+        lambda a: np.sqrt((bins(a) ** 2).sum(axis=(2, 4))) / 4,
+        public="rebin",
+    ),
+    "`ds.reproject_to(...)`": Derived(reprojected, lambda a: a[0], public="reproject_to"),
+    "`copy.copy(ds)`": Derived(copy.copy),
+    "`copy.deepcopy(ds)`": Derived(copy.deepcopy),
+    "`pickle`": Derived(
+        lambda ds: pickle.loads(pickle.dumps(ds)), public="__getstate__ __setstate__"
+    ),
+    "`dv.Dataset(ds)`": Derived(dv.Dataset, public="__init__"),
+    "`ds.to_xarray()`": Derived(
+        lambda ds: ds[1:].to_xarray(), lambda a: a[1:], kind="xarray", public="to_xarray"
+    ),
+    "`ds.to_map()`": Derived(
+        lambda ds: ds[1].to_map(), lambda a: a[1], kind="map", public="to_map"
+    ),
+    "`ds.to_nddata()`": Derived(lambda ds: ds.to_nddata(), public="to_nddata"),
+    "`ds.plot()`": Derived(lambda ds: ds.plot(figure=Figure()), kind="plot", public="plot"),
+    "`ds.plot_profile()`": Derived(
+        lambda ds: ds.plot_profile((20, 30), figure=Figure()), kind="line", public="plot_profile"
+    ),
+}
+
+NOT_DERIVED = {
+    "from_asdf": "opens",
+    "array_axis_physical_types axis_world_coords axis_world_coords_values combined_wcs wcs": "WCS",
+    "data quantity shape dimensions": "pixels without anything",
+    "files download inventory": "what it is made of",
+    "headers mask meta uncertainty unit psf global_coords extra_coords": "state itself",
+    "overview subject plotter": "shown",
+}
+
+
+# How each kind of result shows it ---------------------------------------------------------------
+
+
+def read_dataset(got: Any, state: str) -> Any:
+    if state == "headers":
+        return list(got.meta["headers"]["ATMOS_R0"]), list(got.meta["headers"]["NUMBER"])
+    if state == "meta":
+        return got.meta["note"]
+    if state == "global coordinates":
+        return got.global_coords["room"]
+    if state == "extra coordinates":
+        if "step" not in got.extra_coords.keys():  # noqa: SIM118  # no mapping
+            return got.global_coords["step"].to_value(u.s)
+        return got.axis_world_coords(wcs=got.extra_coords["step"])[0].to_value(u.s)
+    if state == "read options":
+        chunks = got.data.chunks
+        return set(chunks[0]) if len(chunks) == 3 else {1}
+    value = getattr(got, state)
+    return value.array if state == "uncertainty" else value
+
+
+def read_xarray(got: Any, state: str) -> Any:
+    suffix = str(got.name).removeprefix("data")
+    names = {
+        "global coordinates": "room", "extra coordinates": "step", "meta": "note",
+        "read options": "",
+    }  # fmt: skip
+    name = names.get(state, state)
+    if state == "headers":
+        return [list(got[f"{key}{suffix}"].values) for key in ("ATMOS_R0", "NUMBER")]
+    if state == "meta":
+        return got.attrs[name]
+    if state == "unit":
+        return got.attrs["units"]
+    if state == "read options":
+        return set(got.chunks[0])
+    if state == "global coordinates":
+        return got[f"{name}{suffix}"].item() * u.Unit(got[f"{name}{suffix}"].attrs["units"])
+    return got[f"{name}{suffix}"].values
+
+
+def read_map(got: Any, state: str) -> Any:
+    if state == "headers":
+        return [got.meta["atmos_r0"]], [got.meta["number"]]
+    if state == "meta":
+        return got.meta["note"]
+    value = getattr(got, state)
+    return value.array if state == "uncertainty" else value
+
+
+def read_plot(got: Any, state: str) -> Any:
+    if state == "unit":
+        return got.colorbar.ax.get_ylabel()
+    return np.isnan(np.asarray(got.image.get_array(), float))
+
+
+def read_line(got: Any, state: str) -> Any:
+    (axes,) = got.axes
+    if state == "unit":
+        return axes.get_ylabel()
+    return np.isnan(axes.lines[0].get_ydata())
+
+
+READERS = {
+    "dataset": read_dataset,
+    "xarray": read_xarray,
+    "map": read_map,
+    "plot": read_plot,
+    "line": read_line,
+}
+
+
+def expected(how: Derived, state: str) -> Any:
+    """What a reader has to find."""
+    marks = how.pixels(np.arange(3 * 48 * 48).reshape(SHAPE))
+    frames = np.unique(marks // (48 * 48)) if marks.dtype != bool else np.arange(3)
+    if state == "mask":
+        if how.kind == "plot":
+            return MASK[0]
+        return MASK[:, 20, 30] if how.kind == "line" else how.pixels(MASK)
+    if state == "uncertainty":
+        return (how.spread or how.pixels)(SPREAD)
+    if state == "headers":
+        return list(SEEING[frames]), list(NUMBER[frames])
+    if state == "extra coordinates":
+        return STEP[frames] if len(frames) > 1 or marks.ndim == 3 else STEP[frames[0]]
+    plain = {"meta": "mine", "psf": PSF, "global coordinates": 290 * u.K, "read options": {1}}
+    return plain.get(state, how.unit)
+
+
+def check(got: Any, how: Derived, state: str) -> None:
+    found, wanted = READERS[how.kind](got, state), expected(how, state)
+    if state == "unit":
+        assert u.Unit(str(found or "").split("[")[-1].strip("] ")) == u.Unit(wanted)
+    elif isinstance(wanted, (str, set, u.Quantity)):
+        assert found == wanted
+    else:
+        np.testing.assert_allclose(np.squeeze(np.asarray(found, float)),
+                                   np.squeeze(np.asarray(wanted, float)), rtol=1e-6)  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def mosaic(simulated: Any) -> dv.TiledDataset:
+    opened = dv.open_dataset(simulated("vbi_mosaic"), chunks="frame")
+    assert isinstance(opened, dv.TiledDataset)
+    return opened
+
+
+def fresh(mosaic: dv.TiledDataset) -> dv.TiledDataset:
+    """The same mosaic, with nothing set."""
+    return mosaic.slice_tiles[...]
+
+
+def cells(table: dict[str, dict[str, str]]) -> list[Any]:
+    return [
+        pytest.param(row, column, word, id=f"{row}-{column}")
+        for row, columns in table.items()
+        for column, word in columns.items()
+    ]
+
+
+def try_cell(make: Callable[[], Any], how: Derived, state: str, word: str) -> None:
+    if word == "refused":
+        with pytest.raises(DatasetError, match=r"leaves it behind|says what becomes of it"):
+            make()
+        return
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", DKISTVirtualWarning)
+        got = make()
+    said = [str(one.message) for one in caught if one.category is DKISTVirtualWarning]
+    assert bool(said) == (word == "warned"), said
+    if word in ("kept", "new"):
+        check(got, how, state)
+    elif word == "none" and state == "headers":
+        assert got.headers is None
+        assert "headers" not in got.meta
+    else:
+        assert word in ("warned", "no", "none")
+
+
+@pytest.mark.parametrize(("row", "state", "word"), cells(tables()[0]))
+def test_what_a_derived_dataset_keeps(
+    row: str, state: str, word: str, mosaic: dv.TiledDataset
+) -> None:
+    ds = fresh(mosaic)[0, 0]
+    SET[state](ds)
+    how = DATASETS[row]
+    try_cell(lambda: how.make(ds), how, state, word)
+
+
+# Mosaics ----------------------------------------------------------------------------------------
+
+
+def read_time(mosaic: dv.TiledDataset) -> Any:
+    return time_at(mosaic[0, 0], 0)
+
+
+PARTS: dict[str, Derived] = {
+    "`mosaic[...]`": Derived(lambda m: m[:1], public="__getitem__ __iter__"),
+    "`mosaic.flat`": Derived(lambda m: m.flat, public="flat"),
+    "`mosaic.slice_tiles[...]`": Derived(
+        lambda m: m.slice_tiles[1:, ::2], lambda a: a[1:, ::2], public="slice_tiles"
+    ),
+    "`mosaic.crop(...)`": Derived(
+        lambda m: m.crop(read_time(m), time_at(m[0, 0], 1)), lambda a: a[:2], public="crop"
+    ),
+    "`mosaic.at(...)`": Derived(lambda m: m.at(time=read_time(m)), lambda a: a[0], public="at"),
+    "`copy.deepcopy(mosaic)`": Derived(copy.deepcopy),
+    "`pickle` of a mosaic": Derived(lambda m: pickle.loads(pickle.dumps(m))),
+    "`mosaic.to_xarray()`": Derived(lambda m: m.to_xarray(), kind="xarray", public="to_xarray"),
+    "`mosaic.plot()`": Derived(lambda m: m.plot(figure=Figure()), kind="mosaic", public="plot"),
+}
+
+NOT_PARTS = {
+    "from_asdf from_opened": "opens",
+    "combined_headers headers mask meta": "state itself",
+    "files download inventory tile_of_row": "what it is made of",
+    "overview shape tiles_shape": "shown",
+}
+
+
+def read_mosaic(got: Any, state: str) -> Any:
+    if state == "unit":
+        return got.colorbar.ax.get_ylabel()
+    return np.isnan(np.asarray(got.images[0].pixels, float))
+
+
+READERS["mosaic"] = read_mosaic
+
+
+@pytest.mark.parametrize(("row", "state", "word"), cells(tables()[1]))
+def test_what_a_part_of_a_mosaic_keeps_of_its_tiles(
+    row: str, state: str, word: str, mosaic: dv.TiledDataset
+) -> None:
+    whole, how = fresh(mosaic), PARTS[row]
+    SET[state](whole[0, 0])
+
+    def make() -> Any:
+        got = how.make(whole)
+        if isinstance(got, dv.TiledDataset):
+            return got.flat[0]
+        return got["data_0_0"] if how.kind == "xarray" else got
+
+    if how.kind == "mosaic" and state == "mask":
+        np.testing.assert_array_equal(read_mosaic(make(), state), MASK[0])
+    else:
+        try_cell(make, how, state, word)
+
+
+@pytest.mark.parametrize(("row", "state", "word"), cells(tables()[2]))
+def test_what_a_part_of_a_mosaic_keeps_of_the_whole(
+    row: str, state: str, word: str, mosaic: dv.TiledDataset
+) -> None:
+    whole = fresh(mosaic)
+    if state == "hidden tiles":
+        whole.mask[0, 1] = True
+    elif state == "meta of the mosaic":
+        whole.meta["note"] = "mine"
+    else:
+        whole.combined_headers["ATMOS_R0"] = 0.05
+        whole.combined_headers["NUMBER"] = np.arange(12)
+    got = PARTS[row].make(whole)
+    if word == "no":
+        return
+    assert word == "kept"
+    if state == "hidden tiles":
+        n = {"xarray": lambda: len(got), "mosaic": lambda: len(got.images)}
+        shown = n.get(PARTS[row].kind, lambda: len(got.flat))()
+        assert shown == (1 if "[...]" in row and "slice" not in row else 3)
+    elif state == "meta of the mosaic":
+        assert (got.attrs if PARTS[row].kind == "xarray" else got.meta)["note"] == "mine"
+    elif PARTS[row].kind == "xarray":
+        np.testing.assert_array_equal(got["NUMBER_1_0"], [6, 7, 8])
+        np.testing.assert_array_equal(got["ATMOS_R0_1_1"], [0.05] * 3)
+    else:
+        assert set(got.combined_headers["ATMOS_R0"]) == {0.05}
+        assert (
+            list(got.flat[0].headers["NUMBER"])
+            == list(got.combined_headers["NUMBER"])[: len(got.flat[0].headers)]
+        )
+        assert got.combined_headers["NUMBER"][-1] >= 3
+
+
+# Nothing is left out of the tables ----------------------------------------------------------------
+
+
+def words_of(names: Any) -> list[str]:
+    return [word for name in names for word in name.split()]
+
+
+@pytest.mark.parametrize(
+    ("cls", "derivations", "others"),
+    [(dv.Dataset, DATASETS, NOT_DERIVED), (dv.TiledDataset, PARTS, NOT_PARTS)],
+)
+def test_every_public_name_is_a_derivation_or_known_to_be_none(
+    cls: type, derivations: dict[str, Derived], others: dict[str, str]
+) -> None:
+    named = words_of([*(how.public for how in derivations.values()), *others])
+    public = {name for name in dir(cls) if not name.startswith("_")}
+    assert public - set(named) == set(), "say in state.md what these keep"
+    assert {name for name in named if not name.startswith("_")} - public == set()
+    assert len(named) == len(set(named))
+
+
+def test_every_operator_is_in_a_row() -> None:
+    named = set(words_of(how.public for how in DATASETS.values()))
+    known = {"__bool__", "__array_function__", "__str__", "__repr__", "__copy__"}
+    classes = [one for one in dv.Dataset.__mro__ if one.__module__.startswith("dkist_virtual")]
+    assert LazyCube in classes
+    ours = {
+        name
+        for one in classes
+        for name, value in vars(one).items()
+        if name.startswith("__") and inspect.isfunction(value)
+    }
+    assert ours - named - known == set(), "say in state.md what these keep"
+    # None of ndcube's own arithmetic is left.
+    theirs = {name for name in dir(NDCube) if name.startswith("__")}
+    assert theirs & set(words_of(OPERATORS.values())) <= ours
+
+
+COLUMNS_OF = {
+    "mask": "_mask",
+    "headers": "_headers",
+    "meta": "_meta _opened_with",
+    "uncertainty": "_uncertainty",
+    "unit": "_unit",
+    "psf": "_psf",
+    "global coordinates": "__global_coords",
+    "extra coordinates": "__extra_coords",
+    "read options": "_origin",
+}
+
+
+def test_every_piece_of_state_is_a_column(mosaic: dv.TiledDataset) -> None:
+    table = tables()
+    assert set(table[0]) == set(DATASETS)
+    assert set(table[1]) == set(table[2]) == set(PARTS)
+    for row in (*table[0].values(), *table[1].values()):
+        assert set(row) == set(SET) == set(COLUMNS_OF)
+    # What a dataset holds: pixels, WCS and what it remembers of them; the rest is in a column.
+    known = {"_data", "_wcs", "_past", "_combined", "_dask", *words_of(COLUMNS_OF.values())}
+    assert set(vars(fresh(mosaic)[0, 0])) == known
+    of_mosaic = {"_grid", "_places", "_hidden", "_meta"}
+    assert set(vars(fresh(mosaic))) == of_mosaic
+    # What it is made with, and what may be set.
+    given = set(inspect.signature(NDCube.__init__).parameters) - {"self", "data", "wcs", "copy"}
+    named = {"global_coords", "extra_coords", "kwargs", *SET}
+    assert given <= named
+    settable = {
+        name
+        for name in dir(dv.Dataset)
+        if isinstance(inspect.getattr_static(dv.Dataset, name), property)
+        and inspect.getattr_static(dv.Dataset, name).fset
+    }
+    assert settable <= {"data", "wcs", *SET}

@@ -1,0 +1,62 @@
+"""The reference names everything that a user holds."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import dkist_virtual as dv
+from dkist_virtual.datacenter import globus
+from dkist_virtual.dataset import files
+from dkist_virtual.io.download import download
+from dkist_virtual.plot import image_plot as plot
+from dkist_virtual.plot import line_plot as lines
+from dkist_virtual.plot import mosaic_plot
+from dkist_virtual.verification import against_astropy as compare
+from dkist_virtual.verification import frame as frame_check
+
+PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+
+HELD = (
+    dv.Conversion,
+    dv.Dataset,
+    dv.TiledDataset,
+    dv.Verification,
+    compare.Comparison,
+    download.Downloaded,
+    files.Files,
+    frame_check.Finding,
+    globus.Transfer,
+    lines.LinePlot,
+    mosaic_plot.MosaicPlot,
+    plot.ImagePlot,
+)
+
+
+def directive(held: type[Any]) -> str:
+    """The lines with which the page draws a class in, empty where it does not."""
+    found = re.search(rf"^.. autoclass:: (\S+\.)?{held.__name__}\n(   :.*\n)*", PAGE, re.MULTILINE)
+    return found[0] if found else ""
+
+
+@pytest.mark.parametrize("held", HELD, ids=lambda held: held.__name__)
+def test_every_public_name_is_on_the_page(held: type[Any]) -> None:
+    lines = directive(held)
+    assert lines, f"{held} is not on the page"
+    for name in dir(held):
+        if name.startswith("_"):
+            continue
+        home = next(each for each in held.__mro__ if name in vars(each))
+        drawn_in = ":members:" in lines and home.__module__.startswith("dkist_virtual")
+        if home is not held:
+            drawn_in = drawn_in and ":inherited-members:" in lines
+        # Attributes of dataclasses are described in the docstring of their class.
+        assert drawn_in or f"`{name}`" in PAGE or name in (held.__doc__ or ""), name
+
+
+@pytest.mark.parametrize("name", sorted(set(dv.__all__) - {"__version__", "errors"}))
+def test_every_name_of_the_package_is_on_the_page(name: str) -> None:
+    assert re.search(rf"(autofunction|autoclass):: {name}\n|`{name}`", PAGE)

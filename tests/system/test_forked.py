@@ -1,0 +1,115 @@
+"""Worker processes that are forked after, and during, reads in their parent."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import re
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+import dkist_virtual as dv
+from dkist_virtual.demo.server import FrameServer
+from dkist_virtual.fits import threads as cores
+
+pytestmark = pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+
+
+def _send(queue: Any, ds: Any) -> None:
+    queue.put((float(np.nansum(ds.data.compute())), float(np.nansum(np.asarray(ds[0, 0].data)))))
+
+
+def test_forked_workers_read_while_their_parent_does(simulated: Any, tmp_path: Path) -> None:
+    frames = simulated("visp_moving")
+    with FrameServer(frames).running() as server:
+        dv.convert(frames, tmp_path / "store", base=server.url, progress=False)
+        for place in (None, frames):
+            ds: Any = dv.open_dataset(tmp_path / "store", frames=place, chunks="frame")
+            expected = (
+                float(np.nansum(ds.data.compute())), float(np.nansum(np.asarray(ds[0, 0].data)))
+            )  # fmt: skip
+            stop = threading.Event()
+
+            def busy(ds: Any = ds, stop: threading.Event = stop) -> None:
+                while not stop.is_set():
+                    ds.data.compute()
+
+            thread = threading.Thread(target=busy)
+            thread.start()
+            try:
+                context = multiprocessing.get_context("fork")
+                queue = context.Queue()
+                workers = [context.Process(target=_send, args=(queue, ds)) for _ in range(2)]
+                for worker in workers:
+                    worker.start()
+                assert [queue.get(timeout=60) for _ in workers] == [expected] * 2
+                for worker in workers:
+                    worker.join()
+            finally:
+                stop.set()
+                thread.join()
+
+
+def _locks() -> list[Any]:
+    """Every lock between threads that the package holds, cached properties' own included."""
+
+    return [*cores._LOCKS, *(cached.lock for cached in cores._CACHED)]
+
+
+def _read_all(queue: Any, ds: Any, unopened: Any) -> None:
+    for one in (ds, unopened):
+        r0 = np.asarray(one.headers["ATMOS_R0"]).tolist()
+        queue.put((np.asarray(one[0, 0, 3].data).tolist(), r0, str(one)))
+
+
+@pytest.mark.parametrize("references", ["json", "parquet"])
+def test_what_another_thread_holds_is_open_in_a_forked_process(
+    references: str, simulated: Any, tmp_path: Path
+) -> None:
+    dv.convert(
+        simulated("visp_plain"), tmp_path / "store", references=references, progress=False
+    )  # fmt: skip
+    ds: Any = dv.open_dataset(tmp_path / "store", chunks="frame")
+    unopened: Any = dv.open_dataset(tmp_path / "store", chunks="frame")
+    expected = [np.asarray(ds[0, 0, 3].data).tolist(), np.asarray(ds.headers["ATMOS_R0"]).tolist()]
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with contextlib.ExitStack() as stack:
+            for lock in _locks():
+                stack.enter_context(lock)
+            held.set()
+            done.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    try:
+        context = multiprocessing.get_context("fork")
+        queue = context.Queue()
+        worker = context.Process(target=_read_all, args=(queue, ds, unopened))
+        worker.start()
+        got = [queue.get(timeout=60) for _ in range(2)]
+        worker.join()
+    finally:
+        done.set()
+        thread.join()
+    assert got == [(*expected, str(ds))] * 2
+    assert np.asarray(ds[0, 0, 3].data).tolist() == expected[0]  # the parent's are free again
+
+
+def test_no_lock_is_made_that_a_fork_would_keep_shut() -> None:
+    # Two modules renew theirs by themselves, since they are taken without waiting or counted; a
+    # download's are those of one run, whose threads are in the process that began it.
+    own = {"forks", "memory", "cores", "leaves", "download", "parts"}
+    package = Path(dv.__file__).parent
+    made = {
+        path.stem
+        for path in package.glob("*.py")
+        if re.search(r"\b(R?Lock|Condition)\(\)", path.read_text("utf-8"))
+    }
+    assert made - {"forks"} == own - {"forks"}
