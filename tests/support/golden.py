@@ -4,7 +4,8 @@ Frames are written with astropy and ASDFs with asdf and dkist; nothing here impo
 under test, except in `build`. What a store of each must hold is written out in
 ``golden/{name}.json`` beside this file: every key of the reference set, metadata as objects, with
 the frames' directory replaced by ``BASE`` and the store id by ``ID``. These fail when the format
-changes by accident. Where it changes on purpose, ``python tests/support/golden.py`` writes them anew: read the
+changes by accident. Where it changes on purpose, ``python tests/support/golden.py`` writes them
+anew: read the
 difference before it is committed.
 
 ================== ================= ============= =================================================

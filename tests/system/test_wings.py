@@ -14,11 +14,12 @@ ROOT = Path(dkist_virtual.__file__).parent
 
 # What a wing may import beside itself: a name stands for itself and for all that it may import.
 # `fits` comes first: it imports nothing else of the package.
-BASE = {"errors", "text", "times"}
+BASE = {"errors", "protocols", "text", "times"}
 MAY = {
     "fits": set(),
     "_version": set(),
     "errors": {"fits"},
+    "protocols": set(),
     "text": set(),
     "times": {"errors"},
     "io": {*BASE},
