@@ -7,10 +7,11 @@ the attributes and methods that the package uses, and where they are documented.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 __all__ = ["DaskClient", "DaskFuture", "LowLevelWCS"]
 
