@@ -15,4 +15,31 @@
   headers
 - `derived/`: keep what a derived dataset takes over: mask, uncertainty, coordinates, headers,
   provenance
+
+Names are imported when they are first used: ndcube, astropy and zarr are loaded with a dataset.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dkist_virtual.dataset.dataset import Dataset
+    from dkist_virtual.dataset.files import Files
+    from dkist_virtual.dataset.mosaic import TiledDataset
+    from dkist_virtual.dataset.open import open_dataset, open_zarr
+    from dkist_virtual.dataset.overview import Overview
+
+__all__ = ["Dataset", "Files", "Overview", "TiledDataset", "open_dataset", "open_zarr"]
+
+_ROOMS = {
+    "Dataset": "dataset", "Files": "files", "Overview": "overview", "TiledDataset": "mosaic",
+    "open_dataset": "open", "open_zarr": "open",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _ROOMS:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOMS[name]}"), name)

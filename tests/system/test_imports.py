@@ -5,8 +5,11 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
+
+import dkist_virtual
 
 HEAVY = {"dkist", "sunpy", "matplotlib", "numba"}
 
@@ -64,3 +67,37 @@ def test_every_public_name_is_there_and_listed() -> None:
     assert set(dkist_virtual.__all__) <= set(dir(dkist_virtual))
     for name in dkist_virtual.__all__:
         assert getattr(dkist_virtual, name) is not None
+
+
+# Wings ------------------------------------------------------------------------------------------
+
+WINGS = sorted(
+    path.parent.name for path in Path(dkist_virtual.__file__).parent.glob("*/__init__.py")
+)
+WHOLE = "    print(*sorted(sys.modules))"
+
+
+def modules(body: str) -> set[str]:
+    return set(run(f"{body}\n{WHOLE}")[0].split())
+
+
+def test_a_wing_loads_only_its_docstring() -> None:
+    package = modules(IMPORT)
+    assert len(WINGS) >= 10
+    for wing in WINGS:
+        assert modules(f"    import dkist_virtual.{wing}") - package <= {f"dkist_virtual.{wing}"}
+
+
+def test_a_dataset_is_loaded_when_it_is_needed() -> None:
+    heavy = {"ndcube", "astropy", "numpy", "zarr", "matplotlib", "asdf", "dask"}
+    assert modules("    import dkist_virtual.dataset") & heavy == set()
+    needed = modules("    from dkist_virtual.dataset import Dataset")
+    assert {"ndcube", "astropy", "dkist_virtual.dataset.dataset"} <= needed
+
+
+def test_every_public_name_of_datasets_is_there() -> None:
+    from dkist_virtual import dataset
+
+    assert all(getattr(dataset, name).__name__ == name for name in dataset.__all__)
+    with pytest.raises(AttributeError, match="no attribute 'Datset'"):
+        dataset.Datset  # noqa: B018
