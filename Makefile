@@ -107,4 +107,4 @@ fuzz: $(VENV)/.stamp-test
 	PYTHONPATH=tests/support $(BIN)/python -W ignore fuzz/strangers.py --seed $(SEED) --count $(STRANGERS)
 
 clean:
-	rm -rf $(VENV) $(LOWEST) docs/_build docs/reference/generated demo-output .mypy_cache .ruff_cache .pytest_cache
+	rm -rf $(VENV) $(LOWEST) docs/_build docs/_generated docs/reference/generated demo-output .mypy_cache .ruff_cache .pytest_cache

@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import sys
+from pathlib import Path
+
 from dkist_virtual._version import __version__
+
+HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE))  # for the two modules below
+
+import draw_wings  # noqa: E402
+import inventories  # noqa: E402
 
 project = "dkist_virtual"
 author = "The dkist_virtual developers"
@@ -13,9 +22,17 @@ extensions = [
     "myst_nb",
     "sphinx.ext.autodoc",
     "sphinx.ext.autosummary",
+    "sphinx.ext.intersphinx",
     "sphinx.ext.napoleon",
     "sphinx_copybutton",
+    "sphinx_design",
 ]
+# The picture on the architecture page shows the code of this build.
+draw_wings.draw(HERE.parent / "dkist_virtual", HERE / "_generated" / "wings.svg")
+
+intersphinx_mapping = inventories.mapping(HERE / "_generated")
+intersphinx_timeout = 5  # seconds, after which links are made without that project's answer
+
 # Parts of pages, drawn in with {include}; and what a build leaves behind.
 exclude_patterns = ["_build", "jupyter_execute", "Thumbs.db", ".DS_Store"]
 
@@ -35,6 +52,20 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the docstrings say more than the annotations: shape, unit, order
 napoleon_google_docstring = False
 napoleon_use_rtype = False
+napoleon_preprocess_types = True
+# Types as docstrings name them.
+napoleon_type_aliases = {
+    "Quantity": "~astropy.units.Quantity",
+    "SkyCoord": "~astropy.coordinates.SkyCoord",
+    "Time": "~astropy.time.Time",
+    "TimeRange": "~sunpy.time.TimeRange",
+    "Unit": "~astropy.units.Unit",
+    "NDData": "~astropy.nddata.NDData",
+    "NDUncertainty": "~astropy.nddata.NDUncertainty",
+    "WCS": "~astropy.wcs.WCS",
+    "ExtraCoords": "~ndcube.ExtraCoords",
+    "datetime": "~datetime.datetime",
+}
 
 html_theme = "pydata_sphinx_theme"
 html_title = "dkist_virtual"
