@@ -1,7 +1,6 @@
 """Make a store from a DKIST ASDF and its frames, on disk or in memory.
 
 - `convert`: convert a dataset's ASDF and its frames to a store on disk
-- `frame_index`: hold what a scan recorded about each frame's file, as columns
 - `journal`: keep on disk what a conversion has scanned so far, so that it can resume
 - `previous`: read from an existing store what its conversion recorded about its frames
 - `references`: make a store's references from a dataset and a scan of its frames

@@ -16,7 +16,6 @@ import numpy as np
 
 from dkist_virtual.conversion.asdf.locate import asdf_on_disk
 from dkist_virtual.conversion.asdf.source import read_source
-from dkist_virtual.conversion.frame_index import ABSENT, FOUND, UNREACHABLE, Known, Scan
 from dkist_virtual.conversion.previous import array_name, expectations, known_from_store
 from dkist_virtual.conversion.references import frame_names, frame_urls, references_of
 from dkist_virtual.conversion.scan import Expected, ScanMode, scan_frames
@@ -29,6 +28,14 @@ from dkist_virtual.store.format.dataset_asdf import (
     expected_warnings,
     write_description,
 )
+from dkist_virtual.store.format.frame_index import (
+    ABSENT,
+    COLUMNS,
+    FOUND,
+    UNREACHABLE,
+    FrameEntry,
+    FrameIndex,
+)
 from dkist_virtual.store.format.headers import HEADERS_NAME, write_headers
 from dkist_virtual.store.format.references import JSON_NAME, PARQUET_NAME, write_json
 from dkist_virtual.store.format.references_parquet import write_parquet
@@ -39,7 +46,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.conversion.asdf.source import Source
-    from dkist_virtual.conversion.frame_index import Look
     from dkist_virtual.conversion.staging import Building
     from dkist_virtual.store.format.references import ReferenceSet
 
@@ -228,13 +234,12 @@ def summary(
     target: Path,
     asdf: Path | str,
     source: Source,
-    scans: Sequence[Scan],
+    scans: Sequence[FrameIndex],
     began: float,
     passed_over: tuple[Path, ...] = (),
 ) -> Conversion:
     """What was done, since a moment of `time.perf_counter`."""
-    states = np.concatenate([s.states for s in scans])
-    sizes = np.concatenate([s.sizes for s in scans])
+    states, sizes = (np.concatenate([s[name] for s in scans]) for name in ("state", "size"))
     return Conversion(
         store=str(target),
         asdf=asdf,
@@ -261,7 +266,7 @@ class Work:
     scanned_base, stored_base : str
         Where frames are looked at, and where the store says that they are.
     mode : {"auto", "always", "never"}
-    known : dict of str to Known
+    known : dict of str to FrameIndex
         What is known of the frames of each array.
     trusted : bool
         Whether those files are taken to be the same without asking.
@@ -277,14 +282,14 @@ class Work:
     scanned_base: str
     stored_base: str
     mode: ScanMode
-    known: Mapping[str, Known]
+    known: Mapping[str, FrameIndex]
     as_parquet: bool
     trusted: bool = False
     workers: int | None = None
     client: Any = None
     shown: bool = False
 
-    def run(self, target: Path, *, overwrite: bool, rescan: bool = False) -> list[Scan]:
+    def run(self, target: Path, *, overwrite: bool, rescan: bool = False) -> list[FrameIndex]:
         """Look at the frames and write the store."""
         expected = expectations(self.source)
         about = {"frames": self.scanned_base, "arrays": expected, "rescan": rescan}
@@ -303,33 +308,35 @@ class Work:
             build.finish(write)
         return scans
 
-    def _refuse_to_forget(self, target: Path, scans: Sequence[Scan]) -> None:
+    def _refuse_to_forget(self, target: Path, scans: Sequence[FrameIndex]) -> None:
         """Keep a store whose frames were there, when a disk or a server is away for a night."""
-        before = sum(int((known.scan.states == FOUND).sum()) for known in self.known.values())
-        states = np.concatenate([scan.states for scan in scans])
-        if self.mode == "auto" and before and len(states) and not (states == FOUND).any():
+        before = sum(int(known.found.sum()) for known in self.known.values())
+        n = sum(map(len, scans))
+        if self.mode == "auto" and before and n and not any(scan.found.any() for scan in scans):
             raise StoreError(
-                f"{target}: stays as it was. Not one of {counted(len(states), 'frame')} could be "
+                f"{target}: stays as it was. Not one of {counted(n, 'frame')} could be "
                 f"reached in {self.scanned_base}, and {before} were when the store was made. Say "
                 "where they are with --frames (frames=); --scan never (scan='never') replaces it "
                 "all the same"
             )
 
-    def _scan(self, build: Building) -> list[Scan]:
+    def _scan(self, build: Building) -> list[FrameIndex]:
         n_frames = sum(part.n_frames for part in self.source.frames)
         journal = build.journal
         # What a server has is not asked for again within the day: that would take as long as
         # looking did. Asking a disk takes no time.
         believed = journal.recent and not is_local(self.scanned_base)
         self.source.check_names()
-        scans: list[Scan] = []
+        scans: list[FrameIndex] = []
         with _bar(self.shown, n_frames if self.mode != "never" else 0) as on_frame:
             for part in self.source.frames:
                 array, names = array_name(part.index), frame_names(part)
                 known, trusted = self._known(array, names, journal.known.get(array), believed)
 
-                def record(i: int, look: Look, array: str = array, names: Any = names) -> None:
-                    journal.record(array, names[i], look)
+                def record(
+                    i: int, entry: FrameEntry, array: str = array, names: NDArray[Any] = names
+                ) -> None:
+                    journal.record(array, names[i], entry)
 
                 scans.append(
                     scan_frames(
@@ -339,7 +346,7 @@ class Work:
                         mode=self.mode,
                         workers=self.workers,
                         on_frame=on_frame,
-                        on_look=record,
+                        on_entry=record,
                         known=known,
                         trusted=trusted,
                         client=self.client,
@@ -348,8 +355,8 @@ class Work:
         return scans
 
     def _known(
-        self, array: str, names: NDArray[Any], noted: Known | None, believed: bool
-    ) -> tuple[Scan | None, bool | NDArray[np.bool_]]:
+        self, array: str, names: NDArray[Any], noted: FrameIndex | None, believed: bool
+    ) -> tuple[FrameIndex | None, bool | NDArray[np.bool_]]:
         """What is known of an array's frames, and of which without asking."""
         before = self.known.get(array)
         if self.mode == "never" and not self.trusted:
@@ -360,13 +367,10 @@ class Work:
             return (None if only is None else only.aligned(names)), trusted
         # What was looked at since goes before what stands in the store.
         known, newer = before.aligned(names), noted.aligned(names)
-        at = np.flatnonzero(newer.states == FOUND)
         if newer.dtype != known.dtype:
             return newer, believed
-        known.put_from(newer, at, at)
-        without_asking = np.full(len(names), self.trusted)
-        without_asking[at] = believed
-        return known, without_asking
+        known.rows[newer.found] = newer.rows[newer.found]
+        return known, np.where(newer.found, believed, self.trusted)
 
 
 # Writing ------------------------------------------------------------------------------------
@@ -386,36 +390,21 @@ def _write_references(new: Path, references: ReferenceSet, *, as_parquet: bool) 
 
 
 def _write_headers(
-    path: Path, source: Source, references: ReferenceSet, scans: Sequence[Scan]
+    path: Path, source: Source, references: ReferenceSet, scans: Sequence[FrameIndex]
 ) -> None:
-    def joined(arrays: Iterator[NDArray[Any]]) -> NDArray[Any]:
-        return np.concatenate(list(arrays))
-
-    def known(name: str) -> np.ma.MaskedArray[Any, Any]:
-        return np.ma.masked_less(joined(getattr(s, name) for s in scans), 0)
-
     tiles = [
         np.full(part.n_frames, None if part.index is None else f"{part.index[0]}_{part.index[1]}")
         for part in source.frames
     ]
     urls = [frames.take(np.arange(len(frames))).urls for _, frames in references.arrays.values()]
-    changed = write_headers(
-        path,
-        source.headers,
-        {
-            "_tile": np.concatenate(tiles).astype(object),
-            "_url": np.concatenate(urls),
-            "_size": known("sizes"),
-            "_offset": known("starts"),
-            "_length": known("lengths"),
-            "_data": known("data_starts"),
-            "_head": known("heads"),
-            "_mtime": known("mtimes"),
-            "_etag": joined(s.etags for s in scans),
-            "_datasum": known("datasums"),
-        },
-        store_id=references.attributes.get("store_id"),
-    )
+    rows = np.concatenate([scan.rows for scan in scans])
+    ours = {
+        f"_{name}": rows[name] if name == "etag" else np.ma.masked_less(rows[name], 0)
+        for name in COLUMNS
+    }
+    ours |= {"_tile": np.concatenate(tiles).astype(object), "_url": np.concatenate(urls)}
+    store_id = references.attributes.get("store_id")
+    changed = write_headers(path, source.headers, ours, store_id=store_id)
     if changed:
         warnings.warn(
             f"header columns of mixed types are stored as strings: {', '.join(changed)}",

@@ -1,7 +1,7 @@
 """Keep on disk what a conversion has scanned so far, so that it can resume.
 
-One line of JSON a frame, added as frames are looked at. A line that was being written when the
-machine stopped is no line, and nothing after it is read.
+The file holds one line of JSON for each frame, added as frames are scanned. A line that was cut
+off when the machine stopped does not count, nor does anything after it.
 """
 
 from __future__ import annotations
@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 import os
 import time
-from dataclasses import astuple
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from dkist_virtual.conversion.frame_index import Known, Look, Scan
 from dkist_virtual.io.local_file import open_regular
+from dkist_virtual.store.format.frame_index import FrameEntry, FrameIndex
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -32,43 +31,48 @@ SYNC: Final = 1.0
 
 DAY: Final = 86_400.0
 
+VALUES: Final = ("offset", "length", "data", "head", "size", "mtime", "etag", "datasum", "dtype")
+"""What a line holds after the names of array and frame, in format 1."""
+
 
 class Journal:
-    """The journal of one conversion, read and written on.
+    """Read the journal of a conversion, and continue it.
 
     Parameters
     ----------
     path : pathlib.Path
     about : dict
-        What the conversion is of, for JSON. A journal of another one is begun anew.
+        What is converted, for JSON. The journal of another conversion is started again.
 
     Attributes
     ----------
-    known : dict of str to Known
-        What it holds from before, by the name of the array.
+    known : dict of str to FrameIndex
+        What it held when it was opened, by the name of the array.
     recent : bool
         Whether that is less than a day old.
     n : int
-        Frames that it holds.
+        Frames in it.
     """
 
     def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
         self.path = path
-        self.known: dict[str, Known] = {}
+        self.known: dict[str, FrameIndex] = {}
         self.n = 0
         first = json.dumps({"format": 1, **about}, sort_keys=True)
         end = 0
         if path.exists():
             self.recent = time.time() - path.stat().st_mtime < DAY
-            found: dict[str, dict[str, Look]] = {}
+            found: dict[str, dict[str, FrameEntry]] = {}
             for n_bytes, line in _whole_lines(path):
                 if not end and json.dumps(line, sort_keys=True) != first:
                     break
                 if end:
                     array, name, *values = line
-                    found.setdefault(array, {})[name] = Look(*values)
+                    found.setdefault(array, {})[name] = FrameEntry(
+                        **dict(zip(VALUES, values, strict=True))
+                    )
                 end += n_bytes
-            self.known = {array: _known(looks) for array, looks in found.items()}
+            self.known = {array: _index(entries) for array, entries in found.items()}
             self.n = sum(map(len, found.values()))
         else:
             self.recent = False
@@ -79,16 +83,16 @@ class Journal:
         self._flushed = self._synced = time.monotonic()
         self.flush()
 
-    def record(self, array: str, name: str, look: Look) -> None:
-        """Note what was found of a frame."""
-        # The last of a look are words for a message.
-        self._lines.append(json.dumps([array, name, *astuple(look)[:-1]], separators=(",", ":")))
+    def record(self, array: str, name: str, entry: FrameEntry) -> None:
+        """Add what was found of a frame."""
+        line = [array, name, *(getattr(entry, value) for value in VALUES)]
+        self._lines.append(json.dumps(line, separators=(",", ":")))
         self.n += 1
         if len(self._lines) >= FLUSH or time.monotonic() - self._flushed > SYNC:
             self.flush()
 
     def flush(self) -> None:
-        """Write what was noted."""
+        """Write what was added."""
         if self._lines:
             self._file.write("".join(f"{line}\n" for line in self._lines).encode())
             self._file.flush()
@@ -126,12 +130,11 @@ def _whole_lines(path: Path) -> Iterator[tuple[int, Any]]:
                 return
 
 
-def _known(looks: dict[str, Look]) -> Known:
-    """The frames of one array; all have pixels of one type, or the scan had stopped."""
-    dtype = next(iter(looks.values())).dtype
-    same = {name: look for name, look in looks.items() if look.dtype == dtype}
-    scan = Scan.unknown(len(same), ())
-    for i, look in enumerate(same.values()):
-        scan.put(i, look)
-    names = np.array(list(same), np.dtypes.StringDType())
-    return Known(names, scan.of(np.dtype(dtype)))
+def _index(entries: dict[str, FrameEntry]) -> FrameIndex:
+    """Collect one array's frames; all have pixels of one type, or the scan had stopped."""
+    dtype = next(iter(entries.values())).dtype
+    same = {name: entry for name, entry in entries.items() if entry.dtype == dtype}
+    index = FrameIndex.unknown(len(same), np.array(list(same), np.dtypes.StringDType()), dtype)
+    for i, entry in enumerate(same.values()):
+        index.put(i, entry)
+    return index

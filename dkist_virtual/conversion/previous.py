@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dkist_virtual.conversion.frame_index import FOUND, Known, Scan
 from dkist_virtual.errors import StoreCorruptError, StoreMissingError
 from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.io.locations import name_below
 from dkist_virtual.store.format.dataset_asdf import METADATA_NAME, read_plain
+from dkist_virtual.store.format.frame_index import COLUMNS, FOUND, FrameIndex
 from dkist_virtual.store.format.headers import HEADERS_NAME, HeaderFile
 from dkist_virtual.store.handle import StoreReader, references_in
 
@@ -27,7 +27,7 @@ def array_name(index: tuple[int, int] | None) -> str:
 
 
 def expectations(source: Source) -> dict[str, list[Any]]:
-    """What an ASDF says of the frames of each array, and a scan held them against.
+    """Tell what an ASDF says of the frames of each array, as a scan checks it.
 
     Returns
     -------
@@ -40,21 +40,17 @@ def expectations(source: Source) -> dict[str, list[Any]]:
     }
 
 
-def known_from_store(store: Path, source: Source) -> dict[str, Known]:
-    """What a store knows of the frames of a dataset, by array.
+def known_from_store(store: Path, source: Source) -> dict[str, FrameIndex]:
+    """Read what a store recorded about the frames of a dataset, by array.
 
-    Of arrays whose frames were held against something else than this ASDF says, and of stores
-    that cannot be read, nothing is known.
+    Nothing is known of arrays whose frames were checked against something else than this ASDF
+    says, and of stores that cannot be read.
     """
     try:
         before = read_plain(store / METADATA_NAME)["dkist_virtual"]["origin"].get("expected")
         references = references_in(StoreReader(str(store), Fetcher()))
         with HeaderFile(store / HEADERS_NAME) as table:
-            columns = {
-                name: table.own(f"_{name}").filled(-1)
-                for name in ("size", "offset", "length", "data", "head", "mtime", "datasum")
-            }
-            columns |= {name: table.own(f"_{name}").data for name in ("url", "etag")}
+            columns = {name: table.own(f"_{name}") for name in ("url", *COLUMNS)}
     except (StoreCorruptError, StoreMissingError):
         return {}
     if not isinstance(before, dict):
@@ -64,28 +60,22 @@ def known_from_store(store: Path, source: Source) -> dict[str, Known]:
     row = 0
     now = expectations(source)
     for name, (metadata, _) in references.arrays.items():
-        rows = slice(row, row + metadata.n_frames)
-        row = rows.stop
+        rows = np.arange(row, row + metadata.n_frames)
+        row += metadata.n_frames
         if name not in now or before.get(name) != now[name]:
             continue
-        own = {key: column[rows] for key, column in columns.items()}
-        found = np.flatnonzero(own["size"] >= 0)
+        found = rows[columns["size"].filled(-1)[rows] >= 0]
         if not len(found):
             continue
-        own = {key: column[found] for key, column in own.items()}
-        names = [name_below(base, url) or url for url in own["url"]]
-        scan = Scan(
-            np.full(len(found), FOUND, np.uint8),
-            own["offset"],
-            own["length"],
-            own["data"],
-            own["head"],
-            own["size"],
-            own["mtime"],
-            own["datasum"],
-            own["etag"],
-            (),
+        names = [name_below(base, url) or url for url in columns["url"].data[found]]
+        index = FrameIndex.unknown(
+            len(found),
+            np.array(names, np.dtypes.StringDType()),
             np.dtype(metadata.dtype).newbyteorder("="),
         )
-        known[name] = Known(np.array(names, np.dtypes.StringDType()), scan)
+        index["state"][:] = FOUND
+        for column in COLUMNS:
+            own = columns[column]
+            index[column][:] = (own.data if column == "etag" else own.filled(-1))[found]
+        known[name] = index
     return known

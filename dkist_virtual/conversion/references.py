@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
@@ -9,7 +10,6 @@ from urllib.parse import quote
 
 import numpy as np
 
-from dkist_virtual.conversion.frame_index import FOUND, Scan
 from dkist_virtual.conversion.previous import array_name
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.fits.codecs import FrameSpec
@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.conversion.asdf.source import Frames, Source
     from dkist_virtual.store.format.dataset_asdf import TileMeta
+    from dkist_virtual.store.format.frame_index import FrameIndex
 
 __all__ = ["frame_names", "frame_urls", "identifiers", "references_of"]
 
@@ -60,7 +61,9 @@ def frame_urls(names: NDArray[Any], base: str) -> NDArray[Any]:
     return urls
 
 
-def references_of(source: Source, base: str, scans: Sequence[Scan] | None = None) -> ReferenceSet:
+def references_of(
+    source: Source, base: str, scans: Sequence[FrameIndex] | None = None
+) -> ReferenceSet:
     """The reference set of a dataset, from its ASDF and what a scan found.
 
     Parameters
@@ -68,7 +71,7 @@ def references_of(source: Source, base: str, scans: Sequence[Scan] | None = None
     source : Source
     base : str
         Directory or URL that the frames' names are relative to.
-    scans : sequence of Scan, optional
+    scans : sequence of FrameIndex, optional
         One for each array; None where nothing was looked at.
 
     Returns
@@ -108,15 +111,15 @@ def references_of(source: Source, base: str, scans: Sequence[Scan] | None = None
     return ReferenceSet(attributes, dict(arrays), identity)
 
 
-def _total(scans: Sequence[Scan] | None) -> int | None:
+def _total(scans: Sequence[FrameIndex] | None) -> int | None:
     """Bytes of all frames together; None unless every one of them was looked at."""
-    if scans is None or any((s.states != FOUND).any() for s in scans):
+    if scans is None or not all(s.found.all() for s in scans):
         return None
-    return sum(sum(s.sizes.tolist()) for s in scans)  # Python's integers have no end
+    return sum(sum(s["size"].tolist()) for s in scans)  # Python's integers have no end
 
 
 def _metadata(
-    part: Frames, tile: TileMeta, found: Scan | None, headers: Table, rows: slice
+    part: Frames, tile: TileMeta, found: FrameIndex | None, headers: Table, rows: slice
 ) -> ArrayMetadata:
     n_frame_axes = part.names.ndim
     chunks = (1,) * n_frame_axes + part.shape[n_frame_axes:]
@@ -145,10 +148,10 @@ def _metadata(
     return ArrayMetadata(part.shape, chunks, dtype, spec, attributes)
 
 
-def _is_verbatim(part: Frames, found: Scan) -> bool:
+def _is_verbatim(part: Frames, found: FrameIndex) -> bool:
     """Whether the array needs no codec: every frame that has a name was found, and is plain."""
     named = frame_names(part) != ""
-    return found.verbatim and not (named & (found.states != FOUND)).any()
+    return found.is_verbatim and not (named & ~found.found).any()
 
 
 def _unscanned_dtype(part: Frames, headers: Table) -> np.dtype:
@@ -175,13 +178,18 @@ def _unscanned_dtype(part: Frames, headers: Table) -> np.dtype:
     return types.pop()
 
 
-def _columns(part: Frames, base: str, found: Scan | None, metadata: ArrayMetadata) -> FrameColumns:
+def _columns(
+    part: Frames, base: str, found: FrameIndex | None, metadata: ArrayMetadata
+) -> FrameColumns:
     columns = FrameColumns.absent(part.n_frames)
     columns.urls[:] = frame_urls(frame_names(part), base)
     if found is not None:
-        plain = metadata.compressor is None
-        columns.offsets[:] = found.data_starts if plain else found.starts
-        columns.lengths[:] = found.data_lengths if plain else found.lengths
+        if metadata.compressor is None:
+            n_bytes = math.prod(part.hdu_shape) * np.dtype(metadata.dtype).itemsize
+            columns.offsets[:] = found["data"]
+            columns.lengths[:] = np.where(found["data"] < 0, -1, n_bytes)
+        else:
+            columns.offsets[:], columns.lengths[:] = found["offset"], found["length"]
     return columns
 
 

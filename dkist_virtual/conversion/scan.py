@@ -17,7 +17,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 
-from dkist_virtual.conversion.frame_index import ABSENT, FOUND, UNREACHABLE, Look, Scan
 from dkist_virtual.errors import (
     FrameCorruptError,
     FrameError,
@@ -30,6 +29,13 @@ from dkist_virtual.fits.layout import BITPIX_DTYPES, Image, PlainImage
 from dkist_virtual.fits.tiled.decoders import refuse_unknown
 from dkist_virtual.io.fetcher import gathered, is_local
 from dkist_virtual.io.settings import setting
+from dkist_virtual.store.format.frame_index import (
+    ABSENT,
+    FOUND,
+    UNREACHABLE,
+    FrameEntry,
+    FrameIndex,
+)
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -38,7 +44,7 @@ if TYPE_CHECKING:
     from dkist_virtual.io.fetcher import Fetcher
     from dkist_virtual.io.remote.request import Reply
 
-__all__ = ["Expected", "Look", "Scan", "ScanMode", "scan_frames"]
+__all__ = ["Expected", "ScanMode", "scan_frames"]
 
 ScanMode: TypeAlias = Literal["always", "auto", "never"]
 
@@ -90,7 +96,7 @@ class Expected:
 # One frame ----------------------------------------------------------------------------------
 
 
-def look(url: str, expected: Expected, fetcher: Fetcher) -> Look:
+def look(url: str, expected: Expected, fetcher: Fetcher) -> FrameEntry:
     """Look at one frame.
 
     Raises
@@ -105,7 +111,7 @@ def look(url: str, expected: Expected, fetcher: Fetcher) -> Look:
     return found
 
 
-async def look_async(url: str, expected: Expected, fetcher: Fetcher) -> Look:
+async def look_async(url: str, expected: Expected, fetcher: Fetcher) -> FrameEntry:
     """The same, on fsspec's event loop."""
     n = HEAD
     while (found := _seen(url, expected, await fetcher.head_async(url, n), n)) is None:
@@ -113,7 +119,7 @@ async def look_async(url: str, expected: Expected, fetcher: Fetcher) -> Look:
     return found
 
 
-def _seen(url: str, expected: Expected, head: Reply, n: int) -> Look | None:
+def _seen(url: str, expected: Expected, head: Reply, n: int) -> FrameEntry | None:
     """What the first `n` bytes of a file show; None where the header is longer."""
     size = len(head.data) if head.total is None else head.total
     try:
@@ -137,12 +143,12 @@ def _seen(url: str, expected: Expected, head: Reply, n: int) -> Look | None:
     except FrameError as error:
         raise error.at(url) from None
     plain = isinstance(layout, PlainImage) and layout.is_verbatim
-    return Look(
-        start=hdu.start,
+    return FrameEntry(
+        size=size,
+        offset=hdu.start,
         length=min(hdu.stop, size) - hdu.start,
         data=hdu.start + layout.head_bytes if plain else -1,
         head=layout.head_bytes,
-        size=size,
         mtime=-1 if head.mtime is None else head.mtime,
         etag=head.etag,
         datasum=-1 if datasum is None else datasum,
@@ -154,36 +160,19 @@ def _seen(url: str, expected: Expected, head: Reply, n: int) -> Look | None:
 # Frames that are known ----------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True)
-class Stamp:
-    """By what a file is known again: length, and ETag or modification time."""
+Job: TypeAlias = tuple[str, FrameEntry | None]
+"""A frame to scan: its URL, and what an earlier scan recorded about its file."""
 
-    size: int
-    mtime: int
-    etag: str | None
-
-    def is_of(self, reply: Reply) -> bool:
-        """Whether a file is the one that it was, as far as this is known."""
-        if reply.total != self.size:
-            return False
-        if self.etag is not None or reply.etag is not None:
-            return self.etag == reply.etag
-        return reply.mtime is not None and reply.mtime == self.mtime
-
-
-Job: TypeAlias = "tuple[str, Stamp | None]"
-"""A frame to look at: its URL, and by what it is known again."""
-
-Found: TypeAlias = Look | FrameError | None
-"""What came of it: a look, why there is none, or None where the file is the one that it was."""
+Found: TypeAlias = FrameEntry | FrameError | None
+"""The result: what was found, why nothing was, or None where the file has not changed."""
 
 
 def _one(job: Job, expected: Expected, fetcher: Fetcher) -> Found:
-    url, stamp = job
+    url, before = job
     if not url:
         return FrameMissingError("the ASDF names no file for a frame")
     try:
-        if stamp is not None and stamp.is_of(fetcher.status(url)):
+        if before is not None and before.describes(fetcher.status(url)):
             return None
         return look(url, expected, fetcher)
     except (FrameMissingError, FrameUnreachableError) as error:
@@ -193,12 +182,12 @@ def _one(job: Job, expected: Expected, fetcher: Fetcher) -> Found:
 async def _one_async(
     job: Job, expected: Expected, fetcher: Fetcher, room: asyncio.Semaphore
 ) -> Found:
-    url, stamp = job
+    url, before = job
     async with room:
         if not url:
             return FrameMissingError("the ASDF names no file for a frame")
         try:
-            if stamp is not None and stamp.is_of(await fetcher.head_async(url, 1)):
+            if before is not None and before.describes(await fetcher.head_async(url, 1)):
                 return None
             return await look_async(url, expected, fetcher)
         except (FrameMissingError, FrameUnreachableError) as error:
@@ -212,7 +201,7 @@ def look_at_all(
 
     Parameters
     ----------
-    jobs : sequence of (URL, Stamp or None)
+    jobs : sequence of (URL, FrameEntry or None)
         An empty URL stands for a frame without a file.
     expected : Expected
     fetcher : Fetcher
@@ -260,12 +249,12 @@ def scan_frames(
     mode: ScanMode,
     workers: int | None = None,
     on_frame: Callable[[], object] = lambda: None,
-    on_look: Callable[[int, Look], object] = lambda i, look: None,  # noqa: ARG005
-    known: Scan | None = None,
+    on_entry: Callable[[int, FrameEntry], object] = lambda i, entry: None,  # noqa: ARG005
+    known: FrameIndex | None = None,
     trusted: bool | NDArray[np.bool_] = False,
     client: Any = None,
-) -> Scan:
-    """Look at all frames of one array.
+) -> FrameIndex:
+    """Scan all frames of one array.
 
     Parameters
     ----------
@@ -280,11 +269,11 @@ def scan_frames(
         `dkist_virtual.io.settings.SETTINGS` says.
     on_frame : callable
         Called once a frame, found or not.
-    on_look : callable
-        Called with position and look for each frame that was read.
-    known : Scan, optional
-        What was found of these frames before, held against the same ASDF: whose file is the same
-        is not read again.
+    on_entry : callable
+        Called with position and entry for each frame that was read.
+    known : FrameIndex, optional
+        What was found of these frames before, checked against the same ASDF: a frame whose file
+        has not changed is not read again.
     trusted : bool or array of bool
         Whether the file of a frame that is known is taken to be the same, without asking.
     client : distributed.Client, optional
@@ -299,29 +288,29 @@ def scan_frames(
     FrameCorruptError, FrameUnsupportedError
     """
     n = len(urls)
-    scan = Scan.unknown(n, expected.shape)
+    index = FrameIndex.unknown(n)
     dtype, first_url = None, ""
     stays = np.zeros(n, bool)
     if known is not None:
-        stays = (known.states == FOUND) & trusted
-        scan.put_from(known, (rows := np.flatnonzero(stays)), rows)
-        if len(rows):
-            dtype, first_url = known.dtype, str(urls[rows[0]])
-        for _ in rows:
+        stays = known.found & trusted
+        index.rows[stays] = known.rows[stays]
+        if stays.any():
+            dtype, first_url = known.dtype, str(urls[int(stays.argmax())])
+        for _ in range(int(stays.sum())):
             on_frame()
     wanted = np.flatnonzero(~stays) if mode != "never" else np.empty(0, np.int64)
     kept = int(stays.sum())
     reasons: list[FrameError] = []
     for i, url, found in _looks(urls, wanted, known, expected, fetcher, workers, client):
         if isinstance(found, FrameError):
-            scan.states[i] = ABSENT if isinstance(found, FrameMissingError) else UNREACHABLE
+            absent = isinstance(found, FrameMissingError)
+            index["state"][i] = ABSENT if absent else UNREACHABLE
             reasons.append(found)
             on_frame()
             continue
         if found is None:
             assert known is not None
-            at = np.array([i])
-            scan.put_from(known, at, at)
+            index.rows[i] = known.rows[i]
             its_dtype, scaling = known.dtype, "the earlier scan"
             kept += 1
         else:
@@ -334,24 +323,23 @@ def scan_frames(
                 f"{dtype}, as in {first_url}"
             )
         if found is not None:
-            scan.put(i, found)
-            on_look(i, found)
+            index.put(i, found)
+            on_entry(i, found)
         on_frame()
     if mode == "always" and reasons:
-        absent = int((scan.states == ABSENT).sum())
-        unreachable = int((scan.states == UNREACHABLE).sum())
-        kind = FrameMissingError if absent else FrameUnreachableError
+        n_absent, n_unreachable = (int((index["state"] == s).sum()) for s in (ABSENT, UNREACHABLE))
+        kind = FrameMissingError if n_absent else FrameUnreachableError
         raise kind(
-            f"{absent} of {n} frames are absent and {unreachable} not reachable, "
+            f"{n_absent} of {n} frames are absent and {n_unreachable} not reachable, "
             f"the first: {reasons[0]}"
         )
-    return replace(scan, dtype=dtype, missing=tuple(map(str, reasons[:10])), kept=kept)
+    return replace(index, dtype=dtype, missing=tuple(map(str, reasons[:10])), kept=kept)
 
 
 def _looks(
     urls: Sequence[str] | NDArray[Any],
     wanted: NDArray[np.int64],
-    known: Scan | None,
+    known: FrameIndex | None,
     expected: Expected,
     fetcher: Fetcher,
     workers: int | None,
@@ -360,10 +348,9 @@ def _looks(
     """Look at some frames, in order; those not there come as their error."""
 
     def job(i: int) -> Job:
-        if known is None or known.states[i] != FOUND:
+        if known is None or known["state"][i] != FOUND:
             return str(urls[i]), None
-        stamp = Stamp(int(known.sizes[i]), int(known.mtimes[i]), known.etags[i])
-        return str(urls[i]), stamp
+        return str(urls[i]), known.entry(i)
 
     def jobs() -> Iterator[tuple[list[int], list[Job]]]:
         # A piece at a time: there may be millions.

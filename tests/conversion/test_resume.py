@@ -20,7 +20,6 @@ from many import name_of, rewrite, write_asdf, write_frames
 
 import dkist_virtual as dv
 from dkist_virtual.conversion import scan as scanning
-from dkist_virtual.conversion.frame_index import Look
 from dkist_virtual.conversion.journal import FLUSH, Journal
 from dkist_virtual.conversion.staging import WORTH
 from dkist_virtual.demo.server import FrameServer
@@ -30,6 +29,7 @@ from dkist_virtual.errors import (
     StoreExistsError,
     StoreMissingError,
 )
+from dkist_virtual.store.format.frame_index import FrameEntry
 
 # Each frame that is opened, once: one that was written a moment ago is read again.
 _OPENED: list[list[str]] = []
@@ -290,8 +290,9 @@ def test_a_store_that_was_being_replaced_when_it_was_killed_comes_back(
 # The journal ------------------------------------------------------------------------------------
 
 
-def a_look(i: int) -> Look:
-    return Look(0, 5760, -1, 2880, 5760 + i, i, f'"{i}"' if i % 2 else None, -1, "<f4", "words")
+def an_entry(i: int) -> FrameEntry:
+    etag = f'"{i}"' if i % 2 else None
+    return FrameEntry(5760 + i, 0, 5760, -1, 2880, i, etag, -1, "<f4", "words")
 
 
 def test_a_journal_holds_what_was_noted(tmp_path: Path) -> None:
@@ -299,14 +300,14 @@ def test_a_journal_holds_what_was_noted(tmp_path: Path) -> None:
     with Journal(path, {"of": "this"}) as journal:
         assert (journal.n, journal.known) == (0, {})
         for i in range(5):
-            journal.record("data_0_1", f"ümlaut {i}", a_look(i))
-        journal.record("data_1_0", "x", a_look(9))
+            journal.record("data_0_1", f"ümlaut {i}", an_entry(i))
+        journal.record("data_1_0", "x", an_entry(9))
     with Journal(path, {"of": "this"}) as again:
         known = again.known["data_0_1"]
         assert known.names.tolist() == [f"ümlaut {i}" for i in range(5)]
-        assert known.scan.sizes.tolist() == [5760 + i for i in range(5)]
-        assert known.scan.etags.tolist() == [a_look(i).etag for i in range(5)]
-        assert known.scan.dtype == np.dtype("<f4")
+        assert known["size"].tolist() == [5760 + i for i in range(5)]
+        assert known["etag"].tolist() == [an_entry(i).etag for i in range(5)]
+        assert known.dtype == np.dtype("<f4")
         assert again.n == 6
         assert again.recent
     with Journal(path, {"of": "that"}) as other:
@@ -315,16 +316,26 @@ def test_a_journal_holds_what_was_noted(tmp_path: Path) -> None:
         assert begun_anew.n == 0
 
 
+def test_a_journal_of_an_earlier_version_still_opens(tmp_path: Path) -> None:
+    (tmp_path / "j").write_text(
+        '{"format": 1, "of": "this"}\n["data","a",0,5760,64,2880,5761,7,"\\"e\\"",9,"<f4"]\n'
+    )
+    with Journal(tmp_path / "j", {"of": "this"}) as journal:
+        known = journal.known["data"]
+    assert known.entry(0) == FrameEntry(5761, 0, 5760, 64, 2880, 7, '"e"', 9)
+    assert (known.names.tolist(), known.dtype) == (["a"], np.dtype("<f4"))
+
+
 @pytest.mark.parametrize("end", [b'["data","x",0,57', b"\0" * 4096, b'{"half": \n["data"]\n'])
 def test_what_was_being_written_is_no_line(end: bytes, tmp_path: Path) -> None:
     path = tmp_path / "j"
     with Journal(path, {}) as journal:
-        journal.record("data", "a", a_look(1))
+        journal.record("data", "a", an_entry(1))
     whole = path.read_bytes()
     path.write_bytes(whole + end)
     with Journal(path, {}) as again:
         assert again.known["data"].names.tolist() == ["a"]
-        again.record("data", "b", a_look(2))
+        again.record("data", "b", an_entry(2))
     lines = path.read_bytes().splitlines()
     assert path.read_bytes().startswith(whole)
     assert [json.loads(line)[1] for line in lines[1:]] == ["a", "b"]
@@ -332,10 +343,10 @@ def test_what_was_being_written_is_no_line(end: bytes, tmp_path: Path) -> None:
 
 def test_the_last_look_at_a_frame_counts(tmp_path: Path) -> None:
     with Journal(tmp_path / "j", {}) as journal:
-        journal.record("data", "a", a_look(1))
-        journal.record("data", "a", a_look(2))
+        journal.record("data", "a", an_entry(1))
+        journal.record("data", "a", an_entry(2))
     with Journal(tmp_path / "j", {}) as again:
-        assert again.known["data"].scan.sizes.tolist() == [5762]
+        assert again.known["data"]["size"].tolist() == [5762]
 
 
 # A newer ASDF -----------------------------------------------------------------------------------

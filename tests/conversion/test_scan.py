@@ -79,7 +79,7 @@ def test_a_header_of_330_cards_is_read_at_once_and_a_longer_one_again(tmp_path: 
         ("3000.fits", 16 * HEAD),
     ]
     for url, start, length, size in zip(
-        urls, found.starts, found.lengths, found.sizes, strict=True
+        urls, found["offset"], found["length"], found["size"], strict=True
     ):
         with fits.open(url, disable_image_compression=True) as hdus:
             info = hdus[1].fileinfo()
@@ -103,7 +103,7 @@ def test_the_hdu_is_found_by_index_and_by_name(target: int | str, tmp_path: Path
     url = write(tmp_path / "a.fits", compressed(PIXELS, name="SECOND", before=[before]))
     found = scan([url], Expected((1, 12, 20), np.dtype("f4"), target))
     with fits.open(url, disable_image_compression=True) as hdus:
-        assert found.starts.tolist() == [hdus[2].fileinfo()["hdrLoc"]]
+        assert found["offset"].tolist() == [hdus[2].fileinfo()["hdrLoc"]]
 
 
 @pytest.mark.parametrize("dtype", ["u1", "i2", "i4", "i8", "f4", "f8"])
@@ -113,9 +113,9 @@ def test_plain_pixels_lie_where_astropy_says(dtype: str, tmp_path: Path) -> None
     fits.HDUList([fits.PrimaryHDU(), fits.ImageHDU(data)]).writeto(buffer)
     url = write(tmp_path / "a.fits", buffer.getvalue())
     found = scan([url], Expected(data.shape, data.dtype, 1))
-    assert found.verbatim
-    start, length = int(found.data_starts[0]), int(found.data_lengths[0])
-    raw = np.frombuffer(buffer.getvalue()[start : start + length], data.dtype.newbyteorder(">"))
+    assert found.is_verbatim
+    raw = buffer.getvalue()[int(found["data"][0]) :][: data.nbytes]
+    raw = np.frombuffer(raw, data.dtype.newbyteorder(">"))
     np.testing.assert_array_equal(raw.reshape(data.shape), data)
 
 
@@ -128,8 +128,8 @@ def test_scaled_pixels_are_not_verbatim(change: dict[str, Any], tmp_path: Path) 
     found = scan(
         [write(tmp_path / "a.fits", buffer.getvalue())], Expected((5, 7), np.dtype("i2"), 0)
     )
-    assert not found.verbatim
-    assert found.data_starts.tolist() == [-1]
+    assert not found.is_verbatim
+    assert found["data"].tolist() == [-1]
 
 
 @pytest.mark.parametrize("workers", [None, 1, 3, 16])
@@ -148,12 +148,12 @@ def test_frames_come_in_their_order_and_are_counted_once(
     states = [1] * 40
     states[7] = states[9] = 2
     states[11] = 3
-    assert found.states.tolist() == states
+    assert found["state"].tolist() == states
     sizes = [
         os.path.getsize(url) if state == 1 else -1 for url, state in zip(urls, states, strict=True)
     ]
-    assert found.sizes.tolist() == sizes
-    for column in (found.starts, found.lengths, found.mtimes):
+    assert found["size"].tolist() == sizes
+    for column in (found["offset"], found["length"], found["mtime"]):
         assert (column < 0).tolist() == [state != 1 for state in states]
 
 
@@ -175,8 +175,8 @@ def test_never_looks_at_nothing(tmp_path: Path) -> None:
     fetcher = Counting()
     found = scan_frames(["/a", "/b"], EXPECTED, fetcher, mode="never")
     assert fetcher.heads == []
-    assert found.states.tolist() == [0, 0]
-    assert (found.dtype, found.verbatim, found.head_bytes) == (None, False, None)
+    assert found["state"].tolist() == [0, 0]
+    assert (found.dtype, found.is_verbatim, found.head_bytes) == (None, False, None)
 
 
 def test_the_datatype_of_the_asdf_may_be_raw_or_scaled(tmp_path: Path) -> None:

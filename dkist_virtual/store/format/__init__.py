@@ -5,6 +5,8 @@
   made of them
 - `dataset_asdf`: read and write ``dataset.asdf``: WCS, unit, mask, inventory and the rest of
   the meta
+- `frame_index`: describe the files of a dataset's frames as columns, as a scan records and a
+  store keeps them
 - `header_metadata`: keep what Parquet cannot express of a header column, as JSON beside it
 - `header_table`: hold the header table as an astropy Table whose columns are read when they are
   asked for

@@ -23,6 +23,7 @@ from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.io.local_file import StoreFile
 from dkist_virtual.io.safety import check_size
 from dkist_virtual.store.format.arrow_columns import from_arrow, is_plain, own_to_arrow, to_arrow
+from dkist_virtual.store.format.frame_index import COLUMNS
 from dkist_virtual.store.format.header_metadata import (
     NOTES_KEY,
     cell_bytes,
@@ -58,14 +59,7 @@ HEADERS_NAME: Final = "headers.parquet"
 _OUR_TYPES: Final = {
     "_tile": "string",
     "_url": "string",
-    "_size": "int64",
-    "_offset": "int64",
-    "_length": "int64",
-    "_data": "int64",
-    "_head": "int64",
-    "_mtime": "int64",
-    "_etag": "string",
-    "_datasum": "int64",
+    **{f"_{name}": "string" if name == "etag" else "int64" for name in COLUMNS},
 }
 
 #: The columns of our own, null where unknown.
