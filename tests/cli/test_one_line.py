@@ -25,7 +25,7 @@ import pytest
 from astropy.table import Table
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from test_overview import an_overview
+from overviews import an_overview
 
 import dkist_virtual as dv
 from dkist_virtual import errors

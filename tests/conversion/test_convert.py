@@ -32,6 +32,7 @@ from astropy.table import MaskedColumn, Table
 from dkist_assets import NOT_DATASETS, unpacked
 from golden import BY_NAME, raw_references, write_dataset
 from simulated import once
+from watches import opened_frames
 
 import dkist_virtual as dv
 from dkist_virtual.errors import (
@@ -83,31 +84,6 @@ def contents(directory: Path) -> dict[str, bytes]:
     return {
         str(p.relative_to(directory)): p.read_bytes() for p in directory.rglob("*") if p.is_file()
     }
-
-
-_watched: list[str] | None = None
-
-
-def _hook(event: str, args: tuple[Any, ...]) -> None:
-    if event != "open" or _watched is None or not str(args[0]).endswith(".fits"):
-        return
-    name = os.path.basename(str(args[0]))
-    if name not in _watched:  # a file that was written a moment ago is read again
-        _watched.append(name)
-
-
-@contextmanager
-def opened_frames() -> Iterator[list[str]]:
-    """The frames that this process opens, by python's own audit of it."""
-    global _watched  # noqa: PLW0603  # an audit hook cannot be removed, only told to stop
-    if not getattr(opened_frames, "hooked", False):
-        sys.addaudithook(_hook)
-        opened_frames.hooked = True  # type: ignore[attr-defined]
-    _watched = watched = []
-    try:
-        yield watched
-    finally:
-        _watched = None
 
 
 # What is refused --------------------------------------------------------------------------------

@@ -8,8 +8,6 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ import many
 import numpy as np
 import pytest
 from many import name_of, rewrite, write_asdf, write_frames
+from watches import opened_frames
 
 import dkist_virtual as dv
 from dkist_virtual.conversion import scan as scanning
@@ -30,30 +29,6 @@ from dkist_virtual.errors import (
     StoreMissingError,
 )
 from dkist_virtual.store.format.frame_index import FrameEntry
-
-# Each frame that is opened, once: one that was written a moment ago is read again.
-_OPENED: list[list[str]] = []
-
-
-def _hook(event: str, args: tuple[Any, ...]) -> None:
-    if event == "open" and str(args[0]).endswith(".fits"):
-        name = os.path.basename(str(args[0]))
-        for opened in _OPENED:
-            if name not in opened:
-                opened.append(name)
-
-
-sys.addaudithook(_hook)
-
-
-@contextmanager
-def opened_frames() -> Iterator[list[str]]:
-    opened: list[str] = []
-    _OPENED.append(opened)
-    try:
-        yield opened
-    finally:
-        _OPENED.remove(opened)
 
 
 def contents(store: Path) -> dict[str, bytes]:

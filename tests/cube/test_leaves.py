@@ -18,7 +18,7 @@ from dask.diagnostics import Callback
 from frames import compressed, scene
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from test_window import counted
+from watches import counted
 
 import dkist_virtual as dv
 from dkist_virtual.cube.dask_array import LeafArray

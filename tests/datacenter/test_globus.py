@@ -19,46 +19,13 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from click.testing import CliRunner
-from globus_server import ELSEWHERE, LOCAL, GlobusServer, connect_personal, tokens
+from globus_server import ELSEWHERE, LOCAL, GlobusServer, log_in
 
 import dkist_virtual as dv
 from dkist_virtual.cli.main import cli, main
 from dkist_virtual.datacenter.globus import Bearer, over_https
 
 COLLECTION = "d26bd00b-62dc-40d2-9179-7aece2b8c437"  # what the Data Center's configuration names
-
-
-@pytest.fixture
-def globus(
-    catalogue: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> Iterator[GlobusServer]:
-    """Globus, a home directory with a login, and Globus Connect Personal in it."""
-    from dkist.net.globus.endpoints import get_data_center_endpoint_id
-
-    get_data_center_endpoint_id.cache_clear()
-    home = tmp_path / "home"
-    connect_personal(home)
-    monkeypatch.setenv("HOME", str(home))
-    archive = tmp_path / "archive"
-    (archive / "collection" / "data" / "PROPOSAL").mkdir(parents=True)
-    (archive / "collection" / "data" / "PROPOSAL" / "SIM000").symlink_to(
-        catalogue.places["SIM000"].parent
-    )
-    server = GlobusServer(archive)
-    with server.running():
-        for name, value in server.environment().items():
-            monkeypatch.setenv(name, value)
-        log_in(catalogue.home)
-        yield server
-    shutil.rmtree(catalogue.home / "cache" / "dkist", ignore_errors=True)
-
-
-def log_in(home: Path, **how: Any) -> Path:
-    """A login as dkist keeps it."""
-    file: Path = home / "cache" / "dkist" / "globus_auth_cache.json"
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(json.dumps(tokens(how.pop("access", "good"), **how)))
-    return file
 
 
 @pytest.fixture

@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 from astropy.nddata import NDData, NDDataRef, StdDevUncertainty, UnknownUncertainty
 from astropy.nddata import VarianceUncertainty as Variance
+from dataset_checks import assert_same_headers, indices, tiles_of
 from dkist_assets import VISP, load, unpacked, with_files
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ndcube import NDCube
 from simulated import MOSAICS, NAMES
-from test_convert import opened_frames
-from test_dataset import assert_same_headers, indices, tiles_of
+from watches import opened_frames
 
 import dkist_virtual as dv
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, SelectionError

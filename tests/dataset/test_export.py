@@ -24,7 +24,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from simulated import MOSAICS, NAMES
 from sunpy.coordinates import HeliographicStonyhurst, Helioprojective
-from test_window import counted
+from watches import counted
 
 import dkist_virtual as dv
 from dkist_virtual.errors import DatasetError

@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 from astropy.nddata import NDData, StdDevUncertainty, UnknownUncertainty
 from astropy.table import QTable, Table, hstack, unique, vstack
+from dataset_checks import indices
 from dkist_assets import load
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
 from ndcube import NDCubeSequence
-from test_convert import opened_frames
-from test_dataset import indices
+from watches import opened_frames
 
 import dkist_virtual as dv
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, DownloadError

@@ -9,9 +9,9 @@ import astropy.units as u
 import dask.array as da
 import numpy as np
 import pytest
+from dataset_checks import assert_same_world, tiles_of
 from simulated import NAMES
-from test_dataset import assert_same_world, tiles_of
-from test_window import counted
+from watches import counted
 
 import dkist_virtual as dv
 

@@ -18,8 +18,8 @@ import frames
 import numpy as np
 import pytest
 from astropy.io import fits
+from decoder_checks import by_fitsio, check_windows
 from frames import LOSSLESS, Array, Raw, assert_identical, compressed, edited, oracle, plain, scene
-from test_matrix import by_fitsio, check_windows
 
 from dkist_virtual.errors import FrameCorruptError, FrameError, FrameUnsupportedError
 from dkist_virtual.fits.checksum import check_datasum

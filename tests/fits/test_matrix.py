@@ -9,27 +9,23 @@ standard's arithmetic written out here. How many cases were distinct is printed 
 from __future__ import annotations
 
 import gzip
-import random
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import fitsio
 import frames
 import numpy as np
 import pytest
 from astropy.io import fits
-from frames import LOSSLESS, METHODS, Array, assert_identical, compressed, edited, scene
+from decoder_checks import by_fitsio, check_windows, layout_and_hdu
+from frames import LOSSLESS, METHODS, Array, assert_identical, compressed, edited, masks, scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dkist_virtual.errors import FrameCorruptError
-from dkist_virtual.fits.decode import decode_frame, decode_window, tiles_touched
-from dkist_virtual.fits.hdu import image_layout
-from dkist_virtual.fits.layout import CompressedImage
+from dkist_virtual.fits.decode import decode_frame
 from dkist_virtual.fits.tiled.rice import ZERO_VALUE
-from dkist_virtual.fits.tiled.table import read_table
 
 derandomised = settings(derandomize=True, deadline=None, database=None)
 Count = Callable[..., None]
@@ -76,64 +72,6 @@ LISTS: list[tuple[tuple[int, ...], tuple[int, ...] | None]] = [
     ((6, 8, 50), (3, 4, 25)),
     ((2, 3, 6, 40), (2, 1, 3, 20)),
 ]
-
-
-def masks(shape: tuple[int, ...], dtype: str, seed: int) -> Array:
-    """Pixels for PLIO_1: few values, changing rarely, none negative.
-
-    Noise over a large range is nothing that can be asked of astropy: its encoder then writes
-    past the end of its buffer.
-    """
-    rng = np.random.default_rng(seed)
-    data = np.zeros(shape, dtype)
-    flat = data.reshape(-1)
-    top = {"i1": 100, "u1": 255, "i2": 32_000}.get(dtype, 10_000)
-    for _ in range(min(6, flat.size)):
-        start = rng.integers(flat.size)
-        flat[start : start + rng.integers(1, 60)] = rng.integers(1, top)
-    return data
-
-
-def layout_and_hdu(file: bytes) -> tuple[CompressedImage, memoryview]:
-    start, layout = image_layout(file, 1)
-    assert isinstance(layout, CompressedImage)
-    return layout, memoryview(file)[start:]
-
-
-def check_windows(file: bytes, whole: Array, seed: int, count: int = 2) -> None:
-    """Strided windows are what numpy cuts out of the whole, and need the tiles that they name."""
-    rng = random.Random(seed)
-    layout, hdu = layout_and_hdu(file)
-    table = read_table(layout, hdu)
-    for _ in range(count):
-        window = []
-        for n in whole.shape:
-            first = rng.randrange(n)
-            last = rng.randrange(first, n)
-            window.append(range(first, last + 1, rng.choice((1, 1, 2, 3, 7))))
-        cut = whole[tuple(slice(p.start, p.stop, p.step) for p in window)]
-        # The tiles touched, and nothing else, in an order that no file has.
-        tiles = tiles_touched(layout, tuple(window))
-        numbers = np.arange(layout.n_tiles).reshape(layout.grid)
-        pixels = np.kron(numbers, np.ones(layout.tile_shape, np.int64))
-        seen = pixels[tuple(slice(p.start, p.stop, p.step) for p in window)]
-        np.testing.assert_array_equal(tiles, np.unique(seen))
-        buffer, starts = bytearray(b"\xaa"), np.full(layout.n_tiles, -1)
-        for tile in tiles[::-1]:
-            starts[tile] = len(buffer)
-            buffer += hdu[table.starts[tile] : table.starts[tile] + table.lengths[tile]]
-        part = decode_window(
-            layout, table, tuple(window), np.frombuffer(bytes(buffer), "u1"), starts
-        )
-        assert_identical(part, cut)
-
-
-def by_fitsio(file: bytes, place: Path, hdu: int = 1) -> Array:
-    path = place / "frame.fits"
-    path.write_bytes(file)
-    with fitsio.FITS(str(path)) as hdus:
-        data = hdus[hdu].read()
-    return np.asarray(data, data.dtype.newbyteorder("="))
 
 
 def fitsio_reads(algorithm: str, dtype: str, shape: tuple[int, ...]) -> bool:

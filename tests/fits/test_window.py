@@ -5,7 +5,7 @@ from __future__ import annotations
 import io
 import math
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import pytest
@@ -14,14 +14,11 @@ from astropy.io import fits
 from frames import compressed, hdu_of, oracle, plain, scene
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from watches import counted
 
 import dkist_virtual as dv
 from dkist_virtual.errors import FrameCorruptError
 from dkist_virtual.fits.partial import MapCache, advance, joined, read_steps
-from dkist_virtual.io.fetcher import Fetcher
-
-if TYPE_CHECKING:
-    from dkist_virtual.io.remote.request import Reply
 
 #: Shape and tile, 1-D to 4-D: rows, parts of rows, squares, ragged edges, whole images.
 LAYOUTS = (
@@ -167,35 +164,11 @@ def test_maps_are_kept_within_bounds() -> None:
 # Through a dataset: bytes fetched ------------------------------------------------------------
 
 
-class Counting(Fetcher):
-    """Fetches as ever, and counts."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        object.__setattr__(self, "reads", [])
-
-    def reply_up_to(self, url: str, offset: int, length: int) -> Reply:
-        self.reads.append((url.rpartition("/")[2], offset, length))
-        return super().reply_up_to(url, offset, length)
-
-    def read_into(self, url: str, offset: int, out: memoryview) -> Reply:
-        self.reads.append((url.rpartition("/")[2], offset, len(out)))
-        return super().read_into(url, offset, out)
-
-
 @pytest.fixture(scope="module")
 def cryo(simulated: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
     store = tmp_path_factory.mktemp("cryo") / "store"
     dv.convert(simulated("cryonirsp"), store)
     return store
-
-
-def counted(store: Path, **how: Any) -> tuple[dv.Dataset, list[tuple[str, int, int]]]:
-    ds = dv.open_dataset(store, **how)
-    assert isinstance(ds, dv.Dataset)
-    fetcher = Counting()
-    ds._provenance.array.handle.store.fetcher = fetcher
-    return ds, fetcher.reads
 
 
 def tile_bytes(path: Path, rows: list[int]) -> int:

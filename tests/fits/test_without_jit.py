@@ -13,8 +13,8 @@ PROGRAM = """
 import warnings
 import frames
 import numpy as np
-from frames import METHODS, assert_identical, compressed, oracle, plain, scene
-from test_matrix import check_windows, masks
+from decoder_checks import check_windows
+from frames import METHODS, assert_identical, compressed, masks, oracle, plain, scene
 from dkist_virtual.fits.checksum import check_datasum, datasum, turned_datasum
 from dkist_virtual.errors import FrameError
 from dkist_virtual.fits.decode import decode_frame

@@ -349,6 +349,22 @@ def scene(
     return data
 
 
+def masks(shape: tuple[int, ...], dtype: str, seed: int) -> Array:
+    """Pixels for PLIO_1: few values, changing rarely, none negative.
+
+    Noise over a large range is nothing that can be asked of astropy: its encoder then writes
+    past the end of its buffer.
+    """
+    rng = np.random.default_rng(seed)
+    data = np.zeros(shape, dtype)
+    flat = data.reshape(-1)
+    top = {"i1": 100, "u1": 255, "i2": 32_000}.get(dtype, 10_000)
+    for _ in range(min(6, flat.size)):
+        start = rng.integers(flat.size)
+        flat[start : start + rng.integers(1, 60)] = rng.integers(1, top)
+    return data
+
+
 # The comparison -------------------------------------------------------------------------------
 
 

@@ -13,10 +13,10 @@ import dask.array as da
 import numpy as np
 import pytest
 import xarray as xr
+from dataset_checks import tiles_of
 from distributed import Client, LocalCluster
 from dkist_assets import unpacked
 from simulated import NAMES
-from test_dataset import tiles_of
 
 import dkist_virtual as dv
 from dkist_virtual.store.zarr_store import FrameStore

@@ -6,11 +6,11 @@ import json
 from pathlib import Path
 from typing import Any
 
-import icechunk
 import numpy as np
 import pytest
 import zarr
 from golden import BY_NAME, oracle, write_dataset
+from icechunk_repository import repository
 
 import dkist_virtual as dv
 from dkist_virtual.fits.codecs import FITSCodecV3, FrameSpec
@@ -20,19 +20,6 @@ pytestmark = pytest.mark.filterwarnings(
     "ignore::zarr.errors.ZarrUserWarning",
     "ignore::DeprecationWarning",
 )
-
-
-def repository(path: Path, frames: Path) -> Any:
-    config = icechunk.RepositoryConfig.default()
-    prefix = f"file://{frames}/"
-    config.set_virtual_chunk_container(
-        icechunk.VirtualChunkContainer(prefix, icechunk.local_filesystem_store(str(frames)))
-    )
-    return icechunk.Repository.create(
-        icechunk.local_filesystem_storage(str(path)),
-        config,
-        authorize_virtual_chunk_access={prefix: None},
-    )
 
 
 def test_icechunk_reads_parts_of_frames_inside_of_their_chunks(tmp_path: Path) -> None:

@@ -22,9 +22,9 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from astropy.nddata import NDData, StdDevUncertainty, VarianceUncertainty
+from dataset_checks import tiles_of
 from dkist_assets import unpacked
 from golden import BY_NAME, oracle, write_dataset
-from test_dataset import tiles_of
 
 import dkist_virtual as dv
 from dkist_virtual.demo.server import FrameServer

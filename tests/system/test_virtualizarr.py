@@ -15,9 +15,9 @@ import pytest
 import xarray as xr
 import zarr
 from golden import BY_NAME, oracle, write_dataset
+from icechunk_repository import repository
 from obspec_utils.registry import ObjectStoreRegistry
 from obstore.store import LocalStore
-from test_icechunk import repository
 from virtualizarr.parsers import KerchunkJSONParser, KerchunkParquetParser
 
 import dkist_virtual as dv

@@ -9,7 +9,6 @@ from typing import Any
 import dask
 import pytest
 from aiohttp import web
-from test_globus import globus  # noqa: F401  # a fixture
 
 import dkist_virtual as dv
 from dkist_virtual import errors as e
@@ -89,7 +88,7 @@ def test_a_catalogue_that_is_not_json(
 )  # fmt: skip
 def test_globus_itself(
     answered: Any,
-    globus: Any,  # noqa: F811
+    globus: Any,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

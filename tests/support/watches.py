@@ -1,0 +1,67 @@
+"""Record which frames are opened, and which byte ranges are read."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import dkist_virtual as dv
+from dkist_virtual.io.fetcher import Fetcher
+
+if TYPE_CHECKING:
+    from dkist_virtual.io.remote.request import Reply
+
+# Each frame that is opened, once: one that was written a moment ago is read again.
+_OPENED: list[list[str]] = []
+
+
+def _hook(event: str, args: tuple[Any, ...]) -> None:
+    if event == "open" and str(args[0]).endswith(".fits"):
+        name = os.path.basename(str(args[0]))
+        for opened in _OPENED:
+            if name not in opened:
+                opened.append(name)
+
+
+# A hook cannot be removed: one for all tests of a process.
+sys.addaudithook(_hook)
+
+
+@contextmanager
+def opened_frames() -> Iterator[list[str]]:
+    """Record the names of the frames that this process opens, each once."""
+    opened: list[str] = []
+    _OPENED.append(opened)
+    try:
+        yield opened
+    finally:
+        _OPENED.remove(opened)
+
+
+class Counting(Fetcher):
+    """Fetch, and record file name, offset and length of each read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        object.__setattr__(self, "reads", [])
+
+    def reply_up_to(self, url: str, offset: int, length: int) -> Reply:
+        self.reads.append((url.rpartition("/")[2], offset, length))
+        return super().reply_up_to(url, offset, length)
+
+    def read_into(self, url: str, offset: int, out: memoryview) -> Reply:
+        self.reads.append((url.rpartition("/")[2], offset, len(out)))
+        return super().read_into(url, offset, out)
+
+
+def counted(store: Path, **how: Any) -> tuple[dv.Dataset, list[tuple[str, int, int]]]:
+    """Open a dataset whose reads are recorded in the list beside it."""
+    ds = dv.open_dataset(store, **how)
+    assert isinstance(ds, dv.Dataset)
+    fetcher = Counting()
+    ds._provenance.array.handle.store.fetcher = fetcher
+    return ds, fetcher.reads
