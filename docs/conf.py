@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 import sys
 from pathlib import Path
 
@@ -30,11 +31,16 @@ extensions = [
 # The picture on the architecture page shows the code of this build.
 draw_wings.draw(HERE.parent / "dkist_virtual", HERE / "_generated" / "wings.svg")
 
+# The news fragments, as the next release will show them, without its heading.
+draft = [sys.executable, "-m", "towncrier", "build", "--draft", "--version", version, "--dir"]
+news = subprocess.run([*draft, HERE.parent], check=True, capture_output=True, text=True).stdout
+(HERE / "_generated" / "next_version.md").write_text(news.partition(")\n")[2], encoding="utf-8")
+
 intersphinx_mapping = inventories.mapping(HERE / "_generated")
 intersphinx_timeout = 5  # seconds, after which links are made without that project's answer
 
 # Parts of pages, drawn in with {include}; and what a build leaves behind.
-exclude_patterns = ["_build", "jupyter_execute", "Thumbs.db", ".DS_Store"]
+exclude_patterns = ["_build", "_generated", "jupyter_execute", "Thumbs.db", ".DS_Store"]
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3

@@ -1,14 +1,19 @@
-"""The reference names everything that a user holds."""
+"""The reference names everything that a user holds; links lead somewhere; news can be built."""
 
 from __future__ import annotations
 
 import re
+import runpy
+import subprocess
+import sys
 from pathlib import Path
+from pkgutil import resolve_name
 from typing import Any
 
 import pytest
 
 import dkist_virtual as dv
+from dkist_virtual._moved import MOVED
 from dkist_virtual.datacenter import globus
 from dkist_virtual.dataset import files
 from dkist_virtual.io.download import download
@@ -18,7 +23,8 @@ from dkist_virtual.plot import mosaic_plot
 from dkist_virtual.verification import against_astropy as compare
 from dkist_virtual.verification import frame as frame_check
 
-PAGE = (Path(__file__).parents[2] / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
 
 HELD = (
     dv.Conversion,
@@ -60,3 +66,34 @@ def test_every_public_name_is_on_the_page(held: type[Any]) -> None:
 @pytest.mark.parametrize("name", sorted(set(dv.__all__) - {"__version__", "errors"}))
 def test_every_name_of_the_package_is_on_the_page(name: str) -> None:
     assert re.search(rf"(autofunction|autoclass):: {name}\n|`{name}`", PAGE)
+
+
+@pytest.mark.parametrize("page", ["README", "CONTRIBUTING", "SECURITY", "changes/README"])
+def test_links_of_pages_outside_the_documentation(page: str) -> None:
+    path = ROOT / f"{page}.md"
+    links = re.findall(r"\]\(([^)#:]+)\)", path.read_text(encoding="utf-8"))
+    assert links or page == "changes/README"
+    assert [link for link in links if not (path.parent / link).exists()] == []
+
+
+def test_news_fragments_make_an_entry() -> None:
+    command = [sys.executable, "-m", "towncrier", "build", "--draft", "--version", "9.9"]
+    made = subprocess.run([*command, "--dir", ROOT], capture_output=True, text=True)
+    assert made.returncode == 0, made.stderr
+    assert "## 9.9 (" in made.stdout
+    for fragment in (ROOT / "changes").glob("*.*.md"):
+        assert fragment.read_text(encoding="utf-8").split("\n")[0] in made.stdout, fragment
+
+
+def test_changes_name_the_new_place_of_every_former_path() -> None:
+    pages = [ROOT / "CHANGELOG.md", *(ROOT / "changes").glob("*.removal.md")]
+    text = "".join(page.read_text(encoding="utf-8") for page in pages)
+    for former, new in MOVED.items():
+        assert f"| `dkist_virtual.{former}` | `dkist_virtual.{new}` |" in text
+
+
+def test_inventories_name_what_exists() -> None:
+    projects = runpy.run_path(str(ROOT / "docs" / "inventories.py"))["PROJECTS"]
+    for _, pages in projects.values():
+        for entry in " ".join(pages.values()).split():
+            assert resolve_name(entry.partition(":")[2])
