@@ -534,11 +534,11 @@ def test_a_scaling_that_is_no_number_is_refused(tmp_path: Path) -> None:
 
 def test_mixed_types_in_the_header_table_are_said(make: Make, tmp_path: Path) -> None:
     # An ASDF has no such column; a table that something else filled may have one.
-    from dkist_virtual.store.format.headers import read_headers, write_headers
+    from dkist_virtual.store.format.headers import HeaderFile, write_headers
 
     mixed = Table({"A": np.array([1, "two", None], object), "B": [1, 2, 3]})
     assert write_headers(tmp_path / "h.parquet", mixed, {}) == ["A"]
-    assert list(read_headers(tmp_path / "h.parquet")["A"])[:2] == ["1", "two"]
+    assert list(HeaderFile(tmp_path / "h.parquet").headers()["A"])[:2] == ["1", "two"]
 
 
 def test_nothing_is_warned_of_otherwise(make: Make, tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime
 import io
+import json
 import pickle
 import warnings
 from pathlib import Path
@@ -19,17 +20,16 @@ from astropy.table import Column, MaskedColumn, Table
 from astropy.time import Time
 from astropy.wcs import WCS, FITSFixedWarning
 from dkist_assets import DATASETS, load, unpacked
+from header_files import read_headers, read_own_columns
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.store.format.headers import (
     OURS,
+    HeaderFile,
     HeaderRow,
     HeaderTable,
-    header_columns,
-    read_headers,
-    read_own_columns,
     write_headers,
 )
 
@@ -86,7 +86,7 @@ def test_real_tables(name: str, assets: Path, tmp_path: Path) -> None:
     table = dataset.headers if hasattr(dataset, "headers") else dataset.combined_headers
     back = there_and_back(table, tmp_path / "headers.parquet")
     assert_same_table(back, table)
-    assert header_columns(tmp_path / "headers.parquet") == table.colnames
+    assert HeaderFile(tmp_path / "headers.parquet").keywords == table.colnames
 
 
 def test_a_plain_reader_sees_keywords_and_values(visp: Table, tmp_path: Path) -> None:
@@ -249,7 +249,7 @@ def test_any_table_comes_back(table: Table, data: st.DataObject, tmp_path: Path)
     path = tmp_path / "headers.parquet"
     back = there_and_back(table, path)
     assert_same_table(back, table)
-    assert header_columns(path) == table.colnames
+    assert HeaderFile(path).keywords == table.colnames
     if not table.colnames:
         return
     some = data.draw(st.lists(st.sampled_from(table.colnames), unique=True, min_size=1))
@@ -259,26 +259,63 @@ def test_any_table_comes_back(table: Table, data: st.DataObject, tmp_path: Path)
     assert_same_table(read_headers(path, rows=index), table[index])
 
 
-def test_astropy_objects_in_meta(tmp_path: Path) -> None:
-    meta = {"q": 3 * u.m, "t": (1, 2), "when": Time("2023-01-01T00:00:00"), "a": [1, {"b": None}]}
-    table = Table({"A": Column([1, 2], meta=meta)}, meta=meta)
-    assert_same_table(there_and_back(table, tmp_path / "headers.parquet"), table)
+def test_meta_that_json_does_not_hold_becomes_text(tmp_path: Path) -> None:
+    path = tmp_path / "headers.parquet"
+    when = Time("2023-01-01T00:00:00")
+    meta = {"q": 3 * u.m, "t": (1, 2), "when": when, "a": [1, {"b": None}], "n": np.nan, 5: 1.5}
+    text = {
+        "q": "3.0 m", "t": [1, 2], "when": str(when), "a": [1, {"b": None}], "n": "nan", "5": 1.5
+    }  # fmt: skip
+    table = Table({"A": Column([1, 2], meta=meta), "B": [1, 2]}, meta=meta)
+    assert write_headers(path, table, {}) == ["A", "meta of the table"]
+    back = read_headers(path)
+    assert back.meta == back["A"].meta == text
+    assert back["A"].tolist() == [1, 2]
 
 
-def test_columns_of_objects(tmp_path: Path) -> None:
-    table = Table()
-    for name, values in {
-        "STR": ["a", None, "b"],
-        "BOOL": [True, None, False],
-        "INT": [1, 2**60, None],
-        "FLOAT": [1.5, float("nan"), None],
-        "NONE": [None, None, None],
-    }.items():
-        table[name] = Column(np.array(values, dtype=object))
-    table["MASKED"] = MaskedColumn(
-        np.array(["a", "b", "c"], dtype=object), mask=[False, True, False]
-    )
-    assert_same_table(there_and_back(table, tmp_path / "headers.parquet"), table)
+def with_notes(path: Path, name: str, column: Any, notes: dict[str, Any]) -> HeaderTable:
+    """A header table as another version wrote it: one column, and the notes to it."""
+    write_headers(path, Table({name: [0] * len(column)}), {})
+    table = pq.read_table(path)
+    about = {b"dkist_virtual": json.dumps(notes).encode()}
+    field = pa.field(name, column.type, metadata=about)
+    pq.write_table(table.set_column(0, field, column), path)
+    return read_headers(path)
+
+
+def test_meta_that_an_earlier_version_wrote_as_yaml(tmp_path: Path) -> None:
+    from astropy.io.misc import yaml
+
+    meta = {"t": (1, "a"), "n": [1.5, float("inf")], 5: None, "q": 3 * u.m, "a": np.arange(2)}
+    notes = {"dtype": "<i8", "masked": False, "meta_yaml": yaml.dump(meta)}
+    back = with_notes(tmp_path / "headers.parquet", "A", pa.array([1, 2]), notes)["A"]
+    assert back.tolist() == [1, 2]
+    assert {key: back.meta[key] for key in ("t", "n", 5)} == {
+        key: meta[key] for key in ("t", "n", 5)
+    }
+    assert back.meta["q"].startswith("!astropy.units.Quantity")  # its text: nothing is made of it
+    assert back.meta["a"].startswith("!numpy.ndarray")
+
+
+@pytest.mark.parametrize(
+    "values",
+    [["a", None, "b"], [True, None, False], [1, 2**60, None], [1.5, None, -0.0], [None] * 3],
+)
+@pytest.mark.parametrize("masked", [False, True])
+def test_columns_of_objects_that_an_earlier_version_wrote(
+    values: list[Any], masked: bool, tmp_path: Path
+) -> None:
+    kind = pa.string() if values == [None] * 3 else None
+    notes = {"dtype": "O", "none": not masked, "masked": masked}
+    path = tmp_path / "headers.parquet"
+    back = with_notes(path, "A", pa.array(values, kind), notes)
+    data = np.array(values, dtype=object)
+    mask = [value is None for value in values]
+    column = MaskedColumn(data, mask=mask) if masked else Column(data)
+    assert_same_table(back, Table({"A": column}))
+    assert write_headers(path, back, {}) == ["A"]  # which writes it as text
+    again = read_headers(path)["A"]
+    assert again.tolist() == [None if value is None else str(value) for value in values]
 
 
 def test_bytes_and_strings_with_nul_inside(tmp_path: Path) -> None:
@@ -294,8 +331,10 @@ def test_mixed_types_become_strings(tmp_path: Path) -> None:
     table["BIG"] = Column(np.array([2**70, 1, 2], dtype=object))
     table["WHEN"] = Column(np.array([when, when, None], dtype=object))
     table["TIME"] = Time(["2023-01-01", "2023-01-02", "2023-01-03"])
-    table["COMPLEX"] = Column([1j, 2j, 3j])
-    assert write_headers(path, table, {}) == ["MIXED", "BIG", "WHEN", "TIME", "COMPLEX"]
+    table["COMPLEX"] = Column([1j, 2j, 3j], format="{:.3f}")
+    table["CELLS"] = MaskedColumn([[1j, 2j], [3j, 4j], [5j, 6j]], mask=[[1, 1], [1, 0], [0, 0]])
+    changed = ["MIXED", "BIG", "WHEN", "TIME", "COMPLEX", "CELLS"]
+    assert write_headers(path, table, {}) == changed
     back = read_headers(path)
     assert back["MIXED"].tolist() == ["1", "b", None]
     assert back["MIXED"].description == "mixed"
@@ -304,6 +343,7 @@ def test_mixed_types_become_strings(tmp_path: Path) -> None:
     assert back["WHEN"].tolist() == [str(when), str(when), None]
     assert back["TIME"][0].startswith("2023-01-01")
     assert back["COMPLEX"].tolist() == ["1j", "2j", "3j"]
+    assert back["CELLS"].tolist() == [None, "[0.+3.j 0.+4.j]", "[0.+5.j 0.+6.j]"]
     assert back["FINE"].tolist() == [1, 2, 3]
     field = pq.read_schema(path).field("MIXED")
     assert field.type == pa.string()
@@ -351,10 +391,9 @@ def test_rows_outside(long: tuple[Path, Table]) -> None:
 
 
 def test_unknown_keyword(long: tuple[Path, Table]) -> None:
-    with pytest.raises(KeyError, match="NAXIS"):
-        read_headers(long[0], columns=["N", "NAXIS"])
-    with pytest.raises(KeyError, match="_offset"):
-        read_headers(long[0], columns=["_offset"])
+    for name in ("NAXIS", "_offset"):
+        with pytest.raises(KeyError, match=name):
+            HeaderFile(long[0]).headers()[name]
 
 
 # ---- our own columns --------------------------------------------------------------------------
@@ -414,7 +453,7 @@ def test_open_files(long: tuple[Path, Table], tmp_path: Path) -> None:
     file = io.BytesIO(path.read_bytes())
     assert_same_table(read_headers(file), long[1][:5])
     assert read_own_columns(file, ["_size"])["_size"].tolist() == [0, 1, 2, 3, 4]
-    assert header_columns(file) == ["N", "NAME"]
+    assert HeaderFile(file).keywords == ["N", "NAME"]
 
 
 # ---- damage -----------------------------------------------------------------------------------
@@ -430,7 +469,7 @@ def test_cut_short(kept: float, visp: Table, tmp_path: Path) -> None:
     write_headers(path, visp, {})
     content = path.read_bytes()
     path.write_bytes(content[: int(len(content) * kept)])
-    for read in [*readers(path), lambda: header_columns(path)]:
+    for read in [*readers(path), lambda: HeaderFile(path).keywords]:
         with pytest.raises(StoreCorruptError, match=r"headers\.parquet.*convert again"):
             read()
 

@@ -1,24 +1,28 @@
-"""Convert a column of an astropy Table to Arrow and back."""
+"""Convert a column of an astropy Table to Arrow and back.
+
+Text, integers, floats and booleans stay what they are, masked or not; a cell may be an array, as
+in the header tables of early ASDFs. A column of anything else is converted to text.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import Column, MaskedColumn
 from astropy.units import Unit
 
-from dkist_virtual.store.format.header_metadata import meta_notes, meta_of
+from dkist_virtual.store.format.header_metadata import Notes, meta_notes, read_meta
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+    from pyarrow import Array, ChunkedArray, DataType
 
 __all__ = ["from_arrow", "is_plain", "own_to_arrow", "to_arrow"]
 
 
-def own_to_arrow(column: NDArray[Any], kind: Any) -> Any:
-    """A column of our own, of integers or strings, null where it is masked, None or empty."""
+def own_to_arrow(column: NDArray[Any], kind: DataType) -> Array:
+    """Convert a column of our own, of integers or strings: masked, None and "" become null."""
     import pyarrow as pa
 
     mask = np.ma.getmaskarray(column)
@@ -31,52 +35,59 @@ def own_to_arrow(column: NDArray[Any], kind: Any) -> Any:
     return pa.array(texts, kind, mask=mask | np.array([not text for text in texts], bool))
 
 
-def is_plain(column: Any) -> bool:
-    """Whether a column's type alone says what becomes of it, whichever rows it has."""
-    return type(column) is Column and column.ndim == 1 and _is_plain(column.dtype)
+def is_plain(column: Column) -> bool:
+    """Whether a column's type alone determines how it is stored, whichever rows it has."""
+    return type(column) is Column and column.ndim == 1 and _has_arrow_type(column.dtype)
 
 
-def _is_plain(dtype: np.dtype[Any]) -> bool:
+def _has_arrow_type(dtype: np.dtype) -> bool:
     return dtype.kind in "biuUS" or (dtype.kind == "f" and dtype.itemsize in (4, 8))
 
 
-def to_arrow(column: Any) -> tuple[Any, dict[str, Any]]:
-    """A column as an Arrow array, and the notes from which it comes back.
+def to_arrow(column: Column) -> tuple[Array, Notes]:
+    """Convert a column to an Arrow array and the notes from which `from_arrow` restores it.
 
-    Notes with ``strings`` say that it had to be made strings: of mixed types, or of one that
-    Parquet does not know.
+    Notes have ``strings`` where values or meta had to be converted to text. A mixin (Time,
+    Quantity, SkyCoord) is taken as well.
     """
     import pyarrow as pa
 
-    if not isinstance(column, Column):
-        # A mixin (Time, Quantity, SkyCoord): no FITS table holds one, but a user's may.
-        return _strings(column, np.zeros(len(column), bool), column.info)
-
-    mask = np.ma.getmaskarray(column)
-    values = np.ma.getdata(np.ma.MaskedArray(column))
-    kind = values.dtype.kind
-    notes = {"masked": isinstance(column, MaskedColumn), **_attributes(column)}
-    if values.ndim == 1 and kind == "O":
-        return _objects(values, mask, notes, column)
-    native = values.dtype.newbyteorder("=")
-    cell = values.shape[1:]
-    if not _is_plain(native) or 0 in cell:
-        gone = [bool(cells.size) and bool(cells.all()) for cells in mask]
-        return _strings(values, np.array(gone, bool), column)
-    arrow = {"U": pa.string(), "S": pa.binary()}.get(kind)
-    flat, hidden = values.reshape(-1), mask.reshape(-1)
-    if arrow:
-        array = _texts(flat, arrow, hidden)
+    kept = isinstance(column, Column) and _has_arrow_type(column.dtype)
+    kept = kept and 0 not in column.shape[1:]
+    column = column if kept else _as_text(column)
+    values = np.ma.getdata(column, subok=False)
+    native, cell = values.dtype.newbyteorder("="), values.shape[1:]
+    flat, hidden = values.reshape(-1), np.ma.getmaskarray(column).reshape(-1)
+    if native.kind in "US":
+        array = _texts(flat, pa.string() if native.kind == "U" else pa.binary(), hidden)
     else:
-        array = pa.array(np.asarray(flat, native), mask=hidden if hidden.any() else None)
+        array = pa.array(flat.astype(native, copy=False), mask=hidden if hidden.any() else None)
+    notes: Notes = {"dtype": native.str, "masked": isinstance(column, MaskedColumn)}
     if cell:
         array = pa.FixedSizeListArray.from_arrays(array, int(np.prod(cell)))
         notes["shape"] = list(cell)
-    return array, {"dtype": native.str, **notes}
+    # A format may be a function, which no file holds.
+    names = ("unit", "description", *["format"] * isinstance(column.format, str))
+    notes |= {name: str(value) for name in names if (value := getattr(column, name)) is not None}
+    return array, {**notes, **meta_notes(column.meta), **({} if kept else {"strings": True})}
 
 
-def _texts(values: NDArray[Any], kind: Any, mask: NDArray[np.bool_]) -> Any:
-    """Strings as Arrow's. Most keywords stay the same for many frames: each text is made once."""
+def _as_text(column: Column) -> Column:
+    """Convert a column of anything to text; cells that are None or wholly masked are masked."""
+    info = column.info
+    masks = np.zeros(len(column), bool)
+    if isinstance(column, Column):
+        column, masks = np.ma.getdata(column, subok=False), np.ma.getmaskarray(column)
+    pairs = zip(column, masks, strict=True)
+    cells = [None if np.size(mask) and np.all(mask) else cell for cell, mask in pairs]
+    texts = np.array(["" if cell is None else str(cell) for cell in cells], "U")
+    gone = [cell is None for cell in cells]
+    about = {name: getattr(info, name) for name in ("name", "unit", "description", "meta")}
+    return MaskedColumn(texts, mask=gone, **about) if any(gone) else Column(texts, **about)
+
+
+def _texts(values: NDArray[Any], kind: DataType, mask: NDArray[np.bool_]) -> Array:
+    """Convert strings. Most keywords are the same for many frames: each text is made once."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -89,51 +100,8 @@ def _texts(values: NDArray[Any], kind: Any, mask: NDArray[np.bool_]) -> Any:
     return pc.if_else(pa.array(mask), pa.scalar(None, kind), texts) if mask.any() else texts
 
 
-def _objects(
-    values: NDArray[Any], mask: NDArray[np.bool_], notes: dict[str, Any], column: Any
-) -> tuple[Any, dict[str, Any]]:
-    """A column of Python objects: of one plain type and None as it is, else as strings."""
-    import pyarrow as pa
-
-    kinds = {type(value) for value in values[~mask]} - {type(None)}
-    arrow = {str: pa.string(), bool: pa.bool_(), int: pa.int64(), float: pa.float64()}
-    # Null can mean only one thing in a column that is to come back.
-    clear = not (mask.any() and any(value is None for value in values[~mask]))
-    if clear and len(kinds) <= 1 and kinds <= arrow.keys():
-        plain = [None if hidden else value for value, hidden in zip(values, mask, strict=True)]
-        try:
-            kind = arrow[kinds.pop()] if kinds else pa.string()
-            return pa.array(plain, kind), {"dtype": "O", "none": not mask.any(), **notes}
-        except (OverflowError, pa.ArrowInvalid):
-            pass  # an integer beyond 64 bits
-    return _strings(column, mask | np.array([value is None for value in values], bool), column)
-
-
-def _strings(
-    values: Iterable[Any], mask: NDArray[np.bool_], info: Any
-) -> tuple[Any, dict[str, Any]]:
-    import pyarrow as pa
-
-    texts = [None if hidden else str(value) for value, hidden in zip(values, mask, strict=True)]
-    width = max([1, *(len(text) for text in texts if text is not None)])
-    notes = {"dtype": f"=U{width}", "masked": bool(mask.any()), "strings": True}
-    return pa.array(texts, pa.string()), {**notes, **_attributes(info)}
-
-
-def _attributes(info: Any) -> dict[str, Any]:
-    """What else a column carries. A format may be a function, which no file holds."""
-    notes: dict[str, Any] = meta_notes(info.meta or {})
-    if info.unit is not None:
-        notes["unit"] = str(info.unit)
-    if info.description is not None:
-        notes["description"] = str(info.description)
-    if isinstance(info.format, str):
-        notes["format"] = info.format
-    return notes
-
-
-def from_arrow(data: Any, notes: dict[str, Any], name: str) -> Column:
-    """The column that `to_arrow` made an array of, from that array and its notes."""
+def from_arrow(data: ChunkedArray, notes: Notes, name: str) -> Column:
+    """Restore the column that `to_arrow` converted, from the array and its notes."""
     import pyarrow as pa
 
     array = data.combine_chunks()
@@ -142,11 +110,10 @@ def from_arrow(data: Any, notes: dict[str, Any], name: str) -> Column:
         array = array.flatten()
     null = array.is_null().to_numpy(zero_copy_only=False)
     dtype = np.dtype(notes["dtype"])
-    if dtype.kind == "O":
+    if dtype.kind == "O":  # Python objects, which earlier versions kept
         values = np.empty(len(array), dtype=object)
         values[:] = array.to_pylist()
-        if notes["none"]:
-            null = np.zeros(len(array), bool)
+        null = null & (not notes["none"])
     elif dtype.kind in "US":
         # Most keywords have few values: widening those is much quicker than widening all.
         coded = array if pa.types.is_dictionary(array.type) else array.dictionary_encode()
@@ -164,7 +131,7 @@ def from_arrow(data: Any, notes: dict[str, Any], name: str) -> Column:
         "unit": Unit(notes["unit"], parse_strict="silent") if "unit" in notes else None,
         "description": notes.get("description"),
         "format": notes.get("format"),
-        "meta": meta_of(notes),
+        "meta": read_meta(notes),
     }
     if notes["masked"]:
         return MaskedColumn(values, mask=null, **attributes)

@@ -1,71 +1,78 @@
-"""Keep what Parquet cannot express of a header column, as JSON beside it.
+"""Keep what Parquet cannot express of a header column, as JSON beside it: the column's notes.
 
-The notes of a stranger's table may say anything: they are held against the column that they are
-of before memory is asked for by their word, and YAML in them makes no pointers.
+Somebody else's table may have any notes: what they say of sizes is checked before memory is
+allocated for it, and their YAML, which earlier versions wrote, makes plain values only.
 """
 
 from __future__ import annotations
 
 import json
+import math
+from collections import UserList
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import cache
-from typing import Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
 from dkist_virtual.errors import StoreCorruptError
-from dkist_virtual.io.safety import check_size
-from dkist_virtual.store.format.limits import text_size
+
+if TYPE_CHECKING:
+    from pyarrow import DataType, Field, Schema
 
 __all__ = [
-    "NOTES_KEY",
+    "Notes",
+    "arrow_metadata",
     "cell_bytes",
-    "check_text",
-    "dumps",
     "meta_notes",
-    "meta_of",
+    "read_meta",
     "read_notes",
-    "reading_notes",
+    "translate_note_errors",
 ]
 
-NOTES_KEY: Final = b"dkist_virtual"
-"""Under which they stand in the metadata of schema and field."""
+Notes: TypeAlias = dict[str, Any]
+"""A JSON object."""
+
+_KEY: Final = b"dkist_virtual"
+"""The key of notes in the metadata of Arrow's schema and fields."""
 
 
-def read_notes(holder: Any, name: str) -> dict[str, Any]:
-    """Our JSON in the metadata of a schema or field."""
+def arrow_metadata(notes: Notes) -> dict[bytes, bytes]:
+    """Write notes as the metadata of a schema or field."""
+    return {_KEY: json.dumps(notes, separators=(",", ":")).encode()}
+
+
+def read_notes(holder: Schema | Field, name: str) -> Notes:
+    """Read the notes in the metadata of a schema or field of the file called ``name``."""
     try:
-        notes = json.loads(holder.metadata[NOTES_KEY])
+        notes = json.loads(holder.metadata[_KEY])
         if not isinstance(notes, dict):
             raise TypeError("not an object")
     except (TypeError, KeyError, ValueError) as error:
         where = f"column {holder.name}" if hasattr(holder, "type") else "the schema"
         raise StoreCorruptError(
-            f"{name}: {where} lacks the metadata {NOTES_KEY.decode()!r} that the header table of a "
+            f"{name}: {where} lacks the metadata {_KEY.decode()!r} that the header table of a "
             "store has; convert again"
         ) from error
     return notes
 
 
 @contextmanager
-def reading_notes(name: str) -> Iterator[None]:
-    """What our JSON says may be anything: of the wrong type, of another column, no type at all."""
-    import yaml
-
+def translate_note_errors(name: str) -> Iterator[None]:
+    """Raise `StoreCorruptError` where notes are not those of their column, whatever goes wrong."""
     try:
         yield
-    except (LookupError, TypeError, ValueError, ArithmeticError, AttributeError, yaml.YAMLError,
-            NotImplementedError, RecursionError, AssertionError, SyntaxError) as error:  # fmt: skip
-        if isinstance(error, StoreCorruptError):
-            raise
+    except (MemoryError, StoreCorruptError):
+        raise
+    except Exception as error:
         raise StoreCorruptError(
-            f"{name}: the metadata {NOTES_KEY.decode()!r} does not fit the header table: "
+            f"{name}: the metadata {_KEY.decode()!r} does not fit the header table: "
             f"{type(error).__name__}: {error}; convert again"
         ) from error
 
 
-def cell_bytes(kind: Any, notes: Mapping[str, Any]) -> int:
+def cell_bytes(kind: DataType, notes: Notes) -> int:
     """Bytes of memory for one row of a column, but for the text that dictionaries hold."""
     dtype = np.dtype(notes["dtype"])
     if dtype.kind not in "biufUSO" or not dtype.isnative:
@@ -76,74 +83,44 @@ def cell_bytes(kind: Any, notes: Mapping[str, Any]) -> int:
     return n * (16 + int(dtype.itemsize))
 
 
-def check_text(data: Any, name: str, there: int) -> None:
-    """Count the text of a table that was read, before it is written out for every row.
-
-    Raises
-    ------
-    StoreCorruptError
-    """
-    import pyarrow as pa
-
-    asked = sum(text_size(c) for c in data.columns if pa.types.is_dictionary(c.type))
-    check_size(f"{name}: its text", asked, there)
-
-
-def dumps(notes: Mapping[str, Any]) -> bytes:
-    """Notes as they stand in the file."""
-    return json.dumps(notes, separators=(",", ":")).encode()
-
-
-def meta_notes(meta: Mapping[str, Any]) -> dict[str, Any]:
-    """Meta of a table or column for our JSON: as it is, else as astropy's YAML."""
-    plain = dict(meta)
-    if not plain:
+def meta_notes(meta: Mapping[str, Any]) -> Notes:
+    """Note the meta of a table or column; ``strings`` says that some of it became text."""
+    if not meta:
         return {}
-    try:
-        if _same(json.loads(json.dumps(plain, allow_nan=False)), plain):
-            return {"meta": plain}
-    except (TypeError, ValueError):
-        pass
-    from astropy.io.misc import yaml
-
-    return {"meta_yaml": yaml.dump(plain)}
+    plain = _plain(meta)
+    return {"meta": plain} if repr(plain) == repr(dict(meta)) else {"meta": plain, "strings": True}
 
 
-def meta_of(notes: Mapping[str, Any]) -> dict[str, Any]:
-    """The meta that notes hold, see `meta_notes`."""
-    if "meta_yaml" in notes:
-        import yaml
+def _plain(value: object) -> Any:
+    """Convert a value to what JSON can hold: text, where it is nothing else."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple, UserList)):
+        return [_plain(each) for each in value]
+    finite = isinstance(value, float) and math.isfinite(value)
+    return value if value is None or finite or isinstance(value, (int, str)) else str(value)
 
-        return cast("dict[str, Any]", yaml.load(notes["meta_yaml"], _meta_loader()))
-    return dict(notes.get("meta", {}))
+
+def read_meta(notes: Notes) -> dict[str, Any]:
+    """Read the meta that notes hold; earlier versions wrote YAML where JSON would change it."""
+    if "meta_yaml" not in notes:
+        return dict(notes.get("meta", {}))
+    import yaml
+
+    return dict(yaml.load(notes["meta_yaml"], _yaml_loader()))
 
 
 @cache
-def _meta_loader() -> Any:
-    """Astropy's loader of YAML, which makes plain objects and astropy's own; and no pointers.
+def _yaml_loader() -> Any:
+    """A loader of plain values: what YAML has no word for (Time, Quantity, arrays) stays text."""
+    import yaml
 
-    astropy makes an array of whatever type the text names over whatever bytes it gives: of type
-    "O", which it does not look for, those bytes are taken for addresses of Python objects.
-    """
-    from astropy.io.misc.yaml import AstropyLoader
+    class Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml comes without types
+        pass
 
-    class Loader(AstropyLoader):  # type: ignore[misc]  # astropy comes without types
-        def array(self, node: Any) -> Any:
-            if np.dtype(self.construct_mapping(node, deep=True)["dtype"]).hasobject:
-                raise TypeError("an array of Python objects")
-            return AstropyLoader.yaml_constructors["!numpy.ndarray"](self, node)
-
-    Loader.add_constructor("!numpy.ndarray", Loader.array)
-    del Loader.yaml_constructors["!numpy.void"]
+    Loader.add_constructor(None, lambda _, node: yaml.serialize(node))
+    Loader.add_constructor(
+        "tag:yaml.org,2002:python/tuple",
+        lambda loader, node: tuple(loader.construct_sequence(node, deep=True)),
+    )
     return Loader
-
-
-def _same(one: Any, other: Any) -> bool:
-    """Whether two trees are equal, types included: JSON makes lists of tuples."""
-    if type(one) is not type(other):
-        return False
-    if isinstance(one, dict):
-        return list(one) == list(other) and all(_same(one[key], other[key]) for key in one)
-    if isinstance(one, list):
-        return len(one) == len(other) and all(map(_same, one, other))
-    return bool(one == other)

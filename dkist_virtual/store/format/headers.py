@@ -1,10 +1,9 @@
 """Read and write the header table, ``headers.parquet``.
 
-``headers.parquet`` holds one row for each frame in chunk order: a column for each FITS keyword,
-and columns of our own (`OURS`) about the frame's file. Any Parquet reader reads it. What
-Parquet has no word for (string widths, units, which columns are masked) stands as JSON in the
-metadata of field and schema under the key ``dkist_virtual``, so that the very astropy Table
-comes back.
+It has one row for each frame in chunk order: a column for each FITS keyword, and columns of our
+own (`OURS`) about the frame's file. Any Parquet reader reads it. What Parquet cannot express
+(string widths, units, which columns are masked) is JSON in the metadata of field and schema, so
+that the same astropy Table comes back.
 """
 
 from __future__ import annotations
@@ -25,21 +24,22 @@ from dkist_virtual.io.safety import check_size
 from dkist_virtual.store.format.arrow_columns import from_arrow, is_plain, own_to_arrow, to_arrow
 from dkist_virtual.store.format.frame_index import COLUMNS
 from dkist_virtual.store.format.header_metadata import (
-    NOTES_KEY,
+    Notes,
+    arrow_metadata,
     cell_bytes,
-    check_text,
-    dumps,
     meta_notes,
-    meta_of,
+    read_meta,
     read_notes,
-    reading_notes,
+    translate_note_errors,
 )
 from dkist_virtual.store.format.header_table import HeaderRow, HeaderTable
-from dkist_virtual.store.format.limits import MAX_FRAMES
+from dkist_virtual.store.format.limits import MAX_FRAMES, text_size
 
 if TYPE_CHECKING:
+    import pyarrow as pa
     from astropy.table import Column, Table
     from numpy.typing import NDArray
+    from pyarrow import Array, Field
 
 __all__ = [
     "HEADERS_NAME",
@@ -47,9 +47,6 @@ __all__ = [
     "HeaderFile",
     "HeaderRow",
     "HeaderTable",
-    "header_columns",
-    "read_headers",
-    "read_own_columns",
     "write_headers",
 ]
 
@@ -81,15 +78,15 @@ def write_headers(
     *,
     store_id: str | None = None,
 ) -> list[str]:
-    """Write a header table as Parquet, replacing what stands there.
+    """Write a header table as Parquet over what is there.
 
     Parameters
     ----------
     path : pathlib.Path or str
         Where to, on this machine.
     table : astropy.table.Table, shape (n,)
-        One row for each frame in chunk order; or no rows, where the ASDF had no headers. Of a
-        `HeaderTable` that has read nothing yet, a row group at a time is in memory.
+        One row for each frame in chunk order; or no rows, where the ASDF had no headers. A
+        `HeaderTable` that has read nothing yet is read one row group at a time.
     ours : mapping of str to array, shape (n,)
         Columns among `OURS`; what is absent, None, masked or an empty string is written as null.
     store_id : str, optional
@@ -98,8 +95,8 @@ def write_headers(
     Returns
     -------
     list of str
-        The names of the columns that had to be made strings: those of mixed types, and those of
-        types that Parquet does not know. What to say about them is the caller's business.
+        The names of the columns that had to be converted to text, because of their type or
+        their meta. Warning of them is left to the caller.
 
     Raises
     ------
@@ -108,8 +105,8 @@ def write_headers(
 
     Notes
     -----
-    A keyword that begins with an underscore is stored with one more, so that none can ever be
-    taken for a column of ours.
+    A keyword that begins with an underscore is stored with one more, so that no keyword is ever
+    mistaken for a column of ours.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -123,12 +120,12 @@ def write_headers(
         raise ValueError(f"expected one length of all columns, found {lengths}")
     n_rows = next(iter(lengths.values()), 0)
 
-    keywords = [_Keyword.of(table, name) for name in table.colnames]
+    keywords = [_KeywordWriter.of(table, name) for name in table.colnames]
     ours_of = {name: (pa.type_for_alias(kind), ours.get(name)) for name, kind in _OUR_TYPES.items()}
     fields = [keyword.field for keyword in keywords]
     fields += [pa.field(name, kind) for name, (kind, _) in ours_of.items()]
     about = {"header_rows": len(table), "store_id": store_id, **meta_notes(table.meta)}
-    schema = pa.schema(fields, metadata={NOTES_KEY: dumps(about)})
+    schema = pa.schema(fields, metadata=arrow_metadata(about))
     with pq.ParquetWriter(str(path), schema, compression="zstd", write_page_checksum=True) as file:
         for begin in range(0, n_rows, ROW_GROUP):
             n = min(ROW_GROUP, n_rows - begin)
@@ -139,37 +136,35 @@ def write_headers(
                 for kind, column in ours_of.values()
             ]
             file.write_table(pa.Table.from_arrays(arrays, schema=schema), row_group_size=ROW_GROUP)
-    return [keyword.name for keyword in keywords if keyword.made_strings]
+    changed = [keyword.name for keyword in keywords if keyword.made_strings]
+    return [*changed, "meta of the table"] if "strings" in about else changed
 
 
 @dataclass(frozen=True, slots=True)
-class _Keyword:
-    """One column on its way to the file: read whole, or a row group at a time where it can be."""
+class _KeywordWriter:
+    """Convert one column: as a whole, or one row group at a time where its type allows that."""
 
     name: str
     table: Table
-    field: Any
-    whole: Any
+    field: Field
+    whole: Array | None
     made_strings: bool
 
     @classmethod
-    def of(cls, table: Table, name: str) -> _Keyword:
+    def of(cls, table: Table, name: str) -> Self:
         import pyarrow as pa
 
         source = table.source if isinstance(table, HeaderTable) else None
-        begin = None if source is None else source.select(slice(0, 0)).read([name])[0]
-        if begin is not None and is_plain(begin):
-            array, notes = to_arrow(begin)
-            whole = None
-        else:
-            column = table[name] if source is None else source.read([name])[0]
-            array, notes = to_arrow(column)
-            whole = array
+        column = table[name] if source is None else source.select(slice(0, 0)).read([name])[0]
+        by_group = source is not None and is_plain(column)
+        if source is not None and not by_group:
+            (column,) = source.read([name])
+        array, notes = to_arrow(column)
         stored = f"_{name}" if name.startswith("_") else name
-        about = pa.field(stored, array.type, metadata={NOTES_KEY: dumps(notes)})
-        return cls(name, table, about, whole, bool(notes.get("strings")))
+        about = pa.field(stored, array.type, metadata=arrow_metadata(notes))
+        return cls(name, table, about, None if by_group else array, "strings" in notes)
 
-    def rows(self, rows: slice, n: int) -> Any:
+    def rows(self, rows: slice, n: int) -> Array:
         import pyarrow as pa
 
         if not len(self.table):
@@ -184,7 +179,7 @@ class _Keyword:
 
 
 class HeaderFile:
-    """A ``headers.parquet``, of which columns and row groups are read as they are needed.
+    """Read columns and row groups of a ``headers.parquet`` as they are needed.
 
     Parameters
     ----------
@@ -207,14 +202,13 @@ class HeaderFile:
 
         is_path = isinstance(file, (str, Path))
         self.name = str(file) if is_path else str(getattr(file, "name", HEADERS_NAME))
-        self._lock = (
-            ThreadLock()
-        )  # neither pyarrow nor a remote file is read by two threads at once
+        # Two threads must not read with one pyarrow file, or from one remote file.
+        self._lock = ThreadLock()
         self._kept: dict[tuple[str, int], NDArray[np.int64]] = {}
         self._etags: dict[int, list[str | None]] = {}
-        with self._telling():
+        with self._translate_errors():
             # What is open stays the same file, also when another store takes this one's place.
-            source: Any = StoreFile(file) if isinstance(file, (str, Path)) else file
+            source = StoreFile(file) if isinstance(file, (str, Path)) else file
             self._there = source.seek(0, 2)
             first = pq.ParquetFile(source)
             metadata, schema = first.metadata, first.schema_arrow
@@ -223,7 +217,7 @@ class HeaderFile:
                     f"{self.name}: {metadata.num_rows} rows: more than {MAX_FRAMES} are not read"
                 )
             groups = [metadata.row_group(i).num_rows for i in range(metadata.num_row_groups)]
-            # Text as a dictionary: a long value of all rows takes no memory before it is counted.
+            # Text as a dictionary: a long value of all rows takes no memory until it is counted.
             self._parquet = pq.ParquetFile(
                 source,
                 metadata=metadata,
@@ -243,8 +237,8 @@ class HeaderFile:
         self._parquet.close(force=True)
 
     @property
-    def store_id(self) -> Any:
-        """The store that they say they are of; None where they do not say."""
+    def store_id(self) -> object:
+        """The ID of the store that the file says it belongs to; None where it says nothing."""
         return read_notes(self._schema, self.name).get("store_id")
 
     @property
@@ -275,8 +269,8 @@ class HeaderFile:
         chosen = np.arange(self.n_rows if there else 0)
         if rows is not None and there:
             chosen = chosen[rows]
-        with reading_notes(self.name):
-            meta = meta_of(about)
+        with translate_note_errors(self.name):
+            meta = read_meta(about)
         return HeaderTable.of(_Stored(self, self.keywords, meta, chosen))
 
     def own(self, column: str) -> np.ma.MaskedArray[Any, Any]:
@@ -353,7 +347,7 @@ class HeaderFile:
     def read(self, keywords: Sequence[str], rows: NDArray[np.int64]) -> list[Column]:
         """Columns of the header table, from the row groups that hold the rows."""
         fields = [self._stored[key] for key in keywords]
-        with reading_notes(self.name):
+        with translate_note_errors(self.name):
             notes = [read_notes(field, self.name) for field in fields]
             cells = sum(map(cell_bytes, (field.type for field in fields), notes))
         group = np.searchsorted(self._starts, rows, side="right") - 1
@@ -362,7 +356,7 @@ class HeaderFile:
         within = self._within(wanted, group, rows)
         if len(within) != len(data) or (np.diff(within) != 1).any():
             data = data.take(within)
-        with reading_notes(self.name):
+        with translate_note_errors(self.name):
             return [
                 from_arrow(data.column(field.name), about, key)
                 for key, field, about in zip(keywords, fields, notes, strict=True)
@@ -371,24 +365,28 @@ class HeaderFile:
     def _within(
         self, groups: list[int], group: NDArray[Any], rows: NDArray[Any]
     ) -> NDArray[np.int64]:
-        """Where rows stand among those of some row groups."""
+        """Positions of rows among those of some row groups."""
         sizes = np.diff(self._starts)[groups]
         begins = np.cumsum(sizes) - sizes
         inside: NDArray[np.int64] = rows - self._starts[group]
         return inside + begins[np.searchsorted(groups, group)] if len(rows) else inside
 
-    def _groups(self, groups: list[int], columns: list[str], cells: int) -> Any:
-        """Row groups, of which a row takes ``cells`` bytes of memory, but for its text."""
+    def _groups(self, groups: list[int], columns: list[str], cells: int) -> pa.Table:
+        """Read row groups, of which a row takes ``cells`` bytes of memory, but for its text."""
+        import pyarrow as pa
+
         n = int(np.diff(self._starts)[groups].sum())
         check_size(f"{self.name}: the header table", cells * n, self._there)
-        with self._lock, self._telling():
+        with self._lock, self._translate_errors():
             data = self._parquet.read_row_groups(groups, columns=columns)
-        check_text(data, self.name, self._there)
+        # Counted before it is written out for every row.
+        text = sum(text_size(c) for c in data.columns if pa.types.is_dictionary(c.type))
+        check_size(f"{self.name}: its text", text, self._there)
         return data
 
     @contextmanager
-    def _telling(self) -> Iterator[None]:
-        """What goes wrong inside is told as the store's corruption."""
+    def _translate_errors(self) -> Iterator[None]:
+        """Raise `StoreCorruptError` where the file cannot be read."""
         import pyarrow as pa
 
         try:
@@ -402,11 +400,11 @@ class HeaderFile:
 
 @dataclass(frozen=True, eq=False)
 class _Stored:
-    """Columns of a `HeaderFile`, of some rows."""
+    """Read columns of some rows of a `HeaderFile`."""
 
     file: HeaderFile
     names: Sequence[str]
-    meta: dict[str, Any]
+    meta: Notes
     rows: NDArray[np.int64] = field(repr=False)
 
     def __len__(self) -> int:
@@ -417,98 +415,6 @@ class _Stored:
 
     def select(self, rows: slice | NDArray[Any]) -> _Stored:
         return _Stored(self.file, self.names, self.meta, self.rows[rows])
-
-
-def read_headers(
-    file: Path | str | BinaryIO,
-    *,
-    rows: slice | NDArray[np.integer[Any]] | None = None,
-    columns: Sequence[str] | None = None,
-) -> HeaderTable:
-    """Read the header table, columns of our own left out.
-
-    Parameters
-    ----------
-    file : pathlib.Path, str or binary file
-        A path on this machine, or a seekable file open for reading.
-    rows : slice or array of int, shape (m,), optional
-        Which frames, by their place in chunk order and in this order; all if not given. Row
-        groups without any are not read.
-    columns : sequence of str, optional
-        Which keywords; all if not given.
-
-    Returns
-    -------
-    HeaderTable, shape (m,)
-        Without rows where the ASDF had no headers.
-
-    Raises
-    ------
-    StoreCorruptError
-        If the file is missing, or not what `write_headers` writes.
-    KeyError
-        If there is no such keyword.
-    IndexError
-        If there is no such row.
-    """
-    opened = HeaderFile(file)
-    if unknown := [key for key in columns or () if key not in opened.keywords]:
-        raise KeyError(
-            f"{opened.name}: no keyword {', '.join(map(repr, unknown))} in the header table"
-        )
-    table = opened.headers(rows)
-    if columns is not None:
-        table = table[list(columns)]
-    table.columns  # noqa: B018  # reads them
-    return table
-
-
-def read_own_columns(
-    file: Path | str | BinaryIO, columns: Sequence[str] | None = None
-) -> dict[str, np.ma.MaskedArray[Any, Any]]:
-    """Read columns of our own.
-
-    Parameters
-    ----------
-    file : pathlib.Path, str or binary file
-        A path on this machine, or a seekable file open for reading.
-    columns : sequence of str, optional
-        Which of `OURS`; all if not given.
-
-    Returns
-    -------
-    dict of str to numpy.ma.MaskedArray, shape (n,)
-        As `HeaderFile.own` gives them.
-
-    Raises
-    ------
-    StoreCorruptError
-        If the file is missing, or not what `write_headers` writes.
-    KeyError
-        If a column is not among `OURS`.
-    """
-    opened = HeaderFile(file)
-    return {key: opened.own(key) for key in (OURS if columns is None else columns)}
-
-
-def header_columns(file: Path | str | BinaryIO) -> list[str]:
-    """The keywords of the header table, in order, from the file's footer alone.
-
-    Parameters
-    ----------
-    file : pathlib.Path, str or binary file
-        A path on this machine, or a seekable file open for reading.
-
-    Returns
-    -------
-    list of str
-
-    Raises
-    ------
-    StoreCorruptError
-        If the file is missing, or no Parquet.
-    """
-    return HeaderFile(file).keywords
 
 
 def _keyword(stored: str) -> str:
