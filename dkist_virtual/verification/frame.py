@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.fits.header import HDUTarget, Header
     from dkist_virtual.io.remote.request import Reply
+    from dkist_virtual.store.format.frame_index import FrameEntry
 
 __all__ = ["KEYWORDS", "Stated", "check_frame", "differing_keywords"]
 
@@ -50,8 +51,8 @@ class Stated:
         The HDU's, or without a leading 1 where `target` is None.
     data_start : int
         Where the pixels begin in the file, where `target` is None.
-    size, mtime, start, length, datasum : int
-        What the scan found: of the file, and of the HDU in it.
+    file : FrameEntry
+        What the scan found of the file, and of the HDU in it.
     header : mapping
         The header table's row, as far as it is compared; empty where there is none. None for
         masked cells and NaN, which are cards that are not there.
@@ -63,11 +64,7 @@ class Stated:
     dtype: np.dtype
     shape: tuple[int, ...]
     data_start: int
-    size: int
-    mtime: int
-    start: int
-    length: int
-    datasum: int
+    file: FrameEntry
     header: Mapping[str, Any]
     same_file: bool
 
@@ -89,8 +86,8 @@ def check_frame(key: str, url: str, reply: Reply, stated: Stated) -> tuple[Findi
         The HDU's, where there is one.
     """
     data = memoryview(reply.data)
-    if 0 <= stated.size != len(data):
-        said = f"the file has {len(data)} bytes: it had {stated.size} when it was scanned"
+    if 0 <= stated.file.size != len(data):
+        said = f"the file has {len(data)} bytes: it had {stated.file.size} when it was scanned"
         return Finding(key, url, "changed", said), None
     if not re.match(rb"SIMPLE  = {20}T", data[:30]):  # FITS 4.0, 4.4.1.1
         said = f"no FITS file: it begins with {bytes(data[:30])!r}, expected SIMPLE = T"
@@ -108,7 +105,7 @@ def check_frame(key: str, url: str, reply: Reply, stated: Stated) -> tuple[Findi
     except FrameError as error:
         outcome = "corrupt" if isinstance(error, FrameCorruptError) else "refused"
         return Finding(key, url, outcome, "; ".join([str(error), *changed])), hdu.header
-    mtime = -1 if not stated.same_file else stated.mtime
+    mtime = -1 if not stated.same_file else stated.file.mtime
     if reply.mtime is not None and not Scanned.same_time(url, reply.mtime, mtime):
         notes.append("the file was modified since the scan")
     outcome = "corrupt" if broken else "changed" if changed else "good"
@@ -132,10 +129,10 @@ def _hdu(data: memoryview, stated: Stated) -> HDU:
 def _changes(hdu: HDU, layout: Image, size: int, stated: Stated) -> Iterator[str]:
     """What is whole, and another frame's."""
     where = hdu.start, min(hdu.stop, size) - hdu.start
-    if stated.start >= 0 and where != (stated.start, stated.length):
+    if stated.file.offset >= 0 and where != (stated.file.offset, stated.file.length):
         yield (
             f"HDU {hdu.index}: lies at byte {where[0]}, {where[1]} bytes long: it was scanned at "
-            f"{stated.start}, {stated.length} bytes long"
+            f"{stated.file.offset}, {stated.file.length} bytes long"
         )
     shape = layout.shape
     if stated.target is None and len(shape) > len(stated.shape):
@@ -184,8 +181,8 @@ def _sums(
     good = card is not None and same_sum(found, card)
     if card is not None and not good:
         yield f"HDU {hdu.index}: its data sums to {found}: expected DATASUM = {card}"
-    elif stated.datasum >= 0 and not same_sum(found, stated.datasum):
-        yield f"HDU {hdu.index}: its data sums to {found}: it was {stated.datasum} when scanned"
+    elif (scanned := stated.file.datasum) >= 0 and not same_sum(found, scanned):
+        yield f"HDU {hdu.index}: its data sums to {found}: it was {scanned} when scanned"
     if _text(hdu.header, "CHECKSUM") and not is_zero(datasum(data, hdu.start, hdu.stop)):
         said = "CHECKSUM does not hold"
         if card is None:

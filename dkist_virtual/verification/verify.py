@@ -30,6 +30,7 @@ from dkist_virtual.errors import (
 from dkist_virtual.fits.codecs import FrameSpec
 from dkist_virtual.io.locations import is_local, shown
 from dkist_virtual.io.settings import setting
+from dkist_virtual.store.format.frame_index import FrameEntry
 from dkist_virtual.store.format.references import chunk_key
 from dkist_virtual.store.format.verify_json import (
     UNREADABLE,
@@ -249,8 +250,8 @@ class _Run:
         self.chosen = [every[i] for i in spread(len(every), sample)]
         rows = np.array([frame.row for frame in self.chosen], np.int64)
         source = every[0].provenance.source
-        columns = ("_size", "_mtime", "_offset", "_length", "_datasum")
-        self._about = {name: source.about(rows, name) for name in columns}
+        columns = ("size", "mtime", "offset", "length", "datasum")
+        self._about = {name: source.about(rows, f"_{name}") for name in columns}
         headers = source.headers(rows)
         wanted = [keyword for keyword in (*KEYWORDS, "DATASUM") if keyword in headers.colnames]
         self._headers = headers[wanted]
@@ -356,7 +357,7 @@ class _Run:
     def _stated(self, number: int, offset: int, same_file: bool) -> Stated:
         metadata = self.chosen[number].provenance.array.metadata
         spec = spec_of(metadata)
-        about = {name.strip("_"): int(column[number]) for name, column in self._about.items()}
+        about: dict[str, Any] = {name: int(column[number]) for name, column in self._about.items()}
         row = self._headers[number] if len(self._headers) else {}
         there = set(row.keys())
         header = {name: row[name] if name in there else None for name in self._headers.colnames}
@@ -365,10 +366,9 @@ class _Run:
             dtype=np.dtype(spec.dtype),
             shape=spec.shape,
             data_start=offset,
-            start=about.pop("offset"),
+            file=FrameEntry(**about),
             header=header if len(self._headers) else {},
             same_file=same_file,
-            **about,
         )
 
     # The sky ----------------------------------------------------------------------------
