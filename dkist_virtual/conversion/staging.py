@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -17,7 +17,7 @@ from dkist_virtual.conversion.journal import Journal
 from dkist_virtual.errors import DKISTVirtualError, StoreError, StoreExistsError
 from dkist_virtual.io.local_file import sync
 from dkist_virtual.io.locations import absolute, is_local, shown
-from dkist_virtual.io.locks import locked
+from dkist_virtual.io.locks import open_locked
 from dkist_virtual.store.format.dataset_asdf import METADATA_NAME
 from dkist_virtual.store.format.headers import HEADERS_NAME
 from dkist_virtual.store.format.references import JSON_NAME, PARQUET_NAME
@@ -211,27 +211,26 @@ def _work_directory(target: Path) -> Path:
 
 @contextmanager
 def _alone(work: Path, target: Path) -> Iterator[None]:
-    """Hold a directory, which is made if need be, against other conversions."""
+    """Keep other conversions out of a directory, which is made if need be."""
     while True:
         work.mkdir(exist_ok=True)
         try:
-            lock = os.open(work / _LOCK, os.O_RDWR | os.O_CREAT, 0o666)
-        except FileNotFoundError:  # who held it has just finished
+            lock = open_locked(work / _LOCK)
+            break
+        except FileNotFoundError:  # another conversion has just removed the directory
             continue
-        try:
-            if not locked(lock):
-                raise StoreExistsError(
-                    f"{target}: another conversion is writing this store just now, in {work}"
-                )
-            try:
-                same = os.path.samestat(os.fstat(lock), os.stat(work / _LOCK))
-            except FileNotFoundError:
-                same = False
-            if same:
-                yield
-                return
-        finally:
-            os.close(lock)
+    if lock is None:
+        raise StoreExistsError(
+            f"{target}: another conversion is writing this store just now, in {work}"
+        )
+    try:
+        yield
+    finally:
+        os.close(lock)
+        if os.name == "nt":  # which removes no open file
+            with suppress(OSError):
+                os.remove(work / _LOCK)
+                work.rmdir()
 
 
 def _sweep(work: Path, target: Path) -> None:

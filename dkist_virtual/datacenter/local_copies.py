@@ -23,7 +23,7 @@ from dkist_virtual.datacenter.catalogue import (
 )
 from dkist_virtual.errors import DatasetError, RemovedError, SearchError, SupersededWarning
 from dkist_virtual.io.local_file import open_regular, sync
-from dkist_virtual.io.locks import locked
+from dkist_virtual.io.locks import open_locked
 from dkist_virtual.store.format.dataset_asdf import METADATA_NAME, read_plain
 
 __all__ = ["cache_directory", "store_of"]
@@ -133,17 +133,17 @@ def _hold_id(store: Path, record: Record) -> None:
 
 @contextmanager
 def _alone(directory: Path) -> Iterator[None]:
-    """One process of this machine at a time; the lock of one that was killed is free."""
+    """Let one process of this machine at a time in; the lock of a killed one is free."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
-        lock = os.open(directory / ".lock", os.O_RDWR | os.O_CREAT, 0o666)
+        lock = open_locked(directory / ".lock", wait=True)
     except OSError as error:
         raise DatasetError(
             f"{directory}: datasets that are opened by their ID are kept there, and nothing can be "
             f"written: {error.strerror or error}. XDG_CACHE_HOME names another place"
         ) from error
+    assert lock is not None
     try:
-        locked(lock, wait=True)
         yield
     finally:
         os.close(lock)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 from dkist_virtual.errors import DownloadError, FrameCorruptError, FrameError
 from dkist_virtual.fits.file_check import Checked, check_whole
 from dkist_virtual.io.local_file import FileBytes, is_something_else, open_regular, sync
+from dkist_virtual.io.locks import open_locked, unlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -83,7 +84,13 @@ class Part:
         self._named = False
         self._closing = Lock()
         with _told(path):
-            self._file = _opened_alone(path + PART)
+            file = open_locked(_no_link(path + PART))
+        if file is None:
+            raise DownloadError(
+                f"{path + PART}: another process is fetching this file: wait for it, or choose "
+                "another directory"
+            )
+        self._file = file
         self._take_over()
 
     def _take_over(self) -> None:
@@ -184,6 +191,8 @@ class Part:
             if self.size not in (-1, self.have):
                 raise FrameCorruptError(self._other_length(self.have))
             with _told(self.path):
+                if os.name == "nt":
+                    unlock(self._file)
                 if check is not None:
                     check(self.path + PART)
                 elif not is_whole(self.path + PART):
@@ -251,26 +260,3 @@ def _no_link(path: str) -> str:
         kind = "a link" if os.path.islink(path) else "no regular file"
         raise DownloadError(f"{path}: is {kind}: expected no file, or one of an earlier download")
     return path
-
-
-def _opened_alone(path: str) -> int:
-    """Open a part for this process alone, where the system knows locks."""
-    flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
-    while True:
-        file = os.open(_no_link(path), flags, 0o666)
-        try:
-            import fcntl
-
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            # It may have got its final name between the two.
-            if os.path.exists(path) and os.stat(path).st_ino == os.fstat(file).st_ino:
-                return file
-            os.close(file)
-        except BlockingIOError:
-            os.close(file)
-            raise DownloadError(
-                f"{path}: another process is fetching this file: wait for it, or choose another "
-                "directory"
-            ) from None
-        except (ImportError, OSError):  # no locks on this system, or on this disk
-            return file
