@@ -16,7 +16,7 @@ from typing import Any, Final
 __all__ = ["MOVED", "install"]
 
 MOVED: Final = {
-    "codec": "fits.codecs",
+    "codec": "store.codecs",
     "compare": "verification.against_astropy",
     "download": "io.download.download",
     "files": "dataset.files",

@@ -38,13 +38,13 @@ import numpy as np
 from mutate import Case, Mutator, read_corpus
 
 from dkist_virtual.errors import FrameCorruptError, FrameUnsupportedError, StoreCorruptError
-from dkist_virtual.fits.codecs import FITSCodecV3
 from dkist_virtual.fits.decode import decode_frame, decode_window
 from dkist_virtual.fits.hdu import image_layout
 from dkist_virtual.fits.layout import CompressedImage
 from dkist_virtual.fits.tiled import rice
 from dkist_virtual.fits.tiled.decoders import pixel_limit
 from dkist_virtual.fits.tiled.table import read_table
+from dkist_virtual.store.codecs import FITSCodecV3
 
 CORPUS = Path(__file__).parent / "corpus"
 TYPED = (FrameCorruptError, FrameUnsupportedError, StoreCorruptError)

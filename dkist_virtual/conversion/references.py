@@ -12,10 +12,10 @@ import numpy as np
 
 from dkist_virtual.conversion.previous import array_name
 from dkist_virtual.errors import DatasetError
-from dkist_virtual.fits.codecs import FrameSpec
 from dkist_virtual.fits.layout import BITPIX_DTYPES, pixel_dtype
 from dkist_virtual.io.locations import Location
 from dkist_virtual.io.safety import check_places
+from dkist_virtual.store.codecs import FrameSpec
 from dkist_virtual.store.format.references import (
     FORMAT_VERSION,
     ArrayMetadata,

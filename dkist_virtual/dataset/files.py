@@ -15,10 +15,10 @@ from urllib.parse import unquote
 import numpy as np
 
 from dkist_virtual.errors import DatasetError, DownloadError, SelectionError, redacted
-from dkist_virtual.fits.codecs import FrameSpec
 from dkist_virtual.fits.file_check import Checked
 from dkist_virtual.io.download.download import Downloaded, Item, check_names, download
 from dkist_virtual.io.locations import Location, absolute, is_local, local_path
+from dkist_virtual.store.codecs import FrameSpec
 from dkist_virtual.store.format.limits import frame_limit
 from dkist_virtual.store.format.references import chunk_key
 from dkist_virtual.store.zarr_store import spec_of

@@ -1,7 +1,7 @@
 """Decode FITS: from bytes to pixels, without any I/O.
 
-Nothing here knows of stores, DKIST or the network: another survey could take this folder as it
-is.
+Nothing here does I/O or imports anything else of the package: another survey could take this folder
+as it is.
 
 - `buffers`: allocate memory for pixels, and use it again when nothing refers to it any more
 - `checksum`: compute the sums of FITS: DATASUM of an HDU's data, CHECKSUM of all of it
@@ -14,6 +14,8 @@ is.
   read
 - `file_check`: check that the bytes of a FITS file are there to its end, and have the sum that
   they should
+- `frame_spec`: describe the frames of an array: which HDU they are, and their pixels' type and
+  shape
 - `hdu`: parse FITS bytes into a frozen layout: where the HDUs are, and the pixels of one of
   them
 - `header`: find the cards of a FITS header by keyword, and parse them when asked (FITS standard

@@ -110,8 +110,8 @@ def check_layout(
         raise FrameCorruptError(
             f"HDU {target}: {'Z' if compressed else ''}BITPIX = {layout.bitpix} with BSCALE = "
             f"{layout.bscale:g}, BZERO = {layout.bzero:g}, BLANK = {layout.blank} makes "
-            f"{layout.dtype} pixels: expected {expected}. Where the store was made without "
-            "looking at the frames, convert again with a scan"
+            f"{layout.dtype} pixels: expected {expected}. If that was assumed before any frame was "
+            "read, convert again with a scan"
         )
 
 

@@ -1,7 +1,6 @@
 """Define the errors of reading FITS: bytes that are wrong, or of a kind that is not read.
 
-Each is also the builtin that somebody would catch who does not know this package. The package's
-other errors derive from the same two classes at the root.
+Each is also the builtin that a caller who does not know this package would catch.
 """
 
 from __future__ import annotations
@@ -11,6 +10,7 @@ import unicodedata
 from typing import Final, Self
 
 __all__ = [
+    "CodecConfigurationError",
     "DKISTVirtualError",
     "FrameCorruptError",
     "FrameError",
@@ -103,8 +103,12 @@ class FrameError(DKISTVirtualError):
 
 
 class FrameCorruptError(FrameError, ValueError):
-    """Bytes that are not what the FITS standard, the frame's header or the store says."""
+    """Bytes that are not what the FITS standard, the frame's header or the caller says."""
 
 
 class FrameUnsupportedError(FrameError, NotImplementedError):
     """Valid FITS in a form that this package refuses rather than guesses."""
+
+
+class CodecConfigurationError(DKISTVirtualError, ValueError):
+    """A codec's configuration that describes no frames, or frames that do not fit the array."""

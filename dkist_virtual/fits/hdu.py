@@ -41,7 +41,7 @@ BLOCK: Final = 2880
 END_CARD: Final = b"END".ljust(CARD)
 
 MAX_HEADER: Final = 2**22
-"""A header longer than this many bytes, 52,428 cards, is refused: DKIST's have 38,000."""
+"""A header longer than this many bytes, 52,428 cards, is refused: real ones have some 40,000."""
 
 _MAX_DATA: Final = 2**62
 """Data longer than this many bytes are no data: sums with it stay inside 64-bit integers."""

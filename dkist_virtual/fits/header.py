@@ -1,7 +1,6 @@
 """Find the cards of a FITS header by keyword, and parse them when asked (FITS standard 4.0, 4).
 
-Pure. The 300 cards of a DKIST header that say nothing about how its pixels are stored are
-indexed by name and never parsed.
+Pure. Cards that nobody asks for, often hundreds, are indexed by name and never parsed.
 """
 
 from __future__ import annotations

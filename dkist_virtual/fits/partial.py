@@ -60,7 +60,7 @@ __all__ = [
 ]
 
 FIRST_READ: Final = 17 * 2880
-"""Of a frame whose head's length is not known: an empty primary HDU and a DKIST header fit in."""
+"""Of a frame whose head's length is not known: an empty primary HDU and 500 cards fit in."""
 
 
 class NeedMoreError(Exception):
@@ -450,4 +450,4 @@ class MapCache:
 
 
 MAP_CACHE_BYTES: Final = 64_000_000
-"""Memory for the maps of one store's frames: some 2,000 of ViSP, 450 of VBI."""
+"""Memory for frame maps: some 2,000 of frames with 1,000 tiles, 450 of those with 4,000."""

@@ -15,7 +15,6 @@ import numpy as np
 
 from dkist_virtual.errors import FrameCorruptError, FrameError, redacted
 from dkist_virtual.fits.buffers import empty
-from dkist_virtual.fits.codecs import FrameSpec, RawSpec
 from dkist_virtual.fits.decode import whole_window
 from dkist_virtual.fits.hdu import TruncatedHeaderError, layout_of, read_hdu
 from dkist_virtual.fits.layout import PlainImage
@@ -29,6 +28,7 @@ from dkist_virtual.fits.partial import (
 )
 from dkist_virtual.fits.threads import open_in_forks
 from dkist_virtual.io.fetcher import Request
+from dkist_virtual.store.codecs import FrameSpec, RawSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 import numpy as np
 
 from dkist_virtual.errors import ChangedFrameWarning, FrameCorruptError, redacted
-from dkist_virtual.fits.codecs import FrameSpec, RawSpec
 from dkist_virtual.io.block_cache import Stated
 from dkist_virtual.io.fetcher import is_local
+from dkist_virtual.store.codecs import FrameSpec, RawSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -16,7 +16,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from zarr.abc.store import ByteRequest, RangeByteRequest
-from zarr.registry import register_codec
 
 from dkist_virtual.errors import (
     FrameCorruptError,
@@ -24,18 +23,11 @@ from dkist_virtual.errors import (
     FrameMissingError,
     FrameUnreachableError,
 )
-from dkist_virtual.fits.codecs import (
-    CODEC_ID,
-    RAW_CODEC_ID,
-    FITSCodecV3,
-    FrameSpec,
-    RawCodecV3,
-    RawSpec,
-)
 from dkist_virtual.fits.threads import open_in_forks
 from dkist_virtual.io.driver import Session, drive, drive_together
 from dkist_virtual.io.fetcher import Fetcher, is_local
 from dkist_virtual.io.locations import shown
+from dkist_virtual.store.codecs import FITSCodecV3, FrameSpec, RawCodecV3, RawSpec
 from dkist_virtual.store.format.limits import frame_limit
 from dkist_virtual.store.format.references import (
     ROOT_KEY,
@@ -63,11 +55,6 @@ __all__ = ["FrameStore", "spec_of"]
 
 QUICK_PIXELS: Final = 2**16
 """Fewer of a frame are decoded in well under a millisecond."""
-
-# The entry point does the same in processes that open the group without this module; here it
-# saves zarr a search through all installed packages.
-register_codec(CODEC_ID, FITSCodecV3)
-register_codec(RAW_CODEC_ID, RawCodecV3)
 
 
 def spec_of(metadata: ArrayMetadata) -> FrameSpec | RawSpec:

@@ -27,9 +27,9 @@ from dkist_virtual.errors import (
     FrameUnreachableError,
     VerificationWarning,
 )
-from dkist_virtual.fits.codecs import FrameSpec
 from dkist_virtual.io.locations import is_local, shown
 from dkist_virtual.io.settings import setting
+from dkist_virtual.store.codecs import FrameSpec
 from dkist_virtual.store.format.frame_index import FrameEntry
 from dkist_virtual.store.format.references import chunk_key
 from dkist_virtual.store.format.verify_json import (

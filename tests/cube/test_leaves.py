@@ -24,7 +24,7 @@ import dkist_virtual as dv
 from dkist_virtual.cube.dask_array import LeafArray
 from dkist_virtual.cube.selection import Selection
 from dkist_virtual.cube.virtual_array import VirtualArray
-from dkist_virtual.fits.codecs import FrameSpec
+from dkist_virtual.store.codecs import FrameSpec
 from dkist_virtual.store.format.references import ArrayMetadata, FrameColumns, ReferenceSet
 from dkist_virtual.store.handle import StoreHandle
 

@@ -24,8 +24,8 @@ from zarr.storage import MemoryStore
 from zarr_shim import chunk_spec_of
 
 from dkist_virtual.errors import FrameCorruptError, StoreCorruptError
-from dkist_virtual.fits.codecs import CODEC_ID, FITSCodec, FITSCodecV3, FrameSpec
 from dkist_virtual.fits.hdu import TruncatedHeaderError, find_hdu, least_length
+from dkist_virtual.store.codecs import CODEC_ID, FITSCodec, FITSCodecV3, FrameSpec
 
 DATA = scene((1, 5, 40))
 FILE = compressed(DATA)

@@ -24,9 +24,9 @@ from zarr.core.buffer.cpu import Buffer
 from zarr.dtype import Float32
 
 from dkist_virtual.errors import FrameCorruptError, FrameUnsupportedError, StoreCorruptError
-from dkist_virtual.fits.codecs import FITSCodec, FITSCodecV3, FrameSpec
 from dkist_virtual.fits.decode import decode_frame
 from dkist_virtual.fits.hdu import MAX_HEADER, find_hdu
+from dkist_virtual.store.codecs import FITSCodec, FITSCodecV3, FrameSpec
 
 COUNT = 3000
 

@@ -19,7 +19,7 @@ from zarr.core.buffer import default_buffer_prototype
 
 from dkist_virtual import errors
 from dkist_virtual.cube.selection import Selection
-from dkist_virtual.fits.codecs import FITSCodec, FITSCodecV3, FrameSpec, RawCodecV3, RawSpec
+from dkist_virtual.store.codecs import FITSCodec, FITSCodecV3, FrameSpec, RawCodecV3, RawSpec
 from dkist_virtual.store.format.references import (
     ArrayMetadata,
     FrameColumns,

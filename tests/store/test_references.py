@@ -21,7 +21,7 @@ import dkist_virtual as dv
 from dkist_virtual.conversion.asdf.source import read_source
 from dkist_virtual.conversion.references import references_of
 from dkist_virtual.errors import StoreCorruptError
-from dkist_virtual.fits.codecs import FrameSpec
+from dkist_virtual.store.codecs import FrameSpec
 from dkist_virtual.store.format import references as r
 from dkist_virtual.store.format import references_parquet as shards_room
 

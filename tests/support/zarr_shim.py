@@ -17,7 +17,7 @@ import numpy as np
 from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import default_buffer_prototype
 
-from dkist_virtual.fits.codecs import FrameSpec
+from dkist_virtual.store.codecs import FrameSpec
 from dkist_virtual.store.format.references import (
     WHOLE_FILE,
     ArrayMetadata,

@@ -13,7 +13,7 @@ from golden import BY_NAME, oracle, write_dataset
 from icechunk_repository import repository
 
 import dkist_virtual as dv
-from dkist_virtual.fits.codecs import FITSCodecV3, FrameSpec
+from dkist_virtual.store.codecs import FITSCodecV3, FrameSpec
 
 pytestmark = pytest.mark.filterwarnings(
     "ignore::zarr.errors.UnstableSpecificationWarning",

@@ -21,7 +21,7 @@ from obstore.store import LocalStore
 from virtualizarr.parsers import KerchunkJSONParser, KerchunkParquetParser
 
 import dkist_virtual as dv
-from dkist_virtual.fits.codecs import FITSBytesCodecV3
+from dkist_virtual.store.codecs import FITSBytesCodecV3
 
 NAMES = ("compressed", "int16", "int32", "unsigned", "bytes", "mosaic", "single", "never")
 

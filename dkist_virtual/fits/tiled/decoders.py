@@ -17,7 +17,6 @@ import numpy as np
 
 from dkist_virtual.fits.errors import FrameCorruptError, FrameUnsupportedError
 from dkist_virtual.fits.layout import BITPIX_DTYPES
-from dkist_virtual.fits.tiled import hcompress
 from dkist_virtual.fits.tiled.table import COMPRESSED, DATA_COLUMNS, GZIPPED, UNCOMPRESSED
 
 if TYPE_CHECKING:
@@ -330,6 +329,8 @@ def _plio(data: memoryview, n: int, tile: int) -> NDArray[np.int32]:
 def _hcompress(
     data: memoryview, shape: tuple[int, ...], tile: int, *, smooth: bool
 ) -> NDArray[np.int64]:
+    from dkist_virtual.fits.tiled import hcompress
+
     header = hcompress.read_header(data)
     splits = {(math.prod(shape[:i]), math.prod(shape[i:])) for i in range(len(shape) + 1)}
     if header is None or header[:2] not in splits:

@@ -18,9 +18,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from dkist_virtual.errors import StoreCorruptError, StoreReplacedError
-from dkist_virtual.fits.codecs import CODEC_ID, FrameSpec
 from dkist_virtual.fits.threads import open_in_forks
 from dkist_virtual.io.locations import shown
+from dkist_virtual.store.codecs import CODEC_ID, FrameSpec
 from dkist_virtual.store.format.limits import (
     MAX_FRAME_PIXELS,
     MAX_FRAMES,
