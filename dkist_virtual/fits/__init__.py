@@ -26,4 +26,51 @@ as it is.
 - `partial`: read part of a frame: say which bytes to fetch, then turn them into pixels
 - `threads`: share the cores: a single frame is decoded by all of them, many frames by one each
 - `tiled/`: decode tile-compressed images (FITS standard 4.0, section 10)
+
+Names are imported when they are first used: importing the wing loads neither numpy nor numba nor
+zarr.
 """
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dkist_virtual.fits.codecs import FITSCodec, FITSCodecV3
+    from dkist_virtual.fits.decode import decode_frame, decode_image
+    from dkist_virtual.fits.errors import (
+        CodecConfigurationError,
+        FrameCorruptError,
+        FrameError,
+        FrameUnsupportedError,
+    )
+    from dkist_virtual.fits.frame_spec import FrameSpec
+    from dkist_virtual.fits.hdu import find_hdu, layout_of, read_hdu
+
+__all__ = [
+    "CodecConfigurationError",
+    "FITSCodec",
+    "FITSCodecV3",
+    "FrameCorruptError",
+    "FrameError",
+    "FrameSpec",
+    "FrameUnsupportedError",
+    "decode_frame",
+    "decode_image",
+    "find_hdu",
+    "layout_of",
+    "read_hdu",
+]
+
+_ROOMS = {
+    "FITSCodec": "codecs", "FITSCodecV3": "codecs", "FrameSpec": "frame_spec",
+    "decode_frame": "decode", "decode_image": "decode",
+    "find_hdu": "hdu", "layout_of": "hdu", "read_hdu": "hdu",
+}  # fmt: skip
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_ROOMS.get(name, 'errors')}"), name)

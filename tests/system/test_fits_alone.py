@@ -17,7 +17,7 @@ import pytest
 import xarray as xr
 
 import dkist_virtual as dv
-from dkist_virtual import errors
+from dkist_virtual import errors, fits
 from dkist_virtual.errors import DKISTVirtualError, FrameCorruptError, FrameError
 from dkist_virtual.fits import codecs, frame_spec
 from dkist_virtual.fits import errors as own
@@ -57,6 +57,13 @@ def test_modules_that_need_neither_zarr_nor_numba_load_neither(package: str) -> 
     assert {"dkist_virtual.fits.hdu", "dkist_virtual.fits.header"} <= set(light)
     assert package not in loads(*light)
     assert package in loads(*(f"dkist_virtual.fits.{name}" for name in NEEDS[package]))
+
+
+def test_every_public_name_is_there() -> None:
+    for name in fits.__all__:
+        assert getattr(fits, name).__module__.startswith("dkist_virtual.fits.")
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        fits.nothing  # noqa: B018
 
 
 # Errors -----------------------------------------------------------------------------------------
