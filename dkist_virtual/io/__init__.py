@@ -2,8 +2,8 @@
 
 A frame is absent, unreachable or corrupt: three states that are never mixed up.
 
-- `asdf_blocks`: walk the blocks of an ASDF: each is there whole, and asks for no more memory
-  than it may
+- `asdf_blocks`: walk the blocks of an ASDF; check that each is whole and asks for no more
+  memory than allowed
 - `block_cache`: A cache on the disk of what was fetched: blocks of files, each of one version
   of its file
 - `driver`: fetch the bytes that a frame's reader asks for, for one frame or many at once

@@ -1,4 +1,7 @@
-"""Walk the blocks of an ASDF: each is there whole, and asks for no more memory than it may."""
+"""Walk the blocks of an ASDF; check that each is whole and asks for no more memory than allowed.
+
+Pure: the bytes may be a buffer, a mapped file, or a file read in slices.
+"""
 
 from __future__ import annotations
 
@@ -11,43 +14,48 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.errors import DatasetError, StoreCorruptError
-from dkist_virtual.io.local_file import FileBytes
 from dkist_virtual.io.safety import check_size
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
+
+    from dkist_virtual.fits.file_check import FileSlices
 
 __all__ = [
-    "BLOCK_HEADER",
-    "BLOCK_MAGIC",
+    "EMPTY_BLOCK",
     "IN_ASDFS",
     "IN_STORES",
     "Block",
     "blocks_of",
     "check_block",
     "check_blocks",
+    "tree_end",
 ]
 
 IN_STORES: Final = (b"zlib",)
 """How a block of a store's ``dataset.asdf`` may be compressed."""
 
 IN_ASDFS: Final = (b"zlib", b"bzp2", b"lz4\0")
-"""How one of an ASDF that a user opens may be: all that asdf knows by itself."""
-
+"""The same in an ASDF that a user opens: all that asdf knows by itself."""
 
 PIECE: Final = 2**20
 """Bytes of a file that are looked through at a time."""
 
 _TREE_END: Final = re.compile(rb"\r?\n\.\.\.(\r?\n|$)")
-BLOCK_MAGIC: Final = b"\xd3BLK"
-BLOCK_HEADER: Final = struct.Struct(">I4sQQQ16s")  # flags, compression, allocated, used, data, md5
+_MAGIC: Final = b"\xd3BLK"
+_HEADER: Final = struct.Struct(">I4sQQQ16s")  # flags, compression, allocated, used, data, md5
 _STREAMED: Final = 1
+_PLAIN: Final = bytes(4)
+
+EMPTY_BLOCK: Final = (
+    _MAGIC + _HEADER.size.to_bytes(2, "big") + _HEADER.pack(0, _PLAIN, 0, 0, 0, bytes(16))
+)
+"""A block without data."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A block of an ASDF: where it begins, where its data lie, and whether as they are."""
+    """A block of an ASDF: its byte range, its data's, and whether the data is not compressed."""
 
     start: int
     stop: int
@@ -63,9 +71,9 @@ def check_block(
     name: str,
     compressions: tuple[bytes, ...] = IN_ASDFS,
 ) -> None:
-    """Check that a compressed block of an ASDF comes to no more than it says.
+    """Check that a compressed block of an ASDF decompresses to no more bytes than it says.
 
-    asdf decompresses as much as there is before it looks at what the block says.
+    asdf decompresses everything before it checks the length that the block states.
 
     Parameters
     ----------
@@ -74,11 +82,11 @@ def check_block(
     stored : memoryview
         What it holds.
     size : int
-        What that comes to, by the block's header.
+        Bytes that it decompresses to, by the block's header.
     name : str
         Of the file, for messages.
     compressions : tuple of bytes
-        Those that are read.
+        Those that are allowed.
 
     Raises
     ------
@@ -102,7 +110,7 @@ def check_block(
 
 
 def _by_zlib(stored: memoryview) -> Iterator[int]:
-    """How many bytes come of a block, piece by piece; none is kept."""
+    """Count the bytes that a block decompresses to, piece by piece; none is kept."""
     decoder = zlib.decompressobj()
     for begin in range(0, len(stored), PIECE):
         rest: Any = stored[begin : begin + PIECE]
@@ -134,31 +142,30 @@ def _by_lz4(stored: memoryview) -> Iterator[int]:
 _DECOMPRESSED: Final = {b"zlib": _by_zlib, b"bzp2": _by_bzip2, b"lz4\0": _by_lz4}
 
 
-def check_blocks(path: Path) -> None:
-    """Refuse an ASDF that is not there whole, by what its blocks say.
+def check_blocks(data: FileSlices, said: str) -> None:
+    """Check that an ASDF is complete, by its beginning, its tree's end and its blocks.
 
     Raises
     ------
     DatasetError
     OSError
     """
-    with FileBytes(path) as data:
-        if data[:5] != b"#ASDF":
-            raise DatasetError(f"{path}: begins with {data[:5]!r}: expected #ASDF")
-        if _tree_end(data) < 0:
-            raise DatasetError(f"{path}: its tree has no end; is it complete?")
-    for _ in blocks_of(path, str(path)):
+    if data[:5] != b"#ASDF":
+        raise DatasetError(f"{said}: begins with {data[:5]!r}: expected #ASDF")
+    if tree_end(data) < 0:
+        raise DatasetError(f"{said}: its tree has no end; is it complete?")
+    for _ in blocks_of(data, said):
         pass
 
 
-def _pieces(data: FileBytes, start: int) -> Iterator[tuple[int, bytes]]:
-    """A file piece by piece, each with a little of the next one, so that nothing falls between."""
+def _pieces(data: FileSlices, start: int) -> Iterator[tuple[int, bytes]]:
+    """Read a file in pieces, each with the first bytes of the next, so that a match fits in one."""
     for begin in range(start, len(data), PIECE):
         yield begin, data[begin : begin + PIECE + 8]
 
 
-def _tree_end(data: FileBytes) -> int:
-    """Where the tree of an ASDF ends; -1 where it does not."""
+def tree_end(data: FileSlices) -> int:
+    """Find where the tree of an ASDF ends; -1 where it does not."""
     for begin, piece in _pieces(data, 0):
         for found in _TREE_END.finditer(piece):
             end = begin + found.end()
@@ -167,67 +174,66 @@ def _tree_end(data: FileBytes) -> int:
     return -1
 
 
-def _first_block(data: FileBytes) -> int:
-    """Where the first block begins; -1 where there is none."""
-    end = _tree_end(data)
+def _first_block(data: FileSlices) -> int:
+    """Find where the first block begins; -1 where there is none."""
+    end = tree_end(data)
     if end < 0:
         return -1
     for begin, piece in _pieces(data, end):
-        if (found := piece.find(BLOCK_MAGIC)) >= 0:
+        if (found := piece.find(_MAGIC)) >= 0:
             return begin + found
     return -1
 
 
-def blocks_of(path: Path, said: str) -> Iterator[Block]:
+def blocks_of(
+    data: FileSlices,
+    said: str,
+    *,
+    error: type[DatasetError | StoreCorruptError] = DatasetError,
+    compressions: tuple[bytes, ...] = IN_ASDFS,
+) -> Iterator[Block]:
     """Walk the blocks of an ASDF in the order of the file.
 
     Parameters
     ----------
-    path : pathlib.Path
+    data : sliceable bytes
+        The whole file.
     said : str
         The file's name in messages.
+    error : type
+        What is raised.
+    compressions : tuple of bytes
+        How blocks may be compressed.
 
     Raises
     ------
-    DatasetError
+    DatasetError, StoreCorruptError
         A block is cut short, or asks for more memory than such a file may.
     OSError
     """
-    with FileBytes(path) as data:
-        at = _first_block(data)
-        size, asked = len(data), 0
-        while at >= 0 and data[at : at + 4] == BLOCK_MAGIC:
-            begin = at + 6 + int.from_bytes(data[at + 4 : at + 6], "big")
-            header = data[at + 6 : at + 6 + BLOCK_HEADER.size]
-            if begin > size or len(header) < BLOCK_HEADER.size:
-                raise DatasetError(f"{said}: cut short in the header of a block; is it complete?")
-            flags, compression, allocated, used, whole, _ = BLOCK_HEADER.unpack(header)
-            streamed = bool(flags & _STREAMED)
-            stop = size if streamed else begin + allocated
-            n_bytes = size - begin if streamed else used
-            if begin + n_bytes > size or n_bytes > stop - begin:
-                raise DatasetError(
-                    f"{said}: a block ends at byte {max(stop, begin + n_bytes)}, the file at "
-                    f"{size}; is it complete?"
-                )
-            if compression != bytes(4):
-                asked += whole
-                _check_compressed(said, compression, data, begin, n_bytes, whole, asked)
-            yield Block(at, min(stop, size), begin, n_bytes, compression == bytes(4))
-            at = stop
-
-
-def _check_compressed(
-    place: str, compression: bytes, data: FileBytes, begin: int, n: int, size: int, asked: int
-) -> None:
-    """Refuse a block that would take more memory than such a file may ask for.
-
-    Raises
-    ------
-    DatasetError
-    """
-    try:
-        check_size(f"{place}: its compressed blocks", asked, len(data))
-        check_block(compression, memoryview(data[begin : begin + n]), size, place)
-    except StoreCorruptError as error:
-        raise DatasetError(str(error)) from None
+    at = _first_block(data)
+    size, asked = len(data), 0
+    while at >= 0 and data[at : at + 4] == _MAGIC:
+        begin = at + 6 + int.from_bytes(data[at + 4 : at + 6], "big")
+        header = data[at + 6 : at + 6 + _HEADER.size]
+        if begin > size or len(header) < _HEADER.size:
+            raise error(f"{said}: cut short in the header of a block; is it complete?")
+        flags, compression, allocated, used, whole, _ = _HEADER.unpack(header)
+        streamed = bool(flags & _STREAMED)
+        stop = size if streamed else begin + allocated
+        n_bytes = size - begin if streamed else used
+        if begin + n_bytes > size or n_bytes > stop - begin:
+            raise error(
+                f"{said}: a block ends at byte {max(stop, begin + n_bytes)}, the file at "
+                f"{size}; is it complete?"
+            )
+        asked += whole
+        try:
+            check_size(f"{said}: its blocks", asked, size)
+            if compression != _PLAIN:
+                stored = memoryview(data[begin : begin + n_bytes])
+                check_block(compression, stored, whole, said, compressions)
+        except StoreCorruptError as refused:
+            raise error(str(refused)) from None
+        yield Block(at, min(stop, size), begin, n_bytes, compression == _PLAIN)
+        at = stop

@@ -22,8 +22,8 @@ import numpy as np
 from astropy.table import Column
 
 from dkist_virtual.errors import DatasetError
-from dkist_virtual.io.asdf_blocks import BLOCK_HEADER, BLOCK_MAGIC, Block, blocks_of
-from dkist_virtual.io.local_file import open_regular
+from dkist_virtual.io.asdf_blocks import EMPTY_BLOCK, Block, blocks_of
+from dkist_virtual.io.local_file import FileBytes, open_regular
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -242,8 +242,7 @@ class Tree:
                     source.seek(block.start)
                     out.write(source.read(block.stop - block.start))
                 else:
-                    empty = BLOCK_HEADER.pack(0, bytes(4), 0, 0, 0, bytes(16))
-                    out.write(BLOCK_MAGIC + len(empty).to_bytes(2, "big") + empty)
+                    out.write(EMPTY_BLOCK)
 
     def _without_frames(self, node: Any) -> Any:
         """A dataset's node, or a mosaic's, or a row of a mosaic."""
@@ -285,9 +284,9 @@ def read_tree(path: Path, said: str | None = None) -> Tree:
     """
     import asdf
 
-    with open_regular(path) as file:
+    with open_regular(path) as file, FileBytes(path) as data:
         stamp = _stamp(file)
-        blocks = tuple(blocks_of(path, said or str(path)))
+        blocks = tuple(blocks_of(data, said or str(path)))
         tree = asdf.util.load_yaml(file, tagged=True)
         if _stamp(file) != stamp:
             raise DatasetError(f"{said or path}: has changed while it was read: try again")

@@ -7,7 +7,6 @@ the name of a file only if it is a file of that kind.
 from __future__ import annotations
 
 import json
-from pathlib import Path
 from typing import Final, Literal, TypeAlias
 
 from dkist_virtual.errors import DatasetError, FrameCorruptError
@@ -38,7 +37,7 @@ def check_document(path: str, kind: DocumentKind) -> None:
             raise FrameCorruptError(f"the file is empty: expected {_NAMES[kind]}")
         if kind == "asdf":
             try:
-                check_blocks(Path(path))
+                check_blocks(data, path)
             except DatasetError as error:
                 raise FrameCorruptError(str(error).removeprefix(f"{path}: ")) from error
         elif kind == "pdf":

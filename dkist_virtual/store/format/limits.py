@@ -7,12 +7,10 @@ from __future__ import annotations
 
 import math
 import re
-import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.errors import StoreCorruptError
-from dkist_virtual.io.asdf_blocks import IN_STORES, check_block
-from dkist_virtual.io.safety import check_size
+from dkist_virtual.io.asdf_blocks import IN_STORES, blocks_of, tree_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -118,9 +116,6 @@ _MAX_NODES: Final = 2**24
 """Values in the tree of an ASDF, those counted again that are named again: YAML can repeat a list
 of lists of lists, and whoever walks through it takes forever."""
 
-_BLOCK: Final = struct.Struct(">4sHI4sQQQ16s")
-_MAGIC: Final = b"\xd3BLK"
-
 
 def check_asdf(data: bytes | mmap, name: str, compressions: tuple[bytes, ...] = IN_STORES) -> None:
     """Check what an ASDF says of its sizes against what it has, before `asdf` opens it.
@@ -138,22 +133,10 @@ def check_asdf(data: bytes | mmap, name: str, compressions: tuple[bytes, ...] = 
     ------
     StoreCorruptError
     """
-    end = re.search(rb"(?:^|\n)\.\.\.\r?\n", data)
-    stop = end.end() if end else len(data)
-    _check_tree(data[:stop], name)
-    at, asked = data.find(_MAGIC, stop) if end else -1, 0
-    while 0 <= at <= len(data) - _BLOCK.size and data[at : at + 4] == _MAGIC:
-        _, header, _, how, allocated, used, size, _ = _BLOCK.unpack_from(data, at)
-        start = at + 6 + header
-        if used > len(data) - start or allocated < used:
-            raise StoreCorruptError(
-                f"{name}: a block of {used} bytes at {start}, in a file of {len(data)}"
-            )
-        asked += size
-        check_size(f"{name}: its blocks", asked, len(data))
-        if how != bytes(4):
-            check_block(how, memoryview(data)[start : start + used], size, name, compressions)
-        at = start + allocated
+    end = tree_end(data)
+    _check_tree(data[: end if end >= 0 else len(data)], name)
+    for _ in blocks_of(data, name, error=StoreCorruptError, compressions=compressions):
+        pass
 
 
 class _Sources:
