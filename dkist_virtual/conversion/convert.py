@@ -16,7 +16,12 @@ import numpy as np
 
 from dkist_virtual.conversion.asdf.locate import asdf_on_disk
 from dkist_virtual.conversion.asdf.source import read_source
-from dkist_virtual.conversion.previous import array_name, expectations, known_from_store
+from dkist_virtual.conversion.previous import (
+    array_name,
+    check_same_dataset,
+    expectations,
+    known_from_store,
+)
 from dkist_virtual.conversion.references import frame_names, frame_urls, references_of
 from dkist_virtual.conversion.scan import Expected, ScanMode, scan_frames
 from dkist_virtual.conversion.staging import building, place_for, refuse_existing
@@ -47,9 +52,10 @@ if TYPE_CHECKING:
 
     from dkist_virtual.conversion.asdf.source import Source
     from dkist_virtual.conversion.staging import Building
+    from dkist_virtual.protocols import DaskClient
     from dkist_virtual.store.format.references import ReferenceSet
 
-__all__ = ["METADATA_NAME", "Conversion", "Work", "convert", "references_of"]
+__all__ = ["Conversion", "convert", "write_store"]
 
 References: TypeAlias = Literal["auto", "json", "parquet"]
 
@@ -131,7 +137,7 @@ def convert(
     rescan: bool = False,
     progress: bool | None = None,
     workers: int | None = None,
-    client: Any = None,
+    client: DaskClient | None = None,
     storage_options: dict[str, dict[str, Any]] | None = None,
 ) -> Conversion:
     """Turn a dataset into a virtual Zarr store.
@@ -147,13 +153,13 @@ def convert(
     base : path or URL, optional
         Where the store says that the frames are. By default `frames`, else the ASDF's directory.
     scan : {"auto", "always", "never"}
-        Look at the frames that can be reached, and count the others; look at all, one that is
-        not there being an error; or look at none.
+        Scan the frames that can be reached and count the others; scan all, where a missing frame
+        is an error; or scan none.
     references : {"auto", "json", "parquet"}
         The references' format; "auto" is parquet above 5,000 frames.
     overwrite : bool
-        Replace a store that is there already. Frames that it knows are read again only where
-        their files have changed: by length, and by ETag or modification time.
+        Replace a store that exists already. Frames that it knows are read again only where their
+        files have changed: by length, and by ETag or modification time.
     rescan : bool
         Read them all again.
     progress : bool, optional
@@ -161,32 +167,72 @@ def convert(
     workers : int, optional
         How many files are read at once.
     client : distributed.Client, optional
-        Look at the frames from its workers. They have to reach them under the same names, and
-        are given the `storage_options`.
+        Scan the frames from its workers. They have to reach them under the same names, and get
+        the `storage_options`.
     storage_options : dict, optional
         A protocol or URL prefix to fsspec's options for it; never written into the store.
 
     Returns
     -------
     Conversion
-        Printed, the line that says what was done.
+        Its text says in a line what was done.
 
     Notes
     -----
-    A conversion that was stopped, be it by ``kill -9``, goes on where it stood when the same one
-    is begun again: what it had looked at stands in the directory ``.{store}.part`` until then.
+    A conversion that was stopped, even by ``kill -9``, resumes when it is started again: until
+    then the directory ``.{store}.part`` keeps what was scanned.
 
     Raises
     ------
     DatasetError
         The ASDF holds no dataset of a kind that can be virtualised.
     StoreExistsError
-        Something stands at `store`; with `overwrite`, something that is no store.
+        `store` exists; with `overwrite`, it is something else than a store.
     StoreError
         `store` is not on this machine.
     FrameError
         A frame is broken, of another shape or type than the others, or, under ``"always"``,
-        not there. No store is left.
+        missing. No store is left.
+    """
+    return write_store(
+        asdf,
+        store,
+        frames=frames,
+        base=base,
+        scan=scan,
+        references=references,
+        overwrite=overwrite,
+        rescan=rescan,
+        progress=progress,
+        workers=workers,
+        client=client,
+        storage_options=storage_options,
+    )
+
+
+def write_store(
+    asdf: str | os.PathLike[str],
+    store: str | os.PathLike[str],
+    *,
+    frames: str | os.PathLike[str] | None,
+    base: str | os.PathLike[str] | None,
+    scan: ScanMode,
+    references: References,
+    overwrite: bool = True,
+    rescan: bool = False,
+    trusted: bool = False,
+    progress: bool | None,
+    workers: int | None,
+    client: DaskClient | None,
+    storage_options: dict[str, dict[str, Any]] | None,
+) -> Conversion:
+    """Convert a dataset, as `convert` and `update` do.
+
+    Parameters
+    ----------
+    trusted : bool
+        Whether `store` is a store of the same dataset, and its frames are taken to be as they
+        were, without looking at their files.
     """
     with expected_warnings():  # takes seconds, which do not belong to the time that is printed
         import dkist  # noqa: F401
@@ -198,81 +244,73 @@ def convert(
         raise ValueError(f"references = {references!r}: expected 'auto', 'json' or 'parquet'")
     target = place_for(store)
     there = refuse_existing(target, overwrite)
-    frames, base = (_place(*given) for given in (("frames", frames), ("base", base)))
+    frames, base = _place("frames", frames), _place("base", base)
     fetcher = Fetcher(storage_options or {})
     shown = sys.stderr.isatty() if progress is None else progress
     with asdf_on_disk(asdf, fetcher) as (path, directory, others, said):
-        if shown:  # an ASDF of 10,000 frames takes some seconds
+        if shown and not trusted:  # an ASDF of 10,000 frames takes some seconds
             print(f"Reading {redacted(path.name)}", file=sys.stderr)  # noqa: T201  # asked for
         source = read_source(path, said)
-        n_frames = sum(part.n_frames for part in source.frames)
+        if trusted:
+            check_same_dataset(target, source, said)
         stored_base = absolute(base or frames or directory)
-        check_no_secrets("frames" if base is None else "base", stored_base)
-        work = Work(
+        if not trusted:
+            check_no_secrets("frames" if base is None else "base", stored_base)
+        n_frames = sum(part.n_frames for part in source.frames)
+        work = _Work(
             source,
             fetcher,
             scanned_base=absolute(frames or base or directory),
             stored_base=stored_base,
             mode=scan,
             known=known_from_store(target, source) if there and not rescan else {},
+            trusted=trusted,
             as_parquet=references == "parquet" or (references == "auto" and n_frames > JSON_LIMIT),
             workers=workers,
             client=client,
             shown=shown,
         )
         scans = work.run(target, overwrite=overwrite, rescan=rescan)
-    asdf_said = path if str(path) == said else said
-    return summary(target, asdf_said, source, scans, began, tuple(others))
-
-
-def _place(name: str, given: str | os.PathLike[str] | None) -> str | None:
-    """A place that was given, absolute: before anything is read, so that a wrong one is said."""
-    return None if one_place(name, given) is None else absolute(given, name)  # type: ignore[arg-type]
-
-
-def summary(
-    target: Path,
-    asdf: Path | str,
-    source: Source,
-    scans: Sequence[FrameIndex],
-    began: float,
-    passed_over: tuple[Path, ...] = (),
-) -> Conversion:
-    """What was done, since a moment of `time.perf_counter`."""
     states, sizes = (np.concatenate([s[name] for s in scans]) for name in ("state", "size"))
     return Conversion(
         store=str(target),
-        asdf=asdf,
-        n_frames=sum(part.n_frames for part in source.frames),
+        asdf=path if str(path) == said else said,
+        n_frames=n_frames,
         n_scanned=int((states == FOUND).sum()),
         n_absent=int((states == ABSENT).sum()),
         n_unreachable=int((states == UNREACHABLE).sum()),
         missing=tuple(reason for s in scans for reason in s.missing)[:10],
         n_bytes=sum(sizes[sizes >= 0].tolist()),
         seconds=time.perf_counter() - began,
-        passed_over=passed_over,
+        passed_over=tuple(others),
         n_kept=sum(s.kept for s in scans),
     )
 
 
+def _place(name: str, given: str | os.PathLike[str] | None) -> str | None:
+    """Make a place absolute, before anything is read, so that a wrong one fails at once."""
+    given = one_place(name, given)
+    return None if given is None else absolute(given, name)
+
+
 @dataclass(frozen=True, eq=False)
-class Work:
-    """What there is to do for a store, once the ASDF was read.
+class _Work:
+    """What to do for a store, once the ASDF was read.
 
     Parameters
     ----------
     source : Source
     fetcher : Fetcher
     scanned_base, stored_base : str
-        Where frames are looked at, and where the store says that they are.
+        Where frames are scanned, and where the store says that they are.
     mode : {"auto", "always", "never"}
     known : dict of str to FrameIndex
-        What is known of the frames of each array.
+        What the store that is replaced knows of the frames of each array.
     trusted : bool
         Whether those files are taken to be the same without asking.
     as_parquet : bool
-    workers : int, optional
-    client : distributed.Client, optional
+    workers : int or None
+    client : distributed.Client or None
     shown : bool
         Whether to show a bar.
     """
@@ -283,14 +321,14 @@ class Work:
     stored_base: str
     mode: ScanMode
     known: Mapping[str, FrameIndex]
+    trusted: bool
     as_parquet: bool
-    trusted: bool = False
-    workers: int | None = None
-    client: Any = None
-    shown: bool = False
+    workers: int | None
+    client: DaskClient | None
+    shown: bool
 
-    def run(self, target: Path, *, overwrite: bool, rescan: bool = False) -> list[FrameIndex]:
-        """Look at the frames and write the store."""
+    def run(self, target: Path, *, overwrite: bool, rescan: bool) -> list[FrameIndex]:
+        """Scan the frames and write the store."""
         expected = expectations(self.source)
         about = {"frames": self.scanned_base, "arrays": expected, "rescan": rescan}
         with building(target, about, overwrite=overwrite) as build:
@@ -409,7 +447,7 @@ def _write_headers(
         warnings.warn(
             f"header columns of mixed types are stored as strings: {', '.join(changed)}",
             HeaderWarning,
-            stacklevel=6,
+            stacklevel=7,
         )
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dkist_virtual.errors import StoreCorruptError, StoreMissingError
+from dkist_virtual.errors import DatasetError, StoreCorruptError, StoreMissingError
 from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.io.locations import name_below
 from dkist_virtual.store.format.dataset_asdf import METADATA_NAME, read_plain
@@ -18,7 +18,7 @@ from dkist_virtual.store.handle import StoreReader, references_in
 if TYPE_CHECKING:
     from dkist_virtual.conversion.asdf.source import Source
 
-__all__ = ["array_name", "expectations", "known_from_store"]
+__all__ = ["array_name", "check_same_dataset", "expectations", "known_from_store"]
 
 
 def array_name(index: tuple[int, int] | None) -> str:
@@ -38,6 +38,22 @@ def expectations(source: Source) -> dict[str, list[Any]]:
         array_name(part.index): [part.target, part.dtype.name, list(part.hdu_shape)]
         for part in source.frames
     }
+
+
+def check_same_dataset(store: Path, source: Source, said: str) -> None:
+    """Refuse an ASDF of another dataset than a store's.
+
+    Raises
+    ------
+    DatasetError
+    """
+    records = (read_plain(store / METADATA_NAME).get("inventory"), source.description.inventory)
+    stored, found = ((record or {}).get("datasetId") for record in records)
+    if stored != found:
+        raise DatasetError(
+            f"{said}: is of the dataset {found}, and {store} of {stored}: expected another "
+            "ASDF of the same dataset. dkist-virtual convert makes a store of this one"
+        )
 
 
 def known_from_store(store: Path, source: Source) -> dict[str, FrameIndex]:

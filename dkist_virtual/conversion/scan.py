@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from dkist_virtual.fits.header import HDUTarget
     from dkist_virtual.io.fetcher import Fetcher
     from dkist_virtual.io.remote.request import Reply
+    from dkist_virtual.protocols import DaskClient, DaskFuture
 
 __all__ = ["Expected", "ScanMode", "scan_frames"]
 
@@ -252,7 +253,7 @@ def scan_frames(
     on_entry: Callable[[int, FrameEntry], object] = lambda i, entry: None,  # noqa: ARG005
     known: FrameIndex | None = None,
     trusted: bool | NDArray[np.bool_] = False,
-    client: Any = None,
+    client: DaskClient | None = None,
 ) -> FrameIndex:
     """Scan all frames of one array.
 
@@ -343,7 +344,7 @@ def _looks(
     expected: Expected,
     fetcher: Fetcher,
     workers: int | None,
-    client: Any,
+    client: DaskClient | None,
 ) -> Iterator[tuple[int, str, Found]]:
     """Look at some frames, in order; those not there come as their error."""
 
@@ -387,11 +388,11 @@ def _spread(
     expected: Expected,
     fetcher: Fetcher,
     workers: int | None,
-    client: Any,
+    client: DaskClient,
 ) -> Iterator[tuple[list[int], list[Job], list[Found]]]:
     """Look from the workers of a client, a few tasks ahead of the results."""
     ahead = max(8, 4 * sum(client.nthreads().values()))
-    running: deque[tuple[list[int], list[Job], Any]] = deque()
+    running: deque[tuple[list[int], list[Job], DaskFuture]] = deque()
     try:
         for part, some in pieces:
             for begin in range(0, len(part), TASK):

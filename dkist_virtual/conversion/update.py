@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import os
-import sys
-import time
 from typing import TYPE_CHECKING, Any
 
-from dkist_virtual.conversion.asdf.locate import asdf_on_disk
-from dkist_virtual.conversion.asdf.source import read_source
-from dkist_virtual.conversion.convert import Work, summary
-from dkist_virtual.conversion.previous import known_from_store
+from dkist_virtual.conversion.convert import write_store
 from dkist_virtual.conversion.staging import place_for, refuse_existing
-from dkist_virtual.errors import DatasetError, StoreMissingError
-from dkist_virtual.io.fetcher import Fetcher, absolute
-from dkist_virtual.store.format.dataset_asdf import METADATA_NAME, expected_warnings, read_plain
+from dkist_virtual.errors import StoreMissingError
+from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.store.format.references import PARQUET_NAME
 from dkist_virtual.store.handle import StoreReader, references_in
 
 if TYPE_CHECKING:
     from dkist_virtual.conversion.convert import Conversion
     from dkist_virtual.conversion.scan import ScanMode
+    from dkist_virtual.protocols import DaskClient
 
 __all__ = ["update"]
 
@@ -33,14 +28,14 @@ def update(
     scan: ScanMode | None = None,
     progress: bool | None = None,
     workers: int | None = None,
-    client: Any = None,
+    client: DaskClient | None = None,
     storage_options: dict[str, dict[str, Any]] | None = None,
 ) -> Conversion:
     """Take over WCS, headers, inventory and the order of frames from a newer ASDF of a dataset.
 
     The Data Center mends metadata in a new ASDF under the same dataset ID, and the frames stay.
-    Frames that the store knows by their names are not looked at; those that it does not know, or
-    of which the ASDF now says another type or shape, are scanned.
+    Frames that the store knows by their names are not looked at; new frames, and frames of which
+    the ASDF now says another type or shape, are scanned.
 
     Parameters
     ----------
@@ -70,44 +65,24 @@ def update(
     FrameError
         As in `convert`. The store stays as it was.
     """
-    with expected_warnings():  # takes seconds, which do not belong to the time that is printed
-        import dkist  # noqa: F401
-
-    began = time.perf_counter()
-    if scan not in (None, "auto", "always", "never"):
-        raise ValueError(f"scan = {scan!r}: expected 'auto', 'always' or 'never'")
     target = place_for(store)
     if not refuse_existing(target, overwrite=True):
         raise StoreMissingError(
             f"{target}: no store here. dkist-virtual convert makes one from a dataset's ASDF"
         )
-    before = read_plain(target / METADATA_NAME)
-    fetcher = Fetcher(storage_options or {})
-    with asdf_on_disk(asdf, fetcher) as (path, _, others, said):
-        source = read_source(path, said)
-        records = (before.get("inventory"), source.description.inventory)
-        ids = [(record or {}).get("datasetId") for record in records]
-        if ids[0] != ids[1]:
-            raise DatasetError(
-                f"{said}: is of the dataset {ids[1]}, and {target} of {ids[0]}: expected another "
-                "ASDF of the same dataset. dkist-virtual convert makes a store of this one"
-            )
-        attributes = references_in(StoreReader(str(target), Fetcher())).attributes
-        base = str(attributes["base"])
-        known = known_from_store(target, source)
-        work = Work(
-            source,
-            fetcher,
-            scanned_base=base if frames is None else absolute(frames, "frames"),
-            stored_base=base,
-            mode=scan or ("auto" if attributes.get("head_bytes") else "never"),
-            known=known,
-            trusted=True,
-            as_parquet=(target / PARQUET_NAME).is_dir(),
-            workers=workers,
-            client=client,
-            shown=sys.stderr.isatty() if progress is None else progress,
-        )
-        scans = work.run(target, overwrite=True)
-    asdf_said = path if str(path) == said else said
-    return summary(target, asdf_said, source, scans, began, tuple(others))
+    attributes = references_in(StoreReader(str(target), Fetcher())).attributes
+    if scan is None:
+        scan = "auto" if attributes.get("head_bytes") else "never"
+    return write_store(
+        asdf,
+        target,
+        frames=frames,
+        base=str(attributes["base"]),
+        scan=scan,
+        references="parquet" if (target / PARQUET_NAME).is_dir() else "json",
+        trusted=True,
+        progress=progress,
+        workers=workers,
+        client=client,
+        storage_options=storage_options,
+    )

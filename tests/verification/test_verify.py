@@ -421,7 +421,7 @@ def test_one_that_was_stopped_goes_on(copy: Copy, monkeypatch: pytest.MonkeyPatc
 
     from dkist_virtual import verify as module  # the function
 
-    room = importlib.import_module("dkist_virtual.verify")
+    room = importlib.import_module("dkist_virtual.verification.verify")
     directory = copy("visp")
     store = directory.parent / "store"
     flipped(frame(directory, 0))

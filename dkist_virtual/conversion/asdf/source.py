@@ -459,7 +459,7 @@ def _match(said: str, places: list[_Place], frames: list[Frames], n_rows: Sequen
                 f"{counted(part.n_frames, 'frame')}. Rows belong to frames by position, and these "
                 "do not: the dataset is read without headers",
                 HeaderWarning,
-                stacklevel=5,
+                stacklevel=6,
             )
             return False
     return True
