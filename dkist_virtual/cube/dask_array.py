@@ -61,6 +61,7 @@ class LeafArray(da.Array):
         wanted
             The chunks asked for, as the source's own `dask` takes them.
         """
+        # dask's constructor takes the `_meta` of another array, and has no public name for it.
         leaf: LeafArray = cls(array.dask, array.name, array.chunks, meta=array._meta)
         leaf.source, leaf.wanted = source, wanted
         return leaf

@@ -507,7 +507,7 @@ def forget_dropped(wcs: Any) -> None:
     low = wcs.low_level_wcs
     while low is not None:
         vars(low).pop("dropped_world_dimensions", None)
-        low = getattr(low, "_wcs", None)
+        low = getattr(low, "_wcs", None)  # astropy's wrappers of a WCS have no public name for it
 
 
 def high_level(wcs: Any, shape: tuple[int, ...]) -> Any:

@@ -345,6 +345,7 @@ def _by_browser(client: Any, auth: Any, say: Callable[[str], object], seconds: f
         if not webbrowser.open(url, new=1):
             raise LoginError(f"no browser could be opened: {_BY_CODE}")
         try:
+            # Its public `wait_for_code` has no timeout.
             code = server._auth_code_queue.get(timeout=seconds)
         except queue.Empty:
             raise LoginError(f"no answer from the browser in {seconds:g} s: {_BY_CODE}") from None

@@ -133,7 +133,8 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
         return made  # type: ignore[no-any-return]
 
     # Slices of astropy's tables share their attributes with the whole. sunpy resets which columns
-    # are shown on a slice, and so loses them for the table when it is printed the first time.
+    # are shown on a slice, and so loses them for the table when it is printed the first time. Only
+    # these private methods of theirs come between.
     def _with_own_attributes(self, table: Self) -> Self:
         table.meta = {**self.meta, "__attributes__": dict(self.meta.get("__attributes__", {}))}
         return table

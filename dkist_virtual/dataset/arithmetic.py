@@ -383,6 +383,7 @@ class LazyCube(RegriddedCube):
         """
         kind = how.get("nddata_type", NDData)
         check_keywords("to_nddata", how, {"nddata_type", *inspect.signature(kind).parameters})
+        # By ndcube's private names: its public ones also give those of the WCS.
         added = {"global_coords": self.global_coords._internal_coords}
         added["extra_coords"] = self.extra_coords.keys() or self.extra_coords._dropped_tables
         left = [name for name, some in added.items() if some and name not in how]

@@ -178,7 +178,7 @@ class Dataset(Printed, LazyCube):
             isinstance(value, Meta) and value.headers is self._headers
         ):
             value = Meta(value or {}, self._headers)
-        NDData.__dict__["meta"].__set__(self, value)
+        NDData.__dict__["meta"].__set__(self, value)  # `super()` calls no setter
 
     @property
     def inventory(self) -> dict[str, Any] | None:
@@ -254,6 +254,7 @@ class Dataset(Printed, LazyCube):
         sliced._coordinates_from(self, index)
         return sliced
 
+    # ndcube makes each of its cubes by this private method.
     def _new_instance(self, **changes: Any) -> Self:
         """The dataset with some changes: how ndcube makes its results."""
         given: dict[str, Any] = {

@@ -168,6 +168,7 @@ class FITSCodecV3(_CodecV3, ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin):
         pixels = self._pixels(chunk_bytes, chunk_spec).reshape(chunk_spec.shape)
         return chunk_spec.prototype.nd_buffer.from_numpy_array(pixels)
 
+    # zarr's abstract classes have a codec override these private methods.
     async def _decode_single(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
         # Off the event loop, which all of zarr's reads in a process share; the kernels release
         # the GIL, so frames are decoded side by side.

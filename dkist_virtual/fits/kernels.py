@@ -55,7 +55,7 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[Any], Any]:
         kernel = numba.njit(**options)(function)
         if cache and kernel is not function:  # NUMBA_DISABLE_JIT gives the function itself
             try:
-                kernel._cache = _Kept(function)
+                kernel._cache = _Kept(function)  # numba has no public way to set it
             except RuntimeError as error:
                 if "no locator" not in str(error):
                     raise

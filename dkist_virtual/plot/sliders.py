@@ -254,6 +254,7 @@ class Repainter:
         """Whether lines of astropy's axes lie over the image: they draw them with all the rest."""
         axes: Any = self._images[0].axes
         coordinates = getattr(axes, "coords", ())
+        # astropy tells by no public name whether a grid is drawn.
         return any(one._grid_lines_kwargs.get("visible") for one in coordinates)
 
     def _erase(self, area: Any, renderer: Any) -> None:
@@ -267,6 +268,7 @@ class Repainter:
 
 def _outside(axes: Any) -> list[Any]:
     """Children of axes that are not drawn over their image: axis labels, titles, other axes."""
+    # Both packages give their text, and nowhere the artists themselves.
     titles = [axes.title, axes._left_title, axes._right_title]
     artist = getattr(axes, "_wcsaxesartist", None)
     return [axes.xaxis, axes.yaxis, *titles, *axes.child_axes, artist]

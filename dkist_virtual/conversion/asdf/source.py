@@ -32,6 +32,7 @@ from dkist_virtual.store.format.dataset_asdf import (
     Description,
     TileMeta,
     origin_of,
+    tag_of,
 )
 from dkist_virtual.store.format.header_table import HeaderTable
 from dkist_virtual.text import brief, counted
@@ -294,7 +295,7 @@ def _dataset_node(asdf: Tree) -> Mapping[str, Any]:
     """The plain node of the dataset, or an error that says what the ASDF is instead."""
     tree, said = asdf.tree, asdf.said
     node = tree.get("dataset")
-    tag = str(getattr(node, "_tag", ""))
+    tag = tag_of(node)
     if (
         isinstance(node, Mapping)
         and re.search(r"dkist.*[/]tags/|:dkist/", tag)
@@ -478,7 +479,7 @@ def _table(columns: BlockColumns | None, rest: Any, where: str) -> Table:
         return rest
     if not rest:
         return Table()
-    tag = str(getattr(rest, "_tag", "")) or type(rest).__name__
+    tag = tag_of(rest) or type(rest).__name__
     raise DatasetError(
         f"{where}: headers is {tag}: expected an astropy Table, one row a frame, of a version that "
         f"the packages installed here know ({versions()}). {UPGRADE}"

@@ -24,6 +24,7 @@ from astropy.table import Column
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.io.asdf_blocks import EMPTY_BLOCK, Block, blocks_of
 from dkist_virtual.io.local_file import FileBytes, open_regular
+from dkist_virtual.store.format.dataset_asdf import tag_of
 
 if TYPE_CHECKING:
     from astropy.table import Table
@@ -166,7 +167,7 @@ class Tree:
         Tables, and columns, of another form than the Data Center writes are left to asdf.
         """
         if not isinstance(table, Mapping) or not re.search(
-            r"astropy/table/table-1\.\d+\.\d+$", str(getattr(table, "_tag", ""))
+            r"astropy/table/table-1\.\d+\.\d+$", tag_of(table)
         ):
             return None
         if table.get("qtable") or not set(table) <= {"colnames", "columns", "meta", "qtable"}:
@@ -193,8 +194,8 @@ class Tree:
             not isinstance(data, Mapping)
             or set(node) != {"data", "name"}
             or set(data) != {"source", "datatype", "byteorder", "shape"}
-            or not str(getattr(node, "_tag", "")).rpartition("/")[2].startswith("column-1.")
-            or not str(getattr(data, "_tag", "")).rpartition("/")[2].startswith("ndarray-1.")
+            or not tag_of(node).rpartition("/")[2].startswith("column-1.")
+            or not tag_of(data).rpartition("/")[2].startswith("ndarray-1.")
         ):
             return None
         match list(data["shape"]), data["datatype"]:

@@ -112,6 +112,7 @@ class CheckedCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         sizes: Sequence[int] | None = None,
     ) -> None:
         """Take the coordinates of another cube along: all, those of a part of it, or of bins."""
+        # ndcube copies no coordinates from cube to cube, so it takes its private names.
         own = OrderedDict(other.global_coords._internal_coords)
         self._global_coords._internal_coords = own
         coords = _copied(other.extra_coords)
@@ -146,7 +147,8 @@ def coordinates_of_own(cube: NDCube) -> dict[str, tuple[str, Any]]:
 
     Those of the WCS are left out; extra coordinates are in here where a slice left one value.
     """
-    # Not by `global_coords[name]`, which makes a SkyCoord of a longitude that is left alone.
+    # Not by `global_coords[name]`, which makes a SkyCoord of a longitude that is left alone: by
+    # ndcube's private names.
     own = dict(cube.global_coords._internal_coords)
     dropped = cube.extra_coords.dropped_world_dimensions
     if "value" in dropped:

@@ -83,6 +83,7 @@ def pixel_coords(ds: Any, dims: tuple[str, ...], suffix: str) -> Iterator[NamedC
 def own_coords(ds: Any, dims: tuple[str, ...], suffix: str) -> Iterator[NamedCoordinate]:
     """Global and extra coordinates that were added to the dataset."""
     extra = ds.extra_coords
+    # ndcube has no public name for the tables of coordinates: it makes WCS of them.
     for axes, table in extra._lookup_tables:
         along = tuple(dims[axis] for axis in np.atleast_1d(axes))
         values = table.table[0] if isinstance(table.table, (tuple, list)) else table.table

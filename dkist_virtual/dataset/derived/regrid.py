@@ -258,5 +258,6 @@ def _in_whole_bins(operation: Callable[..., Any], array: Any, axis: tuple[int, .
 def _without_mask(array: Any) -> Any:
     import dask.array as da
 
+    # dask tells by `_meta` alone what type its chunks will be.
     masked = isinstance(getattr(array, "_meta", None), np.ma.MaskedArray)
     return da.ma.getdata(array) if masked else array

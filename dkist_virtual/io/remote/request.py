@@ -210,6 +210,7 @@ def filesystem_of(url: str, options: Mapping[str, Any]) -> tuple[Any, str, str]:
         if protocol in ("http", "https", "s3"):
             # url_to_fs takes the colons of http://[::1]/ for a chain of filesystems.
             filesystem = fsspec.filesystem(protocol, **options)
+            # fsspec's own `url_to_fs` calls this private method.
             return filesystem, filesystem._strip_protocol(url), protocol
         return (*fsspec.core.url_to_fs(url, **options), protocol)
     except (ImportError, ValueError) as error:  # a protocol that is unknown, or not installed
@@ -258,6 +259,7 @@ async def _s3(filesystem: Any, path: str, start: int, stop: int | None, most: in
     if start or stop is not None:
         more["Range"] = f"bytes={start}-{'' if stop is None else stop - 1}"
     try:
+        # s3fs's public methods give the bytes without the answer's headers.
         answer = await filesystem._call_s3("get_object", Bucket=bucket, Key=key, **more)
         length = length_of(answer["ContentLength"]) or 0
         async with answer["Body"] as body:
@@ -354,6 +356,7 @@ async def _any(filesystem: Any, path: str, start: int, stop: int | None, most: i
         end = most + 1 if whole else stop
         # By its type: some filesystems say of themselves whatever the one behind them does.
         if issubclass(type(filesystem), AsyncFileSystem):
+            # fsspec names its coroutines with an underscore, for any event loop to await.
             data = await filesystem._cat_file(path, start, end)
         else:
             data = await asyncio.to_thread(filesystem.cat_file, path, start, end)

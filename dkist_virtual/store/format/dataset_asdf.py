@@ -34,6 +34,7 @@ __all__ = [
     "origin_of",
     "read_description",
     "read_plain",
+    "tag_of",
     "write_description",
 ]
 
@@ -126,6 +127,11 @@ class Description:
             )
 
 
+def tag_of(node: Any) -> str:
+    """The YAML tag of a node of a tree that asdf did not convert; empty where it has none."""
+    return str(getattr(node, "_tag", ""))  # asdf gives it by no public name
+
+
 def origin_of(
     path: Path, tree: Mapping[str, Any], inventory: Mapping[str, Any] | None
 ) -> dict[str, Any]:
@@ -153,7 +159,7 @@ def origin_of(
     return {
         "asdf": path.name,
         "created": record.get("createDate") or record.get("headerDataUnitCreationDate"),
-        "version": str(getattr(tree["dataset"], "_tag", "")).rpartition("/")[2] or None,
+        "version": tag_of(tree["dataset"]).rpartition("/")[2] or None,
         "written_by": " ".join(str(library[key]) for key in ("name", "version") if key in library),
         "read_by": {
             "dkist_virtual": __version__,

@@ -107,6 +107,8 @@ SHOWN: Final = 100
 class OneLineFormatter(TableFormatter):  # type: ignore[misc]  # astropy comes without types
     """Print tables of which somebody else wrote the cells: each stays in its row."""
 
+    # astropy has no public method that every cell passes.
+
     def _pformat_col_iter(self, *args: Any, **kwargs: Any) -> Iterator[str]:
         return map(one_line, super()._pformat_col_iter(*args, **kwargs))
 
@@ -264,6 +266,7 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
         part = self._ends(fit=True)
         return str(part).replace(f"Length = {len(part)} rows", f"Length = {len(self)} rows")
 
+    # `repr` and notebooks print by this private method alone.
     def _base_repr_(
         self, html: bool = False, descr_vals: Any = None, max_width: Any = None, **how: Any
     ) -> str:
