@@ -18,10 +18,10 @@ from dkist_virtual.demo.vtf import make_vtf
 
 
 def main(client: Client, asdf: Path, directory: Path) -> None:
-    # The workers look at the frames. They have to find them under the same names as we do.
+    # The workers scan the frames. They have to find them under the same names as we do.
     print(dv.convert(asdf, directory / "example.virtual", client=client))
 
-    # What travels is the store's place and the selection; each worker opens the store itself.
+    # Only the store's place and the selection are sent; each worker opens the store itself.
     ds = dv.open_dataset(directory / "example.virtual", chunks="frame")
     print("A pickled ds.data:", len(pickle.dumps(ds.data)), "bytes")
 

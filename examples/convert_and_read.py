@@ -3,8 +3,8 @@
     python convert_and_read.py                  a small simulated VTF dataset, made on the spot
     python convert_and_read.py DATASET.asdf     a dataset of your own, its frames beside the ASDF
 
-The FITS frames stay where they are: what is written is a few files that say where every frame
-lies, and what belongs to it. (The simulated dataset needs the extra ``demo``.)
+The FITS frames stay where they are: only a few files are written, which say where every frame
+is, and what its headers and coordinates are. (The simulated dataset needs the extra ``demo``.)
 """
 
 from __future__ import annotations
@@ -20,12 +20,12 @@ import dkist_virtual as dv
 
 
 def main(asdf: Path, workspace: Path) -> None:
-    # 1. Convert, once. The beginning of each frame is looked at, no pixel is decoded; what comes
-    #    back says how many frames there were, and how many could not be reached.
+    # 1. Convert, once. The beginning of each frame is read, and no pixel is decoded. The result
+    #    says how many frames there are, and how many could not be reached.
     store = workspace / "dataset.virtual"
     print(dv.convert(asdf, store), "\n")
 
-    # 2. Open. Nothing is read of the frames until pixels are asked for.
+    # 2. Open. No frame is read until pixels are computed.
     ds = dv.open_dataset(store)
     if isinstance(ds, dv.TiledDataset):
         ds = ds.flat[0]  # a mosaic holds one dataset for each tile: take the first
@@ -38,11 +38,11 @@ def main(asdf: Path, workspace: Path) -> None:
         frame = frame[0]
     print("One frame:", frame.data.shape, "from", frame.files.names)
 
-    # 4. Compute. This is where the one file is opened, and decompressed.
+    # 4. Compute. Only now is the one file opened and decompressed.
     pixels = frame.data.compute()
     print(f"Its mean: {np.nanmean(pixels):.2f} {ds.unit}")
 
-    # 5. The headers are an astropy Table with one row per frame, and a row is as good as the
+    # 5. The headers are an astropy Table with one row per frame, and a row works like the
     #    frame's own header.
     if len(frame.headers):
         header = frame.headers[0]
@@ -58,7 +58,7 @@ def main(asdf: Path, workspace: Path) -> None:
         across = ds[(0,) * (n_frame_axes - 1) + (slice(None), *pixel)]
         print(f"Pixel {pixel} through {len(across.files)} files:", across.data.compute().round(1))
 
-        # 7. Where in the world its first point lies: the WCS was sliced with the data.
+        # 7. The world coordinates of its first point: the WCS was sliced with the data.
         wcs = across.wcs.low_level_wcs
         world = np.atleast_1d(wcs.pixel_to_world_values(0))
         for value, name, unit in zip(
@@ -70,10 +70,10 @@ def main(asdf: Path, workspace: Path) -> None:
     group = dv.open_zarr(store)
     print("Arrays of the Zarr group:", sorted(group.array_keys()))
 
-    # 9. ... and to be sure that nothing was lost on the way, frames are compared with what
+    # 9. ... and to be sure that nothing was lost, frames are compared with what
     #    astropy reads, bit for bit.
     report = dv.verify(store, against="astropy", sample=5)
-    print("Held against astropy:", report.counts)
+    print("Compared with astropy:", report.counts)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Fetch the frames of a selection, and read them on this machine from then on.
+"""Fetch the frames of a selection, and read them from this machine afterwards.
 
     python download_subset.py
 
-Makes a small dataset and serves it on this machine (``frame_server.py`` beside this script).
+Makes a small dataset and serves it on this machine (`dkist_virtual.demo.server`).
 Needs the extra ``demo``.
 """
 
@@ -32,7 +32,7 @@ def main(workspace: Path) -> None:
         print(scan.files.keys[0], "is", scan.files.names[0])
         print("To come:", scan.download(here, dry_run=True).n_bytes == scan.files.nbytes)
 
-        # 2. Fetch them, each held against its DATASUM. The same again fetches nothing.
+        # 2. Fetch them, and check each against its DATASUM. The same again fetches nothing.
         print(len(scan.download(here, verify=True).items), "files fetched")
         print(len(scan.download(here).items), "fetched the second time")
 
@@ -46,7 +46,7 @@ def main(workspace: Path) -> None:
         good.download(here)
         print("Good seeing:", good)
 
-        # 5. One that cannot be had keeps none of the others from coming.
+        # 5. A frame that cannot be fetched does not stop the others.
         gone = ds[1].files.names[0]
         server.fault = lambda path, n: 404 if path == gone else None  # noqa: ARG005
         try:

@@ -1,4 +1,4 @@
-"""A VBI mosaic: its tiles, what is the same in all of them, and what lies where on the sky.
+"""A VBI mosaic: its tiles, the same slice of all of them, and their places on the sky.
 
     python mosaic.py
 
@@ -22,7 +22,7 @@ def main(workspace: Path) -> None:
     mosaic = dv.open_dataset(workspace / "VBI.virtual")
     assert isinstance(mosaic, dv.TiledDataset)
 
-    # 1. A grid of datasets, not all of which are there.
+    # 1. A grid of datasets, of which some are missing.
     print("Grid:", mosaic.shape, "tiles:", len(mosaic.flat), "of", mosaic.mask.size)
     print("Middle:", mosaic[1, 1].shape, "above it:", mosaic[0, 1])
 
@@ -31,12 +31,12 @@ def main(workspace: Path) -> None:
     means = [float(tile.data.mean().compute()) for tile in first.flat]
     print("First moment:", len(first.files), "files, means", np.round(means))
 
-    # 3. What lies at a place on the sky: the tiles that do not show it are masked.
+    # 3. A place on the sky: the tiles that do not show it are masked.
     spot = mosaic[1, 1][0].wcs.pixel_to_world(48, 48)
     found = mosaic.crop(spot)
     print("Tiles that show it:", np.argwhere(~found.mask).tolist())
 
-    # 4. Headers of all tiles, each row with its tile; files by what they say.
+    # 4. Headers of all tiles, each row with its tile; files selected by their headers.
     headers = mosaic.combined_headers
     good = mosaic.files[headers["ATMOS_R0"] > 0.08]
     print("Good seeing:", good)

@@ -26,13 +26,13 @@ def main(directory: Path) -> None:
     contrast = signal / continuum
     print("Contrast:", contrast.shape, "in", repr(str(contrast.unit)), "before a frame is read")
 
-    # Slices, coordinates and headers as before; what is computed is what is left.
+    # Slices, coordinates and headers as before; only the selected pixels are computed.
     profile = contrast[0, 0, :, 24, 32]
     print("A profile:", profile.data.compute().round(3))
     plane = contrast.at(wavelength=630.25 * u.nm, stokes="V")
     print("Frames that it comes from:", plane.headers["DATE-BEG"].tolist())
 
-    # The pixels lie in no files; those that they come from are the dataset's before.
+    # No file has these pixels; the files of the operands are those of the original dataset.
     try:
         print(plane.files)
     except DatasetError as error:

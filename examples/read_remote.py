@@ -2,7 +2,7 @@
 
     python read_remote.py
 
-Makes a small dataset, serves it on this machine (``frame_server.py`` beside this script) and
+Makes a small dataset, serves it on this machine (`dkist_virtual.demo.server`) and
 reads it from there. Needs the extra ``demo``.
 """
 
@@ -33,7 +33,7 @@ def main(workspace: Path) -> None:
         print("A spectrum:", spectrum.data.shape, "from", len(spectrum.files), "files")
         print("Requests so far:", len(server.requests))
 
-        # 3. Reading does: of each frame its header with the tile table, and the tiles.
+        # 3. Reading fetches: of each frame the header with the tile table, and the tiles.
         print("Its values:", np.round(spectrum.data.compute(), 1))
         total = sum(path.stat().st_size for path in archive.glob("*.fits"))
         print(f"{len(server.requests)} requests, {server.sent:,} of {total:,} bytes")

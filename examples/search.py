@@ -2,8 +2,8 @@
 
     python search.py
 
-The Data Center is one of this machine (``data_center.py`` beside this script), with a small
-simulated dataset. Against the real one leave out everything that has to do with ``center``. Needs
+The Data Center runs on this machine (`dkist_virtual.demo.data_center`), with a small simulated
+dataset. Against the real one leave out everything that has to do with ``center``. Needs
 the extra ``demo``.
 """
 
@@ -24,14 +24,14 @@ def main(workspace: Path) -> None:
     make_vtf(workspace / "archive" / "VTF", (4, 1, 5, 48, 64))  # (stokes, scan, wavelength, y, x)
     center = DataCenter(workspace / "archive")
     with center.running(), center.asked(workspace / "home"):
-        # 1. What is there? Everything that is given has to hold.
+        # 1. Search. A dataset has to meet all conditions.
         found = dv.search(instrument="VTF", spectral_line="Fe I 6302", stokes="IQUV")
         print("Found:", found["Dataset ID"].tolist(), found["Number of Frames"].tolist())
 
-        # 2. What finds nothing says what to loosen.
+        # 2. A search that finds nothing says what to loosen.
         print(dv.search(instrument="VTF", time=("1999-01-01", "1999-12-31")))
 
-        # 3. A row, or its ID, is all that is needed. Frames come from Globus; here, by HTTP.
+        # 3. Open it by a row, or by its ID. Frames come from Globus; here, by HTTP.
         ds = dv.open_dataset(found[0], frames=f"{center.url}/VTF")
         assert isinstance(ds, dv.Dataset)
         print(ds.inventory["instrumentName"] if ds.inventory else None, ds.shape, ds.unit)
@@ -44,18 +44,18 @@ def main(workspace: Path) -> None:
         print("Spectrum:", np.round(spectrum.data.compute(), 1))
         print(len({path for _, path, *_ in center.requests}), "of", len(ds.files), "frames asked")
 
-        # 5. One scan of Stokes I to the disk, from where it is read from then on.
+        # 5. One scan of Stokes I to the disk, where it is read afterwards.
         print(len(ds[0].download(workspace / "frames").items), "files fetched")
         mpl.use("agg")
         ds[0, 0, 2].plot().save(workspace / "frame.png", dpi=50)
         print("Picture:", (workspace / "frame.png").is_file())
 
-        # 6. Without frames=, they are where Globus has them, which cannot be read from directly.
+        # 6. Without frames=, they are where Globus has them, which cannot be read directly.
         try:
             dv.open_dataset(found[0])[0, 0, 0].data.compute()
         except dv.errors.FrameUnreachableError as error:
             print("Refused:", "via='globus'" in str(error))
-        # ds.download("/~/dkist/{instrument}/{dataset_id}", via="globus") hands them to Globus.
+        # ds.download("/~/dkist/{instrument}/{dataset_id}", via="globus") transfers them.
 
 
 if __name__ == "__main__":

@@ -27,7 +27,7 @@ def main(directory: Path) -> None:
     region = ds.crop(["Q", corner], ["V", opposite])
     print("Q to V of a part of the field:", region.shape, "from", len(region.files), "files")
 
-    # The plane that is nearest to a wavelength, and where it lies.
+    # The plane that is nearest to a wavelength, and its chunks.
     plane = ds.at(wavelength=630.25 * u.nm, stokes="V")
     print("Nearest to 630.25 nm:", plane.shape, plane.files.keys)
 

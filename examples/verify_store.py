@@ -20,7 +20,7 @@ def main(workspace: Path) -> None:
     store = workspace / "VTF.virtual"
     dv.convert(asdf, store)
 
-    # 1. Every frame against what the store says of it.
+    # 1. Check every frame against the store.
     print(dv.verify(store), "\n")
 
     # 2. One bit of one frame, and another frame gone.
@@ -35,13 +35,13 @@ def main(workspace: Path) -> None:
     for finding in report.findings:
         print(f"{finding.outcome}: {finding.key}")
 
-    # 3. Whoever opens the store is told.
+    # 3. Opening the store warns.
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         ds = dv.open_dataset(store, verify=True)
     print("Warned:", "1 of 20 frames looked at" in str(caught[-1].message))
 
-    # 4. Checked reads: the sum in the frame's own header is held against its bytes.
+    # 4. Checked reads: the frame's bytes are checked against the sum in its own header.
     assert isinstance(ds, dv.Dataset)
     for finding in report.findings:
         if finding.outcome == "corrupt":

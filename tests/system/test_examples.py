@@ -92,7 +92,7 @@ def test_convert_and_read_makes_a_dataset() -> None:
     assert re.search(r"One frame: \(48, 64\) from \['VTF_demo_0000.fits'\]", printed)
     assert re.search(r"Pixel \(24, 32\) through 5 files: \[( *\d+\.\d?){5}\]", printed)
     assert "Arrays of the Zarr group: ['data']" in printed
-    assert "Held against astropy: {'equal': 5}" in printed
+    assert "Compared with astropy: {'equal': 5}" in printed
 
 
 def test_convert_and_read_takes_a_dataset(simulated: Callable[[str], Path]) -> None:
@@ -102,7 +102,7 @@ def test_convert_and_read_takes_a_dataset(simulated: Callable[[str], Path]) -> N
     mean = np.nanmean(fits.getdata(simulated(name) / first, 1))
     (said,) = re.findall(r"Its mean: (\S+) ct", printed)
     assert float(said) == pytest.approx(mean, abs=0.01)
-    assert "Held against astropy: {'equal': 5}" in printed
+    assert "Compared with astropy: {'equal': 5}" in printed
 
 
 def test_read_remote() -> None:
