@@ -65,7 +65,7 @@ test: lint
 # The lowest versions of what pyproject.toml names, and the newest of what those bring. Old versions
 # warn of what new ones deprecate when they are imported, which is an error in the other runs.
 LOWEST ?= .venv-lowest
-CORE := fits/test_codec store/test_zarr_suite store/test_references store/test_store \
+CORE := store/test_codec store/test_zarr_suite store/test_references store/test_store \
 	store/test_headers store/test_header_table system/test_travel
 
 $(LOWEST)/.stamp: pyproject.toml

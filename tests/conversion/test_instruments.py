@@ -16,7 +16,8 @@ from astropy.wcs.wcsapi import BaseWCSWrapper
 from dkist_assets import load, unpacked
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulated import MOSAICS, NAMES
+from samples import mostly_slow
+from simulated import MOSAICS, NAMES, QUICK
 
 import dkist_virtual as dv
 from dkist_virtual.cube.crop import crop_index, nearest_index
@@ -95,7 +96,7 @@ def assert_world_follows(whole: dv.Dataset, cut: dv.Dataset, index: tuple[Any, .
             np.testing.assert_allclose(value, expected[names.index(name)], rtol=1e-12, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 @settings(
     deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -138,7 +139,7 @@ def test_the_wcs_of_the_data_centers_datasets_follows(
     assert len(cut.headers) == len(cut.files)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_what_forms_no_rectangle_points_to_the_files(name: str, pixels: Any) -> None:
     ds, _ = pixels(name)
     for index in ([0, 1], (slice(None, None, -1),), np.ones(ds.shape, bool)):
@@ -163,7 +164,7 @@ def in_words(coordinate: Any) -> Any:
     return coordinate
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_every_coordinate_alone_in_words(name: str, pixels: Any) -> None:
     ds, expected = pixels(name)
     middle = tuple(n // 2 for n in ds.shape)
@@ -220,7 +221,7 @@ class OtherLabels(BaseWCSWrapper):  # type: ignore[misc]  # astropy comes withou
         return self._wcs.world_to_pixel_values(*world_arrays)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_labels_decide_nothing(name: str, pixels: Any) -> None:
     ds, _ = pixels(name)
     right = World(ds.wcs, ds.shape)
@@ -236,7 +237,7 @@ def test_labels_decide_nothing(name: str, pixels: Any) -> None:
 # By headers -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_frames_in_good_seeing(name: str, served: Any, simulated: Any) -> None:
     """Held against each frame's own header and length."""
     ds = dv.open_dataset(served(name))
@@ -260,7 +261,7 @@ def test_frames_in_good_seeing(name: str, served: Any, simulated: Any) -> None:
 # Downloads --------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_a_download_is_read_here_afterwards(
     name: str, served: Any, simulated: Any, tmp_path: Path
 ) -> None:

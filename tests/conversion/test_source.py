@@ -20,6 +20,7 @@ from astropy.table import Table
 from astropy.time import Time
 from dkist_assets import (
     DATASETS,
+    FEW,
     MOSAIC,
     NOT_DATASETS,
     ROOT,
@@ -30,6 +31,7 @@ from dkist_assets import (
     unpacked,
     with_files,
 )
+from samples import mostly_slow
 
 from dkist_virtual.conversion.asdf.locate import find_asdf
 from dkist_virtual.conversion.asdf.source import Frames, Source, read_source
@@ -66,7 +68,7 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("assets")
 
 
-@pytest.fixture(scope="module", params=DATASETS)
+@pytest.fixture(scope="module", params=mostly_slow(DATASETS, *FEW))
 def case(request: pytest.FixtureRequest, assets: Path) -> Case:
     path = unpacked(request.param, assets)
     return Case(request.param, path, read_source(path), load(path))

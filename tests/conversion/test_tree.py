@@ -11,8 +11,9 @@ import asdf
 import numpy as np
 import pytest
 from astropy.table import MaskedColumn, Table
-from dkist_assets import DATASETS, VISP, load, unpacked
+from dkist_assets import DATASETS, FEW, VISP, load, unpacked
 from many import write_asdf
+from samples import mostly_slow
 
 import dkist_virtual as dv
 from dkist_virtual.conversion.asdf.source import read_source
@@ -36,7 +37,7 @@ def header_nodes(node: Any) -> list[Any]:
 MASKED = {"COMMENT", "HISTORY", "col5"}
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", mostly_slow(DATASETS, *FEW))
 def test_the_columns_of_real_tables_lie_in_blocks(name: str, assets: Path) -> None:
     path = unpacked(name, assets)
     tree = read_tree(path)

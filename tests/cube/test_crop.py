@@ -13,7 +13,8 @@ from astropy.time import Time
 from dkist_assets import REAL
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulated import NAMES
+from samples import mostly_slow
+from simulated import NAMES, QUICK
 
 import dkist_virtual as dv
 from dkist_virtual.errors import SelectionError
@@ -95,7 +96,7 @@ def cut(ds: dv.Dataset, of: dv.Dataset) -> tuple[Any, ...]:
     return tuple(found)
 
 
-@pytest.mark.parametrize("name", [*NAMES, *REAL])
+@pytest.mark.parametrize("name", mostly_slow([*NAMES, *REAL], *QUICK, "croppable_visp"))
 @settings(
     deadline=None, max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -113,7 +114,7 @@ def test_every_coordinate_alone_selects_what_lies_between(
         assert cut(cropped, ds) == expected(ds, which, ends), (type(one), ends)
 
 
-@pytest.mark.parametrize("name", [*NAMES, *REAL])
+@pytest.mark.parametrize("name", mostly_slow([*NAMES, *REAL], *QUICK, "croppable_visp"))
 @pytest.mark.slow
 def test_all_coordinates_together_in_any_order(name: str, datasets: Any) -> None:
     ds = shortened(datasets(name), name)
@@ -132,7 +133,7 @@ def test_all_coordinates_together_in_any_order(name: str, datasets: Any) -> None
     np.testing.assert_allclose(there, here, rtol=1e-12)
 
 
-@pytest.mark.parametrize("name", [*NAMES, *REAL])
+@pytest.mark.parametrize("name", mostly_slow([*NAMES, *REAL], *QUICK, "croppable_visp"))
 def test_the_nearest_plane(name: str, datasets: Any) -> None:
     ds = shortened(datasets(name), name)
     pixel = tuple(n // 2 for n in ds.shape)

@@ -16,8 +16,9 @@ from astropy.coordinates import SkyCoord
 from astropy.io import fits
 from astropy.wcs import WCS as FITSWCS
 from astropy.wcs.wcsapi import HighLevelWCSWrapper
-from dkist_assets import DATASETS, ROOT, unpacked
-from simulated import NAMES
+from dkist_assets import DATASETS, FEW, ROOT, unpacked
+from samples import mostly_slow
+from simulated import NAMES, QUICK
 from skies import KINDS, OBSERVER, SEEN, WHEN, dataset, sky_of, turned
 from sunpy.coordinates import (
     HeliographicStonyhurst,
@@ -63,8 +64,8 @@ def same_sky(ours: SkyCoord, theirs: SkyCoord, within: float = 1e-6) -> bool:
 # Whatever the WCS --------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", CUTS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", mostly_slow(CUTS, "a cut with steps", "one raster step"))
+@pytest.mark.parametrize("kind", mostly_slow(KINDS, every=3))
 def test_a_pixels_position_selects_it(kind: str, name: str) -> None:
     ds, everywhere = cut_of(kind, name)
     rng = np.random.default_rng(3)
@@ -79,7 +80,7 @@ def test_a_pixels_position_selects_it(kind: str, name: str) -> None:
         assert value in nearest or kind == "a constant longitude"
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", mostly_slow(KINDS, every=3))
 def test_positions_span_what_lies_between_them(kind: str) -> None:
     ds = dataset(kind)
     one, other = (sky_of(ds, *(end if n == 7 or n == 9 else 0 for n in ds.shape)) for end in (1, 5))
@@ -95,8 +96,8 @@ def test_positions_span_what_lies_between_them(kind: str) -> None:
     np.testing.assert_array_equal(ds.crop(one, other, keepdims=True).data, ds.data[box])
 
 
-@pytest.mark.parametrize("name", CUTS)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("name", mostly_slow(CUTS, "a cut with steps", "one raster step"))
+@pytest.mark.parametrize("kind", mostly_slow(KINDS, every=3))
 def test_xarray_holds_the_skycoords_numbers(kind: str, name: str) -> None:
     ds, sky = cut_of(kind, name)
     array = ds.to_xarray()
@@ -110,7 +111,7 @@ def test_xarray_holds_the_skycoords_numbers(kind: str, name: str) -> None:
         assert coordinate.attrs["frame"] == sky.frame.name
 
 
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", mostly_slow(KINDS, every=3))
 def test_plots_have_longitude_and_latitude_where_they_are(kind: str) -> None:
     ds = dataset(kind)
     plane = ds[:, 1] if len(ds.shape) == 3 else ds
@@ -229,7 +230,10 @@ def check(ds: Any, rng: np.random.Generator, n: int) -> None:
             assert float(coordinate.squeeze()) == pytest.approx(expected, abs=1e-7)
 
 
-@pytest.mark.parametrize("name", [name for name in DATASETS if name != "visp_no_headers.asdf.gz"])
+@pytest.mark.parametrize(
+    "name",
+    mostly_slow([name for name in DATASETS if name != "visp_no_headers.asdf.gz"], *FEW),
+)
 def test_every_dataset_of_the_dkist_package(name: str, tmp_path_factory: Any) -> None:
     place = tmp_path_factory.getbasetemp() / "sky"
     place.mkdir(exist_ok=True)
@@ -237,7 +241,7 @@ def test_every_dataset_of_the_dkist_package(name: str, tmp_path_factory: Any) ->
     check(ds, np.random.default_rng(5), 2)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_every_instrument(name: str, datasets: Any) -> None:
     check(datasets(name), np.random.default_rng(7), 4)
 

@@ -20,7 +20,8 @@ from dkist_assets import VISP, load, unpacked, with_files
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ndcube import NDCube
-from simulated import MOSAICS, NAMES
+from samples import mostly_slow
+from simulated import MOSAICS, NAMES, QUICK
 from watches import opened_frames
 
 import dkist_virtual as dv
@@ -134,7 +135,7 @@ OPERATIONS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 @pytest.mark.parametrize("operation", OPERATIONS.values(), ids=list(OPERATIONS))
 @pytest.mark.filterwarnings("ignore:(divide by zero|invalid value|overflow):RuntimeWarning")
 @pytest.mark.slow
@@ -157,7 +158,7 @@ def test_arithmetic_is_astropys(name: str, operation: Any, cases: Any) -> None:
         result.download("nowhere")
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_a_dataset_by_a_slice_of_it(name: str, cases: Any) -> None:
     case = cases(name)
     ds, q = case.ds, case.quantity
@@ -282,7 +283,7 @@ LATER: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 @pytest.mark.slow
 def test_headers_follow_every_selection_or_are_gone(name: str, cases: Any) -> None:
     case = cases(name)
@@ -440,7 +441,7 @@ def test_what_is_no_arithmetic(vtf: Case) -> None:
     assert len({ds, ds[0]}) == 2
 
 
-@pytest.mark.parametrize("name", MOSAICS)
+@pytest.mark.parametrize("name", mostly_slow(MOSAICS, *QUICK))
 def test_a_mosaic_is_computed_tile_by_tile(name: str, simulated: Any) -> None:
     mosaic = dv.open_dataset(simulated(name))
     assert isinstance(mosaic, dv.TiledDataset)
@@ -540,7 +541,7 @@ def bins_of(ds: dv.Dataset) -> tuple[int, ...]:
     return tuple(sizes)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 @pytest.mark.parametrize("operation", [np.mean, np.sum, np.nanmax, np.median, percentile])
 @pytest.mark.filterwarnings("ignore:All-NaN slice encountered:RuntimeWarning")
 def test_bins_are_numpys(name: str, operation: Any, cases: Any) -> None:
@@ -563,7 +564,7 @@ def test_bins_are_numpys(name: str, operation: Any, cases: Any) -> None:
         result.files  # noqa: B018
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_the_wcs_is_right_at_the_centre_of_each_bin(name: str, cases: Any) -> None:
     case = cases(name)
     low = case.wcs

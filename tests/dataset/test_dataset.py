@@ -16,7 +16,8 @@ from dataset_checks import assert_same_headers, assert_same_world, indices, tile
 from dkist_assets import DATASETS, ROOT, load, save, unpacked
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulated import MOSAICS, NAMES
+from samples import mostly_slow
+from simulated import MOSAICS, NAMES, QUICK
 
 import dkist_virtual as dv
 from dkist_virtual.errors import (
@@ -75,7 +76,7 @@ def assert_the_same(ours: Any, theirs: Any, path: Path) -> None:
         np.testing.assert_array_equal(ours.mask, np.ma.getmaskarray(theirs._data))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 @pytest.mark.parametrize("door", ["asdf", "json", "parquet"])
 def test_pixels_are_bit_for_bit_dkists(
     name: str, door: str, simulated: Any, tmp_path: Path
@@ -337,7 +338,9 @@ def test_stepped_slices_know_their_shape_and_plot(vtf: dv.Dataset) -> None:
     figure.canvas.draw()
 
 
-@pytest.mark.parametrize("name", ["run#2", "a%20b", "what?", "a b", "ünïcode"])
+@pytest.mark.parametrize(
+    "name", mostly_slow(["run#2", "a%20b", "what?", "a b", "ünïcode"], "run#2")
+)
 def test_any_name_will_do(name: str, simulated: Any, tmp_path: Path) -> None:
     place = tmp_path / name
     (place / "frames").mkdir(parents=True)

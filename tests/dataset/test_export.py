@@ -22,7 +22,8 @@ from dkist_assets import VISP, load, unpacked, with_files
 from gwcs import coordinate_frames as cf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from simulated import MOSAICS, NAMES
+from samples import mostly_slow
+from simulated import MOSAICS, NAMES, QUICK
 from sunpy.coordinates import HeliographicStonyhurst, Helioprojective
 from watches import counted
 
@@ -66,7 +67,7 @@ def plain(array: xr.DataArray) -> dict[str, xr.DataArray]:
 # Pixels and names ----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_the_array_is_the_datasets(name: str, datasets: Any, simulated: Any) -> None:
     ds = datasets(name)
     array = ds.to_xarray()
@@ -81,7 +82,7 @@ def test_the_array_is_the_datasets(name: str, datasets: Any, simulated: Any) -> 
         assert json.loads(json.dumps(attrs)) == attrs
 
 
-@pytest.mark.parametrize("name", ["visp", "vtf", "cryonirsp"])
+@pytest.mark.parametrize("name", mostly_slow(["visp", "vtf", "cryonirsp"], "visp"))
 def test_nothing_is_read(name: str, simulated: Any, tmp_path: Path) -> None:
     dv.convert(simulated(name), tmp_path / "store")
     ds, reads = counted(tmp_path / "store")
@@ -92,7 +93,7 @@ def test_nothing_is_read(name: str, simulated: Any, tmp_path: Path) -> None:
     assert reads
 
 
-@pytest.mark.parametrize("name", MOSAICS)
+@pytest.mark.parametrize("name", mostly_slow(MOSAICS, *QUICK))
 def test_a_mosaic_is_a_dataset_named_as_the_store(
     name: str, simulated: Any, tmp_path: Path
 ) -> None:
@@ -116,7 +117,7 @@ def test_a_mosaic_is_a_dataset_named_as_the_store(
 # Coordinates ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*NAMES, *REAL])
+@pytest.mark.parametrize("name", mostly_slow([*NAMES, *REAL], *QUICK, "croppable_visp"))
 def test_coordinates_are_those_of_dkists_wcs(
     name: str, datasets: Any, simulated: Any, assets: Path
 ) -> None:
@@ -183,7 +184,7 @@ def test_a_slice_is_what_xarray_slices(name: str, data: st.DataObject, datasets:
             np.testing.assert_array_equal(got, coord)
 
 
-@pytest.mark.parametrize("name", ["visp", "vtf", "cryonirsp", "dlnirsp"])
+@pytest.mark.parametrize("name", mostly_slow(["visp", "vtf", "cryonirsp", "dlnirsp"], "visp"))
 def test_selecting_by_value_needs_no_name_of_an_axis(name: str, datasets: Any) -> None:
     ds = datasets(name)
     array = ds.to_xarray()
@@ -198,7 +199,7 @@ def test_selecting_by_value_needs_no_name_of_an_axis(name: str, datasets: Any) -
     assert np.array_equal(plane.values, expected.data.compute(), equal_nan=True)
 
 
-@pytest.mark.parametrize("name", ["visp", "vbi_mosaic", "croppable_cryo"])
+@pytest.mark.parametrize("name", mostly_slow(["visp", "vbi_mosaic", "croppable_cryo"], "visp"))
 def test_the_frame_of_the_sky_can_be_made_again(name: str, datasets: Any) -> None:
     ds = datasets(name)
     attrs = plain(ds.to_xarray())["longitude"].attrs
@@ -278,7 +279,7 @@ def test_a_dimension_keeps_its_name_from_other_coordinates() -> None:
 # Headers -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [*NAMES, "croppable_visp"])
+@pytest.mark.parametrize("name", mostly_slow([*NAMES, "croppable_visp"], *QUICK))
 def test_header_columns_lie_along_the_axes_of_the_files(name: str, datasets: Any) -> None:
     ds = datasets(name)
     shape = ds._provenance.array.frame_shape
@@ -337,7 +338,7 @@ def test_a_keyword_that_is_not_there(datasets: Any) -> None:
 # What else there is --------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["visp", "vtf", "dlnirsp", "vbi_mosaic"])
+@pytest.mark.parametrize("name", mostly_slow(["visp", "vtf", "dlnirsp", "vbi_mosaic"], "visp"))
 def test_what_xarray_writes_comes_back(name: str, datasets: Any, tmp_path: Path) -> None:
     array = datasets(name).to_xarray()
     array.to_dataset().to_zarr(tmp_path / "copy.zarr", zarr_format=2)

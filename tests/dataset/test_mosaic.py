@@ -12,13 +12,14 @@ import pytest
 from astropy.coordinates import SkyCoord
 from astropy.time import Time
 from dkist_assets import load
-from simulated import MOSAICS
+from samples import mostly_slow
+from simulated import MOSAICS, QUICK
 
 import dkist_virtual as dv
 from dkist_virtual.errors import DatasetError, OutsideError, SelectionError
 
 
-@pytest.fixture(params=MOSAICS)
+@pytest.fixture(params=mostly_slow(MOSAICS, *QUICK))
 def pair(
     request: pytest.FixtureRequest, simulated: Any, tmp_path: Path
 ) -> tuple[dv.TiledDataset, Any]:
@@ -237,7 +238,7 @@ def test_tiles_of_computed_pixels_have_no_files(simulated: Any) -> None:
 
 
 @pytest.mark.parametrize("references", ["json", "parquet"])
-@pytest.mark.parametrize("name", MOSAICS)
+@pytest.mark.parametrize("name", mostly_slow(MOSAICS, *QUICK))
 def test_both_doors_have_all_tiles(
     name: str, references: Any, simulated: Any, tmp_path: Path
 ) -> None:

@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 from astropy.wcs import WCS
 from astropy.wcs.wcsapi import HighLevelWCSWrapper, SlicedLowLevelWCS
-from dkist_assets import DATASETS, load, unpacked
+from dkist_assets import DATASETS, FEW, load, unpacked
 from overviews import a_mosaic, an_overview, spectrograph
+from samples import mostly_slow
 
 from dkist_virtual.dataset.overview import Overview, describe_wcs
 
@@ -312,7 +313,7 @@ def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("asdf")
 
 
-@pytest.mark.parametrize("name", ASSETS)
+@pytest.mark.parametrize("name", mostly_slow(ASSETS, *FEW))
 def test_axes_of_every_dataset_are_those_that_dkist_has(name: str, directory: Path) -> None:
     loaded = load(unpacked(name, directory))
     tiles = loaded._data.compressed() if hasattr(loaded, "tiles_shape") else [loaded]

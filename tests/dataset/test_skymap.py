@@ -16,6 +16,7 @@ from astropy.io import fits
 from astropy.time import Time
 from astropy.wcs import WCS, FITSFixedWarning
 from dkist_assets import ROOT, load, unpacked
+from samples import mostly_slow
 from sunpy.util.exceptions import SunpyMetadataWarning
 
 import dkist_virtual as dv
@@ -82,7 +83,7 @@ def pixels_off(smap: Any, ds: Any) -> Any:
     return np.hypot(x - columns, y - rows)
 
 
-@pytest.mark.parametrize(("name", "index"), CASES)
+@pytest.mark.parametrize(("name", "index"), mostly_slow(CASES, every=4))
 def test_each_pixel_lies_where_the_dataset_says(name: str, index: Any, tiles: Any) -> None:
     for tile in tiles(name):
         ds = tile[index]
@@ -101,7 +102,9 @@ def test_each_pixel_lies_where_the_dataset_says(name: str, index: Any, tiles: An
         np.testing.assert_allclose(there.Ty.to_value(u.arcsec), ty, rtol=0, atol=1e-5)
 
 
-@pytest.mark.parametrize("name", ["vtf", "vbi_mosaic", "vbi_mosaic_missing"])
+@pytest.mark.parametrize(
+    "name", mostly_slow(["vtf", "vbi_mosaic", "vbi_mosaic_missing"], "vbi_mosaic_missing")
+)
 def test_a_frame_is_what_sunpy_makes_of_its_file(name: str, tiles: Any, simulated: Any) -> None:
     for tile in tiles(name):
         frame_axes = len(tile.shape) - 2
@@ -216,7 +219,9 @@ def test_a_sky_that_is_no_plane_is_refused(simulated: Any) -> None:
 # Cards ---------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["vtf", "visp", "cryonirsp", "croppable_visp", "visp_no_headers"])
+@pytest.mark.parametrize(
+    "name", mostly_slow(["vtf", "visp", "cryonirsp", "croppable_visp", "visp_no_headers"], "visp")
+)
 def test_the_observer_stands_on_haleakala_at_that_moment(
     name: str, tiles: Any, assets: Path
 ) -> None:

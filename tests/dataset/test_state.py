@@ -21,6 +21,7 @@ import pytest
 from astropy.nddata import StdDevUncertainty
 from matplotlib.figure import Figure
 from ndcube import NDCube
+from samples import mostly_slow
 
 import dkist_virtual as dv
 from dkist_virtual.dataset.arithmetic import LazyCube
@@ -355,7 +356,7 @@ def try_cell(make: Callable[[], Any], how: Derived, state: str, word: str) -> No
         assert word in ("warned", "no", "none")
 
 
-@pytest.mark.parametrize(("row", "state", "word"), cells(tables()[0]))
+@pytest.mark.parametrize(("row", "state", "word"), mostly_slow(cells(tables()[0]), every=7))
 def test_what_a_derived_dataset_keeps(
     row: str, state: str, word: str, mosaic: dv.TiledDataset
 ) -> None:
@@ -405,7 +406,7 @@ def read_mosaic(got: Any, state: str) -> Any:
 READERS["mosaic"] = read_mosaic
 
 
-@pytest.mark.parametrize(("row", "state", "word"), cells(tables()[1]))
+@pytest.mark.parametrize(("row", "state", "word"), mostly_slow(cells(tables()[1]), every=5))
 def test_what_a_part_of_a_mosaic_keeps_of_its_tiles(
     row: str, state: str, word: str, mosaic: dv.TiledDataset
 ) -> None:
@@ -424,7 +425,7 @@ def test_what_a_part_of_a_mosaic_keeps_of_its_tiles(
         try_cell(make, how, state, word)
 
 
-@pytest.mark.parametrize(("row", "state", "word"), cells(tables()[2]))
+@pytest.mark.parametrize(("row", "state", "word"), mostly_slow(cells(tables()[2]), every=4))
 def test_what_a_part_of_a_mosaic_keeps_of_the_whole(
     row: str, state: str, word: str, mosaic: dv.TiledDataset
 ) -> None:

@@ -10,7 +10,8 @@ import dask.array as da
 import numpy as np
 import pytest
 from dataset_checks import assert_same_world, tiles_of
-from simulated import NAMES
+from samples import mostly_slow
+from simulated import NAMES, QUICK
 from watches import counted
 
 import dkist_virtual as dv
@@ -23,7 +24,7 @@ def assert_scaled(ds: Any, of: Any, factor: float) -> None:
     np.testing.assert_allclose(ds.data.compute(), expected, rtol=rounding, atol=0)
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_a_quantity_is_the_pixels_with_their_unit(name: str, simulated: Any) -> None:
     for ds in tiles_of(dv.open_dataset(simulated(name))):
         frame = ds[(0,) * (len(ds.shape) - 2)]
@@ -34,7 +35,7 @@ def test_a_quantity_is_the_pixels_with_their_unit(name: str, simulated: Any) -> 
         assert np.array_equal(quantity.value, frame.data.compute(), equal_nan=True)
 
 
-@pytest.mark.parametrize("name", ["visp", "vtf", "cryonirsp"])
+@pytest.mark.parametrize("name", mostly_slow(["visp", "vtf", "cryonirsp"], "visp"))
 def test_a_conversion_reads_nothing(name: str, simulated: Any, tmp_path: Path) -> None:
     dv.convert(simulated(name), tmp_path / "store")
     ds, reads = counted(tmp_path / "store")

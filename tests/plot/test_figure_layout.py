@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 from dkist_assets import unpacked
 from matplotlib.text import Text
-from simulated import MOSAICS, NAMES
+from samples import mostly_slow
+from simulated import MOSAICS, NAMES, QUICK
 
 import dkist_virtual as dv
 from dkist_virtual.cube.world_axes import decimals
@@ -167,8 +168,12 @@ def test_every_instrument_is_here() -> None:
 
 @pytest.mark.parametrize(
     ("name", "size"),
-    [*((name, None) for name in CASES),
-     *itertools.product(("visp", "vtf", "BKEWK", "BMPNP"), [(5.5, None), (13, 4.5), (6, 11)])],
+    mostly_slow(
+        [*((name, None) for name in CASES),
+         *itertools.product(("visp", "vtf", "BKEWK", "BMPNP"), [(5.5, None), (13, 4.5), (6, 11)])],
+        ("visp", None), ("vbi_mosaic_missing", None), ("BKEWK", None), ("EIT", None),
+        ("vtf", (5.5, None)),
+    ),
 )  # fmt: skip
 def test_nothing_written_is_over_anything_else(name: str, size: Any, opened: Any) -> None:
     ds = first(opened(name))
@@ -182,7 +187,7 @@ def test_nothing_written_is_over_anything_else(name: str, size: Any, opened: Any
         plt.close("all")
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", mostly_slow(CASES, "visp", "vbi_mosaic_missing", "BKEWK"))
 def test_lines_and_profiles(name: str, opened: Any) -> None:
     ds = first(opened(name))
     for scale in (100, 1e-6, 1e9) if name in ("vtf", "BKEWK") else (100,):
@@ -192,7 +197,7 @@ def test_lines_and_profiles(name: str, opened: Any) -> None:
     check(drawing.draw(subject(line), figure=plt.figure(figsize=(5.5, 3))))
 
 
-@pytest.mark.parametrize("scale", [1e-8, 1e-3, 1e4, 1e12])
+@pytest.mark.parametrize("scale", mostly_slow([1e-8, 1e-3, 1e4, 1e12], 1e12))
 def test_colour_bars_of_any_numbers(scale: float, opened: Any) -> None:
     plot = drawing.draw(subject(first(opened("vtf")), scale))
     texts = check(plot)
@@ -200,16 +205,21 @@ def test_colour_bars_of_any_numbers(scale: float, opened: Any) -> None:
     assert power in [text.replace("\N{MINUS SIGN}", "-") for text in texts]
 
 
-@pytest.mark.parametrize("name", MOSAICS)
-@pytest.mark.parametrize("size", [None, (5.5, 5), (12, 5)])
+@pytest.mark.parametrize("name", mostly_slow(MOSAICS, *QUICK))
+@pytest.mark.parametrize(
+    "size", [None, *(pytest.param(size, marks=pytest.mark.slow) for size in ((5.5, 5), (12, 5)))]
+)
 def test_mosaics(name: str, size: Any, opened: Any) -> None:
     check(opened(name).plot(figure=size and plt.figure(figsize=size)))
 
 
 @pytest.mark.parametrize(
     ("name", "index"),
-    [("BKEWK", np.s_[0, :40, 500]), ("BKEWK", np.s_[0, :120, 500]), ("BKEWK", np.s_[...]),
-     ("BMPNP", np.s_[0, 0, :, 500]), ("VBI", np.s_[0])],
+    mostly_slow(
+        [("BKEWK", np.s_[0, :40, 500]), ("BKEWK", np.s_[0, :120, 500]), ("BKEWK", np.s_[...]),
+         ("BMPNP", np.s_[0, 0, :, 500]), ("VBI", np.s_[0])],
+        every=3,
+    ),
 )  # fmt: skip
 @pytest.mark.parametrize("size", [None, (5.5, 4)])
 def test_the_box_about_absent_frames(name: str, index: Any, size: Any, opened: Any) -> None:
@@ -233,7 +243,7 @@ def test_a_window_of_another_size_is_laid_out_anew(opened: Any) -> None:
 # Sliders -------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", mostly_slow(CASES, "visp", "vbi_mosaic_missing", "BKEWK"))
 def test_each_slider_says_something_else(name: str, opened: Any) -> None:
     ds = first(opened(name))
     for draw in (drawing.draw, drawing.draw_profile):
@@ -262,7 +272,7 @@ def test_one_moment_is_said_once(opened: Any) -> None:
 # The read-out under the mouse -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", CASES)
+@pytest.mark.parametrize("name", mostly_slow(CASES, "visp", "vbi_mosaic_missing", "BKEWK"))
 def test_the_read_out_tells_pixels_apart(name: str, opened: Any) -> None:
     ds = first(opened(name))
     for index in CASES[name]:
@@ -311,7 +321,7 @@ def test_the_read_out_of_lines_and_mosaics(opened: Any) -> None:
 
 
 @pytest.mark.parametrize("draw", [drawing.draw, drawing.draw_profile])
-@pytest.mark.parametrize("name", ["vtf", "BMPNP", "BKEWK"])
+@pytest.mark.parametrize("name", mostly_slow(["vtf", "BMPNP", "BKEWK"], "BKEWK"))
 def test_a_saved_picture_has_no_sliders(name: str, draw: Any, opened: Any, tmp_path: Path) -> None:
     plot = draw(subject(first(opened(name))))
     for axis in plot.shown.sliding:

@@ -14,6 +14,8 @@ from typing import Any
 import matplotlib as mpl
 import matplotlib.pyplot as plt
 import pytest
+from samples import mostly_slow
+from simulated import QUICK
 
 import dkist_virtual as dv
 
@@ -33,7 +35,9 @@ def compared(function: Any) -> Any:
 
 
 @compared
-@pytest.mark.parametrize("name", ["vtf", "visp", "cryonirsp", "dlnirsp", "vbi_mosaic"])
+@pytest.mark.parametrize(
+    "name", mostly_slow(["vtf", "visp", "cryonirsp", "dlnirsp", "vbi_mosaic"], "vtf", "visp")
+)
 def test_frame(name: str, datasets: Any) -> Any:
     plot = datasets(name).plot()
     for axis in plot.shown.sliding:
@@ -42,7 +46,9 @@ def test_frame(name: str, datasets: Any) -> Any:
 
 
 @compared
-@pytest.mark.parametrize("name", ["vbi_mosaic", "vbi_mosaic_missing", "dlnirsp"])
+@pytest.mark.parametrize(
+    "name", mostly_slow(["vbi_mosaic", "vbi_mosaic_missing", "dlnirsp"], *QUICK)
+)
 def test_mosaic(name: str, simulated: Any) -> Any:
     return dv.open_dataset(simulated(name)).plot().figure
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from astropy.wcs.wcsapi import HighLevelWCSWrapper
+from samples import mostly_slow
 
 from dkist_virtual.cube.world_axes import World, wrapped
 from dkist_virtual.plot.image_plot import sky_axes, sky_grid
@@ -47,7 +48,9 @@ def plane(ds: dv.Dataset) -> tuple[Any, PlaneGrid, Any, Any]:
     return shown, grid, (x, y), np.stack([wrapped(exact[0], "arcsec"), exact[1]])
 
 
-@pytest.mark.parametrize("name", SKY)
+@pytest.mark.parametrize(
+    "name", mostly_slow(SKY, "vtf", "vbi_mosaic_missing", "visp", "croppable_visp")
+)
 def test_every_pixel_within_the_tolerance(name: str, datasets: Any) -> None:
     _, grid, (x, y), exact = plane(datasets(name)[SKY[name]])
     away = np.abs(grid.world(x, y) - exact) / grid.per_pixel[:, None, None]
@@ -96,7 +99,7 @@ def test_unknown_coordinates_stay_unknown() -> None:
     np.testing.assert_allclose(grid.world(4, 3), [4, 6])
 
 
-@pytest.mark.parametrize("name", ["vtf", "large_vbi", "visp"])
+@pytest.mark.parametrize("name", mostly_slow(["vtf", "large_vbi", "visp"], "vtf"))
 def test_astropys_view_of_it(name: str, datasets: Any) -> None:
     ds = datasets(name)[SKY[name]]
     shown, grid, _, _ = plane(ds)

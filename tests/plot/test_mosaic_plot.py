@@ -11,7 +11,8 @@ import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
-from simulated import MOSAICS
+from samples import mostly_slow
+from simulated import MOSAICS, QUICK
 
 import dkist_virtual as dv
 from dkist_virtual.errors import DKISTVirtualWarning, FrameCorruptError, SelectionError
@@ -24,7 +25,7 @@ def agg() -> Iterator[None]:
     plt.close("all")
 
 
-@pytest.mark.parametrize("name", MOSAICS)
+@pytest.mark.parametrize("name", mostly_slow(MOSAICS, *QUICK))
 def test_every_tile_lies_where_its_wcs_says(name: str, simulated: Any) -> None:
     mosaic = dv.open_dataset(simulated(name))
     assert isinstance(mosaic, dv.TiledDataset)

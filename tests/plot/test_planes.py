@@ -13,7 +13,8 @@ import pytest
 from astropy.io import fits
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulated import NAMES
+from samples import mostly_slow
+from simulated import NAMES, QUICK
 
 import dkist_virtual as dv
 from dkist_virtual.cube.world_axes import World
@@ -123,7 +124,7 @@ def reader(ds: dv.Dataset, plot_axes: Any = None) -> PlaneReader:
     return PlaneReader(ds._data, ds.mask, shown_axes(world(ds), plot_axes))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_a_plane_is_what_astropy_reads(name: str, datasets: Any, simulated: Any) -> None:
     ds = datasets(name)
     planes = reader(ds)
@@ -138,7 +139,9 @@ def test_a_plane_is_what_astropy_reads(name: str, datasets: Any, simulated: Any)
     np.testing.assert_array_equal(plane.pixels, first)
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name != "visp_moving"])
+@pytest.mark.parametrize(
+    "name", mostly_slow([name for name in NAMES if name != "visp_moving"], *QUICK)
+)
 @settings(deadline=None, max_examples=5)
 @given(data=st.data())
 def test_any_plane_of_any_axes(name: str, data: st.DataObject, datasets: Any) -> None:

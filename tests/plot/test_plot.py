@@ -22,7 +22,8 @@ from astropy.wcs.wcsapi import HighLevelWCSWrapper
 from gwcs import WCS
 from gwcs import coordinate_frames as cf
 from matplotlib.backend_bases import MouseButton, MouseEvent
-from simulated import MOSAICS, NAMES
+from samples import mostly_slow
+from simulated import MOSAICS, NAMES, QUICK
 
 import dkist_virtual as dv
 from dkist_virtual.cube.world_axes import wrapped
@@ -59,7 +60,7 @@ def values(ds: dv.Dataset, at: Any) -> dict[str, float]:
 # What is shown -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 @pytest.mark.slow
 def test_every_instrument_every_step(name: str, datasets: Any) -> None:
     ds = datasets(name)
@@ -155,7 +156,7 @@ def test_refusals(datasets: Any) -> None:
 # What is said ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_sliders_say_where_they_are(name: str, datasets: Any) -> None:
     ds = datasets(name)
     plot = ds.plot()
@@ -188,7 +189,9 @@ def test_sliders_say_where_they_are(name: str, datasets: Any) -> None:
     assert n_times == 1
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name not in MOSAICS])
+@pytest.mark.parametrize(
+    "name", mostly_slow([name for name in NAMES if name not in MOSAICS], *QUICK)
+)
 def test_titles_say_what_is_held(name: str, datasets: Any) -> None:
     ds = datasets(name)
     plot = ds[(1,) * (len(ds.shape) - 2)].plot()
@@ -233,7 +236,7 @@ def _without_frames(ds: dv.Dataset) -> dv.Dataset:
     return dv.Dataset(da.zeros(ds.shape, dtype="f4"), ds.wcs, unit=ds.unit)
 
 
-@pytest.mark.parametrize("name", ["vtf", "vbi_mosaic", "dlnirsp"])
+@pytest.mark.parametrize("name", mostly_slow(["vtf", "vbi_mosaic", "dlnirsp"], "vtf"))
 def test_sky_axes_are_the_wcs(name: str, datasets: Any) -> None:
     ds = datasets(name)
     plot = ds[(0,) * (len(ds.shape) - 2)].plot()
@@ -346,7 +349,7 @@ def test_a_step_onto_what_was_read_ahead_asks_for_nothing(
 # What is drawn anew ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["vtf", "visp", "cryonirsp"])
+@pytest.mark.parametrize("name", mostly_slow(["vtf", "visp", "cryonirsp"], "visp"))
 def test_a_repainted_step_looks_as_if_all_were_drawn(name: str, datasets: Any) -> None:
     ds = datasets(name)
     plot = ds.plot()
@@ -545,7 +548,7 @@ def test_the_profiles_of_a_pixel(datasets: Any) -> None:
     )
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_the_profile_of_any_pixel_of_every_instrument(name: str, datasets: Any) -> None:
     ds = datasets(name)
     plot = ds.plot_profile()
@@ -654,7 +657,7 @@ def test_absent_frames_are_hatched_where_reads_raise(simulated: Any, tmp_path: P
     assert len([patch for patch in line.axes[0].patches if patch.get_hatch()]) == 1
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_an_absent_frame_of_every_instrument(name: str, simulated: Any, tmp_path: Path) -> None:
     shutil.copytree(simulated(name), tmp_path / "part")
     opened = dv.open_dataset(tmp_path / "part")

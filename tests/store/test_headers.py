@@ -19,10 +19,11 @@ from astropy.io import fits
 from astropy.table import Column, MaskedColumn, Table
 from astropy.time import Time
 from astropy.wcs import WCS, FITSFixedWarning
-from dkist_assets import DATASETS, load, unpacked
+from dkist_assets import DATASETS, FEW, load, unpacked
 from header_files import read_headers, read_own_columns
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from samples import mostly_slow
 
 from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.store.format.headers import (
@@ -80,7 +81,7 @@ def there_and_back(table: Table, path: Path) -> HeaderTable:
 # ---- real tables ------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", DATASETS)
+@pytest.mark.parametrize("name", mostly_slow(DATASETS, *FEW))
 def test_real_tables(name: str, assets: Path, tmp_path: Path) -> None:
     dataset = load(unpacked(name, assets))
     table = dataset.headers if hasattr(dataset, "headers") else dataset.combined_headers

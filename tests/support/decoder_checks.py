@@ -6,12 +6,30 @@ import random
 from pathlib import Path
 
 import numpy as np
-from frames import Array, assert_identical
+from frames import Array, assert_identical, oracle
 
-from dkist_virtual.fits.decode import decode_window, tiles_touched
+from dkist_virtual.fits.decode import decode_frame, decode_window, tiles_touched
 from dkist_virtual.fits.hdu import image_layout
 from dkist_virtual.fits.layout import CompressedImage
 from dkist_virtual.fits.tiled.table import read_table
+
+
+def check_decoded(
+    file: bytes, expected: Array | None = None, *, hdu: int = 1, seed: int = 0
+) -> None:
+    """Both forms of bytes, and windows, give what is expected: by default what astropy reads."""
+    expected = oracle(file, hdu) if expected is None else expected
+    declared = {"dtype": expected.dtype, "shape": expected.shape}
+    assert_identical(decode_frame(file, hdu), expected)
+    assert_identical(decode_frame(memoryview(file), hdu, **declared), expected)
+    if hdu == 0:
+        return
+    start, layout = image_layout(file, hdu)
+    alone = memoryview(file)[start:]
+    assert_identical(decode_frame(alone, "not looked at"), expected)
+    assert_identical(decode_frame(alone, "not looked at", **declared), expected)
+    if isinstance(layout, CompressedImage):
+        check_windows(file, expected, seed)
 
 
 def layout_and_hdu(file: bytes) -> tuple[CompressedImage, memoryview]:

@@ -43,6 +43,15 @@ DATASETS = (
     "test_tiled_dataset-1.3.0_dataset-1.2.0.asdf",
     "visp_no_headers.asdf.gz",
 )
+#: Of these, one of each kind for `make test`: old and new, with and without headers, a mosaic.
+FEW = (
+    "EIT/eit_test_dataset.asdf",
+    "croppable_cryo.asdf.gz",
+    "eit_dataset-0.1.0.asdf",
+    "eit_dataset-1.2.0.asdf",
+    "test_tiled_dataset-1.3.0_dataset-1.2.0.asdf",
+    "visp_no_headers.asdf.gz",
+)
 #: The ASDFs that hold something else.
 NOT_DATASETS = ("5d_gwcs.asdf", "test_L2_inversion.asdf.gz")
 

@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["COMPRESSED", "MOSAICS", "NAMES", "generate", "pixels"]
+__all__ = ["COMPRESSED", "MOSAICS", "NAMES", "QUICK", "generate", "pixels"]
 
 
 @dataclass(frozen=True)
@@ -121,6 +121,8 @@ _RECIPES = {
 
 NAMES: tuple[str, ...] = tuple(_RECIPES)
 MOSAICS: tuple[str, ...] = ("vbi_mosaic", "vbi_mosaic_missing", "dlnirsp")
+#: A dataset and a mosaic for `make test`, where a test goes through all of them.
+QUICK: tuple[str, ...] = ("visp", "vbi_mosaic_missing")
 COMPRESSED: tuple[str, ...] = tuple(
     name for name, recipe in _RECIPES.items() if recipe.compress is not None
 )

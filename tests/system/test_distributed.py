@@ -16,7 +16,8 @@ import xarray as xr
 from dataset_checks import tiles_of
 from distributed import Client, LocalCluster
 from dkist_assets import unpacked
-from simulated import NAMES
+from samples import mostly_slow
+from simulated import NAMES, QUICK
 
 import dkist_virtual as dv
 from dkist_virtual.store.zarr_store import FrameStore
@@ -54,7 +55,7 @@ def same(one: Any, other: Any) -> bool:
     return bool(np.array_equal(one, other, equal_nan=True))
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 @pytest.mark.parametrize("chunks", ["auto", "frame"])
 def test_workers_read(
     name: str, chunks: str, simulated: Any, tmp_path: Path, cluster: LocalCluster,

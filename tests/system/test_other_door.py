@@ -21,6 +21,7 @@ import golden as g
 import numpy as np
 import pytest
 from golden import BY_NAME, FORMS, GOLDEN, Golden
+from samples import mostly_slow
 
 READER = Path(__file__).with_name("other_door.py")
 SEEDS = ("0", "1", "2026")
@@ -82,12 +83,12 @@ def readers(
     return found
 
 
-@pytest.fixture(params=SEEDS)
+@pytest.fixture(params=mostly_slow(SEEDS, SEEDS[0]))
 def found(request: pytest.FixtureRequest, readers: Callable[[str, bool], Path]) -> Path:
     return readers(request.param, True)
 
 
-@pytest.fixture(params=SEEDS)
+@pytest.fixture(params=mostly_slow(SEEDS, SEEDS[0]))
 def found_elsewhere(request: pytest.FixtureRequest, readers: Callable[[str, bool], Path]) -> Path:
     return readers(request.param, False)
 

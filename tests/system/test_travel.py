@@ -25,6 +25,7 @@ from astropy.nddata import NDData, StdDevUncertainty, VarianceUncertainty
 from dataset_checks import tiles_of
 from dkist_assets import unpacked
 from golden import BY_NAME, oracle, write_dataset
+from samples import mostly_slow
 
 import dkist_virtual as dv
 from dkist_virtual.demo.server import FrameServer
@@ -134,7 +135,7 @@ COMPUTED: dict[str, Callable[[Any, Any], Any]] = {
 
 
 @PICKLERS
-@pytest.mark.parametrize("name", list(COMPUTED))
+@pytest.mark.parametrize("name", mostly_slow(COMPUTED, every=4))
 @pytest.mark.filterwarnings("ignore:.*encountered in divide:RuntimeWarning")
 def test_what_is_computed(name: str, by: Any, made: Any) -> None:
     ds: Any = dv.open_dataset(made("compressed") / "json")

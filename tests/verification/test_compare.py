@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
-from simulated import NAMES
+from samples import mostly_slow
+from simulated import NAMES, QUICK
 
 import dkist_virtual as dv
 from dkist_virtual.errors import DatasetError, StoreMissingError
@@ -40,7 +41,7 @@ def copy(simulated: Callable[[str], Path], tmp_path: Path) -> Copy:
     return copied
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_simulated_datasets_are_equal(
     name: str, simulated: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -18,7 +18,8 @@ from astropy.io import fits
 from frames import LOSSLESS, compressed, edited, plain, scene
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from simulated import NAMES
+from samples import mostly_slow
+from simulated import NAMES, QUICK
 
 import dkist_virtual as dv
 from dkist_virtual.cli.main import main
@@ -72,7 +73,7 @@ def outcomes(report: Verification) -> dict[str, str]:
 # What is good -----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_simulated_datasets_are_good(
     name: str, simulated: Callable[[str], Path], tmp_path: Path
 ) -> None:

@@ -1,0 +1,26 @@
+"""Choose what of a matrix of cases runs in ``make test``; the others are marked slow."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import pytest
+
+
+def mostly_slow(values: Iterable[Any], *quick: Any, every: int = 0) -> list[Any]:
+    """Parameters of which those named in `quick`, or each `every`-th one, are not slow.
+
+    A value that is a tuple is one of several arguments, as in ``parametrize``.
+    """
+    assert bool(quick) != bool(every)
+    chosen: list[Any] = []
+    for i, value in enumerate(values):
+        if value in quick if quick else i % every == 0:
+            chosen.append(value)
+        elif hasattr(value, "marks"):  # a `pytest.param`
+            chosen.append(pytest.param(*value.values, marks=pytest.mark.slow, id=value.id))
+        else:
+            arguments = value if isinstance(value, tuple) else (value,)
+            chosen.append(pytest.param(*arguments, marks=pytest.mark.slow))
+    return chosen
