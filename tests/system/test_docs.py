@@ -92,6 +92,20 @@ def test_changes_name_the_new_place_of_every_former_path() -> None:
         assert f"| `dkist_virtual.{former}` | `dkist_virtual.{new}` |" in text
 
 
+def test_the_architecture_page_names_what_exists() -> None:
+    """A name with a slash is a path; one without, in a wing's paragraph, is in that wing."""
+    text = (ROOT / "docs" / "explanation" / "architecture.md").read_text(encoding="utf-8")
+    package = Path(dv.__file__).parent
+    files = [path.relative_to(package).with_suffix("") for path in package.rglob("*.py")]
+    paths = {str(each).removesuffix("/__init__") for each in files}
+    named = set(re.findall(r"`([a-z_]+(?:/[a-z_]+)+)`", text))
+    assert named - paths == set()
+    for wing, paragraph in re.findall(r"^`([a-z]+)`\n: ((?:.+\n)+)", text, re.MULTILINE):
+        rooms = {path.rpartition("/")[2] for path in paths if path.startswith(wing)}
+        assert rooms, wing
+        assert set(re.findall(r"`([a-z_]+)`", paragraph)) - rooms - paths == set(), wing
+
+
 def test_inventories_name_what_exists() -> None:
     projects = runpy.run_path(str(ROOT / "docs" / "inventories.py"))["PROJECTS"]
     for _, pages in projects.values():
