@@ -130,11 +130,7 @@ def _seen(url: str, expected: Expected, head: Reply, n: int) -> FrameEntry | Non
         layout = layout_of(hdu)
         if not isinstance(layout, PlainImage):
             refuse_unknown(layout)
-        if hdu.data_stop > size:
-            raise FrameCorruptError(
-                f"HDU {hdu.index}: its data ends at byte {hdu.data_stop}, the file at {size}: "
-                "the file is cut short"
-            )
+        hdu.check_complete(size)
         expected.check(layout)
         datasum = stated_datasum(hdu.header)
     except TruncatedHeaderError as error:

@@ -1,17 +1,17 @@
 """Compute the sums of FITS: DATASUM of an HDU's data, CHECKSUM of all of it (4.4.2.7, appendix J).
 
-Both are sums of 32-bit words in which what flows over is added at the other end: sums modulo
-2**32 - 1, in which 0 and 2**32 - 1 are the same. Importing this module imports numba.
+Both add 32-bit words modulo 2**32 - 1, so that 0 and 2**32 - 1 are the same. Importing this module
+imports numba.
 """
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from dkist_virtual.fits.errors import FrameCorruptError
-from dkist_virtual.fits.hdu import find_hdu, read_hdu, stated_datasum
+from dkist_virtual.fits.hdu import HDU, FileSlices, find_in_either, stated_datasum
 from dkist_virtual.fits.kernels import njit
 
 if TYPE_CHECKING:
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
     from dkist_virtual.fits.header import HDUTarget
 
 __all__ = [
-    "added",
     "check_datasum",
+    "check_hdu_datasum",
     "datasum",
     "is_zero",
     "refuse_other_sum",
@@ -31,10 +31,13 @@ __all__ = [
 
 _MODULUS: Final = 2**32 - 1
 
+_PIECE: Final = 2**22
+"""Bytes that are read and added at a time; a multiple of four."""
+
 
 @njit(nogil=True, cache=True, inline="always")
-def _turned(word: np.uint32) -> np.uint32:
-    """A word, its bytes turned round: what compilers know as one instruction."""
+def _swap_bytes(word: np.uint32) -> np.uint32:
+    """Reverse the bytes of a word: compilers make one instruction of it."""
     return np.uint32(
         (word >> np.uint32(24))
         | ((word >> np.uint32(8)) & np.uint32(0xFF00))
@@ -45,34 +48,34 @@ def _turned(word: np.uint32) -> np.uint32:
 
 @njit(nogil=True, cache=True)
 def _add(words: NDArray[np.uint32]) -> np.uint64:
-    """The sum of fewer than 2**32 words, their bytes turned round."""
+    """Add fewer than 2**32 words, their bytes reversed."""
     total = np.uint64(0)
     for word in words:
-        total += np.uint64(_turned(word))
+        total += np.uint64(_swap_bytes(word))
     return total
 
 
 @njit(nogil=True, cache=True)
 def _turn_and_add(words: NDArray[np.uint32]) -> np.uint64:
-    """The same, and the words are turned round where they are."""
+    """Add words as `_add` does, and reverse their bytes in place."""
     total = np.uint64(0)
     for i in range(words.size):
-        word = _turned(words[i])
+        word = _swap_bytes(words[i])
         words[i] = word
         total += np.uint64(word)
     return total
 
 
-def turned_datasum(pixels: NDArray[Any]) -> int:
-    """The sum of big-endian pixels of four bytes, which are put into the machine's own order.
+def turned_datasum(pixels: NDArray[np.generic]) -> int:
+    """Add big-endian pixels of four bytes, and put them into the machine's own order in place.
 
     In one go: for pixels that need no decoding, memory is what takes the time.
     """
-    return _folded(int(_turn_and_add(pixels.reshape(-1).view(np.uint32))))
+    return _fold(int(_turn_and_add(pixels.reshape(-1).view(np.uint32))))
 
 
-def datasum(data: Any, start: int = 0, stop: int | None = None) -> int:
-    """The sum of some bytes, as DATASUM has it.
+def datasum(data: bytes | memoryview, start: int = 0, stop: int | None = None) -> int:
+    """Add some bytes, as DATASUM does.
 
     Parameters
     ----------
@@ -86,39 +89,30 @@ def datasum(data: Any, start: int = 0, stop: int | None = None) -> int:
     int
         From 0 to 2**32 - 1.
     """
-    view = memoryview(data).cast("B")
-    stop = len(view) if stop is None else min(stop, len(view))
-    start = min(start, len(view))
-    n = max(stop - start, 0)
-    whole = n - n % 4
-    total = int(_add(np.frombuffer(view, np.uint32, whole // 4, start)))
-    total += int.from_bytes(bytes(view[start + whole : start + n]).ljust(4, b"\0"), "big")
-    return _folded(total)
+    view = memoryview(data).cast("B")[start:stop]
+    whole = len(view) - len(view) % 4
+    total = int(_add(np.frombuffer(view[:whole], np.uint32)))
+    return _fold(total + int.from_bytes(bytes(view[whole:]).ljust(4, b"\0"), "big"))
 
 
-def _folded(total: int) -> int:
+def _fold(total: int) -> int:
     while total >> 32:
         total = (total & 0xFFFFFFFF) + (total >> 32)
     return total
 
 
-def added(one: int, other: int) -> int:
-    """The sum of two stretches of data, of which the first is a multiple of four bytes long."""
-    return _folded(one + other)
-
-
 def same_sum(one: int, other: int) -> bool:
-    """Whether two sums are equal: all ones is another way to write zero."""
+    """Check whether two sums are equal: all ones is another way to write zero."""
     return (one - other) % _MODULUS == 0
 
 
 def is_zero(total: int) -> bool:
-    """Whether a sum is zero, as that of an HDU with a CHECKSUM is."""
+    """Check whether a sum is zero, as that of an HDU with a CHECKSUM is."""
     return same_sum(total, 0)
 
 
 def check_datasum(data: bytes | memoryview, target: HDUTarget) -> bool:
-    """Hold an HDU's data against the DATASUM in its own header.
+    """Check an HDU's data against the DATASUM in its own header.
 
     Parameters
     ----------
@@ -130,24 +124,33 @@ def check_datasum(data: bytes | memoryview, target: HDUTarget) -> bool:
     Returns
     -------
     bool
-        Whether there is a sum to hold it against.
+        Whether there was a sum to check.
 
     Raises
     ------
     FrameCorruptError
         It sums to something else, or is cut short.
     """
-    alone = bytes(data[:9]) == b"XTENSION="
-    hdu = read_hdu(data, 0, target) if alone else find_hdu(data, target)
-    stated = stated_datasum(hdu.header)
+    return check_hdu_datasum(memoryview(data), find_in_either(data, target))
+
+
+def check_hdu_datasum(data: FileSlices | memoryview, hdu: HDU, expected: int = -1) -> bool:
+    """Check an HDU's data, a piece at a time, against a sum: by default that of its own header."""
+    hdu.check_complete(len(data))
+    stated = expected if expected >= 0 else stated_datasum(hdu.header)
     if stated is None:
         return False
-    if hdu.data_stop > len(data):
-        raise FrameCorruptError(
-            f"HDU {hdu.index}: its data ends at byte {hdu.data_stop}, the bytes at {len(data)}: "
-            "the file is cut short"
-        )
-    refuse_other_sum(datasum(data, hdu.data_start, hdu.stop), stated, hdu.index)
+    total, stop = 0, min(hdu.stop, len(data))
+    for begin in range(hdu.data_start, stop, _PIECE):
+        end = min(begin + _PIECE, stop)
+        piece = data[begin:end]
+        if len(piece) != end - begin:
+            raise FrameCorruptError(
+                f"HDU {hdu.index}: bytes {begin} to {end} are gone: the file was cut short while "
+                "it was read"
+            )
+        total = _fold(total + datasum(piece))
+    refuse_other_sum(total, stated, hdu.index)
     return True
 
 

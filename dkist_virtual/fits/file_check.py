@@ -4,30 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Protocol
+from typing import TYPE_CHECKING
 
 from dkist_virtual.fits.errors import FrameCorruptError
-from dkist_virtual.fits.hdu import HDU, find_hdu, read_hdu
+from dkist_virtual.fits.hdu import HDU, FileSlices, find_hdu, walk_hdus
 
 if TYPE_CHECKING:
     from dkist_virtual.fits.header import HDUTarget
 
-__all__ = ["Checked", "FileSlices", "check_whole", "verify_datasum"]
-
-PIECE: Final = 2**22
-"""Bytes that are summed at a time; a multiple of four."""
-
-
-class FileSlices(Protocol):
-    """The bytes of a file, of which slices are read when they are asked for."""
-
-    def __len__(self) -> int: ...
-    def __getitem__(self, item: slice, /) -> bytes: ...
+__all__ = ["Checked", "check_whole", "verify_datasum"]
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """Which HDU of a file is checked, and against which sum.
+    """Say which HDU of a file to check, and against which sum.
 
     Parameters
     ----------
@@ -44,25 +34,6 @@ class Checked:
     datasum: int = -1
 
 
-def _walk(data: FileSlices) -> Iterator[HDU]:
-    """All HDUs, and whether they are there to their end."""
-    start = index = 0
-    while start < len(data):
-        if index:
-            # What else may stand after the last HDU are special records (3.5); real frames have a
-            # byte or two there.
-            if not b"XTENSION".startswith(data[start : start + 8]):
-                return
-        elif data[:9] != b"SIMPLE  =":
-            raise FrameCorruptError(
-                f"begins with {data[:9]!r}: expected SIMPLE, so this is no FITS file"
-            )
-        hdu = read_hdu(data, start, index)  # type: ignore[arg-type]  # slices are bytes
-        _refuse_cut(data, hdu)
-        yield hdu
-        start, index = hdu.stop, index + 1
-
-
 def check_whole(data: FileSlices, checked: Checked) -> None:
     """Refuse a file that is not FITS to its end, by its own headers, or lacks the HDU wanted.
 
@@ -70,11 +41,10 @@ def check_whole(data: FileSlices, checked: Checked) -> None:
     ------
     FrameCorruptError
     """
-    _refuse_empty(data)
-    for _ in _walk(data):
+    for _ in _complete_hdus(data):
         pass
     if checked.target is not None:
-        find_hdu(data, checked.target)  # type: ignore[arg-type]  # slices are bytes
+        find_hdu(data, checked.target)
 
 
 def verify_datasum(data: FileSlices, checked: Checked) -> bool:
@@ -83,60 +53,43 @@ def verify_datasum(data: FileSlices, checked: Checked) -> bool:
     Returns
     -------
     bool
-        Whether there was a sum to check it against.
+        Whether there was a sum to check.
 
     Raises
     ------
     FrameCorruptError
     """
-    from dkist_virtual.fits.checksum import refuse_other_sum
-    from dkist_virtual.fits.hdu import stated_datasum
+    from dkist_virtual.fits.checksum import check_hdu_datasum
 
+    return check_hdu_datasum(data, _hdu(data, checked), checked.datasum)
+
+
+def _complete_hdus(data: FileSlices) -> Iterator[HDU]:
+    """Yield all HDUs of a file, each once its data is there to its end."""
     _refuse_empty(data)
-    hdu = _hdu(data, checked)
-    _refuse_cut(data, hdu)
-    expected = checked.datasum if checked.datasum >= 0 else stated_datasum(hdu.header)
-    if expected is None:
-        return False
-    refuse_other_sum(_sum(data, hdu), expected, hdu.index)
-    return True
-
-
-def _refuse_empty(data: FileSlices) -> None:
-    if not len(data):
-        raise FrameCorruptError("the file is empty: expected a FITS file")
-
-
-def _refuse_cut(data: FileSlices, hdu: HDU) -> None:
-    if hdu.data_stop > len(data):
-        raise FrameCorruptError(
-            f"HDU {hdu.index}: its data ends at byte {hdu.data_stop}, the file at {len(data)}: "
-            "the file is cut short"
-        )
-
-
-def _sum(data: FileSlices, hdu: HDU) -> int:
-    from dkist_virtual.fits.checksum import added, datasum
-
-    total, stop = 0, min(hdu.stop, len(data))
-    for begin in range(hdu.data_start, stop, PIECE):
-        end = min(begin + PIECE, stop)
-        piece = data[begin:end]
-        if len(piece) != end - begin:
-            raise FrameCorruptError(
-                f"HDU {hdu.index}: bytes {begin} to {end} are gone: the file was cut short while "
-                "it was read"
-            )
-        total = added(total, datasum(piece))
-    return total
+    if (first := bytes(data[:9])) != b"SIMPLE  =":
+        raise FrameCorruptError(f"begins with {first!r}: expected SIMPLE, so this is not FITS")
+    for hdu in walk_hdus(data):
+        hdu.check_complete(len(data))
+        yield hdu
+        # What else may follow the last HDU are special records (3.5); real frames have a byte or
+        # two there.
+        if not b"XTENSION".startswith(bytes(data[hdu.stop : hdu.stop + 8])):
+            return
 
 
 def _hdu(data: FileSlices, checked: Checked) -> HDU:
+    _refuse_empty(data)
     if checked.target is not None:
-        return find_hdu(data, checked.target)  # type: ignore[arg-type]  # slices are bytes
-    for hdu in _walk(data):
+        return find_hdu(data, checked.target)
+    for hdu in _complete_hdus(data):
         if hdu.data_start == checked.offset:
             return hdu
     raise FrameCorruptError(
         f"no HDU's data begins at byte {checked.offset}, as it did when scanned"
     )
+
+
+def _refuse_empty(data: FileSlices) -> None:
+    if not len(data):
+        raise FrameCorruptError("the file is empty: expected a FITS file")

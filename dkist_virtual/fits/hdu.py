@@ -1,14 +1,15 @@
 """Parse FITS bytes into a frozen layout: where the HDUs are, and the pixels of one of them.
 
-Everything here is a pure function over bytes. Section numbers are those of the FITS standard,
+Pure. Section numbers are those of the FITS standard,
 version 4.0. Byte ranges are half-open, ``[start, stop)``.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
 from dkist_virtual.fits.errors import FrameCorruptError, FrameUnsupportedError
 from dkist_virtual.fits.header import CARD, HDUTarget, Header
@@ -26,13 +27,16 @@ from dkist_virtual.fits.tiled.keywords import compressed_layout
 __all__ = [
     "BLOCK",
     "HDU",
+    "FileSlices",
     "TruncatedHeaderError",
     "find_hdu",
+    "find_in_either",
     "image_layout",
     "layout_of",
     "least_length",
     "read_hdu",
     "stated_datasum",
+    "walk_hdus",
 ]
 
 BLOCK: Final = 2880
@@ -44,22 +48,29 @@ MAX_HEADER: Final = 2**22
 """A header longer than this many bytes, 52,428 cards, is refused: real ones have some 40,000."""
 
 _MAX_DATA: Final = 2**62
-"""Data longer than this many bytes are no data: sums with it stay inside 64-bit integers."""
+"""Longer data are refused: sums with their length stay inside 64-bit integers."""
 
 
 class TruncatedHeaderError(FrameCorruptError):
     """The bytes end before the header wanted does: a reader with more of the file tries again."""
 
 
+class FileSlices(Protocol):
+    """The bytes of a file, of which a slice is read when it is asked for."""
+
+    def __len__(self) -> int: ...
+    def __getitem__(self, item: slice, /) -> bytes: ...
+
+
 @dataclass(frozen=True, slots=True)
 class HDU:
-    """Where one HDU lies in the bytes it was found in.
+    """Say where one HDU is in a file or in bytes of it.
 
     Attributes
     ----------
     header : Header
     index : int or str
-        Its place in the file; for bytes that hold one HDU alone, what it is called there.
+        Its number in the file; where the bytes are one HDU alone, as the caller names it.
     start, data_start : int
         Bytes from the beginning of the buffer to the header and to the data.
     data_bytes : int
@@ -82,16 +93,28 @@ class HDU:
         """Where the data ends, without padding, which some writers leave out at a file's end."""
         return self.data_start + self.data_bytes
 
+    def check_complete(self, size: int) -> None:
+        """Check that a file of so many bytes goes on to the end of the data.
 
-def read_hdu(data: bytes | memoryview, start: int, index: HDUTarget) -> HDU:
-    """Read the header that begins at `start`, and how long the data after it is.
+        Raises
+        ------
+        FrameCorruptError
+        """
+        if self.data_stop > size:
+            raise FrameCorruptError(
+                f"HDU {self.index}: its data ends at byte {self.data_stop}, the file at {size}: "
+                "the file is cut short"
+            )
+
+
+def read_hdu(data: FileSlices | memoryview, start: int, index: HDUTarget) -> HDU:
+    """Read the header that begins at `start`, and find out how long the data after it is.
 
     Parameters
     ----------
     data : bytes or memoryview
         A file, or its beginning.
     start : int
-        Where the header begins.
     index : int or str
         Which HDU this is, for messages.
 
@@ -100,7 +123,7 @@ def read_hdu(data: bytes | memoryview, start: int, index: HDUTarget) -> HDU:
     TruncatedHeaderError
         There is no END card in `data`.
     FrameCorruptError
-        What begins here is no FITS header, or its sizes cannot be.
+        What begins here is not a FITS header, or its sizes cannot be.
     """
     first = bytes(data[start : start + 9])
     if first not in (b"SIMPLE  =", b"XTENSION="):
@@ -109,12 +132,12 @@ def read_hdu(data: bytes | memoryview, start: int, index: HDUTarget) -> HDU:
                 f"HDU {index}: {max(len(data) - start, 0)} bytes: expected a FITS header"
             )
         raise FrameCorruptError(
-            f"HDU {index}: begins with {first!r}: expected SIMPLE or XTENSION, so this is no FITS"
+            f"HDU {index}: begins with {first!r}: expected SIMPLE or XTENSION, so this is not FITS"
         )
     cards_stop = _find_end(data, start)
     if cards_stop is None:
         if len(data) - start > MAX_HEADER:
-            # Not a truncated one: nobody should fetch more of it.
+            # Not a truncated one, of which a reader would fetch more.
             raise FrameUnsupportedError(
                 f"HDU {index}: no END card in {MAX_HEADER} bytes: longer headers are not read"
             )
@@ -127,8 +150,8 @@ def read_hdu(data: bytes | memoryview, start: int, index: HDUTarget) -> HDU:
     return HDU(header, index, start, data_start, _data_bytes(header))
 
 
-def _find_end(data: bytes | memoryview, start: int) -> int | None:
-    """Where the END card begins; cards are aligned to 80 bytes from `start`.
+def _find_end(data: FileSlices | memoryview, start: int) -> int | None:
+    """Return where the END card begins; cards are aligned to 80 bytes from `start`.
 
     None where there is none in `MAX_HEADER` bytes.
     """
@@ -145,7 +168,7 @@ def _find_end(data: bytes | memoryview, start: int) -> int | None:
 
 
 def _data_bytes(header: Header) -> int:
-    """Length of an HDU's data in bytes, without padding (4.4.1.2 and 6, equations 1, 2 and 4)."""
+    """Return how many bytes an HDU's data has (4.4.1.2 and 6, equations 1, 2 and 4)."""
     axes = axis_lengths(header)
     if not axes:
         return 0
@@ -154,18 +177,31 @@ def _data_bytes(header: Header) -> int:
     pcount, gcount = header.integer_or("PCOUNT", 0), header.integer_or("GCOUNT", 1)
     if pcount < 0 or gcount < 0:
         keyword, value = ("PCOUNT", pcount) if pcount < 0 else ("GCOUNT", gcount)
-        raise FrameCorruptError(f"HDU {header.hdu}: {keyword} = {value}: expected 0 or more")
+        raise header.corrupt(f"{keyword} = {value}: expected 0 or more")
     length = abs(bitpix_of(header, "BITPIX")) // 8 * gcount * (pcount + math.prod(axes))
     if length > _MAX_DATA:
         # Up to 999 axes of 19 digits each: a number that Python itself refuses to print.
-        raise FrameCorruptError(
-            f"HDU {header.hdu}: NAXISn, PCOUNT and GCOUNT ask for more than {_MAX_DATA} bytes"
-        )
+        raise header.corrupt(f"NAXISn, PCOUNT and GCOUNT ask for more than {_MAX_DATA} bytes")
     return length
 
 
-def find_hdu(data: bytes | memoryview, target: HDUTarget, *, size: int | None = None) -> HDU:
-    """Walk a file's headers to one HDU.
+def walk_hdus(data: FileSlices | memoryview) -> Iterator[HDU]:
+    """Yield the HDUs of a file, in order, as far as its bytes go.
+
+    Raises
+    ------
+    TruncatedHeaderError, FrameCorruptError
+        As `read_hdu` does, on the way.
+    """
+    start = index = 0
+    while not index or start < len(data):
+        hdu = read_hdu(data, start, index)
+        yield hdu
+        start, index = hdu.stop, index + 1
+
+
+def find_hdu(data: FileSlices | memoryview, target: HDUTarget, *, size: int | None = None) -> HDU:
+    """Find an HDU of a file by its index or name.
 
     Parameters
     ----------
@@ -185,24 +221,29 @@ def find_hdu(data: bytes | memoryview, target: HDUTarget, *, size: int | None = 
     """
     size = len(data) if size is None else size
     start = index = 0
-    while True:
-        try:
-            hdu = read_hdu(data, start, index)
-        except TruncatedHeaderError as error:
-            if len(data) < size:
-                raise
-            raise FrameCorruptError(str(error)) from None
-        if target == index or (isinstance(target, str) and _has_name(hdu, target)):
-            return hdu
-        start, index = hdu.stop, index + 1
-        if start >= size:
-            raise FrameCorruptError(f"has no HDU {target!r}: it ends after {index} HDU(s)")
-        if start >= len(data):
-            raise TruncatedHeaderError(f"HDU {index} begins at byte {start}, past those at hand")
+    try:
+        for hdu in walk_hdus(data):
+            if target == hdu.index or (isinstance(target, str) and _has_name(hdu, target)):
+                return hdu
+            start, index = hdu.stop, index + 1
+    except TruncatedHeaderError as error:
+        if len(data) < size:
+            raise
+        raise FrameCorruptError(str(error)) from None
+    if start >= size:
+        raise FrameCorruptError(f"has no HDU {target!r}: it ends after {index} HDU(s)")
+    raise TruncatedHeaderError(f"HDU {index} begins at byte {start}, past those at hand")
+
+
+def find_in_either(data: bytes | memoryview, target: HDUTarget, *, size: int | None = None) -> HDU:
+    """Find an HDU in bytes that are this HDU alone (XTENSION), or a file with it (SIMPLE)."""
+    if bytes(data[:9]) == b"XTENSION=":
+        return read_hdu(data, 0, target)
+    return find_hdu(data, target, size=size)
 
 
 def least_length(data: bytes | memoryview) -> int:
-    """How long an HDU, or a file, is at least that begins with some bytes, as far as they tell.
+    """Return how long a file, or an HDU, is at least that begins with some bytes.
 
     Parameters
     ----------
@@ -210,23 +251,22 @@ def least_length(data: bytes | memoryview) -> int:
         From the first byte on; its last header goes on past its end, or the next HDU begins there.
     """
     start = index = 0
-    while start < len(data):
+    try:
+        for hdu in walk_hdus(data):
+            start, index = hdu.stop, index + 1
+    except TruncatedHeaderError:
+        have = len(data) - start
         try:
-            hdu = read_hdu(data, start, index)
-        except TruncatedHeaderError:
-            have = len(data) - start
-            try:
-                follows = _data_bytes(Header(bytes(data[start:]), index))
-            except FrameCorruptError:  # the cards that say so are still to come
-                follows = 0
-            # END is in a block that is still to come, and after it is the data.
-            return start + (have // BLOCK + 1) * BLOCK + follows
-        start, index = hdu.stop, index + 1
+            follows = _data_bytes(Header(bytes(data[start:]), index))
+        except FrameCorruptError:  # the cards that say so are still to come
+            follows = 0
+        # END is in a block that is still to come, and after it is the data.
+        return start + (have // BLOCK + 1) * BLOCK + follows
     return start + BLOCK
 
 
 def _has_name(hdu: HDU, target: str) -> bool:
-    """Whether an HDU has this name, as astropy finds it: the first EXTNAME is its name.
+    """Check whether an HDU has this name, as astropy finds it: the first EXTNAME is its name.
 
     Software that compressed images gave them an EXTNAME, and left the one that they had.
     """
@@ -240,7 +280,7 @@ def _has_name(hdu: HDU, target: str) -> bool:
 
 
 _COMPRESSED_NAME: Final = "COMPRESSED_IMAGE"
-"""What a compressed image is called that has no name."""
+"""The name of a compressed image that was given none."""
 
 
 def _is_compressed_image(header: Header) -> bool:
@@ -249,21 +289,20 @@ def _is_compressed_image(header: Header) -> bool:
 
 
 def stated_datasum(header: Header) -> int | None:
-    """The DATASUM that a header states, the first of several; None where it states none."""
+    """Return the DATASUM that a header states, the first of several; None without one."""
     card = str(header.first("DATASUM") or "").strip()
     return int(card) if card.isdecimal() and len(card) <= 10 else None
 
 
 def layout_of(hdu: HDU) -> Image:
-    """What the pixels of an HDU are and where they lie, offsets from the HDU's first byte.
+    """Describe the pixels of an HDU, with offsets from the HDU's first byte.
 
     Raises
     ------
     FrameCorruptError
         Keywords are missing, or contradict each other.
     FrameUnsupportedError
-        The HDU holds no image or an empty one, or its keywords ask for something that this package
-        does not know.
+        The HDU has no image or an empty one, or its keywords ask for something unknown.
     """
     header = hdu.header
     offset = hdu.data_start - hdu.start
@@ -272,23 +311,15 @@ def layout_of(hdu: HDU) -> Image:
     extension = header.string("XTENSION", "IMAGE")
     if extension != "IMAGE":
         what = "a compressed table" if header.logical("ZTABLE", False) else "no image"
-        raise FrameUnsupportedError(
-            f"HDU {hdu.index}: XTENSION = {extension!r}, {what}: expected an image, plain or "
-            "compressed"
+        raise header.unsupported(
+            f"XTENSION = {extension!r}, {what}: expected an image, plain or compressed"
         )
     shape = axis_lengths(header)
     if not header.logical("SIMPLE", True):
-        raise FrameUnsupportedError(
-            f"HDU {hdu.index}: SIMPLE = F, which is not standard FITS: expected SIMPLE = T"
-        )
+        raise header.unsupported("SIMPLE = F, which is not standard FITS: expected SIMPLE = T")
     if "SIMPLE" in header and header.logical("GROUPS", False):
-        raise FrameUnsupportedError(
-            f"HDU {hdu.index}: GROUPS = T, random groups: expected an image, plain or compressed"
-        )
-    if math.prod(shape) == 0 or not shape:
-        raise FrameUnsupportedError(
-            f"HDU {hdu.index}: NAXIS = {len(shape)}, axes {shape[::-1]}: this image is empty: "
-            "expected one with pixels"
+        raise header.unsupported(
+            "GROUPS = T, random groups: expected an image, plain or compressed"
         )
     check_size(header, "NAXIS", shape)
     check_counts(header, pcount=0)
@@ -297,7 +328,7 @@ def layout_of(hdu: HDU) -> Image:
 
 
 def image_layout(data: bytes | memoryview, target: HDUTarget) -> tuple[int, Image]:
-    """The layout of a frame in either form of bytes: one HDU, or a file with it.
+    """Return where a frame begins, and its layout, in bytes of one HDU or of a file with it.
 
     Parameters
     ----------
@@ -317,10 +348,7 @@ def image_layout(data: bytes | memoryview, target: HDUTarget) -> tuple[int, Imag
     ------
     FrameCorruptError, FrameUnsupportedError
     """
-    if bytes(data[:9]) == b"XTENSION=":
-        hdu = read_hdu(data, 0, target)
-    else:
-        hdu = find_hdu(data, target)
+    hdu = find_in_either(data, target)
     if hdu.data_stop > len(data):
         raise FrameCorruptError(
             f"HDU {hdu.index}: is {hdu.data_stop - hdu.start} bytes long, "

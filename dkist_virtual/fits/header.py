@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final, TypeAlias, TypeVar
 
 import numpy as np
 
-from dkist_virtual.fits.errors import FrameCorruptError
+from dkist_virtual.fits.errors import FrameCorruptError, FrameUnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,6 +26,7 @@ HDUTarget: TypeAlias = int | str
 """Which HDU of a file: its index, 0 being the primary, or its EXTNAME."""
 
 _D = TypeVar("_D")
+_V = TypeVar("_V")
 _INTEGER = re.compile(r"[+-]?\d{1,20}")
 _REAL = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[EeDd][+-]?\d+)?")
 _STRING = re.compile(r" *'((?:[^']|'')*)'")
@@ -37,12 +38,12 @@ _NO_VALUE: Final = (b"COMMENT ", b"HISTORY ", b" " * 8)
 
 @lru_cache(4096)
 def _key(keyword: str) -> bytes:
-    """A keyword as it stands at the beginning of a card (4.1.2.1)."""
+    """Return a keyword as a card begins with it (4.1.2.1)."""
     return keyword.encode("ascii").ljust(8)
 
 
 class Header:
-    """The cards of one header, found by keyword and parsed when asked for.
+    """Find the cards of one header by keyword, and parse them when asked.
 
     A keyword that occurs twice must have the same value twice: otherwise the standard leaves open
     which of them counts (4.1.2.3), and readers differ.
@@ -75,22 +76,30 @@ class Header:
         return _key(keyword) in self._first
 
     def text(self) -> str:
-        """All cards, as they stand in the file."""
+        """Return all cards as text, unchanged."""
         return self._cards.decode("ascii", "replace")
 
+    def corrupt(self, problem: str) -> FrameCorruptError:
+        """Return the error for keywords that are wrong."""
+        return FrameCorruptError(f"HDU {self.hdu}: {problem}")
+
+    def unsupported(self, problem: str) -> FrameUnsupportedError:
+        """Return the error for keywords that ask for something unknown."""
+        return FrameUnsupportedError(f"HDU {self.hdu}: {problem}")
+
     def _corrupt(self, keyword: str, found: str, expected: str) -> FrameCorruptError:
-        return FrameCorruptError(f"HDU {self.hdu}: {keyword} = {found}: expected {expected}")
+        return self.corrupt(f"{keyword} = {found}: expected {expected}")
 
     def _places(self, keyword: str) -> list[int]:
-        """Where the cards of a keyword begin."""
+        """Return where the cards of a keyword begin."""
         key = _key(keyword)
         if key not in self._first:
             return []
         between = range(self._first[key], self._last[key] + 1, CARD)
         return [at for at in between if self._cards[at : at + 8].upper() == key]
 
-    def _value(self, keyword: str, parse: Callable[[str, int], _D | None]) -> _D | None:
-        """The value of a keyword; None where there is no such card, or no value in it.
+    def _value(self, keyword: str, parse: Callable[[str, int], _V | None], default: _D) -> _V | _D:
+        """Return the value of a keyword, `default` where there is no such card, or no value in it.
 
         Raises
         ------
@@ -100,7 +109,7 @@ class Header:
         key = _key(keyword)
         first = self._first.get(key)
         if first is None:
-            return None
+            return default
         value = parse(keyword, first)
         if self._last[key] != first:
             for place in self._places(keyword)[1:]:
@@ -110,10 +119,10 @@ class Header:
                     raise self._corrupt(
                         keyword, f"{found[0]}, and {found[1]} in another card", "one value"
                     )
-        return value
+        return default if value is None else value
 
     def _text(self, keyword: str, start: int) -> str | None:
-        """The bytes 11 to 80 of a card as text, None where there is no value."""
+        """Return the bytes 11 to 80 of a card as text, None where there is no value."""
         card = self._cards[start : start + CARD]
         if card[8:10] != b"= ":
             return None
@@ -127,26 +136,24 @@ class Header:
         return None if text is None else text.partition("/")[0].strip() or None
 
     def integer(self, keyword: str) -> int:
-        """An integer value (4.2.3) of a card that must be there."""
+        """Return an integer value (4.2.3) of a card that must be there."""
         return self._required(keyword, self.integer_or(keyword, None))
 
     def integer_or(self, keyword: str, default: _D) -> int | _D:
-        """An integer value (4.2.3) of 64 bits, `default` where there is no such card."""
-        value = self._value(keyword, self._integer)
-        return default if value is None else value
+        """Return an integer value (4.2.3) of 64 bits, `default` where there is no such card."""
+        return self._value(keyword, self._integer, default)
 
     def whole(self, keyword: str) -> int:
-        """An integer value of a card that must be there, which may be written as ``32.0``."""
+        """Return an integer value, possibly written as ``32.0``, of a card that must be there."""
         return self._required(keyword, self.whole_or(keyword, None))
 
     def whole_or(self, keyword: str, default: _D) -> int | _D:
-        """An integer value that may be written as ``32.0``: so are some of the Z keywords."""
-        value = self._value(keyword, self._whole)
-        return default if value is None else value
+        """Return an integer value that may be written as ``32.0``: so are some Z keywords."""
+        return self._value(keyword, self._whole, default)
 
     def _required(self, keyword: str, value: int | None) -> int:
         if value is None:
-            raise FrameCorruptError(f"HDU {self.hdu}: {keyword} is missing: expected an integer")
+            raise self.corrupt(f"{keyword} is missing: expected an integer")
         return value
 
     def _integer(self, keyword: str, start: int) -> int | None:
@@ -172,9 +179,8 @@ class Header:
         return int(value)
 
     def logical(self, keyword: str, default: bool) -> bool:
-        """A logical value, T or F (4.2.2)."""
-        value = self._value(keyword, self._logical)
-        return default if value is None else value
+        """Return a logical value, T or F (4.2.2)."""
+        return self._value(keyword, self._logical, default)
 
     def _logical(self, keyword: str, start: int) -> bool | None:
         text = self._number(keyword, start)
@@ -185,9 +191,8 @@ class Header:
         return text == "T"
 
     def real(self, keyword: str, default: _D) -> float | _D:
-        """A floating-point value (4.2.4); an exponent may be written with D."""
-        value = self._value(keyword, self._real)
-        return default if value is None else value
+        """Return a floating-point value (4.2.4); an exponent may be written with D."""
+        return self._value(keyword, self._real, default)
 
     def _real(self, keyword: str, start: int) -> float | None:
         text = self._number(keyword, start)
@@ -201,16 +206,15 @@ class Header:
         return value
 
     def string(self, keyword: str, default: str | None = None) -> str | None:
-        """A string value (4.2.1), CONTINUE cards (4.2.1.2) joined, trailing blanks dropped."""
-        value = self._value(keyword, self._string)
-        return default if value is None else value
+        """Return a string (4.2.1), CONTINUE cards (4.2.1.2) joined, trailing blanks dropped."""
+        return self._value(keyword, self._string, default)
 
     def values(self, keyword: str) -> list[str | float | None]:
-        """The values of all cards of a keyword, of any type; None for one without, or broken."""
+        """Return all values of a keyword, of any type; None for a card without, or broken."""
         return [self._any(keyword, place) for place in self._places(keyword)]
 
     def first(self, keyword: str) -> str | float | None:
-        """The first value of a keyword, of any type; None where it has none, or is broken.
+        """Return the first value of a keyword, of any type; None without one, or if it is broken.
 
         For keywords that say nothing about how pixels are stored: astropy's headers give the first.
         """

@@ -1,7 +1,7 @@
 """Describe an image as frozen values: its pixels' type and scaling, and where their bytes are.
 
-Section numbers are those of the FITS standard, version 4.0. The keyword readers at the end hold
-for plain and for tile-compressed images alike.
+Section numbers are those of the FITS standard, version 4.0. The keyword readers at the end are for
+plain and for tile-compressed images.
 """
 
 from __future__ import annotations
@@ -11,8 +11,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
-
-from dkist_virtual.fits.errors import FrameCorruptError, FrameUnsupportedError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -69,12 +67,12 @@ class PlainImage:
 
     @property
     def raw_dtype(self) -> np.dtype:
-        """What stands in the file, big-endian."""
+        """The type of the numbers in the file, big-endian."""
         return np.dtype(">" + BITPIX_DTYPES[self.bitpix])
 
     @property
     def dtype(self) -> np.dtype:
-        """What a pixel is once scaled, native byte order."""
+        """The type of a pixel after scaling, native byte order."""
         return pixel_dtype(self.bitpix, self.bscale, self.bzero, self.blank)
 
     @property
@@ -84,7 +82,7 @@ class PlainImage:
 
     @property
     def head_bytes(self) -> int:
-        """Bytes of the HDU that come before the first pixel."""
+        """Bytes of the HDU before the first pixel."""
         return self.data_offset
 
     @property
@@ -173,7 +171,7 @@ class CompressedImage:
 
     @property
     def dtype(self) -> np.dtype:
-        """What a pixel is once decoded and scaled, native byte order.
+        """The type of a pixel after decoding and scaling, native byte order.
 
         A ZBLANK column makes floats of integers as a ZBLANK keyword does.
         """
@@ -182,7 +180,7 @@ class CompressedImage:
 
     @property
     def head_bytes(self) -> int:
-        """Bytes of the HDU up to the end of the table: what a partial read begins with."""
+        """Bytes of the HDU up to the end of the table, which a partial read begins with."""
         return self.table_offset + self.n_tiles * self.row_bytes
 
     @property
@@ -195,25 +193,11 @@ Image: TypeAlias = PlainImage | CompressedImage
 
 
 def pixel_dtype(bitpix: int, bscale: float, bzero: float, blank: int | None) -> np.dtype:
-    """The type that a pixel has after BSCALE, BZERO and BLANK were applied, as astropy chooses it.
+    """Return the type of a pixel after BSCALE, BZERO and BLANK, as astropy chooses it.
 
     Unscaled pixels keep their type; the offsets that FITS uses for unsigned (and signed 8-bit)
     integers (4.4.2.5, table 11) give that integer type; any other scaling, or a BLANK, makes
-    integers of up to 16 bits float32 and longer ones float64. Floats stay what they are.
-
-    Parameters
-    ----------
-    bitpix : int
-        BITPIX or ZBITPIX.
-    bscale, bzero : float
-        1 and 0 where the keywords are absent.
-    blank : int or None
-        BLANK.
-
-    Returns
-    -------
-    numpy.dtype
-        In native byte order.
+    integers of up to 16 bits float32 and longer ones float64. Floats keep their type.
     """
     dtype = np.dtype(BITPIX_DTYPES[bitpix])
     if bitpix < 0:
@@ -232,55 +216,50 @@ def pixel_dtype(bitpix: int, bscale: float, bzero: float, blank: int | None) -> 
 
 
 def axis_lengths(header: Header, prefix: str = "") -> tuple[int, ...]:
-    """Lengths of the axes, in array order: (Z)NAXISn reversed."""
+    """Return the lengths of the axes, in array order: (Z)NAXISn reversed."""
     # astropy reads floats in the cards of a compressed image, and in no others.
     integer = header.whole if prefix else header.integer
     n = integer(f"{prefix}NAXIS")
     if not 0 <= n <= 999:
-        raise FrameCorruptError(f"HDU {header.hdu}: {prefix}NAXIS = {n}: expected 0 to 999")
+        raise header.corrupt(f"{prefix}NAXIS = {n}: expected 0 to 999")
     axes = tuple(integer(f"{prefix}NAXIS{i}") for i in range(n, 0, -1))
     for i, length in zip(range(n, 0, -1), axes, strict=True):
         if length < 0:
-            raise FrameCorruptError(
-                f"HDU {header.hdu}: {prefix}NAXIS{i} = {length}: expected 0 or more"
-            )
+            raise header.corrupt(f"{prefix}NAXIS{i} = {length}: expected 0 or more")
     return axes
 
 
 def bitpix_of(header: Header, keyword: str) -> int:
-    """BITPIX or ZBITPIX (4.4.1.1)."""
+    """Return BITPIX or ZBITPIX (4.4.1.1)."""
     bitpix = header.whole(keyword) if keyword == "ZBITPIX" else header.integer(keyword)
     if bitpix not in BITPIX_DTYPES:
-        raise FrameCorruptError(
-            f"HDU {header.hdu}: {keyword} = {bitpix}: expected 8, 16, 32, 64, -32 or -64"
-        )
+        raise header.corrupt(f"{keyword} = {bitpix}: expected 8, 16, 32, 64, -32 or -64")
     return bitpix
 
 
 def check_size(header: Header, prefix: str, shape: tuple[int, ...]) -> None:
-    """Refuse an image that is larger, or has more axes, than any frame."""
+    """Refuse an image that is empty, or is larger or has more axes than any frame."""
+    if math.prod(shape) == 0 or not shape:
+        raise header.unsupported(
+            f"{prefix} = {len(shape)}, axes {shape[::-1]}: this image is empty: "
+            "expected one with pixels"
+        )
     if math.prod(shape) > MAX_PIXELS:
-        raise FrameUnsupportedError(
-            f"HDU {header.hdu}: {prefix}n = {shape[::-1]}: more than {MAX_PIXELS} pixels"
-        )
+        raise header.unsupported(f"{prefix}n = {shape[::-1]}: more than {MAX_PIXELS} pixels")
     if len(shape) > MAX_AXES:
-        raise FrameUnsupportedError(
-            f"HDU {header.hdu}: {prefix} = {len(shape)}: more than {MAX_AXES} axes"
-        )
+        raise header.unsupported(f"{prefix} = {len(shape)}: more than {MAX_AXES} axes")
 
 
 def check_counts(header: Header, pcount: int | None = None) -> None:
-    """PCOUNT and GCOUNT as 7.1 and 7.3 have them: what lies where depends on both."""
+    """Check that PCOUNT and GCOUNT are those of 7.1 and 7.3, on which all offsets depend."""
     for keyword, expected in (("PCOUNT", pcount), ("GCOUNT", 1)):
         found = header.integer_or(keyword, expected)
         if expected is not None and found != expected:
-            raise FrameCorruptError(
-                f"HDU {header.hdu}: {keyword} = {found}: expected {expected} for an image"
-            )
+            raise header.corrupt(f"{keyword} = {found}: expected {expected} for an image")
 
 
 def scaling_of(header: Header, bitpix: int) -> tuple[float, float, int | None]:
-    """BSCALE, BZERO and BLANK (4.4.2.5) of a plain image."""
+    """Return BSCALE, BZERO and BLANK (4.4.2.5) of a plain image."""
     blank = header.integer_or("BLANK", None) if bitpix > 0 else None
     return header.real("BSCALE", 1.0), header.real("BZERO", 0.0), blank
 
@@ -296,11 +275,10 @@ def scale_pixels(
     Parameters
     ----------
     raw : ndarray
-        The pixels as they stand in the file, any byte order; may be returned where it is native
-        and nothing is to be done.
+        The numbers of the file, any byte order; may be returned where nothing has to be done.
     layout : PlainImage or CompressedImage
     blanks : ndarray of bool, optional
-        Which pixels are undefined, where that is not said by one value for all of them.
+        Which pixels are undefined, where tiles have different values for these.
 
     Returns
     -------
@@ -312,8 +290,8 @@ def scale_pixels(
         native = np.ascontiguousarray(raw, raw.dtype.newbyteorder("="))
         if layout.bzero == 0:
             return native
-        # The offset is half the type's range: adding it flips the highest bit, whose place in a
-        # signed and in an unsigned integer is the same.
+        # The offset is half the type's range: adding it flips the highest bit, which is the same
+        # in a signed and in an unsigned integer.
         flipped: NDArray[np.generic] = native.view(dtype) ^ np.array(
             1 << (8 * dtype.itemsize - 1), f"u{dtype.itemsize}"
         ).view(dtype)
@@ -324,7 +302,7 @@ def scale_pixels(
         blanks = raw == layout.blank
     if scaled and data is raw:
         data = raw.copy()
-    # A header may ask for more than a float32 holds: that is inf, and nobody's warning.
+    # A header may ask for more than the largest float32: that is inf, without a warning.
     with np.errstate(all="ignore"):
         if layout.bscale != 1:
             np.multiply(data, layout.bscale, out=data)

@@ -19,7 +19,7 @@ from dkist_virtual.io.safety import check_size
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dkist_virtual.fits.file_check import FileSlices
+    from dkist_virtual.fits.hdu import FileSlices
 
 __all__ = [
     "EMPTY_BLOCK",

@@ -176,7 +176,7 @@ class Scanned:
         if pixels.itemsize == 4 and sys.byteorder == "little":
             found = turned_datasum(pixels)
         else:
-            found = datasum(pixels.reshape(-1).view("u1"))
+            found = datasum(pixels.reshape(-1).view("u1").data)
             from_big_endian(pixels)
         refuse_other_sum(found, stated, _PIXELS)
         return pixels

@@ -117,7 +117,7 @@ BROKEN: dict[str, tuple[Callable[[Path], None], type[FrameError], str]] = {
     "not FITS": (
         lambda p: p.write_bytes(b"<!DOCTYPE html>" * 400) and None,
         FrameCorruptError,
-        "HDU 0: begins with b'<!DOCTYPE': expected SIMPLE or XTENSION, so this is no FITS",
+        "HDU 0: begins with b'<!DOCTYPE': expected SIMPLE or XTENSION, so this is not FITS",
     ),
     "cut in the primary header": (cut(200), FrameCorruptError, "HDU 0: no END card in 200 bytes"),
     "cut after the primary": (cut(2880), FrameCorruptError, "has no HDU 1: it ends after 1 HDU(s)"),

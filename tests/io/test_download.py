@@ -180,7 +180,7 @@ def test_any_filesystem(simulated: Any, tmp_path: Path) -> None:
     with pytest.raises(DownloadError) as raised:
         ds.download(tmp_path)
     assert contents(tmp_path) == {ds.files.names[2]}
-    assert "no FITS" in raised.value.failures[ds.files.names[0]]
+    assert "not FITS" in raised.value.failures[ds.files.names[0]]
     assert "no such file" in raised.value.failures[ds.files.names[3]]
     memory.rm("/sun", recursive=True)
 

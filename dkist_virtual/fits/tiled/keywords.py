@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from dkist_virtual.fits.errors import FrameCorruptError, FrameUnsupportedError
 from dkist_virtual.fits.layout import (
     Column,
     CompressedImage,
@@ -46,7 +45,7 @@ _NEEDED_COLUMNS: Final = frozenset(
 
 
 def compressed_layout(header: Header, offset: int) -> CompressedImage:
-    """The layout of a tile-compressed image.
+    """Describe a tile-compressed image by its header.
 
     Parameters
     ----------
@@ -60,14 +59,9 @@ def compressed_layout(header: Header, offset: int) -> CompressedImage:
     FrameCorruptError
         Keywords are missing, out of range, or contradict each other.
     FrameUnsupportedError
-        They ask for something that is not known here.
+        They ask for something unknown.
     """
     shape = axis_lengths(header, "Z")
-    if math.prod(shape) == 0 or not shape:
-        raise FrameUnsupportedError(
-            f"HDU {header.hdu}: ZNAXIS = {len(shape)}, axes {shape[::-1]}: this image is empty: "
-            "expected one with pixels"
-        )
     check_size(header, "ZNAXIS", shape)
     bitpix = bitpix_of(header, "ZBITPIX")
     n_axes = len(shape)
@@ -77,22 +71,21 @@ def compressed_layout(header: Header, offset: int) -> CompressedImage:
     )
     for i, length in zip(range(n_axes, 0, -1), tile, strict=True):
         if length < 1:
-            raise FrameCorruptError(f"HDU {header.hdu}: ZTILE{i} = {length}: expected 1 or more")
+            raise header.corrupt(f"ZTILE{i} = {length}: expected 1 or more")
     # A tile cannot be larger than the image; some writers say so all the same.
     tile = tuple(min(t, n) for t, n in zip(tile, shape, strict=True))
     for keyword, wanted in (("BITPIX", 8), ("NAXIS", 2)):
         if header.integer(keyword) != wanted:
-            raise FrameCorruptError(
-                f"HDU {header.hdu}: {keyword} = {header.integer(keyword)}: expected {wanted}, "
+            raise header.corrupt(
+                f"{keyword} = {header.integer(keyword)}: expected {wanted}, "
                 "since this is a binary table (7.3.1)"
             )
     check_counts(header)
     row_bytes, n_tiles = header.integer("NAXIS1"), header.integer("NAXIS2")
     expected = math.prod(-(-n // t) for n, t in zip(shape, tile, strict=True))
     if n_tiles != expected:
-        raise FrameCorruptError(
-            f"HDU {header.hdu}: NAXIS2 = {n_tiles}: expected {expected}, one row per tile of "
-            f"{tile} in {shape}"
+        raise header.corrupt(
+            f"NAXIS2 = {n_tiles}: expected {expected}, one row per tile of {tile} in {shape}"
         )
     columns = _columns(header, row_bytes)
     quantised, scale, zero = _quantisation(header, bitpix, columns)
@@ -100,8 +93,8 @@ def compressed_layout(header: Header, offset: int) -> CompressedImage:
     table_bytes, pcount = row_bytes * n_tiles, header.integer("PCOUNT")
     gap = header.integer_or("THEAP", table_bytes) - table_bytes
     if not 0 <= gap <= pcount:
-        raise FrameCorruptError(
-            f"HDU {header.hdu}: THEAP = {gap + table_bytes}: expected {table_bytes} to "
+        raise header.corrupt(
+            f"THEAP = {gap + table_bytes}: expected {table_bytes} to "
             f"{table_bytes + pcount}, inside the data after the table"
         )
     return CompressedImage(
@@ -128,7 +121,7 @@ def compressed_layout(header: Header, offset: int) -> CompressedImage:
 
 
 def _blank(header: Header, bitpix: int) -> int | None:
-    """Which integer is undefined, where no column says it: ZBLANK, or else BLANK, as in astropy.
+    """Return the undefined integer, where no column has it: ZBLANK, or else BLANK, as in astropy.
 
     Integers keep their BLANK where they are compressed, so that the two must be the same there.
     """
@@ -137,8 +130,8 @@ def _blank(header: Header, bitpix: int) -> int | None:
     blank = header.integer_or("BLANK", None)
     zblank = header.integer_or("ZBLANK", blank)
     if blank not in (None, zblank):
-        raise FrameUnsupportedError(
-            f"HDU {header.hdu}: BLANK = {blank} beside ZBLANK = {zblank}: expected the same, since "
+        raise header.unsupported(
+            f"BLANK = {blank} beside ZBLANK = {zblank}: expected the same, since "
             "readers differ on which of them counts"
         )
     return zblank
@@ -147,12 +140,12 @@ def _blank(header: Header, bitpix: int) -> int | None:
 def _algorithm(header: Header) -> str:
     algorithm = header.string("ZCMPTYPE")
     if algorithm is None:
-        raise FrameCorruptError(f"HDU {header.hdu}: ZCMPTYPE is missing: expected RICE_1 or such")
+        raise header.corrupt("ZCMPTYPE is missing: expected RICE_1 or such")
     return {"RICE_ONE": "RICE_1"}.get(algorithm, algorithm)
 
 
 def _parameters(header: Header) -> dict[str, float]:
-    """ZNAMEi and ZVALi (10.1.2), as numbers."""
+    """Return ZNAMEi and ZVALi (10.1.2), as numbers."""
     parameters: dict[str, float] = {}
     for i in range(1, 1000):
         name = header.string(f"ZNAME{i}")
@@ -160,26 +153,24 @@ def _parameters(header: Header) -> dict[str, float]:
             break
         value = header.real(f"ZVAL{i}", None)
         if value is None:
-            raise FrameCorruptError(f"HDU {header.hdu}: ZVAL{i} is missing: ZNAME{i} is {name!r}")
+            raise header.corrupt(f"ZVAL{i} is missing: ZNAME{i} is {name!r}")
         if parameters.setdefault(name.upper(), value) != value:
-            raise FrameCorruptError(
-                f"HDU {header.hdu}: ZNAME{i} = {name!r} with {value:g}, and "
+            raise header.corrupt(
+                f"ZNAME{i} = {name!r} with {value:g}, and "
                 f"{parameters[name.upper()]:g} before: expected one value"
             )
     return parameters
 
 
 def _columns(header: Header, row_bytes: int) -> dict[str, Column]:
-    """The columns that decoding needs, by name, upper case."""
+    """Return the columns that decoding needs, by name, upper case."""
     columns: dict[str, Column] = {}
     offset = 0
     for i in range(1, header.integer("TFIELDS") + 1):
         form = (header.string(f"TFORM{i}") or "").strip()
         match = _FORM.fullmatch(form)
         if match is None:
-            raise FrameCorruptError(
-                f"HDU {header.hdu}: TFORM{i} = {form!r}: expected a binary table format (7.3.1)"
-            )
+            raise header.corrupt(f"TFORM{i} = {form!r}: expected a binary table format (7.3.1)")
         repeat, letter, element = int(match[1] or 1), match[2], match[3]
         code, width = _CELL_DTYPES.get(letter, ("", 0))
         name = (header.string(f"TTYPE{i}") or "").strip().upper()
@@ -187,53 +178,48 @@ def _columns(header: Header, row_bytes: int) -> dict[str, Column]:
             is_data = name.endswith("DATA")
             letters = "PQ" if is_data else "BIJK" if name == "ZBLANK" else "BIJKED"
             if repeat != 1 or letter not in letters:
-                raise FrameUnsupportedError(
-                    f"HDU {header.hdu}: TFORM{i} = {form!r} for column {name}: expected "
+                raise header.unsupported(
+                    f"TFORM{i} = {form!r} for column {name}: expected "
                     + ("one descriptor, 1P or 1Q" if is_data else "one number")
                 )
             for keyword in (f"TSCAL{i}", f"TZERO{i}"):
                 if keyword in header and header.real(keyword, 0.0) != (keyword[1] == "S"):
-                    raise FrameUnsupportedError(
-                        f"HDU {header.hdu}: {keyword} for column {name}: "
-                        "scaled columns are not supported"
+                    raise header.unsupported(
+                        f"{keyword} for column {name}: scaled columns are not supported"
                     )
             if name in columns:
-                raise FrameCorruptError(
-                    f"HDU {header.hdu}: TTYPE{i} = {name!r}: expected one column of that name"
-                )
+                raise header.corrupt(f"TTYPE{i} = {name!r}: expected one column of that name")
             element_bytes = _CELL_DTYPES[element or "B"][1] if is_data else 0
             dtype = _DESCRIPTORS[letter] if is_data else np.dtype(f">{code}")
             columns[name] = Column(offset, dtype, element_bytes)
         offset += -(-repeat // 8) if letter == "X" else repeat * width
     if offset != row_bytes:
-        raise FrameCorruptError(
-            f"HDU {header.hdu}: NAXIS1 = {row_bytes}: expected {offset}, the sum of the columns"
-        )
+        raise header.corrupt(f"NAXIS1 = {row_bytes}: expected {offset}, the sum of the columns")
     if "COMPRESSED_DATA" not in columns:
-        raise FrameCorruptError(f"HDU {header.hdu}: TTYPEn: expected a column COMPRESSED_DATA")
+        raise header.corrupt("TTYPEn: expected a column COMPRESSED_DATA")
     return columns
 
 
 def _quantisation(
     header: Header, bitpix: int, columns: dict[str, Column]
 ) -> tuple[bool, float | None, float | None]:
-    """Whether floats were quantised, and ZSCALE and ZZERO where they are keywords (10.2.1)."""
+    """Find out whether floats were quantised; ZSCALE and ZZERO where they are keywords (10.2.1)."""
     scale, zero = header.real("ZSCALE", None), header.real("ZZERO", None)
     has_scale = "ZSCALE" in columns or scale is not None
     has_zero = "ZZERO" in columns or zero is not None
     if has_scale != has_zero:
-        raise FrameCorruptError(
-            f"HDU {header.hdu}: {'ZSCALE' if has_scale else 'ZZERO'} stands without "
+        raise header.corrupt(
+            f"{'ZSCALE' if has_scale else 'ZZERO'} is there without "
             f"{'ZZERO' if has_scale else 'ZSCALE'}: expected both or neither"
         )
     if has_scale and bitpix > 0:
-        raise FrameUnsupportedError(
-            f"HDU {header.hdu}: ZBITPIX = {bitpix} with ZSCALE: quantised integers are not known"
+        raise header.unsupported(
+            f"ZBITPIX = {bitpix} with ZSCALE: quantised integers are not known"
         )
     by_keyword = "ZSCALE" not in columns or "ZZERO" not in columns
     if has_scale and by_keyword and header.string("ZCMPTYPE") == "NOCOMPRESS":
-        raise FrameUnsupportedError(
-            f"HDU {header.hdu}: ZCMPTYPE = 'NOCOMPRESS' with ZSCALE and ZZERO as keywords: "
+        raise header.unsupported(
+            "ZCMPTYPE = 'NOCOMPRESS' with ZSCALE and ZZERO as keywords: "
             "expected them as columns, since readers differ on whether these are quantised"
         )
     # A column goes before a keyword of the same name (10.1.3).
@@ -241,14 +227,13 @@ def _quantisation(
 
 
 def _dithering(header: Header, quantised: bool) -> tuple[int, int]:
-    """The dither method, 0 for none, and its seed ZDITHER0 (10.2.1)."""
+    """Return the dither method, 0 for none, and its seed ZDITHER0 (10.2.1)."""
     method = header.string("ZQUANTIZ", "NO_DITHER") or "NO_DITHER"
     if not quantised:
         return 0, 0
     if method not in _DITHER:
-        raise FrameUnsupportedError(
-            f"HDU {header.hdu}: ZQUANTIZ = {method!r} beside ZSCALE: expected one of "
-            + ", ".join(_DITHER)
+        raise header.unsupported(
+            f"ZQUANTIZ = {method!r} beside ZSCALE: expected one of " + ", ".join(_DITHER)
         )
     if _DITHER[method] == 0:
         return 0, 0
@@ -256,7 +241,5 @@ def _dithering(header: Header, quantised: bool) -> tuple[int, int]:
     if seed is None or not 1 <= seed <= 10_000:
         # Without it the noise that was added cannot be taken away again. Decoders that go on
         # all the same read past the end of their table of random numbers.
-        raise FrameCorruptError(
-            f"HDU {header.hdu}: ZDITHER0 = {seed}: expected 1 to 10000, since ZQUANTIZ = {method!r}"
-        )
+        raise header.corrupt(f"ZDITHER0 = {seed}: expected 1 to 10000, since ZQUANTIZ = {method!r}")
     return _DITHER[method], seed
