@@ -15,7 +15,13 @@ from dkist_virtual.fits.buffers import empty
 from dkist_virtual.fits.errors import FrameCorruptError, FrameUnsupportedError
 from dkist_virtual.fits.hdu import image_layout
 from dkist_virtual.fits.layout import BITPIX_DTYPES, CompressedImage, PlainImage, scale_pixels
-from dkist_virtual.fits.tiled.batches import Tiles, is_stream_coded, tile_extents, tile_origins
+from dkist_virtual.fits.tiled.batches import (
+    Runs,
+    Tiles,
+    is_stream_coded,
+    tile_extents,
+    tile_origins,
+)
 from dkist_virtual.fits.tiled.decoders import (
     refuse_short_tiles,
     refuse_too_many_pixels,
@@ -53,7 +59,7 @@ def decode_frame(
     out: NDArray[np.generic] | None = None,
     parallel: bool = False,
 ) -> NDArray[np.generic]:
-    """Decode a frame from either form of bytes, and hold it against what was expected.
+    """Decode a frame from either form of bytes, and check it against what was expected.
 
     Parameters
     ----------
@@ -62,9 +68,9 @@ def decode_frame(
     target : int or str
         Which HDU of a file: index or EXTNAME.
     dtype, shape : optional
-        What the array says that its frames are; byte order does not matter.
+        What its pixels should be; byte order does not matter.
     out, parallel : optional
-        As `decode_image` takes them.
+        As in `decode_image`.
 
     Returns
     -------
@@ -74,9 +80,9 @@ def decode_frame(
     Raises
     ------
     FrameCorruptError
-        The bytes do not hold together, or disagree with `dtype` or `shape`.
+        The bytes contradict themselves, or `dtype` or `shape`.
     FrameUnsupportedError
-        They are FITS of a kind that is not known here.
+        They are FITS of an unknown kind.
     """
     start, layout = image_layout(data, target)
     check_layout(layout, target, dtype=dtype, shape=shape)
@@ -92,7 +98,7 @@ def check_layout(
     dtype: DTypeLike | None = None,
     shape: tuple[int, ...] | None = None,
 ) -> None:
-    """Hold a frame's layout against the array that it belongs to.
+    """Check a frame's layout against the type and shape expected.
 
     Raises
     ------
@@ -153,18 +159,12 @@ def decode_image(
 
 
 def whole_window(shape: Sequence[int]) -> Window:
-    """The window that is all of an image."""
+    """Return the window that is all of an image."""
     return tuple(range(n) for n in shape)
 
 
 def tiles_touched(layout: CompressedImage, window: Window) -> NDArray[np.int64]:
-    """The numbers of the tiles in which a window has pixels, ascending.
-
-    Returns
-    -------
-    numpy.ndarray
-        int64; every tile once.
-    """
+    """Return the numbers of the tiles in which a window has pixels, ascending, each once."""
     along = [_along(pixels, t) for pixels, t in zip(window, layout.tile_shape, strict=True)]
     tiles = np.zeros(1, np.int64)
     for n, indices in zip(layout.grid, along, strict=True):
@@ -173,7 +173,7 @@ def tiles_touched(layout: CompressedImage, window: Window) -> NDArray[np.int64]:
 
 
 def _along(pixels: range, t: int) -> NDArray[np.int64]:
-    """Which tiles of length `t` an axis' pixels lie in, without a look at every pixel."""
+    """Return which tiles of length `t` have some of an axis' pixels, without looking at each."""
     if pixels.step <= t:
         return np.arange(pixels[0] // t, pixels[-1] // t + 1)
     # Steps beyond a tile skip some, and never meet one twice.
@@ -228,13 +228,12 @@ def decode_window(
         out = empty(tuple(map(len, window)), raw_dtype)
     source = Tiles(layout, table, buffer, starts, parallel)
     is_stream = is_stream_coded(layout, table, tiles)
-    if window == whole_window(layout.shape) and place.row_stride is not None:
-        streams, others = np.flatnonzero(is_stream), np.flatnonzero(~is_stream)
+    if window == whole_window(layout.shape) and place.runs is not None:
+        streams = np.flatnonzero(is_stream)
         if streams.size:
-            where = (place.starts[streams], place.n_rows[streams], place.row_lengths[streams])
-            source.streams(tiles[streams], out.reshape(-1), *where, place.row_stride)
-        for i in others:
-            out[_slices(place, i)] = source.other(int(tiles[i]), tuple(place.extents[i]))
+            source.streams(tiles[streams], out.reshape(-1), place.runs.take(streams))
+        for i in np.flatnonzero(~is_stream):
+            out[place.part(i, window)[0]] = source.other(int(tiles[i]), place.extent(i))
     elif math.prod(layout.tile_shape[:-1]) == 1:
         _decode_rows(source, tiles, is_stream, window, out)
     else:
@@ -262,7 +261,7 @@ def _refuse_blank_floats(blanks: NDArray[np.bool_]) -> None:
 
 
 def _into(out: NDArray[np.generic] | None, pixels: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Pixels where they were wanted, copied only if they are not there already."""
+    """Return pixels in `out`, copied only if they are not there already."""
     if out is None:
         return pixels
     if not np.may_share_memory(pixels, out):
@@ -275,24 +274,28 @@ def _into(out: NDArray[np.generic] | None, pixels: NDArray[np.generic]) -> NDArr
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Placement:
-    """Where tiles lie in their image: `n_rows` runs of `row_lengths` pixels, `row_stride` apart.
+    """Say where tiles are in their image.
 
     Attributes
     ----------
     origins, extents : ndarray of int64, shape (tiles, axes)
-    starts : ndarray of int64
-        Of the first run, in pixels of the flattened image.
-    n_rows, row_lengths : ndarray of int64
-    row_stride : int or None
-        None where a tile needs more than one stride: it is decoded aside and copied.
+    runs : Runs or None
+        In the flattened image; None where a tile needs more than one stride.
     """
 
     origins: NDArray[np.int64]
     extents: NDArray[np.int64]
-    starts: NDArray[np.int64]
-    n_rows: NDArray[np.int64]
-    row_lengths: NDArray[np.int64]
-    row_stride: int | None
+    runs: Runs | None
+
+    def extent(self, i: int | np.intp) -> tuple[int, ...]:
+        """Return the shape of a tile."""
+        return tuple(self.extents[i].tolist())
+
+    def part(self, i: int | np.intp, window: Window) -> tuple[tuple[slice, ...], tuple[slice, ...]]:
+        """Return what a window shows of a tile: as slices of the window, and of the tile."""
+        corner = zip(window, self.origins[i].tolist(), self.extents[i].tolist(), strict=True)
+        parts = [_part(pixels, origin, extent) for pixels, origin, extent in corner]
+        return tuple(into for into, _ in parts), tuple(local for _, local in parts)
 
 
 def _place(layout: CompressedImage, tiles: NDArray[np.int64]) -> _Placement:
@@ -300,31 +303,22 @@ def _place(layout: CompressedImage, tiles: NDArray[np.int64]) -> _Placement:
     origins = tile_origins(layout, tiles)
     extents = tile_extents(layout, origins)
     strides = np.concatenate([np.cumprod(shape[::-1])[::-1][1:], [1]])
-    starts = (origins * strides).sum(axis=1)
     # Whole axes at the end belong to the run: it goes on over the next axis without a gap.
     run_axis = len(shape) - 1
     while run_axis > 0 and tile_shape[run_axis] == shape[run_axis]:
         run_axis -= 1
     long_axes = [axis for axis in range(run_axis) if tile_shape[axis] > 1]
-    row_lengths = extents[:, run_axis] * strides[run_axis]
     if len(long_axes) > 1:
-        ones = np.ones(len(tiles), np.int64)
-        return _Placement(origins, extents, starts, ones, extents.prod(axis=1), None)
+        return _Placement(origins, extents, None)
+    runs = Runs.single((origins * strides).sum(axis=1), extents[:, run_axis] * strides[run_axis])
     if long_axes:
         n_rows, stride = extents[:, long_axes[0]].copy(), int(strides[long_axes[0]])
-    else:
-        n_rows, stride = np.ones(len(tiles), np.int64), 0
-    return _Placement(origins, extents, starts, n_rows, row_lengths, stride)
-
-
-def _slices(place: _Placement, i: int | np.int64) -> tuple[slice, ...]:
-    return tuple(
-        slice(int(o), int(o + e)) for o, e in zip(place.origins[i], place.extents[i], strict=True)
-    )
+        runs = runs._replace(n_rows=n_rows, row_stride=stride)
+    return _Placement(origins, extents, runs)
 
 
 def _part(pixels: range, origin: int, extent: int) -> tuple[slice, slice]:
-    """Of a window's pixels along an axis, those in a tile: as slices of the window and the tile."""
+    """Return the part of an axis in a tile, as slices of the window and of the tile."""
     first = max(0, -(-(origin - pixels.start) // pixels.step))
     stop = min(len(pixels), -(-(origin + extent - pixels.start) // pixels.step))
     local = pixels.start + first * pixels.step - origin
@@ -356,13 +350,13 @@ def _decode_rows(
         count = local.stop
         streams = np.flatnonzero(stream_by_row[:, i])
         if streams.size:
-            ones = np.ones(len(streams), np.int64)
             # Straight into the output only where the window's row begins with the tile's, and
             # ends in it.
             direct = local == slice(0, len(columns), 1)
             scratch = rows if direct else np.empty((len(streams), count), out.dtype)
             begins = (streams if direct else np.arange(len(streams))) * count
-            source.streams(by_row[streams, i], scratch.reshape(-1), begins, ones, ones * count, 0)
+            runs = Runs.single(begins, np.full(len(streams), count))
+            source.streams(by_row[streams, i], scratch.reshape(-1), runs)
             if not direct:
                 every = slice(None) if len(streams) == len(rows) else streams
                 rows[every, into] = scratch[:, local]
@@ -379,29 +373,23 @@ def _decode_parts(
     out: NDArray[np.generic],
 ) -> None:
     """Decode tiles aside, each as far as the window needs it, and copy what the window shows."""
-    parts = [
-        [_part(pixels, int(o), int(e)) for pixels, o, e in zip(window, origin, extent, strict=True)]
-        for origin, extent in zip(place.origins, place.extents, strict=True)
-    ]
+    parts = [place.part(i, window) for i in range(len(tiles))]
     scratch: dict[int, NDArray[np.generic]] = {}
     streams = np.flatnonzero(is_stream)
     if streams.size:
         # A stream has to be decoded from its beginning, but not to its end.
-        lasts = np.array([[local.stop - 1 for _, local in parts[i]] for i in streams])
+        lasts = np.array([[local.stop - 1 for local in parts[i][1]] for i in streams])
         extents = place.extents[streams]
         steps = np.ones_like(extents)
         steps[:, :-1] = extents[:, :0:-1].cumprod(axis=1)[:, ::-1]
         counts = (lasts * steps).sum(axis=1) + 1
         begins = np.concatenate([[0], counts.cumsum()])
         flat = np.empty(int(begins[-1]), out.dtype)
-        ones = np.ones(len(streams), np.int64)
-        source.streams(tiles[streams], flat, begins[:-1], ones, counts, 0)
+        source.streams(tiles[streams], flat, Runs.single(begins[:-1], counts))
         for k, i in enumerate(streams.tolist()):
             scratch[i] = flat[begins[k] : begins[k + 1]]
-    for i, part in enumerate(parts):
-        extent = tuple(int(n) for n in place.extents[i])
-        into = tuple(where for where, _ in part)
-        local = tuple(inside for _, inside in part)
+    for i, (into, local) in enumerate(parts):
+        extent = place.extent(i)
         if i not in scratch:
             out[into] = source.other(int(tiles[i]), extent)[local]
             continue
@@ -423,12 +411,9 @@ def _blanks(
     window: Window,
     raw: NDArray[np.generic],
 ) -> NDArray[np.bool_]:
-    """Which integers are blank, where each tile has a ZBLANK of its own."""
+    """Find the blank integers, where each tile has a ZBLANK of its own."""
     blanks = np.empty(raw.shape, bool)
     for i, tile in enumerate(tiles):
-        into = tuple(
-            _part(pixels, int(o), int(e))[0]
-            for pixels, o, e in zip(window, place.origins[i], place.extents[i], strict=True)
-        )
+        into, _ = place.part(i, window)
         blanks[into] = raw[into] == table.blank[tile]
     return blanks

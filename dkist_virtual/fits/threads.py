@@ -3,31 +3,27 @@
 dask, zarr and a user's own threads may each decode a frame at the same time. Every decode says
 so here for as long as it runs, and borrows the cores that do nothing.
 
-A process is forked with a copy of every lock, and with none of the threads that may hold one: what
-such a thread held in the parent would stay locked in the child for ever. So locks are renewed
-there.
+A forked process has a copy of every lock and none of the threads that may have locked it: such a
+lock would stay locked for ever. So locks are renewed in a fork.
 """
 
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from functools import cache, cached_property
 from threading import Lock, RLock
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import Any, Final, TypeVar
 from weakref import WeakSet
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from types import TracebackType
-
-__all__ = ["ThreadLock", "available", "borrowed", "open_in_forks", "pool"]
+__all__ = ["ThreadLock", "available", "borrow_cores", "open_in_forks", "pool"]
 
 
 @cache
 def available() -> int:
-    """How many cores this process may use.
+    """Return how many cores this process may use.
 
     ``OMP_NUM_THREADS``, with which dask's workers and batch systems say how many threads
     a library may start, is an upper limit.
@@ -41,67 +37,48 @@ def available() -> int:
 
 
 class _Count:
-    """How many threads decode just now."""
+    """Count the threads that decode just now."""
 
     def __init__(self) -> None:
         self.lock = Lock()
         self.busy = 0
-
-    def take(self, most: int) -> int:
-        """One thread, and idle cores up to `most` in all."""
-        with self.lock:
-            n = max(1, min(most, available() - self.busy))
-            self.busy += n
-        return n
-
-    def give(self, n: int) -> None:
-        """They are done."""
-        with self.lock:
-            self.busy -= n
 
 
 _count = _Count()
 
 
 @contextmanager
-def borrowed(most: int) -> Iterator[int]:
+def borrow_cores(most: int) -> Iterator[int]:
     """Decode with as many threads as there are idle cores.
 
     Parameters
     ----------
     most : int
-        How many there is work for.
+        How many can be used.
 
     Yields
     ------
     int
         How many to use, the caller's own counted: 1 at least.
     """
-    n = _count.take(most)
+    with _count.lock:
+        n = max(1, min(most, available() - _count.busy))
+        _count.busy += n
     try:
         yield n
     finally:
-        _count.give(n)
+        with _count.lock:
+            _count.busy -= n
 
 
 @cache
 def pool() -> ThreadPoolExecutor:
-    """The threads that stand in on idle cores, started when first needed."""
-    return ThreadPoolExecutor(max(1, available() - 1), thread_name_prefix="dkist-decode")
-
-
-def _forget() -> None:
-    """A forked process has none of its parent's threads, and decodes nothing yet."""
-    pool.cache_clear()
-    _count.lock, _count.busy = Lock(), 0
-
-
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    """Return the threads that decode on idle cores, started when first needed."""
+    return ThreadPoolExecutor(max(1, available() - 1), thread_name_prefix="fits-decode")
 
 
 class ThreadLock:
-    """A lock between threads, which the one that holds it may take again."""
+    """Lock between threads; the thread that has the lock may take it again."""
 
     def __init__(self) -> None:
         self._lock = RLock()
@@ -110,16 +87,11 @@ class ThreadLock:
     def __enter__(self) -> None:
         self._lock.acquire()
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        where: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self._lock.release()
 
     def renew(self) -> None:
-        """Be open, whoever held it: in a process that was forked."""
+        """Open the lock in a process that was forked."""
         self._lock = RLock()
 
 
@@ -129,9 +101,9 @@ T = TypeVar("T")
 
 
 def open_in_forks(kind: type[T]) -> type[T]:
-    """Have forked processes find the cached properties of a class open.
+    """Make the cached properties of a class usable in forked processes.
 
-    Until Python 3.12 each of them holds a lock while it is computed, whosever it is.
+    Until Python 3.12 each of them has a lock, which is locked while any object computes it.
     """
     own = (value for value in vars(kind).values() if isinstance(value, cached_property))
     _CACHED.extend(value for value in own if hasattr(value, "lock"))
@@ -139,6 +111,9 @@ def open_in_forks(kind: type[T]) -> type[T]:
 
 
 def _renew() -> None:
+    """Renew locks in a forked process, which has no thread and decodes nothing yet."""
+    pool.cache_clear()
+    _count.lock, _count.busy = Lock(), 0
     for lock in _LOCKS:
         lock.renew()
     for cached in _CACHED:

@@ -100,26 +100,26 @@ def test_threads_never_share(pool: memory._Pool) -> None:
 
 def test_idle_cores_are_lent_once(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cores, "available", lambda: 4)
-    with cores.borrowed(8) as first:
+    with cores.borrow_cores(8) as first:
         assert first == 4
-        with cores.borrowed(8) as second:
+        with cores.borrow_cores(8) as second:
             assert second == 1
-    with cores.borrowed(3) as first, cores.borrowed(8) as second:
+    with cores.borrow_cores(3) as first, cores.borrow_cores(8) as second:
         assert (first, second) == (3, 1)
-    with cores.borrowed(1) as first, cores.borrowed(8) as second:
+    with cores.borrow_cores(1) as first, cores.borrow_cores(8) as second:
         assert (first, second) == (1, 3)
     assert cores._count.busy == 0
 
 
 def test_cores_come_back_after_an_error() -> None:
-    with pytest.raises(KeyError, match="tile"), cores.borrowed(2):
+    with pytest.raises(KeyError, match="tile"), cores.borrow_cores(2):
         raise KeyError("tile")
     assert cores._count.busy == 0
 
 
 @pytest.mark.parametrize(("said", "most"), [("1", 1), ("", None), ("many", None), ("1000", None)])
 def test_what_the_environment_says_of_threads_is_a_limit(said: str, most: int | None) -> None:
-    code = "from dkist_virtual import cores; print(cores.available())"
+    code = "from dkist_virtual.fits import threads as cores; print(cores.available())"
     run = subprocess.run(
         [sys.executable, "-c", code],
         env={**os.environ, "OMP_NUM_THREADS": said},
@@ -138,7 +138,7 @@ import os, warnings
 warnings.simplefilter("ignore")
 from dkist_virtual.fits import threads as cores
 cores.pool().submit(int).result()
-with cores.borrowed(2):
+with cores.borrow_cores(2):
     child = os.fork()
     if child == 0:
         assert cores._count.busy == 0

@@ -1,19 +1,20 @@
 """Decode many tiles at a time, straight into the output.
 
-Rice streams and the bytes of numbers, compressed or not, are what the kernels read, straight into
-the output; the other algorithms decode a tile at a time.
+Kernels read Rice streams and the bytes of numbers, compressed or not; the other algorithms decode a
+tile at a time.
 """
 
 from __future__ import annotations
 
 from concurrent.futures import wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 from dkist_virtual.fits.errors import FrameCorruptError
-from dkist_virtual.fits.threads import borrowed, pool
+from dkist_virtual.fits.layout import BITPIX_DTYPES
+from dkist_virtual.fits.threads import borrow_cores, pool
 from dkist_virtual.fits.tiled.decoders import (
     BYTE_STREAMS,
     decode_tile,
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from dkist_virtual.fits.layout import CompressedImage
     from dkist_virtual.fits.tiled.table import TileTable
 
-__all__ = ["Tiles", "is_stream_coded", "tile_extents", "tile_origins"]
+__all__ = ["Runs", "Tiles", "is_stream_coded", "tile_extents", "tile_origins"]
 
 _PIXELS_A_THREAD: Final = 2**18
 """Fewer are decoded sooner than another thread has begun: they take under a millisecond."""
@@ -41,14 +42,14 @@ _PLAIN_BYTES: Final = 2**21
 
 
 def tile_origins(layout: CompressedImage, tiles: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where tiles begin in their image: shape (tiles, axes)."""
+    """Return where tiles begin in their image: shape (tiles, axes)."""
     index = np.stack(np.unravel_index(tiles, layout.grid), axis=1)
     origins: NDArray[np.int64] = index * np.array(layout.tile_shape)
     return origins
 
 
 def tile_extents(layout: CompressedImage, origins: NDArray[np.int64]) -> NDArray[np.int64]:
-    """How far tiles that begin at `origins` reach along each axis: shape (tiles, axes)."""
+    """Return how far tiles reach along each axis: shape (tiles, axes)."""
     left = np.array(layout.shape) - origins
     extents: NDArray[np.int64] = np.minimum(np.array(layout.tile_shape), left)
     return extents
@@ -57,16 +58,39 @@ def tile_extents(layout: CompressedImage, origins: NDArray[np.int64]) -> NDArray
 def is_stream_coded(
     layout: CompressedImage, table: TileTable, tiles: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Which tiles the kernels read: those that are Rice-coded, or the bytes of their numbers."""
+    """Find the tiles that kernels read: those that are Rice-coded, or the bytes of numbers."""
     if layout.algorithm in ("RICE_1", *BYTE_STREAMS):
         return np.ones(len(tiles), bool)
     fallback: NDArray[np.bool_] = table.columns[tiles] != COMPRESSED
     return fallback
 
 
+class Runs(NamedTuple):
+    """Say where the pixels of tiles go in a flat output.
+
+    Of each tile, `n_rows` runs of `row_lengths` pixels are decoded, the first of them to `starts`;
+    from the beginning of a run to that of the next are `row_stride` pixels.
+    """
+
+    starts: NDArray[np.int64]
+    n_rows: NDArray[np.int64]
+    row_lengths: NDArray[np.int64]
+    row_stride: int
+
+    @classmethod
+    def single(cls, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Runs:
+        """Put each tile into one run."""
+        return cls(starts, np.ones(len(starts), np.int64), lengths, 0)
+
+    def take(self, which: NDArray[np.intp] | slice) -> Runs:
+        """Return the runs of some of the tiles."""
+        starts, n_rows, row_lengths, row_stride = self
+        return Runs(starts[which], n_rows[which], row_lengths[which], row_stride)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Tiles:
-    """The tiles of an image, wherever their bytes are."""
+    """Decode the tiles of an image from a buffer that has their bytes."""
 
     layout: CompressedImage
     table: TileTable
@@ -75,100 +99,81 @@ class Tiles:
     parallel: bool
 
     def other(self, tile: int, extent: tuple[int, ...]) -> NDArray[np.generic]:
-        """One tile that the kernels do not read."""
+        """Decode one tile that the kernels do not read."""
         start = int(self.starts[tile])
         data = self.buffer.data[start : start + int(self.table.lengths[tile])]
-        return decode_tile(self.layout, self.table, tile, data, tuple(int(n) for n in extent))
+        numbers = decode_tile(self.layout, tile, data, extent)
+        if not self.layout.quantised:
+            return numbers
+        out = np.empty(extent, BITPIX_DTYPES[self.layout.bitpix])
+        words = numbers.astype(">i4").reshape(-1).view("u1")
+        none = np.zeros(1, np.int64)
+        runs = Runs.single(none, none + numbers.size)
+        source = (words, none, none + words.size, none + 4)
+        self._kernel(COMPRESSED, none + tile, *source, out.reshape(-1), runs)
+        return out
 
-    def streams(
-        self,
-        tiles: NDArray[np.int64],
-        out: NDArray[np.generic],
-        out_starts: NDArray[np.int64],
-        n_rows: NDArray[np.int64],
-        row_lengths: NDArray[np.int64],
-        row_stride: int,
-    ) -> None:
-        """Decode tiles into a flat output; of each the first ``n_rows * row_lengths`` pixels.
+    def streams(self, tiles: NDArray[np.int64], out: NDArray[np.generic], runs: Runs) -> None:
+        """Decode tiles into a flat output, as far as their runs go.
 
         Raises
         ------
         FrameCorruptError
         """
-        place = (out_starts, n_rows, row_lengths)
         columns = self.table.columns[tiles]
-        n = int((n_rows * row_lengths).sum())
+        n = int((runs.n_rows * runs.row_lengths).sum())
         most = min(max(n // _PIXELS_A_THREAD, 1), len(tiles)) if self.parallel else 1
-        with borrowed(most) as threads:
+        with borrow_cores(most) as threads:
             for column in np.unique(columns).tolist():
                 chosen = np.flatnonzero(columns == column)
                 jobs = [
-                    (column, tiles[part], out, *(given[part] for given in place), row_stride)
+                    (column, tiles[part], out, runs.take(part))
                     for part in np.array_split(chosen, threads)
                 ]
                 others = [pool().submit(self._column, *job) for job in jobs[1:]]
                 try:
                     self._column(*jobs[0])
                 finally:
-                    # Nobody may still write to the output once this returns.
+                    # No thread may still write to the output once this returns.
                     wait(others)
                 for other in others:
                     other.result()
 
     def _column(
-        self,
-        column: int,
-        tiles: NDArray[np.int64],
-        out: NDArray[np.generic],
-        out_starts: NDArray[np.int64],
-        n_rows: NDArray[np.int64],
-        row_lengths: NDArray[np.int64],
-        row_stride: int,
+        self, column: int, tiles: NDArray[np.int64], out: NDArray[np.generic], runs: Runs
     ) -> None:
-        """Decode tiles that stand in the same data column."""
+        """Decode tiles whose bytes are in the same data column."""
         algorithm = self.layout.algorithm
         if column != COMPRESSED:
             algorithm = "NOCOMPRESS" if column == UNCOMPRESSED else "GZIP_1"
         starts, lengths = self.starts[tiles], self.table.lengths[tiles]
-        place = (out_starts, n_rows, row_lengths)
         if algorithm == "RICE_1":
             rice = np.zeros(len(tiles), np.int64)
-            self._kernel(column, tiles, self.buffer, starts, lengths, rice, out, *place, row_stride)
+            self._kernel(column, tiles, self.buffer, starts, lengths, rice, out, runs)
             return
         floats = self.layout.bitpix < 0 and not (self.layout.quantised and column == COMPRESSED)
         pixels = tile_extents(self.layout, tile_origins(self.layout, tiles)).prod(axis=1)
         # A few at a time, so that what they decompress to takes little memory beside the output.
         step = max(1, _PLAIN_BYTES // (8 * int(pixels.max(initial=1))))
+        every = np.stack([tiles, starts, lengths, pixels], axis=1)
         for begin in range(0, len(tiles), step):
             some = slice(begin, begin + step)
-            buffer, starts_there, lengths_there = self.buffer, starts[some], lengths[some]
+            rows = every[some].tolist()
+            buffer, at, sizes = self.buffer, starts[some], lengths[some]
             if algorithm != "NOCOMPRESS":
                 plain = [
-                    gunzip(
-                        self.layout, self.buffer.data[a : a + m], size, tile, floats=floats
-                    )
-                    for tile, a, m, size in zip(
-                        tiles[some].tolist(), starts_there.tolist(), lengths_there.tolist(),
-                        pixels[some].tolist(), strict=True,
-                    )
-                ]  # fmt: skip
+                    gunzip(self.layout, self.buffer.data[a : a + m], n, tile, floats=floats)
+                    for tile, a, m, n in rows
+                ]
                 buffer = np.frombuffer(b"".join(plain), "u1")
-                lengths_there = np.array([len(data) for data in plain], np.int64)
-                starts_there = np.cumsum(lengths_there) - lengths_there
-            itemsizes = np.array(
-                [
-                    itemsize_of(self.layout, m, size, tile, floats=floats)
-                    for tile, m, size in zip(
-                        tiles[some].tolist(), lengths_there.tolist(), pixels[some].tolist(),
-                        strict=True,
-                    )
-                ],
-                np.int64,
-            )  # fmt: skip
-            self._kernel(
-                column, tiles[some], buffer, starts_there, lengths_there, itemsizes,
-                out, *(given[some] for given in place), row_stride,
-            )  # fmt: skip
+                sizes = np.array([len(data) for data in plain], np.int64)
+                at = np.cumsum(sizes) - sizes
+            itemsizes = [
+                itemsize_of(self.layout, size, n, tile, floats=floats)
+                for size, (tile, _, _, n) in zip(sizes.tolist(), rows, strict=True)
+            ]
+            each = np.array(itemsizes, np.int64)
+            self._kernel(column, tiles[some], buffer, at, sizes, each, out, runs.take(some))
 
     # Kernels count on numbers that wrap around: run as Python (NUMBA_DISABLE_JIT) they would warn.
     @np.errstate(all="ignore")
@@ -181,9 +186,9 @@ class Tiles:
         lengths: NDArray[np.int64],
         itemsizes: NDArray[np.int64],
         out: NDArray[np.generic],
-        *place: Any,
+        runs: Runs,
     ) -> None:
-        """Numbers from a buffer to pixels of the output: `rice` does it."""
+        """Turn the numbers in a buffer into pixels of the output, with a kernel of `rice`."""
         from dkist_virtual.fits.tiled import rice
 
         layout, table = self.layout, self.table
@@ -203,13 +208,13 @@ class Tiles:
                 dither_starts(layout, tiles),
                 random_list(),
                 out,
-                *place,
+                *runs,
             )
         else:
             if layout.bitpix < 0:  # floats as they are: their bits are taken for integers
                 out = out.view(f"i{out.itemsize}")
             try:
-                broken = rice.decode_integers(*source, bytepix, out, *place)
+                broken = rice.decode_integers(*source, bytepix, out, *runs)
             except OverflowError:  # of Python, where kernels are not compiled
                 raise FrameCorruptError(
                     f"one of tiles {tiles[0]} to {tiles[-1]} holds a pixel that ZBITPIX = "

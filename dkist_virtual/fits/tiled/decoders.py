@@ -1,9 +1,8 @@
 """Decode the bytes of one tile, for every known compression.
 
-`decode_tile` undoes one compression (FITS standard 4.0, section 10.4) and, for floats, the
-quantisation (10.2). Rice tiles are decoded many at a time by `dkist_virtual.fits.decode`; all
-others come one by one through here. What a tile says of its own size is held against its pixels
-before anything is allocated for it.
+`decode_tile` undoes PLIO_1 and HCOMPRESS_1, `gunzip` the GZIP algorithms (FITS standard 4.0, 10.4);
+`dkist_virtual.fits.tiled.batches` decodes Rice tiles, many at a time. What a tile says of its own
+size is checked against its pixels before anything is allocated for it.
 """
 
 from __future__ import annotations
@@ -75,7 +74,7 @@ def refuse_unknown(layout: CompressedImage) -> None:
 
 
 def rice_parameters(layout: CompressedImage) -> tuple[float, float]:
-    """BYTEPIX and BLOCKSIZE, with the defaults of 10.4.1."""
+    """Return BYTEPIX and BLOCKSIZE, with the defaults of 10.4.1."""
     return layout.parameters.get("BYTEPIX", 4), layout.parameters.get("BLOCKSIZE", 32)
 
 
@@ -83,7 +82,7 @@ PLIO_OFFSET: Final = 32_768
 """PLIO_1 has no negative numbers, so cfitsio adds this to 16-bit integers of this BZERO first."""
 
 _CODE_BITS: Final = {4: 5, 2: 4, 1: 3}
-"""Bits of the code that every Rice block begins with (10.4.1), by BYTEPIX."""
+"""Bits of the code with which every Rice block begins (10.4.1), by BYTEPIX."""
 
 _GZIP_RATIO: Final = 1032
 """Deflate makes at most this many bytes of one: 258 from a match of two bits."""
@@ -93,18 +92,17 @@ _PIXELS_PER_BYTE: Final = 2048
 
 
 def rice_bytes(layout: CompressedImage, pixels: NDArray[np.int64]) -> NDArray[np.int64]:
-    """The fewest bytes that a Rice stream of so many pixels can have: no block is without code."""
+    """Return the fewest bytes of a Rice stream of so many pixels: each block has a code."""
     bytepix, blocksize = map(int, rice_parameters(layout))
     needed: NDArray[np.int64] = bytepix + (-(-pixels // blocksize) * _CODE_BITS[bytepix] + 7) // 8
     return needed
 
 
 def pixel_limit(n_bytes: int) -> int:
-    """How many pixels so many bytes may ask for, where no array says how many there are.
+    """Return how many pixels so many bytes may ask for, where no array says how many there are.
 
     Rice and gzip make at most 1,639 and 1,032 pixels of a byte. A constant tile of HCOMPRESS_1
-    or PLIO_1 can have any size, and tiles can share bytes: so there is one limit for all,
-    2**24 pixels and 2,048 more for each byte of the HDU.
+    or PLIO_1 can have any size, and tiles can share bytes: so all have one limit.
     """
     return _FREE_PIXELS + _PIXELS_PER_BYTE * n_bytes
 
@@ -166,30 +164,29 @@ def refuse_short_tiles(
 
 @cache
 def random_list() -> NDArray[np.float32]:
-    """The random numbers of subtractive dithering, made once in a process."""
+    """Return the random numbers of subtractive dithering, made once in a process."""
     from dkist_virtual.fits.tiled.rice import random_numbers
 
     return random_numbers()
 
 
 def dither_starts(layout: CompressedImage, tiles: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Where tiles begin in the list of random numbers (10.2.1): ZDITHER0 + row - 1, both from 1.
+    """Return where tiles begin in the list of random numbers (10.2.1), modulo its length, from 0.
 
-    Counted from 0, and still to be taken modulo the list's length.
+    Counted from 1, it is ZDITHER0 + row - 1.
     """
     return (tiles + (layout.dither_seed - 1)).astype(np.int64)
 
 
 @np.errstate(all="ignore")  # as in dkist_virtual.fits.tiled.batches
 def decode_tile(
-    layout: CompressedImage, table: TileTable, tile: int, data: memoryview, shape: tuple[int, ...]
+    layout: CompressedImage, tile: int, data: memoryview, shape: tuple[int, ...]
 ) -> NDArray[np.generic]:
-    """Decode one tile of PLIO_1 or HCOMPRESS_1.
+    """Decode one tile of PLIO_1 or HCOMPRESS_1 to integers.
 
     Parameters
     ----------
     layout : CompressedImage
-    table : TileTable
     tile : int
         Its number.
     data : memoryview
@@ -200,36 +197,29 @@ def decode_tile(
     Returns
     -------
     numpy.ndarray
-        Of that shape; floats dequantised, integers not scaled; native byte order.
+        Of that shape, not scaled; native byte order. They fit into 32 bits.
 
     Raises
     ------
     FrameCorruptError
         The bytes are not such a tile.
     """
-    n = math.prod(shape)
+    numbers: NDArray[np.generic]
     if layout.algorithm == "PLIO_1":
-        pixels = _plio(data, n, tile)
+        pixels = _plio(data, math.prod(shape), tile)
         if layout.bitpix == 16 and layout.bzero == PLIO_OFFSET:
             pixels -= PLIO_OFFSET
-        numbers: NDArray[np.generic] = pixels
+        numbers = pixels
     else:
         smooth = layout.parameters.get("SMOOTH", 0) == 1
         numbers = _hcompress(data, shape, tile, smooth=smooth)
-    if layout.quantised:
-        numbers = _dequantised(layout, table, tile, numbers)
-    else:
+    if not layout.quantised:
         _check_range(numbers, np.dtype(BITPIX_DTYPES[layout.bitpix]), tile)
     return numbers.reshape(shape)
 
 
 def itemsize_of(layout: CompressedImage, n_bytes: int, n: int, tile: int, *, floats: bool) -> int:
-    """How many bytes each of a tile's `n` numbers has, of all that it decompresses to.
-
-    Parameters
-    ----------
-    floats : bool
-        Whether they are floats as they are, and no integers.
+    """Return how many bytes each of a tile's `n` numbers has; `floats` are not quantised.
 
     Raises
     ------
@@ -253,7 +243,7 @@ def _itemsizes(layout: CompressedImage, *, floats: bool) -> tuple[int, ...]:
 
 
 def _check_range(numbers: NDArray[np.generic], dtype: np.dtype, tile: int) -> None:
-    """Integers that are stored wider than the image's must fit into it."""
+    """Check that integers that are wider than those of the image fit into these."""
     if numbers.dtype.itemsize <= dtype.itemsize:
         return
     info = np.iinfo(dtype)
@@ -264,40 +254,20 @@ def _check_range(numbers: NDArray[np.generic], dtype: np.dtype, tile: int) -> No
         )
 
 
-def _dequantised(
-    layout: CompressedImage, table: TileTable, tile: int, numbers: NDArray[np.generic]
-) -> NDArray[np.generic]:
-    from dkist_virtual.fits.tiled import rice
-
-    floats = np.empty(numbers.size, np.dtype(BITPIX_DTYPES[layout.bitpix]))
-    rice.dequantise(
-        numbers.reshape(-1),
-        table.scale[tile],
-        table.zero[tile],
-        int(table.blank[tile]) if table.blank.size else 0,
-        table.blank.size > 0,
-        layout.dither,
-        int(dither_starts(layout, np.array([tile]))[0]),
-        random_list(),
-        floats,
-    )
-    return floats
-
-
 def gunzip(layout: CompressedImage, data: memoryview, n: int, tile: int, *, floats: bool) -> bytes:
     """Decompress a tile of `n` numbers, one gzip member.
 
     Raises
     ------
     FrameCorruptError
-        It is none, or longer than the numbers: what a stream says of its size is not believed.
+        It is not one, or is longer than the numbers, whatever it says of its own size.
     """
     limit = _itemsizes(layout, floats=floats)[-1] * n
     stream = zlib.decompressobj(31)
     try:
         plain = stream.decompress(data, limit + 1)
     except zlib.error as error:
-        raise FrameCorruptError(f"tile {tile}: is no gzip: {error}") from None
+        raise FrameCorruptError(f"tile {tile}: is not gzip: {error}") from None
     if not stream.eof or stream.unused_data:
         raise FrameCorruptError(
             f"tile {tile}: its {len(data)} bytes of gzip "
@@ -314,7 +284,7 @@ def _plio(data: memoryview, n: int, tile: int) -> NDArray[np.int32]:
     from dkist_virtual.fits.tiled import plio
 
     if len(data) % 2:
-        raise FrameCorruptError(f"tile {tile}: {len(data)} bytes of PLIO_1 are no 16-bit words")
+        raise FrameCorruptError(f"tile {tile}: {len(data)} bytes of PLIO_1 are not 16-bit words")
     words = np.frombuffer(data, ">i2").astype("i2")
     pixels = np.zeros(n, np.int32)
     at = plio.decompress(words, pixels)

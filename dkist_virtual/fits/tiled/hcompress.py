@@ -41,8 +41,8 @@ _CODES_5: Final = np.array([6, 7, 9, 11, 13], np.uint8)  # 11010 to 11110
 
 
 @njit(cache=True, nogil=True)
-def _bits(data, bit, n):  # type: ignore[no-untyped-def]
-    """`n` bits, up to 8, from bit number `bit` on; -1 where they are not all there."""
+def _bits(data, bit, n):
+    """Read `n` bits, up to 8, from bit number `bit` on; -1 where they are not all there."""
     if bit + n > data.size * 8:
         return np.int64(-1)
     value = np.int64(0)
@@ -52,8 +52,8 @@ def _bits(data, bit, n):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _node(data, bit):  # type: ignore[no-untyped-def]
-    """The pattern of one quadtree node, and the bit after it; the pattern is -1 at the end."""
+def _node(data, bit):
+    """Read the pattern of one quadtree node, and the bit after it; it is -1 at the end."""
     code = _bits(data, bit, 3)
     if code < 4:
         return (code if code < 0 else np.int64(1) << code), bit + 3
@@ -68,7 +68,7 @@ def _node(data, bit):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _planes(data, bit, quadrant, n_planes):  # type: ignore[no-untyped-def]
+def _planes(data, bit, quadrant, n_planes):
     """Decode the bit planes of one quadrant into `quadrant`; the next bit, or minus a problem."""
     n_rows, n_columns = quadrant.shape
     if n_rows == 0 or n_columns == 0:
@@ -124,7 +124,7 @@ def _planes(data, bit, quadrant, n_planes):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _interleave(line, n, scratch):  # type: ignore[no-untyped-def]
+def _interleave(line, n, scratch):
     """Put sums, the first half, and differences, the second, of a line side by side."""
     half = (n + 1) >> 1
     for i in range(n):
@@ -136,27 +136,27 @@ def _interleave(line, n, scratch):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _rounded(value, bit):  # type: ignore[no-untyped-def]
-    """The nearest multiple of `bit`, a power of two; halves go away from zero's lower side."""
+def _rounded(value, bit):
+    """Round to a multiple of `bit`, a power of two; halves go away from zero's lower side."""
     half = bit >> 1
     return (value + (half if value >= 0 else max(half - 1, 0))) & -bit
 
 
 @njit(cache=True, nogil=True)
-def _toward(value, change):  # type: ignore[no-untyped-def]
-    """`value` with its magnitude made larger by `change`."""
+def _toward(value, change):
+    """Make the magnitude of `value` larger by `change`."""
     return value + change if value >= 0 else value - change
 
 
 @njit(cache=True, nogil=True)
-def _slope(change, limit, shift):  # type: ignore[no-untyped-def]
-    """A change divided by 2**`shift` toward zero, and held within plus or minus `limit`."""
+def _slope(change, limit, shift):
+    """Divide a change by 2**`shift` toward zero, within plus or minus `limit`."""
     divided = change >> shift if change >= 0 else (change + (1 << shift) - 1) >> shift
     return max(min(divided, limit), -limit)
 
 
 @njit(cache=True, nogil=True)
-def _smooth(a, n_rows, n_columns, scale):  # type: ignore[no-untyped-def]
+def _smooth(a, n_rows, n_columns, scale):
     """Let differences follow the neighbouring sums, as far as quantisation left them open."""
     limit = scale >> 1
     if limit <= 0:
@@ -207,7 +207,7 @@ def _smooth(a, n_rows, n_columns, scale):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _inverse(a, scale, smooth):  # type: ignore[no-untyped-def]
+def _inverse(a, scale, smooth):
     """Undo the H-transform in place, from the coarsest level to the finest."""
     n_rows, n_columns = a.shape
     levels = 0
@@ -259,7 +259,7 @@ def _inverse(a, scale, smooth):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def decompress(data, a, scale, total, planes, smooth):  # type: ignore[no-untyped-def]
+def decompress(data, a, scale, total, planes, smooth):
     """Decode one tile.
 
     Parameters
@@ -269,9 +269,8 @@ def decompress(data, a, scale, total, planes, smooth):  # type: ignore[no-untype
     a : ndarray of int64, shape (rows, columns)
         Zeros; becomes the pixels, each within 32 bits.
     scale, total : int
-        From the stream's header.
     planes : ndarray of uint8, shape (3,)
-        Likewise.
+        From the stream's header.
     smooth : bool
 
     Returns
@@ -312,7 +311,7 @@ def decompress(data, a, scale, total, planes, smooth):  # type: ignore[no-untype
 
 
 def read_header(data: bytes | memoryview) -> tuple[int, int, int, int, NDArray[np.uint8]] | None:
-    """Rows, columns, scale, sum and bit planes of a stream; None where it begins otherwise."""
+    """Return rows, columns, scale, sum and bit planes of a stream; None where it has none."""
     if len(data) < HEADER_BYTES or bytes(data[:2]) != b"\xdd\x99":
         return None
     rows, columns, scale = (int(n) for n in np.frombuffer(data, ">i4", 3, 2))

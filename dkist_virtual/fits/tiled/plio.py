@@ -13,7 +13,7 @@ __all__ = ["decompress"]
 
 
 @njit(cache=True, nogil=True)
-def decompress(words, out):  # type: ignore[no-untyped-def]
+def decompress(words, out):
     """Decode one tile.
 
     Parameters

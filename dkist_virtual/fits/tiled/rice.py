@@ -1,13 +1,12 @@
 """Decode Rice tiles, unshuffle bytes, dequantise and undo dithering, compiled.
 
 The Rice coding of FITS is section 10.4.1 of the standard, version 4.0, the shuffling of GZIP_2
-is 10.4.2; quantisation and the subtractive dithers are 10.2. The kernels hold no Python object
-and release the GIL.
+is 10.4.2; quantisation and the subtractive dithers are 10.2. The kernels use no Python object and
+release the GIL.
 
-What is safe here: a kernel never reads outside the buffer that it was given, whatever the bits
-say, and ends after at most as many steps as there are bits and pixels. What it writes is
-bounded by the caller, `dkist_virtual.fits.decode`, which lays out every tile inside the output
-before it calls.
+Whatever the bits say, a kernel never reads outside its buffer, and ends after at most as many
+steps as there are bits and pixels. The caller, `dkist_virtual.fits.decode`, makes sure that every
+tile is inside the output.
 
 Importing this module imports numba; only decoding does so.
 """
@@ -30,7 +29,6 @@ __all__ = [
     "ZERO_VALUE",
     "decode_floats",
     "decode_integers",
-    "dequantise",
     "random_numbers",
 ]
 
@@ -45,13 +43,7 @@ OK: Final = -1
 
 
 def random_numbers() -> NDArray[np.float32]:
-    """The random numbers of subtractive dithering (appendix I), between 0 and 1.
-
-    Returns
-    -------
-    numpy.ndarray
-        Shape (10000,), float32.
-    """
+    """Return the random numbers of subtractive dithering (appendix I), between 0 and 1."""
     numbers = np.empty(N_RANDOM, "f4")
     seed = 1
     for i in range(N_RANDOM):
@@ -82,10 +74,10 @@ _leading_zeros: Any = _count_zeros if getattr(config, "DISABLE_JIT", False) else
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _window(buffer, bit):  # type: ignore[no-untyped-def]
+def _window(buffer, bit):
     """At least 57 bits from bit number `bit` on, as the high bits of a uint64.
 
-    What lies behind the buffer's end reads as zeros.
+    Bits behind the buffer's end are zeros.
     """
     # Unsigned, since numba gives a signed index the branch for counting from the end.
     byte = np.uint64(bit) >> np.uint64(3)
@@ -111,8 +103,8 @@ def _window(buffer, bit):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _code(word, fs):  # type: ignore[no-untyped-def]
-    """The code that begins with the highest bit of `word`: its value, its length, and the rest.
+def _code(word, fs):
+    """Read the code that begins with the highest bit of `word`: its value, length, and the rest.
 
     As many zeros as the value's high bits say, a one, then its `fs` low bits.
     """
@@ -126,8 +118,8 @@ def _code(word, fs):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def _long_code(buffer, bit, end, fs):  # type: ignore[no-untyped-def]
-    """One code of any length at bit number `bit`: its value, and the bit after it.
+def _long_code(buffer, bit, end, fs):
+    """Read one code of any length at bit number `bit`: its value, and the bit after it.
 
     That bit is beyond `end` where the run of zeros is.
     """
@@ -147,13 +139,13 @@ def _long_code(buffer, bit, end, fs):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True, inline="always")
-def _difference(value):  # type: ignore[no-untyped-def]
-    """What a code's value stands for: 0, -1, 1, -2, 2, ..."""
+def _difference(value):
+    """Return the difference that a code's value means: 0, -1, 1, -2, 2, ..."""
     return (value >> 1) ^ -(value & 1)
 
 
 @njit(cache=True, nogil=True)
-def _rice_block(buffer, bit, end, bytepix, last, block, n):  # type: ignore[no-untyped-def]
+def _rice_block(buffer, bit, end, bytepix, last, block, n):
     """Decode one block of `n` pixels from bit number `bit` on into `block`.
 
     Returns the bit after the block, negative where the stream is broken or ends before it
@@ -221,16 +213,16 @@ def _rice_block(buffer, bit, end, bytepix, last, block, n):  # type: ignore[no-u
 
 
 @njit(cache=True, nogil=True)
-def _first_pixel(buffer, start, bytepix):  # type: ignore[no-untyped-def]
-    """The pixel that a stream begins with, big-endian; only its low bits count."""
+def _first_pixel(buffer, start, bytepix):
+    """Read the first pixel of a stream, big-endian; only its low bits count."""
     return np.int64(_window(buffer, start * 8) >> np.uint64(64 - 8 * bytepix))
 
 
 @njit(cache=True, nogil=True)
-def _number_block(buffer, start, itemsize, plane, step, block, n):  # type: ignore[no-untyped-def]
-    """`n` integers from their bytes, most significant first: 1 byte is unsigned, more are signed.
+def _number_block(buffer, start, itemsize, plane, step, block, n):
+    """Read `n` integers, most significant byte first: 1 byte is unsigned, more are signed.
 
-    The bytes of one integer lie `plane` apart, those of the next one begin `step` further on.
+    From one byte of an integer to its next one is `plane`, from one integer to the next `step`.
     """
     if itemsize == 4 and step == 1:  # written out, since LLVM makes vectors of it
         first = buffer[start : start + n]
@@ -256,7 +248,7 @@ def _number_block(buffer, start, itemsize, plane, step, block, n):  # type: igno
 
 
 @njit(cache=True, nogil=True)
-def decode_floats(  # type: ignore[no-untyped-def]
+def decode_floats(
     buffer, starts, lengths, itemsizes, shuffled, blocksize,
     scale, zero, blank, has_blank, dither, seeds, randoms,
     out, out_starts, n_rows, row_lengths, row_stride,
@@ -272,7 +264,7 @@ def decode_floats(  # type: ignore[no-untyped-def]
     itemsizes : ndarray of int64
         Per tile: 0 where it is Rice-coded, else how many bytes an integer has.
     shuffled : bool
-        Whether the first bytes of all integers stand together, then the second ones.
+        Whether the first bytes of all integers come first, then the second ones.
     blocksize : int
         Pixels in a Rice block, or to be done at a time.
     scale, zero : ndarray of float64
@@ -364,7 +356,7 @@ def decode_floats(  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def decode_integers(  # type: ignore[no-untyped-def]
+def decode_integers(
     buffer, starts, lengths, itemsizes, shuffled, blocksize, bytepix,
     out, out_starts, n_rows, row_lengths, row_stride,
 ):  # fmt: skip
@@ -375,7 +367,7 @@ def decode_integers(  # type: ignore[no-untyped-def]
     bytepix : int
         1, 2 or 4: bytes of a pixel in a Rice stream; 1 is unsigned, the others are signed.
     out : ndarray of int, one-dimensional
-        Of the image's own type. A pixel that it cannot hold makes the tile a broken one.
+        Of the image's own type. A pixel outside its range makes the tile a broken one.
 
     See Also
     --------
@@ -432,45 +424,6 @@ def decode_integers(  # type: ignore[no-untyped-def]
                     position += row_stride - row_lengths[tile]
                     left = row_lengths[tile]
             done += n
-        if lost != 0:  # a pixel that the output's type cannot hold
+        if lost != 0:  # a pixel outside the range of the output's type
             return tile
     return OK
-
-
-@njit(cache=True, nogil=True)
-def dequantise(  # type: ignore[no-untyped-def]
-    values, scale, zero, blank, has_blank, dither, seed, randoms, out
-):
-    """Turn the integers of one tile, however they were compressed, into floats.
-
-    Parameters
-    ----------
-    values : ndarray of int, one-dimensional
-        Native byte order.
-    scale, zero : float
-    blank : int
-        The integer that stands for NaN; read where `has_blank`.
-    dither : int
-        0, 1 or 2.
-    seed : int
-        Where the tile begins in the list of random numbers: row + ZDITHER0 - 1, from 0.
-    randoms : ndarray of float32
-    out : ndarray of float32 or float64, one-dimensional
-        As many as `values`.
-    """
-    seed %= N_RANDOM
-    random = np.int64(randoms[seed] * np.float32(500))
-    for i in range(values.size):
-        value = values[i]
-        if has_blank and value == blank:
-            out[i] = np.nan
-        elif dither == 0:
-            out[i] = value * scale + zero
-        elif dither == 2 and value == ZERO_VALUE:
-            out[i] = 0.0
-        else:
-            out[i] = (np.float64(value) - np.float64(randoms[random]) + 0.5) * scale + zero
-        random += 1
-        if random == N_RANDOM:
-            seed = (seed + 1) % N_RANDOM
-            random = np.int64(randoms[seed] * np.float32(500))
