@@ -1,8 +1,8 @@
 """Allocate memory for pixels, and use it again when nothing refers to it any more.
 
-A frame is tens of megabytes, which the C library takes from the system and gives back every
-time: the system then clears each page when it is first written to, which can take longer than
-decoding. So what was freed is kept for the next frame, within a limit.
+The C library takes the tens of megabytes of a frame from the system and gives them back every
+time, and the system clears each page anew, which can take longer than decoding. So freed memory
+is kept for the next frame, within a limit.
 """
 
 from __future__ import annotations
@@ -20,15 +20,15 @@ if TYPE_CHECKING:
 __all__ = ["IDLE_BYTES", "empty"]
 
 IDLE_BYTES: Final = 2**29
-"""How much memory is kept for use at most, beside what is in use: a few of the chunks into which
-dask's default joins frames. With room for one alone, the mean of 100 frames took a fifth longer."""
+"""How much idle memory is kept at most: a few of the chunks into which dask's default joins frames.
+With room for one alone, the mean of 100 frames took a fifth longer."""
 
 _LEAST_BYTES: Final = 2**20
-"""Less is quickly had from the system."""
+"""The system quickly gives less than this."""
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:
-    """An array with nothing in it yet, as `numpy.empty` makes it.
+    """Allocate an array as `numpy.empty` does.
 
     Parameters
     ----------
@@ -48,16 +48,16 @@ def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:
 
 
 def _size_class(n: int) -> int:
-    """The size that is asked for instead of `n`, at most an eighth more: frames differ a little."""
+    """Round a size up, by at most an eighth: frames differ a little."""
     step = 1 << max(n.bit_length() - 4, 0)
     return -(-n // step) * step
 
 
 class _Lease:
-    """Memory in use: an array that is made of it holds it, and it goes back when that goes."""
+    """Lend memory to an array: it goes back to the pool when the array is gone."""
 
     def __init__(self, pool: _Pool, n: int) -> None:
-        self.pool = pool  # held, since an interpreter that ends takes modules apart first
+        self.pool = pool  # kept here, since an interpreter that ends takes modules apart first
         self.raw = pool.take(n)
 
     @property
@@ -69,7 +69,7 @@ class _Lease:
 
 
 class _Pool:
-    """Memory that waits to be used again, that waiting longest given up first."""
+    """Keep memory to be used again; the memory that waited longest is given up first."""
 
     def __init__(self) -> None:
         self.lock = Lock()
@@ -77,7 +77,7 @@ class _Pool:
         self.nbytes = 0
 
     def take(self, n: int) -> NDArray[np.uint8]:
-        """Memory of `n` bytes."""
+        """Return memory of `n` bytes."""
         with self.lock:
             for i in range(len(self.idle) - 1, -1, -1):
                 if self.idle[i].nbytes == n:
@@ -86,9 +86,9 @@ class _Pool:
         return np.empty(n, np.uint8)
 
     def give(self, raw: NDArray[np.uint8]) -> None:
-        """It is not used any more."""
+        """Take back memory that is not used any more."""
         # Called whenever an array is freed, which may be in the middle of `take` in this very
-        # thread: whoever cannot have the lock at once leaves the memory to the system.
+        # thread: where the lock is not open at once, the system gets the memory.
         if not self.lock.acquire(blocking=False):
             return
         try:
@@ -104,7 +104,7 @@ _pool = _Pool()
 
 
 def _forget() -> None:
-    """A thread that held the lock in the parent is not there in a forked process."""
+    """Renew the lock in a forked process, which lacks the thread that may have locked it."""
     _pool.lock = Lock()
 
 

@@ -36,11 +36,6 @@ def one_line(text: object) -> str:
 
     Line breaks, control characters, those that turn the direction of text around, those without
     width and halves of characters are spelled out, as Python writes them: ``\n``, ``\u202e``.
-
-    Parameters
-    ----------
-    text : object
-        A text, or what is made one.
     """
     said = str(text)
     if said.isascii() and said.isprintable():
@@ -55,9 +50,9 @@ def _is_seen(char: str) -> bool:
 
 
 def redacted(text: object) -> str:
-    """A text as it may be shown: URLs without password and query, headers without their token.
+    """Remove secrets from a text: passwords and queries of URLs, tokens of headers.
 
-    It is one line: what would command a terminal, or deceive its reader, is spelled out.
+    It becomes one line, in which nothing can command a terminal or deceive its reader.
     """
     said = str(text)
     for pattern, instead in _SECRETS:
@@ -66,11 +61,11 @@ def redacted(text: object) -> str:
 
 
 class DKISTVirtualError(Exception):
-    """Anything that this package raises on purpose."""
+    """Any error that this package raises on purpose."""
 
     def __str__(self) -> str:
-        # The builtins mixed in below (OSError, KeyError's kin) print their arguments each in
-        # a way of their own; the message is always the first argument here.
+        # The builtins mixed in below (such as OSError) each print their arguments in their own
+        # way; the message is always the first argument here.
         return redacted(str(self.args[0])) if self.args else ""
 
     def __repr__(self) -> str:
@@ -78,7 +73,7 @@ class DKISTVirtualError(Exception):
 
 
 class FrameError(DKISTVirtualError):
-    """Something about the file of one frame.
+    """An error about the file of one frame.
 
     Parameters
     ----------
@@ -87,10 +82,9 @@ class FrameError(DKISTVirtualError):
     """
 
     def at(self, place: str) -> Self:
-        """The same error with the place where it happened in front of its message.
+        """Return the same error with its place in front of the message.
 
-        Code that works on bytes alone does not know which file they came from; whoever
-        fetched them does, and says it here.
+        Code that decodes bytes does not know their file; the code that fetched them adds it.
 
         Parameters
         ----------

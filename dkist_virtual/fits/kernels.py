@@ -1,8 +1,8 @@
-"""Compile kernels, and keep them on the disk where there is a place for that.
+"""Compile kernels, and keep them on the disk where that is possible.
 
 Where neither the package's folder nor the user's cache can be written, as in some containers, numba
-refuses to compile at all what is to be kept: it is then compiled anew in each process. The same
-happens where what was kept cannot be read any more, and where the disk is full.
+refuses to compile a function that is to be kept. Here it is then compiled anew in each process, as
+it is where the kept file cannot be read and where the disk is full.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _FunctionCache: Any = caching.FunctionCache  # which comes without types
 
 
 class _Kept(_FunctionCache):  # type: ignore[misc]
-    """A compiled function on the disk: what goes wrong there keeps nobody from compiling."""
+    """Keep a compiled function on the disk; whatever goes wrong there, it compiles."""
 
     def load_overload(self, *args: Any) -> Any:
-        """What was kept, None where that is nothing of use."""
+        """Return the kept function, None where it is of no use."""
         try:
             return super().load_overload(*args)
         except Exception:  # noqa: BLE001  # unpickling what was cut or written over raises anything
@@ -35,7 +35,7 @@ class _Kept(_FunctionCache):  # type: ignore[misc]
             return None
 
     def save_overload(self, *args: Any) -> None:
-        """Keep it."""
+        """Keep a function."""
         with suppress(Exception):  # a full disk, or a quota
             super().save_overload(*args)
 
@@ -46,7 +46,7 @@ def njit(*, cache: bool = False, **options: Any) -> Callable[[Any], Any]:
     Parameters
     ----------
     cache : bool
-        Whether to keep what was compiled on the disk, where that can be.
+        Whether to keep the compiled function on the disk, where that is possible.
     **options
         Of `numba.njit`.
     """

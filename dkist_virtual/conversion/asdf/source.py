@@ -25,6 +25,7 @@ from astropy.table import Table, vstack
 from dkist_virtual.conversion.asdf.dkist_loader import UPGRADE, load_with_dkist, versions
 from dkist_virtual.conversion.asdf.tree import BlockColumns, Tree, read_tree
 from dkist_virtual.errors import DatasetError, HeaderWarning
+from dkist_virtual.fits.frame_spec import without_leading_axis
 from dkist_virtual.io.local_file import open_regular
 from dkist_virtual.io.locations import last_name, local_path
 from dkist_virtual.store.format.asdf_arrays import check_mask, check_strides
@@ -97,9 +98,8 @@ class Frames:
     @property
     def shape(self) -> tuple[int, ...]:
         """The uncut array: the frame axes, then the HDU's less one leading 1, as dkist does."""
-        leading = 1 if self.hdu_shape[0] == 1 else 0
         frame_axes: tuple[int, ...] = self.names.shape
-        return frame_axes + self.hdu_shape[leading:]
+        return frame_axes + without_leading_axis(self.hdu_shape)
 
     @property
     def cut_shape(self) -> tuple[int, ...]:

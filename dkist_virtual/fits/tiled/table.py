@@ -7,7 +7,7 @@ tiles are numbered from 0 in C order over `CompressedImage.grid`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
 
 __all__ = ["COMPRESSED", "DATA_COLUMNS", "GZIPPED", "UNCOMPRESSED", "TileTable", "read_table"]
 
-# Which column a tile stands in: `TileTable.columns`.
+_N = TypeVar("_N", np.float64, np.int64)
+
+# Which column has the bytes of a tile: `TileTable.columns`.
 COMPRESSED: Final = 0
 GZIPPED: Final = 1
 UNCOMPRESSED: Final = 2
@@ -31,12 +33,12 @@ DATA_COLUMNS: Final = ("COMPRESSED_DATA", "GZIP_COMPRESSED_DATA", "UNCOMPRESSED_
 
 @dataclass(frozen=True, slots=True, eq=False)
 class TileTable:
-    """The table of a compressed image: one entry per tile, in the order of the rows.
+    """Hold the table of a compressed image as columns: one entry per tile, in order of the rows.
 
     Attributes
     ----------
     starts, lengths : ndarray of int64
-        Where a tile's bytes lie, from the beginning of the HDU.
+        A tile's bytes, from the beginning of the HDU.
     columns : ndarray of int8
         In which column: 0 COMPRESSED_DATA, 1 GZIP_COMPRESSED_DATA, 2 UNCOMPRESSED_DATA.
     scale, zero : ndarray of float64
@@ -54,7 +56,7 @@ class TileTable:
 
 
 def read_table(layout: CompressedImage, head: bytes | memoryview) -> TileTable:
-    """Read the tile table and hold every descriptor against the heap.
+    """Read the tile table and check that every descriptor points into the heap.
 
     Parameters
     ----------
@@ -65,8 +67,7 @@ def read_table(layout: CompressedImage, head: bytes | memoryview) -> TileTable:
     Raises
     ------
     FrameCorruptError
-        The table is cut short, a descriptor points outside the heap, or a tile stands in no
-        column.
+        The table is cut short, a descriptor points outside the heap, or no column has a tile.
     """
     n, width = layout.n_tiles, layout.row_bytes
     if len(head) < layout.head_bytes:
@@ -79,6 +80,9 @@ def read_table(layout: CompressedImage, head: bytes | memoryview) -> TileTable:
         column = layout.columns[name]
         stop = column.offset + column.dtype.itemsize
         return np.ascontiguousarray(table[:, column.offset : stop]).view(column.dtype.base)
+
+    def numbers(name: str, keyword: float | None, dtype: type[_N]) -> NDArray[_N]:
+        return cells(name).astype(dtype).ravel() if keyword is None else np.full(n, keyword, dtype)
 
     starts, lengths = np.zeros(n, np.int64), np.zeros(n, np.int64)
     columns = np.full(n, -1, np.int8)
@@ -110,22 +114,13 @@ def read_table(layout: CompressedImage, head: bytes | memoryview) -> TileTable:
         raise FrameCorruptError(
             f"tile {tile}: is empty in every data column: expected its pixels in one of them"
         )
-    none = np.empty(0)
-    scale = zero = none
+    scale = zero = np.empty(0)
     if layout.quantised:
-        scale = (
-            cells("ZSCALE").astype(np.float64).ravel()
-            if layout.scale is None
-            else np.full(n, layout.scale)
-        )
-        zero = (
-            cells("ZZERO").astype(np.float64).ravel()
-            if layout.zero is None
-            else np.full(n, layout.zero)
-        )
-    blank = none.astype(np.int64)
+        scale = numbers("ZSCALE", layout.scale, np.float64)
+        zero = numbers("ZZERO", layout.zero, np.float64)
+    blank = np.empty(0, np.int64)
     if "ZBLANK" in layout.columns:
-        blank = cells("ZBLANK").astype(np.int64).ravel()
+        blank = numbers("ZBLANK", None, np.int64)
     elif layout.blank is not None:
         blank = np.full(n, layout.blank, np.int64)
     return TileTable(starts, lengths, columns, scale, zero, blank)

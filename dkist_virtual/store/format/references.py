@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import numpy as np
 
 from dkist_virtual.errors import StoreCorruptError, StoreReplacedError
+from dkist_virtual.fits.frame_spec import without_leading_axis
 from dkist_virtual.fits.threads import open_in_forks
 from dkist_virtual.io.locations import shown
 from dkist_virtual.store.codecs import CODEC_ID, FrameSpec
@@ -163,7 +164,7 @@ class ArrayMetadata:
             )
         if self.compressor is not None:
             core = self.compressor.shape
-            if core[core[0] == 1 :] != self.shape[n:] or self.compressor.dtype != self.dtype:
+            if without_leading_axis(core) != self.shape[n:] or self.compressor.dtype != self.dtype:
                 raise StoreCorruptError(
                     f".zarray: codec for frames of {core}, {self.compressor.dtype}, in an array of "
                     f"{self.shape}, {self.dtype}"
@@ -173,8 +174,7 @@ class ArrayMetadata:
     def n_frame_axes(self) -> int:
         """How many axes, the first ones, run over frames."""
         if self.compressor is not None:
-            core = self.compressor.shape
-            return len(self.shape) - len(core) + (core[0] == 1)
+            return len(self.shape) - len(without_leading_axis(self.compressor.shape))
         # Without a codec nothing says how many axes a frame has. The frame axes are those up to
         # the last along which there are more chunks than one; whether axes of length 1 after
         # them belong to the frames changes no position and no key.
