@@ -31,7 +31,7 @@ def main() -> None:
             dataset(Path(made), kind, algorithm, given.frames)
             (place,) = Path(made).iterdir()
             arrays = [
-                dv.open_dataset(place / "store", verify=verify)._provenance.array
+                dv.open_dataset(place / "store", verify=verify).provenance.array
                 for verify in (False, True)
             ]
             times: tuple[list[float], list[float]] = ([], [])

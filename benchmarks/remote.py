@@ -102,7 +102,7 @@ def report(place: Path, url: str, rounds: int) -> None:
 
     fresh.extend(opened() for _ in range(rounds))
     for made in fresh:
-        made._provenance.array.handle.store  # noqa: B018  # the references are read
+        made.provenance.array.handle.store  # noqa: B018  # the references are read
     times = medians({"ours": cut_outs, "cat_ranges": bare}, rounds)
     print("| work | ours, s | other | to reach |\n|---|---|---|---|")
     print(

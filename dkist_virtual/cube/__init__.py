@@ -5,8 +5,9 @@
 - `crop`: turn world coordinates into an index: the part between some points, or the nearest
   pixel
 - `dask_array`: make the dask array of a dataset, whose slices select from the frames
-- `points`: read the world coordinates that somebody asks for, as values of the axes of a WCS
+- `points`: read world coordinates that a user gives, as values of the axes of a WCS
 - `selection`: compose basic indexing: what is left of an array after any number of slices
+- `sliced_wcs`: make the WCS of a selection, steps included
 - `virtual_array`: read one composed selection of a stored array, as numpy or as a dask array
 - `world_axes`: describe an array's axes by its WCS: which are time, sky, wavelength, and their
   values

@@ -1,7 +1,7 @@
 """Compute pixels from other arrays lazily: a slice of the result slices the operands.
 
-dask reads whole chunks for a slice of what was computed. Here a cut-out of a quotient reads what
-the same cut-out of its dataset would.
+dask reads whole chunks for a slice of a computed array. Here a cut-out of a quotient reads what the
+same cut-out of its dataset would.
 """
 
 from __future__ import annotations
@@ -10,31 +10,38 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 
 import astropy.units as u
 import cloudpickle
 import numpy as np
 
-from dkist_virtual.cube.dask_array import LeafArray
-from dkist_virtual.cube.selection import Selection, full_index
+from dkist_virtual.cube.dask_array import PushdownArray
+from dkist_virtual.cube.selection import BasicIndex, Index, Selection, full_index, operand_index
 from dkist_virtual.cube.virtual_array import VirtualArray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    import dask.array
+    from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["Computed", "compute", "landed", "travelling"]
+__all__ = ["Computed", "PixelFunction", "Pixels", "compute", "pack", "unpack"]
+
+Pixels: TypeAlias = "VirtualArray | Computed | dask.array.Array | NDArray[Any]"
+"""Where the pixels of a dataset come from: frames, a computation, or an array."""
+
+PixelFunction: TypeAlias = Callable[..., Any]
+"""A function of arrays or Quantities, each pixel by itself, such as a ufunc."""
 
 _DEEPEST: Final = 32
-"""So many operations upon each other are remembered; a sum over a thousand slices would recurse
-too deep, so that what lies below is handed to dask."""
+"""Operations on results of operations that are kept: those below are given to dask, as a sum over a
+thousand slices would recurse too deep."""
 
 
 @dataclass(frozen=True, eq=False)
 class Computed:
-    """Pixels that are computed from others, each by itself, when they are asked for.
+    """An elementwise computation that is run when its pixels are read.
 
     Parameters
     ----------
@@ -47,14 +54,14 @@ class Computed:
     shape : tuple of int
     dtype : numpy.dtype
     depth : int
-        How many operations lie upon each other.
+        How deep computations of computations are nested.
     """
 
-    function: Callable[..., Any]
-    operands: tuple[Any, ...]
-    units: tuple[Any, ...]
+    function: PixelFunction
+    operands: tuple[Pixels | complex, ...]
+    units: tuple[u.UnitBase | None, ...]
     shape: tuple[int, ...]
-    dtype: np.dtype[Any]
+    dtype: np.dtype
     depth: int
 
     @property
@@ -62,104 +69,103 @@ class Computed:
         """Number of axes."""
         return len(self.shape)
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        operands = tuple(p if _is_source(p) else travelling(p) for p in self.operands)
+    def __reduce__(self) -> tuple[Callable[..., Computed], tuple[Any, ...]]:
         about = (self.units, self.shape, self.dtype, self.depth)
-        return _computed, (travelling(self.function), operands, *about)
+        return _make, (pack(self.function), tuple(map(pack, self.operands)), *about)
 
-    def select(self, item: Any) -> Computed:
+    def select(self, item: Index) -> Computed:
         """Select, from all operands, without reading."""
         index = full_index(item, self.ndim)
         shape = Selection.whole(self.shape)[index].result_shape
         operands = tuple(self._select(operand, index) for operand in self.operands)
         return replace(self, operands=operands, shape=shape)
 
-    def _select(self, operand: Any, index: Sequence[int | slice]) -> Any:
-        ndim = np.ndim(operand)
-        if ndim == 0:
-            return operand
-        own = tuple(
-            entry if n == whole else (slice(None) if isinstance(entry, slice) else 0)
-            for entry, n, whole in zip(
-                index[-ndim:], operand.shape, self.shape[-ndim:], strict=True
-            )  # an axis of one pixel that is stretched is as good for any other
-        )
-        return operand.select(own) if _is_source(operand) else operand[own]
+    def _select(self, operand: Any, index: BasicIndex) -> Pixels | complex:
+        if np.ndim(operand) == 0:
+            return operand  # type: ignore[no-any-return]  # a number, of Python's or numpy's
+        own = operand_index(index, operand.shape, self.shape)
+        selected: Pixels = operand.select(own) if _is_source(operand) else operand[own]
+        return selected
 
-    def __getitem__(self, item: Any) -> NDArray[np.generic]:
+    def __getitem__(self, item: Index) -> NDArray[np.generic]:
         """Read and compute."""
         return np.asarray(self.select(item).dask())
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.generic]:
+    def __array__(
+        self, dtype: DTypeLike | None = None, copy: bool | None = None
+    ) -> NDArray[np.generic]:
         return np.asarray(self[...], dtype=dtype)
 
-    def token(self) -> tuple[Any, ...]:
-        """What may change about what it is computed from: see `VirtualArray.token`."""
+    def token(self) -> tuple[object, ...]:
+        """Return what may change in the operands: see `VirtualArray.token`."""
         return tuple(operand.token() for operand in self.operands if _is_source(operand))
 
-    def dask(self) -> Any:
-        """The pixels as a dask array, what is read in the chunks that it was opened with."""
+    def dask(self) -> dask.array.Array:
+        """Make a dask array of it, which reads in the chunks that its frames were opened with."""
         from dask.array.core import elemwise
 
-        return elemwise(  # type: ignore[no-untyped-call]
-            partial(_with_units, self.function, self.units),
-            *(as_dask(operand) for operand in self.operands),
+        array: dask.array.Array = elemwise(
+            partial(_call_with_units, self.function, self.units),
+            *(_as_dask(operand) for operand in self.operands),
             dtype=self.dtype,
         )
+        return array
 
 
 @dataclass(frozen=True, slots=True)
-class Travelling:
-    """A value that pickles though a function of the user's own, such as a lambda, is part of it.
+class _Packed:
+    """A value that cloudpickle pickles: a function of the user's, such as a lambda, is part of it.
 
     Parameters
     ----------
     value : object
     """
 
-    value: Any
+    value: object
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        return _landed, (cloudpickle.dumps(self.value),)
-
-
-def _landed(data: bytes) -> Travelling:
-    return Travelling(cloudpickle.loads(data))
+    def __reduce__(self) -> tuple[Callable[[bytes], _Packed], tuple[bytes]]:
+        return _load, (cloudpickle.dumps(self.value),)
 
 
-def travelling(value: Any) -> Any:
-    """A value as it is pickled: what functions may be part of, as dask itself sends it."""
+def _load(data: bytes) -> _Packed:
+    return _Packed(cloudpickle.loads(data))
+
+
+def pack(value: object) -> object:
+    """Pack a value for pickling, as dask does itself, where functions may be part of it."""
     from dask.array import Array
 
-    if isinstance(value, LeafArray) or not (callable(value) or isinstance(value, Array)):
+    if isinstance(value, PushdownArray) or not (callable(value) or isinstance(value, Array)):
         return value
-    return Travelling(value)
+    return _Packed(value)
 
 
-def landed(value: Any) -> Any:
-    """The value again."""
-    return value.value if isinstance(value, Travelling) else value
+def unpack(value: object) -> Any:
+    """Return a value that may be packed as it was."""
+    return value.value if isinstance(value, _Packed) else value
 
 
-def _computed(function: Any, operands: tuple[Any, ...], *about: Any) -> Computed:
-    return Computed(landed(function), tuple(map(landed, operands)), *about)
+def _make(function: object, operands: tuple[object, ...], *about: Any) -> Computed:
+    return Computed(unpack(function), tuple(map(unpack, operands)), *about)
 
 
-def _is_source(pixels: Any) -> bool:
+def _is_source(pixels: object) -> TypeGuard[VirtualArray | Computed]:
     return isinstance(pixels, (VirtualArray, Computed))
 
 
-def as_dask(pixels: Any) -> Any:
+def _as_dask(pixels: Any) -> Any:
     return pixels.dask() if _is_source(pixels) else pixels
 
 
-def _with_units(function: Callable[..., Any], units: tuple[Any, ...], *arrays: Any) -> Any:
-    """Call a function with arrays as Quantities, and take the unit off what it gives."""
+def _call_with_units(
+    function: PixelFunction, units: tuple[u.UnitBase | None, ...], *arrays: Any
+) -> Any:
+    """Call a function with arrays as Quantities, and remove the unit of its result."""
     result = function(*map(_quantity, arrays, units))
     return result.value if isinstance(result, u.Quantity) else result
 
 
-def _quantity(array: Any, unit: Any) -> Any:
+def _quantity(array: Any, unit: u.UnitBase | None) -> Any:
     # Of its own type, which astropy would make a float.
     if unit is None:
         return array
@@ -167,23 +173,23 @@ def _quantity(array: Any, unit: Any) -> Any:
 
 
 def compute(
-    function: Callable[..., Any], pixels: Sequence[Any], units: Sequence[Any]
-) -> tuple[Any, Any]:
-    """What a function makes of some pixels, and its unit: astropy's rules, tried on a sample."""
+    function: PixelFunction, pixels: Sequence[Any], units: Sequence[u.UnitBase | None]
+) -> tuple[Computed, u.UnitBase | None]:
+    """Make the lazy result of a function of pixels, and its unit, which a small sample gives."""
     with np.errstate(all="ignore"):
         sample = function(*map(_quantity, map(_sample, pixels), units))
     depth = 1 + max(p.depth if isinstance(p, Computed) else 0 for p in pixels)
     if depth > _DEEPEST:
-        pixels, depth = [as_dask(p) for p in pixels], 1
+        pixels, depth = [_as_dask(p) for p in pixels], 1
     shape = np.broadcast_shapes(*(np.shape(p) for p in pixels))
     computed = Computed(function, tuple(pixels), tuple(units), shape, sample.dtype, depth)
     return computed, getattr(sample, "unit", None)
 
 
 def _sample(pixels: Any) -> Any:
-    """A number as it is; of an array a small one of its type.
+    """Return a number as it is, and for an array a small one of its type.
 
-    Its values differ, so that an exponent that is not known yet is no exponent of a unit.
+    Its values differ, so that an exponent that is not known yet cannot be that of a unit.
     """
     if np.isscalar(pixels):
         return pixels

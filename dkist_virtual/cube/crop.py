@@ -1,29 +1,29 @@
 """Turn world coordinates into an index: the part between some points, or the nearest pixel.
 
-A coordinate is evaluated on the pixels of the axes along which it changes, and on no others. So
-any one of them can be asked for alone, which inverting a whole WCS cannot do.
+A coordinate is evaluated only on the pixels of the axes along which it changes. So one coordinate
+alone can be selected, which inverting a whole WCS cannot do.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from dkist_virtual.cube.points import Values, Wanted, axes_of, flat, wanted_of
+from dkist_virtual.cube.points import Wanted, axes_of, flatten, wanted_of
 from dkist_virtual.errors import OutsideError, SelectionError
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dkist_virtual.cube.world_axes import Kind, World
+    from dkist_virtual.cube.world_axes import Kind, Values, World
 
 __all__ = ["crop_index", "nearest_index"]
 
 _FEW: Final = 2**18
-"""So many pixels are evaluated at once; of more, first a lattice."""
+"""Pixels that are evaluated at once; of more, first a lattice."""
 
 _SHORT: Final = 32
 
@@ -35,10 +35,9 @@ Evaluate: TypeAlias = "Callable[[Sequence[NDArray[np.int64]]], Values]"
 
 
 def _lattice(grid: Grid) -> list[NDArray[np.int64]]:
-    """Some pixels along each axis, the last included: all where that is few enough in total.
+    """Choose some pixels along each axis, the last included: all where they are few in total.
 
-    Short axes, such as those of repeats, keep every pixel: what lies between two of them is not
-    known from them.
+    Short axes, such as those of repeats, keep every pixel: it cannot be told from its neighbours.
     """
     long = [len(axis) > _SHORT for axis in grid]
     short = math.prod(len(axis) for axis, is_long in zip(grid, long, strict=True) if not is_long)
@@ -53,7 +52,7 @@ def _lattice(grid: Grid) -> list[NDArray[np.int64]]:
 
 
 def _reach(values: Values) -> Values:
-    """How far the coordinates reach from a pixel's centre to its corner, at each pixel."""
+    """Compute how far the coordinates reach from each pixel's centre to its corner."""
     total = np.zeros(values.shape)
     for axis in range(1, values.ndim):
         if values.shape[axis] > 1:
@@ -66,10 +65,11 @@ def _reach(values: Values) -> Values:
     return total
 
 
-def _inside(values: Values, low: Values, high: Values) -> NDArray[np.bool_]:
-    shape = (-1,) + (1,) * (values.ndim - 1)
+def _inside(least: Values, most: Values, low: Values, high: Values) -> NDArray[np.bool_]:
+    """Return where a range of values, for each coordinate, overlaps one from low to high."""
+    shape = (-1,) + (1,) * (least.ndim - 1)
     with np.errstate(invalid="ignore"):
-        within = (values >= low.reshape(shape)) & (values <= high.reshape(shape))
+        within = (most >= low.reshape(shape)) & (least <= high.reshape(shape))
     return np.asarray(within.all(axis=0))
 
 
@@ -87,11 +87,11 @@ def _box(mask: NDArray[np.bool_], grid: Grid) -> _Box | None:
 
 
 def _find_box(evaluate: Evaluate, grid: Grid, low: Values, high: Values) -> _Box | None:
-    """First and last pixel, along each axis, of all whose coordinates lie between two values."""
+    """Find the first and last pixel, along each axis, of all with coordinates in a range."""
     lattice = _lattice(grid)
     values = evaluate(lattice)
     if all(len(few) == len(axis) for few, axis in zip(lattice, grid, strict=True)):
-        return _box(_inside(values, low, high), grid)
+        return _box(_inside(values, values, low, high), grid)
     candidate = _candidates(values, low, high)
     found: list[tuple[int, int]] = []
     for axis in range(len(grid)):
@@ -101,7 +101,8 @@ def _find_box(evaluate: Evaluate, grid: Grid, low: Values, high: Values) -> _Box
                 :: 1 if side == 0 else -1
             ]:
                 part = _part(lattice, candidate, axis, int(layer))
-                box = _box(_inside(evaluate([np.asarray(a) for a in part]), low, high), part)
+                found_there = evaluate([np.asarray(a) for a in part])
+                box = _box(_inside(found_there, found_there, low, high), part)
                 if box is not None:
                     outermost.append(box[axis][side])
                     break
@@ -112,12 +113,9 @@ def _find_box(evaluate: Evaluate, grid: Grid, low: Values, high: Values) -> _Box
 
 
 def _candidates(values: Values, low: Values, high: Values) -> NDArray[np.bool_]:
-    """The cells of a lattice in which there may be pixels between two values.
+    """Find the cells of a lattice in which there may be pixels with coordinates in a range.
 
-    Returns
-    -------
-    numpy.ndarray
-        bool, one shorter than the lattice along each axis that has more than one pixel.
+    They are one fewer than the lattice's pixels along each axis of more than one.
     """
     least, most = values, values
     for axis in range(1, values.ndim):
@@ -128,17 +126,14 @@ def _candidates(values: Values, low: Values, high: Values) -> NDArray[np.bool_]:
             )
             least = np.fmin(*(least[tuple(end)] for end in ends))
             most = np.fmax(*(most[tuple(end)] for end in ends))
-    margin = (most - least) / 2  # inside of a cell the coordinate is not quite linear
-    shape = (-1,) + (1,) * (values.ndim - 1)
-    with np.errstate(invalid="ignore"):
-        overlap = (most + margin >= low.reshape(shape)) & (least - margin <= high.reshape(shape))
-    return np.asarray(overlap.all(axis=0))
+    margin = (most - least) / 2  # within a cell the coordinate is not quite linear
+    return _inside(least - margin, most + margin, low, high)
 
 
 def _part(
     lattice: list[NDArray[np.int64]], candidate: NDArray[np.bool_], axis: int, layer: int
 ) -> Grid:
-    """The pixels of the candidates in one layer of cells: a box around them."""
+    """Return the box around the candidates in one layer of cells."""
     mask = np.take(candidate, [layer], axis=axis)
     part = []
     for other, pixels in enumerate(lattice):
@@ -155,12 +150,12 @@ def _others(axis: int, ndim: int) -> tuple[int, ...]:
 def _nearest(
     evaluate: Evaluate, grid: Grid, wanted: Wanted, point: Values
 ) -> tuple[tuple[int, ...], bool]:
-    """The pixel nearest to a point, and whether the point lies within that pixel."""
+    """Find the pixel nearest to a point, and whether the point is within that pixel."""
     lattice = _lattice(grid)
     around = grid
     if any(len(few) < len(axis) for few, axis in zip(lattice, grid, strict=True)):
         best = _least(evaluate(lattice), wanted, point)
-        # An axis of which every pixel was looked at stays whole: repeats whose pointing differs by
+        # An axis whose every pixel was evaluated stays whole: repeats whose pointing differs by
         # less than the lattice's step cannot be told apart there.
         around = tuple(
             axis
@@ -187,9 +182,9 @@ def _least(values: Values, wanted: Wanted, point: Values) -> tuple[int, ...]:
 
 
 def _evaluate(world: World, wanted: Wanted) -> Evaluate:
-    """What evaluates some coordinates, and keeps the first grid: each point asks for it again.
+    """Make a function that evaluates coordinates, and caches the first grid, for each point.
 
-    Of a raster whose every step has a pointing of its own, gwcs takes a millisecond a step.
+    gwcs takes a millisecond a step for a raster whose every step has a pointing of its own.
     """
     kept: dict[tuple[bytes, ...], Values] = {}
 
@@ -206,34 +201,20 @@ def _evaluate(world: World, wanted: Wanted) -> Evaluate:
     return evaluate
 
 
-def crop_index(world: World, points: Sequence[Any]) -> tuple[slice, ...]:
-    """The smallest box of pixels that holds what lies between some points.
+def crop_index(world: World, points: Sequence[object]) -> tuple[slice, ...]:
+    """Find the smallest box of pixels between some points, as a slice for each axis of the array.
 
-    Parameters
-    ----------
-    world : World
-    points : sequence
-        Coordinates, or lists of them in any order, see `Dataset.crop`. Coordinates of the same
-        kind, of all points together, span a range: of all pixels whose centres lie in it, and those
-        in which its ends lie.
-
-    Returns
-    -------
-    tuple of slice
-        One for each axis of the array.
-
-    Raises
-    ------
-    SelectionError
-        Something is no world coordinate, or one that this WCS does not have, or lies outside.
+    Points are coordinates, or lists of them in any order, see `Dataset.crop`. Coordinates of the
+    same kind, of all points together, span a range: of all pixels whose centres are in it, and
+    those that contain its ends.
     """
     bounds = [range(n) for n in world.shape]
-    wanted = wanted_of(world, flat(list(points)))
+    wanted = wanted_of(world, flatten(list(points)))
     if not wanted:
         raise SelectionError("crop: expected world coordinates to crop to, found none")
     for one in wanted:
         if not one.array_axes:
-            _hold_constant(world, one)
+            _check_constant(world, one)
             continue
         evaluate = _evaluate(world, one)
         grid = tuple(bounds[axis] for axis in one.array_axes)
@@ -249,38 +230,30 @@ def crop_index(world: World, points: Sequence[Any]) -> tuple[slice, ...]:
     return tuple(slice(along.start, along.stop) for along in bounds)
 
 
-def nearest_index(world: World, points: Mapping[Kind, Any]) -> tuple[int | slice, ...]:
-    """The index that holds each axis along which some coordinates change at the nearest pixel.
+def nearest_index(world: World, points: Mapping[Kind, object]) -> tuple[int | slice, ...]:
+    """Find the nearest pixel along each axis along which some coordinates change, as an index.
 
-    Parameters
-    ----------
-    world : World
-    points : mapping
-        A coordinate for each kind of axis; one for the sky under "longitude".
-
-    Raises
-    ------
-    SelectionError
-        As in `crop_index`; a coordinate may lie between two pixels but not outside of all.
+    There is one coordinate for each kind of axis, that of the sky under "longitude". It may be
+    between two pixels, but not outside of all.
     """
     index: list[int | slice] = [slice(None)] * len(world.shape)
     for kind, given in points.items():
         found = axes_of(world, given)[0]
         if found.kind != kind and not (kind == "longitude" and found.kind == "latitude"):
             name = "sky" if kind == "longitude" else kind
-            raise SelectionError(f"{name} = {given!r}: is no {name}, but {found.label}")
+            raise SelectionError(f"{name} = {given!r}: is not {name}, but {found.label}")
     wanted = wanted_of(world, points.values())
     for one in wanted:
         if one.points.shape[1] != 1:
             raise SelectionError(f"{one.label}: expected one value, found {one.points.shape[1]}")
         if not one.array_axes:
-            _hold_constant(world, one)
+            _check_constant(world, one)
             continue
-        # An axis that another coordinate has held already stays there.
-        held = [index[axis] for axis in one.array_axes]
+        # An axis that another coordinate has fixed stays there.
+        fixed = [index[axis] for axis in one.array_axes]
         grid = tuple(
             range(at, at + 1) if isinstance(at, int) else range(world.shape[axis])
-            for axis, at in zip(one.array_axes, held, strict=True)
+            for axis, at in zip(one.array_axes, fixed, strict=True)
         )
         evaluate = _evaluate(world, one)
         pixel, within = _nearest(evaluate, grid, one, one.points[:, 0])
@@ -293,26 +266,23 @@ def nearest_index(world: World, points: Mapping[Kind, Any]) -> tuple[int | slice
 
 
 def _covered(evaluate: Evaluate, grid: Grid, point: Values) -> bool:
-    """Whether a point lies between coordinates of the grid, though in none of its pixels.
-
-    So do moments between two exposures of an axis that counts other things than time.
-    """
+    """Return whether a point is between coordinates of the grid, like one between exposures."""
     values = evaluate(_lattice(grid)).reshape(len(point), -1)
     with np.errstate(invalid="ignore"):
         return bool(((np.nanmin(values, 1) <= point) & (point <= np.nanmax(values, 1))).all())
 
 
-def _hold_constant(world: World, wanted: Wanted) -> None:
-    """A coordinate that is the same in all pixels selects all of them, or none."""
+def _check_constant(world: World, wanted: Wanted) -> None:
+    """Refuse a point that is not that of a coordinate which is the same in all pixels."""
     here = wanted.values(world)
     if not ((wanted.low <= here) & (here <= wanted.high)).all():
         found = ", ".join(
             world.text(axis, float(v)) for axis, v in zip(wanted.axes, here, strict=True)
         )
-        raise OutsideError(f"{_asked(world, wanted)}: {wanted.label} is {found} everywhere here")
+        raise OutsideError(f"{_describe(world, wanted)}: {wanted.label} is {found} everywhere here")
 
 
-def _asked(world: World, wanted: Wanted) -> str:
+def _describe(world: World, wanted: Wanted) -> str:
     low, high = wanted.points.min(axis=1), wanted.points.max(axis=1)
     return " and ".join(
         world.text(axis, a) if a == b else f"{world.text(axis, a)} to {world.text(axis, b)}"
@@ -324,11 +294,13 @@ def _outside(world: World, wanted: Wanted, evaluate: Evaluate, grid: Grid) -> st
     values = evaluate(_lattice(grid)).reshape(len(wanted.axes), -1)
     if len(wanted.axes) == 1 and _covered(evaluate, grid, wanted.points.min(axis=1)):
         return (
-            f"{_asked(world, wanted)}: no pixel of this selection lies there, though its "
+            f"{_describe(world, wanted)}: no pixel of this selection is there, though its "
             f"{wanted.label} reaches beyond on both sides. at() takes the nearest one"
         )
     covered = " and ".join(
         f"{world.text(axis, float(np.nanmin(v)))} to {world.text(axis, float(np.nanmax(v)))}"
         for axis, v in zip(wanted.axes, values, strict=True)
     )
-    return f"{_asked(world, wanted)}: outside of this selection, whose {wanted.label} is {covered}"
+    return (
+        f"{_describe(world, wanted)}: outside of this selection, whose {wanted.label} is {covered}"
+    )

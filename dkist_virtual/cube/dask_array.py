@@ -1,9 +1,8 @@
 """Make the dask array of a dataset, whose slices select from the frames.
 
-dask pushes only the first indexing of an array down to whoever reads it, and copies what
-an array of one chunk gives, since others could hold it. A leaf is an array that nothing was
-computed from yet: it passes every slice on to its source, and where it is one chunk and dask
-would run it in this process, it is read without a copy.
+dask pushes only the first indexing of an array down to its source, and copies what an array of
+one chunk gives, since others could hold it. A `PushdownArray` passes every slice on to its source;
+one of a single chunk, which dask would run in this process, is read without a copy.
 """
 
 from __future__ import annotations
@@ -22,65 +21,63 @@ from dask.callbacks import Callback
 from dkist_virtual.errors import SelectionError
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from numpy.typing import NDArray
 
-__all__ = ["LeafArray", "Source"]
+    from dkist_virtual.cube.selection import Index
+    from dkist_virtual.store.read_options import Chunks
+
+__all__ = ["PushdownArray", "Source"]
 
 
 class Source(Protocol):
-    """What is read: an array of which a selection can be made before it is."""
+    """An array that can be sliced before it is read."""
 
-    def __getitem__(self, item: Any) -> NDArray[np.generic]:
+    def __getitem__(self, item: Index) -> NDArray[np.generic]:
         """Read."""
 
-    def select(self, item: Any) -> Source:
+    def select(self, item: Index) -> Source:
         """Select, without reading."""
 
-    def dask(self, chunks: Any) -> LeafArray:
-        """As a dask array."""
+    def dask(self, chunks: Chunks | None) -> PushdownArray:
+        """Make a dask array of it."""
 
 
-class LeafArray(da.Array):
-    """A dask array that is read from a source.
+class PushdownArray(da.Array):
+    """A dask array whose slices select from its source.
 
-    Ints and slices with positive steps give another leaf, of the source's own selection; with
-    anything else, and with all that is computed from it, it is an ordinary dask array.
+    Ints and slices with positive steps give another such array, of the source's own selection.
+    Any other index, and any computation, gives an ordinary dask array.
     """
 
     source: Source
-    wanted: Any
+    wanted: Chunks | None
 
     @classmethod
-    def of(cls, array: da.Array, source: Source, wanted: Any) -> LeafArray:
-        """A leaf from a dask array that reads a source.
-
-        Parameters
-        ----------
-        array : dask.array.Array
-        source : Source
-        wanted
-            The chunks asked for, as the source's own `dask` takes them.
-        """
+    def of(cls, array: da.Array, source: Source, wanted: Chunks | None) -> PushdownArray:
+        """Make one of a dask array that reads a source, in the chunks that the user wanted."""
         # dask's constructor takes the `_meta` of another array, and has no public name for it.
-        leaf: LeafArray = cls(array.dask, array.name, array.chunks, meta=array._meta)
-        leaf.source, leaf.wanted = source, wanted
-        return leaf
+        made: PushdownArray = cls(array.dask, array.name, array.chunks, meta=array._meta)
+        made.source, made.wanted = source, wanted
+        return made
 
     def ordinary(self) -> da.Array:
-        """The same as an array of dask's own type, for libraries that mix no types of arrays."""
-        return da.Array(self.dask, self.name, self.chunks, meta=self._meta)  # type: ignore[no-untyped-call]
+        """Return an array of dask's own type, for libraries that mix no types of arrays."""
+        array: da.Array = da.Array(self.dask, self.name, self.chunks, meta=self._meta)
+        return array
 
     def __getitem__(self, index: Any) -> da.Array:
-        if not _is_basic(index):
-            return super().__getitem__(index)  # type: ignore[no-any-return,no-untyped-call]
-        try:
-            selected = self.source.select(index)
-        except SelectionError:  # nothing selected is an array too, for dask
-            return super().__getitem__(index)  # type: ignore[no-any-return,no-untyped-call]
-        return selected.dask(self.wanted)
+        if _is_basic(index):
+            try:
+                return self.source.select(index).dask(self.wanted)
+            except SelectionError:  # nothing selected is an array too, for dask
+                pass
+        array: da.Array = da.Array.__getitem__(self, index)
+        return array
 
-    def __setitem__(self, index: Any, value: Any) -> None:
-        # dask would put a new graph behind this array, which the source knows nothing of.
+    def __setitem__(self, index: object, value: object) -> None:
+        # dask would replace this array's graph, and the source would not change.
         raise TypeError(
             "the pixels of frames are not written to: dask.array.where(mask, value, array) gives a "
             "new array, and array.copy() one that can be written to"
@@ -89,17 +86,17 @@ class LeafArray(da.Array):
     def compute(self, **kwargs: Any) -> Any:
         """Read: see `dask.array.Array.compute`."""
         if self.npartitions == 1 and set(kwargs) <= {"scheduler"} and not Callback.active:
-            get = get_scheduler(scheduler=kwargs.get("scheduler"), collections=[self])  # type: ignore[no-untyped-call]
+            get = get_scheduler(scheduler=kwargs.get("scheduler"), collections=[self])
             if get in (dask.threaded.get, dask.local.get_sync):
                 return self.source[...]
-        return super().compute(**kwargs)  # type: ignore[no-untyped-call]
+        return da.Array.compute(self, **kwargs)
 
-    def __reduce__(self) -> tuple[Any, tuple[Any, ...]]:
-        return _leaf, (self.source, self.wanted)
+    def __reduce__(self) -> tuple[Callable[..., PushdownArray], tuple[Source, Chunks | None]]:
+        return _make, (self.source, self.wanted)
 
 
-def _is_basic(index: Any) -> bool:
-    """Whether a source can select it: ints, slices and an ellipsis, forward steps only."""
+def _is_basic(index: object) -> bool:
+    """Return whether a source can select it: ints, slices and an ellipsis, forward steps only."""
     parts = index if isinstance(index, tuple) else (index,)
     return all(
         part is Ellipsis
@@ -109,12 +106,12 @@ def _is_basic(index: Any) -> bool:
     )
 
 
-def _leaf(source: Source, wanted: Any) -> LeafArray:
+def _make(source: Source, wanted: Chunks | None) -> PushdownArray:
     return source.dask(wanted)
 
 
 def _forget_pools() -> None:
-    """A forked process has none of its parent's threads, to which dask would hand tasks."""
+    """Drop dask's thread pools: a forked process has none of its parent's threads."""
     dask.threaded.default_pool = None
     dask.threaded.pools.clear()
     dask.threaded.pools_lock = Lock()

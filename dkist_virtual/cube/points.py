@@ -1,4 +1,4 @@
-"""Read the world coordinates that somebody asks for, as values of the axes of a WCS."""
+"""Read world coordinates that a user gives, as values of the axes of a WCS."""
 
 from __future__ import annotations
 
@@ -6,19 +6,17 @@ import math
 import warnings
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 import astropy.units as u
 import numpy as np
 from astropy.coordinates import BaseCoordinateFrame, SkyCoord, SpectralCoord, StokesCoord
 
-from dkist_virtual.cube.world_axes import wrapped
+from dkist_virtual.cube.world_axes import Values, wrap
 from dkist_virtual.errors import OutsideError, SelectionError
 from dkist_virtual.times import EXPECTED, read_time, read_time_range
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
     from dkist_virtual.cube.world_axes import Kind, World, WorldAxis
 
 __all__ = [
@@ -27,20 +25,18 @@ __all__ = [
     "Wanted",
     "as_points",
     "axes_of",
-    "flat",
+    "flatten",
     "wanted_of",
     "with_times",
 ]
 
-Values: TypeAlias = "NDArray[np.floating[Any]]"
-
 _SAME_DAY: Final = 0.5
-"""Days between a dataset and a coordinate whose observer is taken to be the dataset's."""
+"""Days between a dataset and a coordinate that gets the dataset's observer, at most."""
 
 
 @dataclass(frozen=True, eq=False)
 class Wanted:
-    """What is asked of coordinates that belong together.
+    """Points in coordinates that belong together.
 
     Parameters
     ----------
@@ -49,8 +45,7 @@ class Wanted:
     points : numpy.ndarray
         Shape (axes, points), in the units of the axes.
     around : float
-        Longitudes are at most half a turn from this one, so that they have no jump inside of the
-        array.
+        Longitudes are wrapped around this one, so that they have no jump within the array.
     """
 
     axes: tuple[WorldAxis, ...]
@@ -64,38 +59,38 @@ class Wanted:
 
     @property
     def label(self) -> str:
-        """What to call them."""
+        """Their names."""
         return " and ".join(axis.label for axis in self.axes)
 
     @property
     def rounding(self) -> Values:
-        """How far a value may be off, as it was computed or printed: shape (axes,)."""
+        """The error of values that were computed or printed: shape (axes,)."""
         return np.array(
             [_rounding(axis, of) for axis, of in zip(self.axes, self.points, strict=True)]
         )
 
     @property
     def low(self) -> Values:
-        """The least value asked for, of each axis."""
+        """The least value, of each axis."""
         return np.asarray(self.points.min(axis=1) - self.rounding)
 
     @property
     def high(self) -> Values:
-        """The largest value asked for, of each axis."""
+        """The largest value, of each axis."""
         return np.asarray(self.points.max(axis=1) + self.rounding)
 
-    def values(self, world: World, at: list[NDArray[np.floating[Any]]] | None = None) -> Values:
-        """The coordinates on a grid of pixels, see `World.along`: shape (axes, *lengths)."""
+    def values(self, world: World, at: list[Values] | None = None) -> Values:
+        """Compute the coordinates on a grid, see `World.along`: shape (axes, *lengths)."""
         found = world.along(self.axes, at)
         return np.array(
             [
-                wrapped(of, axis.unit, self.around) if axis.kind == "longitude" else of
+                wrap(of, axis.unit, self.around) if axis.kind == "longitude" else of
                 for axis, of in zip(self.axes, found, strict=True)
             ]
         )
 
     def distance(self, away: Values, point: Values) -> Values:
-        """The squared distance from a point of what is `away` from it in each coordinate."""
+        """Compute the squared distance from a point, given the difference in each coordinate."""
         scale = [1.0] * len(self.axes)
         kinds = [axis.kind for axis in self.axes]
         if kinds == ["longitude", "latitude"]:  # meridians come closer towards the poles
@@ -112,27 +107,27 @@ def _rounding(axis: WorldAxis, values: Values) -> float:
     return 1e-9 * float(np.abs(values).max(initial=0))
 
 
-# What was asked for -------------------------------------------------------------------------
+# Points -------------------------------------------------------------------------------------
 
 
-def flat(point: Any) -> Iterable[Any]:
-    """The coordinates of a point, alone or in a list; None stands for any."""
+def flatten(point: object) -> Iterable[object]:
+    """Give the coordinates of a point, alone or in lists, without None, which means any."""
     if isinstance(point, (list, tuple)):
         for part in point:
-            yield from flat(part)
+            yield from flatten(part)
     elif point is not None:
         yield point
 
 
-def with_times(point: Any) -> Any:
-    """A point as ndcube takes it: with each moment, of whatever type, as an astropy Time."""
+def with_times(point: object) -> object:
+    """Convert a point to what ndcube takes: each moment, of any type, to an astropy Time."""
     if isinstance(point, (list, tuple)):
         return [with_times(part) for part in point]
     moment = None if isinstance(point, (u.Quantity, SkyCoord, str)) else read_time(point)
     return point if moment is None else moment
 
 
-def _axis(world: World, kind: Kind, given: Any) -> WorldAxis:
+def _axis(world: World, kind: Kind, given: object) -> WorldAxis:
     axis = world.of_kind(kind)
     if axis is None:
         raise SelectionError(f"{given!r}: {_no_such(world, kind)}")
@@ -145,7 +140,7 @@ def _no_such(world: World, what: str) -> str:
 
 
 def _coordinate(world: World, given: Any) -> tuple[tuple[WorldAxis, ...], Values]:
-    """Which axes a coordinate is one of, and its values in their units: shape (axes, points)."""
+    """Return the axes of a coordinate, and its values in their units: shape (axes, points)."""
     if isinstance(given, BaseCoordinateFrame) and given.has_data:
         given = SkyCoord(given)
     if isinstance(given, SkyCoord):
@@ -161,7 +156,7 @@ def _coordinate(world: World, given: Any) -> tuple[tuple[WorldAxis, ...], Values
     except ValueError as error:
         text = isinstance(given, str)
         raise SelectionError(
-            f"{given!r} is no Stokes parameter, and no moment: expected a letter such as I, Q, U "
+            f"{given!r} is not a Stokes parameter or a moment: expected a letter such as I, Q, U "
             "or V, or text such as '2022-10-24T19:00:00'"
             if text
             else str(error)
@@ -169,7 +164,7 @@ def _coordinate(world: World, given: Any) -> tuple[tuple[WorldAxis, ...], Values
     if moment is not None:
         return (_axis(world, "time", given),), np.atleast_2d(world.seconds(moment.ravel()))
     raise SelectionError(
-        f"{given!r} is no world coordinate: expected a SkyCoord, SpectralCoord, Stokes letter, "
+        f"{given!r} is not a world coordinate: expected a SkyCoord, SpectralCoord, Stokes letter, "
         f"Quantity, or {EXPECTED}. Pixels are selected with ds[...]"
     )
 
@@ -177,7 +172,7 @@ def _coordinate(world: World, given: Any) -> tuple[tuple[WorldAxis, ...], Values
 def _stokes(given: str) -> float | None:
     try:
         return float(StokesCoord(given.upper()).value)
-    except Exception:  # noqa: BLE001  # whatever astropy raises of a text that is no symbol
+    except Exception:  # noqa: BLE001  # astropy's, for a text that is not a symbol
         return None
 
 
@@ -186,45 +181,49 @@ def _stokes(given: str) -> float | None:
 
 def _sky(world: World, given: SkyCoord) -> tuple[tuple[WorldAxis, ...], Values]:
     there = _in_frame(world, given)
-    parts: dict[Kind, Any] = {"longitude": there.spherical.lon, "latitude": there.spherical.lat}
+    parts: dict[Kind, u.Quantity] = {
+        "longitude": there.spherical.lon,
+        "latitude": there.spherical.lat,
+    }
     kinds = [kind for kind in parts if world.of_kind(kind) is not None]
     for kind in set(parts) - set(kinds):
-        _check_held(world, kind, parts[kind], given)
+        _check_dropped(world, kind, parts[kind], given)
     axes = tuple(_axis(world, kind, given) for kind in kinds)
     values = [np.atleast_1d(parts[axis.kind].to_value(axis.unit)) for axis in axes]
     return axes, np.array(values)
 
 
-def _check_held(world: World, kind: Kind, angle: Any, given: SkyCoord) -> None:
-    """Refuse a position that is not where an index holds one of its coordinates."""
-    held = None if world.held is None else world.held.of_kind(kind)
-    if world.held is None or held is None:
+def _check_dropped(world: World, kind: Kind, angle: u.Quantity, given: SkyCoord) -> None:
+    """Refuse a position that differs from a coordinate that an index dropped."""
+    there = world.dropped
+    axis = None if there is None else there.of_kind(kind)
+    if there is None or axis is None:
         return
-    (here,) = world.held.along([held])
-    away = wrapped(angle.to_value(held.unit) - here, held.unit)
-    if not (np.abs(away) <= _rounding(held, away)).all():
+    (here,) = there.along([axis])
+    away = wrap(angle.to_value(axis.unit) - here, axis.unit)
+    if not (np.abs(away) <= _rounding(axis, away)).all():
         raise OutsideError(
-            f"{given!r}: {held.label} is {world.held.text(held, float(here))} everywhere here"
+            f"{given!r}: {axis.label} is {there.text(axis, float(here))} everywhere here"
         )
 
 
 def _in_frame(world: World, given: SkyCoord) -> SkyCoord:
-    """A position in the frame of a dataset."""
+    """Transform a position to the frame of a dataset."""
     if world.frame is None:
         raise SelectionError(
-            f"{given!r}: the WCS of this selection does not say in which frame its longitudes and "
-            "latitudes are"
+            f"{given!r}: the WCS of this selection does not name the frame of its longitudes and "
+            "latitudes"
             if world.of_kind("longitude") or world.of_kind("latitude")
             else f"{given!r}: {_no_such(world, 'longitude')}"
         )
     given = given.ravel()
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", ".*off-disk coordinates")  # said below, as an error
-            there = _completed(given, world.frame).transform_to(world.frame)
+            warnings.filterwarnings("ignore", ".*off-disk coordinates")  # an error, below
+            there = _complete(given, world.frame).transform_to(world.frame)
     except SelectionError:
         raise
-    except Exception as error:  # each frame has conditions of its own
+    except Exception as error:  # of many kinds, by the frame
         raise SelectionError(
             f"{given!r}: cannot be transformed to the frame of the dataset, {world.frame!r}: "
             f"{error}"
@@ -246,22 +245,22 @@ _OFF_DISK: Final = (
 )
 
 
-def _completed(given: SkyCoord, frame: Any) -> SkyCoord:
-    """Let a coordinate be seen as the dataset is, where it does not say when and from where."""
+def _complete(given: SkyCoord, frame: BaseCoordinateFrame) -> SkyCoord:
+    """Give a coordinate the dataset's time and observer, where it has none."""
     own = given.frame
-    asked = set(own.frame_attributes) & set(frame.frame_attributes)
+    shared = set(own.frame_attributes) & set(frame.frame_attributes)
     ours = {
         name: value
         for name in ("obstime", "observer")
-        if name in asked and (value := getattr(frame, name)) is not None
+        if name in shared and (value := getattr(frame, name)) is not None
     }
     missing = {name: value for name, value in ours.items() if getattr(own, name) is None}
     if "observer" in missing and "obstime" not in missing and "obstime" in ours:
         apart = (own.obstime - ours["obstime"]).to_value(u.day)
         if np.abs(apart).max() > _SAME_DAY:
             raise SelectionError(
-                f"{given!r}: says no observer, and is of another day than the dataset, whose "
-                f"coordinates are of {ours['obstime'].isot}. Say from where it was seen, such as "
+                f"{given!r}: has no observer, and is of another day than the dataset, whose "
+                f"coordinates are of {ours['obstime'].isot}. Give its observer, such as "
                 "SkyCoord(..., observer='earth')"
             )
         missing = ours
@@ -289,30 +288,28 @@ def _quantity(world: World, given: u.Quantity) -> tuple[tuple[WorldAxis, ...], V
     raise SelectionError(f"{given!r}: {_no_such(world, str(given.unit.physical_type))}")
 
 
-def axes_of(world: World, given: Any) -> tuple[WorldAxis, ...]:
-    """Which axes a coordinate is one of."""
+def axes_of(world: World, given: object) -> tuple[WorldAxis, ...]:
+    """Return the axes of a coordinate."""
     return _coordinate(world, given)[0]
 
 
-def wanted_of(world: World, given: Iterable[Any]) -> list[Wanted]:
-    """Coordinates together that are of the same axes, those with the fewest pixels first."""
+def wanted_of(world: World, given: Iterable[object]) -> list[Wanted]:
+    """Group coordinates by their axes, those with the fewest pixels first."""
     points: dict[tuple[WorldAxis, ...], list[Values]] = {}
     for coordinate in given:
         axes, values = _coordinate(world, coordinate)
         if not np.isfinite(values).all():
             raise SelectionError(f"{coordinate!r}: is not finite in the frame of the dataset")
         points.setdefault(axes, []).append(values)
-    wanted = [_together(world, axes, np.hstack(values)) for axes, values in points.items()]
+    wanted = []
+    for axes, parts in points.items():
+        around, whole = 0.0, np.hstack(parts)
+        for place, axis in enumerate(axes):
+            if axis.kind == "longitude":
+                around = world.middle_longitude()
+                whole[place] = wrap(whole[place], axis.unit, around)
+        wanted.append(Wanted(axes, whole, around))
     return sorted(wanted, key=lambda one: math.prod(world.shape[a] for a in one.array_axes))
-
-
-def _together(world: World, axes: tuple[WorldAxis, ...], points: Values) -> Wanted:
-    around = 0.0
-    for place, axis in enumerate(axes):
-        if axis.kind == "longitude":
-            around = world.middle_longitude()
-            points[place] = wrapped(points[place], axis.unit, around)
-    return Wanted(axes, points, around)
 
 
 COORDINATES: Final = ("wavelength", "stokes", "time", "sky")
@@ -320,18 +317,17 @@ COORDINATES: Final = ("wavelength", "stokes", "time", "sky")
 
 
 def as_points(
-    *, wavelength: Any = None, stokes: Any = None, time: Any = None, sky: Any = None
-) -> dict[Kind, Any]:
-    """Coordinates by name, each of one value; wavelength and time may be texts.
+    *,
+    wavelength: u.Quantity | str | None = None,
+    stokes: str | None = None,
+    time: object = None,
+    sky: SkyCoord | None = None,
+) -> dict[Kind, object]:
+    """Read coordinates by name, each of one value; wavelength and time may be texts.
 
-    Of a sunpy TimeRange its middle.
-
-    Raises
-    ------
-    SelectionError
-        A text that is not what its name says.
+    A sunpy TimeRange gives its middle.
     """
-    given: dict[Kind, Any] = {
+    given: dict[Kind, object] = {
         "stokes": stokes,
         "wavelength": _wavelength(wavelength),
         "time": _moment(time),
@@ -340,7 +336,7 @@ def as_points(
     return {kind: value for kind, value in given.items() if value is not None}
 
 
-def _wavelength(given: Any) -> Any:
+def _wavelength(given: u.Quantity | str | None) -> u.Quantity | None:
     if not isinstance(given, str):
         return given
     try:
@@ -351,7 +347,7 @@ def _wavelength(given: Any) -> Any:
         ) from None
 
 
-def _moment(given: Any) -> Any:
+def _moment(given: object) -> object:
     if (ends := read_time_range(given)) is not None:
         return ends[0] + (ends[1] - ends[0]) / 2
     if not isinstance(given, str):

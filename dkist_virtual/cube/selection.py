@@ -10,31 +10,31 @@ from __future__ import annotations
 import math
 import operator
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeAlias
+from types import EllipsisType
+from typing import TYPE_CHECKING, SupportsIndex, TypeAlias
 
 import numpy as np
 
 from dkist_virtual.errors import SelectionError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from numpy.typing import NDArray
 
-__all__ = ["Selection", "full_index", "parse_index"]
+__all__ = ["BasicIndex", "Index", "Selection", "full_index", "operand_index", "parse_index"]
 
 BasicIndex: TypeAlias = tuple[int | slice, ...]
+"""One entry for each axis."""
+
+Index: TypeAlias = (
+    SupportsIndex | slice | EllipsisType | Sequence[SupportsIndex | slice | EllipsisType]
+)
+"""An index as a user writes it: integers, slices and at most one Ellipsis."""
 
 
-def full_index(item: Any, ndim: int) -> BasicIndex:
-    """An index as a tuple with one integer or slice for each of `ndim` axes.
-
-    Raises
-    ------
-    SelectionError
-        The index is not one of integers, slices and at most one Ellipsis, or is too long.
-    """
+def full_index(item: Index, ndim: int) -> BasicIndex:
+    """Check an index, and complete it: one integer or slice for each of `ndim` axes."""
     if isinstance(item, list) and any(isinstance(entry, slice) or entry is ... for entry in item):
         item = tuple(item)  # as ndcube's sequences index their cubes; a list of integers is none
     items = item if isinstance(item, tuple) else (item,)
@@ -50,38 +50,36 @@ def full_index(item: Any, ndim: int) -> BasicIndex:
     return tuple(_entry(entry) for entry in entries)
 
 
+def operand_index(index: BasicIndex, own: Sequence[int], shape: Sequence[int]) -> BasicIndex:
+    """Index an array of its own shape as the result of broadcasting it to another shape is indexed.
+
+    Of an axis of one pixel that was stretched, that pixel is selected.
+    """
+    n = len(own)
+    return tuple(
+        entry if size == whole else (slice(None) if isinstance(entry, slice) else 0)
+        for entry, size, whole in zip(
+            index[len(index) - n :], own, shape[len(shape) - n :], strict=True
+        )
+    )
+
+
 _INTEGER = re.compile(r"[+-]?[0-9]{1,18}")
 
 
-def parse_index(text: str) -> tuple[Any, ...]:
-    """An index from how it is written: ``0, 50`` or ``..., 10:20:2, 3``, in brackets or without.
-
-    Parameters
-    ----------
-    text : str
-        Integers, slices and at most one ``...``, with commas between them. Nothing at all is
-        everything.
-
-    Returns
-    -------
-    tuple of int, slice and Ellipsis
-
-    Raises
-    ------
-    SelectionError
-        Naming what is not understood.
-    """
+def parse_index(text: str) -> tuple[int | slice | EllipsisType, ...]:
+    """Read an index as it is written: ``0, 50`` or ``[..., 10:20:2]``; an empty text is ``()``."""
     inside = text.strip()
     if inside.startswith("[") and inside.endswith("]"):
         inside = inside[1:-1].strip()
     if not inside:
         return ()
-    entries = tuple(_parsed(part.strip(), text) for part in inside.removesuffix(",").split(","))
-    full_index(entries, len(entries))  # what an index may be is said there
+    entries = tuple(_parse(part.strip(), text) for part in inside.removesuffix(",").split(","))
+    full_index(entries, len(entries))  # checks it
     return entries
 
 
-def _parsed(part: str, text: str) -> Any:
+def _parse(part: str, text: str) -> int | slice | EllipsisType:
     if part == "...":
         return Ellipsis
     ends = [end.strip() for end in part.split(":")]
@@ -99,7 +97,7 @@ def _parsed(part: str, text: str) -> Any:
     return slice(*numbers)
 
 
-def _entry(entry: Any) -> int | slice:
+def _entry(entry: SupportsIndex | slice | None) -> int | slice:
     if isinstance(entry, slice):
         return _slice(entry)
     # True and False are integers to Python and masks to numpy: neither is meant here.
@@ -121,7 +119,7 @@ def _slice(entry: slice) -> slice:
     except TypeError:
         raise SelectionError(f"index {entry!r}: expected integers in a slice") from None
     if step == 0:
-        raise SelectionError(f"index {entry!r}: a step of 0 leads nowhere")
+        raise SelectionError(f"index {entry!r}: a step of 0 is not possible")
     return slice(start, stop, step)
 
 
@@ -133,7 +131,7 @@ _ONLY = (
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """A rectangle, possibly strided, of an array.
+    """A rectangle, possibly strided, of a stored array.
 
     Parameters
     ----------
@@ -153,11 +151,11 @@ class Selection:
         for axis, (n, pixels) in enumerate(zip(self.shape, self.axes, strict=True)):
             ends = (pixels, pixels) if isinstance(pixels, int) else (pixels[0], pixels[-1])
             if not 0 <= ends[0] <= ends[1] < n:
-                raise SelectionError(f"axis {axis}: {pixels} lies outside its {n} pixels")
+                raise SelectionError(f"axis {axis}: {pixels} is outside its {n} pixels")
 
     @classmethod
     def whole(cls, shape: Sequence[int]) -> Selection:
-        """All of an array."""
+        """Select all of an array."""
         return cls(tuple(shape), tuple(range(n) for n in shape))
 
     @property
@@ -170,15 +168,8 @@ class Selection:
         """The shape of what is selected."""
         return tuple(len(pixels) for pixels in self.axes if isinstance(pixels, range))
 
-    def __getitem__(self, item: Any) -> Selection:
-        """Select from what is selected.
-
-        Raises
-        ------
-        SelectionError
-            An index of another kind than integers, slices with positive steps and Ellipsis; one
-            out of range; or one that leaves nothing.
-        """
+    def __getitem__(self, item: Index) -> Selection:
+        """Select from what is selected: by integers, slices with positive steps and Ellipsis."""
         axes = list(self.axes)
         index = full_index(item, len(self.result_shape))
         for axis, entry in zip(self.kept, index, strict=True):
@@ -213,7 +204,7 @@ class Selection:
         )
 
     def first(self, n: int) -> Selection:
-        """What is selected along the first `n` axes: of the frame axes, the frames."""
+        """Return the selection along the first `n` axes: of the frame axes, the frames."""
         return Selection(self.shape[:n], self.axes[:n])
 
     @property
@@ -222,13 +213,7 @@ class Selection:
         return math.prod(self.result_shape)
 
     def positions(self) -> NDArray[np.int64]:
-        """Flat positions, in C order of the stored shape, of all that is selected.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (size,), int64, in the selection's own C order.
-        """
+        """Return the flat positions of all selected elements, in C order of the stored shape."""
         flat = np.zeros(1, np.int64)
         for n, pixels in zip(self.shape, self.axes, strict=True):
             along = np.atleast_1d(np.asarray(pixels, np.int64))

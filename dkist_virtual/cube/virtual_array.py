@@ -1,7 +1,7 @@
 """Read one composed selection of a stored array, as numpy or as a dask array.
 
-dask pushes only the first indexing of an array down to whoever reads it. So nothing here ever
-slices a dask array: selections compose, and the dask array is built from the result.
+dask pushes only the first indexing of an array down to its source. So nothing here slices a dask
+array: selections compose, and the dask array is built from the result.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dkist_virtual.cube.selection import Selection
+from dkist_virtual.cube.selection import Index, Selection
 from dkist_virtual.errors import FrameMissingError, MissingFramesWarning
 from dkist_virtual.fits.buffers import empty
 from dkist_virtual.fits.threads import open_in_forks
@@ -25,35 +25,25 @@ from dkist_virtual.store.zarr_store import spec_of
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    import zarr
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
-    from dkist_virtual.cube.dask_array import LeafArray
+    from dkist_virtual.cube.dask_array import PushdownArray
     from dkist_virtual.fits.decode import Window
     from dkist_virtual.store.format.references import ArrayMetadata, FrameColumns
     from dkist_virtual.store.handle import StoreHandle
-    from dkist_virtual.store.read_options import AxisNames, Missing
+    from dkist_virtual.store.read_options import AxisNames, Chunks, Missing
 
 __all__ = ["REMOTE_CHUNKS", "VirtualArray", "opened_selection"]
 
 REMOTE_CHUNKS: Final = 2
-"""How many times larger joined chunks are of frames on a server: those of a chunk are asked for
-at once, and a server's answers take longer than a disk's."""
+"""How many times larger joined chunks of remote frames are: the frames of a chunk are requested at
+once, and servers take longer than disks."""
 
 
 @open_in_forks
 @dataclass(frozen=True)
 class VirtualArray:
-    """Part of an array of a store, read when it is indexed.
-
-    Parameters
-    ----------
-    handle : StoreHandle
-    name : str
-        The array's name in the store.
-    selection : Selection
-        Of the array as it is stored.
-    """
+    """A selection of an array of a store, by its name, which is read when it is indexed."""
 
     handle: StoreHandle
     name: str
@@ -85,26 +75,14 @@ class VirtualArray:
         """Number of pixels selected."""
         return self.selection.size
 
-    @property
-    def zarr(self) -> zarr.Array[Any]:
-        """The whole array, as zarr sees it."""
-        return self.handle.group[self.name]  # type: ignore[return-value]  # could be a group
-
-    def select(self, item: Any) -> VirtualArray:
+    def select(self, item: Index) -> VirtualArray:
         """Select from what is selected, without reading."""
         return VirtualArray(self.handle, self.name, self.selection[item])
 
-    def __getitem__(self, item: Any) -> NDArray[np.generic]:
-        """Read.
-
-        Raises
-        ------
-        FrameMissingError
-            Under ``missing="raise"``: naming how many of the frames are absent.
-        FrameUnreachableError, FrameCorruptError
-        """
+    def __getitem__(self, item: Index) -> NDArray[np.generic]:
+        """Read; ``missing="raise"`` says how many frames are absent."""
         empty_shape = _empty_shape(self.shape, item)
-        if empty_shape is not None:  # no selection, but dask asks for such
+        if empty_shape is not None:  # no `Selection`, but dask reads such
             return np.empty(empty_shape, self.dtype)
         part = self.select(item)
         try:
@@ -120,42 +98,35 @@ class VirtualArray:
         elif absent.size and absent.all() and self._all_absent(part):
             n = len(self.positions())
             said = f"all {n} frames selected are" if n > 1 else "the one frame selected is"
-            looked = ", ".join(self.handle.store.places.in_order)
+            searched = ", ".join(self.handle.store.places.in_order)
             warnings.warn(
-                f"{said} absent: every pixel is NaN. Looked for in {looked}: if that is not where "
-                "they are, open the dataset with frames=",
+                f"{said} absent: every pixel is NaN. Looked for in {searched}: if they are "
+                "elsewhere, open the dataset with frames=",
                 MissingFramesWarning,
                 stacklevel=2,
             )
         return pixels
 
     def _all_absent(self, part: VirtualArray) -> bool:
-        """Whether, with those of a part, every frame of the selection was found to be absent.
+        """Return whether, with those of this part, all frames of the selection were absent.
 
-        dask reads a selection in parts; that some of those are all NaN is what was asked for.
+        dask reads a selection in parts, some of which may be all NaN as the user wants.
         """
         self._absent.update(part.positions().tolist())
         return len(self._absent) == self.selection.first(self.metadata.n_frame_axes).size
 
     def read_marked(self) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-        """Read what is there of the selection, and say of which frames nothing is.
+        """Read the selection, and return which frames are absent (of `frame_shape`) with it.
 
-        For those who show both, whatever ``missing`` says.
-
-        Returns
-        -------
-        pixels : numpy.ndarray
-            Of the selection's shape; NaN, or 0 for integers, in absent frames.
-        absent : numpy.ndarray of bool
-            Shape `frame_shape`.
+        Absent frames are NaN, or 0 for integers, whatever ``missing`` says.
         """
         return self._read("nan")
 
     def _read(self, missing: Missing) -> tuple[NDArray[np.generic], NDArray[np.bool_]]:
-        """Read what is selected, frame by frame; also which frames were absent.
+        """Read the selection frame by frame, and return which frames were absent.
 
-        Not through zarr, which would hand every frame from one thread to another and back: it
-        is the same store, and the same decoder.
+        zarr, which would pass every frame from one thread to another and back, is left out: store
+        and decoder are the same.
         """
         store = self.handle.store
         metadata = self.metadata
@@ -195,7 +166,9 @@ class VirtualArray:
             return error
         return None
 
-    def __array__(self, dtype: Any = None, copy: bool | None = None) -> NDArray[np.generic]:
+    def __array__(
+        self, dtype: DTypeLike | None = None, copy: bool | None = None
+    ) -> NDArray[np.generic]:
         return np.asarray(self[...], dtype=dtype)
 
     def positions(self) -> NDArray[np.int64]:
@@ -208,32 +181,28 @@ class VirtualArray:
         return self.selection.first(self.metadata.n_frame_axes).result_shape
 
     def frames(self) -> FrameColumns:
-        """The selected frames' references, as they stand in the store."""
+        """The references of the selected frames, as the store has them."""
         return self.frames_at(self.positions())
 
     def frames_at(self, positions: NDArray[np.int64]) -> FrameColumns:
-        """The references of some of the array's frames, as they stand in the store."""
+        """The references of some of the array's frames, as the store has them."""
         return self.handle.store.references.arrays[self.name][1].take(positions)
 
     def absent(self) -> NDArray[np.bool_]:
-        """Which of the selected frames are known to be absent.
+        """Return which of the selected frames are known to be absent, without a request.
 
-        Returns
-        -------
-        numpy.ndarray
-            Shape (frames,), bool. Frames on a server are not asked for: True are those without
-            a reference, and those that it said it did not have when they were read.
+        Of remote frames, those are that have no reference, or were absent when they were read.
         """
         places = self.handle.store.places
         places.look_again()
         return np.array([places.where(url) is None for url in self.frames().urls.tolist()], bool)
 
     def _missing(self, first: FrameMissingError) -> FrameMissingError:
-        """The error for a read of absent frames: how many of all that are selected."""
+        """Make the error for a read of absent frames: how many of all that are selected."""
         gone = self.absent()
         positions = self.positions()
         keys = [f"{self.name}/{chunk_key(self.metadata, int(p))}" for p in positions[gone][:1]]
-        # A frame on a server is known to be absent only once it was asked for.
+        # A remote frame is known to be absent only after a request for it.
         n = max(int(gone.sum()), 1)
         if len(gone) == 1:
             return FrameMissingError(
@@ -246,30 +215,27 @@ class VirtualArray:
             '. Get the files, or open the dataset with missing="nan" to read them as NaN'
         )
 
-    def token(self) -> tuple[Any, ...]:
-        """What the selection's dask name is made of: all that its values depend on."""
+    def token(self) -> tuple[object, ...]:
+        """Return all that the values depend on, for the name of the dask array."""
         return *self.handle.token(), self.name, repr(self.selection.axes), self._mark
 
     @cached_property
     def _mark(self) -> str:
-        """Which files of references the selection is of, where they are not read with the store."""
+        """The files of references of the selection, where they are read later than the store."""
         return self.handle.store.references.arrays[self.name][1].mark(self.positions)
 
-    def dask(self, chunks: Any = None) -> LeafArray:
-        """The selection as a dask array.
+    def dask(self, chunks: Chunks | None = None) -> PushdownArray:
+        """Make a dask array of the selection.
 
-        Parameters
-        ----------
-        chunks : {"auto", "frame"} or anything that dask takes, optional
-            Of the whole array, see `ReadOptions`; by default those that it was opened with.
+        `chunks` are of the whole array, see `ReadOptions`; by default those it was opened with.
         """
         import dask.array as da
         from dask.base import tokenize
 
-        from dkist_virtual.cube.dask_array import LeafArray
+        from dkist_virtual.cube.dask_array import PushdownArray
 
         sizes = self.dask_chunks(chunks)
-        array = da.from_array(  # type: ignore[no-untyped-call]
+        array = da.from_array(
             self,
             chunks=sizes,
             name=f"dkist-{tokenize(*self.token(), sizes)}",
@@ -277,33 +243,27 @@ class VirtualArray:
             fancy=False,
             meta=np.empty((0,) * self.ndim, self.dtype),
         )
-        return LeafArray.of(array, self, chunks)
+        return PushdownArray.of(array, self, chunks)
 
-    def dask_chunks(self, chunks: Any = None) -> tuple[tuple[int, ...], ...]:
-        """The lengths of dask's chunks along each axis.
-
-        Raises
-        ------
-        ValueError
-            The chunks do not fit the whole array.
-        """
+    def dask_chunks(self, chunks: Chunks | None = None) -> tuple[tuple[int, ...], ...]:
+        """Return the lengths of dask's chunks along each axis."""
         from dask.array.core import normalize_chunks
 
         options = self.handle.options if chunks is None else ReadOptions(chunks=chunks)
         wanted = options.chunks
         if options.by_rule:
-            sizes: tuple[Any, ...] = self._joined(wanted)
+            sizes: tuple[Any, ...] = self._joined(str(wanted))
         else:
             whole = opened_selection(self.metadata)
             along = axis_chunks(wanted, whole.result_shape, *self._axis_names(whole))
             sizes = _chunks_left(along, whole, self.selection)
         try:
-            return tuple(normalize_chunks(sizes, self.shape, dtype=self.dtype))  # type: ignore[no-untyped-call]
+            return tuple(normalize_chunks(sizes, self.shape, dtype=self.dtype))
         except ValueError as error:  # such as two sizes in bytes
             raise ValueError(f"chunks = {wanted!r}: {error}") from None
 
     def _joined(self, chunks: str) -> tuple[int, ...]:
-        """One frame a chunk; or neighbours in C order, along the last frame axis first."""
+        """Join neighbouring frames into chunks, along the last frame axis first; or none."""
         import dask
         from dask.utils import parse_bytes
 
@@ -319,7 +279,7 @@ class VirtualArray:
         return tuple(wanted)
 
     def _axis_names(self, whole: Selection) -> tuple[AxisNames, frozenset[str]]:
-        """The names of the axes that an opened array has; and those in other tiles of a mosaic."""
+        """Return the names of the opened array's axes, and those in other tiles of a mosaic."""
         arrays = self.handle.store.references.arrays
         suffix = self.name.removeprefix("data")
         dimensions = _names(self.metadata, "_ARRAY_DIMENSIONS")
@@ -333,7 +293,7 @@ class VirtualArray:
 
 
 def opened_selection(metadata: ArrayMetadata) -> Selection:
-    """What of a stored array a dataset begins with: all of it, or the cut that its ASDF is of."""
+    """Select what a dataset shows of a stored array at first: all, or the cut of its ASDF."""
     selection = Selection.whole(metadata.shape)
     cut = metadata.attributes.get("subslice")
     if cut is None:
@@ -342,7 +302,7 @@ def opened_selection(metadata: ArrayMetadata) -> Selection:
 
 
 def _names(metadata: ArrayMetadata, attribute: str) -> list[str]:
-    """The names of an array's axes; empty ones where its attributes have none."""
+    """Return the names of an array's axes; empty ones where its attributes have none."""
     names = metadata.attributes.get(attribute)
     if not isinstance(names, list) or len(names) != len(metadata.shape):
         return [""] * len(metadata.shape)
@@ -350,7 +310,7 @@ def _names(metadata: ArrayMetadata, attribute: str) -> list[str]:
 
 
 def _empty_shape(shape: tuple[int, ...], item: Any) -> tuple[int, ...] | None:
-    """The shape of what slices leave nothing of; None where they leave something."""
+    """Return the shape of slices that leave nothing; None where they leave something."""
     parts = item if isinstance(item, tuple) else (item,)
     slices = [part for part in parts if isinstance(part, slice)]
     if not any(part.stop is not None for part in slices):
@@ -360,17 +320,10 @@ def _empty_shape(shape: tuple[int, ...], item: Any) -> tuple[int, ...] | None:
 
 
 def _chunks_left(along: Sequence[Any], whole: Selection, part: Selection) -> tuple[Any, ...]:
-    """What is left of the chunks of a whole array in a part of it, as dask takes them.
+    """Return which chunks of a whole array are left in a part of it, as dask takes them.
 
-    A length stays the length of the chunks along its axis, whatever is selected there. Of lengths
-    that were given one by one, those remain of which pixels were selected.
-
-    Parameters
-    ----------
-    along : sequence
-        As `axis_chunks` gives them, for each axis that `whole` keeps.
-    whole, part : Selection
-        Of the stored array: what the chunks were given for, and what is left of it.
+    A length stays that of the chunks along its axis. Of lengths given one by one, those remain of
+    which pixels were selected. `along` is of `axis_chunks`, for each axis that `whole` keeps.
     """
     left = []
     for axis, of in zip(whole.kept, along, strict=True):

@@ -7,14 +7,12 @@
 - `mosaic`: define `TiledDataset`: a grid of datasets, one per tile on the sky
 - `open`: open a path, URL, ASDF or ID as a dataset
 - `overview`: describe a dataset without reading a pixel: as text, as HTML and as JSON
-- `provenance`: record where a dataset's pixels and headers come from; read headers when they
-  are asked for
+- `provenance`: record where a dataset's pixels and headers come from; read headers when needed
 - `summary`: fill in the overview of a dataset or mosaic, without reading a frame
 - `to_sunpy`: export an image of the sky as a sunpy Map, with a FITS header that fits its WCS
-- `to_xarray`: export a dataset to xarray: named dimensions, coordinates from the WCS and the
-  headers
-- `derived/`: keep what a derived dataset takes over: mask, uncertainty, coordinates, headers,
-  provenance
+- `to_xarray`: export a dataset to xarray, with named dimensions and coordinates
+- `xarray_coordinates`: make xarray coordinates of the WCS, the headers, and what a user set
+- `derived/`: derive datasets: their state, what they were made from, bins, reprojection
 
 Names are imported when they are first used: ndcube, astropy and zarr are loaded with a dataset.
 """

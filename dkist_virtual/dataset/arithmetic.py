@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from numbers import Number
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import astropy.units as u
 import numpy as np
@@ -17,18 +17,27 @@ from astropy.nddata import NDData, StdDevUncertainty
 from ndcube import NDCube, NDCubeSequence
 
 from dkist_virtual.cube.computed_array import compute
+from dkist_virtual.cube.selection import Selection
 from dkist_virtual.cube.world_axes import World
-from dkist_virtual.dataset.derived.attributes import copied_mask
-from dkist_virtual.dataset.derived.lineage import together
-from dkist_virtual.dataset.derived.own_data import own_data, unlike
+from dkist_virtual.dataset.derived.lineage import Part, join
+from dkist_virtual.dataset.derived.own_data import describe_misfit, read_own_data
 from dkist_virtual.dataset.derived.regrid import RegriddedCube
+from dkist_virtual.dataset.derived.state import Mask, copy_mask
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 from dkist_virtual.text import check_keywords
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from astropy.nddata import NDUncertainty
+    from numpy.typing import DTypeLike, NDArray
+
+    from dkist_virtual.cube.computed_array import PixelFunction
+
 __all__ = ["LazyCube"]
+
+
+_Array: TypeAlias = "u.Quantity | NDArray[Any]"
 
 
 # Operands -----------------------------------------------------------------------------------
@@ -36,10 +45,10 @@ __all__ = ["LazyCube"]
 
 @dataclass(frozen=True, eq=False)
 class _Operand:
-    pixels: Any
-    unit: Any = None
+    pixels: Any  # or a number
+    unit: u.UnitBase | None = None
     mask: Any = None
-    uncertainty: Any = None
+    uncertainty: NDUncertainty | None = None
     cube: NDCube | None = None
 
     @property
@@ -48,12 +57,12 @@ class _Operand:
         return f"{of} without a unit" if self.unit is None else f"{of} in [{self.unit}]"
 
 
-def _operand(value: Any, dtype: Any) -> _Operand | None:
-    """What a dataset can be combined with; None where it cannot."""
+def _operand(value: Any, dtype: DTypeLike) -> _Operand | None:
+    """Read an operand of a dataset's arithmetic; None where it is none."""
     from dask.array import Array
 
     if isinstance(value, NDData):
-        pixels = value._data if isinstance(value, LazyCube) else value.data
+        pixels = value.pixels if isinstance(value, LazyCube) else value.data
         cube = value if isinstance(value, NDCube) else None
         return _Operand(pixels, value.unit, value.mask, value.uncertainty, cube)
     if isinstance(value, u.UnitBase):  # as astropy: changes no type
@@ -72,7 +81,7 @@ def _operand(value: Any, dtype: Any) -> _Operand | None:
 
 
 def _check_shapes(operands: Sequence[_Operand]) -> LazyCube:
-    """The dataset whose WCS is the result's: the first one of its shape."""
+    """Return the dataset whose WCS the result has: the first one of its shape."""
     shapes = [np.shape(operand.pixels) for operand in operands]
     try:
         shape = np.broadcast_shapes(*shapes)
@@ -90,6 +99,9 @@ def _check_shapes(operands: Sequence[_Operand]) -> LazyCube:
             _check_axes(of_shape[0], other)
     return of_shape[0]
 
+
+_Place: TypeAlias = tuple[tuple[object, str], int]
+"""References and name of a stored array, and its axis."""
 
 _KEEP = "An axis of one pixel is stretched: keep it with a slice, as in ds / ds[:, 0:1]."
 
@@ -111,17 +123,16 @@ def _check_axes(cube: NDCube, other: NDCube) -> None:
             )
 
 
-def _axes(cube: NDCube) -> list[tuple[Any, frozenset[str], str]]:
-    """Of each array axis where it lies in the stored array, its physical types and its name.
+def _axes(cube: NDCube) -> list[tuple[_Place | None, frozenset[str], str]]:
+    """Return for each array axis its place in the stored array, physical types and name.
 
-    Of two slices of one dataset the place tells axes apart, of others what changes along them:
+    In slices of one dataset the place tells axes apart, in others the coordinates along them:
     labels are not the same in all datasets. A slice changes neither.
     """
     world = World(cube.wcs, cube.shape)
-    origin = getattr(cube, "_origin", None)
-    places: list[Any] = [None] * len(cube.shape)
-    if origin is not None:
-        array = origin.array
+    places: list[_Place | None] = [None] * len(cube.shape)
+    if isinstance(cube, LazyCube) and cube.provenance is not None:
+        array = cube.provenance.array
         stored = (array.handle.store.references.identity, array.name)
         places = [(stored, axis) for axis in array.selection.kept]
     found = []
@@ -135,8 +146,8 @@ def _axes(cube: NDCube) -> list[tuple[Any, frozenset[str], str]]:
 # Masks and uncertainties --------------------------------------------------------------------
 
 
-def _masks(operands: Sequence[_Operand], shape: tuple[int, ...]) -> Any:
-    """Masked is what is masked in any operand."""
+def _combine_masks(operands: Sequence[_Operand], shape: tuple[int, ...]) -> Mask:
+    """Mask the pixels that are masked in any operand."""
     masks = [operand.mask for operand in operands if operand.mask is not None]
     if not masks:
         return None
@@ -144,27 +155,28 @@ def _masks(operands: Sequence[_Operand], shape: tuple[int, ...]) -> Any:
     for other in masks[1:]:
         mask = mask | other
     if len(masks) == 1:
-        mask = copied_mask(mask)  # the result's own: what is written to it is not the operand's
-    return mask if np.shape(mask) in ((), shape) else np.broadcast_to(mask, shape)
+        mask = copy_mask(mask)  # the result's own: writing to it does not change the operand's
+    combined: Mask = mask if np.shape(mask) in ((), shape) else np.broadcast_to(mask, shape)
+    return combined
 
 
-def _add_spread(_a: Any, _b: Any, of_a: Any, of_b: Any) -> Any:
+def _add_spread(_a: _Array, _b: _Array, of_a: _Array, of_b: _Array) -> _Array:
     return np.hypot(of_a, of_b)
 
 
-def _multiply_spread(a: Any, b: Any, of_a: Any, of_b: Any) -> Any:
+def _multiply_spread(a: _Array, b: _Array, of_a: _Array, of_b: _Array) -> _Array:
     return np.hypot(of_a * b, a * of_b)
 
 
-def _divide_spread(a: Any, b: Any, of_a: Any, of_b: Any) -> Any:
+def _divide_spread(a: _Array, b: _Array, of_a: _Array, of_b: _Array) -> _Array:
     return np.hypot(of_a / b, a * of_b / b**2)
 
 
-def _same_spread(_a: Any, of_a: Any) -> Any:
+def _same_spread(_a: _Array, of_a: _Array) -> _Array:
     return +of_a
 
 
-_SPREADS: Final[dict[Any, Callable[..., Any]]] = {
+_SPREADS: Final[dict[np.ufunc, PixelFunction]] = {
     np.add: _add_spread,
     np.subtract: _add_spread,
     np.multiply: _multiply_spread,
@@ -175,16 +187,16 @@ _SPREADS: Final[dict[Any, Callable[..., Any]]] = {
 }
 
 
-def _deviation(uncertainty: Any) -> Any:
+def _deviation(uncertainty: NDUncertainty | None) -> StdDevUncertainty | None:
     if uncertainty is None or isinstance(uncertainty, StdDevUncertainty):
         return uncertainty
     return uncertainty.represent_as(StdDevUncertainty)
 
 
 def _uncertainty(
-    name: str, spread: Callable[..., Any] | None, operands: Sequence[_Operand]
+    name: str, spread: PixelFunction | None, operands: Sequence[_Operand]
 ) -> StdDevUncertainty | None:
-    """The standard deviation of the result, the operands' being independent of each other."""
+    """Make the standard deviation of the result: those of the operands are independent."""
     if all(operand.uncertainty is None for operand in operands):
         return None
     try:
@@ -193,7 +205,7 @@ def _uncertainty(
         spread = None
     if spread is None:
         warnings.warn(
-            f"{name}: what it makes of these uncertainties is not known here; the result has none",
+            f"{name}: how these uncertainties follow is not known here; the result has none",
             DKISTVirtualWarning,
             stacklevel=4,
         )
@@ -209,31 +221,38 @@ def _uncertainty(
 # Cubes --------------------------------------------------------------------------------------
 
 
-def _operator(function: np.ufunc, *, reflected: bool = False) -> Callable[[Any, Any], Any]:
+def _operator(function: np.ufunc, *, reflected: bool = False) -> Callable[[LazyCube, Any], Any]:
     def method(self: LazyCube, other: Any) -> Any:
         return self._combine(function, (other, self) if reflected else (self, other))
 
     return method
 
 
-def _unary(function: np.ufunc) -> Callable[[Any], Any]:
+def _unary(function: np.ufunc) -> Callable[[LazyCube], Any]:
     return lambda self: self._combine(function, (self,))
 
 
-def _filled(pixels: Any, mask: Any, value: Any) -> Any:
+def _fill(pixels: Any, mask: Any, value: complex) -> Any:
     return np.where(mask, np.asarray(value, pixels.dtype), pixels)
 
 
-def _converted(quantity: Any, unit: Any, equivalencies: Any) -> Any:
+def _convert(quantity: u.Quantity, unit: u.UnitBase, equivalencies: Sequence[Any]) -> u.Quantity:
     return quantity.to(unit, equivalencies)
 
 
-def _converted_spread(_a: Any, of_a: Any, unit: Any) -> Any:
+def _convert_spread(_a: u.Quantity, of_a: u.Quantity, unit: u.UnitBase) -> u.Quantity:
     return of_a.to(unit)
 
 
+def _parts(cube: NDCube) -> tuple[Part, ...]:
+    """Return all that was combined into an operand."""
+    if isinstance(cube, LazyCube):
+        return cube.lineage.parts
+    return (Part(cube.wcs, Selection.whole(cube.shape), None, cube.unit),)
+
+
 class LazyCube(RegriddedCube):
-    """An NDCube whose arithmetic reads nothing, and computes what numpy and astropy would.
+    """An NDCube with lazy arithmetic, by the rules of numpy and astropy.
 
     Operands are numbers, Quantities, arrays, NDData and other cubes, of shapes that numpy
     broadcasts to that of a dataset among them. The result has the WCS, meta and headers of the
@@ -268,13 +287,13 @@ class LazyCube(RegriddedCube):
             how = "" if method == "__call__" else f".{method}"
             given = f" with {', '.join(options)}=" if options else ""
             raise TypeError(
-                f"np.{function.__name__}{how} of a dataset{given}: what gives one value for each "
-                "pixel, without options, gives a dataset. ds.data is a dask array that numpy's "
-                "functions take"
+                f"np.{function.__name__}{how} of a dataset{given}: functions that give one value "
+                "for each pixel, without options, give a dataset. ds.data is a dask array that "
+                "numpy's functions take"
             )
         return self._combine(function, inputs)
 
-    def __array_function__(self, function: Any, *_: Any) -> Any:
+    def __array_function__(self, function: Callable[..., Any], *_: Any) -> Any:
         # numpy would take a dataset for a single object, and np.mean(ds) be ds.
         raise TypeError(
             f"np.{function.__name__} of a dataset: ds.data is a dask array that numpy's functions "
@@ -299,51 +318,42 @@ class LazyCube(RegriddedCube):
         made = cube._new_instance(
             data=pixels,
             unit=unit,
-            mask=_masks(operands, cube.shape),
+            mask=_combine_masks(operands, cube.shape),
             uncertainty=_uncertainty(f"np.{function.__name__}", _SPREADS.get(function), operands),
         )
         cubes = [operand.cube for operand in operands if operand.cube is not None]
-        made._combined = together([cube, *cubes])
+        made._combined = join(part for one in (cube, *cubes) for part in _parts(one))
         return made
 
     def fill_masked(
         self,
-        fill_value: Any,
-        uncertainty_fill_value: Any = None,
+        fill_value: complex | u.Quantity,
+        uncertainty_fill_value: complex | u.Quantity | None = None,
         unmask: bool = False,
         fill_in_place: bool = False,
-    ) -> Any:
-        """Put a value in place of masked pixels, as `ndcube.NDCube.fill_masked`; reads nothing.
+    ) -> Self:
+        """Replace masked pixels by a value, as `ndcube.NDCube.fill_masked`; reads nothing.
 
-        Parameters
-        ----------
-        fill_value, uncertainty_fill_value : number or Quantity
-        unmask : bool
-            Whether the result has no mask.
-        fill_in_place : bool
-            Not of pixels that are not in memory.
-
-        Raises
-        ------
-        DatasetError
-            `fill_in_place`, or an uncertainty to fill where there is none.
+        With `unmask` the result has no mask. `fill_in_place` is not possible, as the pixels are not
+        in memory.
         """
         if fill_in_place:
             raise DatasetError(
                 "fill_masked: the pixels of frames are not written to. Without fill_in_place it "
-                "gives a dataset with the value in place of those that are masked"
+                "gives a dataset with the value in place of masked pixels"
             )
         if uncertainty_fill_value is not None and self.uncertainty is None:
             raise DatasetError("fill_masked: this dataset has no uncertainty to be filled")
-        mask = np.broadcast_to(self.mask or False, ()) if np.ndim(self.mask) == 0 else self.mask
-        values = [
+        mask: Any = self.mask
+        mask = np.broadcast_to(mask or False, ()) if np.ndim(mask) == 0 else mask
+        values: list[Any] = [
             one.to_value(self.unit) if isinstance(one, u.Quantity) else one
             for one in (fill_value, uncertainty_fill_value)
         ]
-        pixels, _ = compute(partial(_filled, value=values[0]), [self._data, mask], [None, None])
-        spread = copy.copy(self.uncertainty)
+        pixels, _ = compute(partial(_fill, value=values[0]), [self._data, mask], [None, None])
+        spread: Any = copy.copy(self.uncertainty)
         if values[1] is not None:
-            filled = _filled(spread.array, mask, values[1])
+            filled = _fill(spread.array, mask, values[1])
             spread = type(spread)(filled, unit=spread.unit, copy=False)
         changes = {"mask": None} if unmask else {}
         return self._new_instance(data=pixels, uncertainty=spread, **changes)
@@ -351,30 +361,19 @@ class LazyCube(RegriddedCube):
     def explode_along_axis(self, axis: int) -> NDCubeSequence:
         """Separate the slices along an axis into a sequence of datasets; reads nothing.
 
-        Each has its part of all that the dataset has, its meta too, which ndcube leaves to the
+        Each has its part of all that the dataset has, and the meta, which ndcube leaves to the
         sequence.
-
-        Parameters
-        ----------
-        axis : int
-
-        Returns
-        -------
-        ndcube.NDCubeSequence
         """
-        whole = [slice(None)] * len(self.shape)
-        parts = []
-        for pixel in range(self.shape[axis]):
-            index: list[Any] = list(whole)
-            index[axis] = pixel
-            parts.append(self[tuple(index)])
+        axis = range(len(self.shape))[axis]
+        whole = (slice(None),) * axis
+        parts = [self[(*whole, pixel)] for pixel in range(self.shape[axis])]
         return NDCubeSequence(parts, meta=self.meta)
 
     def to_nddata(self, **how: Any) -> Any:
         """Make an `~astropy.nddata.NDData` of it, as `ndcube.NDCube.to_nddata`.
 
-        Global and extra coordinates go along where they are asked for, with ``"copy"``, and are
-        left behind with a warning otherwise.
+        Global and extra coordinates are copied if ``"copy"`` is given for them, and are left
+        behind with a warning otherwise.
 
         Parameters
         ----------
@@ -396,26 +395,13 @@ class LazyCube(RegriddedCube):
             )
         return super().to_nddata(**how)
 
-    def to(self, new_unit: Any, equivalencies: Any = ()) -> Any:
-        """Convert to another unit; reads nothing.
-
-        Parameters
-        ----------
-        new_unit : Unit or str
-        equivalencies : list
-            As `astropy.units.Quantity.to` takes them.
-
-        Raises
-        ------
-        DatasetError
-            The pixels have no unit.
-        astropy.units.UnitConversionError
-        """
+    def to(self, new_unit: u.UnitBase | str, equivalencies: Sequence[Any] = ()) -> Self:
+        """Convert to another unit, as `astropy.units.Quantity.to` does; reads nothing."""
         if self.unit is None:
             raise DatasetError(f"to {new_unit}: the pixels have no unit. ds * u.ct gives them one")
-        convert = partial(_converted, unit=u.Unit(new_unit), equivalencies=equivalencies)
+        convert = partial(_convert, unit=u.Unit(new_unit), equivalencies=equivalencies)
         pixels, unit = compute(convert, [self._data], [self.unit])
-        spread = None if equivalencies else partial(_converted_spread, unit=unit)
+        spread = None if equivalencies else partial(_convert_spread, unit=unit)
         own = _Operand(self._data, self.unit, uncertainty=self.uncertainty)
         return self._new_instance(
             data=pixels, unit=unit, uncertainty=_uncertainty("to", spread, [own])
@@ -425,15 +411,15 @@ class LazyCube(RegriddedCube):
         self,
         data: Any,
         *,
-        unit: Any = None,
+        unit: u.UnitBase | str | None = None,
         mask: Any = None,
-        uncertainty: Any = None,
+        uncertainty: NDUncertainty | None = None,
         meta: Mapping[str, Any] | None = None,
-    ) -> Any:
+    ) -> Self:
         """Put a result of your own on the coordinates of this dataset; reads nothing.
 
-        The result is a computed dataset: its headers are those of the frames, as after arithmetic,
-        and it has no files.
+        The result is a computed dataset: it has the headers of the frames, as after arithmetic, and
+        no files.
 
         Parameters
         ----------
@@ -447,7 +433,7 @@ class LazyCube(RegriddedCube):
         uncertainty : NDUncertainty, optional
             Of `data`; by default that of an NDData, and else none.
         meta : dict, optional
-            What is added to this dataset's meta.
+            Keys to add to this dataset's meta.
 
         Raises
         ------
@@ -458,17 +444,17 @@ class LazyCube(RegriddedCube):
         --------
         >>> velocity = ds[0, :, 0].with_data(fit, unit="km / s")  # doctest: +SKIP
         """
-        pixels, unit, given, spread = own_data(data, unit)
+        pixels, unit, given, spread = read_own_data(data, unit)
         if np.shape(pixels) != self.shape:
-            raise DatasetError(f"with_data: {unlike(np.shape(pixels), self.shape)}")
+            raise DatasetError(f"with_data: {describe_misfit(np.shape(pixels), self.shape)}")
         mask = given if mask is None else mask
         made = self._new_instance(
             data=pixels,
             unit=unit,
-            mask=copied_mask(self._mask) if mask is None else mask,
+            mask=copy_mask(self._mask) if mask is None else mask,
             uncertainty=spread if uncertainty is None else uncertainty,
         )
         for key, value in (meta or {}).items():
             made.meta[key] = value
-        made._past = f"an array given for {self._from}"
+        made._past = f"an array given for {self.lineage.source}"
         return made

@@ -25,12 +25,11 @@ from dkist_virtual.store.zarr_store import spec_of
 from dkist_virtual.text import check_keywords, counted, human_bytes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from dkist_virtual.cube.virtual_array import VirtualArray
     from dkist_virtual.datacenter.globus import Transfer
+    from dkist_virtual.dataset.provenance import Provenance
 
 __all__ = ["Files"]
 
@@ -48,76 +47,66 @@ class Files:
 
     Parameters
     ----------
-    arrays : tuple of VirtualArray
+    sources : tuple of Provenance
         One; for a mosaic one per tile.
-    _about : callable
-        Takes the number of an array, its frames' positions, and ``"_size"`` or ``"_datasum"``, and
-        gives the files' lengths in bytes, or the sums of their HDUs; -1 where not known.
     chosen : numpy.ndarray of int64, optional
         Which of the arrays' frames, counted on from one array to the next; all if not given.
     inventory : dict, optional
         The Data Center's record of the dataset.
     """
 
-    arrays: tuple[VirtualArray, ...]
-    _about: Callable[[int, NDArray[np.int64], str], NDArray[np.int64]]
+    sources: tuple[Provenance, ...]
     chosen: NDArray[np.int64] | None = None
     inventory: dict[str, Any] | None = field(default=None, repr=False)
 
     @property
+    def arrays(self) -> tuple[VirtualArray, ...]:
+        """One array; for a mosaic one per tile."""
+        return tuple(source.array for source in self.sources)
+
+    @property
     def _n_all(self) -> int:
-        return sum(array.selection.first(array.metadata.n_frame_axes).size for array in self.arrays)
+        return sum(source.n_frames for source in self.sources)
 
     def __len__(self) -> int:
         """Number of frames, those without a file included."""
         return self._n_all if self.chosen is None else len(self.chosen)
 
-    def __getitem__(self, item: Any) -> Files:
-        """Some of the frames; they need form no rectangle.
-
-        Parameters
-        ----------
-        item : array of bool or int, slice or int
-
-        Raises
-        ------
-        SelectionError
-            A mask of another length, an index out of range, or of another kind.
-        """
+    def __getitem__(self, item: slice | ArrayLike) -> Files:
+        """Select some of the frames; they need not form a rectangle."""
         all_of_them = np.arange(self._n_all) if self.chosen is None else self.chosen
         return replace(self, chosen=all_of_them[_index(item, len(self))])
 
-    def _parts(self) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
-        """Of each array its number, its frames' positions, and their places in this selection."""
+    def _parts(self) -> Iterator[tuple[Provenance, NDArray[np.int64], NDArray[np.int64]]]:
+        """Give each array's source, its frames' positions, and their places in this selection."""
         first = 0
-        for number, array in enumerate(self.arrays):
-            positions = array.positions()
+        for source in self.sources:
+            positions = source.array.positions()
             if self.chosen is None:
-                yield number, positions, np.arange(first, first + len(positions))
+                yield source, positions, np.arange(first, first + len(positions))
             else:
                 own = np.flatnonzero(
                     (self.chosen >= first) & (self.chosen < first + len(positions))
                 )
-                yield number, positions[self.chosen[own] - first], own
+                yield source, positions[self.chosen[own] - first], own
             first += len(positions)
 
     @cached_property
     def _rows(self) -> list[tuple[VirtualArray, int, str]]:
         """Array, position and URL of each frame."""
         rows: list[Any] = [None] * len(self)
-        for number, positions, places in self._parts():
-            array = self.arrays[number]
-            urls = array.frames_at(positions).urls.tolist()
+        for source, positions, places in self._parts():
+            urls = source.array.frames_at(positions).urls.tolist()
             for place, position, url in zip(places.tolist(), positions.tolist(), urls, strict=True):
-                rows[place] = (array, position, url)
+                rows[place] = (source.array, position, url)
         return rows
 
     def _known(self, column: str) -> NDArray[np.int64]:
-        """What the scan found of each frame, -1 where it did not look."""
+        """Read what a scan found of each frame, -1 where it did not look."""
         found = np.full(len(self), -1, np.int64)
-        for number, positions, places in self._parts():
+        for source, positions, places in self._parts():
             if len(positions):
-                found[places] = self._about(number, positions, column)
+                found[places] = source.scanned(column, positions + source.first_row)
         return found
 
     @property
@@ -127,19 +116,18 @@ class Files:
 
     @property
     def urls(self) -> list[str | None]:
-        """Where each frame is read; None where the ASDF names no file."""
+        """The URL that each frame is read from; None where the ASDF names no file."""
         return [array.handle.store.places.find(url) or None for array, _, url in self._rows]
 
     def where(self) -> list[str | None]:
-        """The directory or URL that each frame is read from; None where it is known to be absent.
+        """Return the directory or URL of each frame; None if it is known to be absent.
 
-        Files on this machine are looked up once for each directory, see `refresh`; those of a
-        server count as there.
+        Each directory on this machine is listed once, see `refresh`; remote files count as present.
         """
         return [array.handle.store.places.where(url) for array, _, url in self._rows]
 
     def missing(self) -> list[str]:
-        """Names of the frames that are known to be absent, those that the ASDF names."""
+        """Return the names of the frames that are known to be absent, as the ASDF names them."""
         return [
             name
             for name, place in zip(self.names, self.where(), strict=True)
@@ -147,10 +135,10 @@ class Files:
         ]
 
     def refresh(self) -> None:
-        """Look again which frames are on this machine, and forget what was learnt of the others.
+        """Check again which frames are on this machine, and forget which remote ones are absent.
 
-        After a download, or a deletion. A frame that was replaced needs no refresh: what is known
-        of one version of its file is used for no other.
+        Use it after a download or a deletion. A frame that was replaced needs no refresh: each
+        version of its file is cached by itself.
         """
         for array in self.arrays:
             array.handle.store.refresh()
@@ -167,14 +155,11 @@ class Files:
 
     @property
     def places(self) -> list[str]:
-        """Directories and URLs that the frames are read from, in the order of looking for them.
-
-        Those that were downloaded to come first.
-        """
+        """The directories and URLs that are searched for the frames, in order: downloads first."""
         return list(self.arrays[0].handle.store.places.in_order)
 
     @property
-    def basepath(self) -> Any:
+    def basepath(self) -> Path | str:
         """The first of `places`, a path where it is on this machine, as ``dkist`` calls it."""
         base = self.places[0]
         return Path(local_path(base)) if is_local(base) else base
@@ -186,25 +171,24 @@ class Files:
 
     @property
     def nbytes(self) -> int | None:
-        """Length of all files together; None where one of them was never looked at."""
+        """Length of all files together; None where one of them was never scanned."""
         sizes = self.sizes
         return None if (sizes < 0).any() else int(sizes.sum())
 
     def here(self) -> int:
-        """How many of the files are on this machine, as far as was looked: see `refresh`."""
+        """Count the files that are on this machine, as of the last `refresh`."""
         n = 0
-        for number, positions, _ in self._parts():
-            array = self.arrays[number]
-            places = array.handle.store.places
+        for source, positions, _ in self._parts():
+            places = source.array.handle.store.places
             if places.any_local:
-                n += places.here(array.frames_at(positions).urls.tolist())
+                n += places.here(source.array.frames_at(positions).urls.tolist())
         return n
 
     def __str__(self) -> str:
         # Every frame of the arrays, whatever is selected of them.
         whole = [
-            self._about(number, np.arange(array.metadata.n_frames), "_size")
-            for number, array in enumerate(self.arrays)
+            source.scanned("_size", source.first_row + np.arange(source.array.metadata.n_frames))
+            for source in self.sources
         ]
         sizes = np.concatenate(whole)
         size = _size(self.sizes)
@@ -221,7 +205,7 @@ class Files:
     # Elsewhere -----------------------------------------------------------------------------
 
     def _sources(self) -> Iterator[tuple[str, tuple[str, ...], int, VirtualArray, int]]:
-        """Of each file once its name, the places to ask, and which row it is."""
+        """Give for each file, once, its name, the places to read it from, and its row."""
         seen: dict[str, str] = {}
         for row, (array, position, url) in enumerate(self._rows):
             places = array.handle.store.places
@@ -238,24 +222,19 @@ class Files:
             yield name, places.candidates(url), row, array, position
 
     def _refuse_shared_names(self) -> None:
-        """Refuse frames that another file of the dataset would be taken for in a directory.
-
-        Raises
-        ------
-        DownloadError
-        """
+        """Refuse frames whose name another file of the dataset has."""
         for array, _, url in self._rows:
             if url and (shared := array.handle.store.places.sharing(url)):
                 name = redacted(array.handle.store.places.name(url))
                 raise DownloadError(
                     f"{name}: two frames of this dataset have that name, at "
                     f"{' and at '.join(map(redacted, shared))}, and in a directory one would be "
-                    "taken for the other: download them by to_manifest(), each to a directory of "
-                    "its own"
+                    "mistaken for the other: download them by to_manifest(), each to a directory "
+                    "of its own"
                 )
 
     def to_manifest(self, form: Literal["plain", "aria2", "globus"] = "plain") -> str:
-        """A list of the files for another tool, servers before copies on this machine.
+        """List the files for another tool, by remote URLs rather than copies on this machine.
 
         Parameters
         ----------
@@ -263,11 +242,6 @@ class Files:
             ``URL<TAB>name<TAB>bytes`` a line, the bytes empty where they are not known; an input
             file of aria2c; or of ``globus transfer --batch``, the path at the source endpoint
             and the name at the destination.
-
-        Raises
-        ------
-        DownloadError
-            Names that would lead out of the directory which the other tool writes to.
         """
         sources = list(self._sources())
         check_names((name for name, *_ in sources), os.curdir)
@@ -299,21 +273,21 @@ class Files:
         via: Literal["globus"] | None = None,
         **globus: Any,
     ) -> Downloaded | Transfer:
-        """Fetch the files into a directory, from which they are read from then on.
+        """Download the files into a directory, and read them there from then on.
 
-        Files that are there with the right length are left alone. One that was begun goes on where
-        it stood, if its server has the same file still. The dataset that the files are of, and all
-        its slices, read them here afterwards.
+        Files that are there with the right length are skipped. A partial download is resumed if its
+        server still has the same file. The dataset of these files, and all its slices, read them
+        here afterwards.
 
         Parameters
         ----------
         path : path
-            A directory; is made where it is not there. Names keep their subdirectories.
+            A directory; it is made if needed. Names keep their subdirectories.
         verify : bool
-            Whether to hold each file against its DATASUM before it gets its name, those there
-            already too.
+            Whether to check each file's DATASUM before it gets its name, also of files that are
+            there already.
         dry_run : bool
-            Whether only to say which files would be fetched, and how many bytes.
+            Whether only to say which files would be downloaded, and how many bytes.
         workers : int, optional
             How many at once; by default as the setting ``dkist_virtual.concurrency``.
         progress : bool, optional
@@ -332,10 +306,10 @@ class Files:
         Raises
         ------
         DownloadError
-            Files that did not come, each with its cause, once the others are there; or names
-            that would lead out of the directory.
+            Some files could not be downloaded, each with its cause, the others are there; or a
+            name leads out of the directory.
         AccessError
-            Globus, or the Data Center, does not let these frames go.
+            Globus or the Data Center refuses access to these frames.
         """
         check_keywords("download", globus, (*_DOWNLOAD, *_GLOBUS))
         if via == "globus":
@@ -366,8 +340,7 @@ class Files:
             )
         finally:
             if not dry_run and os.path.isdir(path):
-                for handle in {id(array.handle): array.handle for array in self.arrays}.values():
-                    handle.read_first(absolute(path))
+                self._read_first(absolute(path))
         return replace(done, n_nameless=sum(not url for *_, url in self._rows))
 
     def _transfer(
@@ -381,19 +354,17 @@ class Files:
         shown = sys.stderr.isatty() if progress is None else progress
         done = transfer(names, self.inventory, path, progress=shown, **options)
         if done.done and done.local is not None:
-            for handle in {id(array.handle): array.handle for array in self.arrays}.values():
-                handle.read_first(done.local)
+            self._read_first(done.local)
         return done
+
+    def _read_first(self, directory: str) -> None:
+        """Search a directory first for the frames of these datasets."""
+        for handle in {id(array.handle): array.handle for array in self.arrays}.values():
+            handle.read_first(directory)
 
     @property
     def dataset_id(self) -> str:
-        """The dataset's ID, by its inventory.
-
-        Raises
-        ------
-        DatasetError
-            The inventory does not say.
-        """
+        """The dataset's ID, by its inventory."""
         if not self.inventory or not self.inventory.get("datasetId"):
             raise DatasetError("the dataset's inventory names no dataset ID to ask for")
         return str(self.inventory["datasetId"])
@@ -401,51 +372,20 @@ class Files:
     def quality_report(
         self, path: str | os.PathLike[str] = ".", *, form: Literal["pdf", "json"] = "pdf"
     ) -> Path:
-        """Fetch the Data Center's quality report of the dataset.
-
-        Parameters
-        ----------
-        path : path
-            A file, or a directory.
-        form : {"pdf", "json"}
-
-        Returns
-        -------
-        pathlib.Path
-
-        Raises
-        ------
-        SearchError
-            It could not be had.
-        """
+        """Download the Data Center's quality report of the dataset to a file, or a directory."""
         from dkist_virtual.datacenter.catalogue import fetch_file
 
         return fetch_file("quality", self.dataset_id, path, form=form)
 
     def preview_movie(self, path: str | os.PathLike[str] = ".") -> Path:
-        """Fetch the Data Center's preview movie of the dataset.
-
-        Parameters
-        ----------
-        path : path
-            A file, or a directory.
-
-        Returns
-        -------
-        pathlib.Path
-
-        Raises
-        ------
-        SearchError
-            It could not be had.
-        """
+        """Download the Data Center's preview movie of the dataset to a file, or a directory."""
         from dkist_virtual.datacenter.catalogue import fetch_file
 
         return fetch_file("movie", self.dataset_id, path)
 
 
 def _index(item: Any, n: int) -> Any:
-    """An index of `n` frames, as numpy takes it."""
+    """Check an index of `n` frames, and return it as numpy takes it."""
     if isinstance(item, slice):
         return item
     given = np.ma.asanyarray(item)
@@ -470,7 +410,7 @@ def _index(item: Any, n: int) -> Any:
 
 
 def _size(sizes: NDArray[np.int64]) -> str | None:
-    """The sum of lengths of which some may be unknown; None where all are."""
+    """Return the sum of lengths, some of which may be unknown; None where all are."""
     known = sizes[sizes >= 0]
     if not len(sizes):
         return human_bytes(0)

@@ -6,15 +6,15 @@ import io
 import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from dkist_virtual.conversion.asdf.locate import asdf_on_disk
 from dkist_virtual.conversion.asdf.source import read_source
 from dkist_virtual.conversion.references import references_of
 from dkist_virtual.cube.selection import Selection
+from dkist_virtual.cube.sliced_wcs import high_level
 from dkist_virtual.cube.virtual_array import VirtualArray, opened_selection
-from dkist_virtual.cube.world_axes import high_level
-from dkist_virtual.dataset.provenance import HeaderSource, Provenance, StoredHeaders, TableHeaders
+from dkist_virtual.dataset.provenance import Provenance
 from dkist_virtual.errors import DatasetError, StoreCorruptError, StoreError
 from dkist_virtual.io.locations import Location, is_local, join, local_path, shown
 from dkist_virtual.store.format.asdf_arrays import check_mask
@@ -23,30 +23,41 @@ from dkist_virtual.store.format.header_table import HeaderTable
 from dkist_virtual.store.format.references import replaced
 from dkist_virtual.store.format.verify_json import VERIFY_NAME, warn_of_kept
 from dkist_virtual.store.handle import StoreHandle
+from dkist_virtual.store.read_options import ReadOptions
 
 if TYPE_CHECKING:
-    from dkist_virtual.store.read_options import ReadOptions
+    from dkist_virtual.dataset.derived.state import FrameCube
+    from dkist_virtual.store.frame_locations import FramePlaces
+    from dkist_virtual.store.read_options import Chunks, Missing, StorageOptions
 
-__all__ = ["Opened", "open_asdf", "open_store"]
+_Cube = TypeVar("_Cube", bound="FrameCube")
+
+__all__ = ["FromASDF", "Opened", "open_asdf", "open_store"]
 
 
 @dataclass(frozen=True, eq=False)
 class Opened:
-    """A store or an ASDF, opened: what datasets are made of.
+    """An open store or ASDF, of which datasets are made.
 
     Parameters
     ----------
     handle : StoreHandle
-    source : HeaderSource
+    table : HeaderTable or None
+        The headers of an ASDF.
     description : Description
     """
 
     handle: StoreHandle
-    source: HeaderSource
+    table: HeaderTable | None
     description: Description
 
-    def datasets(self, cls: type[Any]) -> list[Any]:
-        """One dataset for each array, in the order of the tiles."""
+    def meta(self) -> dict[str, object]:
+        """Return the meta of the whole dataset or mosaic."""
+        about = self.description
+        return {**about.meta, "inventory": about.inventory, "history": about.history}
+
+    def datasets(self, cls: type[_Cube]) -> list[_Cube]:
+        """Make a dataset of each array, in the order of the tiles."""
         made = []
         first_row = 0
         arrays = self.handle.store.references.arrays
@@ -55,11 +66,6 @@ class Opened:
                 f"{self.handle.url}: {len(arrays)} arrays in the references, "
                 f"{len(self.description.tiles)} tiles in {METADATA_NAME}. Convert again"
             )
-        shared = {
-            **self.description.meta,
-            "inventory": self.description.inventory,
-            "history": self.description.history,
-        }
         for (name, (metadata, _)), tile in zip(arrays.items(), self.description.tiles, strict=True):
             array = VirtualArray(self.handle, name, opened_selection(metadata))
             self._check_chunks(array)
@@ -69,14 +75,9 @@ class Opened:
                 raise self._wrong(array, error) from error
             wcs = high_level(tile.wcs, array.shape)
             provenance = Provenance(
-                array,
-                self.source,
-                first_row,
-                self.description,
-                wcs,
-                Selection.whole(array.shape),
+                array, self.table, first_row, self.description, wcs, Selection.whole(array.shape)
             )
-            meta = {**shared, **tile.meta}
+            meta = {**self.meta(), **tile.meta}
             made.append(
                 cls(array, wcs, provenance=provenance, mask=tile.mask, unit=tile.unit, meta=meta)
             )
@@ -84,56 +85,97 @@ class Opened:
         return made
 
     def _wrong(self, array: VirtualArray, error: DatasetError) -> DatasetError | StoreCorruptError:
-        """What is wrong with an array, by whether a store says so, or an ASDF."""
-        tile = f"tile {array.name}: " if self.description.grid is not None else ""
+        """Make the error for a wrong array: of a store, or of an ASDF."""
         if self.handle.url is None:
-            return DatasetError(f"{tile}{error}")
-        return StoreCorruptError(f"{self.handle.url}: {tile}{error}. Convert again")
+            return DatasetError(f"{self._tile(array)}{error}")
+        return StoreCorruptError(f"{self.handle.url}: {self._tile(array)}{error}. Convert again")
+
+    def _tile(self, array: VirtualArray) -> str:
+        return "" if self.description.grid is None else f"tile {array.name}: "
 
     def _check_chunks(self, array: VirtualArray) -> None:
-        """Check the chunks given against an array now, not when its pixels are asked for."""
+        """Check the chunks that the user wants of an array now, not when its pixels are read."""
         if self.handle.options.by_rule:
             return
         try:
             array.dask_chunks()
         except ValueError as error:
-            tile = f"tile {array.name}: " if self.description.grid is not None else ""
-            raise ValueError(f"{tile}{error}") from None
+            raise ValueError(f"{self._tile(array)}{error}") from None
+
+
+class FromASDF:
+    """Open an ASDF as an object of this class."""
+
+    @classmethod
+    def from_opened(cls, opened: Opened) -> Self:
+        """Make the object of an open store or ASDF."""
+        raise NotImplementedError
+
+    @classmethod
+    def from_asdf(
+        cls,
+        asdf: str | os.PathLike[str],
+        *,
+        frames: FramePlaces = None,
+        missing: Missing = "raise",
+        chunks: Chunks = "auto",
+        storage_options: StorageOptions | None = None,
+        cache: str | os.PathLike[str] | None = None,
+    ) -> Self:
+        """Open a dataset or mosaic from its ASDF alone: no store is written, no frame is read.
+
+        Parameters
+        ----------
+        asdf : path
+            The ASDF, or a directory with one.
+        frames, missing, chunks, storage_options, cache
+            As in `dkist_virtual.open_dataset`.
+
+        Raises
+        ------
+        DatasetError
+            The ASDF has no dataset, or a mosaic for `Dataset`, or no mosaic for `TiledDataset`.
+        """
+        opened = open_asdf(asdf, ReadOptions(frames, missing, chunks, storage_options, cache))
+        try:
+            return cls.from_opened(opened)
+        except DatasetError as error:
+            raise DatasetError(f"{os.fspath(asdf)}: {error}") from None
 
 
 def open_asdf(asdf: str | os.PathLike[str], options: ReadOptions) -> Opened:
-    """Open a dataset from its ASDF, with references made in memory."""
+    """Open a dataset from its ASDF, with references in memory."""
     with asdf_on_disk(os.fspath(asdf), options.fetcher()) as found:
         source = read_source(found.path, found.said)
         headers = source.headers
         if not is_local(os.fspath(asdf)):
-            headers.columns  # noqa: B018  # reads them: this file is not kept
+            headers.columns  # noqa: B018  # reads them now: this file is temporary
     location = Location.of(os.fspath(asdf))
     if location.query and location.path.endswith(".asdf") and not options.places:
         # Signed for a directory: the frames beside it are read with the same signature.
         options = replace(options, frames=str(location.parent))
     handle = StoreHandle(None, references_of(source, found.directory), options)
     table = headers if isinstance(headers, HeaderTable) else HeaderTable(headers, copy=False)
-    return Opened(handle, TableHeaders(table), source.description)
+    return Opened(handle, table, source.description)
 
 
 def open_store(store: str, options: ReadOptions) -> Opened:
-    """Open a store by its directory; once more where another one takes its place meanwhile."""
+    """Open a store by its directory, and once more if it is replaced meanwhile."""
     for attempt in range(5):
-        stood = _directory(store)
+        before = _directory(store)
         try:
-            opened = _opened(StoreHandle(store, None, options))
+            opened = _open(StoreHandle(store, None, options))
         except StoreError:
-            if attempt == 4 or _directory(store) == stood:
+            if attempt == 4 or _directory(store) == before:
                 raise
         else:
-            if _directory(store) == stood:
+            if _directory(store) == before:
                 return opened
     raise replaced(store)
 
 
 def _directory(store: str) -> tuple[int, int] | None:
-    """Which directory a store on this machine is; None where it is elsewhere, or not there."""
+    """Identify the directory of a store on this machine; None if it is elsewhere or absent."""
     if not is_local(store):
         return None
     with suppress(OSError):
@@ -142,7 +184,7 @@ def _directory(store: str) -> tuple[int, int] | None:
     return None
 
 
-def _opened(handle: StoreHandle) -> Opened:
+def _open(handle: StoreHandle) -> Opened:
     reader = handle.open_with((METADATA_NAME, VERIFY_NAME))
     warn_of_kept(reader, handle.store.references)
     place = join(reader.url, METADATA_NAME)
@@ -153,4 +195,4 @@ def _opened(handle: StoreHandle) -> Opened:
             description = read_description(io.BytesIO(reader(METADATA_NAME)))
         except FileNotFoundError:
             raise StoreCorruptError(f"{shown(place)}: is missing from the store") from None
-    return Opened(handle, StoredHeaders(handle), description)
+    return Opened(handle, None, description)

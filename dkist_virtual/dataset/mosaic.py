@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
-from functools import partial
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
 
@@ -14,33 +13,31 @@ from dkist_virtual.cube.points import COORDINATES
 from dkist_virtual.dataset.dataset import Dataset
 from dkist_virtual.dataset.derived.combined_headers import CombinedHeaders
 from dkist_virtual.dataset.files import Files
-from dkist_virtual.dataset.loader import Opened, open_asdf
+from dkist_virtual.dataset.loader import FromASDF, Opened
 from dkist_virtual.dataset.provenance import Meta
 from dkist_virtual.dataset.summary import Printed, overview_of
 from dkist_virtual.dataset.to_xarray import tiles_to_xarray
 from dkist_virtual.errors import DatasetError, OutsideError, SelectionError
-from dkist_virtual.store.read_options import ReadOptions
 from dkist_virtual.text import check_keywords
 
 if TYPE_CHECKING:
     import xarray
     from matplotlib.figure import Figure
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
+    from dkist_virtual.cube.selection import Index
     from dkist_virtual.datacenter.globus import Transfer
     from dkist_virtual.dataset.overview import Overview
     from dkist_virtual.io.download.download import Downloaded
     from dkist_virtual.plot.mosaic_plot import MosaicPlot
     from dkist_virtual.store.format.header_table import HeaderTable
-    from dkist_virtual.store.frame_locations import FramePlaces
-    from dkist_virtual.store.read_options import Missing
 
 __all__ = ["TiledDataset"]
 
 _Mosaic = TypeVar("_Mosaic", bound="TiledDataset")
 
 
-class TiledDataset(Printed):
+class TiledDataset(FromASDF, Printed):
     """The tiles of a mosaic, by their place in dkist's tile array.
 
     ``mosaic[i, j]`` is the `Dataset` of a tile, or `numpy.ma.masked` where there is none;
@@ -69,38 +66,15 @@ class TiledDataset(Printed):
 
     @classmethod
     def from_opened(cls, opened: Opened) -> Self:
-        """Put the datasets of an opened mosaic in their places."""
+        """Make a mosaic of the datasets of an open store or ASDF."""
         description = opened.description
         if description.grid is None:
-            raise DatasetError("is no mosaic: dv.open_dataset and dv.Dataset.from_asdf open it")
+            raise DatasetError("is not a mosaic: dv.open_dataset and dv.Dataset.from_asdf open it")
         tiles = np.full(description.grid, None, object)
         for tile, ds in zip(description.tiles, opened.datasets(Dataset), strict=True):
             assert tile.index is not None
             tiles[tile.index] = ds
-        meta = {
-            **description.meta,
-            "inventory": description.inventory,
-            "history": description.history,
-        }
-        return cls(tiles, meta)
-
-    @classmethod
-    def from_asdf(
-        cls,
-        asdf: str | os.PathLike[str],
-        *,
-        frames: FramePlaces = None,
-        missing: Missing = "raise",
-        chunks: Any = "auto",
-        storage_options: dict[str, dict[str, Any]] | None = None,
-        cache: str | os.PathLike[str] | None = None,
-    ) -> Self:
-        """Open a mosaic from its ASDF alone, as `Dataset.from_asdf` does a dataset."""
-        opened = open_asdf(asdf, ReadOptions(frames, missing, chunks, storage_options, cache))
-        try:
-            return cls.from_opened(opened)
-        except DatasetError as error:
-            raise DatasetError(f"{os.fspath(asdf)}: {error}") from None
+        return cls(tiles, opened.meta())
 
     # The grid -------------------------------------------------------------------------------
 
@@ -115,7 +89,7 @@ class TiledDataset(Printed):
         return np.ma.MaskedArray(self._grid, mask=self._hidden | self._absent, dtype=object)
 
     def _part(self, tiles: NDArray[np.object_], places: NDArray[np.object_]) -> Self:
-        """A mosaic of tiles of this one, which keep their places in names."""
+        """Make a mosaic of tiles of this one, which keep their places in names."""
         made = type(self)(tiles, self.meta.without_headers())
         made._places = places
         return made
@@ -131,7 +105,7 @@ class TiledDataset(Printed):
         return _TileMask.of(self)
 
     @mask.setter
-    def mask(self, hidden: Any) -> None:
+    def mask(self, hidden: ArrayLike) -> None:
         hidden = np.broadcast_to(np.asarray(hidden, bool), self.shape).copy()
         unknown = np.argwhere(self._absent & ~hidden)
         if len(unknown):
@@ -146,19 +120,24 @@ class TiledDataset(Printed):
         return self._meta
 
     @meta.setter
-    def meta(self, value: Any) -> None:
+    def meta(self, value: Mapping[str, Any]) -> None:
         if value is not getattr(self, "_meta", None):
-            self._meta = Meta(value, _Combined(self))
+            self._meta = Meta(value, _TileHeaders(self))
 
     @property
     def flat(self) -> Self:
-        """The tiles that are there, row-major, as a mosaic of one row."""
+        """The tiles that are present, row-major, as a mosaic of one row."""
         tiles = self._tiles
         return self._part(tiles.compressed(), self._places[~np.ma.getmaskarray(tiles)])
 
+    def _present(self) -> list[Dataset]:
+        """Return the tiles that are present, row-major."""
+        tiles: list[Dataset] = self._tiles.compressed().tolist()
+        return tiles
+
     @property
     def tiles_shape(self) -> list[Any]:
-        """The shape of each tile's data, in lists as the tiles stand; () where there is none."""
+        """The shape of each tile's data, in lists like the grid; () where there is none."""
         shapes = np.full(self.shape, None, object)
         for place in np.ndindex(self.shape):
             tile = self._tiles[place]
@@ -173,7 +152,7 @@ class TiledDataset(Printed):
         return (self[i] for i in range(len(self)))
 
     def __contains__(self, tile: object) -> bool:
-        return any(tile is one for one in self._tiles.compressed())
+        return any(tile is one for one in self._present())
 
     def __getitem__(self, item: Any) -> Any:
         axes = [part for part in item if part is not ...] if isinstance(item, tuple) else []
@@ -195,7 +174,7 @@ class TiledDataset(Printed):
     # Every tile alike -----------------------------------------------------------------------
 
     def _each(self, select: Callable[[Dataset], Dataset]) -> Self:
-        """Select from every tile; those that lie outside of what is asked for are left out."""
+        """Select from every tile; tiles outside of the selection are left out."""
         tiles = np.full(self.shape, None, object)
         outside: OutsideError | None = None
         for place in map(tuple, np.argwhere(~self.mask).tolist()):
@@ -211,30 +190,20 @@ class TiledDataset(Printed):
 
     @property
     def slice_tiles(self) -> _TileSlicer[Self]:
-        """Slices every tile alike: ``mosaic.slice_tiles[0, 10:20]``."""
+        """Slice every tile alike: ``mosaic.slice_tiles[0, 10:20]``."""
         return _TileSlicer(self)
 
-    def crop(self, *points: Any, keepdims: bool = False) -> Self:
+    def crop(self, *points: object, keepdims: bool = False) -> Self:
         """Crop every tile, as `Dataset.crop` does; reads nothing.
 
-        Tiles that lie outside are masked in what comes back. An axis is dropped where a single
-        pixel of it is left in every tile.
-
-        Parameters
-        ----------
-        *points : coordinates, or lists of them
-        keepdims : bool
-
-        Raises
-        ------
-        SelectionError
-            No such coordinate in these tiles, or outside of all.
+        Tiles outside are masked in the result. An axis is dropped where a single pixel of it is
+        left in every tile. If all tiles are outside, `SelectionError` is raised.
         """
         cropped = self._each(lambda tile: tile.crop(*points, keepdims=True))
         if keepdims:
             return cropped
         before = [tile.shape for tile in self._tiles[~cropped.mask]]
-        after = [tile.shape for tile in cropped.flat]
+        after = [tile.shape for tile in cropped._present()]
         if len(set(map(len, after))) != 1:
             return cropped
         single = [set(n) == {1} for n in zip(*after, strict=True)]
@@ -245,19 +214,10 @@ class TiledDataset(Printed):
         return cropped.slice_tiles[dropped]
 
     def at(self, **coordinates: Any) -> Self:
-        """Select of every tile the pixels nearest to some coordinates; reads nothing.
+        """Select in every tile the pixels nearest to some coordinates, as `Dataset.at` does.
 
-        Tiles that do not reach there are masked in what comes back.
-
-        Parameters
-        ----------
-        **coordinates
-            wavelength, stokes, time, sky: as `Dataset.at` takes them.
-
-        Raises
-        ------
-        SelectionError
-            No such coordinate in these tiles, or outside of all.
+        Tiles that do not reach there are masked in the result. If no tile does, `SelectionError`
+        is raised.
         """
         check_keywords("at", coordinates, COORDINATES)
         return self._each(lambda tile: tile.at(**coordinates))
@@ -274,69 +234,50 @@ class TiledDataset(Printed):
         """The header table of all tiles, row-major; `tile_of_row` says which row is whose.
 
         A column that is set in it is set in the headers of the tiles. None where no tile has
-        headers, as after `Dataset.rebin`.
-
-        Raises
-        ------
-        DatasetError
-            Some of the tiles have headers, and some have none.
+        headers, as after `Dataset.rebin`; an error where only some have.
         """
-        tables = [tile.headers for tile in self.flat]
+        tables = [tile.headers for tile in self._present()]
         if all(table is None for table in tables):
             return None
         self._check_headers()
-        return CombinedHeaders.of_tiles(tables)
+        return CombinedHeaders.of_tiles([table for table in tables if table is not None])
 
     headers = combined_headers
 
     def _check_headers(self) -> None:
-        for place, tile in zip(np.argwhere(~self.mask).tolist(), self.flat, strict=True):
+        for place, tile in zip(np.argwhere(~self.mask).tolist(), self._present(), strict=True):
             if tile.headers is None:
                 raise DatasetError(
-                    f"tile {place}: has no headers, being computed from {tile._from}: its pixels "
-                    "are of no single frame. mosaic[i, j].headers has those of the other tiles"
+                    f"tile {place}: has no headers, being computed from {tile.lineage.source}: its "
+                    "pixels are not of single frames. mosaic[i, j].headers has those of the other "
+                    "tiles"
                 )
 
     @property
     def tile_of_row(self) -> NDArray[np.int64]:
-        """The place of the tile that each row of `combined_headers`, and of `files`, belongs to.
+        """The place of the tile of each row of `combined_headers` and `files`: (rows, grid axes).
 
         MINDEX1 and MINDEX2 of the headers may count in another way.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape (rows, axes of the grid), int64.
-
-        Raises
-        ------
-        DatasetError
-            A tile has no headers.
         """
         self._check_headers()
-        counts = [tile._origin.n_frames for tile in self.flat]
+        counts = [0 if (of := tile.provenance) is None else of.n_frames for tile in self._present()]
         places: NDArray[np.int64] = np.repeat(np.argwhere(~self.mask), counts, axis=0)
         return places
 
     @property
     def files(self) -> Files:
-        """The files of all tiles, row-major.
-
-        Raises
-        ------
-        DatasetError
-            The pixels of a tile come from arithmetic.
-        """
-        files: list[Files] = [tile.files for tile in self.flat]
-        about = partial(_about_tile, files)
-        return Files(tuple(one.arrays[0] for one in files), about, inventory=self.inventory)
+        """The files of all tiles, row-major; an error where a tile is computed."""
+        sources = tuple(source for tile in self._present() for source in tile.files.sources)
+        return Files(sources, inventory=self.inventory)
 
     def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded | Transfer:
-        """Fetch the frames of all tiles at once, as `Dataset.download` does."""
+        """Download the frames of all tiles at once, as `Dataset.download` does."""
         return self.files.download(path, **options)
 
     def plot(self, *, figure: Figure | None = None, **look: Any) -> MosaicPlot:
         """Draw all tiles in their places on the sky, with a slider for each other axis.
+
+        The tiles' last two axes have to be on the sky.
 
         Parameters
         ----------
@@ -344,66 +285,42 @@ class TiledDataset(Printed):
             To draw in; by default a new one of pyplot's.
         **look
             vmin, vmax, cmap.
-
-        Raises
-        ------
-        SelectionError
-            The tiles' last two axes are not on the sky.
         """
         from dkist_virtual.plot.mosaic_plot import MosaicPlot
 
         check_keywords("plot of a mosaic", look, ("figure", "vmin", "vmax", "cmap"))
-        return MosaicPlot([tile.subject() for tile in self.flat], figure=figure, **look)
+        return MosaicPlot([tile.subject() for tile in self._present()], figure=figure, **look)
 
     def to_xarray(self, headers: Sequence[str] | None = None) -> xarray.Dataset:
-        """The tiles as variables of an xarray Dataset, named as in the store; reads no frame.
+        """Export the tiles as variables of an xarray Dataset, named as in the store.
 
         Names of variables, dimensions and coordinates end in the tile's place in the mosaic:
         ``data_0_1`` has the dimension ``spatial_x_0_1`` and the coordinate ``time_0_1``. In a part
-        of a mosaic it is the place in the whole. For the rest see `Dataset.to_xarray`.
-
-        Parameters
-        ----------
-        headers : sequence of str, optional
-            Header columns by keyword.
-
-        Raises
-        ------
-        DatasetError
-            A tile is there twice, so that two variables would have one name.
+        of a mosaic it is the place in the whole, and no tile may be in it twice. For the rest see
+        `Dataset.to_xarray`.
         """
-        shown = self.flat
-        places = ["".join(f"_{n}" for n in place) for place in shown._places]
-        return tiles_to_xarray(list(shown), places, self.meta.without_headers(), headers)
+        places = ["".join(f"_{n}" for n in place) for place in self._places[~self.mask]]
+        return tiles_to_xarray(self._present(), places, self.meta.without_headers(), headers)
 
     def overview(self) -> Overview:
         """What is printed, as values."""
         present = tuple((int(i), int(j)) for i, j in np.argwhere(np.atleast_2d(~self.mask)))
-        return overview_of(
-            self, "TiledDataset", list(self.flat), grid=np.atleast_2d(self.mask).shape,
-            present=present,
-        )  # fmt: skip
-
-
-def _about_tile(
-    files: Sequence[Files], number: int, positions: NDArray[np.int64], column: str
-) -> NDArray[np.int64]:
-    """What a scan found of some frames of a tile, for the `Files` of a mosaic."""
-    return files[number]._about(0, positions, column)
+        shape = np.atleast_2d(self.mask).shape
+        return overview_of("TiledDataset", self._present(), grid=shape, present=present)
 
 
 class _TileSlicer(Generic[_Mosaic]):
-    """What `TiledDataset.slice_tiles` gives: indexing it slices every tile."""
+    """Slice every tile of a mosaic by indexing this."""
 
     def __init__(self, mosaic: _Mosaic) -> None:
         self._mosaic = mosaic
 
-    def __getitem__(self, item: Any) -> _Mosaic:
+    def __getitem__(self, item: Index) -> _Mosaic:
         return self._mosaic._each(itemgetter(item))
 
 
-class _Combined:
-    """What holds the header tables of a mosaic: its tiles."""
+class _TileHeaders:
+    """Own the header table of a mosaic: those of its tiles."""
 
     def __init__(self, mosaic: TiledDataset) -> None:
         self._mosaic = mosaic
@@ -411,35 +328,35 @@ class _Combined:
     def table(self) -> HeaderTable | None:
         return self._mosaic.combined_headers
 
-    def replace(self, table: Any) -> None:  # noqa: ARG002  # refused, whatever it is
+    def replace(self, table: object) -> None:  # noqa: ARG002  # refused, whatever it is
         raise DatasetError(
             "meta: the headers of a mosaic are those of its tiles: mosaic[i, j].meta['headers'] "
             "may be set, and columns of mosaic.combined_headers"
         )
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> _Combined:
-        return _Combined(memo.get(id(self._mosaic), self._mosaic))
+    def __deepcopy__(self, memo: dict[int, Any]) -> _TileHeaders:
+        return _TileHeaders(memo.get(id(self._mosaic), self._mosaic))
 
 
 class _TileMask(np.ndarray[Any, np.dtype[np.bool_]]):
-    """The mask of a mosaic as it was: what is written to it hides tiles and shows them again."""
+    """A copy of the mask of a mosaic: writing to it hides tiles and shows them again."""
 
     _mosaic: TiledDataset | None = None
     _whole: NDArray[np.bool_] | None = None
 
     @classmethod
     def of(cls, mosaic: TiledDataset) -> Self:
-        """A copy of the mask, whose changes are the mosaic's too."""
+        """Copy the mask of a mosaic, which changes with the copy."""
         whole = mosaic._hidden.copy()
         mask = whole.view(cls)
         mask._mosaic, mask._whole = mosaic, whole
         return mask
 
-    def __array_finalize__(self, other: Any) -> None:
+    def __array_finalize__(self, other: object) -> None:
         self._mosaic = getattr(other, "_mosaic", None)
         self._whole = getattr(other, "_whole", None)
 
-    def __setitem__(self, item: Any, value: Any) -> None:
+    def __setitem__(self, item: Any, value: object) -> None:
         whole, mosaic = self._whole, self._mosaic
         if whole is None or mosaic is None or not np.shares_memory(self, whole):
             super().__setitem__(item, value)
@@ -452,12 +369,12 @@ class _TileMask(np.ndarray[Any, np.dtype[np.bool_]]):
             whole[...] = before
             raise
 
-    def fill(self, value: Any) -> None:
+    def fill(self, value: ArrayLike) -> None:
         """Hide all tiles, or show all."""
         self[...] = value
 
-    def __array_ufunc__(self, ufunc: Any, method: Any, *inputs: Any, **options: Any) -> Any:
-        # What is written in place, as by |=, is written as any other part is.
+    def __array_ufunc__(self, ufunc: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
+        # An operation in place, such as |=, changes the mosaic too.
         written = options.pop("out", ())
         given = (x.view(np.ndarray) if isinstance(x, _TileMask) else x for x in inputs)
         result = getattr(ufunc, method)(*given, **options)
@@ -467,7 +384,9 @@ class _TileMask(np.ndarray[Any, np.dtype[np.bool_]]):
                 return out
         return result
 
-    def __array_function__(self, function: Any, types: Any, args: Any, options: Any) -> Any:
+    def __array_function__(
+        self, function: Callable[..., Any], types: Any, args: Any, options: Mapping[str, Any]
+    ) -> Any:
         if function not in (np.copyto, np.putmask, np.place):
             return super().__array_function__(function, types, args, options)
         target, *others = args

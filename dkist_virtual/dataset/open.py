@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dkist_virtual.conversion.asdf.locate import MAGIC
 from dkist_virtual.datacenter.catalogue import is_id
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.dataset import Dataset
     from dkist_virtual.dataset.mosaic import TiledDataset
     from dkist_virtual.store.frame_locations import FramePlaces
-    from dkist_virtual.store.read_options import Missing
+    from dkist_virtual.store.read_options import Chunks, Missing, StorageOptions
 
 __all__ = ["open_dataset", "open_zarr"]
 
@@ -31,8 +31,8 @@ def open_dataset(
     *,
     frames: FramePlaces = None,
     missing: Missing = "raise",
-    chunks: Any = "auto",
-    storage_options: dict[str, dict[str, Any]] | None = None,
+    chunks: Chunks = "auto",
+    storage_options: StorageOptions | None = None,
     cache: str | os.PathLike[str] | None = None,
     allow_local: bool | None = None,
     verify: bool = False,
@@ -42,32 +42,30 @@ def open_dataset(
     Parameters
     ----------
     store_or_asdf : path or URL, ID, or row of what was found
-        A store; or an ASDF, or a directory with one, which is opened without a store. A row of
-        what `search` found, a dataset ID, or a product ID for its newest dataset: the ASDF is
-        fetched from the Data Center, and a store made of it that is kept on this machine. A path
-        of that name wins.
+        A store; or an ASDF, or a directory with one, which is opened without a store. A row that
+        `search` found, a dataset ID, or a product ID for its newest dataset: the ASDF is downloaded
+        from the Data Center, and converted to a store on this machine. A path of that name wins.
     frames : path or URL, or a list of them, optional
         Where to read the frames instead of where the store says: of a list, the first place
-        that has one, so that what is on the disk is not fetched.
+        that has one, so that files on the disk are not downloaded.
     missing : {"raise", "nan"}
-        Whether frames known to be absent raise `FrameMissingError` when they are computed, or
-        read as NaN (integers as 0, with a warning).
+        Whether absent frames raise `FrameMissingError` when they are computed, or are read as NaN
+        (integers as 0, with a warning).
     chunks : {"auto", "frame"} or anything that dask takes
         "frame" is one dask chunk a frame; "auto" joins neighbouring frames. Otherwise chunks of the
         whole array, a length for each axis, or a dict of those along some: by the number of the
         axis, negative ones from the end, or by its name, ``{"spatial_y": 64}``; the other axes are
-        not split. Checked here, and carried along: a selection, and what is computed from it,
-        keeps the length given for each of its axes.
+        not split. A selection, and what is computed from it, keeps the length of each of its axes.
     storage_options : dict, optional
         A URL prefix, or a protocol, to fsspec's options for it: credentials under a prefix alone.
     cache : path, optional
-        A directory on this machine that keeps what was fetched, for the next session too.
+        A directory on this machine that caches downloaded bytes, for the next session too.
     allow_local : bool, optional
         Whether the store may refer to files of this machine. By default only one that is on this
-        machine may: a stranger's could name any file of yours. `frames` are yours to name.
+        machine may: a stranger's could name any of your files. `frames` are yours to name.
     verify : bool
-        Whether every frame that is read whole is held against its DATASUM. One that differs
-        raises `FrameCorruptError`.
+        Whether to check the DATASUM of every frame that is read whole. If it differs,
+        `FrameCorruptError` is raised.
 
     Returns
     -------
@@ -77,9 +75,9 @@ def open_dataset(
     ------
     StoreMissingError, StoreCorruptError
     DatasetError
-        The ASDF holds no dataset.
+        The ASDF has no dataset.
     SearchError
-        The Data Center could not be asked for an ID.
+        The Data Center does not answer for an ID.
     RemovedError
         The dataset of that ID was withdrawn.
 
@@ -97,14 +95,11 @@ def open_dataset(
     is_asdf = _is_asdf(place, options)
     if is_local(place) and os.path.isfile(place) and not is_asdf:
         raise StoreMissingError(
-            f"{place}: is a file, and no ASDF: expected the directory of a store, or a dataset's "
-            "file *.asdf"
+            f"{place}: is a file, and not an ASDF: expected the directory of a store, or a "
+            "dataset's file *.asdf"
         )
     opened = open_asdf(place, options) if is_asdf else open_store(place, options)
-    if opened.description.grid is not None:
-        return TiledDataset.from_opened(opened)
-    dataset: Dataset = opened.datasets(Dataset)[0]
-    return dataset
+    return (Dataset if opened.description.grid is None else TiledDataset).from_opened(opened)
 
 
 def open_zarr(
@@ -112,7 +107,7 @@ def open_zarr(
     *,
     frames: FramePlaces = None,
     missing: Missing = "raise",
-    storage_options: dict[str, dict[str, Any]] | None = None,
+    storage_options: StorageOptions | None = None,
     cache: str | os.PathLike[str] | None = None,
     allow_local: bool | None = None,
     verify: bool = False,
@@ -138,23 +133,24 @@ def open_zarr(
 
 
 def store_directory(place: str | os.PathLike[str]) -> str:
-    """The directory of a store, also where one of its reference files was named."""
+    """Return the directory of a store, or of one of its reference files."""
     location = Location.of(absolute(place))
     named = location.name in (JSON_NAME, PARQUET_NAME)
     return str(location.parent if named else location)
 
 
 def _path_of(given: str | os.PathLike[str] | Row) -> str | os.PathLike[str]:
-    """A path or URL as it is given; for an ID, or a row of what was found, its store here."""
+    """Return a path or URL as it is, and for an ID, or a row with one, its store here."""
     if isinstance(given, os.PathLike):
         return given
     if isinstance(given, str):
-        there = os.path.lexists(given)
-        identity = given if is_id(given) and not there else None
-        if identity is None and not there and is_id(given.strip().upper()):
+        if os.path.lexists(given):
+            return given
+        identity = given if is_id(given) else None
+        if identity is None and is_id(proper := given.strip().upper()):
             raise StoreMissingError(
                 f"{given!r}: nothing of that name is here. IDs of datasets are in capital letters: "
-                f"{given.strip().upper()}"
+                f"{proper}"
             )
     else:
         identity = _id_in(given)
@@ -165,7 +161,7 @@ def _path_of(given: str | os.PathLike[str] | Row) -> str | os.PathLike[str]:
     return store_of(identity)
 
 
-def _id_in(row: Any) -> str:
+def _id_in(row: Row) -> str:
     names = getattr(row, "colnames", ())
     if "Dataset ID" not in names:
         raise TypeError(
@@ -182,11 +178,10 @@ def _id_in(row: Any) -> str:
 
 def _is_asdf(place: str, options: ReadOptions) -> bool:
     location = Location.of(place)
-    # Of the latter, what reads it says what to do.
-    if location.path.endswith((".asdf", ".asdf.gz")):
+    if location.path.endswith((".asdf", ".asdf.gz")):  # the reader says what to do about the latter
         return True
     if location.is_web and (location.query or location.name == "asdf"):
-        # The Data Center's own form is https://…/download/asdf?datasetId=X: only the bytes say.
+        # The Data Center's URL is https://…/download/asdf?datasetId=X: only the bytes tell.
         with suppress(FrameError):
             return options.fetcher().reply_up_to(place, 0, len(MAGIC)).data == MAGIC
     if not is_local(place) or not os.path.isdir(place):

@@ -1,20 +1,26 @@
 """Describe a dataset without reading a pixel: as text, as HTML and as JSON.
 
-Whoever holds a dataset fills in an `Overview`, plain values only, so that showing one can never
-reach for a frame. `describe_wcs` draws the part about axes from a WCS, in array order.
+An `Overview` has plain values only, so that showing one cannot read a frame. `describe_wcs` makes
+the part about axes from a WCS, in array order.
 """
 
 from __future__ import annotations
 
 import textwrap
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from html import escape
-from typing import Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
 from dkist_virtual.errors import redacted
+from dkist_virtual.text import human_bytes
+
+if TYPE_CHECKING:
+    from astropy.wcs.wcsapi import BaseHighLevelWCS
+
+    from dkist_virtual.protocols import LowLevelWCS
 
 __all__ = ["ArrayAxis", "Overview", "WorldAxis", "describe_wcs"]
 
@@ -35,43 +41,42 @@ _CAPTION = "caption-side:top;text-align:left;font-weight:bold;color:inherit;padd
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Overview:
-    """What is shown of a dataset before anything of it is read.
+    """A description of a dataset that is shown before anything of it is read.
 
     Parameters
     ----------
     kind : {"Dataset", "TiledDataset"}
     instrument, dataset_id, product_id : str, optional
-        From the inventory; None where there is none, or where it does not say.
+        From the inventory.
     n_frames : int, optional
-        Frames that this dataset or slice reaches, those of all tiles of a mosaic. None for an
-        array that no longer comes from frames, such as the sum of two datasets; `place` and
-        `missing` are None then too.
+        Frames of this dataset or slice, of all tiles of a mosaic. None for an array that is not of
+        frames, such as the sum of two datasets; `place` and `missing` are None then too.
     n_bytes : int, optional
         Size of those frames' files. None when not all of them were scanned.
     total_frames, total_bytes : int, optional
         The same for the dataset that this is a slice of; None when this is the whole one.
     place : str, optional
-        The directory or URL that the frames are in.
+        The directory or URL of the frames.
     further_places : tuple of str
-        Those that are looked in after it, in their order.
+        Those that are searched after it, in order.
     store : str, optional
         The store; None when the references come from an ASDF alone.
     made_from : tuple of (str, str or None, str or None), optional
         Name and date of the ASDF, and the version of its format.
     computed_from : str, optional
-        What the pixels are computed from, where they come from no frames.
+        What the pixels are computed from, where they are not those of frames.
     dtype : str
         The pixels' type, as numpy names it.
     shape : tuple of int
-        Of the array. Of a mosaic, that of the first tile that is there, as are all that follow.
+        Of the array. Of a mosaic, that of the first tile that is there, as is all that follows.
     unit : str, optional
         Of the pixels. Empty for dimensionless, None where the ASDF does not say.
     array : str
-        One line on the dask array.
-    array_axes : tuple of (index, name, size)
+        One line about the dask array.
+    array_axes : tuple of ArrayAxis
         In array order, as many as ``shape`` has.
-    world_axes : tuple of (index, name, physical type, unit)
-        In the order in which the WCS returns them, as it calls them.
+    world_axes : tuple of WorldAxis
+        In the WCS's order, with its names.
     sky_axes : dict of str to int, optional
         Which of them are longitude and latitude. Names and types of early ViSP exchange the two.
     correlation : tuple of tuple of bool
@@ -83,13 +88,6 @@ class Overview:
         The tiles ``[i, j]`` that are there, row-major; a mosaic only.
     missing : {"raise", "nan"}, optional
         What happens when an absent frame is read.
-
-    Raises
-    ------
-    ValueError
-        If these contradict each other.
-    TypeError
-        If ``dtype`` names no type of numpy's.
     """
 
     kind: Literal["Dataset", "TiledDataset"]
@@ -151,13 +149,7 @@ class Overview:
             raise ValueError("present is empty: expected at least one tile")
 
     def text(self) -> str:
-        """The overview as plain text, in ASCII but for the names in it.
-
-        Returns
-        -------
-        str
-            Lines without trailing blanks, and no newline at the end.
-        """
+        """Return the overview as plain text, in ASCII but for the names in it."""
         facts = self._facts()
         width = max(len(label) for label, _ in facts)
         blocks = [
@@ -170,22 +162,18 @@ class Overview:
         ]
         if self.grid is not None:
             header, rows = self._tile_table()
-            blocks += [_aligned([header], rows), self._first_tile() + ":"]
+            blocks += [_align([header], rows), self._first_tile() + ":"]
         header, rows = self._array_table()
-        blocks.append(_aligned([header], rows, right=(0, 2)))
+        blocks.append(_align([header], rows, right=(0, 2)))
         header, rows = self._world_table()
-        blocks.append(_aligned([header], rows, right=(0,)))
+        blocks.append(_align([header], rows, right=(0,)))
         blocks += [redacted(self._misnamed()), self._correlation_text()]
         return "\n\n".join(block for block in blocks if block)
 
     def html(self) -> str:
-        """The overview as a piece of HTML for a notebook.
+        """Return the overview as HTML for a notebook: one ``div`` without scripts or downloads.
 
-        Returns
-        -------
-        str
-            One ``div``: no script, nothing to fetch, colours left to the page. Every value is
-            escaped.
+        Colours are those of the page, and every value is escaped.
         """
         facts = "".join(
             f"<tr>{_cell(label, 'th', scope='row')}{_cell(value)}</tr>"
@@ -195,66 +183,37 @@ class Overview:
         if self.grid is not None:
             header, rows = self._tile_table()
             parts.append(_html_table("Tiles", header, rows, heads=1, centred=True))
-            parts.append(f"<p>{_escaped(self._first_tile())}.</p>")
+            parts.append(f"<p>{_escape(self._first_tile())}.</p>")
         if self.array_axes:
             parts.append(_html_table("Array axes", *self._array_table(), right=(0, 2)))
         if self.world_axes:
             parts.append(_html_table("World axes", *self._world_table(), right=(0,)))
         if said := self._misnamed():
-            parts.append(f"<p>{_escaped(said)}</p>")
+            parts.append(f"<p>{_escape(said)}</p>")
         if self.world_axes and self.array_axes:
             header = ["World axis", *(f"{index} {name}" for index, name, _ in self.array_axes)]
-            rows = [
-                [f"{axis[0]} {axis[1] or _NONE}", *marks]
-                for axis, marks in zip(self.world_axes, self._marks(), strict=True)
-            ]
+            rows = self._correlation_rows()
             parts.append(_html_table(_CORRELATION, header, rows, heads=1, centred=True))
         return f'<div class="dkist-virtual-overview">{"".join(parts)}</div>'
 
     def as_json(self) -> dict[str, Any]:
-        """The overview as values that `json` writes as they are.
-
-        Returns
-        -------
-        dict
-            Always the same keys, in the same order; null for what is not known or not so.
-        """
-        made_from = self.made_from and dict(
-            zip(("asdf", "date", "version"), self.made_from, strict=True)
-        )
-        tiles = self.grid and {
-            "shape": list(self.grid),
-            "present": [list(place) for place in self.present],
-        }
+        """Return the overview as values for `json`: always the same keys, null where not known."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        grid, present, missing = (values.pop(name) for name in ("grid", "present", "missing"))
+        array, world = ("index", "name", "size"), ("index", "name", "physical_type", "unit")
+        made_from = self.made_from
         return {
-            "kind": self.kind,
-            "instrument": self.instrument,
-            "dataset_id": self.dataset_id,
-            "product_id": self.product_id,
-            "n_frames": self.n_frames,
-            "n_bytes": self.n_bytes,
-            "total_frames": self.total_frames,
-            "total_bytes": self.total_bytes,
-            "place": self.place,
+            **values,
             "further_places": list(self.further_places),
-            "store": self.store,
-            "made_from": made_from,
-            "computed_from": self.computed_from,
-            "dtype": self.dtype,
+            "made_from": made_from
+            and dict(zip(("asdf", "date", "version"), made_from, strict=True)),
             "shape": list(self.shape),
-            "unit": self.unit,
-            "array": self.array,
-            "array_axes": [
-                dict(zip(("index", "name", "size"), axis, strict=True)) for axis in self.array_axes
-            ],
-            "world_axes": [
-                dict(zip(("index", "name", "physical_type", "unit"), axis, strict=True))
-                for axis in self.world_axes
-            ],
+            "array_axes": [dict(zip(array, axis, strict=True)) for axis in self.array_axes],
+            "world_axes": [dict(zip(world, axis, strict=True)) for axis in self.world_axes],
             "sky_axes": self.sky_axes and dict(self.sky_axes),
             "correlation": [list(row) for row in self.correlation],
-            "tiles": tiles,
-            "missing": self.missing,
+            "tiles": grid and {"shape": list(grid), "present": [list(place) for place in present]},
+            "missing": missing,
         }
 
     def _title(self) -> str:
@@ -288,9 +247,6 @@ class Overview:
         return facts
 
     def _frames(self, n_frames: int) -> str:
-        # That room needs zarr and asdf, which an overview as JSON does without.
-        from dkist_virtual.text import human_bytes
-
         n = f"{n_frames:,}"
         of = n if self.total_frames is None else f"{n} of {self.total_frames:,}"
         if self.n_bytes is None:
@@ -341,8 +297,11 @@ class Overview:
         said = " and ".join(f"{index} is the {k}" for k, index in (self.sky_axes or {}).items())
         return f"World axis {said}, by the coordinates that the WCS makes of them"
 
-    def _marks(self) -> list[list[str]]:
-        return [["x" if cell else "." for cell in row] for row in self.correlation]
+    def _correlation_rows(self) -> list[list[str]]:
+        return [
+            [f"{axis[0]} {axis[1] or _NONE}", *("x" if cell else "." for cell in row)]
+            for axis, row in zip(self.world_axes, self.correlation, strict=True)
+        ]
 
     def _correlation_text(self) -> str:
         if not self.world_axes or not self.array_axes:
@@ -358,50 +317,29 @@ class Overview:
         filled = [[""] * (depth - len(label)) + label for label in labels]
         head = [["", *line] for line in zip(*filled, strict=True)]
         head[-1][0] = "World axis \\ array axis"
-        rows = [
-            [f"{axis[0]} {axis[1] or _NONE}", *marks]
-            for axis, marks in zip(self.world_axes, self._marks(), strict=True)
-        ]
-        return f"{_CORRELATION}:\n\n{_aligned(head, rows)}"
+        return f"{_CORRELATION}:\n\n{_align(head, self._correlation_rows())}"
 
 
 _CORRELATION = "Which world coordinate changes along which array axis"
 
 
 def describe_wcs(
-    wcs: Any, shape: Sequence[int], axis_names: Sequence[str | None] | None = None
+    wcs: BaseHighLevelWCS | LowLevelWCS,
+    shape: Sequence[int],
+    axis_names: Sequence[str | None] | None = None,
 ) -> tuple[tuple[ArrayAxis, ...], tuple[WorldAxis, ...], tuple[tuple[bool, ...], ...]]:
-    """The axes of an array, those of its world, and which of them belong together.
+    """Describe the axes of an array, those of its world, and which of them belong together.
 
     Parameters
     ----------
-    wcs : gwcs.WCS, BaseHighLevelWCS or BaseLowLevelWCS
+    wcs : WCS
         Its pixel axes are the array's, reversed. Where it has more of them than the array, as
-        the WCS of a dataset of one single frame has, the array's are the last ones in array
-        order; where it has fewer, it describes the last ones of the array.
+        that of a single frame has, the array's are the last ones in array order; where it has
+        fewer, it describes the last ones of the array. Texts are empty where it has none.
     shape : sequence of int
-        The array's. What the WCS says about it (``array_shape``) is not asked: it can be
-        transposed.
+        Of the array. The WCS's ``array_shape`` is not used: it can be transposed.
     axis_names : sequence of str or None, optional
-        Names in array order, as many as ``shape``. By default, and where one is empty, the
-        WCS's own, and ``axis_{n}`` where that has none.
-
-    Returns
-    -------
-    array_axes : tuple of (index, name, size)
-    world_axes : tuple of (index, name, physical type, unit)
-        Texts are empty where the WCS says nothing.
-    correlation : tuple of tuple of bool
-        World axes by array axes.
-
-    Raises
-    ------
-    ValueError
-        If `axis_names` does not name each axis of the array.
-
-    References
-    ----------
-    Astropy's shared interface for WCS, APE 14: https://doi.org/10.5281/zenodo.1188875
+        For each axis. By default, and where one is empty, the WCS's own, or ``axis_{n}``.
     """
     ndim = len(shape)
     if axis_names is not None and len(axis_names) != ndim:
@@ -434,10 +372,10 @@ def describe_wcs(
     return array_axes, world_axes, correlation
 
 
-def _aligned(
+def _align(
     head: Sequence[Sequence[str]], rows: Sequence[Sequence[str]], *, right: tuple[int, ...] = ()
 ) -> str:
-    """A table in columns, the lines of its head ruled off. Empty without rows."""
+    """Lay out a table in columns, with a rule below its head; empty without rows."""
     if not rows:
         return ""
     head, rows = ([[redacted(cell) for cell in line] for line in part] for part in (head, rows))
@@ -454,12 +392,12 @@ def _aligned(
     return "\n".join([*map(line, head), rule, *map(line, rows)])
 
 
-def _escaped(text: str) -> str:
+def _escape(text: str) -> str:
     return escape(redacted(text))
 
 
 def _caption(text: str) -> str:
-    return f'<caption style="{_CAPTION}">{_escaped(text)}</caption>'
+    return f'<caption style="{_CAPTION}">{_escape(text)}</caption>'
 
 
 def _cell(
@@ -471,9 +409,9 @@ def _cell(
 ) -> str:
     style = _CELL.format(align=align, valign="bottom" if scope == "col" else "top")
     if tag == "td":
-        return f'<td style="{style};overflow-wrap:anywhere">{_escaped(text)}</td>'
+        return f'<td style="{style};overflow-wrap:anywhere">{_escape(text)}</td>'
     rule = f";{_RULE}" if scope == "col" else ""
-    return f'<th scope="{scope}" style="{style}{rule}">{_escaped(text)}</th>'
+    return f'<th scope="{scope}" style="{style}{rule}">{_escape(text)}</th>'
 
 
 def _html_table(
@@ -485,7 +423,7 @@ def _html_table(
     heads: int = 0,
     centred: bool = False,
 ) -> str:
-    """A table with a caption; the first `heads` cells of a row are its heading."""
+    """Make a table with a caption; the first `heads` cells of a row are its heading."""
 
     def align(column: int) -> Literal["left", "right", "center"]:
         if column in right:

@@ -1,4 +1,4 @@
-"""Record where a dataset's pixels and headers come from; read headers when they are asked for."""
+"""Record where a dataset's pixels and headers come from; read headers when needed."""
 
 from __future__ import annotations
 
@@ -6,101 +6,54 @@ import copy
 import math
 from collections import UserDict
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 from astropy.table import Table
 
 from dkist_virtual.errors import DatasetError
+from dkist_virtual.io.locations import is_local, local_path
 from dkist_virtual.store.format.header_table import HeaderTable
+from dkist_virtual.text import counted
 
 if TYPE_CHECKING:
+    from astropy.wcs.wcsapi import BaseHighLevelWCS
     from numpy.typing import NDArray
 
-    from dkist_virtual.cube.selection import Selection
+    from dkist_virtual.cube.selection import BasicIndex, Selection
     from dkist_virtual.cube.virtual_array import VirtualArray
     from dkist_virtual.store.format.dataset_asdf import Description
-    from dkist_virtual.store.handle import StoreHandle
 
-__all__ = [
-    "FrameHeaders",
-    "HeaderSource",
-    "Headers",
-    "Meta",
-    "Provenance",
-    "StoredHeaders",
-    "TableHeaders",
-]
-
-
-class HeaderSource(Protocol):
-    """Header rows and file sizes by a frame's place in chunk order, all arrays counted on."""
-
-    def headers(self, rows: NDArray[np.int64]) -> HeaderTable:
-        """The header table of some frames; without rows where there are no headers."""
-        ...
-
-    def about(self, rows: NDArray[np.int64], column: str) -> NDArray[np.int64]:
-        """What a scan found of their files, a column of integers of our own; -1 where unknown."""
-        ...
-
-
-@dataclass(frozen=True, eq=False)
-class StoredHeaders:
-    """The ``headers.parquet`` of a store, read when it is asked for."""
-
-    handle: StoreHandle
-
-    def headers(self, rows: NDArray[np.int64]) -> HeaderTable:
-        """The header table of some frames."""
-        return self.handle.header_file.headers(rows)
-
-    def about(self, rows: NDArray[np.int64], column: str) -> NDArray[np.int64]:
-        """What a scan found of their files."""
-        return self.handle.header_file.integers(column, rows)
-
-
-@dataclass(frozen=True, eq=False)
-class TableHeaders:
-    """The header table of an ASDF, in memory."""
-
-    table: HeaderTable
-
-    def headers(self, rows: NDArray[np.int64]) -> HeaderTable:
-        """The header table of some frames."""
-        table: HeaderTable = self.table[rows] if len(self.table) else self.table.copy()
-        return table
-
-    def about(self, rows: NDArray[np.int64], column: str) -> NDArray[np.int64]:  # noqa: ARG002
-        """Nobody has looked at the files: all -1."""
-        return np.full(len(rows), -1, np.int64)
+__all__ = ["FrameHeaders", "Headers", "Meta", "Provenance"]
 
 
 @dataclass(frozen=True, eq=False)
 class Provenance:
-    """Where a dataset's pixels and headers come from.
+    """The frames that a dataset's pixels and headers come from.
 
     Parameters
     ----------
     array : VirtualArray
-    source : HeaderSource
+    table : HeaderTable or None
+        The headers of all arrays, where an ASDF was opened; a store reads its own when needed.
     first_row : int
         The header row of the array's first frame: not 0 for the later tiles of a mosaic.
     description : Description
     wcs : WCS
-        That of the dataset as it was opened.
+        Of the dataset as it was opened.
     cut : Selection
-        What is left of that dataset. A WCS is made from the two and never from a sliced one:
+        What is left of that dataset. A WCS is made from these two and never from a sliced one:
         wrappers around wrappers cost time, and ndcube's get stepped slices of stepped slices
         wrong.
     """
 
     array: VirtualArray
-    source: HeaderSource
+    table: HeaderTable | None
     first_row: int
     description: Description
-    wcs: Any
+    wcs: BaseHighLevelWCS
     cut: Selection
 
     @property
@@ -114,23 +67,38 @@ class Provenance:
         own = (key for tile in self.description.tiles for key in tile.meta)
         return frozenset((*self.description.meta, *own, "inventory", "history", "headers"))
 
+    def select(self, index: BasicIndex) -> Provenance:
+        """Select some of the pixels, and with them their frames."""
+        return replace(self, array=self.array.select(index), cut=self.cut[index])
+
     def rows(self) -> NDArray[np.int64]:
-        """The header rows of the selected frames."""
+        """Return the header rows of the selected frames."""
         return self.array.positions() + self.first_row
 
-    def headers(self) -> HeaderTable:
-        """The header table of the selected frames."""
-        return self.source.headers(self.rows())
+    def headers(self, rows: NDArray[np.int64] | None = None) -> HeaderTable:
+        """Read the header table of the selected frames, or that of other rows."""
+        rows = self.rows() if rows is None else rows
+        if self.table is None:
+            return self.array.handle.header_file.headers(rows)
+        table: HeaderTable = self.table[rows] if len(self.table) else self.table.copy()
+        return table
 
-    def about(self, _: int, positions: NDArray[np.int64], column: str) -> NDArray[np.int64]:
-        """What a scan found of some frames' files, for `Files`."""
-        return self.source.about(positions + self.first_row, column)
+    def scanned(self, column: str, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Read what a scan found of some frames' files, such as ``_size``; -1 where unknown."""
+        if self.table is None:
+            return self.array.handle.header_file.integers(column, rows)
+        return np.full(len(rows), -1, np.int64)
+
+    def __str__(self) -> str:
+        base = self.array.handle.store.places.in_order[0]
+        there = Path(local_path(base)) if is_local(base) else base
+        return f"{counted(self.n_frames, 'frame')} in {there}"
 
 
 class FrameHeaders:
-    """The header table of a selection of frames: read when it is asked for, and then kept.
+    """The header table of a selection of frames: read when it is needed, and then cached.
 
-    A kept table may have been changed by its user: derived datasets take its rows along.
+    The user may change the cached table: derived datasets copy its rows.
 
     Parameters
     ----------
@@ -147,39 +115,48 @@ class FrameHeaders:
         return self._table is not None
 
     def table(self) -> HeaderTable:
-        """The header table, one row per frame; without columns where there are no headers."""
+        """Return the header table, one row per frame; without columns if there are no headers."""
         if self._table is None:
             self._table = self.provenance.headers()
         self._table.rows_are_frames = True
         return self._table
 
     def checked(self) -> HeaderTable:
-        """The header table, whose rows are those of the frames.
-
-        Raises
-        ------
-        DatasetError
-            Rows were added or removed.
-        """
+        """Return the header table; raise DatasetError if rows were added or removed."""
         table = self.table()
         self._check(table)
         return table
 
+    def select(self, index: BasicIndex) -> FrameHeaders:
+        """Select the rows of the frames of some pixels."""
+        selected = FrameHeaders(self.provenance.select(index))
+        selected.copy_rows(self)
+        return selected
+
+    def copy_rows(self, other: FrameHeaders | None) -> None:
+        """Copy the rows of these frames from the table of a selection of them all, if it was read.
+
+        Its user may have changed it.
+        """
+        if other is None or other._table is None:
+            return
+        table = other.checked()
+        if not table.colnames:
+            self._table = table.copy()
+            return
+        # Positions ascend, as a selection's steps are positive.
+        theirs, ours = other.provenance.array.positions(), self.provenance.array.positions()
+        self._table = table[np.searchsorted(theirs, ours)]
+
     def added(self) -> list[str]:
-        """Keywords that the table has and the dataset, as it was opened, had not."""
+        """Return the keywords that were added since the dataset was opened."""
         if self._table is None:
             return []
         known = set(self.provenance.headers().colnames)
         return [name for name in self._table.colnames if name not in known]
 
-    def replace(self, table: Any) -> None:
-        """Put a copy of another table in place of this one: what is sorted later is not ours.
-
-        Raises
-        ------
-        DatasetError
-            Something else than a table with a row for each frame.
-        """
+    def replace(self, table: object) -> None:
+        """Replace the table by a copy of another one with a row for each frame."""
         if not isinstance(table, Table):
             raise DatasetError(
                 f"headers: expected an astropy Table with one row for each of the "
@@ -190,21 +167,6 @@ class FrameHeaders:
             is_ours = isinstance(table, HeaderTable)
             self._table = table.copy() if is_ours else HeaderTable(table)
 
-    def take_from(self, other: FrameHeaders) -> None:
-        """Take the rows of these frames from the table of a selection that has them all.
-
-        Rows that nobody has read yet stay where they are.
-        """
-        if other._table is None:
-            return
-        table = other.checked()
-        if not table.colnames:
-            self._table = table.copy()
-            return
-        # Positions ascend, as a selection's steps are positive.
-        theirs, ours = other.provenance.array.positions(), self.provenance.array.positions()
-        self._table = table[np.searchsorted(theirs, ours)]
-
     def _check(self, table: Table) -> None:
         if table.colnames and len(table) != self.provenance.n_frames:
             raise DatasetError(
@@ -213,32 +175,30 @@ class FrameHeaders:
                 "the dataset, and change a ds.headers.copy() of your own"
             )
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> FrameHeaders:
-        # ndcube copies the meta to bin; the provenance holds the references of all frames.
+    def __deepcopy__(self, memo: dict[int, object]) -> FrameHeaders:
+        # ndcube copies the meta to bin; the provenance, with all references, is shared.
         twin = FrameHeaders(self.provenance)
         twin._table = copy.deepcopy(self._table, memo)
         return twin
 
 
 class Headers(Protocol):
-    """What holds the header table of a dataset, or of a mosaic."""
+    """The owner of the header table of a dataset or mosaic."""
 
     def table(self) -> HeaderTable | None:
-        """The header table."""
-        ...
+        """Return the header table."""
 
-    def replace(self, table: Any) -> None:
-        """Put another table in place of this one."""
-        ...
+    def replace(self, table: object) -> None:
+        """Replace the header table by another one."""
 
 
 class Meta(UserDict[str, Any]):
-    """A dataset's meta, whose ``headers`` are read when they are asked for.
+    """A dataset's meta, whose ``headers`` are read when they are needed.
 
     Parameters
     ----------
     plain : mapping
-        A table under ``headers`` takes the place of the dataset's.
+        A table under ``headers`` replaces the dataset's.
     headers : Headers
     """
 
@@ -253,7 +213,7 @@ class Meta(UserDict[str, Any]):
 
     @property
     def headers(self) -> Headers:
-        """What holds the header table."""
+        """The owner of the header table."""
         return self._headers
 
     def __getitem__(self, key: str) -> Any:
@@ -273,15 +233,15 @@ class Meta(UserDict[str, Any]):
             )
         super().__delitem__(key)
 
-    def __or__(self, other: Any) -> Any:
+    def __or__(self, other: object) -> Any:
         if not isinstance(other, Mapping):
             return NotImplemented
         return type(self)({**self.without_headers(), **other}, self._headers)
 
-    def __deepcopy__(self, memo: dict[int, Any]) -> Meta:
+    def __deepcopy__(self, memo: dict[int, object]) -> Meta:
         plain = copy.deepcopy(self.without_headers(), memo)
         return Meta(plain, copy.deepcopy(self._headers, memo))
 
     def without_headers(self) -> dict[str, Any]:
-        """All the rest."""
+        """Return a dict of all but the headers."""
         return {key: value for key, value in self.data.items() if key != "headers"}

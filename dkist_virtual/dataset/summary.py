@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Any, Literal
 
-import numpy as np
-
 from dkist_virtual.cube.computed_array import Computed
+from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.cube.world_axes import World
+from dkist_virtual.dataset.files import Files
 from dkist_virtual.dataset.overview import Overview, describe_wcs
 from dkist_virtual.io.locations import shown
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from dkist_virtual.dataset.derived.state import FrameCube
+
 __all__ = ["Printed", "axis_names", "overview_of"]
 
 
 class Printed:
-    """What is printed as its overview, in a terminal and in a notebook."""
+    """Print an object as its overview, in a terminal and in a notebook."""
 
     def overview(self) -> Overview:
         """What is printed, as values."""
@@ -35,49 +38,42 @@ class Printed:
 
 
 def overview_of(
-    ds: Any, kind: Literal["Dataset", "TiledDataset"], tiles: Sequence[Any], **mosaic: Any
+    kind: Literal["Dataset", "TiledDataset"], tiles: Sequence[FrameCube], **mosaic: Any
 ) -> Overview:
-    """The overview of a dataset, or of a mosaic by its first tile."""
+    """Describe a dataset, or a mosaic by its first tile."""
     first = tiles[0]
     inventory = first.inventory or {}
     axes, worlds, correlation = describe_wcs(first.wcs, first.shape, axis_names(first))
     kinds = ("longitude", "latitude")
     every = World(first.wcs, first.shape).axes
     sky: dict[str, int] = {one.kind: one.index for one in every if one.kind in kinds}
-    stored = all(tile._provenance is not None for tile in tiles)
-    provenance = first._provenance if stored else None
-    facts: dict[str, Any] = {}
-    if provenance is not None:
-        store = provenance.array.handle.store
-        attributes = store.references.attributes
-        origin = provenance.description.origin
-        files = ds.files
-        n_frames = len(files)
-        url = provenance.array.handle.url
+    sources = [tile.provenance for tile in tiles if tile.lineage.is_stored]
+    facts: dict[str, Any] = {"computed_from": first.lineage.source}
+    if len(sources) == len(tiles) and (source := sources[0]) is not None:
+        handle = source.array.handle
+        attributes = handle.store.references.attributes
+        origin = source.description.origin
+        files = Files(tuple(filter(None, sources)))
         whole = attributes.get("n_frames")
         facts = {
-            "n_frames": n_frames,
+            "n_frames": len(files),
             "n_bytes": files.nbytes,
-            "total_frames": whole if whole != n_frames else None,
-            "total_bytes": attributes.get("n_bytes") if whole != n_frames else None,
+            "total_frames": whole if whole != len(files) else None,
+            "total_bytes": attributes.get("n_bytes") if whole != len(files) else None,
             "place": shown(files.places[0]),
             "further_places": tuple(map(shown, files.places[1:])),
-            "store": None if url is None else shown(url),
+            "store": None if handle.url is None else shown(handle.url),
             "made_from": (
-                str(origin.get("asdf", "?")),
-                origin.get("created"),
-                origin.get("version"),
+                str(origin.get("asdf", "?")), origin.get("created"), origin.get("version"),
             ),
-            "missing": provenance.array.handle.options.missing,
-        }
-    else:
-        facts = {"computed_from": first._from}
+            "missing": handle.options.missing,
+        }  # fmt: skip
     return Overview(
         kind=kind,
         instrument=inventory.get("instrumentName"),
         dataset_id=inventory.get("datasetId"),
         product_id=inventory.get("productId"),
-        dtype=str(first._data.dtype),
+        dtype=str(first.pixels.dtype),
         shape=first.shape,
         unit=None if first.unit is None else first.unit.to_string(),
         array=_array_line(first),
@@ -90,25 +86,25 @@ def overview_of(
     )
 
 
-def axis_names(ds: Any) -> list[str] | None:
-    """The names of a dataset's axes, as they stand in its store; None where there are none."""
-    if ds._origin is None:
+def axis_names(ds: FrameCube) -> list[str] | None:
+    """Return the names of a dataset's axes in its store; None where there are none."""
+    if ds.provenance is None:
         return None
-    array = ds._origin.array
+    array = ds.provenance.array
     names = array.metadata.attributes.get("axis_names", [])
     return [names[axis] for axis in array.selection.kept] if names else None
 
 
-def _array_line(ds: Any) -> str:
-    """A line about the data that builds no graph."""
-    if isinstance(ds._data, Computed):
-        return f"dask.array, shape {ds.shape}, {ds._data.dtype}, computed when it is asked for"
-    if ds._provenance is None:
-        kind = type(ds.data)
+def _array_line(ds: FrameCube) -> str:
+    """Describe the data in one line, without building a graph."""
+    pixels = ds.pixels
+    if isinstance(pixels, Computed):
+        return f"dask.array, shape {ds.shape}, {pixels.dtype}, computed when it is asked for"
+    if not isinstance(pixels, VirtualArray):
+        kind = type(pixels)
         name = f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
-        return f"{name}, shape {ds.shape}, {ds.data.dtype}"
-    array = ds._provenance.array
-    sizes = array.dask_chunks()
-    n = int(np.prod([len(axis) for axis in sizes]))
+        return f"{name}, shape {ds.shape}, {pixels.dtype}"
+    sizes = pixels.dask_chunks()
+    n = math.prod(map(len, sizes))
     chunk = tuple(max(axis) for axis in sizes)
-    return f"dask.array, shape {ds.shape}, {array.dtype}, {n} chunk{'s' * (n > 1)} of {chunk}"
+    return f"dask.array, shape {ds.shape}, {pixels.dtype}, {n} chunk{'s' * (n > 1)} of {chunk}"

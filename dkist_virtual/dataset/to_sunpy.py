@@ -14,16 +14,17 @@ from astropy.time import Time
 from astropy.wcs import WCS
 
 from dkist_virtual.cube.world_axes import World
-from dkist_virtual.dataset.derived.attributes import coordinates_of_own
-from dkist_virtual.dataset.derived.carried import own_meta
-from dkist_virtual.dataset.derived.lineage import common, is_computed, other_headers, same_columns
-from dkist_virtual.dataset.to_xarray import dimensions
+from dkist_virtual.dataset.derived.state import own_coordinates, own_meta
+from dkist_virtual.dataset.xarray_coordinates import dimensions
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, SelectionError
 from dkist_virtual.times import is_blank
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
+    from astropy.coordinates import BaseCoordinateFrame
     from sunpy.map import GenericMap
+
+    from dkist_virtual.cube.world_axes import Values
+    from dkist_virtual.dataset.derived.state import FrameCube
 
 __all__ = ["TOLERANCE", "to_map"]
 
@@ -33,28 +34,16 @@ TOLERANCE: Final = 0.25
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Plane:
-    """A tangent plane of the sky on which pixels lie evenly, in the words of a FITS header.
+    """A tangent plane of the sky with evenly spaced pixels, in the words of a FITS header."""
 
-    Parameters
-    ----------
-    crval : numpy.ndarray
-        Shape (2,): longitude and latitude of the tangent point, degrees.
-    crpix : numpy.ndarray
-        Shape (2,): its pixel, x first, counted from 0.
-    cd : numpy.ndarray
-        Shape (2, 2): degrees on the plane, longitude first, a pixel along x and y.
-    away : float
-        How far the sky is from it at most, pixels.
-    """
-
-    crval: NDArray[np.floating[Any]]
-    crpix: NDArray[np.floating[Any]]
-    cd: NDArray[np.floating[Any]]
-    away: float
+    crval: Values  # longitude and latitude of the tangent point, degrees
+    crpix: Values  # its pixel, x first, counted from 0
+    cd: Values  # degrees on the plane, longitude first, a pixel along x and y
+    away: float  # pixels from the sky, at most
 
 
-def to_map(ds: Any, tolerance: float = TOLERANCE) -> GenericMap:
-    """A selection with two axes, both on the sky, as a sunpy Map, see `Dataset.to_map`."""
+def to_map(ds: FrameCube, tolerance: float = TOLERANCE) -> GenericMap:
+    """Export a selection with two axes, both on the sky, as a sunpy Map, see `Dataset.to_map`."""
     import sunpy.map
 
     world = World(ds.wcs, ds.shape)
@@ -64,16 +53,15 @@ def to_map(ds: Any, tolerance: float = TOLERANCE) -> GenericMap:
         raise SelectionError(
             f"ds.to_map(): a map's header describes a plane, and the sky of this selection is up "
             f"to {plane.away:.3g} pixels away from one: expected {tolerance:g} at most. "
-            "ds.to_map(tolerance=...) takes more; ds.wcs says where each pixel lies"
+            "ds.to_map(tolerance=...) takes more; ds.wcs says where each pixel is"
         )
     cards, date = _cards(ds), _date(ds, world)
-    frame = world.frame.replicate_without_data(
-        obstime=date, observer=_observer(world.frame, cards, date)
-    )
+    sky: Any = world.frame  # as `_check_spatial` saw
+    frame = sky.replicate_without_data(obstime=date, observer=_observer(sky, cards, date))
     data, crpix, cd = np.asarray(ds.data), plane.crpix, plane.cd  # sunpy rotates no dask array
     carried = _carried(ds)
     moves_on = any(axis.kind == "time" and axis.array_axes for axis in world.axes)
-    if moves_on and abs(cd[0, 1]) > abs(cd[1, 1]):  # steps towards longitude lie along x
+    if moves_on and abs(cd[0, 1]) > abs(cd[1, 1]):  # steps towards longitude are along x
         data, crpix, cd = data.T, crpix[::-1], cd[:, ::-1]
         carried = {name: value.T for name, value in carried.items()}
     scale = np.hypot(*cd.T)
@@ -92,22 +80,20 @@ def to_map(ds: Any, tolerance: float = TOLERANCE) -> GenericMap:
     header = {name: card for name, card in header.items() if not name.startswith("date")}
     if "XPOSURE" in cards:
         cards["TIMEUNIT"] = "ms"  # DKIST's exposures are, where FITS, and sunpy, expect seconds
-    if "uncertainty" in carried:
-        carried["uncertainty"] = type(ds.uncertainty)(
-            carried["uncertainty"], unit=ds.uncertainty.unit
-        )
+    if (spread := ds.uncertainty) is not None:
+        carried["uncertainty"] = type(spread)(carried["uncertainty"], unit=spread.unit)
     made = {"DATE-AVG": date.utc.isot, **header}
-    if is_computed(ds):
+    if ds.lineage.is_computed:
         cards["HISTORY"] = "computed by dkist_virtual: no frame has these pixels"
     own = _own_cards(ds, {*cards, *made, *(name.upper() for name in made)})
     smap = sunpy.map.Map(data, {**cards, **own, **made}, psf=ds.psf, **carried)
-    if is_computed(ds):
+    if ds.lineage.is_computed:
         smap.nickname = f"{smap.nickname} (computed)".strip()
     return smap
 
 
-def _carried(ds: Any) -> dict[str, Any]:
-    """What has a value for each pixel, as numpy arrays."""
+def _carried(ds: FrameCube) -> dict[str, Any]:
+    """Return what has a value for each pixel, as numpy arrays."""
     carried = {}
     if ds.mask is not None:
         carried["mask"] = np.broadcast_to(np.asarray(ds.mask), ds.shape).copy()
@@ -116,9 +102,9 @@ def _carried(ds: Any) -> dict[str, Any]:
     return carried
 
 
-def _own_cards(ds: Any, taken: set[str]) -> dict[str, Any]:
-    """What was put into the meta since the dataset was opened; warn of what is left behind."""
-    left = [f"the coordinate {name}" for name in (*coordinates_of_own(ds), *ds.extra_coords.keys())]
+def _own_cards(ds: FrameCube, taken: set[str]) -> dict[str, Any]:
+    """Make cards of what the user put into the meta; warn of what is left behind."""
+    left = [f"the coordinate {name}" for name in (*own_coordinates(ds), *ds.extra_coords.keys())]
     cards = {}
     for key, value in own_meta(ds).items():
         if key in taken or key.upper() in taken:
@@ -139,8 +125,8 @@ def _own_cards(ds: Any, taken: set[str]) -> dict[str, Any]:
     return cards
 
 
-def _check_spatial(ds: Any, world: World) -> None:
-    """Refuse what is no image of the sky, and say what to index."""
+def _check_spatial(ds: FrameCube, world: World) -> None:
+    """Refuse a selection that is not an image of the sky, and say what to index."""
     sky = [axis for axis in world.axes if axis.kind in ("longitude", "latitude")]
     along = sorted({on for axis in sky for on in axis.array_axes})
     if len(sky) < 2 or "observer" not in getattr(world.frame, "frame_attributes", ()):
@@ -163,13 +149,13 @@ def _check_spatial(ds: Any, world: World) -> None:
         )
 
 
-def _plane(ds: Any, world: World) -> _Plane:
-    """The plane that is nearest to the sky of a selection."""
+def _plane(ds: FrameCube, world: World) -> _Plane:
+    """Find the plane that is nearest to the sky of a selection."""
     lon, lat = world.of_kind("longitude"), world.of_kind("latitude")
     assert lon is not None
     assert lat is not None
     timed = {on for axis in world.axes if axis.kind == "time" for on in axis.array_axes}
-    # The pointing may jump from step to step; inside of a frame it does not.
+    # The pointing may jump from step to step, and does not within a frame.
     rows, columns = (
         np.arange(n, dtype=float) if axis in timed else np.unique(np.linspace(0, n - 1, 33).round())
         for axis, n in enumerate(ds.shape)
@@ -181,16 +167,16 @@ def _plane(ds: Any, world: World) -> _Plane:
     if unknown.any():
         raise SelectionError(
             f"ds.to_map(): the WCS has no position on the sky, with a latitude within 90 degrees, "
-            f"for {unknown.sum()} of the {unknown.size} pixels looked at"
+            f"for {unknown.sum()} of the {unknown.size} pixels checked"
         )
     middle = len(sky[0]) // 2
     tangents = [np.array([sky[0][middle], sky[1][middle]]), *_stated_tangent(ds)]
-    planes = [_fitted(x.ravel(), y.ravel(), sky, tangent) for tangent in tangents]
+    planes = [_fit(x.ravel(), y.ravel(), sky, tangent) for tangent in tangents]
     return min(planes, key=lambda plane: plane.away)
 
 
-def _stated_tangent(ds: Any) -> list[NDArray[np.floating[Any]]]:
-    """The tangent point that the header of the first frame names, degrees, if it does."""
+def _stated_tangent(ds: FrameCube) -> list[Values]:
+    """Read the tangent point in the header of the first frame, degrees, if it is there."""
     if ds.headers is None or not len(ds.headers):
         return []
     row = ds.headers[0]
@@ -204,8 +190,8 @@ def _stated_tangent(ds: Any) -> list[NDArray[np.floating[Any]]]:
     return [np.array([found[name].to_value(u.deg) for name in ("HPLN-TAN", "HPLT-TAN")])]
 
 
-def _fitted(x: Any, y: Any, sky: Any, tangent: NDArray[np.floating[Any]]) -> _Plane:
-    """The pixels of some positions, evenly laid on the plane that touches the sky at a point."""
+def _fit(x: Values, y: Values, sky: list[Values], tangent: Values) -> _Plane:
+    """Fit evenly spaced pixels to positions, on the plane that touches the sky at a point."""
     touching = WCS(naxis=2)
     touching.wcs.ctype = ["HPLN-TAN", "HPLT-TAN"]
     touching.wcs.crval = tangent
@@ -214,7 +200,7 @@ def _fitted(x: Any, y: Any, sky: Any, tangent: NDArray[np.floating[Any]]) -> _Pl
     matrix = np.linalg.lstsq(pixels, on_plane)[0]
     cd = matrix[:2].T
     large, small = np.linalg.svd(cd, compute_uv=False)
-    if small <= 1e-6 * large:  # a slit that stands still
+    if small <= 1e-6 * large:  # a slit that does not move
         raise SelectionError(
             "ds.to_map(): a map shows an area of the sky, and the pixels of this selection lie on "
             "a line. ds.plot() draws them over time, or over pixels"
@@ -232,21 +218,21 @@ _NOT_OF_A_MAP: Final = re.compile(
 
 
 _OF_PIXELS: Final = re.compile(r"BTYPE|DATA(MIN|MAX|MEAN|MEDN|RMS|KURT|SKEW|P\d\d)")
-"""What describes the pixels of a frame, which computed ones are not."""
+"""Cards about the pixels of a frame, which are wrong of computed pixels."""
 
 
-def _cards(ds: Any) -> dict[str, Any]:
-    """The cards of a frame, or those that all frames of a selection have in common.
+def _cards(ds: FrameCube) -> dict[str, Any]:
+    """Return the cards that all frames of a selection have in common.
 
-    Of several frames the first beginning and the last end.
+    Of several frames, DATE-BEG is the first and DATE-END the last.
     """
-    table, computed = ds.headers, is_computed(ds)
+    table, computed = ds.headers, ds.lineage.is_computed
     instrument = (ds.inventory or {}).get("instrumentName")
     shared: dict[str, Any] = {} if instrument is None else {"INSTRUME": str(instrument)}
     if table is None or not len(table):
         return shared
     first = table[0]
-    there = same_columns(ds, first.keys())
+    there = ds.lineage.same_columns(first.keys())
     for keyword in there:
         value = first[keyword]
         if _NOT_OF_A_MAP.fullmatch(keyword) or (computed and _OF_PIXELS.fullmatch(keyword)):
@@ -263,9 +249,9 @@ def _cards(ds: Any) -> dict[str, Any]:
     return shared
 
 
-def _date(ds: Any, world: World) -> Time:
-    """The middle of a selection in time, by its headers or else by its WCS."""
-    tables = other_headers(ds)
+def _date(ds: FrameCube, world: World) -> Time:
+    """Return the middle of a selection in time, by its headers or else by its WCS."""
+    tables = ds.lineage.other_headers()
     if ds.headers is not None:
         tables.insert(0, ds.headers)
     known = [row.get("DATE-AVG") for table in tables for row in table]
@@ -276,15 +262,16 @@ def _date(ds: Any, world: World) -> Time:
             pass  # not dates: the WCS knows
         else:
             return Time(moments.mean(), format="isot", precision=6)
-    for part in (world, world.held):
-        axis = None if part is None else part.of_kind("time")
-        if part is not None and axis is not None:
+    for part in world.parts:
+        if (axis := part.of_kind("time")) is not None:
             return Time(part.time(part.along([axis])[0].mean()), precision=6)
-    return Time(world.frame.obstime, format="isot", precision=6)
+    return Time(getattr(world.frame, "obstime", None), format="isot", precision=6)
 
 
-def _observer(frame: Any, cards: dict[str, Any], date: Time) -> Any:
-    """Where the telescope was at a moment: the WCS knows it for one moment of the whole dataset."""
+def _observer(
+    frame: BaseCoordinateFrame, cards: dict[str, Any], date: Time
+) -> BaseCoordinateFrame | None:
+    """Return where the telescope was: the WCS has it for one moment of the whole dataset."""
     from sunpy.coordinates import HeliographicStonyhurst
 
     keywords = ("OBSGEO-X", "OBSGEO-Y", "OBSGEO-Z")
@@ -298,20 +285,17 @@ def _observer(frame: Any, cards: dict[str, Any], date: Time) -> Any:
 
 
 _ROUNDING: Final = 1e-14
-"""Of a wavelength: what is this near to a short number is that number."""
+"""A wavelength this near to a short number is that number."""
 
 
-def _wavelength(ds: Any, world: World, cards: dict[str, Any]) -> u.Quantity | None:
-    if is_computed(ds) and "wavelength" not in common(ds):
-        holds = not any(
-            axis.kind == "wavelength"
-            for part in (world, world.held) for axis in (part.axes if part is not None else ())
-        )  # fmt: skip
-        if not holds:
-            return None
-    for part in (world, world.held):
-        axis = None if part is None else part.of_kind("wavelength")
-        if part is not None and axis is not None and not axis.array_axes:
+def _wavelength(ds: FrameCube, world: World, cards: dict[str, Any]) -> u.Quantity | None:
+    found = [
+        (part, axis) for part in world.parts if (axis := part.of_kind("wavelength")) is not None
+    ]
+    if found and ds.lineage.is_computed and "wavelength" not in ds.lineage.common():
+        return None
+    for part, axis in found:
+        if not axis.array_axes:
             value = u.Quantity(float(part.along([axis])[0]), axis.unit).to(u.nm, u.spectral())
             short = float(f"{value.value:.12g}")  # 630.25, where it says 630.2500000000002
             return short * u.nm if abs(short / value.value - 1) < _ROUNDING else value

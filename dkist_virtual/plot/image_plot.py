@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from matplotlib.colors import Normalize
 
-from dkist_virtual.cube.world_axes import wrapped
+from dkist_virtual.cube.world_axes import wrap
 from dkist_virtual.errors import FrameError, SelectionError
 from dkist_virtual.plot.base import SteppedPlot
 from dkist_virtual.plot.colorbar import add_colorbar
@@ -78,7 +78,7 @@ def sky_grid(
         positions[shown.x], positions[y_axis] = x, y
         values = subject.world.values(*positions)
         lon, lat = (values[axis.index] for axis in sky)
-        return np.stack([wrapped(lon, sky[0].unit, around), lat])
+        return np.stack([wrap(lon, sky[0].unit, around), lat])
 
     return PlaneGrid.of(evaluate, (shape[y_axis], shape[shown.x]))
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dkist_virtual.cube.virtual_array import VirtualArray
-from dkist_virtual.cube.world_axes import wrapped
+from dkist_virtual.cube.world_axes import wrap
 from dkist_virtual.errors import FrameMissingError, SelectionError
 from dkist_virtual.plot.figure_text import in_figure
 
@@ -170,7 +170,7 @@ def change_along(world: World, index: int, axis: int) -> float:
     values, one = world.values(*positions)[index], world.axes[index]
     change = values[1] - values[0]
     if one.kind == "longitude":
-        change = wrapped(change, one.unit)
+        change = wrap(change, one.unit)
     return abs(float(change)) / max(world.shape[axis] - 1, 1)
 
 

@@ -15,7 +15,7 @@ from astropy import units as u
 from astropy.coordinates import SkyCoord
 from astropy.wcs.wcsapi import BaseLowLevelWCS
 
-from dkist_virtual.cube.world_axes import wrapped
+from dkist_virtual.cube.world_axes import wrap
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -254,7 +254,7 @@ class PlaneWCS(BaseLowLevelWCS):  # type: ignore[misc]  # astropy comes without 
         lon, lat = (np.asarray(values, float) for values in world_arrays)
         middle = (n / 2 for n in self._shape[::-1])
         around = float(self.grid.world(*middle)[0])
-        return tuple(self.grid.pixels(wrapped(lon, self._axes[0].unit, around), lat))
+        return tuple(self.grid.pixels(wrap(lon, self._axes[0].unit, around), lat))
 
     @property
     def world_axis_object_components(self) -> list[tuple[str, int, Callable[[Any], Any]]]:

@@ -11,7 +11,7 @@ from astropy.coordinates import StokesCoord
 from matplotlib import dates
 from matplotlib.ticker import Formatter, Locator, MaxNLocator, NullFormatter, ScalarFormatter
 
-from dkist_virtual.cube.world_axes import wrapped
+from dkist_virtual.cube.world_axes import wrap
 from dkist_virtual.plot.figure_text import in_figure
 
 if TYPE_CHECKING:
@@ -153,7 +153,7 @@ def coordinate_along(world: World, axis: int, index: int, at: Sequence[float]) -
     one, values = world.axes[index], np.asarray(world.values(*positions)[index], float)
     if one.kind == "longitude":  # no jump between two pixels
         positions[axis] = float(few[len(few) // 2])
-        values = wrapped(values, one.unit, world.middle_longitude(positions))
+        values = wrap(values, one.unit, world.middle_longitude(positions))
     return Coordinate(one, world, np.interp(np.arange(n), few, values))
 
 

@@ -15,10 +15,16 @@ from dkist_virtual.store.frame_locations import cache_of, places_of
 if TYPE_CHECKING:
     from dkist_virtual.store.frame_locations import FramePlaces
 
-__all__ = ["AxisNames", "Missing", "ReadOptions", "axis_chunks"]
+__all__ = ["AxisNames", "Chunks", "Missing", "ReadOptions", "StorageOptions", "axis_chunks"]
 
 
 Missing: TypeAlias = Literal["raise", "nan"]
+
+Chunks: TypeAlias = str | int | Sequence[Any] | Mapping[Any, Any]
+"""Chunks of a whole array, by rule ("auto", "frame") or as dask takes them."""
+
+StorageOptions: TypeAlias = Mapping[str, Mapping[str, Any]]
+"""Options of fsspec's, by URL prefix or protocol."""
 
 AxisNames: TypeAlias = Sequence[Collection[str]]
 """For each axis of an array the names that a user may give it in ``chunks``."""
@@ -65,8 +71,8 @@ class ReadOptions:
     # were given into their logs.
     frames: FramePlaces = field(default=None, repr=False)
     missing: Missing = "raise"
-    chunks: Any = "auto"
-    storage_options: Mapping[str, Mapping[str, Any]] | None = field(default=None, repr=False)
+    chunks: Chunks = "auto"
+    storage_options: StorageOptions | None = field(default=None, repr=False)
     cache: str | os.PathLike[str] | None = None
     allow_local: bool | None = None
     verify: bool = False

@@ -198,7 +198,7 @@ def compare(
         store_or_asdf, frames=frames, storage_options=storage_options, allow_local=allow_local
     )
     tiles = getattr(ds, "flat", [ds])
-    arrays = [tile._provenance.array for tile in tiles]
+    arrays = [tile.provenance.array for tile in tiles]
     everything = [(a, p) for a in arrays for p in range(a.metadata.n_frames)]
     n = len(everything)
     chosen = [everything[i] for i in spread(n, sample)]

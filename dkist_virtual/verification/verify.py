@@ -146,7 +146,7 @@ def verify(
             store_or_asdf, frames=frames, storage_options=storage_options, allow_local=allow_local
         )
     whole = getattr(ds, "flat", [ds])
-    n_frames = sum(tile._provenance.array.metadata.n_frames for tile in whole)
+    n_frames = sum(tile.provenance.array.metadata.n_frames for tile in whole)
     if selection:
         index = parse_index(selection)
         ds = ds.slice_tiles[index] if hasattr(ds, "slice_tiles") else ds[index]
@@ -243,15 +243,15 @@ class _Run:
     def __init__(self, tiles: Any, sample: int | None) -> None:
         every = []
         for tile in tiles:
-            source = tile._provenance
+            source = tile.provenance
             positions = source.array.positions()
             every += [_Frame(source, int(p), int(p) + source.first_row) for p in positions]
         self.handle = every[0].provenance.array.handle
         self.chosen = [every[i] for i in spread(len(every), sample)]
         rows = np.array([frame.row for frame in self.chosen], np.int64)
-        source = every[0].provenance.source
+        source = every[0].provenance
         columns = ("size", "mtime", "offset", "length", "datasum")
-        self._about = {name: source.about(rows, f"_{name}") for name in columns}
+        self._about = {name: source.scanned(f"_{name}", rows) for name in columns}
         headers = source.headers(rows)
         wanted = [keyword for keyword in (*KEYWORDS, "DATASUM") if keyword in headers.colnames]
         self._headers = headers[wanted]

@@ -320,7 +320,7 @@ def test_plot_writes_a_picture(
         (["--wavelength", "630"], "expected a number and a unit"),
         (["--axes", "x, y"], "expected 5 entries"),
         (["--axes", "...", "--profile", "1"], "give one of them"),
-        (["--stokes", "K"], "no Stokes parameter"),
+        (["--stokes", "K"], "not a Stokes parameter"),
         (["--profile", "99, 3"], "out of range"),
     ],
 )

@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from watches import counted
 
 import dkist_virtual as dv
-from dkist_virtual.cube.dask_array import LeafArray
+from dkist_virtual.cube.dask_array import PushdownArray
 from dkist_virtual.cube.selection import Selection
 from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.store.codecs import FrameSpec
@@ -86,7 +86,7 @@ def test_what_is_computed_from_a_leaf_is_plain_dask(cryo: Path, pixels: Any) -> 
     ds = dv.open_dataset(cryo)
     assert isinstance(ds, dv.Dataset)
     leaf = ds.data
-    assert type(leaf) is LeafArray
+    assert type(leaf) is PushdownArray
     for plain in (leaf + 1, leaf.T, leaf.astype("i4"), leaf.persist(), leaf[[0]]):
         assert type(plain) is da.Array
     assert same((leaf + 1).compute(), pixels + 1)

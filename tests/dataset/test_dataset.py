@@ -151,7 +151,7 @@ def test_everything_follows_a_slice(
     # The frames are those that the pixels come from.
     rows = np.unique(frames[tuple(places[..., axis] for axis in range(3))])
     names = [f"vtf_{row:04d}.fits" for row in range(24)]
-    array = ds._provenance.array
+    array = ds.provenance.array
     assert array.positions().tolist() == rows.tolist()
     assert ds.files.keys == [f"data/{chunk_key(array.metadata, int(row))}" for row in rows]
     all_names = vtf.files.names
@@ -200,11 +200,11 @@ def test_a_slice_reads_nothing_and_builds_no_graph(vtf: dv.Dataset) -> None:
 
 
 def test_dask_names_tell_arrays_apart(vtf: dv.Dataset, simulated: Any) -> None:
-    again = dv.open_dataset(vtf._provenance.array.handle.url)
+    again = dv.open_dataset(vtf.provenance.array.handle.url)
     assert isinstance(again, dv.Dataset)
     assert again[0].data.name == vtf[0].data.name
     names = [ds.data.name for ds in (vtf, vtf[0], vtf[1], vtf[0, :, 0], vtf[..., 0])]
-    nan = dv.open_dataset(vtf._provenance.array.handle.url, missing="nan")
+    nan = dv.open_dataset(vtf.provenance.array.handle.url, missing="nan")
     names += [nan.data.name, dv.open_dataset(simulated("visp")).data.name]
     assert len(set(names)) == len(names)
 
@@ -313,7 +313,7 @@ def test_from_asdf_is_the_store_that_never_scanned(simulated: Any, tmp_path: Pat
     stored = dv.open_dataset(tmp_path / "store")
     assert isinstance(stored, dv.Dataset)
     id_ = [
-        ds._provenance.array.handle.store.references.attributes["store_id"]
+        ds.provenance.array.handle.store.references.attributes["store_id"]
         for ds in (direct, stored)
     ]
     assert id_[0] == id_[1]
@@ -391,7 +391,7 @@ def test_a_subslice_is_the_first_selection(simulated: Any, tmp_path: Path) -> No
         assert ours.shape == expected.data.shape
         # dkist's array was built before its base path was set, so the pixels come from the cut.
         reference = load(place).data
-        index = ours._provenance.array.selection.index
+        index = ours.provenance.array.selection.index
         got = ours.data.compute()
         assert got.shape == expected.data.shape
         frames = load(saved).files.fileuri_array

@@ -71,7 +71,7 @@ def plain(array: xr.DataArray) -> dict[str, xr.DataArray]:
 def test_the_array_is_the_datasets(name: str, datasets: Any, simulated: Any) -> None:
     ds = datasets(name)
     array = ds.to_xarray()
-    stored = ds._provenance.array.metadata.attributes["_ARRAY_DIMENSIONS"]
+    stored = ds.provenance.array.metadata.attributes["_ARRAY_DIMENSIONS"]
     assert list(array.dims) == stored
     assert array.data.name == ds.data.name
     theirs = first(load(simulated(name)))
@@ -282,7 +282,7 @@ def test_a_dimension_keeps_its_name_from_other_coordinates() -> None:
 @pytest.mark.parametrize("name", mostly_slow([*NAMES, "croppable_visp"], *QUICK))
 def test_header_columns_lie_along_the_axes_of_the_files(name: str, datasets: Any) -> None:
     ds = datasets(name)
-    shape = ds._provenance.array.frame_shape
+    shape = ds.provenance.array.frame_shape
     coords = plain(ds.to_xarray())
     assert {"DATE-AVG", "LINEWAV", "XPOSURE"} <= set(coords)
     assert coords["DATE-AVG"].shape == shape

@@ -76,7 +76,7 @@ def test_a_result_is_sliced_with_what_it_belongs_to(vtf: dv.Dataset, data: st.Da
         strict=True,
     ):
         np.testing.assert_array_equal(ours, theirs)
-    with pytest.raises(DatasetError, match="lie in no files"):
+    with pytest.raises(DatasetError, match="are in no files"):
         part.files  # noqa: B018
 
 

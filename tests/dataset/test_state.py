@@ -207,10 +207,10 @@ DATASETS: dict[str, Derived] = {
 }
 
 NOT_DERIVED = {
-    "from_asdf": "opens",
+    "from_asdf from_opened": "opens",
     "array_axis_physical_types axis_world_coords axis_world_coords_values combined_wcs wcs": "WCS",
-    "data quantity shape dimensions": "pixels without anything",
-    "files download inventory": "what it is made of",
+    "data pixels quantity shape dimensions": "pixels without anything",
+    "files download inventory provenance lineage": "what it is made of",
     "headers mask meta uncertainty unit psf global_coords extra_coords": "state itself",
     "overview subject plotter": "shown",
 }
@@ -506,7 +506,7 @@ COLUMNS_OF = {
     "psf": "_psf",
     "global coordinates": "__global_coords",
     "extra coordinates": "__extra_coords",
-    "read options": "_origin",
+    "read options": "_headers",
 }
 
 

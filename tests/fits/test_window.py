@@ -208,7 +208,7 @@ def test_what_is_fetched_is_what_the_selection_needs(
     assert {file for file, _, _ in reads} == set(chosen.files.names)
     assert len(reads) <= 2 * len(chosen.files)
     # Of each, the head and the tiles of the rows wanted, and what lies between them at most.
-    head = ds._provenance.array.handle.store.head_bytes
+    head = ds.provenance.array.handle.store.head_bytes
     rows = sorted(set(places[..., 3].ravel().tolist()))
     for file in chosen.files.names:
         path = simulated("cryonirsp") / file
@@ -251,7 +251,7 @@ def test_a_whole_frame_is_one_request(cryo: Path) -> None:
     ds, reads = counted(cryo)
     ds[0, 0, 0].data.compute()
     assert len(reads) == 1
-    url, offset, length = ds._provenance.array.handle.store.frame("data", 0)
+    url, offset, length = ds.provenance.array.handle.store.frame("data", 0)
     assert reads == [(url.rpartition("/")[2], offset, length)]
 
 
@@ -262,7 +262,7 @@ def test_a_frame_seen_before_is_asked_for_tiles_alone(cryo: Path) -> None:
     ds[0, 0, 0, 20:22].data.compute()
     assert len(reads) == 1
     _, _, length = reads[0]
-    assert length < ds._provenance.array.handle.store.head_bytes
+    assert length < ds.provenance.array.handle.store.head_bytes
 
 
 def test_plain_frames_give_their_rows(simulated: Any, tmp_path: Path) -> None:
@@ -273,7 +273,7 @@ def test_plain_frames_give_their_rows(simulated: Any, tmp_path: Path) -> None:
     assert np.array_equal(ds[1, 0, 5:9].data.compute(), whole[1, 0, 5:9], equal_nan=True)
     assert [length for _, _, length in reads] == [4 * ds.shape[-1] * 4]
     reads.clear()
-    group = zarr.open_group(ds._provenance.array.handle.store, mode="r")
+    group = zarr.open_group(ds.provenance.array.handle.store, mode="r")
     assert np.array_equal(group["data"][1, 0, 5:9], whole[1, 0, 5:9], equal_nan=True)
     assert [length for _, _, length in reads] == [4 * ds.shape[-1] * 4]
 

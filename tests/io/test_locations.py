@@ -300,7 +300,7 @@ def test_a_signature_stays_behind_the_path(form: str, original: Path) -> None:
         beside = dv.open_dataset(f"{server.url}/frames/{asdf.name}?{query}")
         assert np.array_equal(first(beside), pixels, equal_nan=True)
         said = [str(ds), repr(ds), ds._repr_html_(), json.dumps(ds.overview().as_json())]
-        said += [repr(ds.files), repr(ds._provenance.array), repr(ds._provenance.array.handle)]
+        said += [repr(ds.files), repr(ds.provenance.array), repr(ds.provenance.array.handle)]
         server.fault = lambda path, n: 403
         for place in (store, frames.replace("/frames", "/none.asdf"), store.replace("json", "no")):
             with pytest.raises(e.DKISTVirtualError) as raised:

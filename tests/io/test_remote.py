@@ -210,7 +210,7 @@ def test_a_whole_frame_is_one_request_for_the_hdus_bytes(large: Any) -> None:
     assert isinstance(ds, dv.Dataset)
     server.forget()
     assert same(ds[7].data.compute(), whole)
-    _, offset, length = ds._provenance.array.handle.store.frame("data", 7)
+    _, offset, length = ds.provenance.array.handle.store.frame("data", 7)
     assert server.requests == [("GET", "7.fits", offset, length)]
 
 

@@ -9,7 +9,7 @@ import pytest
 from astropy.wcs.wcsapi import HighLevelWCSWrapper
 from samples import mostly_slow
 
-from dkist_virtual.cube.world_axes import World, wrapped
+from dkist_virtual.cube.world_axes import World, wrap
 from dkist_virtual.plot.image_plot import sky_axes, sky_grid
 from dkist_virtual.plot.planes import shown_axes
 from dkist_virtual.plot.sky_grid import TOLERANCE, PlaneGrid, PlaneWCS
@@ -45,7 +45,7 @@ def plane(ds: dv.Dataset) -> tuple[Any, PlaneGrid, Any, Any]:
     sky = sky_axes(subject, shown)
     assert sky is not None
     exact = [np.asarray(values[axis.index]) for axis in sky]
-    return shown, grid, (x, y), np.stack([wrapped(exact[0], "arcsec"), exact[1]])
+    return shown, grid, (x, y), np.stack([wrap(exact[0], "arcsec"), exact[1]])
 
 
 @pytest.mark.parametrize(

@@ -91,14 +91,14 @@ def test_a_coordinate_for_each_axis_by_what_it_is(datasets: Any) -> None:
 def test_what_a_slice_holds(datasets: Any) -> None:
     ds = datasets("vtf")
     sliced = ds[2, 1, 1]
-    held = context(World(ds.wcs, ds.shape), sliced._provenance.cut.axes)
+    held = context(World(ds.wcs, ds.shape), sliced.provenance.cut.axes)
     low = ds.wcs.low_level_wcs
     values = dict(zip(low.world_axis_physical_types, low.pixel_to_world_values(0, 0, 1, 1, 2)))  # noqa: B905
     assert held["stokes"][1] == values["phys.polarization.stokes"] == 3
     assert held["wavelength"][1] == values["em.wl"]
     assert held["time"][1] == values["time"]
     # A repeat alone is no moment: the wavelengths were taken one after the other.
-    held = context(World(ds.wcs, ds.shape), ds[2, 1]._provenance.cut.axes)
+    held = context(World(ds.wcs, ds.shape), ds[2, 1].provenance.cut.axes)
     assert set(held) == {"stokes"}
 
 
@@ -261,7 +261,7 @@ def without(simulated: Any, name: str, tmp_path: Path, *gone: int) -> dv.Dataset
 
 def test_absent_frames_are_marked_where_they_would_be(simulated: Any, tmp_path: Path) -> None:
     ds = without(simulated, "visp", tmp_path, 1, 6)
-    assert ds._provenance is not None
+    assert ds.provenance is not None
     planes = reader(ds, [None, "x", None, "y"])
     plane = planes.read([0, 0, 3, 0])
     assert plane.absent is not None

@@ -26,7 +26,7 @@ from samples import mostly_slow
 from simulated import MOSAICS, NAMES, QUICK
 
 import dkist_virtual as dv
-from dkist_virtual.cube.world_axes import wrapped
+from dkist_virtual.cube.world_axes import wrap
 from dkist_virtual.demo.server import FrameServer
 from dkist_virtual.errors import FrameCorruptError, SelectionError
 from dkist_virtual.plot.image_plot import ImagePlot
@@ -261,7 +261,7 @@ def test_the_sky_is_not_stretched(datasets: Any) -> None:
 
     def sky(slit: float, step: float) -> Any:
         found = at(slit, step)
-        return np.array([float(wrapped(np.asarray(found[lon]), "arcsec")), float(found[lat])])
+        return np.array([float(wrap(np.asarray(found[lon]), "arcsec")), float(found[lat])])
 
     # From one end of the map to the other: single steps of a raster are uneven.
     middle_slit, middle_step = 1277, 343
@@ -408,7 +408,7 @@ def test_coordinates_that_move_are_drawn_anew(datasets: Any) -> None:
     here = values(ds, at)
     kind = plot.axes.get_ylabel().split()[1]
     found = next(v for k, v in here.items() if k.endswith(kind[:3]))
-    assert float(label) == pytest.approx(float(wrapped(np.asarray(found), "arcsec")), abs=1e-3)
+    assert float(label) == pytest.approx(float(wrap(np.asarray(found), "arcsec")), abs=1e-3)
 
 
 def test_sky_coordinates_that_move(datasets: Any) -> None:

@@ -36,7 +36,7 @@ def opened(place: Path, chunks: Any) -> dv.Dataset:
 
 
 def names_of(ds: Any) -> tuple[list[str], list[str]]:
-    attributes = ds._provenance.array.metadata.attributes
+    attributes = ds.provenance.array.metadata.attributes
     return attributes["_ARRAY_DIMENSIONS"], attributes["axis_names"]
 
 
@@ -274,7 +274,7 @@ def test_a_dataset_that_is_a_cut_has_the_axes_that_are_left(tmp_path: Path, vtf:
     from dkist_virtual.store.handle import StoreHandle
 
     whole = opened(vtf, "auto")
-    array = whole._provenance.array  # type: ignore[union-attr]
+    array = whole.provenance.array  # type: ignore[union-attr]
     (metadata, columns), cut = array.handle.store.references.arrays["data"], [1, None, [0, 2, 1]]
     cut[1:2] = [[0, 2, 1]]
     attributes = {**metadata.attributes, "subslice": [*cut, [4, 30, 2], [0, 44, 1]]}

@@ -223,7 +223,7 @@ def test_table_and_tiles_are_of_one_file(
 
     # Neither the table nor tiles come with the header where little is asked for first.
     header = span(first.read_bytes())
-    ds._provenance.array.handle.store.reader.head_bytes = header.data - header.start + 1
+    ds.provenance.array.handle.store.reader.head_bytes = header.data - header.start + 1
     web.forget()
     web.fault = swap
     got = ds.data[0, 0, 25:26].compute()
@@ -239,7 +239,7 @@ def test_a_frame_that_changes_all_the_time_is_refused(
     first = sorted(web.directory.glob("*.fits"))[0]
     dv.convert(web.directory, tmp_path / "store", base=web.url, scan="never", progress=False)
     ds: Any = dv.open_dataset(tmp_path / "store")
-    ds._provenance.array.handle.store.reader.head_bytes = span(first.read_bytes()).data + 1
+    ds.provenance.array.handle.store.reader.head_bytes = span(first.read_bytes()).data + 1
     web.forget()
     web.fault = lambda path, n: put(first, frame("rows", n % 7), "rename")
     expected = {oracle(frame("rows", seed))[0, 25:26].tobytes() for seed in range(7)}

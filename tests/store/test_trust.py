@@ -147,11 +147,11 @@ def test_workers_refuse_it_too(server: FrameServer) -> None:
     ds = dv.open_dataset(f"{server.url}/json.virtual")
     with pytest.raises(e.FrameRefusedError), dask.config.set(scheduler="processes", num_workers=1):
         first(ds)
-    array = pickle.loads(pickle.dumps(ds._provenance.array))
+    array = pickle.loads(pickle.dumps(ds.provenance.array))
     with pytest.raises(e.FrameRefusedError):
         array[0, 0]
     allowed = dv.open_dataset(f"{server.url}/json.virtual", allow_local=True)
-    assert pickle.loads(pickle.dumps(allowed._provenance.array))[0, 0].shape == (40, 64)
+    assert pickle.loads(pickle.dumps(allowed.provenance.array))[0, 0].shape == (40, 64)
 
 
 def test_a_store_on_this_machine_may_be_kept_from_it(store: Path) -> None:
@@ -791,7 +791,7 @@ def test_no_message_holds_a_token(fault: Any, server: FrameServer, store: Path) 
     options = {f"{place}/": {"headers": {"X-Api-Key": SECRET, "Authorization": f"Bearer {SECRET}"}}}
     server.fault = lambda path, n: fault if path.endswith(".fits") else None
     ds = dv.open_dataset(store, storage_options=options)
-    array = ds._provenance.array
+    array = ds.provenance.array
     assert SECRET not in repr(array) + repr(array.handle) + repr(Fetcher(options))
     with dask.config.set({"dkist_virtual.retries": 0}), pytest.raises(e.FrameError) as raised:
         first(ds)

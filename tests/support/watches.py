@@ -63,5 +63,5 @@ def counted(store: Path, **how: Any) -> tuple[dv.Dataset, list[tuple[str, int, i
     ds = dv.open_dataset(store, **how)
     assert isinstance(ds, dv.Dataset)
     fetcher = Counting()
-    ds._provenance.array.handle.store.fetcher = fetcher
+    ds.provenance.array.handle.store.fetcher = fetcher
     return ds, fetcher.reads

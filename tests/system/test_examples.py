@@ -178,7 +178,7 @@ def test_normalise() -> None:
     values = np.array(profile.split(), float)
     assert values.shape == (5,)
     assert np.median(values[:2]) == pytest.approx(1, abs=1e-3)  # of what it was divided by
-    assert re.search(r"Refused: .* computed from 2 frames in .*lie in no files", printed)
+    assert re.search(r"Refused: .* computed from 2 frames in .*are in no files", printed)
     assert re.search(r"The files: \['VTF_demo_\d+.fits', 'VTF_demo_\d+.fits'\]", printed)
     assert "Binned: (5, 12, 16) | centre off by 0.000000 arcsec\nHeaders: None" in printed
 

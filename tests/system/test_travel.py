@@ -95,7 +95,7 @@ def test_what_a_dataset_gives(ds: Any, by: Any) -> None:
     assert same(again(ds.subject(), by).data[0, 0], pixels[0, 0])
     assert same(again(ds.to_xarray(), by).values, pixels)
     assert again(ds.overview(), by) == ds.overview()
-    references = ds._provenance.array.handle.store.references
+    references = ds.provenance.array.handle.store.references
     assert again(references, by).identity == references.identity
 
 
@@ -397,7 +397,7 @@ def test_coordinates_are_named_by_their_wcs(made: Any, tmp_path: Path) -> None:
     again: Any = dv.open_dataset(place)
     assert names == {name: again.to_xarray()[name].data.name for name in names}
     small: Any = dv.open_dataset(made("compressed") / "json")
-    other = small._provenance.description.tiles[0].wcs
-    object.__setattr__(again._provenance.description.tiles[0], "wcs", other)
-    again._provenance.description.tiles[0].__dict__.pop("wcs_hash")
+    other = small.provenance.description.tiles[0].wcs
+    object.__setattr__(again.provenance.description.tiles[0], "wcs", other)
+    again.provenance.description.tiles[0].__dict__.pop("wcs_hash")
     assert names["longitude"] != again.to_xarray().longitude.data.name

@@ -619,7 +619,7 @@ def test_checked_reads_reach_workers(copy: Copy) -> None:
     directory = copy("visp_moving")
     ds = dv.open_dataset(directory.parent / "store", verify=True)
     assert isinstance(ds, dv.Dataset)
-    array = pickle.loads(pickle.dumps(ds._provenance.array))  # type: ignore[union-attr]
+    array = pickle.loads(pickle.dumps(ds.provenance.array))  # type: ignore[union-attr]
     path = Path(str(ds.files.urls[0]))
     when = path.stat()
     flipped(path)

@@ -1,14 +1,8 @@
-"""Keep what a derived dataset takes over: mask, uncertainty, coordinates, headers, provenance.
+"""Derive datasets: their state, what they were made from, bins, reprojection, combined headers.
 
-- `attributes`: what a dataset carries beside its pixels: mask, uncertainty and coordinates that
-  its user set
-- `carried`: what the user of a dataset set, as coordinates and attributes of xarray
-- `combined_headers`: the header table of a mosaic: the rows of its tiles, whose own tables are
-  the truth
-- `lineage`: what was combined into a computed dataset, and which coordinates all of that has in
-  common
-- `own_data`: arrays that someone computed, and what they say of their unit, mask and
-  uncertainty
-- `regrid`: bins and reprojection: what they make of pixels, WCS, masks, uncertainties and
-  coordinates
+- `combined_headers`: combine the header tables of a mosaic's tiles
+- `lineage`: record which datasets were combined into a computed one, and what they have in common
+- `own_data`: read an array that a user computed: pixels, unit, mask and uncertainty
+- `regrid`: bin and reproject pixels, WCS, masks, uncertainties and coordinates
+- `state`: hold the state of a dataset, and give each derived dataset its part of it
 """

@@ -1,12 +1,12 @@
-"""The header table of a mosaic: the rows of its tiles, whose own tables are the truth.
+"""Combine the header tables of a mosaic's tiles.
 
-It is put together when it is asked for. A whole column that is set in it is set in the tables of
-the tiles; what cannot be handed on to them is refused.
+The combined table is made when it is needed. A whole column that is set in it is set in the tables
+of the tiles; other changes are refused.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ["CombinedHeaders"]
 
 _CELLS: Final = (
-    "combined_headers is put together from the headers of the tiles, and single cells are set "
+    "combined_headers is made of the headers of the tiles, and single cells are set "
     "there: mosaic[i, j].headers[KEYWORD][row] = value. A whole column may be set here, as in "
     "mosaic.combined_headers[KEYWORD] = values, and mosaic.combined_headers.copy() is a table of "
     "your own"
@@ -35,23 +35,23 @@ _ROWS: Final = (
 class _ShownColumn(Column):  # type: ignore[misc]  # astropy comes without types
     """A column whose cells are those of the tiles' tables."""
 
-    def __setitem__(self, index: Any, value: Any) -> None:
+    def __setitem__(self, index: object, value: object) -> None:
         if not self.flags.writeable:
             raise DatasetError(_CELLS)
         super().__setitem__(index, value)
 
 
 class _ShownMaskedColumn(MaskedColumn):  # type: ignore[misc]
-    """The same of a column with masked cells."""
+    """A masked one."""
 
-    def __setitem__(self, index: Any, value: Any) -> None:
+    def __setitem__(self, index: object, value: object) -> None:
         if not self.flags.writeable:
             raise DatasetError(_CELLS)
         super().__setitem__(index, value)
 
 
-def _shown(column: Any) -> Any:
-    """A copy of a column that is not written to."""
+def _show(column: Column) -> Column:
+    """Copy a column, read-only."""
     masked = isinstance(column, MaskedColumn)
     copy = (_ShownMaskedColumn if masked else _ShownColumn)(column, copy=True)
     if masked and copy.mask is not np.ma.nomask:
@@ -60,17 +60,19 @@ def _shown(column: Any) -> Any:
     return copy
 
 
-def _own(column: Any) -> Any:
-    """A copy of a column that may be written to."""
+def _own(column: Column) -> Column:
+    """Copy a column, so that it may be written to."""
     return (MaskedColumn if isinstance(column, MaskedColumn) else Column)(column, copy=True)
 
 
 class _TileColumns:
-    """The columns of the tiles' tables, one below the other: a `ColumnSource`."""
+    """Stack the columns of the tiles' tables: a `ColumnSource`."""
 
     meta: Final[dict[str, Any]] = {}
 
-    def __init__(self, tables: Sequence[Table], rows: Any = slice(None)) -> None:
+    def __init__(
+        self, tables: Sequence[Table], rows: slice | NDArray[np.int64] = slice(None)
+    ) -> None:
         self._tables = tables
         self._rows = np.arange(sum(map(len, tables)))[rows]
 
@@ -88,7 +90,7 @@ class _TileColumns:
             for table in self._tables
         ]  # fmt: skip
         whole = parts[0] if len(parts) == 1 else vstack(parts, metadata_conflicts="silent")
-        return [_shown(whole[name][self._rows]) for name in names]
+        return [_show(whole[name][self._rows]) for name in names]
 
     def select(self, rows: slice | NDArray[Any]) -> _TileColumns:
         return _TileColumns(self._tables, self._rows[rows])
@@ -103,23 +105,18 @@ class CombinedHeaders(HeaderTable):
 
     @classmethod
     def of_tiles(cls, tables: Sequence[HeaderTable]) -> Self:
-        """The table of some tiles, of which nothing was read yet."""
+        """Combine the tables of some tiles, without reading them."""
         combined = cls.of(_TileColumns(tables))
         combined._tables = tables
         return combined
 
-    def _parts(self) -> Iterator[tuple[HeaderTable, slice]]:
+    def _set_in_tiles(self, name: str) -> None:
+        """Set a column of this table in those of the tiles."""
         first = 0
         for table in self._tables:
             n = len(table) if table.colnames else 0
-            yield table, slice(first, first + n)
+            table[name] = _own(self.columns[name][first : first + n])
             first += n
-
-    def _hand_on(self, name: str) -> None:
-        """Set a column of this table in those of the tiles."""
-        column = self.columns[name]
-        for table, rows in self._parts():
-            table[name] = _own(column[rows])
         if self._tables:
             self.columns[name].flags.writeable = False
 
@@ -131,19 +128,21 @@ class CombinedHeaders(HeaderTable):
         else:
             super().__setitem__(item, value)
 
-    def add_column(self, col: Any, index: Any = None, name: Any = None, **how: Any) -> None:
+    def add_column(
+        self, col: Any, index: int | None = None, name: str | None = None, **how: Any
+    ) -> None:
         """Add a column, here and to the headers of the tiles: see `astropy.table.Table`."""
         before = set(self.colnames)
         super().add_column(col, index, name, **how)
         for new in set(self.colnames) - before:
-            self._hand_on(new)
+            self._set_in_tiles(new)
 
     def replace_column(self, name: str, col: Any, copy: bool = True) -> None:
         """Replace a column, here and in the headers of the tiles."""
         super().replace_column(name, col, copy=copy)
-        self._hand_on(name)
+        self._set_in_tiles(name)
 
-    def remove_columns(self, names: Any) -> None:
+    def remove_columns(self, names: str | Sequence[str]) -> None:
         """Remove columns, here and from the headers of the tiles."""
         before = self.colnames
         super().remove_columns(names)
@@ -151,7 +150,7 @@ class CombinedHeaders(HeaderTable):
             gone = set(before) - set(self.colnames)
             table.remove_columns([name for name in table.colnames if name in gone])
 
-    def keep_columns(self, names: Any) -> None:
+    def keep_columns(self, names: str | Sequence[str]) -> None:
         """Remove all other columns, here and from the headers of the tiles."""
         kept = {names} if isinstance(names, str) else set(names)
         self.remove_columns([name for name in self.colnames if name not in kept])
@@ -167,16 +166,16 @@ class CombinedHeaders(HeaderTable):
         if self._tables:  # those of a part may
             raise DatasetError(_ROWS)
 
-    def copy(self, copy_data: bool = True) -> Any:  # noqa: ARG002  # what is shown is not written to
-        """A table of one's own, of which nothing is handed on to the tiles."""
+    def copy(self, copy_data: bool = True) -> HeaderTable:  # noqa: ARG002  # it is read-only
+        """Copy the table: changes of the copy are not made in the tiles."""
         own = {name: _own(column) for name, column in self.columns.items()}
         return HeaderTable(own, meta=dict(self.meta))
 
-    def __copy__(self) -> Any:
+    def __copy__(self) -> HeaderTable:
         return self.copy()
 
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Any:
+    def __deepcopy__(self, memo: dict[int, object] | None = None) -> HeaderTable:
         return self.copy()
 
-    def __reduce__(self) -> Any:
+    def __reduce__(self) -> tuple[type[HeaderTable], tuple[dict[str, Any]]]:
         return HeaderTable, (dict(self.copy().columns),)

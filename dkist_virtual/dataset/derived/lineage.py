@@ -1,38 +1,35 @@
-"""What was combined into a computed dataset, and which coordinates all of that has in common.
+"""Record which datasets were combined into a computed one, and what they have in common.
 
 A difference of two wavelengths has the WCS of one of them, and the wavelength of neither.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
-from dkist_virtual.cube.selection import Selection
-from dkist_virtual.cube.world_axes import World
-from dkist_virtual.dataset.provenance import FrameHeaders
+from dkist_virtual.cube.selection import BasicIndex, Selection, operand_index
+from dkist_virtual.cube.world_axes import World, WorldAxis
 from dkist_virtual.plot.planes import context
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from astropy.table import Column, Table
+    from astropy.units import UnitBase
+    from astropy.wcs.wcsapi import BaseHighLevelWCS
+    from numpy.typing import NDArray
 
-    from dkist_virtual.cube.world_axes import WorldAxis
-    from dkist_virtual.dataset.provenance import Provenance
+    from dkist_virtual.dataset.provenance import FrameHeaders
     from dkist_virtual.store.format.header_table import HeaderTable
 
-__all__ = [
-    "Part",
-    "common",
-    "is_computed",
-    "other_headers",
-    "parts_of",
-    "same_columns",
-    "together",
-]
+__all__ = ["Lineage", "Part", "join"]
 
-_OF_INTENSITIES: Final = ("stokes", "wavelength")
+Constants: TypeAlias = dict[str, tuple[World, WorldAxis, float]]
+"""Coordinates that are the same everywhere, by kind."""
+
+_OF_INTENSITIES: Final = {"stokes", "wavelength"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,94 +42,129 @@ class Part:
         Of the dataset as it was opened.
     cut : Selection
         What is left of that.
-    origin : Provenance or None
-        Its frames, where pixels are of one frame each.
     headers : FrameHeaders or None
-        Theirs, as the user may have changed them.
+        Of its frames, as the user may have changed them, where pixels are of one frame each.
     unit : Unit or None
     """
 
-    wcs: Any
+    wcs: BaseHighLevelWCS
     cut: Selection
-    origin: Provenance | None
     headers: FrameHeaders | None
-    unit: Any
+    unit: UnitBase | None
 
-    @classmethod
-    def of(cls, cube: Any) -> Self:
-        """The part that a dataset is."""
-        origin = getattr(cube, "_origin", None)
-        if origin is None:
-            return cls(cube.wcs, Selection.whole(tuple(cube.shape)), None, None, cube.unit)
-        return cls(origin.wcs, origin.cut, origin, cube._headers, cube.unit)
+    def select(self, index: BasicIndex, shape: Sequence[int]) -> Part:
+        """Select what an index of the result, which has a shape, selects of this."""
+        own = operand_index(index, self.cut.result_shape, shape)
+        headers = None if self.headers is None else self.headers.select(own)
+        return replace(self, cut=self.cut[own], headers=headers)
 
-    def select(self, index: Sequence[int | slice], shape: Sequence[int]) -> Self:
-        """Select what an index of the result, which has a shape, takes of this."""
-        own_shape = self.cut.result_shape
-        n = len(own_shape)
-        own = tuple(
-            entry if size == whole else (slice(None) if isinstance(entry, slice) else 0)
-            for entry, size, whole in zip(
-                index[len(index) - n :], own_shape, shape[len(shape) - n :], strict=True
-            )
-        )
-        cut, origin, headers = self.cut[own], self.origin, self.headers
-        if origin is not None and headers is not None:
-            origin = replace(origin, array=origin.array.select(own), cut=cut)
-            theirs, headers = headers, FrameHeaders(origin)
-            headers.take_from(theirs)
-        return replace(self, cut=cut, origin=origin, headers=headers)
-
-    def held(self) -> dict[str, tuple[World, WorldAxis, float]]:
-        """The coordinates that are the same everywhere in it, by kind."""
+    def constants(self) -> Constants:
+        """Return the coordinates that are the same everywhere in it."""
         whole = World(self.wcs, self.cut.shape)
-        found = {kind: (whole, *one) for kind, one in context(whole, self.cut.axes).items()}
-        dropped = whole.held
-        for axis in () if dropped is None else dropped.axes:
-            if axis.kind in ("stokes", "wavelength", "time"):
-                value = float(dropped.along([axis])[0])  # type: ignore[union-attr]
-                found.setdefault(axis.kind, (dropped, axis, value))  # type: ignore[arg-type]
+        found: Constants = {
+            kind: (whole, *one) for kind, one in context(whole, self.cut.axes).items()
+        }
+        for dropped in whole.parts[1:]:
+            for axis in dropped.axes:
+                if axis.kind in ("stokes", "wavelength", "time"):
+                    found.setdefault(axis.kind, (dropped, axis, float(dropped.along([axis])[0])))
         return found
 
 
-def parts_of(cube: Any) -> tuple[Part, ...]:
-    """All that was combined into a dataset, each selection once; itself where it is none."""
-    return getattr(cube, "_combined", None) or (Part.of(cube),)
-
-
-def together(cubes: Sequence[Any]) -> tuple[Part, ...]:
-    """What was combined into a result of several datasets."""
-    found: dict[Any, Part] = {}
-    for cube in cubes:
-        for part in parts_of(cube):
-            changed = part.headers is not None and part.headers.is_read
-            headers = id(part.headers) if changed else None
-            found.setdefault((id(part.wcs), repr(part.cut.axes), headers), part)
+def join(parts: Iterable[Part]) -> tuple[Part, ...]:
+    """Join the parts of several datasets, each selection once."""
+    found: dict[tuple[object, ...], Part] = {}
+    for part in parts:
+        changed = part.headers is not None and part.headers.is_read
+        headers = id(part.headers) if changed else None
+        found.setdefault((id(part.wcs), repr(part.cut.axes), headers), part)
     return tuple(found.values())
 
 
-def is_computed(ds: Any) -> bool:
-    """Whether the pixels were computed from those of frames."""
-    past = getattr(ds, "_past", None)
-    return ds._provenance is None and (ds._origin is not None or past is not None)
+@dataclass(frozen=True, eq=False)
+class Lineage:
+    """What a dataset was made from.
 
-
-def common(ds: Any) -> dict[str, tuple[World, WorldAxis, float]]:
-    """The coordinates that are the same everywhere in all that was combined into a dataset.
-
-    Stokes parameter and wavelength are of intensities: they say nothing of an array that someone
-    put on the coordinates, nor of what is in units that intensities are no part of, as km/s.
+    Parameters
+    ----------
+    parts : tuple of Part
+        All that was combined, first the dataset whose headers the result has; or itself alone.
+    headers : FrameHeaders or None
+        Of the dataset.
+    unit : Unit or None
+        Of the dataset.
+    is_stored : bool
+        Whether its pixels are those of frames.
+    past : str or None
+        What else they come from, in words.
+    opened_with : frozenset of str
+        The keys of the meta that the dataset had when it was opened.
     """
-    first, *others = parts_of(ds)
-    found = first.held()
-    for other in others:
-        theirs = other.held()
+
+    parts: tuple[Part, ...]
+    headers: FrameHeaders | None
+    unit: UnitBase | None
+    is_stored: bool
+    past: str | None
+    opened_with: frozenset[str]
+
+    @property
+    def source(self) -> str:
+        """What the pixels are, or were computed from, in words."""
+        return self.past or "an array" if self.headers is None else str(self.headers.provenance)
+
+    @property
+    def is_computed(self) -> bool:
+        """Whether the pixels were computed from those of frames."""
+        return not self.is_stored and (self.headers is not None or self.past is not None)
+
+    @property
+    def is_given(self) -> bool:
+        """Whether the pixels are an array that the user put on the coordinates of frames."""
+        return self.headers is not None and self.past is not None
+
+    def common(self) -> Constants:
+        """Return the coordinates that are the same everywhere in all that was combined.
+
+        Stokes parameter and wavelength are of intensities: not of an array that the user put on the
+        coordinates, nor of pixels in units that intensities have no part in, such as km/s.
+        """
+        first, *others = (part.constants() for part in self.parts)
         found = {
-            kind: one for kind, one in found.items() if kind in theirs and _same(one, theirs[kind])
+            kind: one
+            for kind, one in first.items()
+            if all(kind in other and _same(one, other[kind]) for other in others)
         }
-    if is_computed(ds) and (_is_given(ds) or not _has_unit_of(ds.unit, first.unit)):
-        found = {kind: one for kind, one in found.items() if kind not in _OF_INTENSITIES}
-    return found
+        if self.is_computed and (self.is_given or not _has_unit_of(self.unit, self.parts[0].unit)):
+            found = {kind: one for kind, one in found.items() if kind not in _OF_INTENSITIES}
+        return found
+
+    def other_headers(self) -> list[HeaderTable]:
+        """Return the header tables of all parts but the first."""
+        return [part.headers.table() for part in self.parts[1:] if part.headers is not None]
+
+    def same_columns(self, keywords: Iterable[str]) -> list[str]:
+        """Return the header columns that are the same in all parts, row by row.
+
+        Columns about coordinates that are not in `common` are left out.
+        """
+        if self.is_computed:
+            unsaid = set(self.parts[0].constants()) - set(self.common())
+            keywords = [keyword for keyword in keywords if not self._is_unsaid(keyword, unsaid)]
+        if len(self.parts) == 1:
+            return list(keywords)
+        others = self.other_headers()
+        if self.headers is None or len(others) < len(self.parts) - 1:
+            return []
+        tables = [self.headers.table(), *others]
+        return [keyword for keyword in keywords if _same_column(tables, keyword)]
+
+    def _is_unsaid(self, keyword: str, unsaid: set[str]) -> bool:
+        if keyword == "FRAMEWAV":
+            return "wavelength" in unsaid
+        # An array of the user's may be of other frames than those whose coordinates it has.
+        by_frame = keyword in ("XPOSURE", "ATMOS_R0")
+        return by_frame and self.is_given and bool(unsaid & _OF_INTENSITIES)
 
 
 def _same(one: tuple[World, WorldAxis, float], other: tuple[World, WorldAxis, float]) -> bool:
@@ -143,56 +175,17 @@ def _same(one: tuple[World, WorldAxis, float], other: tuple[World, WorldAxis, fl
     return axis.unit == its_axis.unit and bool(np.isclose(value, its_value, rtol=1e-9, atol=0))
 
 
-def _is_given(ds: Any) -> bool:
-    """Whether the pixels are an array that someone put on the coordinates of frames."""
-    return ds._origin is not None and getattr(ds, "_past", None) is not None
-
-
-def _has_unit_of(unit: Any, before: Any) -> bool:
-    """Whether a unit is one of what another one measures: per second, say, or without a unit."""
+def _has_unit_of(unit: UnitBase | None, before: UnitBase | None) -> bool:
+    """Return whether a unit measures what another one does: per second, say, or without a unit."""
     if unit is None or before is None:
         return True
     bases, had = set(unit.decompose().bases), set(before.decompose().bases)
-    return not bases or not had or unit.is_equivalent(before) or bool(bases & had & _counts(before))
+    # Counts and electrons, say: bases that are more than length, time and mass.
+    counts = {base for base in had if base.name not in ("m", "s", "kg", "rad")}
+    return not bases or not had or bool(unit.is_equivalent(before)) or bool(bases & counts)
 
 
-def _counts(unit: Any) -> set[Any]:
-    """The bases of a unit that are more than length, time and mass: counts, electrons."""
-    return {base for base in unit.decompose().bases if base.name not in ("m", "s", "kg", "rad")}
-
-
-def other_headers(ds: Any) -> list[HeaderTable]:
-    """The header tables of all that was combined but the first, whose headers the result has."""
-    return [part.headers.table() for part in parts_of(ds)[1:] if part.headers is not None]
-
-
-def same_columns(ds: Any, keywords: Sequence[str]) -> list[str]:
-    """Which header columns are the same for all that was combined, row by row.
-
-    Without those that say of frames what is not said of the result: see `common`.
-    """
-    parts = parts_of(ds)
-    if is_computed(ds):
-        unsaid = set(parts[0].held()) - set(common(ds))
-        keywords = [keyword for keyword in keywords if not _is_unsaid(keyword, unsaid, ds)]
-    if len(parts) == 1:
-        return list(keywords)
-    others = other_headers(ds)
-    if ds.headers is None or len(others) < len(parts) - 1:
-        return []
-    tables = [ds.headers, *others]
-    return [keyword for keyword in keywords if _same_column(tables, keyword)]
-
-
-def _is_unsaid(keyword: str, unsaid: set[str], ds: Any) -> bool:
-    if keyword == "FRAMEWAV":
-        return "wavelength" in unsaid
-    # An array that someone gave may be of other frames than those whose coordinates it has.
-    by_frame = keyword in ("XPOSURE", "ATMOS_R0")
-    return by_frame and _is_given(ds) and bool(unsaid & set(_OF_INTENSITIES))
-
-
-def _same_column(tables: Sequence[Any], keyword: str) -> bool:
+def _same_column(tables: Sequence[Table], keyword: str) -> bool:
     if not all(keyword in table.colnames for table in tables):
         return False
     first, *others = (np.ma.asarray(table[keyword]) for table in tables)
@@ -206,7 +199,7 @@ def _same_column(tables: Sequence[Any], keyword: str) -> bool:
     return True
 
 
-def _is_gone(column: Any) -> Any:
-    """Where a frame has no such card: see `HeaderRow`."""
+def _is_gone(column: Column) -> NDArray[np.bool_]:
+    """Return where a frame has no such card: see `HeaderRow`."""
     gone = np.ma.getmaskarray(column)
     return gone | np.isnan(np.ma.getdata(column)) if column.dtype.kind == "f" else gone

@@ -1,8 +1,8 @@
-"""Arrays that someone computed, and what they say of their unit, mask and uncertainty."""
+"""Read an array that a user computed: pixels, unit, mask and uncertainty."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
@@ -10,11 +10,19 @@ from astropy.nddata import NDData
 
 from dkist_virtual.errors import DatasetError
 
-__all__ = ["own_data", "unlike"]
+if TYPE_CHECKING:
+    import dask.array
+    from astropy.nddata import NDUncertainty
+
+    from dkist_virtual.dataset.derived.state import Mask
+
+__all__ = ["describe_misfit", "read_own_data"]
 
 
-def own_data(data: Any, unit: Any) -> tuple[Any, Any, Any, Any]:
-    """Pixels that someone computed, and their unit, mask and uncertainty as far as they say."""
+def read_own_data(
+    data: Any, unit: u.UnitBase | str | None
+) -> tuple[np.ndarray | dask.array.Array, u.UnitBase | None, Mask, NDUncertainty | None]:
+    """Return the pixels of an array, Quantity or NDData, and unit, mask and uncertainty if any."""
     from dask.array import Array
 
     unit = None if unit is None else u.Unit(unit)
@@ -44,8 +52,8 @@ def own_data(data: Any, unit: Any) -> tuple[Any, Any, Any, Any]:
     return data, unit, mask, spread
 
 
-def unlike(found: tuple[int, ...], shape: tuple[int, ...]) -> str:
-    """Why an array is not one value for each pixel, and which selection it would fit."""
+def describe_misfit(found: tuple[int, ...], shape: tuple[int, ...]) -> str:
+    """Say why an array is not one value for each pixel, and which selection it would fit."""
     said = f"expected an array of shape {shape}, one value for each pixel, found {found}"
     if len(found) == len(shape):
         parts = [

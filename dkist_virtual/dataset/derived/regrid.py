@@ -1,24 +1,29 @@
-"""Bins and reprojection: what they make of pixels, WCS, masks, uncertainties and coordinates.
+"""Bin and reproject pixels, WCS, masks, uncertainties and coordinates.
 
-What cannot be carried over to the new pixels is refused, with a sentence that says how to leave it
-behind.
+State that the new pixels cannot have is refused, and the error says how to leave it behind.
 """
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import astropy.units as u
 import numpy as np
 from astropy.nddata import StdDevUncertainty
 
 from dkist_virtual.cube.world_axes import World
-from dkist_virtual.dataset.derived.attributes import CheckedCube
+from dkist_virtual.dataset.derived.state import FrameCube
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 from dkist_virtual.text import check_keywords
+
+if TYPE_CHECKING:
+    import dask.array as da
+    from astropy.wcs.wcsapi import BaseHighLevelWCS
+
+    from dkist_virtual.cube.computed_array import PixelFunction, Pixels
 
 __all__ = ["RegriddedCube"]
 
@@ -27,10 +32,15 @@ _FOLLOWED: Final = (np.sum, np.mean, *_IGNORES_NAN)
 """Operations that standard deviations follow."""
 
 
-class RegriddedCube(CheckedCube):
-    """An NDCube whose bins read nothing, and which loses nothing without a word."""
+class RegriddedCube(FrameCube):
+    """An NDCube that bins lazily, and says what it cannot keep."""
 
-    def rebin(self, bin_shape: Any, operation: Callable[..., Any] = np.mean, **options: Any) -> Any:
+    def rebin(
+        self,
+        bin_shape: Sequence[int] | u.Quantity,
+        operation: PixelFunction = np.mean,
+        **options: Any,
+    ) -> Self:
         """Make one pixel of several neighbours; reads nothing.
 
         Parameters
@@ -42,14 +52,14 @@ class RegriddedCube(CheckedCube):
             an array and ``axis=``, a tuple, and is given numpy arrays.
         **options
             As `ndcube.NDCube.rebin` takes them: operation_ignores_mask, handle_mask,
-            propagate_uncertainties, new_unit; and what a propagate_uncertainties takes. If
-            nothing is said of them, standard deviations, and what can be represented as such,
-            follow sums and means, as independent of each other.
+            propagate_uncertainties, new_unit; and the options of a propagate_uncertainties. By
+            default standard deviations, and uncertainties that can be represented as such, follow
+            sums and means, as independent of each other.
 
         Returns
         -------
         Dataset
-            Whose WCS is right at the centre of each bin. It has no headers: none of them is that
+            Its WCS is right at the centre of each bin. It has no headers, as none of them is that
             of a pixel any more.
 
         Raises
@@ -73,18 +83,18 @@ class RegriddedCube(CheckedCube):
         if cube.uncertainty is not None and "propagate_uncertainties" not in options:
             spread = _spread_of_bins(cube, sizes, operation, options)
         coords, cube._extra_coords = cube.extra_coords, type(cube.extra_coords)()
-        binned = super(RegriddedCube, cube).rebin(
-            sizes, _lazily(operation, masked=_heeds_mask(cube, options)), **options
+        binned: Self = super(RegriddedCube, cube).rebin(
+            sizes, _make_lazy(operation, masked=_uses_mask(cube, options)), **options
         )
         binned._data = _without_mask(binned._data)
-        binned._past = f"{self._from}, binned by {sizes}"
+        binned._past = f"{self.lineage.source}, binned by {sizes}"
         if spread is not None:
             binned.uncertainty = spread
         cube._extra_coords = coords
         binned._coordinates_from(cube, sizes=sizes)
         return binned
 
-    def _bins(self, bin_shape: Any) -> tuple[int, ...]:
+    def _bins(self, bin_shape: Sequence[int] | u.Quantity) -> tuple[int, ...]:
         if isinstance(bin_shape, u.Quantity):
             bin_shape = bin_shape.to_value(u.pixel)
         given = np.asarray(bin_shape)
@@ -105,22 +115,16 @@ class RegriddedCube(CheckedCube):
                 )
             if size > 1 and stokes is not None and axis in stokes.array_axes:
                 raise DatasetError(
-                    f"bin_shape {sizes}: axis {axis} is {stokes.label}, and what its pixels have "
-                    "in common is no Stokes parameter. ds.data is a dask array that numpy's "
-                    "functions take"
+                    f"bin_shape {sizes}: axis {axis} is {stokes.label}, and a mean of Stokes "
+                    "parameters is not one. ds.data is a dask array that numpy's functions take"
                 )
         return sizes
 
-    def reproject_to(self, target_wcs: Any, *args: Any, **options: Any) -> Any:
+    def reproject_to(self, target_wcs: BaseHighLevelWCS, *args: Any, **options: Any) -> Any:
         """Reproject, as `ndcube.NDCube.reproject_to` does; reads the frames.
 
-        The result has no headers: none of them is that of a pixel any more. Of a mask, a pixel is
-        masked to which a masked pixel contributes.
-
-        Raises
-        ------
-        DatasetError
-            There is an uncertainty or a point spread function, which do not follow.
+        The result has no headers, as none of them is that of a pixel any more. A pixel to which a
+        masked one contributes is masked. Uncertainties and point spread functions are refused.
         """
         algorithm = options.get("algorithm", args[0] if args else "interpolation")
         check_keywords("reproject_to", options, _reprojecting(algorithm))
@@ -131,15 +135,15 @@ class RegriddedCube(CheckedCube):
         )
         if self.extra_coords.keys():
             warnings.warn(
-                f"reproject_to: the extra coordinates {', '.join(self.extra_coords.keys())} go by "
-                "pixels of before, and are left behind",
+                f"reproject_to: the extra coordinates {', '.join(self.extra_coords.keys())} are of "
+                "the pixels before, and are left behind",
                 DKISTVirtualWarning,
                 stacklevel=2,
             )
         result = super().reproject_to(target_wcs, *args, **options)
         cube = result[0] if isinstance(result, tuple) else result
         cube._unit = self.unit  # which ndcube forgets
-        cube._past = f"{self._from}, reprojected"
+        cube._past = f"{self.lineage.source}, reprojected"
         cube._coordinates_from(self, index=())
         if self.mask is not None and not isinstance(self.mask, bool):
             twin = self._new_instance(
@@ -153,7 +157,7 @@ class RegriddedCube(CheckedCube):
         return result
 
     def _refuse(self, what: str, **reasons: str) -> None:
-        """Refuse to leave something behind that the user has set."""
+        """Refuse to leave behind what the user has set."""
         for name, reason in reasons.items():
             if getattr(self, name) is not None:
                 word = {"psf": "point spread function"}.get(name, name)
@@ -169,7 +173,7 @@ _REBIN: Final = (
 
 
 def _reprojecting(algorithm: str) -> Iterable[str]:
-    """The keywords of `reproject_to` with one of reproject's functions."""
+    """Return the keywords of `reproject_to` with one of reproject's functions."""
     import inspect
     from importlib import import_module
 
@@ -181,25 +185,25 @@ def _reprojecting(algorithm: str) -> Iterable[str]:
 
 
 _TRACE: Final = 1e-3
-"""A weight in an interpolation beyond what positions are rounded to."""
+"""A weight in an interpolation that is more than rounding of positions."""
 
 
 def _spread_of_bins(
-    cube: Any, sizes: tuple[int, ...], operation: Callable[..., Any], options: dict[str, Any]
+    cube: FrameCube, sizes: tuple[int, ...], operation: PixelFunction, options: dict[str, Any]
 ) -> StdDevUncertainty:
-    """The standard deviation of sums and means of independent pixels."""
-    known = cube.uncertainty
+    """Compute the standard deviation of sums and means of independent pixels."""
+    own: Any = cube.uncertainty
     try:
-        known = known.represent_as(StdDevUncertainty)
+        known = own.represent_as(StdDevUncertainty)
     except TypeError:  # astropy's for an uncertainty of unknown kind
         known = None
     if known is None or not any(operation is one for one in _FOLLOWED):
         name = getattr(operation, "__name__", str(operation))
-        kind = cube.uncertainty.uncertainty_type
         raise DatasetError(
-            f"rebin by {name}: what becomes of an uncertainty of type {kind!r} is not known here: "
-            "standard deviations follow numpy.sum and numpy.mean. propagate_uncertainties=False "
-            "leaves it behind, and a function, as ndcube takes it, says what becomes of it"
+            f"rebin by {name}: what becomes of an uncertainty of type {own.uncertainty_type!r} is "
+            "not known here: standard deviations follow numpy.sum and numpy.mean. "
+            "propagate_uncertainties=False leaves it behind, and a function, as ndcube takes it, "
+            "says what becomes of it"
         )
     shape = [
         n for size, whole in zip(sizes, cube.shape, strict=True) for n in (whole // size, size)
@@ -218,36 +222,38 @@ def _spread_of_bins(
     return StdDevUncertainty(spread, unit=known.unit, copy=False)
 
 
-def _heeds_mask(cube: Any, options: dict[str, Any]) -> bool:
-    """Whether a function of bins is given masked arrays."""
+def _uses_mask(cube: FrameCube, options: dict[str, Any]) -> bool:
+    """Return whether a function of bins is given masked arrays."""
     without = cube.mask is None or (isinstance(cube.mask, bool) and not cube.mask)
     return not (without or options.get("operation_ignores_mask"))
 
 
-def _median_of_known(array: Any, axis: Any) -> Any:
-    median: Callable[..., Any] = np.ma.median  # typed by the newer numpy alone
-    masked: Callable[..., Any] = np.ma.masked_invalid
+def _median_of_known(array: np.ndarray, axis: tuple[int, ...]) -> Any:
+    median: PixelFunction = np.ma.median  # typed by the newer numpy alone
+    masked: PixelFunction = np.ma.masked_invalid
     return median(masked(array), axis=axis)
 
 
-_MEDIANS: Final[dict[Any, Callable[..., Any]]] = {
+_MEDIANS: Final[dict[PixelFunction, PixelFunction]] = {
     np.median: np.ma.median,
     np.nanmedian: _median_of_known,
 }
 
 
-def _lazily(operation: Callable[..., Any], *, masked: bool) -> Callable[..., Any]:
-    """A function of bins that computes nothing: numpy's own are dask's, which adds as it goes."""
+def _make_lazy(operation: PixelFunction, *, masked: bool) -> PixelFunction:
+    """Make a function of bins lazy: for numpy's own dask calls its own, which reads in chunks."""
     import dask.array as da
 
-    if masked and operation in _MEDIANS:  # numpy's look at masked pixels too
+    if masked and operation in _MEDIANS:  # numpy's use masked pixels too
         return partial(_in_whole_bins, _MEDIANS[operation])
     name = getattr(operation, "__name__", "")
     known = hasattr(da, name) and getattr(np, name, None) is operation
     return operation if known else partial(_in_whole_bins, operation)
 
 
-def _in_whole_bins(operation: Callable[..., Any], array: Any, axis: tuple[int, ...]) -> Any:
+def _in_whole_bins(
+    operation: PixelFunction, array: np.ndarray | da.Array, axis: tuple[int, ...]
+) -> Any:
     if isinstance(array, np.ndarray):
         return operation(array, axis=axis)
     whole = array.rechunk(dict.fromkeys(axis, -1))
@@ -255,7 +261,7 @@ def _in_whole_bins(operation: Callable[..., Any], array: Any, axis: tuple[int, .
     return whole.map_blocks(operation, axis=axis, drop_axis=axis, dtype=dtype)
 
 
-def _without_mask(array: Any) -> Any:
+def _without_mask(array: Pixels) -> Pixels:
     import dask.array as da
 
     # dask tells by `_meta` alone what type its chunks will be.
