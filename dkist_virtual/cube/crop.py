@@ -257,7 +257,7 @@ def nearest_index(world: World, points: Mapping[Kind, object]) -> tuple[int | sl
         )
         evaluate = _evaluate(world, one)
         pixel, within = _nearest(evaluate, grid, one, one.points[:, 0])
-        between = len(one.axes) == 1 and _covered(evaluate, grid, one.points[:, 0])
+        between = len(one.axes) == 1 and _is_between(evaluate, grid, one.points[:, 0])
         if not within and not between:
             raise OutsideError(_outside(world, one, evaluate, grid))
         for axis, at in zip(one.array_axes, pixel, strict=True):
@@ -265,7 +265,7 @@ def nearest_index(world: World, points: Mapping[Kind, object]) -> tuple[int | sl
     return tuple(index)
 
 
-def _covered(evaluate: Evaluate, grid: Grid, point: Values) -> bool:
+def _is_between(evaluate: Evaluate, grid: Grid, point: Values) -> bool:
     """Return whether a point is between coordinates of the grid, like one between exposures."""
     values = evaluate(_lattice(grid)).reshape(len(point), -1)
     with np.errstate(invalid="ignore"):
@@ -292,7 +292,7 @@ def _describe(world: World, wanted: Wanted) -> str:
 
 def _outside(world: World, wanted: Wanted, evaluate: Evaluate, grid: Grid) -> str:
     values = evaluate(_lattice(grid)).reshape(len(wanted.axes), -1)
-    if len(wanted.axes) == 1 and _covered(evaluate, grid, wanted.points.min(axis=1)):
+    if len(wanted.axes) == 1 and _is_between(evaluate, grid, wanted.points.min(axis=1)):
         return (
             f"{_describe(world, wanted)}: no pixel of this selection is there, though its "
             f"{wanted.label} reaches beyond on both sides. at() takes the nearest one"

@@ -88,7 +88,7 @@ class VirtualArray:
         try:
             pixels, absent = part._read(self.handle.options.missing)
         except FrameMissingError as error:
-            raise self._missing(error) from error
+            raise self._missing_error(error) from error
         if absent.any() and self.dtype.kind != "f":
             warnings.warn(
                 f"{absent.sum()} absent frame(s) of integers read as 0: integers have no NaN",
@@ -172,7 +172,7 @@ class VirtualArray:
         return np.asarray(self[...], dtype=dtype)
 
     def positions(self) -> NDArray[np.int64]:
-        """The selected frames' positions in C order of the array's chunks."""
+        """Return the positions of the selected frames in C order of the array's chunks."""
         return self.selection.first(self.metadata.n_frame_axes).positions()
 
     @property
@@ -181,11 +181,11 @@ class VirtualArray:
         return self.selection.first(self.metadata.n_frame_axes).result_shape
 
     def frames(self) -> FrameColumns:
-        """The references of the selected frames, as the store has them."""
+        """Return the references of the selected frames, as the store has them."""
         return self.frames_at(self.positions())
 
     def frames_at(self, positions: NDArray[np.int64]) -> FrameColumns:
-        """The references of some of the array's frames, as the store has them."""
+        """Return the references of some of the array's frames, as the store has them."""
         return self.handle.store.references.arrays[self.name][1].take(positions)
 
     def absent(self) -> NDArray[np.bool_]:
@@ -197,7 +197,7 @@ class VirtualArray:
         places.look_again()
         return np.array([places.where(url) is None for url in self.frames().urls.tolist()], bool)
 
-    def _missing(self, first: FrameMissingError) -> FrameMissingError:
+    def _missing_error(self, first: FrameMissingError) -> FrameMissingError:
         """Make the error for a read of absent frames: how many of all that are selected."""
         gone = self.absent()
         positions = self.positions()
@@ -252,7 +252,7 @@ class VirtualArray:
         options = self.handle.options if chunks is None else ReadOptions(chunks=chunks)
         wanted = options.chunks
         if options.by_rule:
-            sizes: tuple[Any, ...] = self._joined(str(wanted))
+            sizes: tuple[Any, ...] = self._join_frames(str(wanted))
         else:
             whole = opened_selection(self.metadata)
             along = axis_chunks(wanted, whole.result_shape, *self._axis_names(whole))
@@ -262,7 +262,7 @@ class VirtualArray:
         except ValueError as error:  # such as two sizes in bytes
             raise ValueError(f"chunks = {wanted!r}: {error}") from None
 
-    def _joined(self, chunks: str) -> tuple[int, ...]:
+    def _join_frames(self, chunks: str) -> tuple[int, ...]:
         """Join neighbouring frames into chunks, along the last frame axis first; or none."""
         import dask
         from dask.utils import parse_bytes

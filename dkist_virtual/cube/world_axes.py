@@ -236,11 +236,11 @@ class World:
             values = (values,)
         plain = [np.broadcast_to(np.asarray(value, float), shape) for value in values]
         return [
-            value if sky is None else self.as_the_frame_wraps(axis, value * sky.unit.to(sky.common))
+            value if sky is None else self.wrap_as_frame(axis, value * sky.unit.to(sky.common))
             for axis, value, sky in zip(self.axes, plain, self._celestial, strict=True)
         ]
 
-    def as_the_frame_wraps(self, axis: WorldAxis, values: Values) -> Values:
+    def wrap_as_frame(self, axis: WorldAxis, values: Values) -> Values:
         """Wrap longitudes as the frame of the sky does; other coordinates stay."""
         if axis.kind != "longitude":
             return values
@@ -334,7 +334,7 @@ class World:
             return str(self.time(value).isot)
         if axis.kind == "stokes":
             return str(StokesCoord(value).symbol)
-        value = float(self.as_the_frame_wraps(axis, np.asarray(value)))
+        value = float(self.wrap_as_frame(axis, np.asarray(value)))
         digits = {"wavelength": 4, "longitude": 2, "latitude": 2}.get(axis.kind, 0)
         if axis.kind == "wavelength" and axis.unit != "nm":
             digits = 0

@@ -322,5 +322,5 @@ class Dataset(FromASDF, Printed, LazyCube):
     # Overview ---------------------------------------------------------------------------
 
     def overview(self) -> Overview:
-        """What is printed, as values."""
+        """Return what is printed, as values."""
         return overview_of("Dataset", [self])

@@ -106,7 +106,7 @@ class Files:
         found = np.full(len(self), -1, np.int64)
         for source, positions, places in self._parts():
             if len(positions):
-                found[places] = source.scanned(column, positions + source.first_row)
+                found[places] = source.read_scan(column, positions + source.first_row)
         return found
 
     @property
@@ -187,7 +187,7 @@ class Files:
     def __str__(self) -> str:
         # Every frame of the arrays, whatever is selected of them.
         whole = [
-            source.scanned("_size", source.first_row + np.arange(source.array.metadata.n_frames))
+            source.read_scan("_size", source.first_row + np.arange(source.array.metadata.n_frames))
             for source in self.sources
         ]
         sizes = np.concatenate(whole)

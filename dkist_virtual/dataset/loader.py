@@ -72,7 +72,7 @@ class Opened:
             try:
                 check_mask(tile.mask, array.shape)
             except DatasetError as error:
-                raise self._wrong(array, error) from error
+                raise self._error(array, error) from error
             wcs = high_level(tile.wcs, array.shape)
             provenance = Provenance(
                 array, self.table, first_row, self.description, wcs, Selection.whole(array.shape)
@@ -84,7 +84,7 @@ class Opened:
             first_row += metadata.n_frames
         return made
 
-    def _wrong(self, array: VirtualArray, error: DatasetError) -> DatasetError | StoreCorruptError:
+    def _error(self, array: VirtualArray, error: DatasetError) -> DatasetError | StoreCorruptError:
         """Make the error for a wrong array: of a store, or of an ASDF."""
         if self.handle.url is None:
             return DatasetError(f"{self._tile(array)}{error}")

@@ -303,7 +303,7 @@ class TiledDataset(FromASDF, Printed):
         return tiles_to_xarray(self._present(), places, self.meta.without_headers(), headers)
 
     def overview(self) -> Overview:
-        """What is printed, as values."""
+        """Return what is printed, as values."""
         present = tuple((int(i), int(j)) for i, j in np.argwhere(np.atleast_2d(~self.mask)))
         shape = np.atleast_2d(self.mask).shape
         return overview_of("TiledDataset", self._present(), grid=shape, present=present)

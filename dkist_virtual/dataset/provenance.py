@@ -83,7 +83,7 @@ class Provenance:
         table: HeaderTable = self.table[rows] if len(self.table) else self.table.copy()
         return table
 
-    def scanned(self, column: str, rows: NDArray[np.int64]) -> NDArray[np.int64]:
+    def read_scan(self, column: str, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Read what a scan found of some frames' files, such as ``_size``; -1 where unknown."""
         if self.table is None:
             return self.array.handle.header_file.integers(column, rows)
@@ -121,8 +121,8 @@ class FrameHeaders:
         self._table.rows_are_frames = True
         return self._table
 
-    def checked(self) -> HeaderTable:
-        """Return the header table; raise DatasetError if rows were added or removed."""
+    def check(self) -> HeaderTable:
+        """Check that no rows were added or removed, and return the header table."""
         table = self.table()
         self._check(table)
         return table
@@ -140,7 +140,7 @@ class FrameHeaders:
         """
         if other is None or other._table is None:
             return
-        table = other.checked()
+        table = other.check()
         if not table.colnames:
             self._table = table.copy()
             return
@@ -148,7 +148,7 @@ class FrameHeaders:
         theirs, ours = other.provenance.array.positions(), self.provenance.array.positions()
         self._table = table[np.searchsorted(theirs, ours)]
 
-    def added(self) -> list[str]:
+    def added_keywords(self) -> list[str]:
         """Return the keywords that were added since the dataset was opened."""
         if self._table is None:
             return []

@@ -24,7 +24,7 @@ class Printed:
     """Print an object as its overview, in a terminal and in a notebook."""
 
     def overview(self) -> Overview:
-        """What is printed, as values."""
+        """Return what is printed, as values."""
         raise NotImplementedError
 
     def __str__(self) -> str:

@@ -59,11 +59,11 @@ def to_map(ds: FrameCube, tolerance: float = TOLERANCE) -> GenericMap:
     sky: Any = world.frame  # as `_check_spatial` saw
     frame = sky.replicate_without_data(obstime=date, observer=_observer(sky, cards, date))
     data, crpix, cd = np.asarray(ds.data), plane.crpix, plane.cd  # sunpy rotates no dask array
-    carried = _carried(ds)
+    per_pixel = _values_per_pixel(ds)
     moves_on = any(axis.kind == "time" and axis.array_axes for axis in world.axes)
     if moves_on and abs(cd[0, 1]) > abs(cd[1, 1]):  # steps towards longitude are along x
         data, crpix, cd = data.T, crpix[::-1], cd[:, ::-1]
-        carried = {name: value.T for name, value in carried.items()}
+        per_pixel = {name: value.T for name, value in per_pixel.items()}
     scale = np.hypot(*cd.T)
     wavelength = _wavelength(ds, world, cards)
     if wavelength is not None:  # else what the frames say of it: sunpy asks for EIT's
@@ -81,25 +81,25 @@ def to_map(ds: FrameCube, tolerance: float = TOLERANCE) -> GenericMap:
     if "XPOSURE" in cards:
         cards["TIMEUNIT"] = "ms"  # DKIST's exposures are, where FITS, and sunpy, expect seconds
     if (spread := ds.uncertainty) is not None:
-        carried["uncertainty"] = type(spread)(carried["uncertainty"], unit=spread.unit)
+        per_pixel["uncertainty"] = type(spread)(per_pixel["uncertainty"], unit=spread.unit)
     made = {"DATE-AVG": date.utc.isot, **header}
     if ds.lineage.is_computed:
         cards["HISTORY"] = "computed by dkist_virtual: no frame has these pixels"
     own = _own_cards(ds, {*cards, *made, *(name.upper() for name in made)})
-    smap = sunpy.map.Map(data, {**cards, **own, **made}, psf=ds.psf, **carried)
+    smap = sunpy.map.Map(data, {**cards, **own, **made}, psf=ds.psf, **per_pixel)
     if ds.lineage.is_computed:
         smap.nickname = f"{smap.nickname} (computed)".strip()
     return smap
 
 
-def _carried(ds: FrameCube) -> dict[str, Any]:
+def _values_per_pixel(ds: FrameCube) -> dict[str, Any]:
     """Return what has a value for each pixel, as numpy arrays."""
-    carried = {}
+    per_pixel = {}
     if ds.mask is not None:
-        carried["mask"] = np.broadcast_to(np.asarray(ds.mask), ds.shape).copy()
+        per_pixel["mask"] = np.broadcast_to(np.asarray(ds.mask), ds.shape).copy()
     if ds.uncertainty is not None:
-        carried["uncertainty"] = np.asarray(ds.uncertainty.array)
-    return carried
+        per_pixel["uncertainty"] = np.asarray(ds.uncertainty.array)
+    return per_pixel
 
 
 def _own_cards(ds: FrameCube, taken: set[str]) -> dict[str, Any]:

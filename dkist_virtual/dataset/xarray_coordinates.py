@@ -260,7 +260,7 @@ def _header_coords(
     if isinstance(headers, str):
         headers = [headers]
     if headers is None:
-        added = [keyword for keyword in ds.meta.headers.added() if keyword not in HEADERS]
+        added = [keyword for keyword in ds.meta.headers.added_keywords() if keyword not in HEADERS]
         usual = [keyword for keyword in HEADERS if keyword in table.colnames]
         headers = [*ds.lineage.same_columns(usual), *added]
     if unknown := [keyword for keyword in headers if keyword not in table.colnames]:
@@ -268,7 +268,7 @@ def _header_coords(
             f"headers: no keyword {', '.join(map(repr, unknown))} in the header table of this "
             "dataset: ds.headers.colnames lists those that it has"
         )
-    table = ds.meta.headers.checked()
+    table = ds.meta.headers.check()
     for keyword in headers:
         column = table[keyword]
         if column.ndim > 1:

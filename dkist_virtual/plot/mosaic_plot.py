@@ -45,7 +45,7 @@ class _Longitudes(ScalarFormatter):
         self._world, self._shown = world, axis
 
     def __call__(self, x: float, pos: int | None = None) -> str:
-        said = self._world.as_the_frame_wraps(self._shown, np.asarray(x, float))
+        said = self._world.wrap_as_frame(self._shown, np.asarray(x, float))
         return super().__call__(float(said), pos)
 
 

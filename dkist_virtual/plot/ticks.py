@@ -307,7 +307,7 @@ class _PixelFormatter(Formatter):
             # It asks its axis how finely to write, and that counts in pixels.
             digits = _digits(self._locator.values)
             shown = self._locator.coordinate
-            said = shown.world.as_the_frame_wraps(shown.axis, plotted)
+            said = shown.world.wrap_as_frame(shown.axis, plotted)
             rounded = np.round(said, digits) + 0.0  # no minus before a zero
             return [f"{value:.{digits}f}".replace("-", "\N{MINUS SIGN}") for value in rounded]
         return list(self._inner.format_ticks(plotted))

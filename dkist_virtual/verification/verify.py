@@ -251,7 +251,7 @@ class _Run:
         rows = np.array([frame.row for frame in self.chosen], np.int64)
         source = every[0].provenance
         columns = ("size", "mtime", "offset", "length", "datasum")
-        self._about = {name: source.scanned(f"_{name}", rows) for name in columns}
+        self._about = {name: source.read_scan(f"_{name}", rows) for name in columns}
         headers = source.headers(rows)
         wanted = [keyword for keyword in (*KEYWORDS, "DATASUM") if keyword in headers.colnames]
         self._headers = headers[wanted]

@@ -127,7 +127,7 @@ class RegriddedCube(FrameCube):
         masked one contributes is masked. Uncertainties and point spread functions are refused.
         """
         algorithm = options.get("algorithm", args[0] if args else "interpolation")
-        check_keywords("reproject_to", options, _reprojecting(algorithm))
+        check_keywords("reproject_to", options, _reprojection_keywords(algorithm))
         self._refuse(
             "reproject_to",
             psf="its pixels are those of before",
@@ -172,7 +172,7 @@ _REBIN: Final = (
 )  # fmt: skip
 
 
-def _reprojecting(algorithm: str) -> Iterable[str]:
+def _reprojection_keywords(algorithm: str) -> Iterable[str]:
     """Return the keywords of `reproject_to` with one of reproject's functions."""
     import inspect
     from importlib import import_module
