@@ -48,6 +48,7 @@ from dkist_virtual.store.codecs import FITSCodecV3
 
 CORPUS = Path(__file__).parent / "corpus"
 TYPED = (FrameCorruptError, FrameUnsupportedError, StoreCorruptError)
+RANDOMS = rice.random_numbers()
 SECONDS = 1.0
 SPARE = 512 * 1024
 ROOM = 3 * 2**30
@@ -173,6 +174,8 @@ def warm_up(mutator: Mutator) -> None:
         values = np.zeros(1, code)
         source = (buffer, one, 32 * one, 0 * one, False, 32)
         rice.decode_integers(*source, 4, values, 0 * one, one, one, 0)
+        for out in (np.zeros(1, "f4"), np.zeros(1, "f8")):
+            rice.dequantise(values, np.float64(1), np.float64(0), 0, False, 0, 1, RANDOMS, out)
     for number in range(-300, 0):
         try:
             decode(mutator.case(number), random.Random(number))

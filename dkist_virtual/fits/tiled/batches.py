@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from dkist_virtual.fits.errors import FrameCorruptError
-from dkist_virtual.fits.layout import BITPIX_DTYPES
 from dkist_virtual.fits.threads import borrow_cores, pool
 from dkist_virtual.fits.tiled.decoders import (
     BYTE_STREAMS,
@@ -102,16 +101,7 @@ class Tiles:
         """Decode one tile that the kernels do not read."""
         start = int(self.starts[tile])
         data = self.buffer.data[start : start + int(self.table.lengths[tile])]
-        numbers = decode_tile(self.layout, tile, data, extent)
-        if not self.layout.quantised:
-            return numbers
-        out = np.empty(extent, BITPIX_DTYPES[self.layout.bitpix])
-        words = numbers.astype(">i4").reshape(-1).view("u1")
-        none = np.zeros(1, np.int64)
-        runs = Runs.single(none, none + numbers.size)
-        source = (words, none, none + words.size, none + 4)
-        self._kernel(COMPRESSED, none + tile, *source, out.reshape(-1), runs)
-        return out
+        return decode_tile(self.layout, self.table, tile, data, extent)
 
     def streams(self, tiles: NDArray[np.int64], out: NDArray[np.generic], runs: Runs) -> None:
         """Decode tiles into a flat output, as far as their runs go.

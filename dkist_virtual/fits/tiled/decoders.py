@@ -180,13 +180,14 @@ def dither_starts(layout: CompressedImage, tiles: NDArray[np.int64]) -> NDArray[
 
 @np.errstate(all="ignore")  # as in dkist_virtual.fits.tiled.batches
 def decode_tile(
-    layout: CompressedImage, tile: int, data: memoryview, shape: tuple[int, ...]
+    layout: CompressedImage, table: TileTable, tile: int, data: memoryview, shape: tuple[int, ...]
 ) -> NDArray[np.generic]:
-    """Decode one tile of PLIO_1 or HCOMPRESS_1 to integers.
+    """Decode one tile of PLIO_1 or HCOMPRESS_1.
 
     Parameters
     ----------
     layout : CompressedImage
+    table : TileTable
     tile : int
         Its number.
     data : memoryview
@@ -197,7 +198,7 @@ def decode_tile(
     Returns
     -------
     numpy.ndarray
-        Of that shape, not scaled; native byte order. They fit into 32 bits.
+        Of that shape; floats dequantised, integers not scaled; native byte order.
 
     Raises
     ------
@@ -213,7 +214,9 @@ def decode_tile(
     else:
         smooth = layout.parameters.get("SMOOTH", 0) == 1
         numbers = _hcompress(data, shape, tile, smooth=smooth)
-    if not layout.quantised:
+    if layout.quantised:
+        numbers = _dequantise(layout, table, tile, numbers)
+    else:
         _check_range(numbers, np.dtype(BITPIX_DTYPES[layout.bitpix]), tile)
     return numbers.reshape(shape)
 
@@ -252,6 +255,26 @@ def _check_range(numbers: NDArray[np.generic], dtype: np.dtype, tile: int) -> No
         raise FrameCorruptError(
             f"tile {tile}: holds {low} to {high}: expected ZBITPIX's {info.min} to {info.max}"
         )
+
+
+def _dequantise(
+    layout: CompressedImage, table: TileTable, tile: int, numbers: NDArray[np.generic]
+) -> NDArray[np.generic]:
+    from dkist_virtual.fits.tiled import rice
+
+    floats = np.empty(numbers.size, np.dtype(BITPIX_DTYPES[layout.bitpix]))
+    rice.dequantise(
+        numbers.reshape(-1),
+        table.scale[tile],
+        table.zero[tile],
+        int(table.blank[tile]) if table.blank.size else 0,
+        table.blank.size > 0,
+        layout.dither,
+        int(dither_starts(layout, np.array([tile]))[0]),
+        random_list(),
+        floats,
+    )
+    return floats
 
 
 def gunzip(layout: CompressedImage, data: memoryview, n: int, tile: int, *, floats: bool) -> bytes:

@@ -29,6 +29,7 @@ __all__ = [
     "ZERO_VALUE",
     "decode_floats",
     "decode_integers",
+    "dequantise",
     "random_numbers",
 ]
 
@@ -427,3 +428,40 @@ def decode_integers(
         if lost != 0:  # a pixel outside the range of the output's type
             return tile
     return OK
+
+
+@njit(cache=True, nogil=True)
+def dequantise(values, scale, zero, blank, has_blank, dither, seed, randoms, out):
+    """Turn the integers of one tile, however they were compressed, into floats.
+
+    Parameters
+    ----------
+    values : ndarray of int, one-dimensional
+        Native byte order.
+    scale, zero : float
+    blank : int
+        The integer that stands for NaN; read where `has_blank`.
+    dither : int
+        0, 1 or 2.
+    seed : int
+        Where the tile begins in the list of random numbers: row + ZDITHER0 - 1, from 0.
+    randoms : ndarray of float32
+    out : ndarray of float32 or float64, one-dimensional
+        As many as `values`.
+    """
+    seed %= N_RANDOM
+    random = np.int64(randoms[seed] * np.float32(500))
+    for i in range(values.size):
+        value = values[i]
+        if has_blank and value == blank:
+            out[i] = np.nan
+        elif dither == 0:
+            out[i] = value * scale + zero
+        elif dither == 2 and value == ZERO_VALUE:
+            out[i] = 0.0
+        else:
+            out[i] = (np.float64(value) - np.float64(randoms[random]) + 0.5) * scale + zero
+        random += 1
+        if random == N_RANDOM:
+            seed = (seed + 1) % N_RANDOM
+            random = np.int64(randoms[seed] * np.float32(500))
