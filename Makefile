@@ -3,7 +3,6 @@
 # which holds every dependency.
 #
 #   make test PYTHON=/opt/python3.13/bin/python3 VENV=.venv-3.13     another Python beside the first
-#   make test MARK='not slow'     without the tests that take more than some seconds each
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -15,11 +14,12 @@ STRANGERS ?= 2000
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-lowest lint bench bench-remote bench-download bench-plot bench-scale bench-checked docs fuzz clean
+.PHONY: help demo test test-slow test-lowest lint bench bench-remote bench-download bench-plot bench-scale bench-checked docs fuzz clean
 
 help:
 	@echo 'make demo    make a small VTF dataset, convert it, look at it (picture: demo-output/)'
-	@echo 'make test    ruff, mypy and the test suite'
+	@echo 'make test    ruff, mypy and the tests but for the slow ones: under 5 minutes on two cores'
+	@echo 'make test-slow  the slow tests: full matrices, every instrument, kills, clusters, examples'
 	@echo 'make test-lowest  the core of the suite on the lowest versions that pyproject.toml allows'
 	@echo 'make lint    ruff and mypy alone'
 	@echo 'make fuzz    broken frames for the decoder, N=$(N) of them, and broken stores; SEED=$(SEED)'
@@ -58,9 +58,14 @@ lint: $(VENV)/.stamp-test
 	$(BIN)/mypy
 
 # pytest comes last: its summary line is the last line of the run. Each job begins with tests that
-# stand together, and makes their data once.
+# are next to each other, and makes their data once.
+PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
+
 test: lint
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal $(if $(MARK),-m '$(MARK)')
+	$(PYTEST) -m 'not slow'
+
+test-slow: $(VENV)/.stamp-test
+	$(PYTEST) -m slow
 
 # The lowest versions of what pyproject.toml names, and the newest of what those bring. Old versions
 # warn of what new ones deprecate when they are imported, which is an error in the other runs.

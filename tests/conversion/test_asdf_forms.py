@@ -15,6 +15,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 from dkist_assets import with_files
+from samples import mostly_slow
 
 import dkist_virtual as dv
 from dkist_virtual.demo.server import FrameServer
@@ -171,7 +172,7 @@ def check_refused(directory: Path, server: Any) -> list[str]:
     return messages
 
 
-@pytest.mark.parametrize("kind", NEWER)
+@pytest.mark.parametrize("kind", mostly_slow(NEWER, "a dataset", "an ASDF standard"))
 def test_what_newer_packages_wrote_is_refused_by_the_name_of_the_file(
     kind: str, simulated: Any, served: tuple[Path, Any]
 ) -> None:

@@ -127,6 +127,7 @@ def test_the_graph_of_a_slice_is_that_of_its_frames(store: Path) -> None:
     assert len(ds[100:110].data.dask) == len(ds.data[100:110].dask) == 10
 
 
+@pytest.mark.slow
 def test_workers_read_the_same_pixels(client: Any, store: Path, frame: Any) -> None:
     ds = dv.open_dataset(store, chunks="frame")
     assert client.scheduler.address in str(client)
@@ -141,6 +142,7 @@ def test_workers_read_the_same_pixels(client: Any, store: Path, frame: Any) -> N
     )
 
 
+@pytest.mark.slow
 def test_an_error_of_a_worker_is_the_error_here(client: Any, store: Path, tmp_path: Path) -> None:
     write_frames(tmp_path / "some", 5)
     ds = dv.open_dataset(store, frames=tmp_path / "some", chunks="frame")
@@ -152,6 +154,7 @@ def test_an_error_of_a_worker_is_the_error_here(client: Any, store: Path, tmp_pa
         client.compute(ds[4:5].data).result()
 
 
+@pytest.mark.slow
 def test_a_process_without_this_package_imported_finds_the_codec(
     client: Any, store: Path, frame: Any
 ) -> None:
@@ -176,7 +179,6 @@ def test_a_process_without_this_package_imported_finds_the_codec(
     np.testing.assert_array_equal(pixels, frame)
 
 
-@pytest.mark.slow
 def test_a_killed_worker_costs_time_alone(
     mortal: Any, store: Path, frame: Any, tmp_path: Path
 ) -> None:
@@ -192,6 +194,7 @@ def test_a_killed_worker_costs_time_alone(
 # Converting -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_workers_look_at_the_frames(
     client: Any, data: Path, store: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -207,6 +210,7 @@ def test_workers_look_at_the_frames(
     assert contents(tmp_path / "store") == contents(store)
 
 
+@pytest.mark.slow
 def test_what_workers_find_wrong_is_said_here(client: Any, data: Path, tmp_path: Path) -> None:
     write_frames(tmp_path / "data", 20)
     (tmp_path / "data" / name_of(11)).unlink()

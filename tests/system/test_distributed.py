@@ -56,7 +56,7 @@ def same(one: Any, other: Any) -> bool:
 
 
 @pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
-@pytest.mark.parametrize("chunks", ["auto", "frame"])
+@pytest.mark.parametrize("chunks", mostly_slow(["auto", "frame"], "auto"))
 def test_workers_read(
     name: str, chunks: str, simulated: Any, tmp_path: Path, cluster: LocalCluster,
     read_here: list[int],

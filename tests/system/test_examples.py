@@ -1,4 +1,4 @@
-"""The scripts in ``examples/`` run as they stand, and say what the dataset holds."""
+"""Run the scripts in ``examples/`` as they are, and check what they print: all but one are slow."""
 
 from __future__ import annotations
 
@@ -86,6 +86,7 @@ def test_every_example_is_run_here() -> None:
     }
 
 
+@pytest.mark.slow
 def test_convert_and_read_makes_a_dataset() -> None:
     printed = run_alone("convert_and_read.py")
     assert "20 frames" in printed
@@ -105,6 +106,7 @@ def test_convert_and_read_takes_a_dataset(simulated: Callable[[str], Path]) -> N
     assert "Compared with astropy: {'equal': 5}" in printed
 
 
+@pytest.mark.slow
 def test_read_remote() -> None:
     printed = run("read_remote.py")
     assert "A spectrum: (5,) from 5 files\nRequests so far: 0" in printed
@@ -113,6 +115,7 @@ def test_read_remote() -> None:
     assert re.search(r"Refused: .*data/1\.0\.0.*answered 403", printed)
 
 
+@pytest.mark.slow
 def test_select_by_coordinates() -> None:
     printed = run("select_by_coordinates.py")
     assert "V: (2, 5, 48, 64)" in printed
@@ -122,6 +125,7 @@ def test_select_by_coordinates() -> None:
     assert re.search(r"Mean of the region: \d+\.\d", printed)
 
 
+@pytest.mark.slow
 def test_export() -> None:
     printed = run("export.py")
     assert "'ATMOS_R0', 'latitude', 'longitude', 'stokes', 'time', 'wavelength'" in printed
@@ -131,6 +135,7 @@ def test_export() -> None:
     assert re.search(r"Mean, by two workers: -?\d", printed)
 
 
+@pytest.mark.slow
 def test_download_subset() -> None:
     printed = run("download_subset.py")
     assert re.search(r"^5 of 40 files, .* of .*, none here already\n", printed)
@@ -145,6 +150,7 @@ def test_download_subset() -> None:
     assert "9 here already\n5 files for aria2\n" in printed
 
 
+@pytest.mark.slow
 def test_search() -> None:
     printed = run_alone("search.py")
     assert "Found: ['VTFDEMO'] [20]\n" in printed
@@ -154,6 +160,7 @@ def test_search() -> None:
     assert "5 files fetched\nPicture: True\nRefused: True\n" in printed
 
 
+@pytest.mark.slow
 def test_mosaic() -> None:
     printed = run("mosaic.py")
     assert "Grid: (3, 3) tiles: 5 of 9\nMiddle: (2, 96, 96) above it: --\n" in printed
@@ -163,6 +170,7 @@ def test_mosaic() -> None:
     assert "Row 4 belongs to tile [1, 1]\nPicture of 5 tiles: True\n" in printed
 
 
+@pytest.mark.slow
 def test_look() -> None:
     printed = run("look.py")
     sliders = r"^Stokes: I  \(1 of 4\)\ntime: .* UTC  \(1 of 2\)\nwavelength: 630\."
@@ -171,6 +179,7 @@ def test_look() -> None:
     assert "Pictures: line.png, profiles.png, v.png, wavelength-y.png\n" in printed
 
 
+@pytest.mark.slow
 def test_normalise() -> None:
     printed = run("normalise.py")
     assert "Contrast: (4, 2, 5, 48, 64) in '' before a frame is read" in printed
@@ -183,6 +192,7 @@ def test_normalise() -> None:
     assert "Binned: (5, 12, 16) | centre off by 0.000000 arcsec\nHeaders: None" in printed
 
 
+@pytest.mark.slow
 def test_cluster() -> None:
     printed = run_alone("cluster.py")
     assert "20 frames" in printed
@@ -191,6 +201,7 @@ def test_cluster() -> None:
     assert "Tasks of one frame: 1" in printed
 
 
+@pytest.mark.slow
 def test_verify_store() -> None:
     printed = run("verify_store.py")
     assert "20 of 20 frames looked at" in printed

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from samples import mostly_slow
 
 import dkist_virtual as dv
 from dkist_virtual.demo.server import FrameServer, no_fault
@@ -52,15 +54,17 @@ READS: dict[str, Callable[[Any], Any]] = {
 }
 
 
-@pytest.mark.parametrize("read", READS.values(), ids=READS)
-@pytest.mark.parametrize("at", [0, 1])
+@pytest.mark.parametrize(
+    ("name", "at"),
+    mostly_slow(itertools.product(READS, [0, 1]), ("one frame", 0), ("a row of each", 1)),
+)
 def test_a_read_is_given_up_and_the_next_one_works(
-    read: Callable[[Any], Any], at: int, served: tuple[FrameServer, Path], simulated: Any
+    name: str, at: int, served: tuple[FrameServer, Path], simulated: Any
 ) -> None:
-    server, store = served
+    read, (server, store) = READS[name], served
     expected = read(dv.open_dataset(store, frames=simulated("visp_plain")))
     ds = dv.open_dataset(store)
-    one = read in (READS["one frame"], READS["a few rows"])
+    one = name in ("one frame", "a few rows")
     server.fault = interrupting(0 if one else at, "stall")
     with pytest.raises(KeyboardInterrupt):
         read(ds)
@@ -74,7 +78,7 @@ def test_a_read_is_given_up_and_the_next_one_works(
     np.testing.assert_array_equal(read(dv.open_dataset(store)), expected)
 
 
-@pytest.mark.parametrize("at", [0, 3])
+@pytest.mark.parametrize("at", mostly_slow([0, 3], 3))
 def test_a_download_leaves_whole_files_and_parts(
     at: int, served: tuple[FrameServer, Path], simulated: Any, tmp_path: Path
 ) -> None:

@@ -16,6 +16,8 @@ import dkist_virtual as dv
 from dkist_virtual.store.format.references_parquet import RECORD_SIZE
 from dkist_virtual.store.handle import StoreReader
 
+pytestmark = pytest.mark.slow
+
 N = 2 * RECORD_SIZE + 50
 
 
