@@ -1,25 +1,36 @@
-"""Moments in every type that people hold them in, wherever a time is taken."""
+"""Moments in every type that people hold them in, and dates of headers as datetime64."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime, timedelta, timezone
+from pathlib import Path
 from typing import Any
 
 import astropy.units as u
+import gwcs
+import matplotlib as mpl
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import xarray as xr
+from astropy.modeling import models
 from astropy.time import Time
-from dkist_assets import ROOT
+from astropy.utils import iers
+from dkist_assets import ROOT, unpacked, with_files
+from gwcs import coordinate_frames as cf
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from skies import WHEN, dataset
 from sunpy.time import TimeRange
 
 import dkist_virtual as dv
-from dkist_virtual.errors import SelectionError
-from dkist_virtual.times import read_time
+from dkist_virtual.errors import DKISTVirtualWarning, SelectionError
+from dkist_virtual.times import dates_of_texts, dates_of_times, read_time
+
+# Wherever a time is taken ------------------------------------------------------------------------
 
 TEXT = "2023-08-28T20:38:41.577"  # of the fourth raster step
 MOMENT = datetime.fromisoformat(TEXT)
@@ -50,7 +61,8 @@ SAME: dict[str, Any] = {
 
 
 @pytest.fixture(autouse=True)
-def _closed() -> Any:
+def agg() -> Iterator[None]:
+    mpl.use("agg")
     yield
     plt.close("all")
 
@@ -148,3 +160,189 @@ def test_ndcubes_own_crop_is_given_times() -> None:
     points = [[MOMENT], [pd.Timestamp("2023-08-28T20:38:52")]]
     cropped = ds.crop(*points, wcs=ds.extra_coords)
     assert cropped.data.tolist() == ds.data[3:5].tolist()
+
+
+# Dates in headers, coordinates, maps and on axes, against Python's datetime ----------------------
+
+LEAP = "2016-12-31T23:59:60.500"
+DUBIOUS = pytest.mark.filterwarnings("ignore:.*dubious year")
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(st.one_of(st.none(), st.sampled_from(["", "  "]), st.datetimes()), max_size=6))
+def test_every_date_of_pythons_is_exact(dates: list[Any]) -> None:
+    texts = [one.isoformat() if isinstance(one, datetime) else one for one in dates]
+    expected = [
+        np.datetime64(one, "us") if isinstance(one, datetime) else np.datetime64("NaT", "us")
+        for one in dates
+    ]
+    found = dates_of_texts(texts, "DATE")
+    assert found is not None
+    assert found.dtype == "M8[us]"
+    np.testing.assert_array_equal(found, np.array(expected, "M8[us]"))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("0001-01-01T00:00:00", "0001-01-01T00:00:00"),
+        ("9999-12-31T23:59:59.999999", "9999-12-31T23:59:59.999999"),
+        ("+12345-02-03T04:05:06.5", "12345-02-03T04:05:06.5"),
+        ("-0044-03-15", "-044-03-15"),
+        ("2022-10-24T19:15:37.80866", "2022-10-24T19:15:37.80866"),
+        ("2022-10-24T19:15:37.808666123", "2022-10-24T19:15:37.808666123"),
+        ("2022-10-24T19:15:37.9999999996", "2022-10-24T19:15:38"),
+        ("2022-10-24T19:15:37.5Z", "2022-10-24T19:15:37.5"),
+        ("2022-10-24T19:15:37.5(UTC)", "2022-10-24T19:15:37.5"),
+    ],
+)
+def test_what_fits_allows(text: str, expected: str) -> None:
+    found = dates_of_texts([text], "DATE")
+    assert found is not None
+    assert found[0] == np.datetime64(expected)
+    # Beside a year that nanoseconds cannot hold, only what is below microseconds is rounded.
+    both = dates_of_texts([text, "0001-01-01"], "DATE")
+    assert both is not None
+    assert both.dtype == "M8[us]"
+    assert abs(both[0] - np.datetime64(expected).astype("M8[us]")) <= np.timedelta64(1, "us")
+
+
+@pytest.mark.parametrize(
+    ("odd", "why"),
+    [(LEAP, "leap second"), ("n/a", "not a date"), ("2022-02-30", "not a date"),
+     ("2022-10-24T25:00:00", "not a date"), ("24/10/22", "not a date"), ("now", "not a date"),
+     ("2022-10-24 19:00:00", "not a date")],
+)  # fmt: skip
+def test_one_odd_cell_is_nat_and_said(odd: str, why: str) -> None:
+    with pytest.warns(DKISTVirtualWarning, match=why):
+        found = dates_of_texts(["2022-10-24T19:00:00", odd, "9999-01-01"], "DATE-AVG")
+    assert found is not None
+    assert np.isnat(found).tolist() == [False, True, False]
+    assert found[2] == np.datetime64("9999-01-01")
+
+
+def test_text_stays_text() -> None:
+    assert dates_of_texts(["no date", None, "none"], "DATETEXT") is None
+
+
+# In a dataset --------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("assets")
+
+
+@DUBIOUS
+def test_a_header_column_with_odd_dates(assets: Path, tmp_path: Path) -> None:
+    ds = dv.open_dataset(with_files(tmp_path / "d.asdf", assets, lambda node: None))
+    table = ds.headers
+    texts = np.array(table["DATE-AVG"]).astype("U40")
+    plain = texts.copy()
+    texts[[0, 1, 2, 3]] = "0001-01-01T00:00:00", "9999-12-31T23:59:59.999999", "", LEAP
+    table["DATE-AVG"] = texts
+    table["DATE-ONE"] = np.array([None, *plain[1:]], object)
+    with pytest.warns(DKISTVirtualWarning, match="a cell became NaT: '2016-12-31T23:59:6"):
+        array = ds.to_xarray(headers=["DATE-AVG", "DATE-ONE"])
+    found = array["DATE-AVG"].values.ravel()
+    assert found[0] == np.datetime64("0001-01-01")
+    assert found[1] == np.datetime64("9999-12-31T23:59:59.999999")
+    assert np.isnat(found).sum() == 2
+    assert np.isnat(found[2:4]).all()
+    np.testing.assert_array_equal(found[4:], plain[4:].astype("M8[us]"))
+    ones = array["DATE-ONE"].values.ravel()
+    assert np.isnat(ones[0])
+    np.testing.assert_array_equal(ones[1:], plain[1:].astype("M8[us]"))
+    dates = xr.Dataset({"date": (("a", "b"), array["DATE-AVG"].values)})
+    dates.to_zarr(tmp_path / "dates.zarr", zarr_format=2)
+    again = xr.open_zarr(
+        tmp_path / "dates.zarr", chunks={}, decode_times=xr.coders.CFDatetimeCoder(time_unit="us")
+    )
+    xr.testing.assert_equal(again.compute(), dates)
+
+
+@pytest.fixture
+def offline() -> Iterator[None]:
+    """Astropy asks for no table of the Earth's rotation."""
+    with (
+        iers.conf.set_temp("auto_download", False),
+        iers.conf.set_temp("iers_degraded_accuracy", "ignore"),
+    ):
+        yield
+
+
+@DUBIOUS
+@pytest.mark.filterwarnings("ignore:.*IERS", "ignore:Tried to get polar motions")
+@pytest.mark.parametrize("odd", ["", LEAP, "n/a"])
+def test_a_map_of_frames_with_an_odd_date(odd: str, simulated: Any, offline: None) -> None:
+    ds = dv.open_dataset(simulated("visp"))
+    texts = np.array(ds.headers["DATE-AVG"]).astype("U40")
+    before = ds[0, :, 5].to_map()
+    part = ds[0, :, 5]
+    for keyword in ("DATE-AVG", "DATE-BEG"):
+        part.headers[keyword] = np.array([odd, *texts[1 : len(part.headers)]])
+    smap = part.to_map()
+    if odd in ("", "n/a"):
+        # As the WCS says.
+        assert abs(Time(smap.meta["date-avg"]) - Time(before.meta["date-avg"])) < 1 * u.min
+    else:
+        expected = Time([odd, *texts[1 : len(part.headers)]], scale="utc").mean()
+        assert abs(Time(smap.meta["date-avg"]) - expected) < 1 * u.ms
+    if not odd:
+        assert smap.meta["date-beg"] == min(texts[1 : len(part.headers)])
+
+
+def in_time(start: str, step: float = 0.5, scale: str = "utc") -> dv.Dataset:
+    """Images with a time axis alone beside two without a meaning."""
+    reference = Time(start, scale=scale)
+    time = cf.TemporalFrame(reference, unit=u.s, axes_order=(0,), axes_names=["time"])
+    other = cf.CoordinateFrame(
+        1, "OTHER", (1,), unit=u.arcsec, axes_names=["b"], axis_physical_types=["custom:b"]
+    )
+    pixels = cf.CoordinateFrame(2, ["PIXEL"] * 2, (0, 1), unit=[u.pix] * 2, axes_names=["a", "b"])
+    model = models.Scale(step) & models.Identity(1)
+    wcs = gwcs.WCS([(pixels, model), (cf.CompositeFrame([time, other]), None)])
+    return dv.Dataset(np.arange(21.0).reshape(3, 7), wcs=wcs)
+
+
+@DUBIOUS
+@pytest.mark.parametrize(
+    "start",
+    ["0001-01-01T00:00:00", "1600-02-03T04:05:06", "2262-04-11T23:47:16", "9999-12-31T23:59:50",
+     "2016-12-31T23:59:58"],
+)  # fmt: skip
+def test_a_time_coordinate_of_any_year(start: str, tmp_path: Path) -> None:
+    ds = in_time(start)
+    leap = start.startswith("2016")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DKISTVirtualWarning)
+        found = ds.to_xarray().time.values
+    moments = Time(start, scale="utc") + 0.5 * np.arange(7) * u.s
+    texts = [str(text) for text in moments.isot]
+    for text, moment in zip(texts, found, strict=True):
+        if ":60" in text:
+            assert np.isnat(moment)
+        else:
+            assert moment == np.datetime64(text, "us")
+    assert np.isnat(found).sum() == 2 * leap
+    for plot in (ds.plot(), ds.plot(["x", "y"]), ds[0].plot()):
+        plot.save(tmp_path / "figure.png")
+
+
+def test_a_leap_second_stands_between_its_neighbours_on_an_axis() -> None:
+    along = in_time("2016-12-31T23:59:58")[0].plot()._along()
+    assert (np.diff(along.plotted) > 0).all()
+    assert along.dated
+
+
+def test_all_moments_of_a_leap_second_are_nat() -> None:
+    with pytest.warns(DKISTVirtualWarning, match="leap second"):
+        found = dates_of_times(Time([LEAP, LEAP], scale="utc"), "time")
+    assert np.isnat(found).all()
+
+
+def test_a_large_visp_keeps_its_dates(assets: Path) -> None:
+    ds = dv.open_dataset(unpacked("large_visp.asdf.gz", assets))
+    found = ds.to_xarray(headers=["DATE-AVG"])["DATE-AVG"].values.ravel()
+    texts = [str(text) for text in ds.headers["DATE-AVG"]]
+    assert [str(date)[: len(text)] for date, text in zip(found, texts, strict=True)] == texts

@@ -7,7 +7,6 @@ import gzip
 import io
 import shutil
 import struct
-import tracemalloc
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -20,6 +19,7 @@ import numpy as np
 import pytest
 from aiohttp import web
 from samples import mostly_slow
+from watches import little_memory
 
 import dkist_virtual as dv
 from dkist_virtual import errors as e
@@ -29,7 +29,6 @@ from dkist_virtual.io.asdf_blocks import IN_ASDFS, check_block
 from dkist_virtual.io.download.download import Item, download
 from dkist_virtual.io.fetcher import Fetcher
 
-MEMORY = 2**29
 PIECE = bytes(2**20)
 
 
@@ -85,17 +84,6 @@ def endless(directory: Path, *ends: str, **said: str) -> Iterator[Endless]:
     server.ends, server.said = ends, {key.replace("_", "-"): value for key, value in said.items()}
     with server.running():
         yield server
-
-
-@contextmanager
-def little_memory() -> Iterator[None]:
-    tracemalloc.start()
-    try:
-        yield
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < MEMORY
 
 
 def first(ds: Any) -> Any:

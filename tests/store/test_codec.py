@@ -25,7 +25,14 @@ from zarr_shim import chunk_spec_of
 
 from dkist_virtual.errors import FrameCorruptError, StoreCorruptError
 from dkist_virtual.fits.hdu import TruncatedHeaderError, find_hdu, least_length
-from dkist_virtual.store.codecs import CODEC_ID, FITSCodec, FITSCodecV3, FrameSpec
+from dkist_virtual.store.codecs import (
+    CODEC_ID,
+    FITSCodec,
+    FITSCodecV3,
+    FrameSpec,
+    RawCodecV3,
+    RawSpec,
+)
 
 DATA = scene((1, 5, 40))
 FILE = compressed(DATA)
@@ -313,6 +320,35 @@ def test_the_zarr_v3_codec_writes_nothing() -> None:
         codec.compute_encoded_size(800, array.metadata)  # type: ignore[arg-type]
     with pytest.raises(NotImplementedError, match="never written"):
         asyncio.run(codec._encode_single(None, None))  # type: ignore[arg-type]
+
+
+# There and back ---------------------------------------------------------------------------------
+
+DTYPES = ["<f4", "<f8", "<i2", "<u2", "<i4", "|u1", "|i1"]
+SPECS = st.builds(
+    FrameSpec,
+    st.integers(0, 9999) | st.text("ABCXYZ 09", min_size=1, max_size=9),
+    st.sampled_from(DTYPES),
+    st.lists(st.integers(1, 5000), min_size=1, max_size=4).map(tuple),
+)
+
+
+@given(SPECS)
+def test_codecs_come_back(spec: FrameSpec) -> None:
+    config = json.loads(json.dumps(spec.to_config()))
+    assert FrameSpec.from_config(config) == spec
+    v2 = FITSCodec(spec.hdu, spec.dtype, list(spec.shape))
+    assert FITSCodec.from_config(json.loads(json.dumps(v2.get_config()))).spec == spec
+    v3 = FITSCodecV3(spec)
+    assert FITSCodecV3.from_dict(json.loads(json.dumps(v3.to_dict()))) == v3
+    assert pickle.loads(pickle.dumps(v3)) == v3
+
+
+@given(st.sampled_from([">f4", ">i2", "|u1"]), st.lists(st.integers(1, 99), min_size=1).map(tuple))
+def test_the_raw_codec_comes_back(dtype: str, shape: tuple[int, ...]) -> None:
+    codec = RawCodecV3(RawSpec(dtype, shape))
+    assert RawCodecV3.from_dict(json.loads(json.dumps(codec.to_dict()))) == codec
+    assert pickle.loads(pickle.dumps(codec)) == codec
 
 
 # What is asked of a store -----------------------------------------------------------------------

@@ -1,25 +1,20 @@
-"""The store against a dict, what serialises and back, errors carried between processes."""
+"""Compare a store with a dict; handles, selections and descriptions come back as they were."""
 
 from __future__ import annotations
 
 import asyncio
 import io
-import json
 import pickle
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import pytest
 from astropy import units as u
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteRequest
 from zarr.core.buffer import default_buffer_prototype
 
-from dkist_virtual import errors
 from dkist_virtual.cube.selection import Selection
-from dkist_virtual.store.codecs import FITSCodec, FITSCodecV3, FrameSpec, RawCodecV3, RawSpec
 from dkist_virtual.store.format.references import (
     ArrayMetadata,
     FrameColumns,
@@ -31,6 +26,9 @@ from dkist_virtual.store.format.references import (
 from dkist_virtual.store.handle import StoreHandle
 from dkist_virtual.store.read_options import ReadOptions
 from dkist_virtual.store.zarr_store import FrameStore
+
+if TYPE_CHECKING:
+    import pytest
 
 PROTOTYPE = default_buffer_prototype()
 
@@ -127,32 +125,6 @@ def test_the_store_is_a_dict_of_its_frames(
 
 # There and back ---------------------------------------------------------------------------------
 
-DTYPES = ["<f4", "<f8", "<i2", "<u2", "<i4", "|u1", "|i1"]
-SPECS = st.builds(
-    FrameSpec,
-    st.integers(0, 9999) | st.text("ABCXYZ 09", min_size=1, max_size=9),
-    st.sampled_from(DTYPES),
-    st.lists(st.integers(1, 5000), min_size=1, max_size=4).map(tuple),
-)
-
-
-@given(SPECS)
-def test_codecs_come_back(spec: FrameSpec) -> None:
-    config = json.loads(json.dumps(spec.to_config()))
-    assert FrameSpec.from_config(config) == spec
-    v2 = FITSCodec(spec.hdu, spec.dtype, list(spec.shape))
-    assert FITSCodec.from_config(json.loads(json.dumps(v2.get_config()))).spec == spec
-    v3 = FITSCodecV3(spec)
-    assert FITSCodecV3.from_dict(json.loads(json.dumps(v3.to_dict()))) == v3
-    assert pickle.loads(pickle.dumps(v3)) == v3
-
-
-@given(st.sampled_from([">f4", ">i2", "|u1"]), st.lists(st.integers(1, 99), min_size=1).map(tuple))
-def test_the_raw_codec_comes_back(dtype: str, shape: tuple[int, ...]) -> None:
-    codec = RawCodecV3(RawSpec(dtype, shape))
-    assert RawCodecV3.from_dict(json.loads(json.dumps(codec.to_dict()))) == codec
-    assert pickle.loads(pickle.dumps(codec)) == codec
-
 
 @given(st.lists(st.integers(1, 9), min_size=1, max_size=4), st.data())
 def test_selections_come_back(shape: list[int], data: st.DataObject) -> None:
@@ -234,62 +206,3 @@ def test_descriptions_come_back(
         assert again.tiles[0].unit == u.ct
         assert (again.tiles[0].mask is not None) == masked
         assert again.tiles[0].wcs(3) == wcs(3) == 20
-
-
-# Errors -----------------------------------------------------------------------------------------
-
-ERRORS = [
-    kind
-    for kind in vars(errors).values()
-    if isinstance(kind, type) and issubclass(kind, (errors.DKISTVirtualError, Warning))
-]
-
-
-def test_the_tree_is_drawn_whole() -> None:
-    assert len(ERRORS) >= 18
-    for kind in ERRORS:
-        assert kind.__name__ in (errors.__doc__ or "")
-        assert kind.__name__ in errors.__all__
-
-
-@pytest.mark.parametrize("kind", ERRORS)
-@given(message=st.text(max_size=60))
-def test_errors_come_back_from_another_process(kind: Any, message: str) -> None:
-    error = kind(message)
-    for protocol in (2, pickle.HIGHEST_PROTOCOL):
-        again = pickle.loads(pickle.dumps(error, protocol))
-        assert type(again) is kind
-        assert str(again) == str(error)
-        assert again.args == error.args
-    if issubclass(kind, errors.FrameError):
-        placed = pickle.loads(pickle.dumps(error.at("data/0.0")))
-        assert type(placed) is kind
-        assert str(placed) == f"data/0.0: {error}"
-
-
-@given(st.dictionaries(st.text(), st.text()), st.none() | st.integers(1, 99))
-def test_what_errors_carry_comes_back(failures: dict[str, str], number: int | None) -> None:
-    error = errors.DownloadError("some", failures)
-    error.errno = number
-    again = pickle.loads(pickle.dumps(error))
-    assert again.failures == failures
-    assert again.errno == number
-
-
-def test_errors_are_the_builtins_that_others_catch() -> None:
-    found: dict[type[BaseException], type[BaseException]] = {
-        errors.FrameMissingError: FileNotFoundError,
-        errors.FrameRefusedError: PermissionError,
-        errors.FrameUnreachableError: ConnectionError,
-        errors.FrameCorruptError: ValueError,
-        errors.StoreMissingError: FileNotFoundError,
-        errors.StoreCorruptError: ValueError,
-        errors.SelectionError: IndexError,
-    }
-    for ours, builtin in found.items():
-        assert issubclass(ours, builtin)
-
-
-def test_pickled_paths_stay_paths(tmp_path: Path) -> None:
-    error = errors.StoreExistsError(f"{tmp_path}: exists already")
-    assert str(pickle.loads(pickle.dumps(error))) == f"{tmp_path}: exists already"

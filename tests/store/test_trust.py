@@ -12,7 +12,6 @@ import struct
 import subprocess
 import sys
 import traceback
-import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -28,6 +27,7 @@ import pytest
 from aiohttp import web
 from frames import plain
 from header_files import read_headers, read_own_columns
+from watches import MEMORY, little_memory
 
 import dkist_virtual as dv
 from dkist_virtual import errors as e
@@ -37,9 +37,6 @@ from dkist_virtual.store.format import limits
 from dkist_virtual.store.format.references import read_json
 from dkist_virtual.store.format.references_parquet import read_parquet
 from dkist_virtual.store.frame_locations import Places
-
-MEMORY = 2**29
-"""What any attack may hold: a store of a kilobyte asks for a terabyte."""
 
 
 @pytest.fixture(autouse=True)
@@ -105,18 +102,6 @@ def pointing(url: str) -> Callable[[dict[str, Any]], None]:
 
 def first(ds: Any) -> Any:
     return ds[(0,) * (len(ds.shape) - 2)].data.compute()
-
-
-@contextmanager
-def little_memory() -> Iterator[None]:
-    """What is asked for in between is little, whether or not it is got."""
-    tracemalloc.start()
-    try:
-        yield
-        peak = tracemalloc.get_traced_memory()[1]
-    finally:
-        tracemalloc.stop()
-    assert peak < MEMORY
 
 
 # Where references lead --------------------------------------------------------------------------

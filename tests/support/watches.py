@@ -1,9 +1,10 @@
-"""Record which frames are opened, and which byte ranges are read."""
+"""Record which frames are opened, which byte ranges are read, and how much memory is asked for."""
 
 from __future__ import annotations
 
 import os
 import sys
+import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,3 +66,19 @@ def counted(store: Path, **how: Any) -> tuple[dv.Dataset, list[tuple[str, int, i
     fetcher = Counting()
     ds.provenance.array.handle.store.fetcher = fetcher
     return ds, fetcher.reads
+
+
+#: What any attack may hold: a store of a kilobyte asks for a terabyte.
+MEMORY = 2**29
+
+
+@contextmanager
+def little_memory() -> Iterator[None]:
+    """Check that what is asked for in between is little, whether or not it is got."""
+    tracemalloc.start()
+    try:
+        yield
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < MEMORY
