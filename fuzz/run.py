@@ -14,7 +14,7 @@ A case passes when decoding it
 Bytes held are counted by tracemalloc for each case whose header asks for much, and for every
 16th of the others; no process gets more than 3 GiB of address space.
 
-Windows into frames are read as well, and held against the whole. Exits with 1 on a find, whose
+Windows into frames are read as well, and compared with the whole. Exits with 1 on a find, whose
 seed and number give the same frame again: ``--only NUMBER``, and ``--save FILE`` keeps it.
 """
 

@@ -107,12 +107,12 @@ def catalogue(data_center: Any) -> Iterator[Any]:
     data_center.records[:] = records
 
 
-# What the decoder was held against: counted in each process, printed once -----------------------
+# What the decoder was compared with: counted in each process, printed once ----------------------
 
 COUNTED = pytest.StashKey[set[str]]()
 TOTALS = {
-    "frame": "distinct frames were held against astropy or the standard, bit for bit",
-    "fitsio": "of them against cfitsio as well",
+    "frame": "distinct frames were compared with astropy or the standard, bit for bit",
+    "fitsio": "of them with cfitsio as well",
     "mutated": "mutated frames were decoded or refused",
 }
 

@@ -1,4 +1,4 @@
-"""The demo: what it paints is physics, what it writes is a dataset, what it leaves alone."""
+"""Check the demo: it paints physics, writes a dataset, and leaves other files alone."""
 
 from __future__ import annotations
 

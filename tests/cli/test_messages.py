@@ -1,4 +1,4 @@
-"""What is said to a user, read with one, two and many frames; and how long a login waits."""
+"""Check the wording of messages for one, two and many frames; and how long a login waits."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a stranger wrote is printed in one line: no file, axis or header writes lines of its own."""
+"""Check that text of a file, axis or header is printed in one line, whatever characters it has."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""ASDFs whose header table does not match, that newer packages wrote, or that are no ASDF at all.
+"""ASDFs with another header table, written by newer packages, or that are not an ASDF at all.
 
 Made from what ``dkist_inventory`` writes, by changes to the text of its tree.
 """

@@ -1,7 +1,7 @@
 """Conversions: what they write, what they refuse, and what they leave behind when stopped.
 
 Datasets are the golden ones, made by astropy, asdf and dkist. What a store holds is read with
-json and pyarrow, and held against astropy and the file system.
+json and pyarrow, and compared with astropy and the file system.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Selecting, files and downloads on datasets of every instrument, one tile of each mosaic."""
+"""Select, list files and download on datasets of every instrument, one tile of each mosaic."""
 
 from __future__ import annotations
 

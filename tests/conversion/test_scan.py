@@ -1,4 +1,4 @@
-"""Looking at frames: where astropy says that things lie, and no byte more than needed."""
+"""Scan frames: find HDUs where astropy finds them, and read no byte more than needed."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A DKIST ASDF read by us, held against what ``dkist`` itself gives."""
+"""Compare what we read of a DKIST ASDF with what ``dkist`` itself gives."""
 
 from __future__ import annotations
 

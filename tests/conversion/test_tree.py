@@ -1,4 +1,4 @@
-"""Large parts of an ASDF that are read where they lie, held against asdf and dkist."""
+"""Read large parts of an ASDF in place, and compare them with asdf and dkist."""
 
 from __future__ import annotations
 

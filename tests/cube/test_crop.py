@@ -1,4 +1,4 @@
-"""Selecting by world coordinates, held against every pixel's coordinates as gwcs gives them."""
+"""Select by world coordinates, and compare with every pixel's coordinates by gwcs."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Composed basic indexing, held against numpy doing the same indexing one after another."""
+"""Compare composed basic indexing with numpy doing the same indexing one after another."""
 
 from __future__ import annotations
 

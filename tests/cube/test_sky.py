@@ -1,4 +1,4 @@
-"""Longitude and latitude of all that is made of a dataset, against the WCS's own SkyCoord."""
+"""Compare longitude and latitude in maps, plots and xarray with the WCS's own SkyCoord."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Transfers and logins, with the Globus SDK's own client talking to a server of this machine.
 
-What is handed in is held against what ``dkist.Dataset.files.download`` hands in for the same
+What is handed in is compared with what ``dkist.Dataset.files.download`` hands in for the same
 frames.
 """
 

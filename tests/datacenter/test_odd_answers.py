@@ -1,4 +1,4 @@
-"""The catalogue and Globus, answering what they should not: typed errors, and nothing written."""
+"""Odd answers of the catalogue and Globus raise typed errors, and nothing is written."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
 """Searching the catalogue, and opening by ID, against a server that speaks the Data Center's API.
 
-What is sent is held against what ``dkist.net.DKISTClient`` sends; what is opened, against the
-frames read by astropy.
+What is sent is compared with what ``dkist.net.DKISTClient`` sends; what is opened, with the frames
+read by astropy.
 """
 
 from __future__ import annotations

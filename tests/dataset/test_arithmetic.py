@@ -1,4 +1,4 @@
-"""Arithmetic, units and bins, held against numpy and astropy on the frames that dkist reads."""
+"""Compare arithmetic, units and bins with numpy and astropy on the frames that dkist reads."""
 
 from __future__ import annotations
 

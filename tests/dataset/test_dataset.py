@@ -1,4 +1,4 @@
-"""Datasets opened, sliced and read, against dkist, which opens the same ASDFs."""
+"""Open, slice and read datasets, and compare with dkist, which opens the same ASDFs."""
 
 from __future__ import annotations
 

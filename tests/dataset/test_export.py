@@ -1,4 +1,4 @@
-"""Datasets as xarray DataArrays, against dkist's coordinates, xarray's slices, and headers."""
+"""Compare xarray DataArrays of datasets with dkist's coordinates, xarray's slices, and headers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Keywords that a function does not know: refused by their name, wherever they are handed on."""
+"""Functions refuse unknown keywords by name, also where they hand keywords on."""
 
 from __future__ import annotations
 

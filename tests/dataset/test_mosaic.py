@@ -1,4 +1,4 @@
-"""Mosaics against dkist's."""
+"""Compare mosaics with dkist's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Results of one's own on a dataset's coordinates, masks from comparisons, and names by place."""
+"""Put own results on a dataset's coordinates, make masks by comparing, and name tiles by place."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Maps against sunpy's and astropy's reading of the FITS files, and against the WCS of the data."""
+"""Compare maps with sunpy's and astropy's reading of the FITS files, and with the data's WCS."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What becomes of the state of a dataset in what is derived from it: the tables of the docs, run.
+"""Check what derived datasets keep of a dataset's state: the tables of the docs, run.
 
 ``docs/explanation/state.md`` says it for each derivation and each thing that a user may set. Here
 every cell is tried, and what the package offers is compared with the rows and columns.

@@ -1,4 +1,4 @@
-"""Units of the data: quantities and conversions, against plain numpy and astropy."""
+"""Compare quantities and conversions of units with plain numpy and astropy."""
 
 from __future__ import annotations
 

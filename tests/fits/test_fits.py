@@ -1,4 +1,4 @@
-"""Headers, HDUs and layouts, held against astropy reading the same bytes."""
+"""Compare headers, HDUs and layouts with astropy reading the same bytes."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
-"""Bytes that harm nobody: a short run of the fuzzer, and every find that a long one made.
+"""Run the fuzzer for a short time, and check every find that a long run made.
 
-The rules that each frame is held to stand in fuzz/run.py, how frames are broken in
-fuzz/mutate.py.
+``fuzz/run.py`` has the rules for each frame, ``fuzz/mutate.py`` how frames are broken.
 """
 
 from __future__ import annotations

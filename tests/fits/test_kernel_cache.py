@@ -1,4 +1,4 @@
-"""The kernels are compiled once for a user, wherever the package lies, and say nothing of it."""
+"""The kernels are compiled once for a user, wherever the package is installed, without a word."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Memory that is used again, and cores that are lent: never what somebody else still holds."""
+"""Buffers and cores are used again only when nothing else uses them any more."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Parts of frames: the pixels that numpy would cut out of the whole, and no bytes beyond need."""
+"""Read parts of frames: the pixels that numpy cuts out of the whole, and no bytes beyond need."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""NUMBA_DISABLE_JIT=1: the kernels as Python, slowly, give the same pixels."""
+"""With NUMBA_DISABLE_JIT=1 the kernels run as Python, and give the same pixels."""
 
 from __future__ import annotations
 

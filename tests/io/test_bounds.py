@@ -1,4 +1,4 @@
-"""What is read has a bound that is known before, whatever is sent."""
+"""Every read has a bound that is known before, whatever a server sends."""
 
 from __future__ import annotations
 

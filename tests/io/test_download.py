@@ -1,4 +1,4 @@
-"""Downloads: what comes, what is fetched again, what may be written, and what is read after."""
+"""Download: what is fetched, fetched again, written, and read afterwards."""
 
 from __future__ import annotations
 

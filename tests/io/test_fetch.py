@@ -1,4 +1,4 @@
-"""Bytes from files, from memory and from a server, and the three ways in which they do not come."""
+"""Fetch bytes from files, memory and a server: found, absent, unreachable or corrupt."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Servers that are right and answer unlike others: each of them gives the pixels that are there."""
+"""Read the same pixels from every kind of correct server, however it answers."""
 
 from __future__ import annotations
 

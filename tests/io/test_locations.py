@@ -1,4 +1,4 @@
-"""Places: addresses in every spelling that people and servers use, and what is asked for each."""
+"""Locations in every spelling that people and servers use, and the requests for each."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Frames on a server: what is fetched, and what a fault becomes; never data."""
+"""Read frames from a server: what is fetched, and which error a fault becomes."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Buckets that answer oddly: wrong regions, versions, permissions that end, keys of every name."""
+"""Read from buckets with wrong regions, versions, expired permissions and keys of every name."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A file gets its name only if it is that file, whole; and nothing waits or dies for one."""
+"""A download gets its file name only when it is whole, and one failure stops no other."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a computed dataset says of itself: computed, and only what all its parts share."""
+"""Titles of computed datasets say that they are computed, and only what all their parts share."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is written in figures: inside of the figure, over nothing else, and each thing once."""
+"""Text in figures is inside of the figure, covers nothing else, and says each thing once."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Pictures of every instrument, held against pictures that were looked at.
+"""Compare pictures of every instrument with pictures that were looked at.
 
 Make them anew, and look at each, with
 ``pytest tests/plot/test_figures.py --mpl-generate-path=tests/plot/figures``.

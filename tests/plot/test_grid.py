@@ -1,4 +1,4 @@
-"""Coordinates from a few pixels, held against the WCS's own at every pixel."""
+"""Compare coordinates from a few pixels with the WCS's own at every pixel."""
 
 from __future__ import annotations
 

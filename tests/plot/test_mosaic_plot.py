@@ -1,4 +1,4 @@
-"""Mosaics on the sky, held against the coordinates of each tile's pixels."""
+"""Compare plots of mosaics with the coordinates of each tile's pixels."""
 
 from __future__ import annotations
 

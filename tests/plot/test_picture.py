@@ -1,4 +1,4 @@
-"""Images averaged down to the screen, contrast and hatching, held against numpy and the canvas."""
+"""Compare averaged images, contrast and hatching with numpy and the canvas."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Which axes are drawn, and what a plane reads: held against numpy, astropy and what was sent."""
+"""Which axes are drawn, and what a plane reads, compared with numpy, astropy and the requests."""
 
 from __future__ import annotations
 

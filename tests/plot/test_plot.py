@@ -1,4 +1,4 @@
-"""Figures of datasets: what they show, say, read and draw anew, on Agg and in a notebook."""
+"""Draw datasets: what figures show, say, read and redraw, on Agg and in a notebook."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Golden stores: what convert writes, and what our own door reads from it.
+"""Golden stores: what convert writes, and what open_dataset reads of it.
 
 ``golden.py`` says which there are, and how the expected files are written anew.
 """

@@ -1,4 +1,4 @@
-"""A header table that reads what is asked for is at every moment the table that it will be."""
+"""A lazy header table answers at every moment as the whole table does."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The header table through Parquet, held against the table that went in."""
+"""Write header tables to Parquet, and compare what is read with what was written."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""References to JSON and parquet and back, what is read of them when, and what is refused."""
+"""Write references to JSON and Parquet and read them back: what is read when, what is refused."""
 
 from __future__ import annotations
 

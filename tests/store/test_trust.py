@@ -1,4 +1,4 @@
-"""A store from a stranger: what it may not do. Each test fails without the defence it is about."""
+"""Check what a store from a stranger may not do. Each test fails without its defence."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Worker processes that are forked after, and during, reads in their parent."""
+"""Read in worker processes that were forked after, and during, reads in their parent."""
 
 from __future__ import annotations
 

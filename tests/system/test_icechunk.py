@@ -1,4 +1,4 @@
-"""Icechunk itself reads parts of frames by our Zarr v3 codec."""
+"""Read parts of frames with Icechunk, by our Zarr v3 codec."""
 
 from __future__ import annotations
 

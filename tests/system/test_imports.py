@@ -1,4 +1,4 @@
-"""What the first line of a script costs: the heavy packages come in when they are needed."""
+"""Check that heavy packages are imported when they are needed, and not before."""
 
 from __future__ import annotations
 

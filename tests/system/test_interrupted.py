@@ -1,4 +1,4 @@
-"""Ctrl-C while frames are read or fetched: nothing goes on, and the next read works."""
+"""Press Ctrl-C while frames are read or fetched: all stops, and the next read works."""
 
 from __future__ import annotations
 

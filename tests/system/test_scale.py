@@ -1,4 +1,4 @@
-"""Stores of more frames than one parquet shard holds, through both doors; counts, never times."""
+"""Open stores of more frames than one Parquet shard holds; counts are checked, never times."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a user can hold travels to another process, and dask's names tell what they name."""
+"""Objects of a user pickle to another process, and dask's names differ for different data."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""VirtualiZarr itself reads stores of ours, and writes them for kerchunk and Icechunk.
+"""Read our stores with VirtualiZarr, and let it write them for kerchunk and Icechunk.
 
 Versions for Python 3.11 cannot read any Zarr v2 array with a compressor; `conftest` leaves this out
 there.

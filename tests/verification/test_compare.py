@@ -1,4 +1,4 @@
-"""Comparison: what is compared, what counts as different, and what is told of it."""
+"""Compare stores with astropy: what is compared, what counts as different, what is reported."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A store held against its frames: what is found, what is kept of it, and who is told."""
+"""Verify a store by its frames: what is found, what is kept in verify.json, who is warned."""
 
 from __future__ import annotations
 
