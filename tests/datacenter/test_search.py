@@ -528,7 +528,7 @@ def test_two_at_once_fetch_and_make_it_once(catalogue: Any) -> None:
     at = threading.Barrier(2)
 
     def opened(_: int) -> Any:
-        at.wait(timeout=30)
+        at.wait()
         return dv.open_dataset("SIM000")
 
     with ThreadPoolExecutor(2) as pool:

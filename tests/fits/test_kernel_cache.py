@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
 from frames import compressed, scene
 
 import dkist_virtual
@@ -25,6 +26,7 @@ print(rice.__file__, sum(stats.cache_hits.values()), sum(stats.cache_misses.valu
 """
 
 
+@pytest.mark.slow
 def test_kernels_are_cached_where_the_packages_folder_is_read_only(tmp_path: Path) -> None:
     source = Path(dkist_virtual.__file__).parent
     copy = tmp_path / "site" / "dkist_virtual"

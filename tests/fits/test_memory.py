@@ -142,8 +142,8 @@ with cores.borrow_cores(2):
     child = os.fork()
     if child == 0:
         assert cores._count.busy == 0
-        assert cores.pool().submit(lambda: 5).result(timeout=20) == 5
+        assert cores.pool().submit(lambda: 5).result() == 5
         os._exit(0)
 assert os.waitpid(child, 0)[1] == 0
 """
-    subprocess.run([sys.executable, "-c", code], check=True, timeout=60)
+    subprocess.run([sys.executable, "-c", code], check=True)

@@ -311,6 +311,12 @@ def test_a_part_that_was_broken_is_fetched_anew(begun: Any, server: FrameServer)
     assert final.read_bytes() == frame(server, final.name)
 
 
+def wait_for(reached: threading.Event, child: subprocess.Popen[Any]) -> None:
+    """Wait for a request of a child, for as long as it runs."""
+    while not reached.wait(1):
+        assert child.poll() is None, child.communicate()
+
+
 def test_a_download_that_is_killed_goes_on(server: FrameServer, tmp_path: Path) -> None:
     here = tmp_path / "here"
     reached = threading.Event()
@@ -329,7 +335,7 @@ def test_a_download_that_is_killed_goes_on(server: FrameServer, tmp_path: Path) 
     root = Path(dv.__file__).parent.parent
     environment = {**os.environ, "PYTHONPATH": str(root)}
     child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
-    assert reached.wait(60)
+    wait_for(reached, child)
     child.send_signal(signal.SIGKILL)
     child.communicate()
     names = opened(server).files.names
@@ -371,7 +377,7 @@ def test_ctrl_c_says_how_to_go_on(server: FrameServer, tmp_path: Path) -> None:
     root = Path(dv.__file__).parent.parent
     environment = {**os.environ, "PYTHONPATH": str(root)}
     child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    assert reached.wait(60)
+    wait_for(reached, child)
     child.send_signal(signal.SIGINT)
     _, said = child.communicate()
     assert child.returncode == 130

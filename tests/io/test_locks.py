@@ -15,16 +15,18 @@ import pytest
 from dkist_virtual.io.locks import open_locked, unlock
 
 HOLDER = """
-import sys, time
+import sys
 from dkist_virtual.io.locks import open_locked
 print(open_locked(sys.argv[1]) is not None, flush=True)
-time.sleep(60)
+sys.stdin.read()
 """
 
 
 def test_a_lock_dies_with_its_process(tmp_path: Path) -> None:
     path = tmp_path / "a"
-    child = subprocess.Popen([sys.executable, "-c", HOLDER, path], stdout=subprocess.PIPE)
+    child = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, path], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    )
     assert child.stdout is not None
     assert child.stdout.readline() == b"True\n"
     assert open_locked(path) is None

@@ -48,7 +48,6 @@ def run(*arguments: str | Path, seed: str, path: Path | None = None) -> str:
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
     )
     assert done.returncode == 0, done.stderr
     return done.stderr
