@@ -11,7 +11,10 @@ from typing import Any
 
 import pytest
 from dkist_assets import REAL, unpacked
-from simulated import generate, once
+from simulated import generate, once, shared_directory
+
+# What these assert is shown as in a test module; said before anything imports them.
+pytest.register_assert_rewrite("dataset_checks", "decoder_checks", "watches")
 
 #: VirtualiZarr's versions for Python 3.11 open no Zarr v2 array with a compressor, whosever it is:
 #: they iterate over the keys of its configuration. The extra does not install them there.
@@ -27,14 +30,36 @@ def simulated(
     It holds the frames and ``{name}.asdf``, is made when first asked for, and once for all
     workers of a run. Tests copy what they want to change.
     """
-    base = tmp_path_factory.getbasetemp()
-    if hasattr(request.config, "workerinput"):  # a worker of pytest-xdist: its parent is shared
-        base = base.parent
+    base = shared_directory(request, tmp_path_factory)
 
     def directory(name: str) -> Path:
         return once(base / "simulated" / name, partial(generate, name))
 
     return directory
+
+
+@pytest.fixture(scope="session")
+def converted(
+    request: pytest.FixtureRequest,
+    simulated: Callable[[str], Path],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Callable[[str], Path]:
+    """``converted(name)``: the store of a simulated dataset, scanned, with references as JSON.
+
+    It is made when first asked for, and once for all workers of a run. Tests only read it.
+    """
+    base = shared_directory(request, tmp_path_factory)
+
+    def store(name: str) -> Path:
+        import dkist_virtual as dv
+
+        def make(place: Path) -> Path:
+            dv.convert(simulated(name), place, progress=False)
+            return place
+
+        return once(base / "converted" / name, make)
+
+    return store
 
 
 @pytest.fixture(scope="session")

@@ -7,6 +7,7 @@ import pickle
 import subprocess
 import sys
 import tracemalloc
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,10 +31,8 @@ from dkist_virtual.store.handle import StoreHandle
 
 
 @pytest.fixture(scope="module")
-def cryo(simulated: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    store = tmp_path_factory.mktemp("leaves") / "store"
-    dv.convert(simulated("cryonirsp"), store)
-    return store
+def cryo(converted: Callable[[str], Path]) -> Path:
+    return converted("cryonirsp")
 
 
 @pytest.fixture(scope="module")

@@ -115,10 +115,8 @@ def test_frames_inside_the_dkist_package(directory: str, chunks: str, tmp_path: 
 
 
 @pytest.fixture(scope="module")
-def vtf(simulated: Any, tmp_path_factory: pytest.TempPathFactory) -> dv.Dataset:
-    store = tmp_path_factory.mktemp("vtf") / "store"
-    dv.convert(simulated("vtf"), store)
-    ds = dv.open_dataset(store)
+def vtf(converted: Any) -> dv.Dataset:
+    ds = dv.open_dataset(converted("vtf"))
     assert isinstance(ds, dv.Dataset)
     return ds
 

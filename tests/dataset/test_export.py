@@ -83,9 +83,8 @@ def test_the_array_is_the_datasets(name: str, datasets: Any, simulated: Any) -> 
 
 
 @pytest.mark.parametrize("name", mostly_slow(["visp", "vtf", "cryonirsp"], "visp"))
-def test_nothing_is_read(name: str, simulated: Any, tmp_path: Path) -> None:
-    dv.convert(simulated(name), tmp_path / "store")
-    ds, reads = counted(tmp_path / "store")
+def test_nothing_is_read(name: str, converted: Any) -> None:
+    ds, reads = counted(converted(name))
     array = ds.to_xarray()
     part = array[0, ..., 3]
     assert not reads
@@ -94,14 +93,11 @@ def test_nothing_is_read(name: str, simulated: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", mostly_slow(MOSAICS, *QUICK))
-def test_a_mosaic_is_a_dataset_named_as_the_store(
-    name: str, simulated: Any, tmp_path: Path
-) -> None:
-    dv.convert(simulated(name), tmp_path / "store")
-    mosaic = dv.open_dataset(tmp_path / "store")
+def test_a_mosaic_is_a_dataset_named_as_the_store(name: str, converted: Any) -> None:
+    mosaic = dv.open_dataset(converted(name))
     assert isinstance(mosaic, dv.TiledDataset)
     ours = mosaic.to_xarray()
-    place = tmp_path / "store" / "references.json"
+    place = converted(name) / "references.json"
     theirs = xr.open_dataset(str(place), engine="kerchunk", chunks={})
     assert set(ours.data_vars) == set(theirs.data_vars)
     for variable, array in theirs.data_vars.items():

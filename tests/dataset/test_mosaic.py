@@ -21,13 +21,11 @@ from dkist_virtual.errors import DatasetError, OutsideError, SelectionError
 
 @pytest.fixture(params=mostly_slow(MOSAICS, *QUICK))
 def pair(
-    request: pytest.FixtureRequest, simulated: Any, tmp_path: Path
+    request: pytest.FixtureRequest, simulated: Any, converted: Any
 ) -> tuple[dv.TiledDataset, Any]:
-    place = simulated(request.param)
-    dv.convert(place, tmp_path / "store")
-    ours = dv.open_dataset(tmp_path / "store")
+    ours = dv.open_dataset(converted(request.param))
     assert isinstance(ours, dv.TiledDataset)
-    return ours, load(place)
+    return ours, load(simulated(request.param))
 
 
 def test_tiles_stand_in_their_places(pair: tuple[dv.TiledDataset, Any]) -> None:

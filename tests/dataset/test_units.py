@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 import astropy.units as u
@@ -36,9 +35,8 @@ def test_a_quantity_is_the_pixels_with_their_unit(name: str, simulated: Any) -> 
 
 
 @pytest.mark.parametrize("name", mostly_slow(["visp", "vtf", "cryonirsp"], "visp"))
-def test_a_conversion_reads_nothing(name: str, simulated: Any, tmp_path: Path) -> None:
-    dv.convert(simulated(name), tmp_path / "store")
-    ds, reads = counted(tmp_path / "store")
+def test_a_conversion_reads_nothing(name: str, converted: Any) -> None:
+    ds, reads = counted(converted(name))
     thousands = ds.to(1000 * u.ct)
     assert isinstance(thousands, dv.Dataset)
     assert isinstance(thousands.data, da.Array)

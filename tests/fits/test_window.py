@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -165,10 +166,8 @@ def test_maps_are_kept_within_bounds() -> None:
 
 
 @pytest.fixture(scope="module")
-def cryo(simulated: Any, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    store = tmp_path_factory.mktemp("cryo") / "store"
-    dv.convert(simulated("cryonirsp"), store)
-    return store
+def cryo(converted: Callable[[str], Path]) -> Path:
+    return converted("cryonirsp")
 
 
 def tile_bytes(path: Path, rows: list[int]) -> int:
@@ -265,9 +264,8 @@ def test_a_frame_seen_before_is_asked_for_tiles_alone(cryo: Path) -> None:
     assert length < ds.provenance.array.handle.store.head_bytes
 
 
-def test_plain_frames_give_their_rows(simulated: Any, tmp_path: Path) -> None:
-    dv.convert(simulated("visp_plain"), tmp_path / "store")
-    ds, reads = counted(tmp_path / "store")
+def test_plain_frames_give_their_rows(converted: Callable[[str], Path]) -> None:
+    ds, reads = counted(converted("visp_plain"))
     whole = ds.data.compute()
     reads.clear()
     assert np.array_equal(ds[1, 0, 5:9].data.compute(), whole[1, 0, 5:9], equal_nan=True)

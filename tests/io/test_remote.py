@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -61,10 +61,8 @@ def server(served: FrameServer) -> Iterator[FrameServer]:
 
 
 @pytest.fixture(scope="module")
-def pixels(simulated: Any, tmp_path_factory: pytest.TempPathFactory) -> Any:
-    store = tmp_path_factory.mktemp("local") / "store"
-    dv.convert(simulated("cryonirsp"), store)
-    return dv.open_dataset(store).data.compute()
+def pixels(converted: Callable[[str], Path]) -> Any:
+    return dv.open_dataset(converted("cryonirsp")).data.compute()
 
 
 def frames_asked(server: FrameServer) -> list[tuple[str, str, int | None, int]]:

@@ -106,14 +106,13 @@ def test_what_a_slice_holds(datasets: Any) -> None:
 
 
 @pytest.fixture
-def served(simulated: Any, tmp_path: Path) -> Iterator[Any]:
+def served(simulated: Any, converted: Any) -> Iterator[Any]:
     """``served(name)``: a store of a simulated dataset, read from a server that counts."""
     with ExitStack() as servers:
 
         def dataset(name: str) -> tuple[dv.Dataset, FrameServer]:
             server = servers.enter_context(FrameServer(simulated(name)).running())
-            dv.convert(simulated(name), tmp_path / name, progress=False)
-            ds = dv.open_dataset(tmp_path / name, frames=server.url)
+            ds = dv.open_dataset(converted(name), frames=server.url)
             server.forget()
             return ds.flat[0] if isinstance(ds, dv.TiledDataset) else ds, server
 

@@ -309,10 +309,9 @@ def test_at_goes_to_the_nearest_plane(datasets: Any) -> None:
 
 
 @pytest.fixture
-def served(simulated: Any, tmp_path: Path) -> Iterator[tuple[dv.Dataset, FrameServer]]:
-    dv.convert(simulated("vtf"), tmp_path / "store", progress=False)
+def served(simulated: Any, converted: Any) -> Iterator[tuple[dv.Dataset, FrameServer]]:
     with FrameServer(simulated("vtf")).running() as server:
-        ds = dv.open_dataset(tmp_path / "store", frames=server.url)
+        ds = dv.open_dataset(converted("vtf"), frames=server.url)
         assert isinstance(ds, dv.Dataset)
         server.forget()
         yield ds, server

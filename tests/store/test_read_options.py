@@ -23,10 +23,8 @@ SHAPE = (4, 2, 3, 30, 44)
 
 
 @pytest.fixture(scope="module")
-def vtf(simulated: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    store = tmp_path_factory.mktemp("options") / "store"
-    dv.convert(simulated("vtf"), store)
-    return store
+def vtf(converted: Callable[[str], Path]) -> Path:
+    return converted("vtf")
 
 
 def opened(place: Path, chunks: Any) -> dv.Dataset:

@@ -43,7 +43,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
-from simulated import once
+from simulated import once, shared_directory
 
 if TYPE_CHECKING:
     import pytest
@@ -459,9 +459,7 @@ def _build_marked(marker: Path) -> Path:
 
 def built(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What `build` made, once for all tests and workers of a run; for a session's fixture."""
-    base = tmp_path_factory.getbasetemp()
-    if hasattr(request.config, "workerinput"):  # a worker of pytest-xdist: its parent is shared
-        base = base.parent
+    base = shared_directory(request, tmp_path_factory)
     return once(base / "golden" / "complete", _build_marked).parent
 
 

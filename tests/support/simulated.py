@@ -31,10 +31,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
+
+if TYPE_CHECKING:
+    import pytest
 
 __all__ = ["COMPRESSED", "MOSAICS", "NAMES", "QUICK", "generate", "pixels"]
 
@@ -262,6 +265,15 @@ def generate(name: str, directory: Path) -> Path:
         dataset_from_fits(building, f"{name}.asdf", hdu=0 if recipe.compress is None else 1)
     building.rename(directory)
     return directory
+
+
+def shared_directory(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
+    """A directory that all workers of a run share, and no other run."""
+    base = tmp_path_factory.getbasetemp()
+    # That of a worker of pytest-xdist is inside of the shared one.
+    return base.parent if hasattr(request.config, "workerinput") else base
 
 
 def once(directory: Path, make: Callable[[Path], Path]) -> Path:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -58,11 +58,10 @@ def same(one: Any, other: Any) -> bool:
 @pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 @pytest.mark.parametrize("chunks", mostly_slow(["auto", "frame"], "auto"))
 def test_workers_read(
-    name: str, chunks: str, simulated: Any, tmp_path: Path, cluster: LocalCluster,
+    name: str, chunks: str, converted: Callable[[str], Path], cluster: LocalCluster,
     read_here: list[int],
 ) -> None:  # fmt: skip
-    dv.convert(simulated(name), tmp_path / "store")
-    for ds in tiles_of(dv.open_dataset(tmp_path / "store", chunks=chunks)):
+    for ds in tiles_of(dv.open_dataset(converted(name), chunks=chunks)):
         expected = ds.data.compute()
         assert len(read_here) == len(ds.files)
         read_here.clear()
@@ -77,10 +76,9 @@ def test_workers_read(
 
 
 def test_every_worker_reads(
-    simulated: Any, tmp_path: Path, client: Client, read_here: list[int]
+    converted: Callable[[str], Path], client: Client, read_here: list[int]
 ) -> None:
-    dv.convert(simulated("vtf"), tmp_path / "store")
-    ds = dv.open_dataset(tmp_path / "store", chunks="frame")
+    ds = dv.open_dataset(converted("vtf"), chunks="frame")
     assert isinstance(ds, dv.Dataset)
     pids = ds.data.map_blocks(lambda block: np.full(block.shape, os.getpid()), dtype=int)
     found = set(np.unique(pids.compute()).tolist())
@@ -100,9 +98,10 @@ def test_from_the_asdf_alone(simulated: Any, cluster: LocalCluster, read_here: l
     assert not read_here
 
 
-def test_errors_come_back_as_they_are(simulated: Any, tmp_path: Path, client: Client) -> None:
-    dv.convert(simulated("visp"), tmp_path / "store")
-    ds = dv.open_dataset(tmp_path / "store", frames=tmp_path)
+def test_errors_come_back_as_they_are(
+    converted: Callable[[str], Path], tmp_path: Path, client: Client
+) -> None:
+    ds = dv.open_dataset(converted("visp"), frames=tmp_path)
     assert isinstance(ds, dv.Dataset)
     with pytest.raises(dv.errors.FrameMissingError, match="16 of the 16 frames selected"):
         ds.data.compute()

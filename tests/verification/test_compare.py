@@ -43,10 +43,9 @@ def copy(simulated: Callable[[str], Path], tmp_path: Path) -> Copy:
 
 @pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_simulated_datasets_are_equal(
-    name: str, simulated: Callable[[str], Path], tmp_path: Path
+    name: str, simulated: Callable[[str], Path], converted: Callable[[str], Path]
 ) -> None:
-    dv.convert(simulated(name), tmp_path / "store")
-    for place in (tmp_path / "store", simulated(name) / f"{name}.asdf"):
+    for place in (converted(name), simulated(name) / f"{name}.asdf"):
         report = compare(place, sample=3)
         assert report.counts == {"equal": 3}
         assert (report.ok, report.exit_status) == (True, 0)
