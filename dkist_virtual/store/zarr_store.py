@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-import re
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final
 
@@ -34,6 +33,7 @@ from dkist_virtual.store.format.references import (
     ArrayMetadata,
     ReferenceSet,
     chunk_key,
+    parse_chunk_key,
 )
 from dkist_virtual.store.frame_locations import Places
 from dkist_virtual.store.frame_reader import FrameReader, Reference
@@ -380,15 +380,10 @@ class FrameStore(ReadOnlyStore):
     def _position(self, key: str) -> tuple[str, int] | None:
         """Which frame a chunk key means, None where it is no chunk of ours."""
         name, _, chunk = key.partition("/")
-        if name not in self.references.arrays or not _CHUNK.fullmatch(chunk):
+        if name not in self.references.arrays:
             return None
-        metadata = self.references.arrays[name][0]
-        index = [int(i) for i in chunk.split(".")]
-        n = metadata.n_frame_axes
-        inside = all(i < m for i, m in zip(index, metadata.frame_shape, strict=False))
-        if len(index) != len(metadata.shape) or any(index[n:]) or not inside:
-            return None
-        return name, int(np.ravel_multi_index(index[:n], metadata.frame_shape)) if n else 0
+        position = parse_chunk_key(self.references.arrays[name][0], chunk)
+        return None if position is None else (name, position)
 
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
@@ -505,9 +500,6 @@ class FrameStore(ReadOnlyStore):
         elif prefix in references.arrays:
             async for key in self.list_prefix(f"{prefix}/"):
                 yield key.removeprefix(f"{prefix}/")
-
-
-_CHUNK = re.compile(r"\d{1,15}(\.\d{1,15})*")
 
 
 _AT_ONCE: Final = 10_000

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
@@ -47,6 +48,7 @@ __all__ = [
     "ReferenceSet",
     "chunk_key",
     "identity_of",
+    "parse_chunk_key",
     "read_json",
     "read_metadata",
     "replaced",
@@ -321,10 +323,25 @@ def sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+_CHUNK: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})*")
+
+
 def chunk_key(metadata: ArrayMetadata, position: int) -> str:
     """The key of a frame's chunk in its array, such as ``0.50.0.0``."""
     at = [int(i) for i in np.unravel_index(position, metadata.frame_shape)]
     return ".".join(map(str, at + [0] * (len(metadata.shape) - len(at))))
+
+
+def parse_chunk_key(metadata: ArrayMetadata, key: str) -> int | None:
+    """Find which frame a chunk key of an array means; None where it means none."""
+    if not _CHUNK.fullmatch(key):
+        return None
+    index = [int(i) for i in key.split(".")]
+    n = metadata.n_frame_axes
+    inside = all(i < m for i, m in zip(index, metadata.frame_shape, strict=False))
+    if len(index) != len(metadata.shape) or any(index[n:]) or not inside:
+        return None
+    return int(np.ravel_multi_index(index[:n], metadata.frame_shape)) if n else 0
 
 
 def write_json(references: ReferenceSet) -> bytes:
@@ -369,7 +386,9 @@ def read_json(text: bytes, place: str) -> ReferenceSet:
             if key in documents:
                 continue
             name, _, chunk = key.partition("/")
-            position = _position(metadata[name], chunk)
+            position = parse_chunk_key(metadata[name], chunk)
+            if position is None:
+                raise StoreCorruptError(f"chunk {chunk!r} of an array of {metadata[name].shape}")
             url, offset, length = _entry(key, value)
             tables[name].urls[position] = url
             tables[name].offsets[position] = offset
@@ -388,15 +407,6 @@ def _entry(key: str, value: Any) -> tuple[str, int, int]:
         case [str(url), int(offset), int(n)] if url and 0 <= offset < 2**63 and 0 < n < 2**63:
             return url, offset, n
     raise StoreCorruptError(f"{key}: {value!r}: expected a URL, alone or with offset and length")
-
-
-def _position(metadata: ArrayMetadata, chunk: str) -> int:
-    index = [int(i) for i in chunk.split(".")]
-    n = metadata.n_frame_axes
-    inside = all(0 <= i < m for i, m in zip(index, metadata.frame_shape, strict=False))
-    if len(index) != len(metadata.shape) or any(index[n:]) or not inside:
-        raise StoreCorruptError(f"chunk {chunk!r} of an array of {metadata.shape}")
-    return int(np.ravel_multi_index(index[:n], metadata.frame_shape)) if n else 0
 
 
 def read_metadata(
