@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 import numpy as np
 
+from dkist_virtual.conversion.asdf.frames import check_names
 from dkist_virtual.conversion.asdf.locate import asdf_on_disk
 from dkist_virtual.conversion.asdf.source import read_source
 from dkist_virtual.conversion.previous import (
@@ -22,7 +23,7 @@ from dkist_virtual.conversion.previous import (
     expectations,
     known_from_store,
 )
-from dkist_virtual.conversion.references import frame_names, frame_urls, references_of
+from dkist_virtual.conversion.references import frame_urls, references_of
 from dkist_virtual.conversion.scan import Expected, ScanMode, scan_frames
 from dkist_virtual.conversion.staging import building, place_for, refuse_existing
 from dkist_virtual.errors import HeaderWarning, StoreError, redacted
@@ -364,11 +365,11 @@ class _Work:
         # What a server has is not asked for again within the day: that would take as long as
         # looking did. Asking a disk takes no time.
         believed = journal.recent and not is_local(self.scanned_base)
-        self.source.check_names()
+        check_names(self.source.frames, self.source.path)
         scans: list[FrameIndex] = []
         with _bar(self.shown, n_frames if self.mode != "never" else 0) as on_frame:
             for part in self.source.frames:
-                array, names = array_name(part.index), frame_names(part)
+                array, names = array_name(part.index), part.chunk_names
                 known, trusted = self._known(array, names, journal.known.get(array), believed)
 
                 def record(

@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 import numpy as np
 
+from dkist_virtual.conversion.asdf.frames import check_names
 from dkist_virtual.conversion.previous import array_name
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.fits.layout import BITPIX_DTYPES, pixel_dtype
@@ -30,21 +31,16 @@ if TYPE_CHECKING:
     from astropy.table import Table
     from numpy.typing import NDArray
 
-    from dkist_virtual.conversion.asdf.source import Frames, Source
+    from dkist_virtual.conversion.asdf.frames import Frames
+    from dkist_virtual.conversion.asdf.source import Source
     from dkist_virtual.store.format.dataset_asdf import TileMeta
     from dkist_virtual.store.format.frame_index import FrameIndex
 
-__all__ = ["frame_names", "frame_urls", "identifiers", "references_of"]
+__all__ = ["frame_urls", "identifiers", "references_of"]
 
 
 _MARKS = ("%", "?", "#")
 """What means something in a URL, where it is not percent-encoded; the first is what encodes."""
-
-
-def frame_names(frames: Frames) -> NDArray[Any]:
-    """The relative names of frames, in chunk order, as StringDType; empty where there is none."""
-    names = [name or "" for name in frames.relative_names.flat]
-    return np.array(names, np.dtypes.StringDType())
 
 
 def frame_urls(names: NDArray[Any], base: str) -> NDArray[Any]:
@@ -84,7 +80,7 @@ def references_of(
     DatasetError
         Frames of different files that would have one name.
     """
-    source.check_names()
+    check_names(source.frames, source.path)
     arrays = {}
     offset = 0
     for i, (part, tile) in enumerate(zip(source.frames, source.description.tiles, strict=True)):
@@ -150,7 +146,7 @@ def _metadata(
 
 def _is_verbatim(part: Frames, found: FrameIndex) -> bool:
     """Whether the array needs no codec: every frame that has a name was found, and is plain."""
-    named = frame_names(part) != ""
+    named = part.chunk_names != ""
     return found.is_verbatim and not (named & ~found.found).any()
 
 
@@ -182,7 +178,7 @@ def _columns(
     part: Frames, base: str, found: FrameIndex | None, metadata: ArrayMetadata
 ) -> FrameColumns:
     columns = FrameColumns.absent(part.n_frames)
-    columns.urls[:] = frame_urls(frame_names(part), base)
+    columns.urls[:] = frame_urls(part.chunk_names, base)
     if found is not None:
         if metadata.compressor is None:
             n_bytes = math.prod(part.hdu_shape) * np.dtype(metadata.dtype).itemsize

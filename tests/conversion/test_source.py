@@ -33,8 +33,9 @@ from dkist_assets import (
 )
 from samples import mostly_slow
 
+from dkist_virtual.conversion.asdf.frames import Frames
 from dkist_virtual.conversion.asdf.locate import find_asdf
-from dkist_virtual.conversion.asdf.source import Frames, Source, read_source
+from dkist_virtual.conversion.asdf.source import Source, read_source
 from dkist_virtual.errors import DatasetError, HeaderWarning, StoreCorruptError
 from dkist_virtual.store.format.dataset_asdf import (
     Description,

@@ -297,7 +297,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "chunk beyond one frame": (refs(**{"data_0.1.0": ["/x"]}), "0.1.0"),
     "negative chunk": (refs(**{"data_-1.0.0": ["/x"]}), "-1.0.0"),
     "chunk of too few axes": (refs(**{"data_0.0": ["/x"]}), "0.0"),
-    "chunk that is no number": (refs(**{"data_a.0.0": ["/x"]}), "references"),
+    "chunk that is no number": (refs(**{"data_a.0.0": ["/x"]}), "a.0.0"),
     "chunk of no array": (refs(**{"other_0.0.0": ["/x"]}), "other"),
     "inline data": (refs(**{"data_1.0.0": "base64:AAAA"}), "data/1.0.0"),
     "no URL": (refs(**{"data_1.0.0": [None]}), "data/1.0.0.*expected a URL"),

@@ -2,9 +2,9 @@
 
 With `datacenter`, the only part of the package that knows DKIST's own files.
 
-- `dkist_loader`: A dataset as ``dkist``'s own object, made of its ASDF without the frames
-- `locate`: find a dataset's ASDF in a directory or at a URL, and give it as a file on this
-  machine
-- `source`: read a DKIST ASDF: file order, WCS, headers, meta
-- `tree`: read a DKIST ASDF as a tagged tree and its blocks, without an object for every frame
+- `dkist_loader`: load a dataset as ``dkist``'s own object, from its ASDF without the frames
+- `frames`: read which frames an array has: their names, shape, type and HDU
+- `locate`: find a dataset's ASDF in a directory or at a URL, and give it as a local file
+- `source`: read a dataset from its ASDF: the order of its frames, WCS, headers, meta
+- `tree`: read the tagged tree of an ASDF and its blocks, without an object for every frame
 """

@@ -1,21 +1,18 @@
-"""Read a DKIST ASDF: file order, WCS, headers, meta.
+"""Read a dataset from its DKIST ASDF: the order of its frames, WCS, headers, meta.
 
-`read_source` turns the ASDF of a dataset into a `Source`. What lies in it and where is the
-business of two readers: the tagged YAML tree (`tree`) says how the frames are named and ordered
-(`Frames`), and where the columns of the header table lie; the ``dkist`` package, which knows every
-version of the format ever released, gives the WCS and the rest (`Description`), from the same
-ASDF without its frames. The two meet only in `read_source`.
+Two readers take part. The tagged YAML tree (`tree`) says how the frames are named and ordered
+(`frames`), and which blocks hold the columns of the header table. The ``dkist`` package, which
+knows every version of the format ever released, gives the WCS and the rest (`Description`), from
+the same ASDF without its frames. They meet only in `read_source`.
 """
 
 from __future__ import annotations
 
 import itertools
-import posixpath
 import re
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -23,11 +20,10 @@ import numpy as np
 from astropy.table import Table, vstack
 
 from dkist_virtual.conversion.asdf.dkist_loader import UPGRADE, load_with_dkist, versions
+from dkist_virtual.conversion.asdf.frames import Frames
 from dkist_virtual.conversion.asdf.tree import BlockColumns, Tree, read_tree
 from dkist_virtual.errors import DatasetError, HeaderWarning
-from dkist_virtual.fits.frame_spec import without_leading_axis
 from dkist_virtual.io.local_file import open_regular
-from dkist_virtual.io.locations import last_name, local_path
 from dkist_virtual.store.format.asdf_arrays import check_mask, check_strides
 from dkist_virtual.store.format.dataset_asdf import (
     Description,
@@ -42,93 +38,6 @@ __all__ = ["Frames", "Source", "read_source"]
 
 #: What ``dkist`` keeps in a dataset's meta and a store keeps elsewhere.
 _ELSEWHERE = frozenset({"headers", "inventory", "history"})
-
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
-_PLAIN_NAME = re.compile(r"[\w-][\w.-]*")
-_ABSOLUTE_PATH = re.compile(r"/|file:/|[A-Za-z]:[\\/]|\\\\")
-
-
-@dataclass(frozen=True, eq=False)
-class Frames:
-    """The frames of one array of the dataset: the whole one, or one tile of a mosaic.
-
-    Parameters
-    ----------
-    index : tuple of int, optional
-        The place ``[i, j]`` in dkist's array of tiles; None when the dataset is no mosaic.
-    names : numpy.ndarray of object
-        File names as they stand in the ASDF, None where it has null. The shape is that of the
-        frame axes as dkist gives them: that of ``fileuris``, and ``()`` for a single frame.
-    hdu_shape : tuple of int
-        The shape of a frame's HDU as the ASDF says it, a leading 1 kept.
-    dtype : numpy.dtype
-        The pixels' type as the ASDF says it, in native byte order.
-    target : int or str
-        Index or EXTNAME of the HDU that holds the pixels.
-    subslice : tuple of int or slice, optional
-        The cut that the dataset starts with: one entry for each axis of ``shape``.
-
-    Raises
-    ------
-    DatasetError
-        If there is no frame, or a shape is not one.
-    """
-
-    index: tuple[int, int] | None
-    names: np.ndarray[Any, np.dtype[np.object_]]
-    hdu_shape: tuple[int, ...]
-    dtype: np.dtype[Any]
-    target: int | str
-    subslice: tuple[int | slice, ...] | None
-
-    def __post_init__(self) -> None:
-        if self.names.size == 0:
-            raise DatasetError("fileuris is empty: expected at least one frame")
-        if not self.hdu_shape or min(self.hdu_shape) < 1:
-            raise DatasetError(
-                f"shape is {list(self.hdu_shape)}: expected one or more axes of at least 1 pixel"
-            )
-        if self.subslice is not None and len(self.subslice) != len(self.shape):
-            raise DatasetError(
-                f"subslice covers {len(self.subslice)} axes: expected {len(self.shape)}, "
-                f"the axes of an array of shape {self.shape}"
-            )
-        self.names.setflags(write=False)
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """The uncut array: the frame axes, then the HDU's less one leading 1, as dkist does."""
-        frame_axes: tuple[int, ...] = self.names.shape
-        return frame_axes + without_leading_axis(self.hdu_shape)
-
-    @property
-    def cut_shape(self) -> tuple[int, ...]:
-        """The shape of the dataset: of the array, or of the cut that it starts with."""
-        if self.subslice is None:
-            return self.shape
-        lengths = zip(self.subslice, self.shape, strict=True)
-        return tuple(len(range(n)[cut]) for cut, n in lengths if isinstance(cut, slice))
-
-    @property
-    def n_frames(self) -> int:
-        """How many frames there are, those without a name included."""
-        return int(self.names.size)
-
-    @cached_property
-    def relative_names(self) -> np.ndarray[Any, np.dtype[np.object_]]:
-        """The names to append to a directory or URL, shaped like ``names``; None stays None.
-
-        Raises
-        ------
-        DatasetError
-            If a name leads out of the directory that it is relative to, or names no file.
-        """
-        relative = np.empty(self.names.shape, dtype=object)
-        relative.reshape(-1)[:] = [
-            None if name is None else _relative(str(name)) for name in self.names.flat
-        ]
-        relative.setflags(write=False)
-        return relative
 
 
 @dataclass(frozen=True, eq=False)
@@ -166,29 +75,6 @@ class Source:
                 "frames; rows belong to frames by position, so there must be as many, or none"
             )
 
-    def check_names(self) -> None:
-        """Refuse frames of different files that would have one name in a directory.
-
-        Absolute names are looked for by their last part, beside the ASDF or where the user says.
-
-        Raises
-        ------
-        DatasetError
-        """
-        if not any((part.names != part.relative_names).any() for part in self.frames):
-            return
-        named: dict[str, str] = {}
-        for part in self.frames:
-            relative_names: list[Any] = part.relative_names.ravel().tolist()
-            for name, relative in zip(part.names.flat, relative_names, strict=True):
-                full: str = str(name) if _is_absolute(str(name)) else relative
-                if name is not None and named.setdefault(relative, full) != full:
-                    raise DatasetError(
-                        f"{self.path}: fileuris holds {named[relative]!r} and {full!r}, which are "
-                        f"both {relative!r} in a directory: expected frames whose names differ. "
-                        "Which file belongs to which frame cannot be told"
-                    )
-
 
 def read_source(path: Path | str, said: str | None = None) -> Source:
     """Read the ASDF of a dataset.
@@ -224,10 +110,7 @@ def read_source(path: Path | str, said: str | None = None) -> Source:
     for index, plain, loaded in places:
         where = said if index is None else f"{said}: tile {list(index)}"
         try:
-            frames.append(_frames(plain["data"], index))
-        except DatasetError as error:
-            raise DatasetError(f"{where}: {error}") from error
-        try:
+            frames.append(Frames.of_node(plain["data"], index))
             check_mask(loaded.mask, frames[-1].cut_shape)
         except DatasetError as error:
             raise DatasetError(f"{where}: {error}") from error
@@ -353,67 +236,6 @@ def _places(
     return (rows, columns), places
 
 
-def _frames(node: Mapping[str, Any], index: tuple[int, int] | None) -> Frames:
-    """What the plain node of a file manager says.
-
-    Parameters
-    ----------
-    node : mapping
-        With the keys ``fileuris``, ``target``, ``datatype``, ``shape`` and, optionally,
-        ``subslice``, as in every version of the file manager.
-    index : tuple of int, optional
-        Handed on.
-    """
-    missing = [key for key in ("fileuris", "target", "datatype", "shape") if key not in node]
-    if missing:
-        raise DatasetError(f"data lacks {', '.join(missing)}: expected a DKIST file manager")
-    names = np.array(node["fileuris"], dtype=object)
-    for name in names.flat:
-        if not (name is None or isinstance(name, str)):
-            raise DatasetError(
-                f"fileuris holds {name!r}: expected names or null, in lists of equal length"
-            )
-    n_uri_axes = names.ndim
-    if names.size == 1:
-        # dkist drops all frame axes of a single frame, whatever the WCS has.
-        names = names.reshape(())
-    try:
-        dtype = np.dtype(node["datatype"]).newbyteorder("=")
-    except TypeError as error:
-        raise DatasetError(f"datatype is {node['datatype']!r}: {error}") from error
-    target = node["target"]
-    if isinstance(target, bool) or not isinstance(target, (int, str)):
-        raise DatasetError(f"target is {target!r}: expected an HDU's index or EXTNAME")
-    uncut = Frames(index, names, tuple(map(int, node["shape"])), dtype, target, None)
-    cut = _subslice(node.get("subslice"), n_uri_axes, len(uncut.shape))
-    if cut is None:
-        return uncut
-    return Frames(index, names, uncut.hdu_shape, dtype, target, cut)
-
-
-def _subslice(stored: Any, n_uri_axes: int, n_axes: int) -> tuple[int | slice, ...] | None:
-    """The cut as dkist applies it when it loads a dataset.
-
-    In the file it covers the HDU's axes only; dkist puts as many full slices before it as
-    ``fileuris`` is nested deep, and indexes the array with that. For a single frame in a list,
-    whose frame axis is dropped, the cut thereby moves one axis on. The pixels that a scientist
-    gets from ``dkist`` are what counts, so it does here too.
-    """
-    if not stored:
-        return None
-    cut: list[int | slice] = [slice(None)] * n_uri_axes
-    for entry in stored:
-        if isinstance(entry, list) and 1 <= len(entry) <= 3:
-            cut.append(slice(*entry))
-        elif isinstance(entry, int) and not isinstance(entry, bool):
-            cut.append(entry)
-        else:
-            raise DatasetError(
-                f"subslice holds {entry!r}: expected an integer or [start, stop, step]"
-            )
-    return tuple(cut) + (slice(None),) * (n_axes - len(cut))
-
-
 def _remaining(meta: Mapping[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in meta.items() if key not in _ELSEWHERE}
 
@@ -484,32 +306,3 @@ def _table(columns: BlockColumns | None, rest: Any, where: str) -> Table:
         f"{where}: headers is {tag}: expected an astropy Table, one row a frame, of a version that "
         f"the packages installed here know ({versions()}). {UPGRADE}"
     )
-
-
-def _is_absolute(name: str) -> bool:
-    """Whether a name says where the file is, whatever directory the ASDF is in."""
-    return bool(_URL.match(name) or _ABSOLUTE_PATH.match(name))
-
-
-def _relative(name: str) -> str:
-    """A name to append to a directory or URL.
-
-    Raises
-    ------
-    DatasetError
-        If it leads out of that directory, or names no file.
-    """
-    if _ABSOLUTE_PATH.match(name):  # file: too, which is percent-encoded
-        name = re.split(r"[\\/]", local_path(name))[-1]
-    elif _URL.match(name):
-        name = last_name(name)
-    elif _PLAIN_NAME.fullmatch(name):
-        return name
-    relative = posixpath.normpath(name) if name else ""
-    bad = relative in ("", ".", "..") or ".." in re.split(r"[\\/]", relative)
-    if bad or re.search("[\ud800-\udfff\0]", relative):
-        raise DatasetError(
-            f"fileuris holds {name!r}: expected the name of a file in or below the dataset's "
-            "directory"
-        )
-    return relative
