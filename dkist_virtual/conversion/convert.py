@@ -6,8 +6,7 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeAlias
@@ -25,7 +24,7 @@ from dkist_virtual.conversion.previous import (
 )
 from dkist_virtual.conversion.references import frame_urls, references_of
 from dkist_virtual.conversion.scan import Expected, ScanMode, scan_frames
-from dkist_virtual.conversion.staging import building, place_for, refuse_existing
+from dkist_virtual.conversion.staging import build_store, place_for, refuse_existing
 from dkist_virtual.errors import HeaderWarning, StoreError, redacted
 from dkist_virtual.io.fetcher import Fetcher, absolute, is_local
 from dkist_virtual.io.safety import check_no_secrets
@@ -52,11 +51,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.conversion.asdf.source import Source
-    from dkist_virtual.conversion.staging import Building
+    from dkist_virtual.conversion.journal import Journal
     from dkist_virtual.protocols import DaskClient
     from dkist_virtual.store.format.references import ReferenceSet
 
-__all__ = ["Conversion", "convert", "write_store"]
+__all__ = ["Conversion", "Work", "convert"]
 
 References: TypeAlias = Literal["auto", "json", "parquet"]
 
@@ -66,7 +65,7 @@ JSON_LIMIT = 5_000
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What a conversion did; its text is the line that the command closes with.
+    """What a conversion did; its text is the last line that the command prints.
 
     Attributes
     ----------
@@ -75,14 +74,14 @@ class Conversion:
         A URL is a str.
     n_frames, n_scanned, n_absent, n_unreachable : int
     missing : tuple of str
-        Why frames were not found, of the first few, with their places.
+        Why the first few frames were not found, with their places.
     n_bytes : int
         Of the frames scanned.
     seconds : float
     passed_over : tuple of pathlib.Path
-        Other ASDFs in the directory that was given.
+        Other ASDFs in the same directory.
     n_kept : int
-        Of those scanned, how many were known from before and had not changed.
+        How many of those scanned were known from before and had not changed.
     """
 
     store: str
@@ -195,9 +194,7 @@ def convert(
         A frame is broken, of another shape or type than the others, or, under ``"always"``,
         missing. No store is left.
     """
-    return write_store(
-        asdf,
-        store,
+    return Work(
         frames=frames,
         base=base,
         scan=scan,
@@ -208,169 +205,108 @@ def convert(
         workers=workers,
         client=client,
         storage_options=storage_options,
-    )
+    ).run(asdf, store)
 
 
-def write_store(
-    asdf: str | os.PathLike[str],
-    store: str | os.PathLike[str],
-    *,
-    frames: str | os.PathLike[str] | None,
-    base: str | os.PathLike[str] | None,
-    scan: ScanMode,
-    references: References,
-    overwrite: bool = True,
-    rescan: bool = False,
-    trusted: bool = False,
-    progress: bool | None,
-    workers: int | None,
-    client: DaskClient | None,
-    storage_options: dict[str, dict[str, Any]] | None,
-) -> Conversion:
-    """Convert a dataset, as `convert` and `update` do.
+@dataclass(frozen=True, kw_only=True)
+class Work:
+    """Convert a dataset with these options, which are those of `convert`.
 
     Parameters
     ----------
     trusted : bool
-        Whether `store` is a store of the same dataset, and its frames are taken to be as they
-        were, without looking at their files.
-    """
-    with expected_warnings():  # takes seconds, which do not belong to the time that is printed
-        import dkist  # noqa: F401
-
-    began = time.perf_counter()
-    if scan not in ("auto", "always", "never"):
-        raise ValueError(f"scan = {scan!r}: expected 'auto', 'always' or 'never'")
-    if references not in ("auto", "json", "parquet"):
-        raise ValueError(f"references = {references!r}: expected 'auto', 'json' or 'parquet'")
-    target = place_for(store)
-    there = refuse_existing(target, overwrite)
-    frames, base = _place("frames", frames), _place("base", base)
-    fetcher = Fetcher(storage_options or {})
-    shown = sys.stderr.isatty() if progress is None else progress
-    with asdf_on_disk(asdf, fetcher) as (path, directory, others, said):
-        if shown and not trusted:  # an ASDF of 10,000 frames takes some seconds
-            print(f"Reading {redacted(path.name)}", file=sys.stderr)  # noqa: T201  # asked for
-        source = read_source(path, said)
-        if trusted:
-            check_same_dataset(target, source, said)
-        stored_base = absolute(base or frames or directory)
-        if not trusted:
-            check_no_secrets("frames" if base is None else "base", stored_base)
-        n_frames = sum(part.n_frames for part in source.frames)
-        work = _Work(
-            source,
-            fetcher,
-            scanned_base=absolute(frames or base or directory),
-            stored_base=stored_base,
-            mode=scan,
-            known=known_from_store(target, source) if there and not rescan else {},
-            trusted=trusted,
-            as_parquet=references == "parquet" or (references == "auto" and n_frames > JSON_LIMIT),
-            workers=workers,
-            client=client,
-            shown=shown,
-        )
-        scans = work.run(target, overwrite=overwrite, rescan=rescan)
-    states, sizes = (np.concatenate([s[name] for s in scans]) for name in ("state", "size"))
-    return Conversion(
-        store=str(target),
-        asdf=path if str(path) == said else said,
-        n_frames=n_frames,
-        n_scanned=int((states == FOUND).sum()),
-        n_absent=int((states == ABSENT).sum()),
-        n_unreachable=int((states == UNREACHABLE).sum()),
-        missing=tuple(reason for s in scans for reason in s.missing)[:10],
-        n_bytes=sum(sizes[sizes >= 0].tolist()),
-        seconds=time.perf_counter() - began,
-        passed_over=tuple(others),
-        n_kept=sum(s.kept for s in scans),
-    )
-
-
-def _place(name: str, given: str | os.PathLike[str] | None) -> str | None:
-    """Make a place absolute, before anything is read, so that a wrong one fails at once."""
-    given = one_place(name, given)
-    return None if given is None else absolute(given, name)
-
-
-@dataclass(frozen=True, eq=False)
-class _Work:
-    """What to do for a store, once the ASDF was read.
-
-    Parameters
-    ----------
-    source : Source
-    fetcher : Fetcher
-    scanned_base, stored_base : str
-        Where frames are scanned, and where the store says that they are.
-    mode : {"auto", "always", "never"}
-    known : dict of str to FrameIndex
-        What the store that is replaced knows of the frames of each array.
-    trusted : bool
-        Whether those files are taken to be the same without asking.
-    as_parquet : bool
-    workers : int or None
-    client : distributed.Client or None
-    shown : bool
-        Whether to show a bar.
+        Whether the store exists and its frames are taken to be as they were, without looking at
+        their files.
     """
 
-    source: Source
-    fetcher: Fetcher
-    scanned_base: str
-    stored_base: str
-    mode: ScanMode
-    known: Mapping[str, FrameIndex]
-    trusted: bool
-    as_parquet: bool
+    frames: str | os.PathLike[str] | None
+    base: str | os.PathLike[str] | None
+    scan: ScanMode
+    references: References
+    overwrite: bool
+    rescan: bool = False
+    trusted: bool = False
+    progress: bool | None
     workers: int | None
     client: DaskClient | None
-    shown: bool
+    storage_options: dict[str, dict[str, Any]] | None
 
-    def run(self, target: Path, *, overwrite: bool, rescan: bool) -> list[FrameIndex]:
-        """Scan the frames and write the store."""
-        expected = expectations(self.source)
-        about = {"frames": self.scanned_base, "arrays": expected, "rescan": rescan}
-        with building(target, about, overwrite=overwrite) as build:
-            scans = self._scan(build)
-            self._refuse_to_forget(target, scans)
-            result = references_of(self.source, self.stored_base, scans)
-            origin = {**self.source.description.origin, "expected": expected}
-            description = replace(self.source.description, origin=origin)
-
-            def write(new: Path) -> None:
-                _write_headers(new / HEADERS_NAME, self.source, result, scans)
-                write_description(description, new / METADATA_NAME)
-                _write_references(new, result, as_parquet=self.as_parquet)
-
-            build.finish(write)
-        return scans
-
-    def _refuse_to_forget(self, target: Path, scans: Sequence[FrameIndex]) -> None:
-        """Keep a store whose frames were there, when a disk or a server is away for a night."""
-        before = sum(int(known.found.sum()) for known in self.known.values())
-        n = sum(map(len, scans))
-        if self.mode == "auto" and before and n and not any(scan.found.any() for scan in scans):
-            raise StoreError(
-                f"{target}: stays as it was. Not one of {counted(n, 'frame')} could be "
-                f"reached in {self.scanned_base}, and {before} were when the store was made. Say "
-                "where they are with --frames (frames=); --scan never (scan='never') replaces it "
-                "all the same"
+    def __post_init__(self) -> None:
+        if self.scan not in ("auto", "always", "never"):
+            raise ValueError(f"scan = {self.scan!r}: expected 'auto', 'always' or 'never'")
+        if self.references not in ("auto", "json", "parquet"):
+            raise ValueError(
+                f"references = {self.references!r}: expected 'auto', 'json' or 'parquet'"
             )
 
-    def _scan(self, build: Building) -> list[FrameIndex]:
-        n_frames = sum(part.n_frames for part in self.source.frames)
-        journal = build.journal
+    def run(self, asdf: str | os.PathLike[str], store: str | os.PathLike[str]) -> Conversion:
+        """Read the ASDF, scan the frames, and write the store."""
+        with expected_warnings():  # takes seconds, which do not belong to the time that is printed
+            import dkist  # noqa: F401
+
+        began = time.perf_counter()
+        target = place_for(store)
+        there = refuse_existing(target, self.overwrite)
+        # Before anything is read, so that a wrong one fails at once.
+        frames, base = _absolute("frames", self.frames), _absolute("base", self.base)
+        fetcher = Fetcher(self.storage_options or {})
+        shown = sys.stderr.isatty() if self.progress is None else self.progress
+        with asdf_on_disk(asdf, fetcher) as (path, directory, others, said):
+            if shown and not self.trusted:  # an ASDF of 10,000 frames takes some seconds
+                print(f"Reading {redacted(path.name)}", file=sys.stderr)  # noqa: T201  # asked for
+            source = read_source(path, said)
+            scanned, stored = frames or base or directory, base or frames or directory
+            if self.trusted:
+                check_same_dataset(target, source, said)
+            else:
+                check_no_secrets("frames" if base is None else "base", stored)
+            known = known_from_store(target, source) if there and not self.rescan else {}
+            expected = expectations(source)
+            about = {"frames": scanned, "arrays": expected, "rescan": self.rescan}
+            with build_store(target, about, overwrite=self.overwrite) as build:
+                check_names(source.frames, source.path)
+                scans = self._scan(source, fetcher, scanned, known, build.journal, shown=shown)
+                self._refuse_to_forget(target, known, scans, scanned)
+                build.finish(lambda new: self._write(new, source, stored, scans, expected))
+        states, sizes = (np.concatenate([s[name] for s in scans]) for name in ("state", "size"))
+        return Conversion(
+            store=str(target),
+            asdf=path if str(path) == said else said,
+            n_frames=len(states),
+            n_scanned=int((states == FOUND).sum()),
+            n_absent=int((states == ABSENT).sum()),
+            n_unreachable=int((states == UNREACHABLE).sum()),
+            missing=tuple(reason for s in scans for reason in s.missing)[:10],
+            n_bytes=sum(sizes[sizes >= 0].tolist()),
+            seconds=time.perf_counter() - began,
+            passed_over=tuple(others),
+            n_kept=sum(s.kept for s in scans),
+        )
+
+    def _scan(
+        self,
+        source: Source,
+        fetcher: Fetcher,
+        base: str,
+        before: Mapping[str, FrameIndex],
+        journal: Journal,
+        *,
+        shown: bool,
+    ) -> list[FrameIndex]:
+        """Scan the frames of each array, but for those that are known."""
+        from tqdm import tqdm
+
         # What a server has is not asked for again within the day: that would take as long as
-        # looking did. Asking a disk takes no time.
-        believed = journal.recent and not is_local(self.scanned_base)
-        check_names(self.source.frames, self.source.path)
+        # the scan did. Asking a disk takes no time.
+        believed = journal.recent and not is_local(base)
+        n = sum(part.n_frames for part in source.frames) if self.scan != "never" else 0
         scans: list[FrameIndex] = []
-        with _bar(self.shown, n_frames if self.mode != "never" else 0) as on_frame:
-            for part in self.source.frames:
+        with tqdm(total=n, unit=" frames", desc="Scanning", disable=not shown or n == 0) as bar:
+            for part in source.frames:
                 array, names = array_name(part.index), part.chunk_names
-                known, trusted = self._known(array, names, journal.known.get(array), believed)
+                known, trusted = self._known(
+                    names, before.get(array), journal.known.get(array), believed
+                )
 
                 def record(
                     i: int, entry: FrameEntry, array: str = array, names: NDArray[Any] = names
@@ -379,12 +315,12 @@ class _Work:
 
                 scans.append(
                     scan_frames(
-                        frame_urls(names, self.scanned_base),
+                        frame_urls(names, base),
                         Expected(part.hdu_shape, part.dtype, part.target),
-                        self.fetcher,
-                        mode=self.mode,
+                        fetcher,
+                        mode=self.scan,
                         workers=self.workers,
-                        on_frame=on_frame,
+                        on_frame=bar.update,
                         on_entry=record,
                         known=known,
                         trusted=trusted,
@@ -394,38 +330,66 @@ class _Work:
         return scans
 
     def _known(
-        self, array: str, names: NDArray[Any], noted: FrameIndex | None, believed: bool
+        self,
+        names: NDArray[Any],
+        stored: FrameIndex | None,
+        noted: FrameIndex | None,
+        believed: bool,
     ) -> tuple[FrameIndex | None, bool | NDArray[np.bool_]]:
-        """What is known of an array's frames, and of which without asking."""
-        before = self.known.get(array)
-        if self.mode == "never" and not self.trusted:
+        """What store and journal know of an array's frames, and of which without asking."""
+        if self.scan == "never" and not self.trusted:
             return None, False
-        if before is None or noted is None:
-            only = before or noted
+        if stored is None or noted is None:
+            only = stored or noted
             trusted = self.trusted if noted is None else believed
             return (None if only is None else only.aligned(names)), trusted
-        # What was looked at since goes before what stands in the store.
-        known, newer = before.aligned(names), noted.aligned(names)
+        known, newer = stored.aligned(names), noted.aligned(names)
         if newer.dtype != known.dtype:
             return newer, believed
         known.rows[newer.found] = newer.rows[newer.found]
         return known, np.where(newer.found, believed, self.trusted)
 
+    def _refuse_to_forget(
+        self, target: Path, known: Mapping[str, FrameIndex], scans: Sequence[FrameIndex], base: str
+    ) -> None:
+        """Keep a store whose frames were there, when a disk or a server is away for a night."""
+        before = sum(int(index.found.sum()) for index in known.values())
+        n = sum(map(len, scans))
+        if self.scan == "auto" and before and n and not any(scan.found.any() for scan in scans):
+            raise StoreError(
+                f"{target}: stays as it was. Not one of {counted(n, 'frame')} could be "
+                f"reached in {base}, and {before} were when the store was made. Say where they "
+                "are with --frames (frames=); --scan never (scan='never') replaces it all the same"
+            )
 
-# Writing ------------------------------------------------------------------------------------
+    def _write(
+        self,
+        new: Path,
+        source: Source,
+        base: str,
+        scans: Sequence[FrameIndex],
+        expected: dict[str, list[Any]],
+    ) -> None:
+        references = references_of(source, base, scans)
+        _write_headers(new / HEADERS_NAME, source, references, scans)
+        origin = {**source.description.origin, "expected": expected}
+        write_description(replace(source.description, origin=origin), new / METADATA_NAME)
+        as_json = sum(map(len, scans)) <= JSON_LIMIT
+        if self.references == "json" or (self.references == "auto" and as_json):
+            (new / JSON_NAME).write_bytes(write_json(references))
+            return
+
+        def write(name: str, data: bytes) -> None:
+            path = new / PARQUET_NAME / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(data)
+
+        write_parquet(references, write)
 
 
-def _write_references(new: Path, references: ReferenceSet, *, as_parquet: bool) -> None:
-    if not as_parquet:
-        (new / JSON_NAME).write_bytes(write_json(references))
-        return
-
-    def write(name: str, data: bytes) -> None:
-        path = new / PARQUET_NAME / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(data)
-
-    write_parquet(references, write)
+def _absolute(name: str, given: str | os.PathLike[str] | None) -> str | None:
+    place = one_place(name, given)
+    return None if place is None else absolute(place, name)
 
 
 def _write_headers(
@@ -450,15 +414,3 @@ def _write_headers(
             HeaderWarning,
             stacklevel=7,
         )
-
-
-# Progress -----------------------------------------------------------------------------------
-
-
-@contextmanager
-def _bar(shown: bool, n: int) -> Iterator[Callable[[], object]]:
-    """A bar over frames, where one is wanted."""
-    from tqdm import tqdm
-
-    with tqdm(total=n, unit=" frames", desc="Scanning", disable=not shown or n == 0) as bar:
-        yield bar.update

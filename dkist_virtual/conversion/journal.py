@@ -24,10 +24,10 @@ if TYPE_CHECKING:
 __all__ = ["Journal"]
 
 FLUSH: Final = 256
-"""Frames that are written together."""
+"""Write so many frames together."""
 
 SYNC: Final = 1.0
-"""Seconds after which they are to survive the machine, and not the process alone."""
+"""Flush to the disk after so many seconds, to survive a crash of the machine."""
 
 DAY: Final = 86_400.0
 
@@ -36,7 +36,7 @@ VALUES: Final = ("offset", "length", "data", "head", "size", "mtime", "etag", "d
 
 
 class Journal:
-    """Read the journal of a conversion, and continue it.
+    """Open the journal of a conversion, to read and continue it.
 
     Parameters
     ----------
@@ -49,9 +49,9 @@ class Journal:
     known : dict of str to FrameIndex
         What it held when it was opened, by the name of the array.
     recent : bool
-        Whether that is less than a day old.
+        Whether it was written to less than a day before.
     n : int
-        Frames in it.
+        Number of frames in it.
     """
 
     def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
@@ -126,7 +126,7 @@ def _whole_lines(path: Path) -> Iterator[tuple[int, Any]]:
                 return
             try:
                 yield len(line), json.loads(line)
-            except ValueError:  # the machine went down while it was written
+            except ValueError:  # the machine stopped while it was written
                 return
 
 

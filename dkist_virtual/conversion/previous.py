@@ -22,18 +22,12 @@ __all__ = ["array_name", "check_same_dataset", "expectations", "known_from_store
 
 
 def array_name(index: tuple[int, int] | None) -> str:
-    """The name of an array in a store, by the place of its tile in a mosaic."""
+    """Name an array in a store, by the place of its tile in a mosaic."""
     return "data" if index is None else f"data_{index[0]}_{index[1]}"
 
 
 def expectations(source: Source) -> dict[str, list[Any]]:
-    """Tell what an ASDF says of the frames of each array, as a scan checks it.
-
-    Returns
-    -------
-    dict of str to list
-        HDU, datatype and shape, for JSON.
-    """
+    """Give HDU, datatype and shape of each array's frames in an ASDF, for JSON."""
     return {
         array_name(part.index): [part.target, part.dtype.name, list(part.hdu_shape)]
         for part in source.frames
@@ -41,12 +35,7 @@ def expectations(source: Source) -> dict[str, list[Any]]:
 
 
 def check_same_dataset(store: Path, source: Source, said: str) -> None:
-    """Refuse an ASDF of another dataset than a store's.
-
-    Raises
-    ------
-    DatasetError
-    """
+    """Raise `DatasetError` where an ASDF is of another dataset than a store."""
     records = (read_plain(store / METADATA_NAME).get("inventory"), source.description.inventory)
     stored, found = ((record or {}).get("datasetId") for record in records)
     if stored != found:

@@ -17,10 +17,12 @@ from dkist_virtual.fits.layout import BITPIX_DTYPES, pixel_dtype
 from dkist_virtual.io.locations import Location
 from dkist_virtual.io.safety import check_places
 from dkist_virtual.store.codecs import FrameSpec
+from dkist_virtual.store.format.frame_index import FrameIndex
 from dkist_virtual.store.format.references import (
     FORMAT_VERSION,
     ArrayMetadata,
     FrameColumns,
+    FrameTable,
     ReferenceSet,
     identity_of,
 )
@@ -29,22 +31,22 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from astropy.table import Table
+    from astropy.wcs.wcsapi import BaseHighLevelWCS
     from numpy.typing import NDArray
 
     from dkist_virtual.conversion.asdf.frames import Frames
     from dkist_virtual.conversion.asdf.source import Source
     from dkist_virtual.store.format.dataset_asdf import TileMeta
-    from dkist_virtual.store.format.frame_index import FrameIndex
 
 __all__ = ["frame_urls", "identifiers", "references_of"]
 
 
 _MARKS = ("%", "?", "#")
-"""What means something in a URL, where it is not percent-encoded; the first is what encodes."""
+"""Characters that a URL has to percent-encode in a name; first the one that encodes."""
 
 
 def frame_urls(names: NDArray[Any], base: str) -> NDArray[Any]:
-    """Where frames lie under a base, by their relative names; empty where there is none."""
+    """Give the URLs of frames under a base, by their relative names; empty where there is none."""
     check_places(base, names)
     location = Location.of(base)
     if location.is_web:
@@ -60,7 +62,9 @@ def frame_urls(names: NDArray[Any], base: str) -> NDArray[Any]:
 def references_of(
     source: Source, base: str, scans: Sequence[FrameIndex] | None = None
 ) -> ReferenceSet:
-    """The reference set of a dataset, from its ASDF and what a scan found.
+    """Make the reference set of a dataset, from its ASDF and what a scan found.
+
+    Its ``store_id`` is the same with and without a scan.
 
     Parameters
     ----------
@@ -68,59 +72,49 @@ def references_of(
     base : str
         Directory or URL that the frames' names are relative to.
     scans : sequence of FrameIndex, optional
-        One for each array; None where nothing was looked at.
-
-    Returns
-    -------
-    ReferenceSet
-        Its ``store_id`` is the same however it was made.
+        One for each array; None where nothing was scanned.
 
     Raises
     ------
     DatasetError
-        Frames of different files that would have one name.
+        Frames of different files would have one name.
     """
     check_names(source.frames, source.path)
-    arrays = {}
-    offset = 0
-    for i, (part, tile) in enumerate(zip(source.frames, source.description.tiles, strict=True)):
-        found = None if scans is None else scans[i]
-        name = array_name(part.index)
-        rows = slice(offset, offset + part.n_frames)
-        offset += part.n_frames
+    if scans is None:
+        scans = [FrameIndex.unknown(part.n_frames) for part in source.frames]
+    arrays: dict[str, tuple[ArrayMetadata, FrameTable]] = {}
+    row = 0
+    for part, tile, found in zip(source.frames, source.description.tiles, scans, strict=True):
+        rows = slice(row, row + part.n_frames)
+        row = rows.stop
         metadata = _metadata(part, tile, found, source.headers, rows)
-        arrays[name] = (metadata, _columns(part, base, found, metadata))
+        arrays[array_name(part.index)] = (metadata, _columns(part, base, found, metadata))
     grid = source.description.grid
     present = [list(part.index) for part in source.frames if part.index is not None]
-    references = ReferenceSet({}, dict(arrays))
+    references = ReferenceSet({}, arrays)
+    known = all(scan.found.all() for scan in scans)
     inventory = source.description.inventory or {}
     attributes: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "store_id": references.store_id(inventory.get("datasetId")),
         "base": base,
         "tiles": None if grid is None else {"shape": list(grid), "present": present},
-        "n_frames": sum(part.n_frames for part in source.frames),
-        "n_bytes": _total(scans),
-        "head_bytes": max((s.head_bytes or 0 for s in scans or []), default=0) or None,
+        "n_frames": row,
+        # In Python's integers, which have no end.
+        "n_bytes": sum(sum(s["size"].tolist()) for s in scans) if known else None,
+        "head_bytes": max((s.head_bytes or 0 for s in scans), default=0) or None,
     }
     identity = identity_of(attributes, str(attributes["store_id"]))
-    return ReferenceSet(attributes, dict(arrays), identity)
-
-
-def _total(scans: Sequence[FrameIndex] | None) -> int | None:
-    """Bytes of all frames together; None unless every one of them was looked at."""
-    if scans is None or not all(s.found.all() for s in scans):
-        return None
-    return sum(sum(s["size"].tolist()) for s in scans)  # Python's integers have no end
+    return ReferenceSet(attributes, arrays, identity)
 
 
 def _metadata(
-    part: Frames, tile: TileMeta, found: FrameIndex | None, headers: Table, rows: slice
+    part: Frames, tile: TileMeta, found: FrameIndex, headers: Table, rows: slice
 ) -> ArrayMetadata:
     n_frame_axes = part.names.ndim
     chunks = (1,) * n_frame_axes + part.shape[n_frame_axes:]
     if not part.shape:
-        raise DatasetError(f"frames of shape {part.hdu_shape} make no array")
+        raise DatasetError(f"frames of shape {part.hdu_shape} do not make an array")
     names = _axis_names(tile.wcs, len(part.shape), part.subslice)
     attributes: dict[str, Any] = {
         "_ARRAY_DIMENSIONS": identifiers(names, part.index),
@@ -131,27 +125,19 @@ def _metadata(
         attributes["subslice"] = [
             [s.start, s.stop, s.step] if isinstance(s, slice) else int(s) for s in part.subslice
         ]
-    if found is not None and found.dtype is not None and _is_verbatim(part, found):
-        dtype = found.dtype.newbyteorder(">").str
-        return ArrayMetadata(part.shape, chunks, dtype, None, attributes)
-    pixel = (
-        found.dtype
-        if found is not None and found.dtype is not None
-        else _unscanned_dtype(part, headers[rows] if len(headers) else headers)
-    )
+    pixel = found.dtype
+    if pixel is None:
+        pixel = _unscanned_dtype(part, headers[rows] if len(headers) else headers)
+    # An array needs no codec where every frame that has a name was found, and is plain.
+    elif found.is_verbatim and (found.found | (part.chunk_names == "")).all():
+        return ArrayMetadata(part.shape, chunks, pixel.newbyteorder(">").str, None, attributes)
     dtype = pixel.newbyteorder("<").str
     spec = FrameSpec(part.target, dtype, part.hdu_shape)
     return ArrayMetadata(part.shape, chunks, dtype, spec, attributes)
 
 
-def _is_verbatim(part: Frames, found: FrameIndex) -> bool:
-    """Whether the array needs no codec: every frame that has a name was found, and is plain."""
-    named = part.chunk_names != ""
-    return found.is_verbatim and not (named & ~found.found).any()
-
-
 def _unscanned_dtype(part: Frames, headers: Table) -> np.dtype:
-    """The type of pixels that nobody has looked at: the ASDF's, scaled as the headers say."""
+    """Give the type of pixels that were not scanned: the ASDF's, scaled as the headers say."""
     bitpix = next((b for b, code in BITPIX_DTYPES.items() if np.dtype(code) == part.dtype), None)
     if bitpix is None:
         return part.dtype
@@ -174,23 +160,22 @@ def _unscanned_dtype(part: Frames, headers: Table) -> np.dtype:
     return types.pop()
 
 
-def _columns(
-    part: Frames, base: str, found: FrameIndex | None, metadata: ArrayMetadata
-) -> FrameColumns:
+def _columns(part: Frames, base: str, found: FrameIndex, metadata: ArrayMetadata) -> FrameColumns:
     columns = FrameColumns.absent(part.n_frames)
     columns.urls[:] = frame_urls(part.chunk_names, base)
-    if found is not None:
-        if metadata.compressor is None:
-            n_bytes = math.prod(part.hdu_shape) * np.dtype(metadata.dtype).itemsize
-            columns.offsets[:] = found["data"]
-            columns.lengths[:] = np.where(found["data"] < 0, -1, n_bytes)
-        else:
-            columns.offsets[:], columns.lengths[:] = found["offset"], found["length"]
+    if metadata.compressor is None:
+        n_bytes = math.prod(part.hdu_shape) * np.dtype(metadata.dtype).itemsize
+        columns.offsets[:] = found["data"]
+        columns.lengths[:] = np.where(found["data"] < 0, -1, n_bytes)
+    else:
+        columns.offsets[:], columns.lengths[:] = found["offset"], found["length"]
     return columns
 
 
-def _axis_names(wcs: Any, ndim: int, subslice: tuple[int | slice, ...] | None) -> list[str]:
-    """The names of the WCS's pixel axes in array order; ``axis_{n}`` for those it has not."""
+def _axis_names(
+    wcs: BaseHighLevelWCS, ndim: int, subslice: tuple[int | slice, ...] | None
+) -> list[str]:
+    """Name the WCS's pixel axes, in array order; ``axis_{n}`` where they have no name."""
     low = wcs.low_level_wcs
     own = list(low.pixel_axis_names)[::-1]
     # The WCS of a subslice lacks the axes that an integer took away.
@@ -208,7 +193,7 @@ def _axis_names(wcs: Any, ndim: int, subslice: tuple[int | slice, ...] | None) -
 
 
 def identifiers(names: Sequence[str], index: tuple[int, int] | None) -> list[str]:
-    """Names as identifiers, unique, those of a mosaic's tile suffixed like its array."""
+    """Make names unique identifiers, with a suffix for a mosaic's tile as its array has."""
     suffix = "" if index is None else f"_{index[0]}_{index[1]}"
     unique: list[str] = []
     for name in names:

@@ -1,7 +1,7 @@
 """Write a store atomically: build it in a sibling directory, then rename it.
 
-It is built in a directory beside its place, which one conversion at a time holds, and renamed at
-the end. What a conversion that was stopped has looked at stays there for the next one.
+One conversion at a time may use that directory. What a stopped conversion has scanned stays there
+for the next one.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import os
 import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.conversion.journal import Journal
 from dkist_virtual.errors import DKISTVirtualError, StoreError, StoreExistsError
@@ -24,22 +24,15 @@ from dkist_virtual.store.format.references import JSON_NAME, PARQUET_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from typing import Any
 
-__all__ = ["Building", "building", "place_for", "refuse_existing", "telling_disk"]
+__all__ = ["Building", "build_store", "place_for", "raise_store_errors", "refuse_existing"]
 
 WORTH: Final = 1_000
-"""Frames whose looks are kept when a conversion fails: fewer are looked at anew in no time."""
+"""The journal is kept when a conversion fails after this many frames: fewer are scanned again."""
 
 
 def place_for(store: str | os.PathLike[str]) -> Path:
-    """The directory that a store is to be, on this machine.
-
-    Raises
-    ------
-    StoreError
-        It is somewhere else.
-    """
+    """Make the path of a new store absolute; raise `StoreError` unless it is on this machine."""
     place = absolute(store, "store")
     if not is_local(place):
         raise StoreError(
@@ -57,14 +50,14 @@ def place_for(store: str | os.PathLike[str]) -> Path:
 
 
 def refuse_existing(target: Path, overwrite: bool) -> bool:
-    """Whether there is a store already, which may be replaced.
+    """Tell whether a store exists that may be replaced.
 
     Raises
     ------
     StoreExistsError
-        It may not; or something else stands there.
+        It may not be, or is something else than a store.
     """
-    with telling_disk(target):
+    with raise_store_errors(target):
         if not target.exists() and not target.is_symlink():
             return False
     if not overwrite:
@@ -72,47 +65,42 @@ def refuse_existing(target: Path, overwrite: bool) -> bool:
             f"{target}: exists already. --overwrite (overwrite=True) replaces it"
         )
     # Replacing deletes: a directory goes only if it is a store and holds nothing else.
-    with telling_disk(target):
+    with raise_store_errors(target):
         found = set(os.listdir(target)) if target.is_dir() else set()
     if METADATA_NAME not in found or not {JSON_NAME, PARQUET_NAME} & found:
-        raise StoreExistsError(f"{target}: is no store, so it is not replaced by one")
+        raise StoreExistsError(f"{target}: is not a store, so it is not replaced by one")
     known = {JSON_NAME, PARQUET_NAME, METADATA_NAME, HEADERS_NAME, "verify.json"}
     # A verification that was killed may leave what it was about to write.
     strange = sorted(name for name in found - known if not name.startswith(".verify."))
     if strange:
         raise StoreExistsError(
-            f"{target}: holds {strange[0]}, which belongs to no store, so it is not replaced: move "
-            "that elsewhere first"
+            f"{target}: holds {strange[0]}, which is not a store's file, so it is not replaced: "
+            "move that elsewhere first"
         )
     return True
 
 
 @contextmanager
-def telling_disk(target: Path) -> Iterator[None]:
-    """Say of which store an error of the disk is: a full one, a name that is too long for it.
-
-    Raises
-    ------
-    StoreError
-    """
+def raise_store_errors(target: Path) -> Iterator[None]:
+    """Raise the disk's errors, such as a full disk or too long a name, as the store's."""
     try:
         yield
     except OSError as error:
         if isinstance(error, DKISTVirtualError):
             raise
         raise StoreError(
-            f"{target}: cannot be written: {error.strerror or error}. What stood there before "
+            f"{target}: cannot be written: {error.strerror or error}. What was there before "
             "stays as it was"
         ) from error
 
 
 class Building:
-    """The directory that a store is built in, made by `building`.
+    """The directory that a store is built in, as `build_store` makes it.
 
     Attributes
     ----------
     journal : Journal
-        What was looked at, in this conversion or in one before that was stopped.
+        What was scanned, in this conversion or in an earlier one that was stopped.
     """
 
     def __init__(self, target: Path, work: Path, journal: Journal, overwrite: bool) -> None:
@@ -120,13 +108,7 @@ class Building:
         self.overwrite = overwrite
 
     def finish(self, write: Callable[[Path], None]) -> None:
-        """Write the store's files, and put it in its place.
-
-        Parameters
-        ----------
-        write : callable
-            Writes them into the directory that it is given.
-        """
+        """Write the store's files, by a function that takes a directory, and rename that."""
         new = self.work / self.target.name
         new.mkdir()
         write(new)
@@ -139,47 +121,48 @@ class Building:
             new.rename(self.target)
             sync(self.target.parent)
         except BaseException:
-            # Ctrl-C between the two would leave the old store to be swept up.
+            # Ctrl-C between the two renames would have the old store swept up.
             if replaced.exists() and not self.target.exists():
                 replaced.rename(self.target)
             raise
 
 
 def _sync_all(directory: Path) -> None:
-    """Have all files below a directory survive the machine, before it gets its name."""
+    """Flush all files below a directory to the disk, before it gets its name."""
     for place, _, names in os.walk(directory):
         for name in names:
             sync(os.path.join(place, name))
         sync(place)
 
 
-_LONGEST = 255
-"""Bytes that the name of a file may have on the disks of today."""
+_LONGEST: Final = 255
+"""Bytes that the name of a file may have on today's disks."""
 
-_REPLACED = "replaced by the new one"
-_LOCK, _JOURNAL = "lock", "scanned.jsonl"
+_REPLACED: Final = "replaced by the new one"
+_LOCK: Final = "lock"
+_JOURNAL: Final = "scanned.jsonl"
 
 
 @contextmanager
-def building(target: Path, about: Mapping[str, Any], *, overwrite: bool) -> Iterator[Building]:
-    """Build a store, alone.
+def build_store(target: Path, about: Mapping[str, Any], *, overwrite: bool) -> Iterator[Building]:
+    """Build a store, while no other conversion does.
 
     Parameters
     ----------
     target : pathlib.Path
-        Where it is to be.
+        The store.
     about : dict
-        What is converted, for JSON: only a conversion of the same goes on from where one stopped.
+        What is converted, for JSON: only a conversion of the same resumes a stopped one.
     overwrite : bool
 
     Raises
     ------
     StoreExistsError
-        A store stands there, or another conversion is building one.
+        A store exists there, or another conversion is building one.
     """
     refuse_existing(target, overwrite)
     work = _work_directory(target)
-    with telling_disk(target), _alone(work, target):
+    with raise_store_errors(target), _alone(work, target):
         _sweep(work, target)
         journal = Journal(work / _JOURNAL, about)
         try:
@@ -200,8 +183,8 @@ def building(target: Path, about: Mapping[str, Any], *, overwrite: bool) -> Iter
 
 
 def _work_directory(target: Path) -> Path:
-    """Where a store is built: beside its place, under its name as far as the disk has room."""
-    with telling_disk(target):
+    """Name the directory beside a store that it is built in; hashed where it gets too long."""
+    with raise_store_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
     name = f".{target.name}.part"
     if len(os.fsencode(name)) > _LONGEST and len(os.fsencode(target.name)) <= _LONGEST:
@@ -234,7 +217,7 @@ def _alone(work: Path, target: Path) -> Iterator[None]:
 
 
 def _sweep(work: Path, target: Path) -> None:
-    """Remove what a conversion left half done, but for its journal."""
+    """Remove what a stopped conversion left, except its journal."""
     replaced = work / _REPLACED
     if replaced.exists() and not target.exists():  # killed between two renames
         replaced.rename(target)

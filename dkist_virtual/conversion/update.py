@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from dkist_virtual.conversion.convert import write_store
+from dkist_virtual.conversion.convert import Work
 from dkist_virtual.conversion.staging import place_for, refuse_existing
 from dkist_virtual.errors import StoreMissingError
 from dkist_virtual.io.fetcher import Fetcher
@@ -73,16 +73,15 @@ def update(
     attributes = references_in(StoreReader(str(target), Fetcher())).attributes
     if scan is None:
         scan = "auto" if attributes.get("head_bytes") else "never"
-    return write_store(
-        asdf,
-        target,
+    return Work(
         frames=frames,
         base=str(attributes["base"]),
         scan=scan,
         references="parquet" if (target / PARQUET_NAME).is_dir() else "json",
+        overwrite=True,
         trusted=True,
         progress=progress,
         workers=workers,
         client=client,
         storage_options=storage_options,
-    )
+    ).run(asdf, target)

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dkist_virtual.conversion.convert import convert
-from dkist_virtual.conversion.staging import telling_disk
+from dkist_virtual.conversion.staging import raise_store_errors
 from dkist_virtual.datacenter.catalogue import (
     Record,
     dataset_id,
@@ -111,7 +111,7 @@ def _made(record: Record, directory: Path) -> Path:
             _hold_id(store, record)
             # Last: whatever was broken off before is done again.
             partial = directory / f"{RECORD_NAME}.{os.getpid()}"
-            with telling_disk(directory):
+            with raise_store_errors(directory):
                 partial.write_text(json.dumps(record), encoding="utf-8")
                 sync(partial)
                 partial.replace(directory / RECORD_NAME)

@@ -240,10 +240,10 @@ def test_the_journal_of_another_conversion_is_begun_anew(large: Path, tmp_path: 
 
 
 def test_one_conversion_at_a_time(data: Path, tmp_path: Path) -> None:
-    from dkist_virtual.conversion.staging import building
+    from dkist_virtual.conversion.staging import build_store
 
     with (
-        building(tmp_path / "store", {}, overwrite=False),
+        build_store(tmp_path / "store", {}, overwrite=False),
         pytest.raises(StoreExistsError, match="another conversion is writing this store just now"),
     ):
         dv.convert(data / "d.asdf", tmp_path / "store")
@@ -387,7 +387,7 @@ def test_update_refuses_another_dataset_and_what_is_no_store(data: Path, tmp_pat
     with pytest.raises(DatasetError, match=r"is of the dataset OTHER, and .* of MANYS"):
         dv.update(store, other)
     (tmp_path / "directory").mkdir()
-    with pytest.raises(StoreExistsError, match="is no store"):
+    with pytest.raises(StoreExistsError, match="is not a store"):
         dv.update(tmp_path / "directory", data / "d.asdf")
     assert contents(store) == before
 
