@@ -6,9 +6,9 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from dkist_virtual.conversion.asdf.locate import MAGIC
 from dkist_virtual.datacenter.catalogue import is_id
 from dkist_virtual.errors import FrameError, StoreMissingError
+from dkist_virtual.io.asdf_blocks import MAGIC
 from dkist_virtual.io.locations import Location, absolute, is_local
 from dkist_virtual.store.format.references import JSON_NAME, PARQUET_NAME
 from dkist_virtual.store.handle import StoreHandle

@@ -11,7 +11,7 @@ A frame is absent, unreachable or corrupt: three states that are never mixed up.
 - `local_file`: bytes of files on this machine, which others may write to, cut or replace
   meanwhile
 - `locations`: A path or URL as one value, split once: scheme, host, path and query
-- `locks`: open files that one process at a time may hold; the lock of a killed process is free
+- `locks`: lock files between processes; a killed process frees its locks
 - `safety`: limit what a store made by somebody else may do: where it refers to, how much it may
   ask for
 - `settings`: define the settings for reading from servers, and read them from dask's

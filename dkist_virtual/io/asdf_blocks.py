@@ -25,10 +25,12 @@ __all__ = [
     "EMPTY_BLOCK",
     "IN_ASDFS",
     "IN_STORES",
+    "MAGIC",
     "Block",
     "blocks_of",
     "check_block",
     "check_blocks",
+    "check_start",
     "tree_end",
 ]
 
@@ -41,14 +43,17 @@ IN_ASDFS: Final = (b"zlib", b"bzp2", b"lz4\0")
 PIECE: Final = 2**20
 """Bytes of a file that are looked through at a time."""
 
+MAGIC: Final = b"#ASDF"
+"""The first bytes of every ASDF."""
+
 _TREE_END: Final = re.compile(rb"\r?\n\.\.\.(\r?\n|$)")
-_MAGIC: Final = b"\xd3BLK"
+_BLOCK: Final = b"\xd3BLK"
 _HEADER: Final = struct.Struct(">I4sQQQ16s")  # flags, compression, allocated, used, data, md5
 _STREAMED: Final = 1
 _PLAIN: Final = bytes(4)
 
 EMPTY_BLOCK: Final = (
-    _MAGIC + _HEADER.size.to_bytes(2, "big") + _HEADER.pack(0, _PLAIN, 0, 0, 0, bytes(16))
+    _BLOCK + _HEADER.size.to_bytes(2, "big") + _HEADER.pack(0, _PLAIN, 0, 0, 0, bytes(16))
 )
 """A block without data."""
 
@@ -80,9 +85,9 @@ def check_block(
     how : bytes
         The block's name of its compression.
     stored : memoryview
-        What it holds.
+        Its data.
     size : int
-        Bytes that it decompresses to, by the block's header.
+        Bytes that they decompress to, by the block's header.
     name : str
         Of the file, for messages.
     compressions : tuple of bytes
@@ -142,16 +147,18 @@ def _by_lz4(stored: memoryview) -> Iterator[int]:
 _DECOMPRESSED: Final = {b"zlib": _by_zlib, b"bzp2": _by_bzip2, b"lz4\0": _by_lz4}
 
 
-def check_blocks(data: FileSlices, said: str) -> None:
-    """Check that an ASDF is complete, by its beginning, its tree's end and its blocks.
+def check_start(start: bytes, said: str) -> None:
+    """Raise `DatasetError` where a file's first five bytes are not those of an ASDF."""
+    if start != MAGIC:
+        hint = "; it is gzipped: unpack it first" if start[:2] == b"\x1f\x8b" else ""
+        raise DatasetError(
+            f"{said}: not an ASDF file: expected it to begin with #ASDF, found {start!r}{hint}"
+        )
 
-    Raises
-    ------
-    DatasetError
-    OSError
-    """
-    if data[:5] != b"#ASDF":
-        raise DatasetError(f"{said}: begins with {data[:5]!r}: expected #ASDF")
+
+def check_blocks(data: FileSlices, said: str) -> None:
+    """Raise `DatasetError` unless an ASDF is complete, by its beginning, tree and blocks."""
+    check_start(data[:5], said)
     if tree_end(data) < 0:
         raise DatasetError(f"{said}: its tree has no end; is it complete?")
     for _ in blocks_of(data, said):
@@ -180,7 +187,7 @@ def _first_block(data: FileSlices) -> int:
     if end < 0:
         return -1
     for begin, piece in _pieces(data, end):
-        if (found := piece.find(_MAGIC)) >= 0:
+        if (found := piece.find(_BLOCK)) >= 0:
             return begin + found
     return -1
 
@@ -213,7 +220,7 @@ def blocks_of(
     """
     at = _first_block(data)
     size, asked = len(data), 0
-    while at >= 0 and data[at : at + 4] == _MAGIC:
+    while at >= 0 and data[at : at + 4] == _BLOCK:
         begin = at + 6 + int.from_bytes(data[at + 4 : at + 6], "big")
         header = data[at + 6 : at + 6 + _HEADER.size]
         if begin > size or len(header) < _HEADER.size:

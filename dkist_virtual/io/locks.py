@@ -1,34 +1,30 @@
-"""Open files that one process at a time may hold; the lock of a killed process is free again."""
+"""Lock files between processes; a killed process frees its locks."""
 
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 __all__ = ["open_locked", "unlock"]
 
 
 def open_locked(path: str | os.PathLike[str], *, wait: bool = False) -> int | None:
-    """Open a file for reading and writing, created if need be, and lock it.
+    """Open a file to read and write, created if need be, and lock it; closing it unlocks it.
 
-    The file itself is locked, so that nothing is left behind; closing it unlocks it. A system or
-    disk without locks keeps nobody out.
+    The file itself is locked, so that nothing is left behind. Without locks on a system or disk it
+    is opened all the same.
 
     Parameters
     ----------
     path : path
-        No link.
+        Links are not followed.
     wait : bool
-        Whether to wait for another process that holds it.
+        Whether to wait for another process that has the lock.
 
     Returns
     -------
     int or None
-        A file descriptor; None where another process holds the file.
-
-    Raises
-    ------
-    OSError
-        It cannot be opened.
+        A file descriptor; None where another process has the lock.
     """
     flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0)
     while True:
@@ -37,7 +33,7 @@ def open_locked(path: str | os.PathLike[str], *, wait: bool = False) -> int | No
             if not _lock(file, wait):
                 os.close(file)
                 return None
-            # Its holder may have removed or renamed it between the two.
+            # Another process may have removed or renamed it before it was locked.
             if os.path.samestat(os.fstat(file), os.stat(path)):
                 return file
         except FileNotFoundError:
@@ -58,10 +54,8 @@ def _lock(file: int, wait: bool) -> bool:
 
 
 def unlock(file: int) -> None:
-    """Unlock a file that stays open: on Windows nothing else reads what is locked."""
+    """Unlock a file that stays open: Windows lets nobody else read a locked one."""
     from filelock import unlock_descriptor
 
-    try:
+    with suppress(OSError):  # as above
         unlock_descriptor(file)
-    except OSError:  # as above
-        pass

@@ -1,4 +1,4 @@
-"""A dataset as ``dkist``'s own object, made of its ASDF without the frames."""
+"""Load a dataset as ``dkist``'s own object, from its ASDF without the frames."""
 
 from __future__ import annotations
 
@@ -24,12 +24,12 @@ _UNKNOWN_TAG: Final = re.compile(r"(\S+) is not recognized")
 
 
 def load_with_dkist(source: Tree) -> Any:
-    """The dataset without its frames as dkist's object: `dkist.Dataset`, `dkist.TiledDataset`."""
+    """Load a dataset without its frames as `dkist.Dataset` or `dkist.TiledDataset`."""
     with expected_warnings():
         import dkist
 
     # dkist logs "Failed to validate dkist version" for every file that does not say which
-    # version wrote it: nobody can do anything about that.
+    # version wrote it: no user can change that.
     disabled, dkist.log.disabled = dkist.log.disabled, True
     try:
         with warnings.catch_warnings(record=True) as caught:
@@ -55,7 +55,7 @@ def load_with_dkist(source: Tree) -> Any:
 def _unreadable(
     said: str, error: Exception, caught: Sequence[warnings.WarningMessage]
 ) -> DatasetError:
-    """Why dkist made no dataset of an ASDF. It was given a copy, whose name nobody knows."""
+    """Say why dkist loaded no dataset, with the user's name for the copy that it was given."""
     import asdf
     import dkist
 
@@ -81,5 +81,5 @@ def _unreadable(
 
 
 def versions() -> str:
-    """The versions of the packages installed here that read an ASDF, for messages."""
+    """List the installed versions of the packages that read an ASDF, for messages."""
     return ", ".join(f"{name} {version(name)}" for name in ("dkist", "asdf", "gwcs"))

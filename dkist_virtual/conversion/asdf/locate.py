@@ -1,9 +1,8 @@
-"""Find a dataset's ASDF in a directory or at a URL, and give it as a file on this machine."""
+"""Find a dataset's ASDF in a directory or at a URL, and give it as a local file."""
 
 from __future__ import annotations
 
 import asyncio
-import mmap
 import os
 import re
 from contextlib import ExitStack, contextmanager
@@ -12,9 +11,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from dkist_virtual.conversion.asdf.source import check_start
 from dkist_virtual.errors import DatasetError, DKISTVirtualError, FrameError, StoreCorruptError
-from dkist_virtual.io.asdf_blocks import IN_ASDFS
+from dkist_virtual.io.asdf_blocks import IN_ASDFS, check_start
+from dkist_virtual.io.local_file import FileBytes
 from dkist_virtual.io.locations import Location, absolute, is_local, local_path, shown
 from dkist_virtual.io.safety import unsafe_name
 from dkist_virtual.store.format.limits import check_asdf
@@ -24,10 +23,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.io.fetcher import Fetcher
 
-__all__ = ["MAGIC", "AsdfFile", "asdf_on_disk", "find_asdf"]
-
-MAGIC: Final = b"#ASDF"
-"""What every ASDF begins with."""
+__all__ = ["AsdfFile", "asdf_on_disk", "find_asdf"]
 
 #: The Data Center's file names, and its suffixes from oldest to newest, as ``dkist`` ranks them.
 _DATA_CENTER_NAME = re.compile(
@@ -37,18 +33,18 @@ _SUFFIXES = (None, "_user_tools", "_metadata")
 
 
 class AsdfFile(NamedTuple):
-    """An ASDF on this machine, and what it is called elsewhere.
+    """An ASDF on this machine, and its name for the user.
 
     Parameters
     ----------
     path : pathlib.Path
         A temporary file, where the ASDF is not on this machine.
     directory : str
-        The directory or URL that it is in, absolute.
+        Its directory or URL, absolute.
     others : tuple of pathlib.Path
         Older ones beside it.
     said : str
-        The path or URL that the user knows it by, for messages.
+        The user's path or URL, for messages.
     """
 
     path: Path
@@ -59,7 +55,7 @@ class AsdfFile(NamedTuple):
 
 @contextmanager
 def asdf_on_disk(place: str | os.PathLike[str], fetcher: Fetcher) -> Iterator[AsdfFile]:
-    """An ASDF as a file, for as long as it is read.
+    """Give an ASDF as a local file, while it is read.
 
     Parameters
     ----------
@@ -67,24 +63,20 @@ def asdf_on_disk(place: str | os.PathLike[str], fetcher: Fetcher) -> Iterator[As
         The ASDF; on this machine also a directory with one.
     fetcher : Fetcher
 
-    Yields
-    ------
-    AsdfFile
-
     Raises
     ------
     DatasetError
-        There is none, or it cannot be had.
+        There is none, or it cannot be fetched.
     """
-    text = absolute(place, "asdf")  # refuses what names no place
+    text = absolute(place, "asdf")
     if is_local(text):
         path, others = find_asdf(Path(local_path(os.fspath(place))).expanduser())
         yield AsdfFile(path, absolute(path.resolve().parent), tuple(others), str(path))
         return
     location = Location.of(text)
-    # Under its own name, which errors and the store's history give, if a file may have that.
-    fits = not unsafe_name(location.name) and len(os.fsencode(location.name)) < LONGEST_NAME
-    name = location.name if fits else "dataset.asdf"
+    # Errors and the store's history show its own name, if a file may have that.
+    allowed = not unsafe_name(location.name) and len(os.fsencode(location.name)) < LONGEST_NAME
+    name = location.name if allowed else "dataset.asdf"
     with ExitStack() as temporary:
         try:
             directory = temporary.enter_context(TemporaryDirectory(prefix="dkist-virtual-"))
@@ -101,17 +93,17 @@ def asdf_on_disk(place: str | os.PathLike[str], fetcher: Fetcher) -> Iterator[As
 
 
 LONGEST_NAME: Final = 200
-"""Bytes of a name that any disk takes."""
+"""Bytes of a name that any disk allows."""
 
 MOST: Final = 2**31
 """Bytes of an ASDF: one of 200,000 frames has 1.4 GB."""
 
 MOST_UNSTATED: Final = 2**29
-"""The same where its server does not say how many it has."""
+"""The same where its server does not state its length."""
 
 
 class _OnDisk:
-    """A file of this machine that the bytes of a remote one go to; a `remote.Sink`."""
+    """Write the bytes of a remote file to a local one, as a `Sink`."""
 
     def __init__(self, path: Path) -> None:
         self.have, self.most = 0, MOST
@@ -120,34 +112,21 @@ class _OnDisk:
         self.file = open(path, "wb")  # noqa: SIM115  # until `_fetch` closes it
 
     async def begin(self, total: int | None, validator: str | None) -> None:
-        """Begin anew, with nothing."""
+        """Start again with no bytes."""
         self.have, self.total, self.validator = 0, total, validator
         self.most = MOST_UNSTATED if total is None else MOST
         self.file.seek(0)
         self.file.truncate()
 
     async def write(self, pieces: list[bytes]) -> None:
-        """Add what comes next."""
+        """Add the next bytes."""
         for piece in pieces:
             self.file.write(piece)
             self.have += len(piece)
 
 
-def _mapped(path: Path) -> mmap.mmap | bytes:
-    """A file's bytes, without reading them."""
-    with open(path, "rb") as file:
-        if not os.fstat(file.fileno()).st_size:
-            return b""
-        return mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-
-
 def _fetch(url: str, path: Path, fetcher: Fetcher) -> None:
-    """Fetch an ASDF into a file, and check what it says of its sizes.
-
-    Raises
-    ------
-    DatasetError
-    """
+    """Fetch an ASDF into a file, and check the sizes that it states."""
     from fsspec.asyn import get_loop
 
     sink = _OnDisk(path)
@@ -159,9 +138,9 @@ def _fetch(url: str, path: Path, fetcher: Fetcher) -> None:
             running.cancel()
             raise
         sink.file.flush()
-        data = _mapped(path)
-        check_start(data[: len(MAGIC)], shown(url))
-        check_asdf(data, shown(url), IN_ASDFS)
+        with FileBytes(path) as data:
+            check_start(data[:5], shown(url))
+            check_asdf(data, shown(url), IN_ASDFS)
     except FrameError as error:
         said = str(error)
         raise DatasetError(said if shown(url) in said else f"{shown(url)}: {said}") from error
@@ -172,17 +151,17 @@ def _fetch(url: str, path: Path, fetcher: Fetcher) -> None:
 
 
 def find_asdf(place: Path | str) -> tuple[Path, list[Path]]:
-    """The ASDF of a dataset at a place.
+    """Choose the ASDF of a dataset in a directory.
 
-    Of several in a directory the newest by modification time is taken (ties: the last by
-    name). Before that, those fall out that the Data Center has replaced under a newer kind of
-    name (``..._metadata.asdf`` over ``..._user_tools.asdf`` over neither, for one dataset), as
-    they do in ``dkist``, and those without a dataset, such as an inversion.
+    Of several the newest by modification time is taken (ties: the last by name). Left out before
+    are those that the Data Center has replaced under a newer kind of name (``..._metadata.asdf``
+    over ``..._user_tools.asdf`` over neither, for one dataset), as in ``dkist``, and those without
+    a dataset, such as an inversion.
 
     Parameters
     ----------
     place : pathlib.Path or str
-        An ASDF, which is given back as it is, or a directory.
+        A directory, or an ASDF, which is then chosen.
 
     Returns
     -------
@@ -193,7 +172,7 @@ def find_asdf(place: Path | str) -> tuple[Path, list[Path]]:
     Raises
     ------
     DatasetError
-        If nothing is there, or no ASDF in the directory.
+        There is nothing, or no ASDF in the directory.
     """
     place = Path(place).expanduser()
     if not place.is_dir():
@@ -209,15 +188,14 @@ def find_asdf(place: Path | str) -> tuple[Path, list[Path]]:
         )
     candidates = _without_replaced(found)
     if len(candidates) > 1:
-        # None of them with a dataset: the newest is taken all the same, and `read_source` says
-        # what it is.
+        # Where none has a dataset, `read_source` says what the newest is.
         candidates = [path for path in candidates if _names_a_dataset(path)] or candidates
     chosen = max(candidates, key=lambda path: (path.stat().st_mtime_ns, path.name))
     return chosen, [path for path in found if path != chosen]
 
 
 def _without_replaced(paths: list[Path]) -> list[Path]:
-    """Those that the Data Center has not replaced under a newer kind of name."""
+    """Leave out what the Data Center has replaced under a newer kind of name."""
     kept: list[Path] = []
     best: dict[str, tuple[int, Path]] = {}
     for path in paths:
@@ -231,7 +209,7 @@ def _without_replaced(paths: list[Path]) -> list[Path]:
 
 
 def _names_a_dataset(path: Path) -> bool:
-    """Whether an ASDF's tree has the key ``dataset``, found without parsing it."""
+    """Tell whether an ASDF's tree has the key ``dataset``, without parsing it."""
     try:
         with path.open("rb") as file:
             for line in file:

@@ -14,7 +14,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from astropy.table import Table, vstack
@@ -23,6 +23,7 @@ from dkist_virtual.conversion.asdf.dkist_loader import UPGRADE, load_with_dkist,
 from dkist_virtual.conversion.asdf.frames import Frames
 from dkist_virtual.conversion.asdf.tree import BlockColumns, Tree, read_tree
 from dkist_virtual.errors import DatasetError, HeaderWarning
+from dkist_virtual.io.asdf_blocks import check_start
 from dkist_virtual.io.local_file import open_regular
 from dkist_virtual.store.format.asdf_arrays import check_mask, check_strides
 from dkist_virtual.store.format.dataset_asdf import (
@@ -34,7 +35,10 @@ from dkist_virtual.store.format.dataset_asdf import (
 from dkist_virtual.store.format.header_table import HeaderTable
 from dkist_virtual.text import brief, counted
 
-__all__ = ["Frames", "Source", "read_source"]
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = ["Source", "read_source"]
 
 #: What ``dkist`` keeps in a dataset's meta and a store keeps elsewhere.
 _ELSEWHERE = frozenset({"headers", "inventory", "history"})
@@ -49,17 +53,12 @@ class Source:
     path : pathlib.Path
         The ASDF.
     frames : tuple of Frames
-        One for each array: the tiles that are there, row-major.
+        One for each array: the tiles that exist, row-major.
     description : Description
         Everything but file list and header table.
     headers : astropy.table.Table
         One row for each frame: tiles row-major, then the C order of ``names``. No rows where
-        the ASDF has none. Where it can be, a `HeaderTable` that has read nothing yet.
-
-    Raises
-    ------
-    DatasetError
-        If there are headers, but not as many as frames: rows belong to frames by position.
+        the ASDF has none. If possible a `HeaderTable` that has read nothing yet.
     """
 
     path: Path
@@ -79,24 +78,21 @@ class Source:
 def read_source(path: Path | str, said: str | None = None) -> Source:
     """Read the ASDF of a dataset.
 
+    A header table with another number of rows than there are frames is left out, with a
+    `HeaderWarning`.
+
     Parameters
     ----------
     path : pathlib.Path or str
         A local ASDF of any version that the installed ``dkist`` reads.
     said : str, optional
-        What the user calls it, where `path` is a copy that is not kept.
-
-    Returns
-    -------
-    Source
-        With ``description.origin`` made by `origin_of`. A header table of another number of rows
-        than there are frames is left out, with a `HeaderWarning`.
+        The user's name for it, where `path` is a temporary copy.
 
     Raises
     ------
     DatasetError
-        If the file is missing, is no ASDF, or holds something else than a dataset; or if the
-        dataset is of a form that cannot be virtualised.
+        The file is missing, not an ASDF, or holds something else than a dataset; or the dataset
+        is of a form that cannot be virtualised.
     """
     path = Path(path).expanduser()
     said = said or str(path)
@@ -134,33 +130,17 @@ def read_source(path: Path | str, said: str | None = None) -> Source:
     return Source(path, tuple(frames), description, headers)
 
 
-def check_start(start: bytes, said: str) -> None:
-    """Refuse a file whose first bytes are not those of an ASDF.
-
-    Raises
-    ------
-    DatasetError
-    """
-    if start != b"#ASDF":
-        hint = "; it is gzipped: unpack it first" if start[:2] == b"\x1f\x8b" else ""
-        raise DatasetError(
-            f"{said}: not an ASDF file: expected it to begin with #ASDF, found {start!r}{hint}"
-        )
-
-
 def _read_tree(path: Path, said: str) -> Tree:
     try:
         with open_regular(path) as file:
-            start = file.read(5)
+            check_start(file.read(5), said)
+        found = read_tree(path, said)
+    except (MemoryError, DatasetError):
+        raise
     except FileNotFoundError as error:
         raise DatasetError(f"{said}: no such file") from error
     except OSError as error:
         raise DatasetError(f"{said}: cannot be read: {error.strerror or error}") from error
-    check_start(start, said)
-    try:
-        found = read_tree(path, said)
-    except (MemoryError, DatasetError):
-        raise
     except Exception as error:
         raise DatasetError(
             f"{said}: the tree of this ASDF cannot be read: {brief(error)}; is it complete?"
@@ -175,7 +155,7 @@ def _read_tree(path: Path, said: str) -> Tree:
 
 
 def _dataset_node(asdf: Tree) -> Mapping[str, Any]:
-    """The plain node of the dataset, or an error that says what the ASDF is instead."""
+    """Find the plain node of the dataset, or raise what the ASDF is instead."""
     tree, said = asdf.tree, asdf.said
     node = tree.get("dataset")
     tag = tag_of(node)
@@ -212,7 +192,7 @@ _Place = tuple[tuple[int, int] | None, Mapping[str, Any], Any]
 def _places(
     node: Mapping[str, Any], dataset: Any, said: str
 ) -> tuple[tuple[int, int] | None, list[_Place]]:
-    """The arrays that are there: index, node of the tree and dkist's dataset, row-major."""
+    """List the arrays that exist: index, node of the tree and dkist's dataset, row-major."""
     if "datasets" not in node:
         return None, [(None, node, dataset)]
     nodes = node["datasets"]
@@ -243,15 +223,14 @@ def _remaining(meta: Mapping[str, Any]) -> dict[str, Any]:
 def _headers(
     source: Tree, node: Mapping[str, Any], dataset: Any, places: list[_Place], frames: list[Frames]
 ) -> Table:
-    """One table of all frames' headers; without rows where they do not match the frames."""
+    """Make one table of all frames' headers; without rows where they do not match the frames."""
     shared = source.columns(_headers_of(node)) if "datasets" in node else None
     if shared is not None:
         # Since version 1.3.0 the tiles say which rows of the mosaic's table are theirs.
         rows = [_rows_of(tile["meta"]["headers"], len(shared)) for _, tile, _ in places]
         if not _match(source.said, places, frames, [len(own) for own in rows]):
             return Table()
-        everything = np.concatenate([np.arange(own.start, own.stop) for own in rows])
-        return _table(shared.select(everything), dataset.meta["headers"], source.said)
+        return _table(shared, dataset.meta["headers"], source.said)[np.concatenate(rows)]
     tables = []
     for index, plain, loaded in places:
         where = source.said if index is None else f"{source.said}: tile {list(index)}"
@@ -261,17 +240,17 @@ def _headers(
     return tables[0] if len(tables) == 1 else vstack(tables, metadata_conflicts="silent")
 
 
-def _rows_of(part: Any, n_rows: int) -> range:
-    """Which rows of a mosaic's table are those of a tile, as far as the table has them."""
+def _rows_of(part: Any, n_rows: int) -> NDArray[np.int64]:
+    """Find which rows of a mosaic's table belong to a tile, as far as the table has them."""
     try:
         first, n = int(part["offset"]), int(part["size"])
     except (KeyError, TypeError, ValueError):
-        return range(0)
-    return range(n_rows)[first : first + n] if first >= 0 else range(0)
+        first = n = 0
+    return np.arange(n_rows)[first : first + n] if first >= 0 else np.arange(0)
 
 
 def _match(said: str, places: list[_Place], frames: list[Frames], n_rows: Sequence[int]) -> bool:
-    """Whether there are as many rows as frames, or none; if not, warn of that."""
+    """Tell whether there are as many rows as frames, or none; warn if not."""
     if not any(n_rows):
         return True
     for (index, _, _), part, n in zip(places, frames, n_rows, strict=True):
@@ -289,12 +268,12 @@ def _match(said: str, places: list[_Place], frames: list[Frames], n_rows: Sequen
 
 
 def _headers_of(node: Mapping[str, Any]) -> Any:
-    """The node of a header table; in versions before 0.3.0 it did not stand in the meta."""
+    """Find the node of a header table; versions before 0.3.0 have it outside the meta."""
     return node["headers"] if "headers" in node else (node.get("meta") or {}).get("headers")
 
 
 def _table(columns: BlockColumns | None, rest: Any, where: str) -> Table:
-    """A header table of the columns in blocks, and of those that dkist read."""
+    """Make a header table of the columns in blocks and those that dkist read."""
     if columns is not None and isinstance(rest, Table):
         return HeaderTable.of(columns.with_others(rest))
     if isinstance(rest, Table):

@@ -1,9 +1,8 @@
-"""Read a DKIST ASDF as a tagged tree and its blocks, without an object for every frame.
+"""Read the tagged tree of a DKIST ASDF and its blocks, without an object for every frame.
 
 Nearly all of a large ASDF is the list of file names and the columns of the header table. The
-names are plain YAML; a column is one block of the file, of which any rows can be read where they
-lie. What only ``dkist`` can make of the rest, WCS and metadata, it makes of `without_frames`: the
-same file with two names and no columns.
+names are plain YAML; a column is one block of the file, from which any rows can be read. ``dkist``
+makes WCS and metadata from a copy of the file with two names and no columns.
 """
 
 from __future__ import annotations
@@ -41,76 +40,54 @@ _DTYPES: Final = {
 
 @dataclass(frozen=True, eq=False)
 class BlockColumns:
-    """Columns that lie in blocks of an ASDF, of which any rows can be read.
+    """Columns in the blocks of an ASDF, from which any rows can be read.
 
     Parameters
     ----------
     path : pathlib.Path
     stamp : tuple of int
-        Size, modification time and number of the ASDF: of another one nothing is read.
+        Size, modification time and number of the ASDF, which must not change.
     columns : mapping of str to tuple
         Each column's type, and its first byte in the file.
-    n : int
-        Rows of the whole columns.
+    rows : array of int64
+        Which rows of the whole columns, and in which order.
     ready : mapping of str to Column
-        Those that lie in no block of their own, whole.
+        Whole columns without a block of their own.
     names : sequence of str
-        Of all of them, in order.
+        Of all columns, in order.
     meta : dict
         The table's.
-    rows : array of int64, optional
-        Which rows, and in which order; all if not given.
     said : str
-        What the user calls the ASDF.
+        The user's name for the ASDF.
     """
 
     path: Path
     stamp: tuple[int, ...]
     columns: Mapping[str, tuple[np.dtype[Any], int]]
-    n: int
-    ready: Mapping[str, Column]
+    rows: NDArray[np.int64]
     names: Sequence[str]
-    meta: dict[str, Any]
-    rows: slice | NDArray[np.int64] = field(default_factory=lambda: slice(None))
-    said: str = ""
+    said: str
+    ready: Mapping[str, Column] = field(default_factory=dict)
+    meta: dict[str, Any] = field(default_factory=dict)
 
     def with_others(self, table: Table) -> BlockColumns:
-        """These and the columns of a table of all rows, with its meta.
-
-        Raises
-        ------
-        DatasetError
-            It has another number of rows.
-        """
-        if table.colnames and len(table) != self.n:
+        """Add the columns of a table of all rows, and its meta."""
+        if table.colnames and len(table) != len(self):
             raise DatasetError(
-                f"{self.said}: columns of {len(table)} and of {self.n} rows in the header table"
+                f"{self.said}: columns of {len(table)} and of {len(self)} rows in the header table"
             )
         others = {name: table[name] for name in table.colnames}
         return replace(self, ready=others, meta=dict(table.meta))
 
-    def _range(self) -> range | None:
-        """The rows, where they are a slice; its step is positive."""
-        if not isinstance(self.rows, slice):
-            return None
-        return range(self.n)[self.rows]
-
     def __len__(self) -> int:
-        rows = self._range()
-        return len(np.asarray(self.rows) if rows is None else rows)
+        return len(self.rows)
 
     def select(self, rows: slice | NDArray[Any]) -> BlockColumns:
-        """The same columns of some of these rows."""
-        chosen = self._range()
-        if chosen is not None and isinstance(rows, slice):
-            part = chosen[rows]
-            if part.step > 0:
-                return replace(self, rows=slice(part.start, part.stop, part.step))
-        positions = np.arange(self.n)[self.rows][rows]
-        return replace(self, rows=positions)
+        """Select some of these rows."""
+        return replace(self, rows=self.rows[rows])
 
     def read(self, names: Sequence[str]) -> list[Column]:
-        """Some columns, the selected rows of them."""
+        """Read the selected rows of some columns."""
         try:
             with open_regular(self.path) as file:
                 columns = [self._read(file, name) for name in names]
@@ -127,33 +104,19 @@ class BlockColumns:
         if name in self.ready:
             return self.ready[name][self.rows]
         dtype, start = self.columns[name]
-        rows = self._range()
-        wanted = np.asarray(self.rows if rows is None else rows, np.int64)
-        first, stop = (int(wanted.min()), int(wanted.max()) + 1) if len(wanted) else (0, 0)
+        first, stop = (int(self.rows.min()), int(self.rows.max()) + 1) if len(self) else (0, 0)
         values = np.empty(stop - first, dtype)
         file.seek(start + first * dtype.itemsize)
         if len(values) and file.readinto(values.view("u1").data) != values.nbytes:
             raise DatasetError(f"{self.said}: column {name} of the header table is cut short")
-        if rows is None or len(rows) != len(values):
-            values = values[wanted - first]
+        if len(values) != len(self) or (np.diff(self.rows) != 1).any():
+            values = values[self.rows - first]
         return Column(values, name=name)
 
 
 @dataclass(frozen=True, eq=False)
 class Tree:
-    """An ASDF, of which the tree was read.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-    tree : mapping
-        As `asdf.util.load_yaml` gives it with its tags.
-    blocks : tuple of Block
-    stamp : tuple of int
-        Size, modification time and number.
-    said : str
-        What the user calls it.
-    """
+    """The tree of an ASDF, as `asdf.util.load_yaml` gives it with its tags, and its blocks."""
 
     path: Path
     tree: Mapping[str, Any]
@@ -162,9 +125,9 @@ class Tree:
     said: str
 
     def columns(self, table: Any) -> BlockColumns | None:
-        """The columns of a header table's node that lie in blocks; None where there are none.
+        """Find the columns of a header table's node that are blocks; None where there are none.
 
-        Tables, and columns, of another form than the Data Center writes are left to asdf.
+        Tables and columns of another form than the Data Center writes are left to asdf.
         """
         if not isinstance(table, Mapping) or not re.search(
             r"astropy/table/table-1\.\d+\.\d+$", tag_of(table)
@@ -183,12 +146,11 @@ class Tree:
         if len(lengths) != 1 or len(set(table["colnames"])) != len(table["colnames"]):
             return None
         names = [str(name) for name in table["colnames"]]
-        return BlockColumns(
-            self.path, self.stamp, columns, lengths.pop(), {}, names, {}, said=self.said
-        )
+        rows = np.arange(lengths.pop())
+        return BlockColumns(self.path, self.stamp, columns, rows, names, self.said)
 
     def _in_a_block(self, node: Any) -> tuple[np.dtype[Any], int, int] | None:
-        """Type, first byte and length of a column; None where it is of another form."""
+        """Find type, first byte and length of a column; None where it has another form."""
         data = node.get("data") if isinstance(node, Mapping) else None
         if (
             not isinstance(data, Mapping)
@@ -214,11 +176,11 @@ class Tree:
         return dtype.newbyteorder(">" if data["byteorder"] == "big" else "<"), block.data, n
 
     def write_without_frames(self, target: Path) -> None:
-        """Write the same ASDF with few frames: for ``dkist`` to make WCS and metadata of.
+        """Write the same ASDF with few frames, from which ``dkist`` makes WCS and metadata.
 
-        Of each list of file names two are left, nested as deep, or the one that there is: ``dkist``
-        treats one frame otherwise than several. Of header tables the columns are left that
-        `columns` does not find; of the blocks those that something refers to, under their numbers.
+        Each list of file names keeps two, nested as deep, or its only one: ``dkist`` treats one
+        frame otherwise than several. Header tables keep the columns that `columns` does not find,
+        and the file the blocks that its tree refers to, under their numbers.
         """
         import asdf
         import yaml
@@ -246,10 +208,10 @@ class Tree:
                     out.write(EMPTY_BLOCK)
 
     def _without_frames(self, node: Any) -> Any:
-        """A dataset's node, or a mosaic's, or a row of a mosaic."""
+        """Shorten the node of a dataset, a mosaic, or a row of a mosaic."""
         if isinstance(node, (list, UserList)):
             return [self._without_frames(part) for part in node]
-        if not isinstance(node, Mapping):  # a tile that is not there
+        if not isinstance(node, Mapping):  # a masked tile
             return node
         small: Any = copy.copy(node)
         if "datasets" in node:
@@ -276,13 +238,7 @@ class Tree:
 
 
 def read_tree(path: Path, said: str | None = None) -> Tree:
-    """Read the tree of an ASDF, and where its blocks lie.
-
-    Raises
-    ------
-    DatasetError
-        A block ends behind the file.
-    """
+    """Read the tree of an ASDF, and the byte ranges of its blocks."""
     import asdf
 
     with open_regular(path) as file, FileBytes(path) as data:
@@ -300,7 +256,7 @@ def _stamp(file: BinaryIO) -> tuple[int, ...]:
 
 
 def _two_of(names: Any) -> Any:
-    """Names nested as deep as these: the only one, or two."""
+    """Keep the only name or two names, nested as deep as these."""
     depth, first = 0, names
     while isinstance(first, (list, UserList)) and len(first):
         depth, first = depth + 1, first[0]
@@ -313,7 +269,7 @@ def _two_of(names: Any) -> Any:
 
 
 def _sources(node: Any) -> Iterator[int]:
-    """The numbers of the blocks that something in a tree refers to."""
+    """Find the numbers of the blocks that a tree refers to."""
     if isinstance(node, Mapping):
         source = node.get("source")
         if type(source) is int:

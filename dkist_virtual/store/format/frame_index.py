@@ -86,14 +86,13 @@ class FrameIndex:
     Parameters
     ----------
     rows : structured ndarray, shape (n,)
-        A column ``state`` (`NOT_SCANNED`, `FOUND`, `ABSENT` or `UNREACHABLE`), and those of
-        `COLUMNS`.
+        A column ``state`` (`NOT_SCANNED`, `FOUND`, `ABSENT` or `UNREACHABLE`), and `COLUMNS`.
     dtype : numpy.dtype, optional
         Of the pixels of all frames found; None where there are none.
     names : ndarray of StringDType, optional
-        The frames' names relative to their directory or URL, in a journal and an earlier store.
+        The frames' relative names, where rows belong to names: in a journal and an earlier store.
     missing : tuple of str
-        Why frames were not found, of the first ten.
+        Why the first ten missing frames were not found.
     kept : int
         How many were known before, and were not read again.
     """

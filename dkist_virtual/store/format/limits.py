@@ -14,7 +14,8 @@ from dkist_virtual.io.asdf_blocks import IN_STORES, blocks_of, tree_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from mmap import mmap
+
+    from dkist_virtual.fits.hdu import FileSlices
 
 __all__ = [
     "MAX_FRAMES",
@@ -117,12 +118,12 @@ _MAX_NODES: Final = 2**24
 of lists of lists, and whoever walks through it takes forever."""
 
 
-def check_asdf(data: bytes | mmap, name: str, compressions: tuple[bytes, ...] = IN_STORES) -> None:
+def check_asdf(data: FileSlices, name: str, compressions: tuple[bytes, ...] = IN_STORES) -> None:
     """Check what an ASDF says of its sizes against what it has, before `asdf` opens it.
 
     Parameters
     ----------
-    data : bytes or mmap
+    data : sliceable bytes
         The whole file.
     name : str
         For messages.
