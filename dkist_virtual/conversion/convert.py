@@ -40,6 +40,7 @@ from dkist_virtual.store.format.frame_index import (
     UNREACHABLE,
     FrameEntry,
     FrameIndex,
+    Names,
 )
 from dkist_virtual.store.format.headers import HEADERS_NAME, write_headers
 from dkist_virtual.store.format.references import JSON_NAME, PARQUET_NAME, write_json
@@ -309,7 +310,7 @@ class Work:
                 )
 
                 def record(
-                    i: int, entry: FrameEntry, array: str = array, names: NDArray[Any] = names
+                    i: int, entry: FrameEntry, array: str = array, names: Names = names
                 ) -> None:
                     journal.record(array, names[i], entry)
 
@@ -331,7 +332,7 @@ class Work:
 
     def _known(
         self,
-        names: NDArray[Any],
+        names: Names,
         stored: FrameIndex | None,
         noted: FrameIndex | None,
         believed: bool,
@@ -368,7 +369,7 @@ class Work:
         source: Source,
         base: str,
         scans: Sequence[FrameIndex],
-        expected: dict[str, list[Any]],
+        expected: Mapping[str, object],
     ) -> None:
         references = references_of(source, base, scans)
         _write_headers(new / HEADERS_NAME, source, references, scans)

@@ -19,7 +19,6 @@ from dkist_virtual.store.format.frame_index import FrameEntry, FrameIndex
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
-    from types import TracebackType
 
 __all__ = ["Journal"]
 
@@ -54,28 +53,21 @@ class Journal:
         Number of frames in it.
     """
 
-    def __init__(self, path: Path, about: Mapping[str, Any]) -> None:
-        self.path = path
-        self.known: dict[str, FrameIndex] = {}
-        self.n = 0
+    def __init__(self, path: Path, about: Mapping[str, object]) -> None:
         first = json.dumps({"format": 1, **about}, sort_keys=True)
+        found: dict[str, dict[str, FrameEntry]] = {}
         end = 0
-        if path.exists():
-            self.recent = time.time() - path.stat().st_mtime < DAY
-            found: dict[str, dict[str, FrameEntry]] = {}
-            for n_bytes, line in _whole_lines(path):
-                if not end and json.dumps(line, sort_keys=True) != first:
-                    break
-                if end:
-                    array, name, *values = line
-                    found.setdefault(array, {})[name] = FrameEntry(
-                        **dict(zip(VALUES, values, strict=True))
-                    )
-                end += n_bytes
-            self.known = {array: _index(entries) for array, entries in found.items()}
-            self.n = sum(map(len, found.values()))
-        else:
-            self.recent = False
+        self.recent = path.exists() and time.time() - path.stat().st_mtime < DAY
+        for n_bytes, line in _whole_lines(path):
+            if end:
+                array, name, *values = line
+                entry = FrameEntry(**dict(zip(VALUES, values, strict=True)))
+                found.setdefault(array, {})[name] = entry
+            elif json.dumps(line, sort_keys=True) != first:
+                break
+            end += n_bytes
+        self.known = {array: _index(entries) for array, entries in found.items()}
+        self.n = sum(map(len, found.values()))
         self._file = open(path, "r+b" if end else "wb")  # noqa: SIM115  # until `close`
         self._file.truncate(end)
         self._file.seek(end)
@@ -110,24 +102,20 @@ class Journal:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
 
 def _whole_lines(path: Path) -> Iterator[tuple[int, Any]]:
-    with open_regular(path) as file:
-        for line in file:
-            if not line.endswith(b"\n"):
-                return
-            try:
+    """Read a journal's lines with their lengths, up to one that is not whole."""
+    try:
+        with open_regular(path) as file:
+            for line in file:
+                if not line.endswith(b"\n"):
+                    return
                 yield len(line), json.loads(line)
-            except ValueError:  # the machine stopped while it was written
-                return
+    except (FileNotFoundError, ValueError):  # cut where the machine stopped
+        return
 
 
 def _index(entries: dict[str, FrameEntry]) -> FrameIndex:

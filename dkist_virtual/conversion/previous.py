@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -26,7 +26,7 @@ def array_name(index: tuple[int, int] | None) -> str:
     return "data" if index is None else f"data_{index[0]}_{index[1]}"
 
 
-def expectations(source: Source) -> dict[str, list[Any]]:
+def expectations(source: Source) -> dict[str, list[object]]:
     """Give HDU, datatype and shape of each array's frames in an ASDF, for JSON."""
     return {
         array_name(part.index): [part.target, part.dtype.name, list(part.hdu_shape)]

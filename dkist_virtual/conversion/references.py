@@ -17,7 +17,7 @@ from dkist_virtual.fits.layout import BITPIX_DTYPES, pixel_dtype
 from dkist_virtual.io.locations import Location
 from dkist_virtual.io.safety import check_places
 from dkist_virtual.store.codecs import FrameSpec
-from dkist_virtual.store.format.frame_index import FrameIndex
+from dkist_virtual.store.format.frame_index import FrameIndex, Names
 from dkist_virtual.store.format.references import (
     FORMAT_VERSION,
     ArrayMetadata,
@@ -32,7 +32,6 @@ if TYPE_CHECKING:
 
     from astropy.table import Table
     from astropy.wcs.wcsapi import BaseHighLevelWCS
-    from numpy.typing import NDArray
 
     from dkist_virtual.conversion.asdf.frames import Frames
     from dkist_virtual.conversion.asdf.source import Source
@@ -45,7 +44,7 @@ _MARKS = ("%", "?", "#")
 """Characters that a URL has to percent-encode in a name; first the one that encodes."""
 
 
-def frame_urls(names: NDArray[Any], base: str) -> NDArray[Any]:
+def frame_urls(names: Names, base: str) -> Names:
     """Give the URLs of frames under a base, by their relative names; empty where there is none."""
     check_places(base, names)
     location = Location.of(base)
@@ -54,7 +53,7 @@ def frame_urls(names: NDArray[Any], base: str) -> NDArray[Any]:
             names = np.strings.replace(names, mark, quote(mark))
     head = str(replace(location, query="").without_end_slash()).rstrip("/")
     query = f"?{location.query}" if location.query else ""
-    urls: NDArray[Any] = np.strings.add(np.strings.add(f"{head}/", names), query)
+    urls: Names = np.strings.add(np.strings.add(f"{head}/", names), query)
     urls[names == ""] = ""
     return urls
 

@@ -11,7 +11,7 @@ import os
 import shutil
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from dkist_virtual.conversion.journal import Journal
 from dkist_virtual.errors import DKISTVirtualError, StoreError, StoreExistsError
@@ -144,7 +144,9 @@ _JOURNAL: Final = "scanned.jsonl"
 
 
 @contextmanager
-def build_store(target: Path, about: Mapping[str, Any], *, overwrite: bool) -> Iterator[Building]:
+def build_store(
+    target: Path, about: Mapping[str, object], *, overwrite: bool
+) -> Iterator[Building]:
     """Build a store, while no other conversion does.
 
     Parameters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import posixpath
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -18,7 +18,9 @@ from dkist_virtual.io.locations import last_name, local_path
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from dkist_virtual.conversion.asdf.tree import Node
     from dkist_virtual.fits.header import HDUTarget
+    from dkist_virtual.store.format.frame_index import Names
 
 __all__ = ["Frames", "check_names"]
 
@@ -75,7 +77,7 @@ class Frames:
         self.names.setflags(write=False)
 
     @classmethod
-    def of_node(cls, node: Mapping[str, Any], index: tuple[int, int] | None) -> Frames:
+    def of_node(cls, node: Node, index: tuple[int, int] | None) -> Frames:
         """Read the plain node of a file manager.
 
         Parameters
@@ -146,7 +148,7 @@ class Frames:
         return relative
 
     @cached_property
-    def chunk_names(self) -> NDArray[Any]:
+    def chunk_names(self) -> Names:
         """The relative names in chunk order, as StringDType; empty where there is none."""
         return np.array([name or "" for name in self.relative_names.flat], np.dtypes.StringDType())
 

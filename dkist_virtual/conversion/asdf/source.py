@@ -21,7 +21,7 @@ from astropy.table import Table, vstack
 
 from dkist_virtual.conversion.asdf.dkist_loader import UPGRADE, load_with_dkist, versions
 from dkist_virtual.conversion.asdf.frames import Frames
-from dkist_virtual.conversion.asdf.tree import BlockColumns, Tree, read_tree
+from dkist_virtual.conversion.asdf.tree import BlockColumns, Node, Tree, read_tree
 from dkist_virtual.errors import DatasetError, HeaderWarning
 from dkist_virtual.io.asdf_blocks import check_start
 from dkist_virtual.io.local_file import open_regular
@@ -154,7 +154,7 @@ def _read_tree(path: Path, said: str) -> Tree:
     return found
 
 
-def _dataset_node(asdf: Tree) -> Mapping[str, Any]:
+def _dataset_node(asdf: Tree) -> Node:
     """Find the plain node of the dataset, or raise what the ASDF is instead."""
     tree, said = asdf.tree, asdf.said
     node = tree.get("dataset")
@@ -186,12 +186,10 @@ def _dataset_node(asdf: Tree) -> Mapping[str, Any]:
     )
 
 
-_Place = tuple[tuple[int, int] | None, Mapping[str, Any], Any]
+_Place = tuple[tuple[int, int] | None, Node, Any]
 
 
-def _places(
-    node: Mapping[str, Any], dataset: Any, said: str
-) -> tuple[tuple[int, int] | None, list[_Place]]:
+def _places(node: Node, dataset: Any, said: str) -> tuple[tuple[int, int] | None, list[_Place]]:
     """List the arrays that exist: index, node of the tree and dkist's dataset, row-major."""
     if "datasets" not in node:
         return None, [(None, node, dataset)]
@@ -216,12 +214,12 @@ def _places(
     return (rows, columns), places
 
 
-def _remaining(meta: Mapping[str, Any]) -> dict[str, Any]:
+def _remaining(meta: Node) -> dict[str, Any]:
     return {key: value for key, value in meta.items() if key not in _ELSEWHERE}
 
 
 def _headers(
-    source: Tree, node: Mapping[str, Any], dataset: Any, places: list[_Place], frames: list[Frames]
+    source: Tree, node: Node, dataset: Any, places: list[_Place], frames: list[Frames]
 ) -> Table:
     """Make one table of all frames' headers; without rows where they do not match the frames."""
     shared = source.columns(_headers_of(node)) if "datasets" in node else None
@@ -267,12 +265,12 @@ def _match(said: str, places: list[_Place], frames: list[Frames], n_rows: Sequen
     return True
 
 
-def _headers_of(node: Mapping[str, Any]) -> Any:
+def _headers_of(node: Node) -> object:
     """Find the node of a header table; versions before 0.3.0 have it outside the meta."""
     return node["headers"] if "headers" in node else (node.get("meta") or {}).get("headers")
 
 
-def _table(columns: BlockColumns | None, rest: Any, where: str) -> Table:
+def _table(columns: BlockColumns | None, rest: object, where: str) -> Table:
     """Make a header table of the columns in blocks and those that dkist read."""
     if columns is not None and isinstance(rest, Table):
         return HeaderTable.of(columns.with_others(rest))

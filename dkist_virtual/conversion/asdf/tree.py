@@ -15,7 +15,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 import numpy as np
 from astropy.table import Column
@@ -29,13 +29,17 @@ if TYPE_CHECKING:
     from astropy.table import Table
     from numpy.typing import NDArray
 
-__all__ = ["BlockColumns", "Tree", "read_tree"]
+__all__ = ["BlockColumns", "Node", "Tree", "read_tree"]
 
 _DTYPES: Final = {
     **{name: name for name in ("int8", "int16", "int32", "int64", "float32", "float64")},
     **{name: name for name in ("uint8", "uint16", "uint32", "uint64")},
     "bool8": "bool",
 }
+
+
+Node: TypeAlias = Mapping[str, Any]
+"""A mapping in the tree of an ASDF."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +67,7 @@ class BlockColumns:
 
     path: Path
     stamp: tuple[int, ...]
-    columns: Mapping[str, tuple[np.dtype[Any], int]]
+    columns: Mapping[str, tuple[np.dtype, int]]
     rows: NDArray[np.int64]
     names: Sequence[str]
     said: str
@@ -82,7 +86,7 @@ class BlockColumns:
     def __len__(self) -> int:
         return len(self.rows)
 
-    def select(self, rows: slice | NDArray[Any]) -> BlockColumns:
+    def select(self, rows: slice | NDArray[np.int64]) -> BlockColumns:
         """Select some of these rows."""
         return replace(self, rows=self.rows[rows])
 
@@ -119,12 +123,12 @@ class Tree:
     """The tree of an ASDF, as `asdf.util.load_yaml` gives it with its tags, and its blocks."""
 
     path: Path
-    tree: Mapping[str, Any]
+    tree: Node
     blocks: tuple[Block, ...]
     stamp: tuple[int, ...]
     said: str
 
-    def columns(self, table: Any) -> BlockColumns | None:
+    def columns(self, table: object) -> BlockColumns | None:
         """Find the columns of a header table's node that are blocks; None where there are none.
 
         Tables and columns of another form than the Data Center writes are left to asdf.
@@ -149,11 +153,11 @@ class Tree:
         rows = np.arange(lengths.pop())
         return BlockColumns(self.path, self.stamp, columns, rows, names, self.said)
 
-    def _in_a_block(self, node: Any) -> tuple[np.dtype[Any], int, int] | None:
+    def _in_a_block(self, node: object) -> tuple[np.dtype, int, int] | None:
         """Find type, first byte and length of a column; None where it has another form."""
-        data = node.get("data") if isinstance(node, Mapping) else None
         if (
-            not isinstance(data, Mapping)
+            not isinstance(node, Mapping)
+            or not isinstance(data := node.get("data"), Mapping)
             or set(node) != {"data", "name"}
             or set(data) != {"source", "datatype", "byteorder", "shape"}
             or not tag_of(node).rpartition("/")[2].startswith("column-1.")
@@ -207,7 +211,7 @@ class Tree:
                 else:
                     out.write(EMPTY_BLOCK)
 
-    def _without_frames(self, node: Any) -> Any:
+    def _without_frames(self, node: object) -> object:
         """Shorten the node of a dataset, a mosaic, or a row of a mosaic."""
         if isinstance(node, (list, UserList)):
             return [self._without_frames(part) for part in node]
@@ -226,9 +230,9 @@ class Tree:
             small["meta"]["headers"] = self._without_columns(node["meta"]["headers"])
         return small
 
-    def _without_columns(self, table: Any) -> Any:
+    def _without_columns(self, table: object) -> object:
         found = self.columns(table)
-        if found is None:
+        if found is None or not isinstance(table, Mapping):
             return table
         small: Any = copy.copy(table)
         kept = [column for column in table["columns"] if column["name"] not in found.columns]
@@ -268,7 +272,7 @@ def _two_of(names: Any) -> Any:
     return small
 
 
-def _sources(node: Any) -> Iterator[int]:
+def _sources(node: object) -> Iterator[int]:
     """Find the numbers of the blocks that a tree refers to."""
     if isinstance(node, Mapping):
         source = node.get("source")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -20,6 +20,7 @@ __all__ = [
     "UNREACHABLE",
     "FrameEntry",
     "FrameIndex",
+    "Names",
 ]
 
 # States of a frame
@@ -73,6 +74,9 @@ class FrameEntry(NamedTuple):
         return reply.mtime is not None and reply.mtime == self.mtime
 
 
+Names: TypeAlias = "NDArray[Any]"
+"""Relative names of frames in chunk order, as StringDType; empty where a frame has no file."""
+
 COLUMNS: Final = FrameEntry._fields[:8]
 """Names of the columns; in ``headers.parquet`` they begin with an underscore."""
 
@@ -99,13 +103,13 @@ class FrameIndex:
 
     rows: NDArray[np.void]
     dtype: np.dtype[Any] | None = None
-    names: NDArray[Any] | None = None
+    names: Names | None = None
     missing: tuple[str, ...] = ()
     kept: int = 0
 
     @classmethod
     def unknown(
-        cls, n: int, names: NDArray[Any] | None = None, dtype: DTypeLike | None = None
+        cls, n: int, names: Names | None = None, dtype: DTypeLike | None = None
     ) -> FrameIndex:
         """Make an index of `n` frames that were not scanned."""
         rows = np.empty(n, _ROW)
@@ -126,7 +130,7 @@ class FrameIndex:
         """Enter what a scan found of a frame's file."""
         self.rows[i] = (FOUND, *entry[: len(COLUMNS)])
 
-    def aligned(self, names: NDArray[Any]) -> FrameIndex:
+    def aligned(self, names: Names) -> FrameIndex:
         """Give the same for other frames: those of the same name are known, the others are not."""
         import pyarrow as pa
         import pyarrow.compute as pc
