@@ -103,12 +103,12 @@ class Conversion:
             others = ", ".join(path.name for path in self.passed_over)
             lines.append(f"Took {Path(self.asdf).name}, the newest; passed over: {others}")
         if self.n_scanned == 0:
-            looked = self.n_absent + self.n_unreachable
+            tried = self.n_absent + self.n_unreachable
             lines.append(
-                f"NOT ONE of {counted(looked, 'frame')} could be reached: nothing was checked, "
-                "types and sizes are the ASDF's word. Say where they are with --frames (frames=)"
-                if looked
-                else "No frame was looked at: types are the ASDF's word, sizes are not known"
+                f"NOT ONE of {counted(tried, 'frame')} could be reached: nothing was checked, "
+                "types and sizes are the ASDF's. Say where they are with --frames (frames=)"
+                if tried
+                else "No frame was scanned: types are the ASDF's, sizes are not known"
             )
         size = f"{human_bytes(self.n_bytes)} of " if self.n_scanned else ""
         line = (
@@ -186,7 +186,7 @@ def convert(
     Raises
     ------
     DatasetError
-        The ASDF holds no dataset of a kind that can be virtualised.
+        The ASDF has no dataset of a kind that can be virtualised.
     StoreExistsError
         `store` exists; with `overwrite`, it is something else than a store.
     StoreError
@@ -252,13 +252,13 @@ class Work:
         frames, base = _absolute("frames", self.frames), _absolute("base", self.base)
         fetcher = Fetcher(self.storage_options or {})
         shown = sys.stderr.isatty() if self.progress is None else self.progress
-        with asdf_on_disk(asdf, fetcher) as (path, directory, others, said):
+        with asdf_on_disk(asdf, fetcher) as (path, directory, others, label):
             if shown and not self.trusted:  # an ASDF of 10,000 frames takes some seconds
                 print(f"Reading {redacted(path.name)}", file=sys.stderr)  # noqa: T201  # asked for
-            source = read_source(path, said)
+            source = read_source(path, label)
             scanned, stored = frames or base or directory, base or frames or directory
             if self.trusted:
-                check_same_dataset(target, source, said)
+                check_same_dataset(target, source, label)
             else:
                 check_no_secrets("frames" if base is None else "base", stored)
             known = known_from_store(target, source) if there and not self.rescan else {}
@@ -272,7 +272,7 @@ class Work:
         states, sizes = (np.concatenate([s[name] for s in scans]) for name in ("state", "size"))
         return Conversion(
             store=str(target),
-            asdf=path if str(path) == said else said,
+            asdf=path if str(path) == label else label,
             n_frames=len(states),
             n_scanned=int((states == FOUND).sum()),
             n_absent=int((states == ABSENT).sum()),

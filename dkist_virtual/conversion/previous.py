@@ -34,13 +34,13 @@ def expectations(source: Source) -> dict[str, list[object]]:
     }
 
 
-def check_same_dataset(store: Path, source: Source, said: str) -> None:
+def check_same_dataset(store: Path, source: Source, label: str) -> None:
     """Raise `DatasetError` where an ASDF is of another dataset than a store."""
     records = (read_plain(store / METADATA_NAME).get("inventory"), source.description.inventory)
     stored, found = ((record or {}).get("datasetId") for record in records)
     if stored != found:
         raise DatasetError(
-            f"{said}: is of the dataset {found}, and {store} of {stored}: expected another "
+            f"{label}: is of the dataset {found}, and {store} of {stored}: expected another "
             "ASDF of the same dataset. dkist-virtual convert makes a store of this one"
         )
 

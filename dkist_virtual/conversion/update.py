@@ -34,7 +34,7 @@ def update(
     """Take over WCS, headers, inventory and the order of frames from a newer ASDF of a dataset.
 
     The Data Center mends metadata in a new ASDF under the same dataset ID, and the frames stay.
-    Frames that the store knows by their names are not looked at; new frames, and frames of which
+    Frames that the store knows by their names are not scanned; new frames, and frames of which
     the ASDF now says another type or shape, are scanned.
 
     Parameters

@@ -146,7 +146,7 @@ class FromASDF:
 def open_asdf(asdf: str | os.PathLike[str], options: ReadOptions) -> Opened:
     """Open a dataset from its ASDF, with references in memory."""
     with asdf_on_disk(os.fspath(asdf), options.fetcher()) as found:
-        source = read_source(found.path, found.said)
+        source = read_source(found.path, found.label)
         headers = source.headers
         if not is_local(os.fspath(asdf)):
             headers.columns  # noqa: B018  # reads them now: this file is temporary

@@ -41,7 +41,7 @@ IN_ASDFS: Final = (b"zlib", b"bzp2", b"lz4\0")
 """The same in an ASDF that a user opens: all that asdf knows by itself."""
 
 PIECE: Final = 2**20
-"""Bytes of a file that are looked through at a time."""
+"""Bytes of a file that are searched at a time."""
 
 MAGIC: Final = b"#ASDF"
 """The first bytes of every ASDF."""
@@ -147,21 +147,21 @@ def _by_lz4(stored: memoryview) -> Iterator[int]:
 _DECOMPRESSED: Final = {b"zlib": _by_zlib, b"bzp2": _by_bzip2, b"lz4\0": _by_lz4}
 
 
-def check_start(start: bytes, said: str) -> None:
+def check_start(start: bytes, label: str) -> None:
     """Raise `DatasetError` where a file's first five bytes are not those of an ASDF."""
     if start != MAGIC:
         hint = "; it is gzipped: unpack it first" if start[:2] == b"\x1f\x8b" else ""
         raise DatasetError(
-            f"{said}: not an ASDF file: expected it to begin with #ASDF, found {start!r}{hint}"
+            f"{label}: not an ASDF file: expected it to begin with #ASDF, found {start!r}{hint}"
         )
 
 
-def check_blocks(data: FileSlices, said: str) -> None:
+def check_blocks(data: FileSlices, label: str) -> None:
     """Raise `DatasetError` unless an ASDF is complete, by its beginning, tree and blocks."""
-    check_start(data[:5], said)
+    check_start(data[:5], label)
     if tree_end(data) < 0:
-        raise DatasetError(f"{said}: its tree has no end; is it complete?")
-    for _ in blocks_of(data, said):
+        raise DatasetError(f"{label}: its tree has no end; is it complete?")
+    for _ in blocks_of(data, label):
         pass
 
 
@@ -194,7 +194,7 @@ def _first_block(data: FileSlices) -> int:
 
 def blocks_of(
     data: FileSlices,
-    said: str,
+    label: str,
     *,
     error: type[DatasetError | StoreCorruptError] = DatasetError,
     compressions: tuple[bytes, ...] = IN_ASDFS,
@@ -205,7 +205,7 @@ def blocks_of(
     ----------
     data : sliceable bytes
         The whole file.
-    said : str
+    label : str
         The file's name in messages.
     error : type
         What is raised.
@@ -224,22 +224,22 @@ def blocks_of(
         begin = at + 6 + int.from_bytes(data[at + 4 : at + 6], "big")
         header = data[at + 6 : at + 6 + _HEADER.size]
         if begin > size or len(header) < _HEADER.size:
-            raise error(f"{said}: cut short in the header of a block; is it complete?")
+            raise error(f"{label}: cut short in the header of a block; is it complete?")
         flags, compression, allocated, used, whole, _ = _HEADER.unpack(header)
         streamed = bool(flags & _STREAMED)
         stop = size if streamed else begin + allocated
         n_bytes = size - begin if streamed else used
         if begin + n_bytes > size or n_bytes > stop - begin:
             raise error(
-                f"{said}: a block ends at byte {max(stop, begin + n_bytes)}, the file at "
+                f"{label}: a block ends at byte {max(stop, begin + n_bytes)}, the file at "
                 f"{size}; is it complete?"
             )
         asked += whole
         try:
-            check_size(f"{said}: its blocks", asked, size)
+            check_size(f"{label}: its blocks", asked, size)
             if compression != _PLAIN:
                 stored = memoryview(data[begin : begin + n_bytes])
-                check_block(compression, stored, whole, said, compressions)
+                check_block(compression, stored, whole, label, compressions)
         except StoreCorruptError as refused:
             raise error(str(refused)) from None
         yield Block(at, min(stop, size), begin, n_bytes, compression == _PLAIN)

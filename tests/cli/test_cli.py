@@ -148,7 +148,7 @@ def test_options_of_convert(data: Path, run: Run) -> None:
     assert "--overwrite" in err
     status, out, err = run("convert", asdf, store, "--overwrite", "--scan", "never")
     assert (status, err) == (0, "")
-    assert "No frame was looked at" in out
+    assert "No frame was scanned" in out
     assert (store / "references.json").is_file()
 
 

@@ -311,7 +311,7 @@ class TestScanModes:
             done = dv.convert(path, tmp_path / "store", scan="never")
         assert opened == []
         assert (done.n_frames, done.n_scanned, done.n_absent, done.n_unreachable) == (6, 0, 0, 0)
-        assert str(done).startswith("No frame was looked at")
+        assert str(done).startswith("No frame was scanned")
         with opened_frames() as opened:  # the same watch sees a scan
             dv.convert(path, tmp_path / "scanned", scan="auto")
         assert sorted(opened) == [frame.name for frame in frames_of(path)]

@@ -41,7 +41,7 @@ def load_with_dkist(source: Tree) -> Any:
     except (MemoryError, DatasetError):
         raise
     except Exception as error:
-        raise _unreadable(source.said, error, caught) from error
+        raise _unreadable(source.label, error, caught) from error
     finally:
         dkist.log.disabled = disabled
     with expected_warnings():
@@ -53,7 +53,7 @@ def load_with_dkist(source: Tree) -> Any:
 
 
 def _unreadable(
-    said: str, error: Exception, caught: Sequence[warnings.WarningMessage]
+    label: str, error: Exception, caught: Sequence[warnings.WarningMessage]
 ) -> DatasetError:
     """Say why dkist loaded no dataset, with the user's name for the copy that it was given."""
     import asdf
@@ -68,14 +68,14 @@ def _unreadable(
     unknown = [_UNKNOWN_TAG.match(reason) for reason in reasons]
     if tags := sorted({found[1] for found in unknown if found}):
         return DatasetError(
-            f"{said}: holds {', '.join(tags)}, which the packages installed here do not know "
+            f"{label}: holds {', '.join(tags)}, which the packages installed here do not know "
             f"({versions()}): newer ones wrote it. {UPGRADE}"
         )
     why = "; ".join([brief(error), *reasons])
-    why = re.sub(r"\S*dkist_virtual-\w+[/\\]dataset\.asdf", said, why)
+    why = re.sub(r"\S*dkist_virtual-\w+[/\\]dataset\.asdf", label, why)
     newer = re.search("version", why)
     return DatasetError(
-        f"{said}: dkist {dkist.__version__} cannot read this dataset: {why}"
+        f"{label}: dkist {dkist.__version__} cannot read this dataset: {why}"
         + (f". {UPGRADE}" if newer else "")
     )
 

@@ -176,7 +176,7 @@ def _subslice(stored: Any, n_uri_axes: int, n_axes: int) -> tuple[int | slice, .
     return tuple(cut) + (slice(None),) * (n_axes - len(cut))
 
 
-def check_names(frames: tuple[Frames, ...], said: object) -> None:
+def check_names(frames: tuple[Frames, ...], label: object) -> None:
     """Refuse frames of different files that would have one name in a directory.
 
     Frames with absolute names are read by the last part of their names, beside the ASDF or where
@@ -186,7 +186,7 @@ def check_names(frames: tuple[Frames, ...], said: object) -> None:
     ----------
     frames : tuple of Frames
         All of the dataset.
-    said : str or path
+    label : str or path
         The ASDF, for messages.
 
     Raises
@@ -206,7 +206,7 @@ def check_names(frames: tuple[Frames, ...], said: object) -> None:
             full = name if _URL.match(name) or _ABSOLUTE_PATH.match(name) else relative
             if named.setdefault(relative, full) != full:
                 raise DatasetError(
-                    f"{said}: fileuris holds {named[relative]!r} and {full!r}, which are "
+                    f"{label}: fileuris holds {named[relative]!r} and {full!r}, which are "
                     f"both {relative!r} in a directory: expected frames whose names differ. "
                     "Which file belongs to which frame cannot be told"
                 )

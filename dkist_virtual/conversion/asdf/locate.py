@@ -43,14 +43,14 @@ class AsdfFile(NamedTuple):
         Its directory or URL, absolute.
     others : tuple of pathlib.Path
         Older ones beside it.
-    said : str
+    label : str
         The user's path or URL, for messages.
     """
 
     path: Path
     directory: str
     others: tuple[Path, ...]
-    said: str
+    label: str
 
 
 @contextmanager
@@ -142,8 +142,8 @@ def _fetch(url: str, path: Path, fetcher: Fetcher) -> None:
             check_start(data[:5], shown(url))
             check_asdf(data, shown(url), IN_ASDFS)
     except FrameError as error:
-        said = str(error)
-        raise DatasetError(said if shown(url) in said else f"{shown(url)}: {said}") from error
+        text = str(error)
+        raise DatasetError(text if shown(url) in text else f"{shown(url)}: {text}") from error
     except StoreCorruptError as error:
         raise DatasetError(str(error)) from error
     finally:

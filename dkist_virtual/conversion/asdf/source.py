@@ -75,7 +75,7 @@ class Source:
             )
 
 
-def read_source(path: Path | str, said: str | None = None) -> Source:
+def read_source(path: Path | str, label: str | None = None) -> Source:
     """Read the ASDF of a dataset.
 
     A header table with another number of rows than there are frames is left out, with a
@@ -85,7 +85,7 @@ def read_source(path: Path | str, said: str | None = None) -> Source:
     ----------
     path : pathlib.Path or str
         A local ASDF of any version that the installed ``dkist`` reads.
-    said : str, optional
+    label : str, optional
         The user's name for it, where `path` is a temporary copy.
 
     Raises
@@ -95,16 +95,16 @@ def read_source(path: Path | str, said: str | None = None) -> Source:
         is of a form that cannot be virtualised.
     """
     path = Path(path).expanduser()
-    said = said or str(path)
-    asdf = _read_tree(path, said)
+    label = label or str(path)
+    asdf = _read_tree(path, label)
     node = _dataset_node(asdf)
     dataset = load_with_dkist(asdf)
 
     frames: list[Frames] = []
     tiles: list[TileMeta] = []
-    grid, places = _places(node, dataset, said)
+    grid, places = _places(node, dataset, label)
     for index, plain, loaded in places:
-        where = said if index is None else f"{said}: tile {list(index)}"
+        where = label if index is None else f"{label}: tile {list(index)}"
         try:
             frames.append(Frames.of_node(plain["data"], index))
             check_mask(loaded.mask, frames[-1].cut_shape)
@@ -130,33 +130,33 @@ def read_source(path: Path | str, said: str | None = None) -> Source:
     return Source(path, tuple(frames), description, headers)
 
 
-def _read_tree(path: Path, said: str) -> Tree:
+def _read_tree(path: Path, label: str) -> Tree:
     try:
         with open_regular(path) as file:
-            check_start(file.read(5), said)
-        found = read_tree(path, said)
+            check_start(file.read(5), label)
+        found = read_tree(path, label)
     except (MemoryError, DatasetError):
         raise
     except FileNotFoundError as error:
-        raise DatasetError(f"{said}: no such file") from error
+        raise DatasetError(f"{label}: no such file") from error
     except OSError as error:
-        raise DatasetError(f"{said}: cannot be read: {error.strerror or error}") from error
+        raise DatasetError(f"{label}: cannot be read: {error.strerror or error}") from error
     except Exception as error:
         raise DatasetError(
-            f"{said}: the tree of this ASDF cannot be read: {brief(error)}; is it complete?"
+            f"{label}: the tree of this ASDF cannot be read: {brief(error)}; is it complete?"
         ) from error
     if not isinstance(found.tree, Mapping):
-        raise DatasetError(f"{said}: this ASDF has no tree: expected the key dataset")
+        raise DatasetError(f"{label}: this ASDF has no tree: expected the key dataset")
     try:
         check_strides(found.tree)
     except DatasetError as error:
-        raise DatasetError(f"{said}: {error}") from error
+        raise DatasetError(f"{label}: {error}") from error
     return found
 
 
 def _dataset_node(asdf: Tree) -> Node:
     """Find the plain node of the dataset, or raise what the ASDF is instead."""
-    tree, said = asdf.tree, asdf.said
+    tree, label = asdf.tree, asdf.label
     node = tree.get("dataset")
     tag = tag_of(node)
     if (
@@ -167,41 +167,41 @@ def _dataset_node(asdf: Tree) -> Node:
         return node
     if "inversion" in tree:
         raise DatasetError(
-            f"{said}: this is a level 2 inversion, which is not supported yet; expected the ASDF "
+            f"{label}: this is a level 2 inversion, which is not supported yet; expected the ASDF "
             "of a level 1 dataset, with the key dataset"
         )
     if "dkist_virtual" in tree:
         raise DatasetError(
-            f"{said}: this ASDF is part of a store, which open_dataset opens by its directory "
-            f"{said.rpartition('/')[0] or '.'}; expected the ASDF of a dataset"
+            f"{label}: this ASDF is part of a store, which open_dataset opens by its directory "
+            f"{label.rpartition('/')[0] or '.'}; expected the ASDF of a dataset"
         )
     if "dataset" in tree:
         raise DatasetError(
-            f"{said}: the key dataset holds {tag or type(node).__name__}; expected a DKIST "
+            f"{label}: the key dataset holds {tag or type(node).__name__}; expected a DKIST "
             "dataset or mosaic (tiled dataset)"
         )
     keys = ", ".join(sorted(set(map(str, tree)) - {"asdf_library", "history"})) or "nothing"
     raise DatasetError(
-        f"{said}: this ASDF holds no dataset: expected the key dataset, found {keys}"
+        f"{label}: this ASDF holds no dataset: expected the key dataset, found {keys}"
     )
 
 
 _Place = tuple[tuple[int, int] | None, Node, Any]
 
 
-def _places(node: Node, dataset: Any, said: str) -> tuple[tuple[int, int] | None, list[_Place]]:
+def _places(node: Node, dataset: Any, label: str) -> tuple[tuple[int, int] | None, list[_Place]]:
     """List the arrays that exist: index, node of the tree and dkist's dataset, row-major."""
     if "datasets" not in node:
         return None, [(None, node, dataset)]
     nodes = node["datasets"]
     one_row = len(dataset.shape) == 1
     if len(dataset.shape) not in (1, 2):
-        raise DatasetError(f"{said}: a mosaic of shape {dataset.shape}; expected two axes")
+        raise DatasetError(f"{label}: a mosaic of shape {dataset.shape}; expected two axes")
     rows, columns = grid = (1, *dataset.shape) if one_row else tuple(dataset.shape)
     try:
         check_mask(dataset.mask, dataset.shape)
     except DatasetError as error:
-        raise DatasetError(f"{said}: the mosaic: {error}") from error
+        raise DatasetError(f"{label}: the mosaic: {error}") from error
     masked = np.broadcast_to(dataset.mask, dataset.shape).reshape(grid)
     places: list[_Place] = []
     for i, j in itertools.product(range(rows), range(columns)):
@@ -210,7 +210,7 @@ def _places(node: Node, dataset: Any, said: str) -> tuple[tuple[int, int] | None
         tile = nodes[j] if one_row else nodes[i][j]
         places.append(((i, j), tile, dataset[j] if one_row else dataset[i, j]))
     if not places:
-        raise DatasetError(f"{said}: every tile of this mosaic is masked; expected at least one")
+        raise DatasetError(f"{label}: every tile of this mosaic is masked; expected at least one")
     return (rows, columns), places
 
 
@@ -226,14 +226,14 @@ def _headers(
     if shared is not None:
         # Since version 1.3.0 the tiles say which rows of the mosaic's table are theirs.
         rows = [_rows_of(tile["meta"]["headers"], len(shared)) for _, tile, _ in places]
-        if not _match(source.said, places, frames, [len(own) for own in rows]):
+        if not _match(source.label, places, frames, [len(own) for own in rows]):
             return Table()
-        return _table(shared, dataset.meta["headers"], source.said)[np.concatenate(rows)]
+        return _table(shared, dataset.meta["headers"], source.label)[np.concatenate(rows)]
     tables = []
     for index, plain, loaded in places:
-        where = source.said if index is None else f"{source.said}: tile {list(index)}"
+        where = source.label if index is None else f"{source.label}: tile {list(index)}"
         tables.append(_table(source.columns(_headers_of(plain)), loaded.meta["headers"], where))
-    if not _match(source.said, places, frames, [len(table) for table in tables]):
+    if not _match(source.label, places, frames, [len(table) for table in tables]):
         return Table()
     return tables[0] if len(tables) == 1 else vstack(tables, metadata_conflicts="silent")
 
@@ -247,7 +247,7 @@ def _rows_of(part: Any, n_rows: int) -> NDArray[np.int64]:
     return np.arange(n_rows)[first : first + n] if first >= 0 else np.arange(0)
 
 
-def _match(said: str, places: list[_Place], frames: list[Frames], n_rows: Sequence[int]) -> bool:
+def _match(label: str, places: list[_Place], frames: list[Frames], n_rows: Sequence[int]) -> bool:
     """Tell whether there are as many rows as frames, or none; warn if not."""
     if not any(n_rows):
         return True
@@ -255,7 +255,7 @@ def _match(said: str, places: list[_Place], frames: list[Frames], n_rows: Sequen
         if n != part.n_frames:
             tile = "" if index is None else f"tile {list(index)}: "
             warnings.warn(
-                f"{said}: {tile}the header table has {counted(n, 'row')} for "
+                f"{label}: {tile}the header table has {counted(n, 'row')} for "
                 f"{counted(part.n_frames, 'frame')}. Rows belong to frames by position, and these "
                 "do not: the dataset is read without headers",
                 HeaderWarning,

@@ -61,7 +61,7 @@ class BlockColumns:
         Of all columns, in order.
     meta : dict
         The table's.
-    said : str
+    label : str
         The user's name for the ASDF.
     """
 
@@ -70,7 +70,7 @@ class BlockColumns:
     columns: Mapping[str, tuple[np.dtype, int]]
     rows: NDArray[np.int64]
     names: Sequence[str]
-    said: str
+    label: str
     ready: Mapping[str, Column] = field(default_factory=dict)
     meta: dict[str, Any] = field(default_factory=dict)
 
@@ -78,7 +78,7 @@ class BlockColumns:
         """Add the columns of a table of all rows, and its meta."""
         if table.colnames and len(table) != len(self):
             raise DatasetError(
-                f"{self.said}: columns of {len(table)} and of {len(self)} rows in the header table"
+                f"{self.label}: columns of {len(table)} and of {len(self)} rows in the header table"
             )
         others = {name: table[name] for name in table.colnames}
         return replace(self, ready=others, meta=dict(table.meta))
@@ -97,10 +97,12 @@ class BlockColumns:
                 columns = [self._read(file, name) for name in names]
                 now = _stamp(file)  # after it was read: it may change meanwhile
         except OSError as error:
-            raise DatasetError(f"{self.said}: cannot be read: {error.strerror or error}") from error
+            raise DatasetError(
+                f"{self.label}: cannot be read: {error.strerror or error}"
+            ) from error
         if now != self.stamp:
             raise DatasetError(
-                f"{self.said}: has changed since it was opened: open the dataset again"
+                f"{self.label}: has changed since it was opened: open the dataset again"
             )
         return columns
 
@@ -112,7 +114,7 @@ class BlockColumns:
         values = np.empty(stop - first, dtype)
         file.seek(start + first * dtype.itemsize)
         if len(values) and file.readinto(values.view("u1").data) != values.nbytes:
-            raise DatasetError(f"{self.said}: column {name} of the header table is cut short")
+            raise DatasetError(f"{self.label}: column {name} of the header table is cut short")
         if len(values) != len(self) or (np.diff(self.rows) != 1).any():
             values = values[self.rows - first]
         return Column(values, name=name)
@@ -126,7 +128,7 @@ class Tree:
     tree: Node
     blocks: tuple[Block, ...]
     stamp: tuple[int, ...]
-    said: str
+    label: str
 
     def columns(self, table: object) -> BlockColumns | None:
         """Find the columns of a header table's node that are blocks; None where there are none.
@@ -151,7 +153,7 @@ class Tree:
             return None
         names = [str(name) for name in table["colnames"]]
         rows = np.arange(lengths.pop())
-        return BlockColumns(self.path, self.stamp, columns, rows, names, self.said)
+        return BlockColumns(self.path, self.stamp, columns, rows, names, self.label)
 
     def _in_a_block(self, node: object) -> tuple[np.dtype, int, int] | None:
         """Find type, first byte and length of a column; None where it has another form."""
@@ -194,7 +196,7 @@ class Tree:
         needed = set(_sources(tree))
         with open_regular(self.path) as source, open(target, "wb") as out:
             if _stamp(source) != self.stamp:
-                raise DatasetError(f"{self.said}: has changed while it was read: try again")
+                raise DatasetError(f"{self.label}: has changed while it was read: try again")
             for line in source:
                 if not line.startswith(b"#"):
                     break
@@ -212,22 +214,19 @@ class Tree:
                     out.write(EMPTY_BLOCK)
 
     def _without_frames(self, node: object) -> object:
-        """Shorten the node of a dataset, a mosaic, or a row of a mosaic."""
+        """Shorten the node of a dataset or mosaic, and the nodes in it."""
         if isinstance(node, (list, UserList)):
             return [self._without_frames(part) for part in node]
         if not isinstance(node, Mapping):  # a masked tile
             return node
         small: Any = copy.copy(node)
-        if "datasets" in node:
-            small["datasets"] = self._without_frames(node["datasets"])
-        if isinstance(node.get("data"), Mapping) and "fileuris" in node["data"]:
-            small["data"] = copy.copy(node["data"])
-            small["data"]["fileuris"] = _two_of(node["data"]["fileuris"])
+        for key in ("datasets", "data", "meta"):
+            if key in node:
+                small[key] = self._without_frames(node[key])
+        if "fileuris" in node:
+            small["fileuris"] = _two_of(node["fileuris"])
         if "headers" in node:
             small["headers"] = self._without_columns(node["headers"])
-        if isinstance(node.get("meta"), Mapping) and "headers" in node["meta"]:
-            small["meta"] = copy.copy(node["meta"])
-            small["meta"]["headers"] = self._without_columns(node["meta"]["headers"])
         return small
 
     def _without_columns(self, table: object) -> object:
@@ -241,17 +240,17 @@ class Tree:
         return small
 
 
-def read_tree(path: Path, said: str | None = None) -> Tree:
+def read_tree(path: Path, label: str | None = None) -> Tree:
     """Read the tree of an ASDF, and the byte ranges of its blocks."""
     import asdf
 
     with open_regular(path) as file, FileBytes(path) as data:
         stamp = _stamp(file)
-        blocks = tuple(blocks_of(data, said or str(path)))
+        blocks = tuple(blocks_of(data, label or str(path)))
         tree = asdf.util.load_yaml(file, tagged=True)
         if _stamp(file) != stamp:
-            raise DatasetError(f"{said or path}: has changed while it was read: try again")
-    return Tree(path, tree, blocks, stamp, said or str(path))
+            raise DatasetError(f"{label or path}: has changed while it was read: try again")
+    return Tree(path, tree, blocks, stamp, label or str(path))
 
 
 def _stamp(file: BinaryIO) -> tuple[int, ...]:
