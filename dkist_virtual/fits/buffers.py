@@ -30,15 +30,7 @@ _LEAST_BYTES: Final = 2**20
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:
     """Allocate an array as `numpy.empty` does.
 
-    Parameters
-    ----------
-    shape : tuple of int
-    dtype : dtype
-
-    Returns
-    -------
-    numpy.ndarray
-        C-contiguous and writable. Its memory goes back when it and all its views are gone.
+    Its memory goes back when it and all its views are gone.
     """
     dtype = np.dtype(dtype)
     n = math.prod(shape) * dtype.itemsize

@@ -77,17 +77,8 @@ def turned_datasum(pixels: NDArray[np.generic]) -> int:
 def datasum(data: bytes | memoryview, start: int = 0, stop: int | None = None) -> int:
     """Add some bytes, as DATASUM does.
 
-    Parameters
-    ----------
-    data : bytes-like
-        Contiguous.
-    start, stop : int
-        Which of them. A last word that is not whole is filled up with zeros, as FITS fills blocks.
-
-    Returns
-    -------
-    int
-        From 0 to 2**32 - 1.
+    They begin at `start` and end before `stop`. A last word that is not whole is filled up with
+    zeros, as FITS fills blocks. The sum is from 0 to 2**32 - 1.
     """
     view = memoryview(data).cast("B")[start:stop]
     whole = len(view) - len(view) % 4
@@ -112,7 +103,7 @@ def is_zero(total: int) -> bool:
 
 
 def check_datasum(data: bytes | memoryview, target: HDUTarget) -> bool:
-    """Check an HDU's data against the DATASUM in its own header.
+    """Check an HDU's data against the DATASUM in its own header; return whether it has one.
 
     Parameters
     ----------
@@ -120,11 +111,6 @@ def check_datasum(data: bytes | memoryview, target: HDUTarget) -> bool:
         The HDU, or a file with it.
     target : int or str
         Which HDU of a file.
-
-    Returns
-    -------
-    bool
-        Whether there was a sum to check.
 
     Raises
     ------
@@ -155,12 +141,7 @@ def check_hdu_datasum(data: FileSlices | memoryview, hdu: HDU, expected: int = -
 
 
 def refuse_other_sum(found: int, stated: int, target: HDUTarget) -> None:
-    """Raise where data sums to something else than it should.
-
-    Raises
-    ------
-    FrameCorruptError
-    """
+    """Raise `FrameCorruptError` where data sums to something else than it should."""
     if not same_sum(found, stated):
         raise FrameCorruptError(
             f"HDU {target}: its data sums to {found}: expected DATASUM = {stated}. The bytes "

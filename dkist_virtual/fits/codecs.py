@@ -74,19 +74,9 @@ class FITSCodec(Codec):  # type: ignore[misc]  # numcodecs has no types
         self.spec = self.spec_class(hdu, dtype, tuple(shape))
 
     def decode(self, buf: BytesLike, out: BytesLike | None = None) -> Any:
-        """Decode one chunk.
+        """Decode one chunk, an HDU or a file, to pixels of the configuration's shape and type.
 
-        Parameters
-        ----------
-        buf : bytes-like
-            An HDU or a file.
-        out : buffer, optional
-            Where to put the pixels.
-
-        Returns
-        -------
-        numpy.ndarray
-            Of the configuration's shape and type.
+        They are written to `out`, where that is given.
         """
         data = memoryview(ensure_contiguous_ndarray(buf).view("u1").data)
         # Zarr v2 takes what a codec returns for the array's own type without looking.

@@ -98,13 +98,7 @@ def check_layout(
     dtype: DTypeLike | None = None,
     shape: tuple[int, ...] | None = None,
 ) -> None:
-    """Check a frame's layout against the type and shape expected.
-
-    Raises
-    ------
-    FrameCorruptError
-        Its type or shape is another one.
-    """
+    """Raise `FrameCorruptError` where a frame's layout has not the type and shape expected."""
     compressed = isinstance(layout, CompressedImage)
     if shape is not None and layout.shape != tuple(shape):
         raise FrameCorruptError(

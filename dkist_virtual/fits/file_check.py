@@ -35,12 +35,7 @@ class Checked:
 
 
 def check_whole(data: FileSlices, checked: Checked) -> None:
-    """Refuse a file that is not FITS to its end, by its own headers, or lacks the HDU wanted.
-
-    Raises
-    ------
-    FrameCorruptError
-    """
+    """Raise `FrameCorruptError` for a file that is not FITS to its end, or lacks the HDU."""
     for _ in _complete_hdus(data):
         pass
     if checked.target is not None:
@@ -48,16 +43,12 @@ def check_whole(data: FileSlices, checked: Checked) -> None:
 
 
 def verify_datasum(data: FileSlices, checked: Checked) -> bool:
-    """Check the sum of an HDU's data.
-
-    Returns
-    -------
-    bool
-        Whether there was a sum to check.
+    """Check the sum of an HDU's data; return whether there was a sum to check.
 
     Raises
     ------
     FrameCorruptError
+        It sums to something else, or is cut short.
     """
     from dkist_virtual.fits.checksum import check_hdu_datasum
 

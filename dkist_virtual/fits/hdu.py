@@ -94,12 +94,7 @@ class HDU:
         return self.data_start + self.data_bytes
 
     def check_complete(self, size: int) -> None:
-        """Check that a file of so many bytes goes on to the end of the data.
-
-        Raises
-        ------
-        FrameCorruptError
-        """
+        """Raise `FrameCorruptError` where a file of so many bytes ends before the data."""
         if self.data_stop > size:
             raise FrameCorruptError(
                 f"HDU {self.index}: its data ends at byte {self.data_stop}, the file at {size}: "
@@ -186,13 +181,7 @@ def _data_bytes(header: Header) -> int:
 
 
 def walk_hdus(data: FileSlices | memoryview) -> Iterator[HDU]:
-    """Yield the HDUs of a file, in order, as far as its bytes go.
-
-    Raises
-    ------
-    TruncatedHeaderError, FrameCorruptError
-        As `read_hdu` does, on the way.
-    """
+    """Yield the HDUs of a file, as far as its bytes go; `read_hdu` may raise on the way."""
     start = index = 0
     while not index or start < len(data):
         hdu = read_hdu(data, start, index)
@@ -245,10 +234,7 @@ def find_in_either(data: bytes | memoryview, target: HDUTarget, *, size: int | N
 def least_length(data: bytes | memoryview) -> int:
     """Return how long a file, or an HDU, is at least that begins with some bytes.
 
-    Parameters
-    ----------
-    data : bytes or memoryview
-        From the first byte on; its last header goes on past its end, or the next HDU begins there.
+    Their last header goes on past their end, or the next HDU begins there.
     """
     start = index = 0
     try:
@@ -330,23 +316,10 @@ def layout_of(hdu: HDU) -> Image:
 def image_layout(data: bytes | memoryview, target: HDUTarget) -> tuple[int, Image]:
     """Return where a frame begins, and its layout, in bytes of one HDU or of a file with it.
 
-    Parameters
-    ----------
-    data : bytes or memoryview
-        Bytes that begin with XTENSION are the HDU; bytes that begin with SIMPLE are a file,
-        walked to `target`.
-    target : int or str
-        Which HDU of a file.
-
-    Returns
-    -------
-    start : int
-        Where the HDU begins in `data`.
-    layout : PlainImage or CompressedImage
-
     Raises
     ------
     FrameCorruptError, FrameUnsupportedError
+        As `find_in_either` and `layout_of`; also where the data is cut short.
     """
     hdu = find_in_either(data, target)
     if hdu.data_stop > len(data):

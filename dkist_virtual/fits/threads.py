@@ -49,17 +49,12 @@ _count = _Count()
 
 @contextmanager
 def borrow_cores(most: int) -> Iterator[int]:
-    """Decode with as many threads as there are idle cores.
+    """Borrow the idle cores; yield how many threads to use, the caller's own counted.
 
     Parameters
     ----------
     most : int
         How many can be used.
-
-    Yields
-    ------
-    int
-        How many to use, the caller's own counted: 1 at least.
     """
     with _count.lock:
         n = max(1, min(most, available() - _count.busy))

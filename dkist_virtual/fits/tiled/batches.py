@@ -104,12 +104,7 @@ class Tiles:
         return decode_tile(self.layout, self.table, tile, data, extent)
 
     def streams(self, tiles: NDArray[np.int64], out: NDArray[np.generic], runs: Runs) -> None:
-        """Decode tiles into a flat output, as far as their runs go.
-
-        Raises
-        ------
-        FrameCorruptError
-        """
+        """Decode tiles into a flat output, as far as their runs go."""
         columns = self.table.columns[tiles]
         n = int((runs.n_rows * runs.row_lengths).sum())
         most = min(max(n // _PIXELS_A_THREAD, 1), len(tiles)) if self.parallel else 1

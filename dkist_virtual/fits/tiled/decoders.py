@@ -46,12 +46,7 @@ BYTE_STREAMS: Final = ("GZIP_1", "GZIP_2", "NOCOMPRESS")
 
 
 def refuse_unknown(layout: CompressedImage) -> None:
-    """Refuse by name what cannot be decoded, before anything is allocated for it.
-
-    Raises
-    ------
-    FrameUnsupportedError
-    """
+    """Raise `FrameUnsupportedError` for what cannot be decoded, before allocating for it."""
 
     def refuse(what: str, known: str) -> FrameUnsupportedError:
         return FrameUnsupportedError(f"{what} is not supported: known are {known}")
@@ -108,12 +103,7 @@ def pixel_limit(n_bytes: int) -> int:
 
 
 def refuse_too_many_pixels(layout: CompressedImage, n_bytes: int) -> None:
-    """Refuse an image out of all proportion to its bytes, where no array says its shape.
-
-    Raises
-    ------
-    FrameUnsupportedError
-    """
+    """Raise `FrameUnsupportedError` for an image out of all proportion to its bytes."""
     limit = pixel_limit(n_bytes)
     if math.prod(layout.shape) > limit:
         raise FrameUnsupportedError(
@@ -128,17 +118,7 @@ def refuse_short_tiles(
     tiles: NDArray[np.int64],
     pixels: NDArray[np.int64],
 ) -> None:
-    """Refuse tiles whose bytes are too few for their pixels, before anything is allocated.
-
-    Parameters
-    ----------
-    pixels : ndarray of int64
-        How many each of `tiles` has.
-
-    Raises
-    ------
-    FrameCorruptError
-    """
+    """Raise `FrameCorruptError` for tiles of too few bytes for their pixels, before allocating."""
     columns, lengths = table.columns[tiles], table.lengths[tiles]
     needed = np.ones(len(tiles), np.int64)
     packed = columns == COMPRESSED
@@ -222,12 +202,7 @@ def decode_tile(
 
 
 def itemsize_of(layout: CompressedImage, n_bytes: int, n: int, tile: int, *, floats: bool) -> int:
-    """Return how many bytes each of a tile's `n` numbers has; `floats` are not quantised.
-
-    Raises
-    ------
-    FrameCorruptError
-    """
+    """Return how many bytes each of a tile's `n` numbers has; `floats` are not quantised."""
     sizes = _itemsizes(layout, floats=floats)
     itemsize, rest = divmod(n_bytes, n)
     if rest or itemsize not in sizes:

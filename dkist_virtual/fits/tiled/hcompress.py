@@ -260,7 +260,7 @@ def _inverse(a, scale, smooth):
 
 @njit(cache=True, nogil=True)
 def decompress(data, a, scale, total, planes, smooth):
-    """Decode one tile.
+    """Decode one tile; return 0, or a key of `PROBLEMS`.
 
     Parameters
     ----------
@@ -272,11 +272,6 @@ def decompress(data, a, scale, total, planes, smooth):
     planes : ndarray of uint8, shape (3,)
         From the stream's header.
     smooth : bool
-
-    Returns
-    -------
-    int
-        0, or a key of `PROBLEMS`.
     """
     n_rows, n_columns = a.shape
     if max(planes[0], planes[1], planes[2]) > _MAX_PLANES:

@@ -14,19 +14,14 @@ __all__ = ["decompress"]
 
 @njit(cache=True, nogil=True)
 def decompress(words, out):
-    """Decode one tile.
+    """Decode one tile; return -1, or the number of the word at which the list is broken.
 
     Parameters
     ----------
     words : ndarray of int16
         Native byte order.
     out : ndarray of int32, one-dimensional
-        Zeros; what the list does not reach stays 0, as the standard has it.
-
-    Returns
-    -------
-    int
-        -1, or the number of the word at which the list is broken.
+        Zeros; pixels that the list does not reach stay 0, as the standard has it.
     """
     if words.size < 3:
         return words.size
