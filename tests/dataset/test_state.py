@@ -24,6 +24,8 @@ from ndcube import NDCube
 from samples import mostly_slow
 
 import dkist_virtual as dv
+from dkist_virtual.cube.computed_array import Computed
+from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.dataset.arithmetic import LazyCube
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 
@@ -532,3 +534,21 @@ def test_every_piece_of_state_is_a_column(mosaic: dv.TiledDataset) -> None:
         and inspect.getattr_static(dv.Dataset, name).fset
     }
     assert settable <= {"data", "wcs", *SET}
+
+
+def test_where_pixels_come_from_follows_them(mosaic: dv.TiledDataset) -> None:
+    ds = fresh(mosaic)[0, 0][1:]
+    twice = ds * 2
+    for one in (ds, twice, twice[0:2]):
+        assert one.provenance is not None
+        assert one.provenance.n_frames == 2
+        assert str(one.provenance) == one.lineage.source
+        assert one.lineage.opened_with >= {"inventory", "headers"}
+        with pytest.raises(AttributeError):
+            one.provenance = None  # type: ignore[misc]
+    assert type(ds.pixels) is VirtualArray
+    assert type(twice.pixels) is Computed
+    assert [ds.lineage.is_computed, twice.lineage.is_computed] == [False, True]
+    (part,) = twice.lineage.parts
+    assert part.wcs is ds.provenance.wcs
+    assert ds.rebin((2, 1, 1)).provenance is None
