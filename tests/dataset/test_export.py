@@ -45,19 +45,6 @@ def assets(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("assets")
 
 
-@pytest.fixture(scope="module")
-def datasets(simulated: Any, assets: Path) -> Any:
-    opened: dict[str, Any] = {}
-
-    def dataset(name: str) -> Any:
-        if name not in opened:
-            place = unpacked(f"{name}.asdf.gz", assets) if name in REAL else simulated(name)
-            opened[name] = first(dv.open_dataset(place))
-        return opened[name]
-
-    return dataset
-
-
 def plain(array: xr.DataArray) -> dict[str, xr.DataArray]:
     """The coordinates without the suffix of a mosaic's tile."""
     suffix = str(array.name).removeprefix("data")
