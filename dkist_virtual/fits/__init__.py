@@ -20,7 +20,7 @@ as it is.
   them
 - `header`: find the cards of a FITS header by keyword, and parse them when asked (FITS standard
   4.0, 4)
-- `kernels`: compile kernels, and keep them on the disk where there is a place for that
+- `kernels`: compile kernels, and keep them on the disk where that is possible
 - `layout`: describe an image as frozen values: its pixels' type and scaling, and where their
   bytes are
 - `partial`: read part of a frame: say which bytes to fetch, then turn them into pixels

@@ -14,7 +14,7 @@ import numpy as np
 
 from dkist_virtual.errors import FrameCorruptError, FrameError
 from dkist_virtual.fits.decode import check_layout, decode_image
-from dkist_virtual.fits.hdu import HDU, find_hdu, layout_of, read_hdu, stated_datasum
+from dkist_virtual.fits.hdu import HDU, find_hdu, layout_of, stated_datasum, walk_hdus
 from dkist_virtual.fits.layout import CompressedImage, Image
 from dkist_virtual.store.format.verify_json import Finding, Outcome
 from dkist_virtual.store.integrity import Scanned
@@ -115,12 +115,9 @@ def check_frame(key: str, url: str, reply: Reply, stated: Stated) -> tuple[Findi
 def _hdu(data: memoryview, stated: Stated) -> HDU:
     if stated.target is not None:
         return find_hdu(data, stated.target)
-    start = index = 0
-    while start < len(data):
-        hdu = read_hdu(data, start, index)
+    for hdu in walk_hdus(data):
         if hdu.data_start == stated.data_start:
             return hdu
-        start, index = hdu.stop, index + 1
     raise FrameCorruptError(
         f"no HDU's data begins at byte {stated.data_start}, as it did when it was scanned"
     )
@@ -172,11 +169,7 @@ def _sums(
     """
     from dkist_virtual.fits.checksum import datasum, is_zero, same_sum
 
-    if hdu.data_stop > len(data):
-        raise FrameCorruptError(
-            f"HDU {hdu.index}: its data ends at byte {hdu.data_stop}, the file at {len(data)}: the "
-            "file is cut short"
-        )
+    hdu.check_complete(len(data))
     found, card = datasum(data, hdu.data_start, hdu.stop), stated_datasum(hdu.header)
     good = card is not None and same_sum(found, card)
     if card is not None and not good:
