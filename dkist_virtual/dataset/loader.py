@@ -21,7 +21,7 @@ from dkist_virtual.store.format.asdf_arrays import check_mask
 from dkist_virtual.store.format.dataset_asdf import METADATA_NAME, Description, read_description
 from dkist_virtual.store.format.header_table import HeaderTable
 from dkist_virtual.store.format.references import replaced
-from dkist_virtual.store.format.verify_json import VERIFY_NAME, warn_of_kept
+from dkist_virtual.store.format.verify_json import VERIFY_NAME, warn_if_wrong
 from dkist_virtual.store.handle import StoreHandle
 from dkist_virtual.store.read_options import ReadOptions
 
@@ -186,7 +186,7 @@ def _directory(store: str) -> tuple[int, int] | None:
 
 def _open(handle: StoreHandle) -> Opened:
     reader = handle.open_with((METADATA_NAME, VERIFY_NAME))
-    warn_of_kept(reader, handle.store.references)
+    warn_if_wrong(reader, handle.store.references)
     place = join(reader.url, METADATA_NAME)
     if is_local(place):
         description = read_description(local_path(place))

@@ -1,6 +1,6 @@
 """Check one frame against the store: its file, HDU, sums and keywords.
 
-Pure, but for what it is given: the bytes of the file, and what the store's own tables say.
+Pure: it is given the bytes of the file, and what the store's own tables say.
 """
 
 from __future__ import annotations
@@ -8,11 +8,17 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from dkist_virtual.errors import FrameCorruptError, FrameError
+from dkist_virtual.errors import (
+    DKISTVirtualError,
+    FrameCorruptError,
+    FrameError,
+    FrameMissingError,
+    FrameUnreachableError,
+)
 from dkist_virtual.fits.decode import check_layout, decode_image
 from dkist_virtual.fits.hdu import HDU, find_hdu, layout_of, stated_datasum, walk_hdus
 from dkist_virtual.fits.layout import CompressedImage, Image
@@ -22,11 +28,13 @@ from dkist_virtual.store.integrity import Scanned
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
+    from numpy.typing import NDArray
+
     from dkist_virtual.fits.header import HDUTarget, Header
     from dkist_virtual.io.remote.request import Reply
     from dkist_virtual.store.format.frame_index import FrameEntry
 
-__all__ = ["KEYWORDS", "Stated", "check_frame", "differing_keywords"]
+__all__ = ["KEYWORDS", "Finding", "Stated", "check_frame", "outcome_of"]
 
 KEYWORDS: Final = (
     "DATE-BEG", "DATE-AVG", "DATE-END", "LINEWAV", "FRAMEWAV", "XPOSURE", "POL_NOIS",
@@ -40,7 +48,7 @@ FRAMEVOL and CHECKSUM are left out: the pipeline edits the first after the secon
 
 @dataclass(frozen=True, slots=True)
 class Stated:
-    """What a store says of one frame; -1 where it does not.
+    """What a store says of one frame.
 
     Parameters
     ----------
@@ -65,50 +73,47 @@ class Stated:
     shape: tuple[int, ...]
     data_start: int
     file: FrameEntry
-    header: Mapping[str, Any]
+    header: Mapping[str, object]
     same_file: bool
 
 
+def outcome_of(error: DKISTVirtualError) -> Outcome:
+    """The outcome for a frame that cannot be read."""
+    if isinstance(error, FrameMissingError):
+        return "absent"
+    if isinstance(error, FrameUnreachableError):
+        return "unreachable"
+    return "corrupt" if isinstance(error, FrameCorruptError) else "refused"
+
+
 def check_frame(key: str, url: str, reply: Reply, stated: Stated) -> tuple[Finding, Header | None]:
-    """Hold a frame's file against what the store says of it.
+    """Check a frame's whole file, `reply`, against what the store says of it.
 
-    Parameters
-    ----------
-    key, url : str
-    reply : Reply
-        All of the file.
-    stated : Stated
-
-    Returns
-    -------
-    finding : Finding
-    header : Header or None
-        The HDU's, where there is one.
+    Also gives the header of the HDU, where there is one.
     """
     data = memoryview(reply.data)
     if 0 <= stated.file.size != len(data):
-        said = f"the file has {len(data)} bytes: it had {stated.file.size} when it was scanned"
-        return Finding(key, url, "changed", said), None
+        detail = f"the file has {len(data)} bytes: it had {stated.file.size} when it was scanned"
+        return Finding(key, url, "changed", detail), None
     if not re.match(rb"SIMPLE  = {20}T", data[:30]):  # FITS 4.0, 4.4.1.1
-        said = f"no FITS file: it begins with {bytes(data[:30])!r}, expected SIMPLE = T"
-        return Finding(key, url, "corrupt", said), None
+        detail = f"not a FITS file: it begins with {bytes(data[:30])!r}, expected SIMPLE = T"
+        return Finding(key, url, "corrupt", detail), None
     try:
         hdu = _hdu(data, stated)
         layout = layout_of(hdu)
     except FrameError as error:
-        outcome: Outcome = "corrupt" if isinstance(error, FrameCorruptError) else "refused"
-        return Finding(key, url, outcome, str(error)), None
+        return Finding(key, url, outcome_of(error), str(error)), None
     notes: list[str] = []
     changed = list(_changes(hdu, layout, len(data), stated))
     try:
         broken = [*_sums(data, hdu, layout, stated, notes)]
     except FrameError as error:
-        outcome = "corrupt" if isinstance(error, FrameCorruptError) else "refused"
-        return Finding(key, url, outcome, "; ".join([str(error), *changed])), hdu.header
+        detail = "; ".join([str(error), *changed])
+        return Finding(key, url, outcome_of(error), detail), hdu.header
     mtime = -1 if not stated.same_file else stated.file.mtime
     if reply.mtime is not None and not Scanned.same_time(url, reply.mtime, mtime):
         notes.append("the file was modified since the scan")
-    outcome = "corrupt" if broken else "changed" if changed else "good"
+    outcome: Outcome = "corrupt" if broken else "changed" if changed else "good"
     return Finding(key, url, outcome, "; ".join([*broken, *changed]), tuple(notes)), hdu.header
 
 
@@ -124,11 +129,11 @@ def _hdu(data: memoryview, stated: Stated) -> HDU:
 
 
 def _changes(hdu: HDU, layout: Image, size: int, stated: Stated) -> Iterator[str]:
-    """What is whole, and another frame's."""
+    """Say in what a whole frame is not the one that the store describes."""
     where = hdu.start, min(hdu.stop, size) - hdu.start
     if stated.file.offset >= 0 and where != (stated.file.offset, stated.file.length):
         yield (
-            f"HDU {hdu.index}: lies at byte {where[0]}, {where[1]} bytes long: it was scanned at "
+            f"HDU {hdu.index}: begins at byte {where[0]}, {where[1]} bytes long: it was scanned at "
             f"{stated.file.offset}, {stated.file.length} bytes long"
         )
     shape = layout.shape
@@ -141,18 +146,13 @@ def _changes(hdu: HDU, layout: Image, size: int, stated: Stated) -> Iterator[str
     if stated.target is None and (layout.bscale, layout.bzero) != (1, 0):
         yield (
             f"HDU {hdu.index}: BSCALE = {layout.bscale:g}, BZERO = {layout.bzero:g}: its pixels "
-            "are read as they stand"
+            "are read without scaling"
         )
     if shape != stated.shape:
         yield f"HDU {hdu.index}: an image of {layout.shape}: expected {stated.shape}"
-    for keyword, found, expected in differing_keywords(hdu.header, stated.header):
-        yield f"{keyword} = {found}: the header table has {expected}"
-    yield from _other_image(hdu.header, stated.header)
-
-
-def _other_image(header: Header, row: Mapping[str, Any]) -> Iterator[str]:
-    """The sum of the image before it was compressed: the table's DATASUM is the file's ZDATASUM."""
-    ours, theirs = _text(header, "ZDATASUM"), str(row.get("DATASUM") or "").strip()
+    yield from _changed_keywords(hdu.header, stated.header)
+    # The sum of the image before compression: the table's DATASUM is the file's ZDATASUM.
+    ours, theirs = _text(hdu.header, "ZDATASUM"), str(stated.header.get("DATASUM") or "").strip()
     if ours and theirs and ours != theirs:
         yield f"ZDATASUM = {ours}: the header table has DATASUM = {theirs}, the image's own"
 
@@ -160,12 +160,12 @@ def _other_image(header: Header, row: Mapping[str, Any]) -> Iterator[str]:
 def _sums(
     data: memoryview, hdu: HDU, layout: Image, stated: Stated, notes: list[str]
 ) -> Iterator[str]:
-    """What is broken: the sums of the HDU as it is stored, and of the image in it.
+    """Say what is broken: the sums of the HDU as it is stored, and of the image in it.
 
     Raises
     ------
     FrameError
-        It does not decode.
+        The image does not decode.
     """
     from dkist_virtual.fits.checksum import datasum, is_zero, same_sum
 
@@ -177,20 +177,21 @@ def _sums(
     elif (scanned := stated.file.datasum) >= 0 and not same_sum(found, scanned):
         yield f"HDU {hdu.index}: its data sums to {found}: it was {scanned} when scanned"
     if _text(hdu.header, "CHECKSUM") and not is_zero(datasum(data, hdu.start, hdu.stop)):
-        said = "CHECKSUM does not hold"
         if card is None:
-            yield f"HDU {hdu.index}: {said}, and there is no DATASUM"
+            yield f"HDU {hdu.index}: CHECKSUM does not hold, and there is no DATASUM"
         elif good:
-            # Of data that is as it was: somebody edited the header, as DKIST's pipeline does.
-            notes.append(f"{said}, DATASUM does: the header was edited after it was written")
+            # The data is as it was: the header was edited, as DKIST's pipeline does.
+            notes.append(
+                "CHECKSUM does not hold, DATASUM does: the header was edited after it was written"
+            )
     if card is None:
         notes.append("there is no DATASUM: that the frame decodes is all that was found out")
     pixels = decode_image(layout, data[hdu.start :], parallel=True)
     yield from _image_sum(hdu.header, layout, pixels)
 
 
-def _image_sum(header: Header, layout: Image, pixels: Any) -> Iterator[str]:
-    """ZDATASUM, which is that of the image before it was compressed, where nothing was lost."""
+def _image_sum(header: Header, layout: Image, pixels: NDArray[np.generic]) -> Iterator[str]:
+    """Check ZDATASUM, the sum of the image before compression, where nothing was lost."""
     from dkist_virtual.fits.checksum import datasum, same_sum
 
     card = _text(header, "ZDATASUM")
@@ -198,8 +199,8 @@ def _image_sum(header: Header, layout: Image, pixels: Any) -> Iterator[str]:
         return
     scaled = (layout.bscale, layout.bzero, layout.blank) != (1, 0, None)
     if layout.quantised or scaled or "ZBLANK" in layout.columns:
-        return  # these are not the numbers that were summed
-    found = datasum(pixels.astype(pixels.dtype.newbyteorder(">")).reshape(-1).view("u1"))
+        return  # the sum is of other numbers than these
+    found = datasum(pixels.astype(pixels.dtype.newbyteorder(">")).reshape(-1).view("u1").data)
     if not same_sum(found, int(card)):
         yield f"HDU {header.hdu}: its pixels sum to {found}: expected ZDATASUM = {card}"
 
@@ -207,31 +208,15 @@ def _image_sum(header: Header, layout: Image, pixels: Any) -> Iterator[str]:
 # Keywords -------------------------------------------------------------------------------------
 
 
-def differing_keywords(
-    header: Header, row: Mapping[str, Any]
-) -> Iterator[tuple[str, object, object]]:
-    """Those of `KEYWORDS` of which header and table do not say the same.
-
-    Parameters
-    ----------
-    header : Header
-    row : mapping
-        Of the header table; None for masked cells and NaN, which are cards that are not there.
-
-    Yields
-    ------
-    keyword, found, expected
-        None for a card that is not there.
-    """
-    for keyword in KEYWORDS:
-        if keyword not in row:
-            continue
+def _changed_keywords(header: Header, row: Mapping[str, object]) -> Iterator[str]:
+    """Say which of `KEYWORDS` differ between a header and its row of the table."""
+    for keyword in (keyword for keyword in KEYWORDS if keyword in row):
         expected = row[keyword]
         found = header.first(keyword)
         if isinstance(expected, np.generic):
             expected = expected.item()
         if not _same(found, expected):
-            yield keyword, found, expected
+            yield f"{keyword} = {found}: the header table has {expected}"
 
 
 def _same(found: object, expected: object) -> bool:
@@ -239,7 +224,7 @@ def _same(found: object, expected: object) -> bool:
         return found.rstrip() == expected.rstrip()
     numbers = (int, float)
     if isinstance(found, numbers) and isinstance(expected, numbers):
-        # What a card's 20 characters can hold.
+        # The digits of a card's 20 characters.
         return math.isclose(found, expected, rel_tol=1e-12, abs_tol=0)
     if isinstance(expected, str) and found is not None:
         return str(found) == expected.strip()  # a column of mixed types is of strings

@@ -3,58 +3,44 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 import warnings
 from collections import Counter
-from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
-from dkist_virtual.cube.selection import parse_index
 from dkist_virtual.cube.virtual_array import opened_selection
 from dkist_virtual.cube.world_axes import World
-from dkist_virtual.dataset.open import open_dataset
-from dkist_virtual.errors import (
-    FrameCorruptError,
-    FrameError,
-    FrameMissingError,
-    FrameUnreachableError,
-    VerificationWarning,
-)
+from dkist_virtual.errors import FrameError, FrameMissingError, VerificationWarning
 from dkist_virtual.io.locations import is_local, shown
 from dkist_virtual.io.settings import setting
 from dkist_virtual.store.codecs import FrameSpec
 from dkist_virtual.store.format.frame_index import FrameEntry
-from dkist_virtual.store.format.references import chunk_key
 from dkist_virtual.store.format.verify_json import (
     UNREADABLE,
     VERIFY_NAME,
     WRONG,
     Finding,
-    Outcome,
     Verification,
-    kept_in,
-    write,
+    read_verification,
+    write_verification,
 )
 from dkist_virtual.store.zarr_store import spec_of
-from dkist_virtual.verification.against_astropy import Comparison, compare, spread
-from dkist_virtual.verification.frame import KEYWORDS, Stated, check_frame
+from dkist_virtual.verification.against_astropy import Comparison, compare
+from dkist_virtual.verification.frame import KEYWORDS, Stated, check_frame, outcome_of
+from dkist_virtual.verification.frame_checks import Frame, check_each, choose_evenly, open_frames
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.dataset.provenance import Provenance
     from dkist_virtual.fits.header import Header
-    from dkist_virtual.io.remote.request import Reply
-    from dkist_virtual.store.format.references import ReferenceSet
+    from dkist_virtual.io.remote.reply import Reply
     from dkist_virtual.store.frame_locations import FramePlaces
-    from dkist_virtual.store.handle import StoreReader
+    from dkist_virtual.store.zarr_store import FrameStore
 
 __all__ = ["verify"]
 
@@ -73,7 +59,7 @@ def verify(
     *,
     against: Literal["astropy"] | None = None,
     sample: int | None = None,
-    selection: Any = None,
+    selection: str | None = None,
     frames: FramePlaces = None,
     tolerance: float = TOLERANCE,
     workers: int | None = None,
@@ -83,25 +69,24 @@ def verify(
     storage_options: dict[str, dict[str, Any]] | None = None,
     allow_local: bool | None = None,
 ) -> Verification | Comparison:
-    """Hold a store against its frames: every one, a sample, or a selection.
+    """Check a store against its frames: every one, a sample, or a selection.
 
-    Of each frame is looked at whether it is there, its length and where in it the HDU lies, its
-    shape and type, DATASUM and CHECKSUM as it is stored, whether it decodes, and keywords (when,
-    where, which wavelength, which place in the dataset) against the header table. Of some, whether
-    the dataset's WCS gives the positions on the sky that their own FITS WCS gives.
+    Of each frame it checks whether it is there, its length and the HDU's position in the file,
+    shape and type, DATASUM and CHECKSUM as stored, whether it decodes, and keywords (when, where,
+    which wavelength, which place in the dataset) against the header table. Of some, it checks
+    whether the dataset's WCS gives the positions on the sky that their own FITS WCS gives.
 
     Parameters
     ----------
     store_or_asdf : path or URL
         A store; or a dataset's ASDF, which knows less of its frames.
     against : {"astropy"}, optional
-        Compare pixels with those that astropy reads, and nothing else: what is held against it
-        is not the store, but the decoder. Takes sample, frames, progress, storage_options and
-        allow_local.
+        Compare pixels with those that astropy reads, and nothing else: this checks the decoder,
+        not the store. Takes sample, frames, progress, storage_options and allow_local.
     sample : int, optional
         How many frames, spread evenly from the first to the last; all if not given.
     selection : str, optional
-        Those of a selection alone, as it stands in ``ds[...]``: ``"0, 50"``.
+        Only the frames of a selection, written as in ``ds[...]``: ``"0, 50"``.
     frames : path or URL, or a list of them, optional
         Where the frames are, if not where the store says.
     tolerance : float
@@ -109,10 +94,10 @@ def verify(
     workers : int, optional
         How many frames at once. By default 4 on this machine, 16 elsewhere.
     resume : bool
-        Whether to go on where the same verification was stopped before.
+        Whether to continue where the same verification was stopped before.
     keep : bool
-        Whether to write ``verify.json`` into a store on this machine. Opening it warns of what
-        is wrong.
+        Whether to write ``verify.json`` into a store on this machine. Opening the store warns of
+        what is wrong.
     progress : bool, optional
         Show a bar. By default on a terminal only.
     storage_options : dict, optional
@@ -128,261 +113,172 @@ def verify(
     Raises
     ------
     DatasetError, StoreError
-        What was to be verified cannot be opened, or what was found not be kept.
+        The store or ASDF cannot be opened, or what was found cannot be written.
     """
     if against is not None:
         if selection is not None:
             raise ValueError("selection: is not taken with against: expected sample, or nothing")
         return compare(
-            store_or_asdf, against=against, sample=sample, frames=frames,  # type: ignore[arg-type]
+            store_or_asdf, against=against, sample=sample, frames=frames,
             storage_options=storage_options, progress=progress, allow_local=allow_local,
         )  # fmt: skip
-    if sample is not None and sample < 1:
-        raise ValueError(f"sample = {sample}: expected 1 or more")
     if not tolerance >= 0:
         raise ValueError(f"tolerance = {tolerance}: expected 0 or more")
-    with _unwarned():
-        ds = open_dataset(
-            store_or_asdf, frames=frames, storage_options=storage_options, allow_local=allow_local
-        )
-    whole = getattr(ds, "flat", [ds])
-    n_frames = sum(tile.provenance.array.metadata.n_frames for tile in whole)
-    if selection:
-        index = parse_index(selection)
-        ds = ds.slice_tiles[index] if hasattr(ds, "slice_tiles") else ds[index]
-    run = _Run(getattr(ds, "flat", [ds]), sample)
-    handle = run.handle
+    with warnings.catch_warnings():
+        # The store is verified anew: what the last verification found is no news.
+        warnings.simplefilter("ignore", VerificationWarning)
+        chosen = open_frames(
+            store_or_asdf, sample, selection,
+            frames=frames, storage_options=storage_options, allow_local=allow_local,
+        )  # fmt: skip
+    run = _Run(chosen.frames, workers)
+    handle, references = run.handle, run.handle.store.references
     place = handle.url or os.fspath(store_or_asdf)
     begun = Verification(
         store=place if is_local(place) else shown(place),
-        store_id=handle.store.references.attributes.get("store_id"),
-        dataset_id=(ds.inventory or {}).get("datasetId"),
-        instrument=(ds.inventory or {}).get("instrumentName"),
+        store_id=references.attributes.get("store_id"),
+        dataset_id=chosen.inventory.get("datasetId"),
+        instrument=chosen.inventory.get("instrumentName"),
         what={
             "sample": sample,
             "selection": selection or None,
             "places": [shown(place) for place in handle.store.places.in_order],
         },
-        n_frames=n_frames,
-        n_chosen=len(run.chosen),
+        n_frames=chosen.n_frames,
+        n_chosen=len(chosen.frames),
         tolerance=tolerance,
-        references=handle.store.references.identity,
+        references=references.identity,
     )
     kept = keep and handle.url is not None and is_local(handle.url)
-    earlier = _kept(handle.reader, handle.store.references) if kept else None
-    if earlier is not None and resume and _is_begun(earlier, begun):
+    try:
+        earlier = read_verification(handle.reader, references) if kept else None
+    except UNREADABLE:
+        earlier = None
+    if earlier is not None and resume and _can_resume(earlier, begun):
         begun = earlier
     elif earlier is not None and _knows_more(earlier, begun, run):
         kept = False
-        said = f"found wrong on {earlier.when}, not all looked at again: {VERIFY_NAME} keeps them"
-        begun = replace(begun, notes={said: earlier.n_wrong or len(earlier.off)})
-    return run.all_of(begun, workers=workers, progress=progress, kept=kept)
+        note = f"found wrong on {earlier.when}, not all looked at again: {VERIFY_NAME} keeps them"
+        begun = replace(begun, notes={note: earlier.n_wrong or len(earlier.off)})
+    return run.check_rest(begun, progress=progress, kept=kept)
 
 
-@contextmanager
-def _unwarned() -> Iterator[None]:
-    """Who verifies a store anew need not be told what the last verification found."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", VerificationWarning)
-        yield
-
-
-def _without_wcs(finding: Finding, error: Exception) -> Finding:
-    """What came of a frame of whose header no WCS can be made."""
-    said = (str(error).strip() or type(error).__name__).splitlines()[0]
-    return replace(
-        finding,
-        outcome="changed" if finding.outcome == "good" else finding.outcome,
-        detail="; ".join(filter(None, [finding.detail, f"its header gives no WCS: {said}"])),
-    )
-
-
-def _kept(reader: StoreReader, references: ReferenceSet) -> Verification | None:
-    """The last verification of the store; None where there is none that can be read."""
-    try:
-        return kept_in(reader, references)
-    except UNREADABLE:
-        return None
-
-
-def _knows_more(found: Verification, begun: Verification, run: _Run) -> bool:
+def _knows_more(earlier: Verification, begun: Verification, run: _Run) -> bool:
     """Whether an earlier verification found wrong what this one does not look at."""
-    if not (found.n_wrong or found.off):
+    if not (earlier.n_wrong or earlier.off):
         return False
-    wrong = [f.key for f in found.findings if f.outcome in WRONG]
-    seen = {run.key(i) for i in range(len(run.chosen))}
-    looked = found.what["places"] == begun.what["places"] and seen.issuperset([*wrong, *found.off])
-    return not looked or len(wrong) != found.n_wrong
+    wrong = [f.key for f in earlier.findings if f.outcome in WRONG]
+    all_looked_at = {frame.key for frame in run.frames}.issuperset([*wrong, *earlier.off])
+    same_places = earlier.what["places"] == begun.what["places"]
+    return not (same_places and all_looked_at) or len(wrong) != earlier.n_wrong
 
 
-def _is_begun(found: Verification, begun: Verification) -> bool:
-    """Whether a verification is the same one, that was stopped."""
-    return not found.complete and (found.what, found.tolerance, found.n_chosen) == (
-        begun.what, begun.tolerance, begun.n_chosen,
-    )  # fmt: skip
-
-
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """One frame that is to be looked at."""
-
-    provenance: Provenance
-    position: int
-    row: int
+def _can_resume(earlier: Verification, begun: Verification) -> bool:
+    """Whether an earlier verification is the same one, and was stopped."""
+    same = (earlier.what, earlier.tolerance, earlier.n_chosen)
+    return not earlier.complete and same == (begun.what, begun.tolerance, begun.n_chosen)
 
 
 class _Run:
-    """The frames to be looked at, and what the store's tables say of them.
+    """Check frames against what the store's tables say of them, `workers` at once."""
 
-    Parameters
-    ----------
-    tiles : sequence of Dataset
-    sample : int, optional
-    """
-
-    def __init__(self, tiles: Any, sample: int | None) -> None:
-        every = []
-        for tile in tiles:
-            source = tile.provenance
-            positions = source.array.positions()
-            every += [_Frame(source, int(p), int(p) + source.first_row) for p in positions]
-        self.handle = every[0].provenance.array.handle
-        self.chosen = [every[i] for i in spread(len(every), sample)]
-        rows = np.array([frame.row for frame in self.chosen], np.int64)
-        source = every[0].provenance
-        columns = ("size", "mtime", "offset", "length", "datasum")
-        self._about = {name: source.read_scan(f"_{name}", rows) for name in columns}
-        headers = source.headers(rows)
-        wanted = [keyword for keyword in (*KEYWORDS, "DATASUM") if keyword in headers.colnames]
-        self._headers = headers[wanted]
-        self._worlds: dict[int, World] = {}
-        self._looked_at = set(spread(len(self.chosen), WCS_FRAMES))
-
-    def all_of(
-        self, so_far: Verification, *, workers: int | None, progress: bool | None, kept: bool
-    ) -> Verification:
-        """Look at what is left."""
-        from tqdm import tqdm
-
-        began, seconds = time.monotonic(), so_far.seconds
-        written = began
-        shown = sys.stderr.isatty() if progress is None else progress
-        counts, notes = Counter(so_far.counts), Counter(so_far.notes)
-        findings, wcs = list(so_far.findings), dict(so_far.wcs)
-
-        def now(n: int) -> Verification:
-            return replace(
-                so_far, n_done=n, counts=dict(counts), notes=dict(notes), findings=tuple(findings),
-                wcs=dict(wcs), when=datetime.now(UTC).isoformat(timespec="seconds"),
-                seconds=seconds + time.monotonic() - began,
-            )  # fmt: skip
-
-        n = so_far.n_done
-        bar = tqdm(
-            total=so_far.n_chosen, initial=n, unit=" frames", desc="Verifying", disable=not shown
-        )
-        with bar:
-            try:
-                for finding, header in self._findings(n, workers):
-                    away = None
-                    if header is not None and n in self._looked_at:
-                        try:
-                            away = self._away(self.chosen[n], header)
-                        except Exception as error:  # noqa: BLE001  # wcslib's, astropy's, gwcs'
-                            finding = _without_wcs(finding, error)
-                    counts[finding.outcome] += 1
-                    notes.update(finding.notes)
-                    if finding.outcome != "good":
-                        findings.append(finding)
-                    if away is not None:
-                        wcs[finding.key] = away
-                    n += 1
-                    bar.update()
-                    if kept and time.monotonic() - written > _BETWEEN:
-                        write(now(n))
-                        written = time.monotonic()
-            except KeyboardInterrupt:
-                if kept:
-                    write(now(n))
-                raise KeyboardInterrupt(
-                    f"{n} of {so_far.n_chosen} frames were looked at. The same again goes on from "
-                    "here"
-                ) from None
-        done = now(n)
-        if kept:
-            write(done)
-        return done
-
-    def _findings(self, first: int, workers: int | None) -> Iterator[tuple[Finding, Header | None]]:
+    def __init__(self, frames: list[Frame], workers: int | None) -> None:
+        self.frames = frames
+        first = frames[0].tile
+        self.handle = first.array.handle
         if workers is None:
             remote = self.handle.store.places.remote
             workers = min(16, max(1, int(setting("concurrency")))) if remote else 4
-        with ThreadPoolExecutor(workers, thread_name_prefix="dkist-verify") as pool:
-            # In batches, so that an error or Ctrl-C does not wait for the frames after it.
-            for begin in range(first, len(self.chosen), 8 * workers):
-                part = range(begin, min(begin + 8 * workers, len(self.chosen)))
-                yield from pool.map(self._one, part)
+        self._workers = workers
+        rows = np.array([frame.position + frame.tile.first_row for frame in frames], np.int64)
+        columns = ("size", "mtime", "offset", "length", "datasum")
+        self._entries = {name: first.read_scan(f"_{name}", rows) for name in columns}
+        headers = first.headers(rows)
+        wanted = [keyword for keyword in (*KEYWORDS, "DATASUM") if keyword in headers.colnames]
+        self._headers = headers[wanted]
+        self._worlds: dict[int, World] = {}
+        self._on_sky = set(choose_evenly(len(frames), WCS_FRAMES))
 
-    def key(self, number: int) -> str:
-        """The chunk key of one of the frames that are chosen."""
-        frame = self.chosen[number]
-        array = frame.provenance.array
-        return f"{array.name}/{chunk_key(array.metadata, frame.position)}"
+    def check_rest(
+        self, so_far: Verification, *, progress: bool | None, kept: bool
+    ) -> Verification:
+        """Check the frames that are left, and write what was found from time to time."""
+        began = written = time.monotonic()
+        counts, notes = Counter(so_far.counts), Counter(so_far.notes)
+        findings, wcs = list(so_far.findings), dict(so_far.wcs)
 
-    def _one(self, number: int) -> tuple[Finding, Header | None]:
-        """Look at one frame; also the header of its HDU."""
-        frame = self.chosen[number]
-        array = frame.provenance.array
-        store = array.handle.store
-        key = self.key(number)
-        reference = store.frame(array.name, frame.position)
+        def save(n: int) -> Verification:
+            now = replace(
+                so_far, n_done=n, counts=dict(counts), notes=dict(notes), findings=tuple(findings),
+                wcs=dict(wcs), when=datetime.now(UTC).isoformat(timespec="seconds"),
+                seconds=so_far.seconds + time.monotonic() - began,
+            )  # fmt: skip
+            if kept:
+                write_verification(now)
+            return now
+
+        n = so_far.n_done
+        left = range(n, len(self.frames))
         try:
-            place, reply = self._read(store, reference[0])
-        except FrameError as error:
-            return Finding(key, reference[0] or None, _outcome(error), str(error)), None
-        stated = self._stated(number, reference[1], place == reference[0])
-        return check_frame(key, place, reply, stated)
+            for finding, header in check_each(self._check, left, self._workers, progress):
+                if header is not None and n in self._on_sky:
+                    try:
+                        if (away := self._away(self.frames[n], header)) is not None:
+                            wcs[finding.key] = away
+                    except Exception as error:  # noqa: BLE001  # wcslib's, astropy's, gwcs'
+                        finding = _without_wcs(finding, error)
+                counts[finding.outcome] += 1
+                notes.update(finding.notes)
+                if finding.outcome != "good":
+                    findings.append(finding)
+                n += 1
+                if time.monotonic() - written > _BETWEEN:
+                    save(n)
+                    written = time.monotonic()
+        except KeyboardInterrupt:
+            save(n)
+            again = ". The same again goes on from here" if kept else ""
+            looked = f"{n} of {so_far.n_chosen} frames were looked at"
+            raise KeyboardInterrupt(looked + again) from None
+        return save(n)
 
-    @staticmethod
-    def _read(store: Any, url: str) -> tuple[str, Reply]:
-        """All of a frame's file, from the first place that has it."""
-        absent: FrameMissingError | None = None
-        for place in store.places.candidates(url):
-            try:
-                return place, store.fetcher.reply(place)
-            except FrameMissingError as error:
-                absent = absent or error
-        raise absent or FrameMissingError("the ASDF names no file for this frame")
+    def _check(self, number: int) -> tuple[Finding, Header | None]:
+        """Check one frame; also give the header of its HDU."""
+        frame = self.frames[number]
+        url, offset, _ = frame.reference
+        try:
+            place, reply = _read(frame.tile.array.handle.store, url)
+        except FrameError as error:
+            return Finding(frame.key, url or None, outcome_of(error), str(error)), None
+        stated = self._stated(number, offset, place == url)
+        return check_frame(frame.key, place, reply, stated)
 
     def _stated(self, number: int, offset: int, same_file: bool) -> Stated:
-        metadata = self.chosen[number].provenance.array.metadata
-        spec = spec_of(metadata)
-        about: dict[str, Any] = {name: int(column[number]) for name, column in self._about.items()}
-        row = self._headers[number] if len(self._headers) else {}
-        there = set(row.keys())
-        header = {name: row[name] if name in there else None for name in self._headers.colnames}
+        spec = spec_of(self.frames[number].tile.array.metadata)
+        header = {}
+        if len(self._headers):
+            row = self._headers[number]
+            header = {name: row.get(name) for name in self._headers.colnames}
+        entry: dict[str, Any] = {name: int(c[number]) for name, c in self._entries.items()}
         return Stated(
             target=spec.hdu if isinstance(spec, FrameSpec) else None,
             dtype=np.dtype(spec.dtype),
             shape=spec.shape,
             data_start=offset,
-            file=FrameEntry(**about),
-            header=header if len(self._headers) else {},
+            file=FrameEntry(**entry),
+            header=header,
             same_file=same_file,
         )
 
     # The sky ----------------------------------------------------------------------------
 
-    def _away(self, frame: _Frame, header: Header) -> float | None:
-        """How far the dataset's positions on the sky are from those of a frame's header, arcsec.
-
-        None where one of them has none.
-        """
+    def _away(self, frame: Frame, header: Header) -> float | None:
+        """How far positions by the dataset and by a frame's header are apart, arcsec, if any."""
         from astropy.coordinates import angular_separation
         from astropy.io.fits import Header as Cards
         from astropy.wcs import WCS
 
-        source = frame.provenance
+        source = frame.tile
         world = self._worlds.setdefault(source.first_row, World(source.wcs, source.cut.shape))
         here, there = _pixels(source, frame.position)
         with warnings.catch_warnings():
@@ -396,21 +292,29 @@ class _Run:
         return float(np.degrees(apart).max() * 3600)
 
 
-def _outcome(error: FrameError) -> Outcome:
-    if isinstance(error, FrameMissingError):
-        return "absent"
-    if isinstance(error, FrameUnreachableError):
-        return "unreachable"
-    return "corrupt" if isinstance(error, FrameCorruptError) else "refused"
+def _read(store: FrameStore, url: str) -> tuple[str, Reply]:
+    """Read all of a frame's file, from the first place that has it."""
+    absent: FrameMissingError | None = None
+    for place in store.places.candidates(url):
+        try:
+            return place, store.fetcher.reply(place)
+        except FrameMissingError as error:
+            absent = absent or error
+    raise absent or FrameMissingError("the ASDF names no file for this frame")
+
+
+def _without_wcs(finding: Finding, error: Exception) -> Finding:
+    """The finding about a frame of whose header no WCS can be made."""
+    reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+    detail = "; ".join(filter(None, [finding.detail, f"its header gives no WCS: {reason}"]))
+    outcome = "changed" if finding.outcome == "good" else finding.outcome
+    return replace(finding, outcome=outcome, detail=detail)
 
 
 def _pixels(
     source: Provenance, position: int
 ) -> tuple[list[NDArray[np.float64]], list[NDArray[np.float64]]]:
-    """Nine pixels of a frame: as positions in the dataset that was opened, and in the frame.
-
-    That dataset may be a cut of the frames.
-    """
+    """Choose nine pixels of a frame: positions in the dataset, which may be cut, and the frame."""
     metadata = source.array.metadata
     n = metadata.n_frame_axes
     frame = np.unravel_index(position, metadata.frame_shape) if n else ()

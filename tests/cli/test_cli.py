@@ -109,7 +109,7 @@ def test_the_path_of_a_first_dataset(data: Path) -> None:
     assert done.stdout.endswith(" s, 6 scanned\n")
     done = command("verify", store, "--against", "astropy", "--sample", 2)
     assert (done.returncode, done.stderr) == (0, "")
-    assert "2 of 6 frames looked at, 2 held against astropy" in done.stdout
+    assert "2 of 6 frames looked at, 2 compared with astropy" in done.stdout
     assert "bit for bit" in done.stdout
 
 

@@ -218,7 +218,7 @@ def test_exit_status(found: list[Outcome], status: int) -> None:
 def test_what_differs_is_named_and_asked_for() -> None:
     report = report_of("equal", "different", "absent")
     lines = str(report).splitlines()
-    assert lines[0] == "VISP ABCDE: 3 of 100 frames looked at, 2 held against astropy 7"
+    assert lines[0] == "VISP ABCDE: 3 of 100 frames looked at, 2 compared with astropy 7"
     assert "  different: data/1.0.0 /home/ada/f1.fits: why" in lines
     assert "  1 absent, 1 different, 1 equal" in lines
     assert "one of the files named above" in lines[-2]

@@ -1,17 +1,18 @@
 """Read and write ``verify.json``, what the last verification found.
 
-It is rewritten, whole, while a verification runs: one that was stopped goes on from there.
+It is rewritten as a whole while a verification runs, so that a stopped one can be resumed.
 """
 
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import re
 import tempfile
 import warnings
 from dataclasses import asdict, dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from dkist_virtual.errors import StoreError, VerificationWarning, redacted
 from dkist_virtual.io.local_file import sync
@@ -19,7 +20,7 @@ from dkist_virtual.io.locations import is_local, join, local_path, shown
 from dkist_virtual.text import ALIKE, counted, same_causes
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from dkist_virtual.store.format.references import ReferenceSet
     from dkist_virtual.store.handle import StoreReader
@@ -31,20 +32,22 @@ __all__ = [
     "Finding",
     "Outcome",
     "Verification",
-    "finding_lines",
-    "kept_in",
-    "warn_of_kept",
-    "write",
+    "read_verification",
+    "report_lines",
+    "warn_if_wrong",
+    "write_verification",
 ]
 
-Outcome: TypeAlias = Literal["good", "absent", "unreachable", "changed", "corrupt", "refused"]
+Outcome: TypeAlias = Literal[
+    "good", "absent", "unreachable", "changed", "corrupt", "refused", "equal", "different"
+]
 
 VERIFY_NAME: Final = "verify.json"
 FORMAT_VERSION: Final = 1
-WRONG: Final = ("changed", "corrupt", "refused")
+WRONG: Final = ("changed", "corrupt", "refused", "different")
 _LISTED: Final = 20
 UNREADABLE: Final = (ValueError, TypeError, KeyError, AttributeError, RecursionError)
-"""What reading a file that is no verification may raise."""
+"""What reading a file that is not a verification may raise."""
 
 _KINDS: Final = {
     **dict.fromkeys(("store", "when"), str),
@@ -53,28 +56,29 @@ _KINDS: Final = {
     **dict.fromkeys(("n_frames", "n_chosen", "n_done"), int),
     **dict.fromkeys(("tolerance", "seconds"), int | float),
 }
-"""Of what a ``verify.json`` says, which a stranger may have written."""
+"""Types of what is in a ``verify.json``, which somebody else may have written."""
 
 _KEPT: Final = 1000
-"""Findings written into the file; the counts are of all."""
+"""Findings written into the file; the counts include all of them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What came of one frame.
+    """What a check found about one frame.
 
     Attributes
     ----------
     key : str
         The frame's chunk key.
     url : str or None
-    outcome : {"good", "absent", "unreachable", "changed", "corrupt", "refused"}
-        Changed is whole, and not the frame that the store speaks of; corrupt is broken; refused
-        is FITS that is not read here, or a reference that leads where the store may not.
+    outcome : str
+        "good", "absent", "unreachable", "changed" (whole, but not the frame that the store
+        describes), "corrupt" (broken), "refused" (FITS that this package does not read, or a
+        reference to where the store may not lead); of a comparison "equal" or "different".
     detail : str
         What is wrong.
     notes : tuple of str
-        What is worth knowing, and no fault of the frame's.
+        What is worth knowing, and not wrong.
     """
 
     key: str
@@ -84,41 +88,37 @@ class Finding:
     notes: tuple[str, ...] = ()
 
 
-class _Finding(Protocol):
-    @property
-    def key(self) -> str: ...
-    @property
-    def url(self) -> str | None: ...
-    @property
-    def outcome(self) -> str: ...
-    @property
-    def detail(self) -> str: ...
+def report_lines(first: str, findings: Sequence[Finding], counts: Mapping[str, int]) -> list[str]:
+    """Write a report: its first line, some lines of findings, and how many there are by outcome."""
+    lines = _finding_lines(findings)
+    more = [f"  and {len(lines) - _LISTED} more of other kinds"] * (len(lines) > _LISTED)
+    by_outcome = ", ".join(f"{n} {outcome}" for outcome, n in sorted(counts.items()))
+    return [first, *lines[:_LISTED], *more, f"  {by_outcome or 'no frames'}"]
 
 
-def finding_lines(findings: Sequence[_Finding]) -> list[str]:
-    """Write a line for each finding about a frame, or one for many that say the same."""
-    names, said = [], []
+def _finding_lines(findings: Sequence[Finding]) -> list[str]:
+    """Write a line for each finding, or one for many that say the same."""
+    names, details = [], []
     for finding in findings:
         url, detail = finding.url or "", finding.detail.replace("\n", " ")
         detail = detail.removeprefix(f"{finding.key}: ")
         name = url.rpartition("/")[2]
-        # A file that was looked for elsewhere is named there alone.
+        # Where a file was looked for in another place, its detail names that place.
         its_own = detail.replace(f"{url}: ", "", 1) if url else detail
         if url and not (name and f"/{name}" in its_own):
             detail = f"{shown(url)}: {its_own}"
         names.append(name)
-        said.append(detail)
-    outcomes = [f"{f.outcome}: {detail}" for f, detail in zip(findings, said, strict=True)]
+        details.append(detail)
+    outcomes = [f"{f.outcome}: {detail}" for f, detail in zip(findings, details, strict=True)]
     lines = []
     for group in same_causes(zip(names, outcomes, strict=True)):
         first, last = findings[group[0]], findings[group[-1]]
         if len(group) < ALIKE:
-            of_each = [(findings[number], said[number]) for number in group]
-            lines += [f"  {f.outcome}: {f.key} {detail}" for f, detail in of_each]
+            lines += [f"  {findings[i].outcome}: {findings[i].key} {details[i]}" for i in group]
         else:
             lines.append(
                 f"  {first.outcome}: {len(group)} frames from {first.key} to {last.key}, the "
-                f"first: {said[group[0]]}"
+                f"first: {details[group[0]]}"
             )
     return lines
 
@@ -131,7 +131,6 @@ class Verification:
     ----------
     store : str
     store_id : str or None
-        As the store says.
     dataset_id, instrument : str or None
     what : dict
         What was asked for: sample, selection, frames.
@@ -142,7 +141,7 @@ class Verification:
     counts : dict
         Number of frames by outcome: good, absent, unreachable, changed, corrupt, refused.
     notes : dict
-        What is worth knowing and nobody's fault, and of how many frames.
+        What is worth knowing and not wrong, and of how many frames.
     findings : tuple of Finding
         Of the frames that are not good.
     wcs : dict
@@ -153,7 +152,7 @@ class Verification:
         ISO 8601, UTC.
     seconds : float
     references : str or None
-        SHA-256 of the file of references that was verified, or of the references of an ASDF.
+        SHA-256 of the verified store's file of references, or of an ASDF's references.
     """
 
     store: str
@@ -180,7 +179,7 @@ class Verification:
 
     @property
     def off(self) -> dict[str, float]:
-        """Sample frames whose WCS are further apart than they may be; NaN is."""
+        """Sample frames whose WCS are further apart than `tolerance`, NaN included."""
         return {key: away for key, away in self.wcs.items() if not away <= self.tolerance}
 
     @property
@@ -204,57 +203,46 @@ class Verification:
 
     def as_json(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
-        told = {"format_version": FORMAT_VERSION, **asdict(self), "complete": self.complete}
-        told["findings"] = [{**f, "url": f["url"] and shown(f["url"])} for f in told["findings"]]
         # JSON has no NaN.
-        told["wcs"] = {key: away if away == away else None for key, away in self.wcs.items()}
-        return {**told, "ok": self.ok, "exit_status": self.exit_status}
+        wcs = {key: away if away == away else None for key, away in self.wcs.items()}
+        return {
+            "format_version": FORMAT_VERSION, **asdict(self), "complete": self.complete,
+            "findings": [{**asdict(f), "url": f.url and shown(f.url)} for f in self.findings],
+            "wcs": wcs, "ok": self.ok, "exit_status": self.exit_status,
+        }  # fmt: skip
 
     @classmethod
-    def from_json(cls, told: dict[str, Any]) -> Verification:
-        """The same from `as_json`.
-
-        Raises
-        ------
-        ValueError, TypeError, KeyError
-            It is no such thing.
-        """
-        if told["format_version"] != FORMAT_VERSION:
-            raise ValueError(f"format_version = {told['format_version']!r}")
-        # Which earlier versions did not write.
-        told = {"references": None, **told}
-        given = {name: told[name] for name in cls.__dataclass_fields__}
+    def from_json(cls, data: dict[str, Any]) -> Verification:
+        """Restore a verification from `as_json`; raise one of `UNREADABLE` for other data."""
+        if data["format_version"] != FORMAT_VERSION:
+            raise ValueError(f"format_version = {data['format_version']!r}")
+        # Earlier versions did not write references.
+        data = {"references": None, **data}
+        given = {name: data[name] for name in cls.__dataclass_fields__}
         for name, kind in _KINDS.items():
             if not isinstance(given[name], kind) or isinstance(given[name], bool):
                 raise TypeError(f"{name} = {given[name]!r:.80}")
-        found = [Finding(**{**f, "notes": tuple(f["notes"])}) for f in told["findings"]]
-        wcs = {key: float("nan" if away is None else away) for key, away in told["wcs"].items()}
-        numbers = [*told["counts"].values(), *told["notes"].values(), told["n_done"]]
+        found = [Finding(**{**f, "notes": tuple(f["notes"])}) for f in data["findings"]]
+        wcs = {key: float("nan" if away is None else away) for key, away in data["wcs"].items()}
+        numbers = [*data["counts"].values(), *data["notes"].values(), data["n_done"]]
         if any(type(n) is not int or n < 0 for n in numbers):
-            raise ValueError("counts are no numbers")
-        texts = [
-            text for f in found for text in (f.key, f.outcome, f.detail, f.url or "", *f.notes)
-        ]
-        if not all(isinstance(text, str) for text in texts):
-            raise TypeError("findings are no texts")
+            raise ValueError("expected counts that are numbers")
+        texts = [(f.key, f.outcome, f.detail, f.url or "", *f.notes) for f in found]
+        if not all(isinstance(text, str) for text in itertools.chain(*texts)):
+            raise TypeError("expected findings that are text")
         return cls(**{**given, "findings": tuple(found), "wcs": wcs})
 
     def __str__(self) -> str:
         name = " ".join(filter(None, [self.instrument, self.dataset_id])) or self.store
-        counts = ", ".join(f"{n} {outcome}" for outcome, n in sorted(self.counts.items()))
         looked = f"{self.n_done} of {counted(self.n_frames, 'frame')} looked at"
-        lines = [f"{name}: {looked} in {self.seconds:.1f} s"]
-        told = finding_lines(self.findings)
-        lines += told[:_LISTED]
-        if len(told) > _LISTED:
-            lines.append(f"  and {len(told) - _LISTED} more of other kinds")
-        lines.append(f"  {counts or 'no frames'}")
-        lines += [f"  note, {counted(n, 'frame')}: {said}" for said, n in self.notes.items()]
+        first = f"{name}: {looked} in {self.seconds:.1f} s"
+        lines = report_lines(first, self.findings, self.counts)
+        lines += [f"  note, {counted(n, 'frame')}: {note}" for note, n in self.notes.items()]
         if self.wcs:
             worst = max(self.wcs, key=lambda key: (self.wcs[key] != self.wcs[key], self.wcs[key]))
-            said, away = "agree with" if not self.off else "DIFFER FROM", self.wcs[worst]
+            verb, away = "DIFFER FROM" if self.off else "agree with", self.wcs[worst]
             lines.append(
-                f"  Positions on the sky {said} the FITS WCS of "
+                f"  Positions on the sky {verb} the FITS WCS of "
                 f"{counted(len(self.wcs), 'sample frame')}: "
                 f"{away:.2g} arcsec away at most (in {worst}), {self.tolerance:g} allowed"
             )
@@ -270,22 +258,16 @@ _VERDICTS: Final = {
 }
 
 
-def write(verification: Verification) -> None:
-    """Write a verification into its store, over the last one.
-
-    Raises
-    ------
-    StoreError
-        It cannot be written there.
-    """
-    told = verification.as_json()
-    told["findings"] = told["findings"][:_KEPT]
+def write_verification(verification: Verification) -> None:
+    """Write a verification into its store, over the last one."""
+    data = verification.as_json()
+    data["findings"] = data["findings"][:_KEPT]
     directory = local_path(verification.store)
     try:
         file, name = tempfile.mkstemp(prefix=".verify.", dir=directory)
         try:
             with os.fdopen(file, "w", encoding="utf-8") as opened:
-                json.dump(told, opened, indent=1)
+                json.dump(data, opened, indent=1)
             os.chmod(name, 0o644)
             sync(name)
             os.replace(name, join(directory, VERIFY_NAME))
@@ -300,52 +282,47 @@ def write(verification: Verification) -> None:
         ) from error
 
 
-def kept_in(reader: StoreReader, references: ReferenceSet) -> Verification | None:
-    """The last verification of a store; None where there is none, or of other references.
+def read_verification(reader: StoreReader, references: ReferenceSet) -> Verification | None:
+    """Read the last verification of a store; None where there is none, or of other references.
 
-    Raises
-    ------
-    ValueError, TypeError, KeyError
-        What is there is none.
+    Raises one of `UNREADABLE` where the file is not a verification.
     """
     try:
-        told = json.loads(reader(VERIFY_NAME))
+        data = json.loads(reader(VERIFY_NAME))
     except (FileNotFoundError, StoreError):
-        return None  # of no meaning to a reader: whatever keeps it from coming keeps nothing else
-    found = Verification.from_json(told)
+        return None  # a reader does not need it: where it cannot be read, everything else can
+    found = Verification.from_json(data)
     if found.references is not None:
         return found if found.references == references.identity else None
     own = references.attributes.get("store_id")
     return found if own is not None and found.store_id == own else None
 
 
-def warn_of_kept(reader: StoreReader, references: ReferenceSet) -> None:
+def warn_if_wrong(reader: StoreReader, references: ReferenceSet) -> None:
     """Warn where the last verification found something wrong."""
     try:
-        found = kept_in(reader, references)
+        found = read_verification(reader, references)
     except UNREADABLE:
-        warnings.warn(
-            f"{shown(join(reader.url, VERIFY_NAME))}: cannot be read: verify the store again",
-            VerificationWarning,
-            stacklevel=2,
-        )
+        _warn(f"{shown(join(reader.url, VERIFY_NAME))}: cannot be read: verify the store again")
         return
     if found is None or not (found.n_wrong or found.off):
         return
-    said = []
+    wrong = []
     if found.n_wrong:
-        said.append(
+        wrong.append(
             f"{found.n_wrong} of {counted(found.n_done, 'frame')} looked at are not what it says"
         )
     if found.off:
-        said.append(
+        wrong.append(
             f"positions on the sky are {max(found.off.values()):.2g} arcsec away from the frames' "
             "own"
         )
     when = re.sub(r"[^0-9T:+.-]", "", str(found.when))[:32]
-    warnings.warn(
-        f"{shown(reader.url)}: its verification of {when} found that {' and '.join(said)}. "
-        f"{VERIFY_NAME} {'in it ' if is_local(reader.url) else ''}says more",
-        VerificationWarning,
-        stacklevel=2,
+    _warn(
+        f"{shown(reader.url)}: its verification of {when} found that {' and '.join(wrong)}. "
+        f"{VERIFY_NAME} {'in it ' if is_local(reader.url) else ''}says more"
     )
+
+
+def _warn(message: str) -> None:
+    warnings.warn(message, VerificationWarning, stacklevel=3)
