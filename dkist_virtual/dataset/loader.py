@@ -20,7 +20,7 @@ from dkist_virtual.io.locations import Location, is_local, join, local_path, sho
 from dkist_virtual.store.format.asdf_arrays import check_mask
 from dkist_virtual.store.format.dataset_asdf import METADATA_NAME, Description, read_description
 from dkist_virtual.store.format.header_table import HeaderTable
-from dkist_virtual.store.format.references import replaced
+from dkist_virtual.store.format.references import replaced_error
 from dkist_virtual.store.format.verify_json import VERIFY_NAME, warn_if_wrong
 from dkist_virtual.store.handle import StoreHandle
 from dkist_virtual.store.read_options import ReadOptions
@@ -171,7 +171,7 @@ def open_store(store: str, options: ReadOptions) -> Opened:
         else:
             if _directory(store) == before:
                 return opened
-    raise replaced(store)
+    raise replaced_error(store)
 
 
 def _directory(store: str) -> tuple[int, int] | None:

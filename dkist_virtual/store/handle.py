@@ -30,7 +30,7 @@ from dkist_virtual.store.format.references import (
     PARQUET_NAME,
     ReferenceSet,
     read_json,
-    replaced,
+    replaced_error,
     sha256,
 )
 from dkist_virtual.store.format.references_parquet import read_parquet
@@ -261,7 +261,7 @@ class _RemoteFile(io.RawIOBase):
             reply = self._fetch(begin, length)
             data = bytes(reply.data)
             if any(sha256(data[at : at + n]) != seen for at, n, seen in self._seen):
-                raise replaced(self.name)
+                raise replaced_error(self.name)
         self._data, self._begin = bytes(reply.data), begin
         if len(self._data) != length:
             raise StoreCorruptError(
@@ -364,7 +364,7 @@ class StoreHandle:
                     found = references_in(self.reader.ahead(REFERENCE_NAMES))
                 if self.url is not None:
                     if self.identity not in (None, found.identity):
-                        raise replaced(self.url)
+                        raise replaced_error(self.url)
                     object.__setattr__(self, "identity", found.identity)
                 self._opened["references"] = found
         references: ReferenceSet = self._opened["references"]
@@ -458,11 +458,11 @@ class StoreHandle:
         own = self.store.references.attributes.get("store_id")
         said = own is not None and file.store_id is not None
         if said and file.store_id != own:
-            raise replaced(file.name)
+            raise replaced_error(file.name)
         if said and not is_local(self.reader.url):
             return
         if references_in(self.reader.again()).identity != self.store.references.identity:
-            raise replaced(file.name)
+            raise replaced_error(file.name)
 
     def scanned(self, array: str, column: str, position: int) -> int:
         """What a scan found of a frame's file, -1 where nothing did."""

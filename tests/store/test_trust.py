@@ -518,7 +518,7 @@ def test_a_store_reads_no_asdf_beside_its_own(store: Path, tmp_path: Path) -> No
     (store / "dataset.asdf").write_bytes(
         data.replace(b"source: 0", b"source: '" + secret.as_uri().encode() + b"'", 1)
     )
-    with pytest.raises(e.StoreCorruptError, match="an array lies in 'file:"):
+    with pytest.raises(e.StoreCorruptError, match="an array is in 'file:"):
         dv.open_dataset(store)
 
 

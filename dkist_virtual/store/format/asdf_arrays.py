@@ -1,7 +1,7 @@
-"""Arrays of an ASDF whose shape or strides cannot be: refused before anything is made of them.
+"""Refuse arrays of an ASDF with an impossible shape or strides, before numpy makes them.
 
-An array of few bytes can claim any number of values where its strides lead over the same bytes
-again and again. numpy makes such an array without a word, and memory goes when it is copied.
+An array of few bytes can claim any number of values where its strides lead to the same bytes again
+and again. numpy makes such an array without an error, and copying it fills the memory.
 """
 
 from __future__ import annotations
@@ -21,36 +21,28 @@ if TYPE_CHECKING:
 __all__ = ["check_mask", "check_strides"]
 
 
-def check_strides(tree: Any) -> None:
-    """Refuse arrays of a tree whose values share their bytes.
-
-    Parameters
-    ----------
-    tree : mapping or sequence
-        As `asdf.util.load_yaml` gives it.
-
-    Raises
-    ------
-    DatasetError
-    """
+def check_strides(tree: object) -> None:
+    """Raise `DatasetError` where arrays of a tree have values that share bytes."""
     for node in _with_strides(tree):
-        said = f"shape {node.get('shape')!r:.80} and strides {node['strides']!r:.80}"
+        found = f"shape {node.get('shape')!r:.80} and strides {node['strides']!r:.80}"
         try:
             shape, strides = list(node["shape"]), list(node["strides"])
         except (KeyError, TypeError):
             shape, strides = [], [0]
         numbers = all(type(n) is int for n in (*shape, *strides))
         if len(shape) != len(strides) or not numbers or min(shape, default=0) < 0:
-            raise DatasetError(f"an array has {said}: expected one integer for each axis")
-        # Sorted by their length, each stride has to lead over what the shorter ones cover.
+            raise DatasetError(f"an array has {found}: expected one integer for each axis")
+        # Sorted by length, each stride has to lead beyond what the shorter ones cover.
         covered = _item_bytes(node.get("datatype"))
         for stride, n in sorted(zip(map(abs, strides), shape, strict=True)):
             if n > 1 and stride < covered:
-                raise DatasetError(f"an array has {said}: expected bytes of its own for each value")
+                raise DatasetError(
+                    f"an array has {found}: expected bytes of its own for each value"
+                )
             covered = max(covered, stride * n)
 
 
-def _with_strides(tree: Any) -> Iterator[Mapping[str, Any]]:
+def _with_strides(tree: object) -> Iterator[Mapping[str, Any]]:
     todo = [tree]
     while todo:
         node = todo.pop()
@@ -62,8 +54,8 @@ def _with_strides(tree: Any) -> Iterator[Mapping[str, Any]]:
             todo.extend(iter(node))
 
 
-def _item_bytes(datatype: Any) -> int:
-    """Bytes of one value; 1 for what is not known here."""
+def _item_bytes(datatype: object) -> int:
+    """Bytes of one value; 1 for a type that is not known here."""
     match datatype:
         case [str(kind), int(width)]:
             return max(width, 1) * (4 if kind == "ucs4" else 1)
@@ -74,20 +66,8 @@ def _item_bytes(datatype: Any) -> int:
             return 1
 
 
-def check_mask(mask: Any, shape: Sequence[int]) -> None:
-    """Refuse a mask that is not one of these pixels.
-
-    Parameters
-    ----------
-    mask : array, bool or None
-        As an ASDF has it.
-    shape : sequence of int
-        Of the data.
-
-    Raises
-    ------
-    DatasetError
-    """
+def check_mask(mask: object, shape: Sequence[int]) -> None:
+    """Raise `DatasetError` where an ASDF's mask is not one of data of a shape."""
     if mask is None or isinstance(mask, (bool, np.bool_)):
         return
     found = tuple(getattr(mask, "shape", ("no", "array")))

@@ -1,7 +1,7 @@
 """Read and write ``dataset.asdf``: WCS, unit, mask, inventory and the rest of the meta.
 
-A plain ASDF that ``asdf``, ``gwcs`` and ``dkist`` read alone; file list and header table, which
-make up nearly all of a DKIST ASDF, stand elsewhere in the store.
+It is a plain ASDF, which ``asdf``, ``gwcs`` and ``dkist`` read without this package. File list and
+header table, which make up nearly all of a DKIST ASDF, are in other files of the store.
 """
 
 from __future__ import annotations
@@ -10,21 +10,28 @@ import hashlib
 import io
 import itertools
 import warnings
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from dkist_virtual._version import __version__
 from dkist_virtual.errors import DatasetError, StoreCorruptError
 from dkist_virtual.io.local_file import open_regular
 from dkist_virtual.store.format.asdf_arrays import check_strides
+from dkist_virtual.store.format.limits import check_asdf
 from dkist_virtual.store.format.references import FORMAT_VERSION
 from dkist_virtual.text import brief
+
+if TYPE_CHECKING:
+    import numpy as np
+    from astropy.units import UnitBase
+    from astropy.wcs.wcsapi import BaseHighLevelWCS
+    from numpy.typing import NDArray
 
 __all__ = [
     "METADATA_NAME",
@@ -40,7 +47,7 @@ __all__ = [
 
 
 METADATA_NAME: Final = "dataset.asdf"
-"""The description's name in a store."""
+"""The name of the description's file in a store."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,7 +57,7 @@ class TileMeta:
     Parameters
     ----------
     index : tuple of int, optional
-        The place in dkist's array of tiles; None when the dataset is no mosaic.
+        The place in dkist's array of tiles; None when the dataset is not a mosaic.
     wcs : gwcs.WCS or astropy.wcs.wcsapi.HighLevelWCSWrapper
         The WCS after dkist's own corrections of old versions. A wrapper, around a sliced gWCS,
         where the ASDF was saved from a cut of a dataset.
@@ -59,13 +66,13 @@ class TileMeta:
     mask : numpy.ndarray of bool, optional
         The mask, in the shape that the ASDF gives it.
     meta : dict
-        A tile's own meta. Empty when the dataset is no mosaic: it stands in `Description.meta`.
+        A tile's own meta. Empty when the dataset is not a mosaic: see `Description.meta`.
     """
 
     index: tuple[int, int] | None
-    wcs: Any
-    unit: Any
-    mask: Any
+    wcs: BaseHighLevelWCS
+    unit: UnitBase | None
+    mask: NDArray[np.bool_] | None
     meta: dict[str, Any]
 
     @cached_property
@@ -76,7 +83,7 @@ class TileMeta:
         buffer = io.BytesIO()
         with expected_warnings():
             asdf.AsdfFile({"wcs": self.wcs}).write_to(buffer)
-        # Before it stands which extensions wrote it, in an order that changes.
+        # What comes before names the extensions that wrote it, in an order that changes.
         _, _, written = buffer.getvalue().partition(b"\nwcs:")
         return hashlib.sha256(written).hexdigest()
 
@@ -85,13 +92,15 @@ class TileMeta:
 class Description:
     """All that the ``dataset.asdf`` of a store holds.
 
+    Raises `DatasetError` where tiles and grid contradict each other.
+
     Parameters
     ----------
     grid : tuple of int, optional
         The shape of dkist's array of tiles (a mosaic cut to one row is ``(1, n)``); None when
-        the dataset is no mosaic.
+        the dataset is not a mosaic.
     tiles : tuple of TileMeta
-        Those that are there, row-major; exactly one when the dataset is no mosaic.
+        Those that are there, row-major; exactly one when the dataset is not a mosaic.
     inventory : dict, optional
         The Data Center's record of the dataset.
     meta : dict
@@ -99,12 +108,7 @@ class Description:
     history : dict
         What ``dkist`` puts into ``meta["history"]``.
     origin : dict
-        Where this came from: see `origin_of`.
-
-    Raises
-    ------
-    DatasetError
-        If tiles and grid contradict each other.
+        See `origin_of`.
     """
 
     grid: tuple[int, int] | None
@@ -135,24 +139,15 @@ def tag_of(node: Any) -> str:
 def origin_of(
     path: Path, tree: Mapping[str, Any], inventory: Mapping[str, Any] | None
 ) -> dict[str, Any]:
-    """Where a description came from.
-
-    Parameters
-    ----------
-    path : pathlib.Path
-        The dataset's ASDF.
-    tree : mapping
-        Its plain tree.
-    inventory : mapping, optional
-        As in `Description`.
+    """Say from which ASDF, with which plain tree, a description was read, and by which software.
 
     Returns
     -------
     dict
-        ``asdf`` (the file's name), ``created`` (when the inventory says the dataset was made, or
-        None), ``version`` (of its format, from the dataset's tag), ``written_by`` (the ASDF library
-        that wrote it), ``read_by`` (versions of dkist_virtual, dkist, asdf and gwcs) and ``date``
-        (now, ISO 8601, UTC).
+        ``asdf`` (the file's name), ``created`` (by the inventory, or None), ``version`` (of its
+        format, from the dataset's tag), ``written_by`` (the ASDF library that wrote it),
+        ``read_by`` (versions of dkist_virtual, dkist, asdf and gwcs) and ``date`` (now, ISO 8601,
+        UTC).
     """
     record = inventory or {}
     library = tree.get("asdf_library") or {}
@@ -170,19 +165,9 @@ def origin_of(
 
 
 def write_description(description: Description, path: Path | str) -> None:
-    """Write a description as ASDF, replacing what stands there.
+    """Write a description as ASDF, over what is there.
 
-    Parameters
-    ----------
-    description : Description
-    path : pathlib.Path or str
-        Where to, on this machine.
-
-    Notes
-    -----
-    The tree's keys are ``dkist_virtual`` (``format_version``, ``origin``), ``grid``, ``tiles``
-    (a list of ``index``, ``wcs``, ``unit``, ``mask``, ``meta``), ``inventory``, ``meta`` and
-    ``source_history``: ``history`` is ASDF's own, and tells of this file.
+    ``source_history`` is the dataset's: ``history`` is ASDF's own, about this file.
     """
     import asdf
 
@@ -192,10 +177,7 @@ def write_description(description: Description, path: Path | str) -> None:
         "tiles": [
             {
                 "index": None if tile.index is None else list(tile.index),
-                "wcs": tile.wcs,
-                "unit": tile.unit,
-                "mask": tile.mask,
-                "meta": tile.meta,
+                **{name: getattr(tile, name) for name in ("wcs", "unit", "mask", "meta")},
             }
             for tile in description.tiles
         ],
@@ -209,36 +191,21 @@ def write_description(description: Description, path: Path | str) -> None:
 
 
 def read_description(file: Path | str | BinaryIO) -> Description:
-    """Read what `write_description` wrote.
+    """Read what `write_description` wrote, from a path or from an open file, which stays open.
 
-    Parameters
-    ----------
-    file : pathlib.Path, str or binary file
-        A path on this machine, or a file open for reading, which stays open.
-
-    Returns
-    -------
-    Description
-
-    Raises
-    ------
-    StoreCorruptError
-        If the file is missing or unreadable, or does not hold what it should.
+    Raises `StoreCorruptError` where the file is missing, unreadable, or something else.
     """
     import asdf
 
-    from dkist_virtual.store.format.limits import check_asdf
-
-    name = file if isinstance(file, (str, Path)) else getattr(file, "name", "dataset.asdf")
-    if isinstance(file, (str, Path)):
-        try:
-            with open_regular(file) as opened_file:
-                return read_description(opened_file)
-        except OSError as error:
-            raise StoreCorruptError(f"{name}: {error.strerror or error}; convert again") from error
+    is_path = isinstance(file, (str, Path))
+    name = str(file if is_path else getattr(file, "name", METADATA_NAME))
     try:
-        data = file.read()
-        check_asdf(data, str(name))
+        with open_regular(file) if isinstance(file, (str, Path)) else nullcontext(file) as source:
+            data = source.read()
+    except OSError as error:
+        raise StoreCorruptError(f"{name}: {error.strerror or error}; convert again") from error
+    with _translate_errors(name):
+        check_asdf(data, name)
         if b"strides" in data:
             check_strides(asdf.util.load_yaml(io.BytesIO(data), tagged=True))
         # Nothing may stay in the file: it is closed, and may be remote.
@@ -247,35 +214,32 @@ def read_description(file: Path | str | BinaryIO) -> Description:
             asdf.open(io.BytesIO(data), lazy_load=False, memmap=False) as opened,
         ):
             return _description(opened.tree)
-    except MemoryError:
-        raise
-    except Exception as error:
-        # Whatever goes wrong in between, asdf's, YAML's and the extensions' errors say no
-        # more to a caller than that this file cannot be used.
-        raise StoreCorruptError(
-            f"{name}: not the description of a dataset: {brief(error)}; convert again"
-        ) from error
 
 
 def read_plain(path: Path) -> dict[str, Any]:
-    """The tree of a store's description as it stands in the file, no WCS made of it.
+    """Read the tree of a store's description as plain values, without making a WCS of it.
 
-    Raises
-    ------
-    StoreCorruptError
-        It is missing or unreadable.
+    Raises `StoreCorruptError` where the file is missing or unreadable.
     """
     import asdf
 
+    with _translate_errors(str(path)), open_regular(path) as file:
+        tree: dict[str, Any] = asdf.util.load_yaml(file)
+        tree["dkist_virtual"]["origin"]["asdf"]
+    return tree
+
+
+@contextmanager
+def _translate_errors(name: str) -> Iterator[None]:
+    """Raise `StoreCorruptError` for whatever asdf, YAML and the extensions raise."""
     try:
-        with open_regular(path) as file:
-            tree: dict[str, Any] = asdf.util.load_yaml(file)
-            tree["dkist_virtual"]["origin"]["asdf"]
+        yield
+    except MemoryError:
+        raise
     except Exception as error:
         raise StoreCorruptError(
-            f"{path}: not the description of a dataset: {brief(error)}; convert again"
+            f"{name}: not the description of a dataset: {brief(error)}; convert again"
         ) from error
-    return tree
 
 
 def _description(tree: Mapping[str, Any]) -> Description:
@@ -286,18 +250,14 @@ def _description(tree: Mapping[str, Any]) -> Description:
         )
     tiles = []
     for tile in tree["tiles"]:
-        if not hasattr(tile["wcs"], "world_axis_physical_types") and not hasattr(
-            tile["wcs"], "low_level_wcs"
-        ):
+        wcs = tile["wcs"]
+        if not hasattr(wcs, "world_axis_physical_types") and not hasattr(wcs, "low_level_wcs"):
             raise StoreCorruptError(
-                f"the WCS of tile {tile['index']} is a {type(tile['wcs']).__name__}: it needs an "
-                "ASDF extension that is not installed (dkist, gwcs)"
+                f"the WCS of tile {tile['index']} is a {type(wcs).__name__}: it needs an ASDF "
+                "extension that is not installed (dkist, gwcs)"
             )
-        tiles.append(
-            TileMeta(
-                _pair(tile["index"]), tile["wcs"], tile["unit"], tile["mask"], dict(tile["meta"])
-            )
-        )
+        meta = dict(tile["meta"])
+        tiles.append(TileMeta(_pair(tile["index"]), wcs, tile["unit"], tile["mask"], meta))
     inventory = tree["inventory"]
     return Description(
         grid=_pair(tree["grid"]),
@@ -309,7 +269,7 @@ def _description(tree: Mapping[str, Any]) -> Description:
     )
 
 
-def _pair(value: Any) -> tuple[int, int] | None:
+def _pair(value: Iterable[int] | None) -> tuple[int, int] | None:
     if value is None:
         return None
     i, j = value
@@ -324,8 +284,8 @@ def expected_warnings() -> Iterator[None]:
     with warnings.catch_warnings():
         # "dubious year": the simulator dates its datasets in years of unknown leap seconds.
         warnings.filterwarnings("ignore", message=".*dubious year")
-        # Another minor version of an extension wrote the file. What cannot be read fails by
-        # itself, and dkist refuses files that are too new for it.
+        # Another minor version of an extension wrote the file. What cannot be read raises anyway,
+        # and dkist refuses files that are too new for it.
         warnings.simplefilter("ignore", asdf.exceptions.AsdfPackageVersionWarning)
         # dkist imports parfive, whose progress bar warns in a notebook without ipywidgets.
         warnings.filterwarnings("ignore", message="IProgress not found")

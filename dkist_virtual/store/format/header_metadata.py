@@ -115,12 +115,10 @@ def _yaml_loader() -> Any:
     """A loader of plain values: what YAML has no word for (Time, Quantity, arrays) stays text."""
     import yaml
 
-    class Loader(yaml.SafeLoader):  # type: ignore[misc]  # yaml comes without types
-        pass
-
-    Loader.add_constructor(None, lambda _, node: yaml.serialize(node))
-    Loader.add_constructor(
+    loader: Any = type("Loader", (yaml.SafeLoader,), {})
+    loader.add_constructor(None, lambda _, node: yaml.serialize(node))
+    loader.add_constructor(
         "tag:yaml.org,2002:python/tuple",
-        lambda loader, node: tuple(loader.construct_sequence(node, deep=True)),
+        lambda self, node: tuple(self.construct_sequence(node, deep=True)),
     )
-    return Loader
+    return loader

@@ -1,16 +1,16 @@
-"""Hold the header table as an astropy Table whose columns are read when they are asked for.
+"""Hold the header table as an astropy Table that reads its columns on first use.
 
-A dataset of a million frames has headers of gigabytes, of which a slice needs a few rows and a
-question one column. So a table begins as a `ColumnSource` that knows names and length. A column
-that is asked for by its name is read alone, a row with its neighbours, a slice of the table is
-another such table; anything else reads what is left, and it is the plain Table that it was all
-along.
+A dataset of a million frames has headers of gigabytes, of which most uses need a few rows or one
+column. So a table begins as a `ColumnSource` that knows names and length. ``table["KEY"]`` reads
+one column, ``table[5]`` a row with its neighbours, a slice is another such table; anything else
+reads all columns that are left.
 """
 
 from __future__ import annotations
 
-from collections.abc import ItemsView, Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self
+from collections.abc import Callable, ItemsView, Iterator, Sequence
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 
 import numpy as np
 from astropy.table import Column, Row, Table
@@ -20,45 +20,45 @@ from dkist_virtual.errors import DatasetError
 from dkist_virtual.fits.errors import one_line
 
 if TYPE_CHECKING:
+    from astropy.table import TableColumns
     from numpy.typing import NDArray
 
-__all__ = ["ColumnSource", "HeaderRow", "HeaderTable"]
+    from dkist_virtual.store.format.header_metadata import Notes
+
+__all__ = ["ColumnSource", "HeaderRow", "HeaderTable", "Rows"]
 
 PAGE: Final = 1_000
-"""Rows that are read together when one is asked for, as whoever asks for one asks for the next."""
+"""Rows that are read together, because code that reads one usually reads the next."""
+
+Rows: TypeAlias = "slice | NDArray[np.int64]"
+"""Rows of a table: a slice, or their numbers."""
 
 
 class ColumnSource(Protocol):
-    """Columns that lie in a file."""
+    """Columns in a file, all of one length."""
 
     @property
     def names(self) -> Sequence[str]:
-        """Of all columns, in order."""
-        ...
+        """All columns, in order."""
 
     @property
-    def meta(self) -> dict[str, Any]:
-        """The table's."""
-        ...
+    def meta(self) -> Notes:
+        """The table's meta."""
 
-    def __len__(self) -> int:
-        """Number of rows."""
-        ...
+    def __len__(self) -> int: ...
 
     def read(self, names: Sequence[str]) -> list[Column]:
-        """Some columns, whole."""
-        ...
+        """Read some columns as a whole."""
 
-    def select(self, rows: slice | NDArray[Any]) -> ColumnSource:
-        """The same columns of some rows, by an index as numpy takes it."""
-        ...
+    def select(self, rows: Rows) -> ColumnSource:
+        """Give the same columns of some rows."""
 
 
 class HeaderRow(Row):  # type: ignore[misc]  # astropy comes without types
-    """One frame's header: a row that, taken as a mapping, has only the cards its frame had.
+    """One frame's header: a row that, as a mapping, has only the cards its frame had.
 
     ``keys()``, ``values()``, ``items()`` and ``in`` leave out masked cells, and NaN, which no
-    FITS card can hold: where frames differ in their cards, that is how a table says so. Hence
+    FITS card can hold: they are cards that other frames have and this one has not. So
     ``WCS(row)`` and ``fits.Header(row.items())`` work. ``row["KEY"]`` gives any cell as it is.
     """
 
@@ -74,11 +74,11 @@ class HeaderRow(Row):  # type: ignore[misc]  # astropy comes without types
         """Pairs of keyword and value of the cards that this frame's header had."""
         return dict(zip(self.keys(), self.values(), strict=True)).items()
 
-    def __setitem__(self, item: Any, value: Any) -> None:
+    def __setitem__(self, item: object, value: object) -> None:
         super().__setitem__(item, value)
         if self._table._page_of is not None:
             table, first = self._table._page_of
-            if isinstance(item, str):  # that column, and no other, is read whole
+            if isinstance(item, str):  # only that column is read whole
                 table[item][first + self._index] = value
             else:
                 table.columns  # noqa: B018  # reads them
@@ -94,30 +94,41 @@ class HeaderRow(Row):  # type: ignore[misc]  # astropy comes without types
         return self[key]
 
 
-def _is_card(value: Any) -> bool:
+def _is_card(value: object) -> bool:
     return value is not np.ma.masked and not (
         isinstance(value, (float, np.floating)) and bool(np.isnan(value))
     )
 
 
 SHOWN: Final = 100
-"""Rows, and columns, of either end that are read to print a long table: more than screens have."""
+"""Rows, and columns, of either end that are read to print a long table: more than a screen has."""
 
 
 class OneLineFormatter(TableFormatter):  # type: ignore[misc]  # astropy comes without types
-    """Print tables of which somebody else wrote the cells: each stays in its row."""
+    """Print each cell in one line, whatever text is in it."""
 
     # astropy has no public method that every cell passes.
 
-    def _pformat_col_iter(self, *args: Any, **kwargs: Any) -> Iterator[str]:
+    def _pformat_col_iter(self, *args: object, **kwargs: object) -> Iterator[str]:
         return map(one_line, super()._pformat_col_iter(*args, **kwargs))
+
+
+def _checked(method: Callable[..., None]) -> Callable[..., None]:
+    """Make a method that moves rows check first whether they may move."""
+
+    @wraps(method)
+    def checked(self: HeaderTable, *args: object, **how: object) -> None:
+        self._check_rows_may_move()
+        method(self, *args, **how)
+
+    return checked
 
 
 class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
     """An `astropy.table.Table` of FITS headers, whose rows are `HeaderRow`.
 
-    `of` makes one whose columns are read when they are asked for. Where `rows_are_frames`, rows
-    stay where they are; copies and parts are tables of their own.
+    `of` makes one that reads its columns on first use. Where `rows_are_frames`, rows cannot be
+    moved; copies and parts are tables of their own.
     """
 
     Row = HeaderRow
@@ -127,13 +138,13 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
     _read: dict[str, Column]
     _page: tuple[int, HeaderTable] | None
     _page_of: tuple[HeaderTable, int] | None = None
-    """The table that this is some neighbouring rows of, and the first of them."""
+    """The table of which this has some neighbouring rows, and the first of them."""
     rows_are_frames: bool = False
-    """Whether each row belongs to a frame of a dataset, so that none changes its place."""
+    """Whether each row belongs to a frame of a dataset, so that rows cannot be moved."""
 
     @classmethod
     def of(cls, source: ColumnSource) -> Self:
-        """A table that has read nothing yet."""
+        """Make a table that has read nothing yet."""
         table = cls()
         table.meta.update(source.meta)
         table._source, table._read, table._page = source, {}, None
@@ -141,7 +152,7 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
 
     @property
     def source(self) -> ColumnSource | None:
-        """Where the columns lie; None once some were read, and may have been changed here."""
+        """Where to read columns; None once some were read, and may have been changed here."""
         return None if self._source is None or self._read else self._source
 
     def _check_rows_may_move(self) -> None:
@@ -155,46 +166,29 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
             )
 
     # add_row, remove_row, `del table[...]` and `table.loc[...] = ` go through these too.
-    def sort(self, *args: Any, **how: Any) -> None:
-        """Sort the rows: see `astropy.table.Table`."""
-        self._check_rows_may_move()
-        super().sort(*args, **how)
+    sort, reverse = _checked(Table.sort), _checked(Table.reverse)
+    insert_row, remove_rows = _checked(Table.insert_row), _checked(Table.remove_rows)
 
-    def reverse(self) -> None:
-        """Reverse the order of the rows."""
-        self._check_rows_may_move()
-        super().reverse()
-
-    def insert_row(self, *args: Any, **how: Any) -> None:
-        """Insert a row: see `astropy.table.Table`."""
-        self._check_rows_may_move()
-        super().insert_row(*args, **how)
-
-    def remove_rows(self, row_specifier: Any) -> None:
-        """Remove rows: see `astropy.table.Table`."""
-        self._check_rows_may_move()
-        super().remove_rows(row_specifier)
-
-    def __setitem__(self, item: Any, value: Any) -> None:
+    def __setitem__(self, item: object, value: object) -> None:
         if not isinstance(item, str):
             self._check_rows_may_move()
         super().__setitem__(item, value)
 
     # All of astropy's methods go through this attribute.
     @property
-    def columns(self) -> Any:
-        """All columns, read by now."""
+    def columns(self) -> TableColumns:
+        """All columns; those not read yet are read now."""
         source = self._source
         if source is not None:
             missing = [name for name in source.names if name not in self._read]
-            # What was handed out keeps its memory: it may have been written to.
+            # A column that was returned before keeps its memory: it may have been changed.
             read = {**dict(zip(missing, source.read(missing), strict=True)), **self._read}
             self._source, self._page, self._read = None, None, {}
             super().__init__([read[name] for name in source.names], meta=self.meta, copy=False)
         return self._columns
 
     @columns.setter
-    def columns(self, columns: Any) -> None:
+    def columns(self, columns: TableColumns) -> None:
         self._columns = columns
 
     @property
@@ -212,7 +206,7 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
     def __getitem__(self, item: Any) -> Any:
         rows = item
         if self.rows_are_frames and isinstance(item, slice):
-            # Copies, as of a mask: a view that is sorted moves the cells of the whole.
+            # A copy, as for a mask: sorting a view would move the cells of the whole table.
             rows = np.arange(*item.indices(len(self)))
         if self._source is None:
             return super().__getitem__(rows)
@@ -236,7 +230,7 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
         return self._read[name]
 
     def _row(self, index: int) -> HeaderRow:
-        """A row of a long table, with its neighbours."""
+        """Read a row of a long table, with its neighbours."""
         if not -len(self) <= index < len(self):
             raise IndexError(f"index {index} out of range for table with length {len(self)}")
         page, at = divmod(index % len(self), PAGE)
@@ -245,17 +239,18 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
             part.columns  # noqa: B018  # reads them
             part._page_of = self, page * PAGE
             self._page = page, part
-        return self._page[1][at]  # type: ignore[no-any-return]
+        row: HeaderRow = self._page[1][at]
+        return row
 
-    # A long table is printed by its ends: reading all of it would take minutes and gigabytes.
+    # Of a long table only the ends are printed: reading all of it takes minutes and gigabytes.
     def _ends(self, *, fit: bool) -> HeaderTable:
-        """The first and last rows, and where they have to fit the first and last columns too."""
+        """Read the first and last rows; with `fit` only the first and last columns of them."""
         n = len(self)
-        part = self[np.r_[:SHOWN, n - SHOWN : n]]
+        part: HeaderTable = self[np.r_[:SHOWN, n - SHOWN : n]]
         if fit and len(part.colnames) > 2 * SHOWN:
             part = part[[*part.colnames[:SHOWN], *part.colnames[-SHOWN:]]]
         part.columns  # noqa: B018  # reads them
-        return part  # type: ignore[no-any-return]
+        return part
 
     def _is_long(self) -> bool:
         return self._source is not None and len(self) > 2 * SHOWN
@@ -268,7 +263,11 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
 
     # `repr` and notebooks print by this private method alone.
     def _base_repr_(
-        self, html: bool = False, descr_vals: Any = None, max_width: Any = None, **how: Any
+        self,
+        html: bool = False,
+        descr_vals: list[str] | None = None,
+        max_width: int | None = None,
+        **how: object,
     ) -> str:
         if not self._is_long():
             return str(super()._base_repr_(html, descr_vals, max_width, **how))
@@ -277,13 +276,15 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
         text = str(part._base_repr_(html, words, max_width, **how))
         return text.replace(f"Length = {len(part)} rows", f"Length = {len(self)} rows")
 
-    def copy(self, copy_data: bool = True) -> Any:
-        """As astropy's, with its own cells where `rows_are_frames`; what is not read stays so."""
-        if self._source is None or self._read:
-            return super().copy(copy_data or self.rows_are_frames)
-        return type(self).of(self._source)
+    def copy(self, copy_data: bool = True) -> HeaderTable:
+        """Copy as astropy does; cells too where `rows_are_frames`. Reads nothing."""
+        if self._source is not None and not self._read:
+            return type(self).of(self._source)
+        copied: HeaderTable = super().copy(copy_data or self.rows_are_frames)
+        return copied
 
-    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Any:
-        if self._source is None or self._read:
-            return super().__deepcopy__(memo)
-        return self.copy()
+    def __deepcopy__(self, memo: dict[int, object] | None = None) -> HeaderTable:
+        if self._source is not None and not self._read:
+            return self.copy()
+        copied: HeaderTable = super().__deepcopy__(memo)
+        return copied

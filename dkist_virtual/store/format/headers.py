@@ -32,7 +32,7 @@ from dkist_virtual.store.format.header_metadata import (
     read_notes,
     translate_note_errors,
 )
-from dkist_virtual.store.format.header_table import HeaderRow, HeaderTable
+from dkist_virtual.store.format.header_table import HeaderRow, HeaderTable, Rows
 from dkist_virtual.store.format.limits import MAX_FRAMES, text_size
 
 if TYPE_CHECKING:
@@ -41,14 +41,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pyarrow import Array, Field
 
-__all__ = [
-    "HEADERS_NAME",
-    "OURS",
-    "HeaderFile",
-    "HeaderRow",
-    "HeaderTable",
-    "write_headers",
-]
+__all__ = ["HEADERS_NAME", "OURS", "HeaderFile", "HeaderRow", "HeaderTable", "write_headers"]
 
 HEADERS_NAME: Final = "headers.parquet"
 """The header table's name in a store."""
@@ -80,33 +73,24 @@ def write_headers(
 ) -> list[str]:
     """Write a header table as Parquet over what is there.
 
+    A keyword that begins with an underscore is stored with one more, so that no keyword is ever
+    mistaken for a column of ours.
+
     Parameters
     ----------
     path : pathlib.Path or str
-        Where to, on this machine.
     table : astropy.table.Table, shape (n,)
         One row for each frame in chunk order; or no rows, where the ASDF had no headers. A
         `HeaderTable` that has read nothing yet is read one row group at a time.
     ours : mapping of str to array, shape (n,)
         Columns among `OURS`; what is absent, None, masked or an empty string is written as null.
     store_id : str, optional
-        The store that they are of.
 
     Returns
     -------
     list of str
-        The names of the columns that had to be converted to text, because of their type or
-        their meta. Warning of them is left to the caller.
-
-    Raises
-    ------
-    ValueError
-        If ``ours`` has a column not among `OURS`, or lengths differ.
-
-    Notes
-    -----
-    A keyword that begins with an underscore is stored with one more, so that no keyword is ever
-    mistaken for a column of ours.
+        The columns that had to be converted to text, because of their type or their meta. Warning
+        of them is left to the caller.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -181,6 +165,8 @@ class _KeywordWriter:
 class HeaderFile:
     """Read columns and row groups of a ``headers.parquet`` as they are needed.
 
+    Raises `StoreCorruptError` where the file is missing, or not what `write_headers` writes.
+
     Parameters
     ----------
     file : pathlib.Path, str or binary file
@@ -190,11 +176,6 @@ class HeaderFile:
     ----------
     n_rows : int
         Frames, whether the dataset has headers or not.
-
-    Raises
-    ------
-    StoreCorruptError
-        The file is missing, or not what `write_headers` writes.
     """
 
     def __init__(self, file: Path | str | BinaryIO) -> None:
@@ -204,8 +185,7 @@ class HeaderFile:
         self.name = str(file) if is_path else str(getattr(file, "name", HEADERS_NAME))
         # Two threads must not read with one pyarrow file, or from one remote file.
         self._lock = ThreadLock()
-        self._kept: dict[tuple[str, int], NDArray[np.int64]] = {}
-        self._etags: dict[int, list[str | None]] = {}
+        self._kept: dict[tuple[str, int], NDArray[Any]] = {}
         with self._translate_errors():
             # What is open stays the same file, also when another store takes this one's place.
             source = StoreFile(file) if isinstance(file, (str, Path)) else file
@@ -246,23 +226,14 @@ class HeaderFile:
         """The keywords of the header table, in order."""
         return list(self._stored)
 
-    def headers(self, rows: slice | NDArray[np.integer[Any]] | None = None) -> HeaderTable:
-        """The header table of some frames, read when it is asked for.
+    def headers(self, rows: Rows | None = None) -> HeaderTable:
+        """Give the header table of some frames, which reads columns on first use.
 
         Parameters
         ----------
         rows : slice or array of int, shape (m,), optional
-            By their place in chunk order and in this order; all if not given.
-
-        Returns
-        -------
-        HeaderTable, shape (m,)
-            Without rows where the ASDF had no headers.
-
-        Raises
-        ------
-        IndexError
-            There is no such row.
+            Positions of frames in chunk order; all if not given. The table has this order, and no
+            rows where the ASDF had no headers.
         """
         about = read_notes(self._schema, self.name)
         there = bool(about.get("header_rows"))
@@ -274,18 +245,7 @@ class HeaderFile:
         return HeaderTable.of(_Stored(self, self.keywords, meta, chosen))
 
     def own(self, column: str) -> np.ma.MaskedArray[Any, Any]:
-        """A column of our own.
-
-        Returns
-        -------
-        numpy.ma.MaskedArray, shape (n_rows,)
-            Of int64, or of objects (`str`), masked where unknown (None, or 0, under the mask).
-
-        Raises
-        ------
-        KeyError
-            It is not among `OURS`.
-        """
+        """Read a column of our own: of int64 or of `str` objects, masked where unknown."""
         self._check_own(column)
         data = self._groups(list(range(len(self._ends))), [column], 16)
         array = data.column(column).combine_chunks()
@@ -295,40 +255,44 @@ class HeaderFile:
         return np.ma.MaskedArray(array.to_numpy(zero_copy_only=False), mask=mask)
 
     def integers(self, column: str, rows: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-        """A column of our own for some frames, -1 where unknown; the row groups read are kept."""
-        group = np.searchsorted(self._starts, rows, side="right") - 1
-        wanted = np.unique(group).tolist()
-        missing = [i for i in wanted if (column, i) not in self._kept]
-        if missing:
-            self._check_own(column)
-            data = self._groups(missing, [column], 16).column(column).combine_chunks()
-            values = data.cast("int64").fill_null(-1).to_numpy(zero_copy_only=False)
-            ends = np.cumsum(np.diff(self._starts)[missing])
-            parts = np.split(values, ends[:-1])
-            self._kept.update({(column, i): part for i, part in zip(missing, parts, strict=True)})
-        if not wanted:
-            return np.empty(0, np.int64)
-        kept = [self._kept[column, i] for i in wanted]
-        return np.concatenate(kept)[self._within(wanted, group, rows)]
+        """Read a column of our own for some frames, -1 where unknown; row groups read are kept."""
+        groups, positions = self._locate(rows)
+        self._keep(column, groups)
+        kept = [self._kept[column, i] for i in groups]
+        return np.concatenate([*kept, np.empty(0, np.int64)])[positions]
 
     def integer(self, column: str, row: int) -> int:
-        """The same for one frame."""
-        group = bisect_right(self._ends, row)
-        if (column, group) not in self._kept:
-            return int(self.integers(column, np.array([row]))[0])
-        return int(self._kept[column, group][row - self._starts[group]])
+        """Read the same for one frame."""
+        return int(self._value(column, row))
 
     def etag(self, row: int) -> str | None:
-        """The ETag of one frame's file, None where unknown; the row groups read are kept."""
+        """Read the ETag of one frame's file, None where unknown; row groups read are kept."""
+        value: str | None = self._value("_etag", row)
+        return value
+
+    def _value(self, column: str, row: int) -> Any:
         group = bisect_right(self._ends, row)
-        if group not in self._etags:
-            self._check_own("_etag")
-            column = self._groups([group], ["_etag"], 16).column("_etag").combine_chunks()
-            # All null, as of files on a disk, takes no memory.
-            none = column.null_count == len(column)
-            self._etags[group] = [] if none else column.to_pylist()
-        kept = self._etags[group]
-        return kept[row - int(self._starts[group])] if kept else None
+        if (column, group) not in self._kept:
+            self._keep(column, [group])
+        kept = self._kept[column, group]
+        return kept[row - self._starts[group]] if len(kept) else None
+
+    def _keep(self, column: str, groups: list[int]) -> None:
+        """Read row groups of a column of our own that were not read before."""
+        missing = [i for i in groups if (column, i) not in self._kept]
+        if not missing:
+            return
+        self._check_own(column)
+        data = self._groups(missing, [column], 16).column(column).combine_chunks()
+        if _OUR_TYPES[column] == "int64":
+            values = data.cast("int64").fill_null(-1).to_numpy(zero_copy_only=False)
+        elif data.null_count < len(data):
+            values = data.to_numpy(zero_copy_only=False)
+        else:
+            values = np.empty(0, object)  # ETags of files on a disk take no memory
+        ends = np.cumsum(np.diff(self._starts)[missing])
+        parts = np.split(values, ends[:-1])
+        self._kept.update({(column, i): part for i, part in zip(missing, parts, strict=True)})
 
     def _check_own(self, column: str) -> None:
         if column not in OURS:
@@ -345,31 +309,29 @@ class HeaderFile:
             )
 
     def read(self, keywords: Sequence[str], rows: NDArray[np.int64]) -> list[Column]:
-        """Columns of the header table, from the row groups that hold the rows."""
+        """Read columns of the header table, from the row groups that hold the rows."""
         fields = [self._stored[key] for key in keywords]
         with translate_note_errors(self.name):
             notes = [read_notes(field, self.name) for field in fields]
             cells = sum(map(cell_bytes, (field.type for field in fields), notes))
-        group = np.searchsorted(self._starts, rows, side="right") - 1
-        wanted = np.unique(group).tolist()
-        data = self._groups(wanted, [field.name for field in fields], cells)
-        within = self._within(wanted, group, rows)
-        if len(within) != len(data) or (np.diff(within) != 1).any():
-            data = data.take(within)
+        groups, positions = self._locate(rows)
+        data = self._groups(groups, [field.name for field in fields], cells)
+        if len(positions) != len(data) or (np.diff(positions) != 1).any():
+            data = data.take(positions)
         with translate_note_errors(self.name):
             return [
                 from_arrow(data.column(field.name), about, key)
                 for key, field, about in zip(keywords, fields, notes, strict=True)
             ]
 
-    def _within(
-        self, groups: list[int], group: NDArray[Any], rows: NDArray[Any]
-    ) -> NDArray[np.int64]:
-        """Positions of rows among those of some row groups."""
+    def _locate(self, rows: NDArray[np.integer[Any]]) -> tuple[list[int], NDArray[np.int64]]:
+        """Find the row groups that hold some rows, and the rows' positions among those of them."""
+        group = np.searchsorted(self._starts, rows, side="right") - 1
+        groups = np.unique(group)
         sizes = np.diff(self._starts)[groups]
         begins = np.cumsum(sizes) - sizes
-        inside: NDArray[np.int64] = rows - self._starts[group]
-        return inside + begins[np.searchsorted(groups, group)] if len(rows) else inside
+        within = rows - self._starts[group]
+        return groups.tolist(), within + begins[np.searchsorted(groups, group)]
 
     def _groups(self, groups: list[int], columns: list[str], cells: int) -> pa.Table:
         """Read row groups, of which a row takes ``cells`` bytes of memory, but for its text."""
@@ -413,7 +375,7 @@ class _Stored:
     def read(self, names: Sequence[str]) -> list[Column]:
         return self.file.read(names, self.rows)
 
-    def select(self, rows: slice | NDArray[Any]) -> _Stored:
+    def select(self, rows: Rows) -> _Stored:
         return _Stored(self.file, self.names, self.meta, self.rows[rows])
 
 

@@ -1,19 +1,23 @@
 """Limit how much memory a store's own files may ask for, by their length and by the store's shape.
 
-Pure. What a file says of its sizes is checked before memory is asked for.
+Pure. What a file says of its sizes is checked before memory is allocated.
 """
 
 from __future__ import annotations
 
 import math
 import re
-from typing import TYPE_CHECKING, Any, Final
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.io.asdf_blocks import IN_STORES, blocks_of, tree_end
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
+
+    import yaml
+    from pyarrow import ChunkedArray
 
     from dkist_virtual.fits.hdu import FileSlices
 
@@ -36,22 +40,17 @@ MAX_FRAME_PIXELS: Final = 2**32
 
 
 def headers_limit(n_frames: int) -> int:
-    """How many bytes the header table of so many frames may have: a real row has some hundreds."""
+    """How many bytes the header table of `n_frames` may have: a real row has some hundreds."""
     return 2**26 + 2**16 * n_frames
 
 
 def frame_limit(shape: Sequence[int], itemsize: int) -> int:
-    """How many bytes a frame's file may have, of which nothing but its pixels' shape is known."""
+    """How many bytes a frame's file may have, by the shape of its pixels."""
     return 2**26 + 4 * itemsize * math.prod(shape)
 
 
-def text_size(column: Any) -> int:
-    """Bytes of all strings of an Arrow column, which may stand in it once for many rows.
-
-    Parameters
-    ----------
-    column : pyarrow.ChunkedArray
-    """
+def text_size(column: ChunkedArray) -> int:
+    """Bytes of all strings of an Arrow column, which may hold a string once for many rows."""
     import pyarrow as pa
     import pyarrow.compute as pc
 
@@ -68,13 +67,8 @@ def text_size(column: Any) -> int:
 # What attributes say ------------------------------------------------------------------------
 
 
-def check_attributes(shape: tuple[int, ...], attributes: dict[str, Any]) -> None:
-    """Hold an array's attributes against its shape.
-
-    Raises
-    ------
-    StoreCorruptError
-    """
+def check_attributes(shape: tuple[int, ...], attributes: Mapping[str, object]) -> None:
+    """Raise `StoreCorruptError` where an array's attributes do not fit its shape."""
     for key in ("_ARRAY_DIMENSIONS", "axis_names"):
         names = attributes.get(key, [""] * len(shape))
         if not isinstance(names, list) or [type(name) for name in names] != [str] * len(shape):
@@ -92,19 +86,14 @@ def check_attributes(shape: tuple[int, ...], attributes: dict[str, Any]) -> None
         )
 
 
-def _is_cut(part: Any) -> bool:
+def _is_cut(part: object) -> bool:
     if not isinstance(part, list):
         return type(part) is int
     return len(part) == 3 and all(p is None or type(p) is int for p in part) and part[2] != 0
 
 
-def check_root(root: Any) -> None:
-    """Hold the types of a store's root attributes.
-
-    Raises
-    ------
-    StoreCorruptError
-    """
+def check_root(root: Mapping[str, object]) -> None:
+    """Raise `StoreCorruptError` where a store's root attributes are of other types."""
     for key, kind in (("base", str), ("store_id", str), ("n_frames", int), ("n_bytes", int)):
         value = root.get(key)
         if value is not None and (not isinstance(value, kind) or isinstance(value, bool)):
@@ -114,8 +103,8 @@ def check_root(root: Any) -> None:
 # ASDF ---------------------------------------------------------------------------------------
 
 _MAX_NODES: Final = 2**24
-"""Values in the tree of an ASDF, those counted again that are named again: YAML can repeat a list
-of lists of lists, and whoever walks through it takes forever."""
+"""Values in the tree of an ASDF, counted again where an alias repeats them: YAML can repeat a list
+of lists of lists, and walking through it takes forever."""
 
 
 def check_asdf(data: FileSlices, name: str, compressions: tuple[bytes, ...] = IN_STORES) -> None:
@@ -140,93 +129,67 @@ def check_asdf(data: FileSlices, name: str, compressions: tuple[bytes, ...] = IN
         pass
 
 
-class _Sources:
-    """Watches the events of a tree for arrays that lie in another file, which asdf would open.
+@dataclass(slots=True)
+class _Collection:
+    """A mapping or sequence of a YAML tree, as far as its events were seen."""
 
-    It opens whatever ``source`` names, a file of this machine or a URL, whoever wrote that.
+    anchor: str | None = None
+    is_array: bool = False
+    n_values: int = 1
+    key: str | None = None
+    """In an array's mapping the key of the next value; None where the key comes next."""
 
-    Parameters
-    ----------
-    name : str
-        For messages.
-    """
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        # Of each collection that is open: whether it is an array's mapping, and what comes next
-        # in it, a key or the value of which key.
-        self.open: list[tuple[bool, list[str | None]]] = []
-
-    def see(self, event: Any) -> None:
-        """Take the next event.
-
-        Raises
-        ------
-        StoreCorruptError
-        """
+    def check_source(self, event: yaml.NodeEvent, name: str) -> None:
+        """Refuse an array in another file: asdf opens any file or URL that ``source`` names."""
         import yaml
 
-        ends = isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent))
-        if ends:
-            self.open.pop()
-        elif isinstance(event, yaml.NodeEvent) and self.open:
-            is_array, key = self.open[-1]
-            if is_array:
-                self._in_array(event, key)
-        if isinstance(event, yaml.CollectionStartEvent):
-            mapping = isinstance(event, yaml.MappingStartEvent)
-            self.open.append((mapping and "ndarray" in (event.tag or ""), [None]))
-
-    def _in_array(self, event: Any, key: list[str | None]) -> None:
-        import yaml
-
-        plain = isinstance(event, yaml.ScalarEvent)
-        if key[0] is None:
-            # Names by anchor, and mappings that are merged in, hide what is named.
-            if not plain or event.value == "<<":
-                raise StoreCorruptError(f"{self.name}: an array's keys are no plain names")
-            key[0] = event.value
+        value = event.value if isinstance(event, yaml.ScalarEvent) else None
+        if self.key is None:
+            # Aliases as keys, and mappings that are merged in, hide what the keys are.
+            if value is None or value == "<<":
+                raise StoreCorruptError(f"{name}: an array's keys are not plain names")
+            self.key = value
             return
-        if key[0] == "source" and not (plain and re.fullmatch(r"-?[0-9]+", event.value)):
-            said = event.value if plain else type(event).__name__
+        if self.key == "source" and not re.fullmatch(r"-?[0-9]+", value or ""):
+            found = type(event).__name__ if value is None else value
             raise StoreCorruptError(
-                f"{self.name}: an array lies in {said!r:.80}: expected the number of a block of "
-                "this file"
+                f"{name}: an array is in {found!r:.80}: expected the number of a block of this file"
             )
-        key[0] = None
+        self.key = None
 
 
 def _check_tree(text: bytes, name: str) -> None:
-    """Count the values of a YAML tree, repeated ones too, without building it."""
+    """Count the values of a YAML tree, and check its arrays' sources, without building it."""
     import yaml
 
     loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    sizes: dict[str, int] = {}
-    watch = _Sources(name)
-    # Of each collection that is open: its anchor, and how many values it has.
-    open_: list[list[Any]] = [[None, 0]]
+    sizes: dict[str | None, int] = {}
+    opened = [_Collection()]
     try:
         for event in yaml.parse(text, loader):
-            watch.see(event)
-            if isinstance(event, (yaml.MappingStartEvent, yaml.SequenceStartEvent)):
-                open_.append([event.anchor, 1])
-            elif isinstance(event, (yaml.MappingEndEvent, yaml.SequenceEndEvent)):
-                anchor, n = open_.pop()
-                if anchor is not None:
-                    sizes[anchor] = n
-                open_[-1][1] += n
-            elif isinstance(event, yaml.AliasEvent):
-                # One that is not closed yet holds itself: a tree without an end.
-                open_[-1][1] += sizes.get(event.anchor, _MAX_NODES + 1)
-            elif isinstance(event, yaml.ScalarEvent):
-                if event.anchor is not None:
+            if isinstance(event, yaml.CollectionEndEvent):
+                closed = opened.pop()
+                sizes[closed.anchor] = closed.n_values
+                opened[-1].n_values += closed.n_values
+            elif isinstance(event, yaml.NodeEvent):
+                if opened[-1].is_array:
+                    opened[-1].check_source(event, name)
+                if isinstance(event, yaml.CollectionStartEvent):
+                    mapping = isinstance(event, yaml.MappingStartEvent)
+                    opened.append(
+                        _Collection(event.anchor, mapping and "ndarray" in (event.tag or ""))
+                    )
+                elif isinstance(event, yaml.AliasEvent):
+                    # An alias in the collection that it names: a tree without an end.
+                    opened[-1].n_values += sizes.get(event.anchor, _MAX_NODES + 1)
+                else:
                     sizes[event.anchor] = 1
-                open_[-1][1] += 1
-            if open_[-1][1] > _MAX_NODES:
+                    opened[-1].n_values += 1
+            if opened[-1].n_values > _MAX_NODES:
                 raise StoreCorruptError(
                     f"{name}: its tree repeats itself to more than {_MAX_NODES} values"
                 )
     except yaml.YAMLError as error:
-        raise StoreCorruptError(f"{name}: its tree is no YAML: {error}") from error
+        raise StoreCorruptError(f"{name}: its tree is not YAML: {error}") from error
     except RecursionError as error:
         raise StoreCorruptError(f"{name}: its tree is nested too deep") from error

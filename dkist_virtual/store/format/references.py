@@ -1,8 +1,7 @@
 """Hold references as arrays of URL, offset and length; read and write kerchunk's JSON.
 
-An array of the store has one chunk per frame. What zarr needs to know of it is an
-`ArrayMetadata`; where its frames lie is a `FrameTable`, columns in C order of the chunks,
-never an object per chunk. Byte ranges are an offset and a length.
+An array of the store has one chunk per frame. `ArrayMetadata` is what zarr needs to know of it,
+`FrameTable` where its frames are: columns in C order of the chunks, never an object per chunk.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ import re
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import numpy as np
 
@@ -31,7 +30,7 @@ from dkist_virtual.store.format.limits import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator
 
     from numpy.typing import NDArray
 
@@ -51,9 +50,9 @@ __all__ = [
     "parse_chunk_key",
     "read_json",
     "read_metadata",
-    "replaced",
+    "replaced_error",
     "sha256",
-    "telling",
+    "translate_errors",
     "write_json",
 ]
 
@@ -64,13 +63,16 @@ PARQUET_NAME: Final = "references.parq"
 WHOLE_FILE: Final = -1
 """Offset and length of a reference to a file that was never scanned."""
 
+Document: TypeAlias = dict[str, Any]
+"""A JSON object."""
+
 STRINGS: Final = np.dtypes.StringDType()
 _AT_ONCE: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameColumns:
-    """Where frames lie, one entry each.
+    """Where frames are, one entry each.
 
     Attributes
     ----------
@@ -93,7 +95,7 @@ class FrameColumns:
 
     @classmethod
     def absent(cls, n: int) -> FrameColumns:
-        """The columns of `n` frames without reference."""
+        """Make the columns of `n` frames without reference."""
         nowhere = np.full(n, WHOLE_FILE, np.int64)
         return cls(np.full(n, "", STRINGS), nowhere, nowhere.copy())
 
@@ -101,35 +103,35 @@ class FrameColumns:
         return len(self.urls)
 
     def take(self, positions: NDArray[np.int64]) -> FrameColumns:
-        """The entries at some positions, in their order."""
+        """Give the entries at some positions, in their order."""
         return FrameColumns(self.urls[positions], self.offsets[positions], self.lengths[positions])
 
     def mark(self, positions: Callable[[], NDArray[np.int64]]) -> str:  # noqa: ARG002
-        """Nothing: these are part of the reference set's own identity."""
+        """Give nothing: these are part of the reference set's own identity."""
         return ""
 
     def rows(self) -> Iterator[tuple[str, int, int]]:
-        """One entry after the other as Python values."""
+        """Give one entry after the other as Python values."""
         return zip(self.urls.tolist(), self.offsets.tolist(), self.lengths.tolist(), strict=True)
 
 
 class FrameTable(Protocol):
-    """Columns that may still lie on disk."""
+    """Columns that may still be in files."""
 
     def __len__(self) -> int: ...
 
     def take(self, positions: NDArray[np.int64]) -> FrameColumns:
-        """The entries at some positions, in their order."""
+        """Give the entries at some positions, in their order."""
         ...
 
     def mark(self, positions: Callable[[], NDArray[np.int64]]) -> str:
-        """What tells the files that hold these entries from later ones of the same names."""
+        """Give a text that changes when a file that holds these entries is replaced."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class ArrayMetadata:
-    """An array of the store as its Zarr v2 metadata say it.
+    """An array of the store as its Zarr v2 metadata describe it.
 
     Parameters
     ----------
@@ -147,7 +149,7 @@ class ArrayMetadata:
     chunks: tuple[int, ...]
     dtype: str
     compressor: FrameSpec | None
-    attributes: dict[str, Any]
+    attributes: Document
 
     def __post_init__(self) -> None:
         dtype = np.dtype(self.dtype)
@@ -177,9 +179,9 @@ class ArrayMetadata:
         """How many axes, the first ones, run over frames."""
         if self.compressor is not None:
             return len(self.shape) - len(without_leading_axis(self.compressor.shape))
-        # Without a codec nothing says how many axes a frame has. The frame axes are those up to
-        # the last along which there are more chunks than one; whether axes of length 1 after
-        # them belong to the frames changes no position and no key.
+        # Without a codec the number of a frame's axes is not recorded. The frame axes are those
+        # up to the last with more than one chunk; whether axes of length 1 after them belong to
+        # the frames changes no position and no key.
         longer = [i for i, (n, c) in enumerate(zip(self.shape, self.chunks, strict=True)) if n > c]
         return longer[-1] + 1 if longer else 0
 
@@ -193,17 +195,15 @@ class ArrayMetadata:
         """Number of frames, those without reference included."""
         return math.prod(self.frame_shape)
 
-    def to_zarray(self) -> dict[str, Any]:
-        """The array's ``.zarray``."""
-        compressor = None
-        if self.compressor is not None:
-            compressor = {"id": CODEC_ID, **self.compressor.to_config()}
+    def to_zarray(self) -> Document:
+        """Write the array's ``.zarray``."""
+        config = None if self.compressor is None else self.compressor.to_config()
         return {
             "zarr_format": 2,
             "shape": list(self.shape),
             "chunks": list(self.chunks),
             "dtype": self.dtype,
-            "compressor": compressor,
+            "compressor": None if config is None else {"id": CODEC_ID, **config},
             "fill_value": "NaN" if np.dtype(self.dtype).kind == "f" else None,
             "filters": None,
             "order": "C",
@@ -211,8 +211,8 @@ class ArrayMetadata:
         }
 
     @classmethod
-    def from_zarray(cls, zarray: Mapping[str, Any], attributes: dict[str, Any]) -> ArrayMetadata:
-        """Read ``.zarray`` and ``.zattrs``; refuse what a store of ours never has."""
+    def from_zarray(cls, zarray: Document, attributes: Document) -> ArrayMetadata:
+        """Read ``.zarray`` and ``.zattrs``; refuse what our stores never have."""
         try:
             config = zarray["compressor"]
             if config is not None and config.get("id") != CODEC_ID:
@@ -230,28 +230,28 @@ class ArrayMetadata:
                 None if config is None else FrameSpec.from_config(config),
                 dict(attributes),
             )
+        except StoreCorruptError:
+            raise
         except (KeyError, TypeError, AttributeError, ValueError) as error:
-            if isinstance(error, StoreCorruptError):
-                raise
             raise StoreCorruptError(f".zarray: {type(error).__name__}: {error}") from error
 
 
 @open_in_forks
 @dataclass(frozen=True, eq=False)
 class ReferenceSet:
-    """All arrays of a store, and what stands at its root.
+    """All arrays of a store, and the attributes of its root.
 
     Parameters
     ----------
     attributes : dict
-        The root's, those under the key ``dkist_virtual``.
+        The root's attributes under the key ``dkist_virtual``.
     arrays : dict
         Name to metadata and frames.
     known_identity : str, optional
         SHA-256 of the file that the set was read from; by default of the set itself.
     """
 
-    attributes: dict[str, Any]
+    attributes: Document
     arrays: dict[str, tuple[ArrayMetadata, FrameTable]]
     known_identity: str | None = None
 
@@ -266,17 +266,14 @@ class ReferenceSet:
 
     @cached_property
     def identity(self) -> str:
-        """What the set is, for names and comparisons: computed, where `store_id` is a store's word.
+        """A hash for names and comparisons; computed, unlike the ``store_id`` that a store claims.
 
-        Of a set whose frames stand in Parquet shards, that of its metadata: `FrameTable.mark`
-        tells the shards apart.
+        For Parquet references it covers their metadata: `FrameTable.mark` covers the shards.
         """
-        if self.known_identity is not None:
-            return self.known_identity
-        return identity_of(self.attributes, self.store_id(None))
+        return self.known_identity or identity_of(self.attributes, self.store_id(None))
 
     def store_id(self, dataset_id: str | None) -> str:
-        """What this set is, as SHA-256: equal for equal references, whoever wrote them.
+        """Compute a SHA-256 that is equal for equal references, whatever wrote them.
 
         The hash runs over the JSON text (keys sorted, no blanks) of ``[dataset_id, {name:
         [.zarray, .zattrs]}]``, then over one line ``url NUL offset NUL length LF`` per frame,
@@ -292,9 +289,9 @@ class ReferenceSet:
                 digest.update("".join(f"{u}\0{o}\0{n}\n" for u, o, n in rows).encode())
         return digest.hexdigest()
 
-    def documents(self) -> dict[str, Any]:
-        """The Zarr v2 metadata documents by key."""
-        documents: dict[str, Any] = {
+    def documents(self) -> Document:
+        """Write the Zarr v2 metadata documents, by key."""
+        documents: Document = {
             ".zgroup": {"zarr_format": 2},
             ".zattrs": {ROOT_KEY: self.attributes},
         }
@@ -304,22 +301,18 @@ class ReferenceSet:
         return documents
 
 
-def identity_of(attributes: Mapping[str, Any], content: str) -> str:
-    """What a reference set is that was read from no file.
+def identity_of(attributes: Document, content: str) -> str:
+    """Compute the identity of a reference set that was not read from a file.
 
-    Parameters
-    ----------
-    attributes : mapping
-        The root's; what a store says that its own ID is counts for nothing.
-    content : str
-        A hash of arrays and frames.
+    It covers the root's attributes, but for the ID that a store claims, and ``content``, a hash
+    of arrays and frames.
     """
     root = {name: value for name, value in attributes.items() if name != "store_id"}
     return sha256(json.dumps([root, content], sort_keys=True).encode())
 
 
 def sha256(data: bytes) -> str:
-    """The SHA-256 of some bytes, in hex."""
+    """Compute the SHA-256 of some bytes, in hex."""
     return hashlib.sha256(data).hexdigest()
 
 
@@ -327,7 +320,7 @@ _CHUNK: Final = re.compile(r"[0-9]{1,15}(\.[0-9]{1,15})*")
 
 
 def chunk_key(metadata: ArrayMetadata, position: int) -> str:
-    """The key of a frame's chunk in its array, such as ``0.50.0.0``."""
+    """Write the key of a frame's chunk in its array, such as ``0.50.0.0``."""
     at = [int(i) for i in np.unravel_index(position, metadata.frame_shape)]
     return ".".join(map(str, at + [0] * (len(metadata.shape) - len(at))))
 
@@ -345,8 +338,8 @@ def parse_chunk_key(metadata: ArrayMetadata, key: str) -> int | None:
 
 
 def write_json(references: ReferenceSet) -> bytes:
-    """A kerchunk reference set, version 1, as JSON."""
-    refs: dict[str, Any] = {k: json.dumps(v) for k, v in references.documents().items()}
+    """Write a kerchunk reference set, version 1, as JSON."""
+    refs: Document = {k: json.dumps(v) for k, v in references.documents().items()}
     for name, (metadata, frames) in references.arrays.items():
         rows = frames.take(np.arange(metadata.n_frames)).rows()
         for position, (url, offset, length) in enumerate(rows):
@@ -357,20 +350,11 @@ def write_json(references: ReferenceSet) -> bytes:
 
 
 def read_json(text: bytes, place: str) -> ReferenceSet:
-    """Read a reference set of ours from JSON.
+    """Read a reference set of ours from JSON; ``place`` is where it came from, for messages.
 
-    Parameters
-    ----------
-    text : bytes
-    place : str
-        Where it came from, for messages.
-
-    Raises
-    ------
-    StoreCorruptError
-        It is no such set. Templates are refused, never evaluated.
+    Raises `StoreCorruptError` for anything else. Templates are refused, never evaluated.
     """
-    with telling(place):
+    with translate_errors(place):
         document = json.loads(text)
         refs = document["refs"]
         if document.get("version") != 1 or "templates" in document or "gen" in document:
@@ -399,8 +383,8 @@ def read_json(text: bytes, place: str) -> ReferenceSet:
         return ReferenceSet(root, arrays, sha256(text))
 
 
-def _entry(key: str, value: Any) -> tuple[str, int, int]:
-    """One reference of the JSON, checked: what is wrong here would be wrong bytes later."""
+def _entry(key: str, value: object) -> tuple[str, int, int]:
+    """Check one reference of the JSON: a wrong one would give wrong bytes later."""
     match value:
         case [str(url)] if url:
             return url, WHOLE_FILE, WHOLE_FILE
@@ -409,10 +393,8 @@ def _entry(key: str, value: Any) -> tuple[str, int, int]:
     raise StoreCorruptError(f"{key}: {value!r}: expected a URL, alone or with offset and length")
 
 
-def read_metadata(
-    documents: Mapping[str, Any],
-) -> tuple[dict[str, Any], dict[str, ArrayMetadata]]:
-    """The root's attributes, and the arrays by name in the order of their places."""
+def read_metadata(documents: Document) -> tuple[Document, dict[str, ArrayMetadata]]:
+    """Read the root's attributes, and the arrays by name in the order of their places."""
     root = documents[".zattrs"][ROOT_KEY]
     version = root["format_version"]
     if type(version) is not int or version != FORMAT_VERSION:
@@ -434,17 +416,17 @@ def read_metadata(
     return dict(root), metadata
 
 
-def replaced(place: str) -> StoreReplacedError:
-    """The error for a file of another store than the one that was opened."""
+def replaced_error(place: str) -> StoreReplacedError:
+    """Make the error for a file of another store than the one that was opened."""
     return StoreReplacedError(
-        f"{shown(place)}: is of another store than was opened: that was replaced since. Open it "
-        "again"
+        f"{shown(place)}: belongs to another store than was opened: that was replaced since. Open "
+        "it again"
     )
 
 
 @contextmanager
-def telling(place: str) -> Iterator[None]:
-    """Turn whatever goes wrong while a file of the store is read into a `StoreCorruptError`."""
+def translate_errors(place: str) -> Iterator[None]:
+    """Raise `StoreCorruptError` for whatever reading a file of the store raises."""
     try:
         yield
     except FileNotFoundError as error:

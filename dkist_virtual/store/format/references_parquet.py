@@ -23,9 +23,9 @@ from dkist_virtual.store.format.references import (
     FrameTable,
     ReferenceSet,
     read_metadata,
-    replaced,
+    replaced_error,
     sha256,
-    telling,
+    translate_errors,
 )
 
 if TYPE_CHECKING:
@@ -39,24 +39,20 @@ RECORD_SIZE: Final = 10_000
 """References in one parquet shard: what kerchunk and fsspec write too."""
 
 MAX_RECORD_SIZE: Final = 2**20
-"""Others may choose another number of references, and shards are read whole."""
+"""Other writers choose other numbers, and a shard is read as a whole."""
 
 _COLUMNS: Final = {
     "path": ("string", "large_string", "dictionary<values=string", "null"),
     "offset": ("int", "uint"),
     "size": ("int", "uint"),
 }
-"""Of a shard, with what pyarrow's types may begin with: writers other than ours differ."""
+"""Of a shard, with the beginnings of pyarrow's types: writers other than ours differ."""
 
 
 def write_parquet(references: ReferenceSet, write: Callable[[str, bytes], None]) -> None:
-    """A kerchunk reference set as parquet: ``.zmetadata`` and shards.
+    """Write a kerchunk reference set as parquet: ``.zmetadata`` and shards.
 
-    Parameters
-    ----------
-    references : ReferenceSet
-    write : callable
-        Takes a name relative to ``references.parq/`` and the file's bytes.
+    ``write`` takes a name relative to ``references.parq/`` and the file's bytes.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -69,7 +65,7 @@ def write_parquet(references: ReferenceSet, write: Callable[[str, bytes], None])
             table = pa.table(
                 {
                     "path": pa.array(urls, pa.string()),
-                    # Zero for both says the whole file, as kerchunk has it.
+                    # Zero for both means the whole file, as in kerchunk.
                     "offset": pa.array(np.maximum(part.offsets, 0), pa.int64()),
                     "size": pa.array(np.maximum(part.lengths, 0), pa.int64()),
                     "raw": pa.array([None] * len(part), pa.binary()),
@@ -86,21 +82,12 @@ def write_parquet(references: ReferenceSet, write: Callable[[str, bytes], None])
 
 
 def read_parquet(read: Callable[[str], bytes], place: str) -> ReferenceSet:
-    """Read a reference set of ours from parquet; shards when they are first touched.
+    """Read a reference set of ours from parquet; a shard when one of its entries is first used.
 
-    Parameters
-    ----------
-    read : callable
-        Takes a name relative to ``references.parq/`` and gives the file's bytes. Kept, and
-        called for shards.
-    place : str
-        Where it came from, for messages.
-
-    Raises
-    ------
-    StoreCorruptError
+    ``read`` takes a name relative to ``references.parq/`` and gives the file's bytes; it is kept
+    for shards. ``place`` is where the set came from, for messages.
     """
-    with telling(join(place, ".zmetadata")):
+    with translate_errors(join(place, ".zmetadata")):
         text = read(".zmetadata")
         document = json.loads(text)
         root, metadata = read_metadata(document["metadata"])
@@ -118,7 +105,7 @@ def read_parquet(read: Callable[[str], bytes], place: str) -> ReferenceSet:
 
 @dataclass(frozen=True, slots=True)
 class _ShardReader:
-    """Reads one shard of one array; a class and no closure, so that it pickles."""
+    """Read one shard of one array; a class, not a closure, so that it pickles."""
 
     read: Callable[[str], bytes]
     place: str = field(repr=False)  # may be signed
@@ -129,24 +116,24 @@ class _ShardReader:
     identity: str
 
     def __call__(self, record: int) -> tuple[FrameColumns, str]:
-        """The entries of a shard, and its mark."""
+        """Read the entries of a shard, and its mark."""
         try:
             return self._read(record)
         except (StoreCorruptError, FileNotFoundError):
-            self._look_whether_replaced()
+            self._check_replaced()
             raise
 
-    def _look_whether_replaced(self) -> None:
-        """A store that took this one's place may have other shards, and need have none."""
+    def _check_replaced(self) -> None:
+        """Raise `StoreReplacedError` where another store is there now, whose shards differ."""
         read = self.read.again() if hasattr(self.read, "again") else self.read
         now = self.identity
         with suppress(StoreCorruptError, FileNotFoundError):
             now = sha256(read(".zmetadata"))
         if now != self.identity:
-            raise replaced(join(self.place, ".zmetadata"))
+            raise replaced_error(join(self.place, ".zmetadata"))
 
     def marks(self, records: Sequence[int]) -> list[str]:
-        """What tells some shards from later ones of the same names; nothing of them is read."""
+        """Give texts that change when shards are replaced, without reading them."""
         marks: Callable[[Sequence[str]], list[str]] | None = getattr(self.read, "marks", None)
         names = [f"{self.name}/refs.{record}.parq" for record in records]
         return [""] * len(names) if marks is None else marks(names)
@@ -156,32 +143,32 @@ class _ShardReader:
         import pyarrow.parquet as pq
 
         shard = f"{self.name}/refs.{record}.parq"
-        with telling(join(self.place, shard)):
+        with translate_errors(join(self.place, shard)):
             marked = getattr(self.read, "marked", None)
             data, as_read = (self.read(shard), "") if marked is None else marked(shard)
             try:
                 there = set(pq.read_schema(pa.BufferReader(data)).names)
-                # Text as a dictionary: one long URL for all rows takes no memory before it is
+                # Text as a dictionary: one long URL for all rows takes no memory until it is
                 # counted.
                 text = [name for name in ("path", "raw") if name in there]
                 file = pq.ParquetFile(pa.BufferReader(data), read_dictionary=text)
                 mark = (file.schema_arrow.metadata or {}).get(ROOT_KEY.encode())
                 of = None if mark is None else json.loads(mark).get("store_id")
                 if of not in (None, self.store_id):
-                    raise replaced(join(self.place, shard))
+                    raise replaced_error(join(self.place, shard))
                 if file.metadata.num_rows > self.size:
                     raise StoreCorruptError(
                         f"has {file.metadata.num_rows} references: expected at most {self.size}"
                     )
                 table = file.read([name for name in (*_COLUMNS, "raw") if name in there])
-            except OSError as error:  # pyarrow's word for some garbage: nothing is read here
+            except OSError as error:  # pyarrow's for some garbage: no file is read here
                 raise StoreCorruptError(f"cannot be read as parquet: {error}") from error
             types = {name: str(table.schema.field(name).type) for name in _COLUMNS}
             if not all(types[name].startswith(kinds) for name, kinds in _COLUMNS.items()):
                 raise StoreCorruptError(f"its columns are {types}: expected text and two integers")
             if "raw" in table.schema.names and table["raw"].null_count < len(table):
-                raise StoreCorruptError("raw has inline data: expected nulls alone")
-            # kerchunk itself fills its last shard up to the record size; the rest is null.
+                raise StoreCorruptError("raw has inline data: expected only nulls")
+            # kerchunk fills its last shard with nulls up to the record size.
             expected = min(self.size, self.n - record * self.size)
             if len(table) < expected:
                 raise StoreCorruptError(f"has {len(table)} references: expected {expected}")
@@ -196,8 +183,8 @@ class _ShardReader:
 
 
 TRIES: Final = 3
-"""How often a shard is read that is not the one that was named: some services have copies of a
-file on several machines, each of which gives it a time of its own."""
+"""How often a shard is read while its mark differs: some services have copies of a file on several
+machines, each with a modification time of its own."""
 
 _LOADING: Final = ThreadLock()
 
@@ -218,22 +205,22 @@ class _Shards:
     def _shard(self, record: int) -> FrameColumns:
         shard = self.loaded.get(record)
         if shard is None:
-            with _LOADING:  # the frames of a chunk are read at once, and stand in one shard
+            with _LOADING:  # the frames of a chunk are read at once, and are in one shard
                 shard = self.loaded.get(record)
                 if shard is None:
                     for _ in range(TRIES):
                         shard, mark = self.load(record)
-                        # What an array's name was made of has to be what is read under it.
+                        # An array's name depends on the mark: what is read has to match it.
                         if (self.marks.setdefault(record, mark) or mark) == mark:
                             break
                     else:
                         name = f"{self.load.name}/refs.{record}.parq"
-                        raise replaced(join(self.load.place, name))
+                        raise replaced_error(join(self.load.place, name))
                     self.loaded[record] = shard
         return shard
 
     def mark(self, positions: Callable[[], NDArray[np.int64]]) -> str:
-        """What tells the shards of some entries from later ones of the same names."""
+        """Give a text that changes when the shards of some entries are replaced."""
         records = np.unique(positions() // self.record_size).tolist()
         with _LOADING:
             missing = [record for record in records if record not in self.marks]
@@ -241,7 +228,7 @@ class _Shards:
         return sha256("\n".join(self.marks[record] for record in records).encode())
 
     def take(self, positions: NDArray[np.int64]) -> FrameColumns:
-        """The entries at some positions, in their order."""
+        """Give the entries at some positions, in their order."""
         records = positions // self.record_size
         found = FrameColumns.absent(len(positions))
         for record in np.unique(records):
