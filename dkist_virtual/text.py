@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["ALIKE", "brief", "check_keywords", "counted", "human_bytes", "same_causes"]
+__all__ = ["ALIKE", "check_keywords", "counted", "human_bytes", "same_causes", "shorten"]
 
 ALIKE: Final = 3
 """So many things of one cause are one line."""
@@ -44,8 +44,8 @@ def human_bytes(n: float) -> str:
     return f"{n:.3g} TB"
 
 
-def brief(error: BaseException) -> str:
-    """An error in one line: asdf's validation errors quote schema and file in full."""
+def shorten(error: BaseException) -> str:
+    """Write an error in one line: asdf's validation errors quote schema and file in full."""
     lines = str(error).strip().splitlines()
     kind = type(error).__name__
     return f"{kind}: {lines[0].strip()}" if lines else kind

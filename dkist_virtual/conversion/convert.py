@@ -30,7 +30,7 @@ from dkist_virtual.io.fetcher import Fetcher, absolute, is_local
 from dkist_virtual.io.safety import check_no_secrets
 from dkist_virtual.store.format.dataset_asdf import (
     METADATA_NAME,
-    expected_warnings,
+    ignore_expected_warnings,
     write_description,
 )
 from dkist_virtual.store.format.frame_index import (
@@ -242,8 +242,8 @@ class Work:
 
     def run(self, asdf: str | os.PathLike[str], store: str | os.PathLike[str]) -> Conversion:
         """Read the ASDF, scan the frames, and write the store."""
-        with expected_warnings():  # takes seconds, which do not belong to the time that is printed
-            import dkist  # noqa: F401
+        with ignore_expected_warnings():
+            import dkist  # noqa: F401  # takes seconds, which the printed time does not include
 
         began = time.perf_counter()
         target = place_for(store)

@@ -32,7 +32,7 @@ from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.io.local_file import sync
 from dkist_virtual.io.locations import Location
 from dkist_virtual.io.safety import unsafe_name
-from dkist_virtual.store.format.dataset_asdf import expected_warnings
+from dkist_virtual.store.format.dataset_asdf import ignore_expected_warnings
 
 if TYPE_CHECKING:
     from dkist_virtual.io.download.document_check import DocumentKind
@@ -67,7 +67,7 @@ def is_id(text: str) -> bool:
 
 def net() -> Any:
     """``dkist.net``, imported without a word: it logs to standard output, where JSON may go."""
-    with expected_warnings():
+    with ignore_expected_warnings():
         import dkist
 
     disabled, dkist.log.disabled = dkist.log.disabled, True

@@ -11,8 +11,8 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.errors import DatasetError
-from dkist_virtual.store.format.dataset_asdf import expected_warnings
-from dkist_virtual.text import brief
+from dkist_virtual.store.format.dataset_asdf import ignore_expected_warnings
+from dkist_virtual.text import shorten
 
 if TYPE_CHECKING:
     from dkist_virtual.conversion.asdf.tree import Tree
@@ -25,7 +25,7 @@ _UNKNOWN_TAG: Final = re.compile(r"(\S+) is not recognized")
 
 def load_with_dkist(source: Tree) -> Any:
     """Load a dataset without its frames as `dkist.Dataset` or `dkist.TiledDataset`."""
-    with expected_warnings():
+    with ignore_expected_warnings():
         import dkist
 
     # dkist logs "Failed to validate dkist version" for every file that does not say which
@@ -44,7 +44,7 @@ def load_with_dkist(source: Tree) -> Any:
         raise _unreadable(source.label, error, caught) from error
     finally:
         dkist.log.disabled = disabled
-    with expected_warnings():
+    with ignore_expected_warnings():
         for warning in caught:
             warnings.warn_explicit(
                 warning.message, warning.category, warning.filename, warning.lineno
@@ -71,7 +71,7 @@ def _unreadable(
             f"{label}: holds {', '.join(tags)}, which the packages installed here do not know "
             f"({versions()}): newer ones wrote it. {UPGRADE}"
         )
-    why = "; ".join([brief(error), *reasons])
+    why = "; ".join([shorten(error), *reasons])
     why = re.sub(r"\S*dkist_virtual-\w+[/\\]dataset\.asdf", label, why)
     newer = re.search("version", why)
     return DatasetError(

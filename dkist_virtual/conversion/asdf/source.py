@@ -33,7 +33,7 @@ from dkist_virtual.store.format.dataset_asdf import (
     tag_of,
 )
 from dkist_virtual.store.format.header_table import HeaderTable
-from dkist_virtual.text import brief, counted
+from dkist_virtual.text import counted, shorten
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -143,7 +143,7 @@ def _read_tree(path: Path, label: str) -> Tree:
         raise DatasetError(f"{label}: cannot be read: {error.strerror or error}") from error
     except Exception as error:
         raise DatasetError(
-            f"{label}: the tree of this ASDF cannot be read: {brief(error)}; is it complete?"
+            f"{label}: the tree of this ASDF cannot be read: {shorten(error)}; is it complete?"
         ) from error
     if not isinstance(found.tree, Mapping):
         raise DatasetError(f"{label}: this ASDF has no tree: expected the key dataset")

@@ -25,7 +25,7 @@ from dkist_virtual.io.local_file import open_regular
 from dkist_virtual.store.format.asdf_arrays import check_strides
 from dkist_virtual.store.format.limits import check_asdf
 from dkist_virtual.store.format.references import FORMAT_VERSION
-from dkist_virtual.text import brief
+from dkist_virtual.text import shorten
 
 if TYPE_CHECKING:
     import numpy as np
@@ -37,7 +37,7 @@ __all__ = [
     "METADATA_NAME",
     "Description",
     "TileMeta",
-    "expected_warnings",
+    "ignore_expected_warnings",
     "origin_of",
     "read_description",
     "read_plain",
@@ -81,7 +81,7 @@ class TileMeta:
         import asdf
 
         buffer = io.BytesIO()
-        with expected_warnings():
+        with ignore_expected_warnings():
             asdf.AsdfFile({"wcs": self.wcs}).write_to(buffer)
         # What comes before names the extensions that wrote it, in an order that changes.
         _, _, written = buffer.getvalue().partition(b"\nwcs:")
@@ -186,7 +186,7 @@ def write_description(description: Description, path: Path | str) -> None:
         "source_history": description.history,
     }
     # Files, not paths: asdf takes a path for a URI, which ends at a "#".
-    with expected_warnings(), open(path, "wb") as file:
+    with ignore_expected_warnings(), open(path, "wb") as file:
         asdf.AsdfFile(tree).write_to(file)
 
 
@@ -210,7 +210,7 @@ def read_description(file: Path | str | BinaryIO) -> Description:
             check_strides(asdf.util.load_yaml(io.BytesIO(data), tagged=True))
         # Nothing may stay in the file: it is closed, and may be remote.
         with (
-            expected_warnings(),
+            ignore_expected_warnings(),
             asdf.open(io.BytesIO(data), lazy_load=False, memmap=False) as opened,
         ):
             return _description(opened.tree)
@@ -238,7 +238,7 @@ def _translate_errors(name: str) -> Iterator[None]:
         raise
     except Exception as error:
         raise StoreCorruptError(
-            f"{name}: not the description of a dataset: {brief(error)}; convert again"
+            f"{name}: not the description of a dataset: {shorten(error)}; convert again"
         ) from error
 
 
@@ -277,7 +277,7 @@ def _pair(value: Iterable[int] | None) -> tuple[int, int] | None:
 
 
 @contextmanager
-def expected_warnings() -> Iterator[None]:
+def ignore_expected_warnings() -> Iterator[None]:
     """Ignore the warnings of asdf and dkist that say nothing about the dataset itself."""
     import asdf
 
