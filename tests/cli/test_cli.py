@@ -16,6 +16,7 @@ from typing import Any
 import click
 import pytest
 from dkist_assets import NOT_DATASETS, ROOT, load, unpacked
+from samples import mostly_slow
 
 from dkist_virtual.cli.main import cli, main
 
@@ -211,6 +212,7 @@ def test_errors_are_one_line(data: Path, tmp_path: Path, run: Run) -> None:
     assert sorted(p.name for p in tmp_path.iterdir()) == ["data", "file"]
 
 
+@pytest.mark.slow
 def test_a_broken_frame_in_a_process_of_its_own(data: Path) -> None:
     frame = sorted(data.glob("*.fits"))[4]
     frame.write_bytes(frame.read_bytes()[:3000])
@@ -291,14 +293,17 @@ def test_usage_errors(arguments: list[str], run: Run) -> None:
 
 @pytest.mark.parametrize(
     ("name", "options"),
-    [
-        ("vtf", ["--stokes", "V", "--time", "2020-03-12T03:12:40"]),
-        ("visp", ["--slice", "0, :, 5"]),
+    mostly_slow(
+        [
+            ("vtf", ["--stokes", "V", "--time", "2020-03-12T03:12:40"]),
+            ("visp", ["--slice", "0, :, 5"]),
+            ("visp", ["--axes", "-, x, -, y", "--wavelength", "630.2 nm"]),
+            ("visp", ["--profile", "2, 30", "--dpi", "60"]),
+            ("dlnirsp", []),
+            ("vbi_mosaic", ["--slice", "1"]),
+        ],
         ("visp", ["--axes", "-, x, -, y", "--wavelength", "630.2 nm"]),
-        ("visp", ["--profile", "2, 30", "--dpi", "60"]),
-        ("dlnirsp", []),
-        ("vbi_mosaic", ["--slice", "1"]),
-    ],
+    ),
 )
 def test_plot_writes_a_picture(
     name: str, options: list[str], simulated: Any, tmp_path: Path, run: Run

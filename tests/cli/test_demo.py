@@ -175,7 +175,16 @@ def test_a_lost_frame_is_made_again_and_strangers_stay(made: Path, tmp_path: Pat
     assert dkist.load_dataset(directory / "VTF_demo.asdf").data.shape == smaller
 
 
-@pytest.mark.parametrize("shape", [(1, 2, 3, 16, 20), (4, 2, 1, 16, 20), (1, 3, 1, 16, 20)])
+@pytest.mark.parametrize(
+    "shape",
+    [
+        (1, 3, 1, 16, 20),
+        *(
+            pytest.param(shape, marks=pytest.mark.slow)
+            for shape in ((1, 2, 3, 16, 20), (4, 2, 1, 16, 20))
+        ),
+    ],
+)
 def test_one_stokes_parameter_and_one_wavelength_are_no_axis(
     shape: tuple[int, ...], tmp_path: Path
 ) -> None:
@@ -195,6 +204,7 @@ def test_one_stokes_parameter_and_one_wavelength_are_no_axis(
         demo.draw(ours)
 
 
+@pytest.mark.slow
 def test_a_mosaic_in_a_directory_by_its_name(tmp_path: Path) -> None:
     assert str(demo_mosaic.make_vbi(str(tmp_path / "vbi"))) == str(tmp_path / "vbi" / "VBI.asdf")
 
@@ -220,6 +230,7 @@ def test_a_picture_of_someone_else_is_left_alone(tmp_path: Path) -> None:
     assert [path.name for path in tmp_path.iterdir()] == ["vtf.png"]
 
 
+@pytest.mark.slow
 def test_without_the_simulator_the_error_says_what_to_install(tmp_path: Path) -> None:
     # A finder that knows no simulator, in an interpreter of its own: as if it were not installed.
     program = """

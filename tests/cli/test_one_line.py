@@ -275,7 +275,7 @@ def test_figures_of_a_store_that_forges_lines(forged: Path) -> None:
 # Names that a store cannot hold -------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["a\nb", "a\rb", "a\x1bb", "a\x7fb"])
+@pytest.mark.parametrize("name", mostly_slow(["a\nb", "a\rb", "a\x1bb", "a\x7fb"], "a\nb"))
 def test_a_directory_whose_name_no_reference_may_hold(
     name: str, simulated: Callable[[str], Path], tmp_path: Path
 ) -> None:
@@ -384,6 +384,7 @@ def with_mask(simulated: Callable[[str], Path], tmp_path: Path) -> Callable[[str
     return make
 
 
+@pytest.mark.slow
 def test_a_mask_of_an_asdf(with_mask: Callable[[str], Path], tmp_path: Path) -> None:
     shape = dv.open_dataset(with_mask("")).shape
     mask = np.random.default_rng(0).random(shape) > 0.5

@@ -81,7 +81,7 @@ MISMATCHED = {
 }
 
 
-@pytest.mark.parametrize("form", MISMATCHED, ids=lambda form: form.__name__)
+@pytest.mark.parametrize("form", mostly_slow(MISMATCHED, every=4), ids=lambda form: form.__name__)
 def test_a_header_table_that_does_not_match_the_frames_is_left_out(
     form: Callable[[Path, Path], Path], mosaic: Path, tmp_path: Path
 ) -> None:

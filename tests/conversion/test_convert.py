@@ -731,6 +731,7 @@ def test_interrupting_leaves_nothing(
 # Progress ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_progress_bar_on_a_terminal_only(make: Make, tmp_path: Path) -> None:
     path = make("compressed")
     ours, theirs = pty.openpty()

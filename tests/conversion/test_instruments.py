@@ -121,7 +121,7 @@ def test_data_wcs_headers_and_files_follow(
     ]
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", mostly_slow(REAL, "croppable_visp"))
 @settings(
     deadline=None, max_examples=8, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

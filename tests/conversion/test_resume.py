@@ -212,6 +212,7 @@ def test_a_conversion_goes_on_where_it_was_stopped(how: str, large: Path, tmp_pa
     assert contents(store) == contents(tmp_path / "anew")
 
 
+@pytest.mark.slow
 def test_frames_that_changed_meanwhile_are_read_again(large: Path, tmp_path: Path) -> None:
     data = Path(shutil.copytree(large, tmp_path / "data", copy_function=os.link))
     store = tmp_path / "store"
@@ -228,6 +229,7 @@ def test_frames_that_changed_meanwhile_are_read_again(large: Path, tmp_path: Pat
     assert contents(store) == contents(tmp_path / "anew")
 
 
+@pytest.mark.slow
 def test_the_journal_of_another_conversion_is_begun_anew(large: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     convert_and_stop(WORTH + 2 * FLUSH, "SIGKILL", large / "d.asdf", store, "--workers", 1)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 from dkist_assets import with_files
+from samples import mostly_slow
 
 import dkist_virtual as dv
 from dkist_virtual.errors import DatasetError, DownloadError, FrameRefusedError
@@ -22,13 +23,16 @@ from dkist_virtual.errors import DatasetError, DownloadError, FrameRefusedError
 
 @pytest.mark.parametrize(
     ("names", "same"),
-    [
+    mostly_slow(
+        [
+            (("/a/f.fits", "/b/f.fits"), "f.fits"),
+            (("https://a.org/1/f.fits", "https://a.org/2/f.fits"), "f.fits"),
+            (("file:///a/f%20.fits", "/b/f .fits"), "f .fits"),
+            (("C:\\a\\f.fits", "\\\\server\\a\\f.fits"), "f.fits"),
+            (("./f.fits", "/a/f.fits"), "f.fits"),
+        ],
         (("/a/f.fits", "/b/f.fits"), "f.fits"),
-        (("https://a.org/1/f.fits", "https://a.org/2/f.fits"), "f.fits"),
-        (("file:///a/f%20.fits", "/b/f .fits"), "f .fits"),
-        (("C:\\a\\f.fits", "\\\\server\\a\\f.fits"), "f.fits"),
-        (("./f.fits", "/a/f.fits"), "f.fits"),
-    ],
+    ),
 )
 def test_an_asdf_whose_names_end_alike_is_refused(
     names: tuple[str, str], same: str, tmp_path: Path

@@ -229,8 +229,9 @@ CUTS: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("item", list(CUTS.values()), ids=list(CUTS))
-def test_saved_cut(item: Any, assets: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("cut", mostly_slow(CUTS, "frames and HDU", "one frame axis gone"))
+def test_saved_cut(cut: str, assets: Path, tmp_path: Path) -> None:
+    item = CUTS[cut]
     path = save(tmp_path / "cut.asdf", load(unpacked(VISP, assets))[item])
     oracle, source = load(path), read_source(path)
     (frames,) = source.frames
@@ -546,6 +547,7 @@ class TestReadDescription:
         with pytest.raises(StoreCorruptError, match=r"dataset\.asdf"):
             read_description(written)
 
+    @pytest.mark.slow
     def test_readable_without_this_package(self, written: Path) -> None:
         script = """
             import sys, asdf

@@ -59,6 +59,7 @@ def test_slices_of_data_read_what_slices_of_the_dataset_do(cryo: Path) -> None:
     deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
+@pytest.mark.slow
 def test_whatever_dask_takes_gives_what_numpy_gives(
     cryo: Path, pixels: Any, data: st.DataObject
 ) -> None:
@@ -79,6 +80,18 @@ def test_whatever_dask_takes_gives_what_numpy_gives(
     )
     assert same(ds.data[index].compute(), pixels[index])
     assert same(ds.data[..., None].compute(), pixels[..., None])
+
+
+def test_indices_of_each_kind_give_what_numpy_gives(cryo: Path, pixels: Any) -> None:
+    for chunks in ("auto", "frame", 7):
+        ds: Any = dv.open_dataset(cryo, chunks=chunks)
+        for index in (
+            (-1, 0),
+            (slice(1, None), 1),
+            (slice(0, 0), 0),
+            ([2, 0], slice(None, None, 2)),
+        ):
+            assert same(ds.data[index].compute(), pixels[index])
 
 
 def test_what_is_computed_from_a_leaf_is_plain_dask(cryo: Path, pixels: Any) -> None:
@@ -193,6 +206,7 @@ def test_names_are_stable_and_never_shared(frame: tuple[Path, Any]) -> None:
     assert again.name == leaves[0].name
 
 
+@pytest.mark.slow
 def test_names_are_the_same_in_another_process(cryo: Path) -> None:
     code = (
         "import sys, dkist_virtual as dv; ds = dv.open_dataset(sys.argv[1]);"

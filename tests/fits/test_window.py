@@ -15,6 +15,7 @@ from astropy.io import fits
 from frames import compressed, hdu_of, oracle, plain, scene
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from samples import mostly_slow
 from watches import counted
 
 import dkist_virtual as dv
@@ -70,7 +71,7 @@ def windows(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[range, ...]:
     return tuple(window)
 
 
-@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("form", mostly_slow(FORMS, "RICE_1", "dithered", "plain"))
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_a_window_is_what_numpy_cuts_out(form: str, data: st.DataObject) -> None:
@@ -189,7 +190,7 @@ SELECTIONS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("name", SELECTIONS)
-@pytest.mark.parametrize("chunks", ["auto", "frame"])
+@pytest.mark.parametrize("chunks", mostly_slow(["auto", "frame"], "auto"))
 def test_what_is_fetched_is_what_the_selection_needs(
     name: str, chunks: str, cryo: Path, simulated: Any
 ) -> None:
