@@ -209,7 +209,7 @@ def test_what_is_asked_for_in_other_words(datasets: Any) -> None:
     [
         ({"wavelength": "V"}, "wavelength = 'V': expected such as '630.25 nm'"),
         ({"sky": "Q"}, "sky = 'Q': is not sky, but .*stokes"),
-        ({"stokes": 630.2 * u.nm}, "is no stokes, but wavelength"),
+        ({"stokes": 630.2 * u.nm}, "is not stokes, but wavelength"),
         ({"time": 630.2 * u.nm}, "is not time, but wavelength"),
         ({"time": "yesterday"}, "time = 'yesterday': expected such as"),
     ],
