@@ -362,7 +362,7 @@ def test_any_name_will_do(name: str, simulated: Any, tmp_path: Path) -> None:
 def test_a_mosaic_is_no_dataset(simulated: Any) -> None:
     with pytest.raises(DatasetError, match="mosaic"):
         dv.Dataset.from_asdf(simulated("vbi_mosaic"))
-    with pytest.raises(DatasetError, match="no mosaic"):
+    with pytest.raises(DatasetError, match="not a mosaic"):
         dv.TiledDataset.from_asdf(simulated("vtf"))
 
 
