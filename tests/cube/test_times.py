@@ -23,6 +23,7 @@ from dkist_assets import ROOT, unpacked, with_files
 from gwcs import coordinate_frames as cf
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from samples import mostly_slow
 from skies import WHEN, dataset
 from sunpy.time import TimeRange
 
@@ -67,7 +68,7 @@ def agg() -> Iterator[None]:
     plt.close("all")
 
 
-@pytest.mark.parametrize("kind", SAME)
+@pytest.mark.parametrize("kind", mostly_slow(SAME, every=3))
 def test_every_type_selects_the_same(kind: str) -> None:
     ds, given = dataset("as early ViSP"), SAME[kind]
     expected = ds.data[3].tolist()

@@ -140,6 +140,7 @@ def test_coordinates_are_those_of_dkists_wcs(
 
 @settings(deadline=None, max_examples=60, suppress_health_check=list(HealthCheck))
 @given(name=st.sampled_from(NAMES), data=st.data())
+@pytest.mark.slow
 def test_a_slice_is_what_xarray_slices(name: str, data: st.DataObject, datasets: Any) -> None:
     ds = datasets(name)
     index = data.draw(
@@ -225,6 +226,7 @@ def test_large_grids_are_evaluated_when_needed(datasets: Any) -> None:
     assert single == pytest.approx(array.latitude[5:6, 7:8].compute().item(), abs=0)
 
 
+@pytest.mark.slow
 def test_the_same_large_grid_has_the_same_name(datasets: Any) -> None:
     """Arithmetic in xarray compares coordinates, and evaluates those whose names differ."""
     ds = datasets("croppable_visp")
@@ -349,6 +351,7 @@ def test_a_mask_goes_along(assets: Path, tmp_path: Path) -> None:
     assert "mask" not in dv.open_dataset(unpacked(VISP, assets)).to_xarray().coords  # type: ignore[union-attr]
 
 
+@pytest.mark.slow
 def test_without_xarray_it_says_what_to_install(simulated: Any) -> None:
     code = (
         "import sys; sys.modules['xarray'] = None\n"

@@ -134,6 +134,7 @@ IMAGE: dict[str, Any] = {
 }  # fmt: skip
 
 
+@pytest.mark.slow
 def test_what_an_image_takes_is_drawn(vtf: Any) -> None:
     assert {*IMAGE, "figure"} == set(IMAGE_LOOK)
     for keyword, value in IMAGE.items():
