@@ -187,6 +187,7 @@ RELAXED = settings(
 
 @RELAXED
 @given(INDEX, st.tuples(*(st.integers(1, n + 3) for n in SHAPE)))
+@pytest.mark.slow
 def test_a_length_stays_with_its_axis_whatever_is_selected(
     vtf: Path, index: Any, sizes: Any
 ) -> None:

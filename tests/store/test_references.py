@@ -494,6 +494,7 @@ def first(opened: Any) -> Any:
     return opened.flat[0] if isinstance(opened, dv.TiledDataset) else opened
 
 
+@pytest.mark.slow
 def test_the_store_id_is_the_same_in_another_process(tmp_path: Path) -> None:
     path = unpacked(VISP, tmp_path)
     here = references_of(read_source(path), "/elsewhere").attributes["store_id"]

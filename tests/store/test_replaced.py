@@ -229,7 +229,7 @@ PLACES = ("local", "etag", "no etag", "no validator", "cache", "s3", "s3 cache",
 
 
 @pytest.mark.filterwarnings("ignore::dkist_virtual.errors.ChangedFrameWarning")
-@pytest.mark.parametrize("scan", ["never", "always"])
+@pytest.mark.parametrize("scan", mostly_slow(["never", "always"], "always"))
 @pytest.mark.parametrize(
     ("place", "kind"),
     mostly_slow(
@@ -346,7 +346,7 @@ def test_a_frame_that_changes_all_the_time_is_refused(
 
 
 @pytest.mark.filterwarnings("ignore::dkist_virtual.errors.ChangedFrameWarning")
-@pytest.mark.parametrize("how", ["rename", "in place"])
+@pytest.mark.parametrize("how", mostly_slow(["rename", "in place"], "in place"))
 def test_plain_pixels_that_moved_or_are_others_are_refused(
     how: str, datasets_of: Any, tmp_path: Path
 ) -> None:
