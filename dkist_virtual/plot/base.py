@@ -1,11 +1,12 @@
-"""Step a figure through an array: its position, its sliders, reading ahead."""
+"""Step a figure through an array: keep its position, move its sliders, read ahead."""
 
 from __future__ import annotations
 
 import os
 import re
 from abc import ABC, abstractmethod
-from typing import TYPE_CHECKING, Any, Final, Self
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import numpy as np
 from matplotlib.figure import Figure
@@ -24,12 +25,19 @@ from dkist_virtual.text import check_keywords
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from dkist_virtual.plot.planes import ShownAxes, Subject
+    from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
+    from matplotlib.backend_bases import Event, RendererBase
 
-__all__ = ["SteppedPlot"]
+    from dkist_virtual.plot.planes import Plane, ShownAxes, Subject
+
+__all__ = ["Place", "SteppedPlot"]
+
+Place: TypeAlias = tuple[float, float, float, float]
+"""Left, bottom, width and height, in fractions of a figure."""
 
 NARROWEST: Final = 5.5
-"""Inches of a figure: its sliders and their values have to find room."""
+"""Inches of a figure: sliders and their values need them."""
 LOWEST: Final = 1.8
 """Inches above the sliders."""
 ABOVE: Final = 0.45
@@ -37,24 +45,23 @@ ABOVE: Final = 0.45
 _NAMED: Final = ("longitude", "latitude", "other")
 """Kinds of coordinates that a value alone does not tell apart."""
 
-
 SAVE: Final = (
     "backend", "bbox_extra_artists", "bbox_inches", "dpi", "edgecolor", "facecolor", "format",
     "metadata", "orientation", "pad_inches", "papertype", "pil_kwargs", "transparent",
 )  # fmt: skip
-"""What `matplotlib.figure.Figure.savefig` hands on to one format of file or another."""
+"""Keywords that `matplotlib.figure.Figure.savefig` passes to one file format or another."""
 
 
 class SteppedPlot(ABC):
-    """What figures share that step through an array: where they are, sliders, reading ahead.
+    """A figure that steps through an array.
 
     Parameters
     ----------
     subject : Subject
     shown : ShownAxes
     position : dict
-        Array axis to pixel, for axes that are not drawn: where to begin. The first pixel
-        otherwise.
+        Array axis to pixel, for axes that are not drawn: where to begin, by default at the first
+        pixel.
     """
 
     figure: Figure
@@ -65,23 +72,22 @@ class SteppedPlot(ABC):
         self.subject = subject
         self.shown = shown
         self.position = [0] * shown.ndim
-        self.position = self._moved_to(position or {})
+        self.position = self._position_after(position or {})
         self._labels = labels_of(subject.world, shown.sliding)
-        self._saying = self._said_by()
-        kinds = ("longitude", "latitude", "other")
+        self._written_by = self._choose_sliders()
         self._steps = {
             axis: change_along(subject.world, index, axis)
-            for axis, index in self._saying.items()
-            if subject.world.axes[index].kind in kinds
+            for axis, index in self._written_by.items()
+            if subject.world.axes[index].kind in _NAMED
         }
         self._margins = 1.0, 1.3, ABOVE
         self._reader = PlaneReader(subject.data, subject.mask, shown)
-        self._over: list[Any] = []
+        self._over: list[Artist] = []
         self.followers: list[SteppedPlot] = []
-        """Other figures of the same dataset, which go where this one goes."""
+        """Other figures of the same dataset, which step with this one."""
 
-    def _make_figure(self, figure: Figure | None, height: float) -> tuple[float, ...]:
-        """Make a figure, with sliders; where in it the rest has its place."""
+    def _make_figure(self, figure: Figure | None, height: float) -> Place:
+        """Make a figure with sliders; return the place of the axes in it."""
         below = self._below()
         if figure is None:
             import matplotlib.pyplot as plt
@@ -101,16 +107,16 @@ class SteppedPlot(ABC):
         named = [self._name(axis) for axis in self.shown.sliding]
         lengths = [shape[axis] for axis in self.shown.sliding]
         start = [self.position[axis] for axis in self.shown.sliding]
-        self.sliders = Sliders(figure, named, lengths, start, self._slid)
+        self.sliders = Sliders(figure, named, lengths, start, self._on_slider)
         self.sliders.place(self._longest_values())
         return self._place()
 
     def _below(self) -> float:
-        """Inches under the axes: of their labels, and of the sliders."""
+        """Inches under the axes, for their labels and the sliders."""
         return 0.75 + SLIDER_HEIGHT * len(self.shown.sliding)
 
-    def _place(self) -> tuple[float, ...]:
-        """Where in the figure, as large as it is now, the axes belong."""
+    def _place(self) -> Place:
+        """Find the place of the axes in the figure at its present size."""
         wide, high = self.figure.get_size_inches()
         below = self._below()
         left, right, above = self._margins
@@ -118,78 +124,90 @@ class SteppedPlot(ABC):
             left / wide, below / high, (wide - left - right) / wide, (high - below - above) / high
         )  # fmt: skip
 
-    def _laid_out(self) -> None:
-        """Put all in place once it is made, and anew whenever the figure has another size."""
+    def _finish_layout(self) -> None:
+        """Lay out the figure, and again whenever its size changes."""
         self._lay_out()
-        # What is measured is drawn first: how long labels are depends on the axes.
-        renderers: list[Any] = []
+        # Draw first, then measure: the lengths of labels depend on the axes.
+        renderers: list[RendererBase] = []
         listener = self.figure.canvas.mpl_connect(
-            "draw_event",
-            lambda event: renderers.append(event.renderer),
+            "draw_event", lambda event: renderers.append(event.renderer)
         )
         self.figure.draw_without_rendering()
         self.figure.canvas.mpl_disconnect(listener)
         wide = self.figure.get_size_inches()[0]
-        boxes = [axes.get_tightbbox(renderers[-1]) for axes in self._all_axes]
-        boxes = [box.transformed(self.figure.dpi_scale_trans.inverted()) for box in boxes if box]
+        to_inches = self.figure.dpi_scale_trans.inverted()
+        tight = [axes.get_tightbbox(renderers[-1]) for axes in self._all_axes]
+        boxes = [box.transformed(to_inches) for box in tight if box]
         left, right, above = self._margins
         left += max(0.0, *(EDGE - box.x0 for box in boxes))
         right += max(0.0, *(box.x1 - (wide - EDGE) for box in boxes))
         if wide - left - right > 1:
             self._margins = left, right, above
         self._lay_out()
-        self.figure.canvas.mpl_connect("resize_event", self._resized)
+        self.figure.canvas.mpl_connect("resize_event", self._on_resize)
 
     def _lay_out(self) -> None:
-        """Put axes and title in their places."""
+        """Place axes and title."""
         self._put_axes(self._place())
         self._set_title()
 
-    def _resized(self, _: Any) -> None:
+    def _on_resize(self, _: Event) -> None:
         if self.figure.get_size_inches().min() > 1:
             self.sliders.place()
             self._lay_out()
 
     @property
     @abstractmethod
-    def _all_axes(self) -> list[Any]:
-        """The axes that are no sliders; the title is above the first."""
+    def _all_axes(self) -> list[Axes]:
+        """The axes that are not sliders; the title is above the first."""
+
+    @property
+    def _message_axes(self) -> Axes:
+        """The axes that messages are written over."""
+        return self._all_axes[0]
 
     @abstractmethod
-    def _put_axes(self, place: Any) -> None:
-        """Put the axes in a place, in fractions of the figure."""
+    def _put_axes(self, place: Place) -> None: ...
+
+    @abstractmethod
+    def _read_out(self, x: float, y: float) -> str:
+        """Write the coordinates under the mouse, as finely as pixels are."""
+
+    def _show_coordinates_of_mouse(self, axes: Axes) -> None:
+        axes.format_coord = self._read_out  # type: ignore[method-assign]  # as matplotlib documents
 
     def _name(self, axis: int) -> str:
-        """What to call an axis that is not drawn: its coordinate, unless another shares that."""
+        """Name an axis that is not drawn: by its coordinate, unless another axis shares that."""
         index = self._labels[axis]
         if index is None or list(self._labels.values()).count(index) > 1:
             return self.subject.axis_names[axis]
         return name_of(self.subject.world.axes[index])
 
     def _point(self) -> list[float]:
-        """Where the figure is: the middle of the axes that are drawn."""
+        """The pixel that coordinates are given for: the middle of the axes that are drawn."""
         return [
             (n - 1) / 2 if axis in self.shown.drawn else float(self.position[axis])
             for axis, n in enumerate(self.subject.world.shape)
         ]
 
-    def _said_by(self) -> dict[int, int]:
-        """The slider's axis that says each coordinate: of several the one it is finest along."""
+    def _choose_sliders(self) -> dict[int, int]:
+        """For each coordinate the slider that shows it: of several the one with the finest step."""
+        world = self.subject.world
         by: dict[int, list[int]] = {}
         for axis, index in self._labels.items():
             if index is not None:
                 by.setdefault(index, []).append(axis)
-        world = self.subject.world
 
-        def finest(index: int, axes: list[int]) -> int:
-            return min(axes, key=lambda axis: change_along(world, index, axis) or np.inf)
+        def step(index: int, axis: int) -> float:
+            return change_along(world, index, axis) or np.inf
 
         return {
-            axes[0] if len(axes) == 1 else finest(index, axes): index for index, axes in by.items()
+            axes[0] if len(axes) == 1 else min(axes, key=partial(step, index)): index
+            for index, axes in by.items()
         }
 
-    def _say_where(self) -> list[float]:
-        """Write the sliders' values; the coordinates at the middle of what is drawn."""
+    def _write_values(self) -> list[float]:
+        """Write the sliders' values; return the coordinates at the middle of what is drawn."""
         values = self._values(self._point())
         for number, axis in enumerate(self.shown.sliding):
             said = self._coordinate_text(axis, values)
@@ -201,17 +219,16 @@ class SteppedPlot(ABC):
         return [float(value) for value in self.subject.world.values(*point)]
 
     def _coordinate_text(self, axis: int, values: Sequence[float]) -> str:
-        """What is said of the coordinate of a slider's axis; nothing where another says it."""
-        index = self._saying.get(axis)
+        """Write the coordinate of a slider's axis; nothing where another slider shows it."""
+        index = self._written_by.get(axis)
         if index is None:
             return ""
-        world = self.subject.world
-        one = world.axes[index]
-        said = world.text(one, values[index], self._steps.get(axis))
-        return f"{said} UTC" if one.kind == "time" else said
+        one = self.subject.world.axes[index]
+        text = self.subject.world.text(one, values[index], self._steps.get(axis))
+        return f"{text} UTC" if one.kind == "time" else text
 
     def _longest_values(self) -> list[str]:
-        """For each slider the longest that it says at its ends."""
+        """For each slider the longer of the values at its ends."""
         found = []
         for axis in self.shown.sliding:
             n = self.subject.world.shape[axis]
@@ -232,7 +249,7 @@ class SteppedPlot(ABC):
         Parameters
         ----------
         position : dict
-            Array axis to pixel; axes that are not in it stay where they are.
+            Array axis to pixel; other axes keep theirs.
 
         Returns
         -------
@@ -244,23 +261,49 @@ class SteppedPlot(ABC):
         SelectionError
             No such axis among those that are not drawn, or no such pixel.
         FrameUnreachableError, FrameCorruptError
-            What is to be shown could not be read; the figure says so too.
+            The plane could not be read; the figure says so too.
         """
-        before, self.position = self.position, self._moved_to(position)
+        before, self.position = self.position, self._position_after(position)
         self._show({a for a, b in enumerate(before) if self.position[a] != b})
         self._read_ahead(before)
         for other in self.followers:
             other.follow(self)
         return self
 
+    def _show(self, moved: set[int]) -> None:
+        """Show the pixels at `position`, after a move along some axes."""
+        values = self._write_values()
+        try:
+            planes = self._read()
+        except FrameError as error:
+            self._blank()
+            self._write_over(self._message_axes, str(error))
+            self._repaint()
+            raise
+        self._draw(planes, values, moved)
+
+    def _read(self) -> list[Plane]:
+        return [self._reader.read(self.position)]
+
+    @abstractmethod
+    def _blank(self) -> None:
+        """Take all pixels away."""
+
+    @abstractmethod
+    def _repaint(self) -> None: ...
+
+    @abstractmethod
+    def _draw(self, planes: Sequence[Plane], values: Sequence[float], moved: set[int]) -> None:
+        """Draw planes that were read, at the coordinates `values`, and repaint."""
+
     def follow(self, other: SteppedPlot) -> None:
-        """Go where another figure of the same dataset is, along the axes that neither draws."""
+        """Step to another figure's position, along the axes that neither draws."""
         shared = set(self.shown.sliding) & set(other.shown.sliding)
         moves = {a: other.position[a] for a in shared if other.position[a] != self.position[a]}
         if moves:
             self.show(moves)
 
-    def _moved_to(self, position: Mapping[int, int]) -> list[int]:
+    def _position_after(self, position: Mapping[int, int]) -> list[int]:
         moved = list(self.position)
         for axis, pixel in position.items():
             if axis not in self.shown.sliding:
@@ -274,7 +317,7 @@ class SteppedPlot(ABC):
         return moved
 
     def step(self, axis: int, by: int = 1) -> Self:
-        """Go to a neighbour along an axis; the ends are where it stops.
+        """Step along an axis; stop at its ends.
 
         Parameters
         ----------
@@ -287,12 +330,12 @@ class SteppedPlot(ABC):
         return self.show({axis: at})
 
     def at(self, **coordinates: Any) -> Self:
-        """Show the plane nearest to some coordinates.
+        """Show the plane nearest to coordinates.
 
         Parameters
         ----------
         **coordinates
-            wavelength, stokes, time, as `Dataset.at` takes them.
+            wavelength, stokes, time, as for `Dataset.at`.
         """
         check_keywords("at", coordinates, COORDINATES)
         index = nearest_index(self.subject.world, as_points(**coordinates))
@@ -301,14 +344,14 @@ class SteppedPlot(ABC):
             if isinstance(pixel, int) and axis in self.shown.sliding
         })  # fmt: skip
 
-    def _slid(self, number: int, pixel: int) -> None:
+    def _on_slider(self, number: int, pixel: int) -> None:
         try:
             self.show({self.shown.sliding[number]: pixel})
         except FrameError:
-            pass  # the figure says it; a traceback in a notebook's log would not help
+            pass  # the figure shows it; a traceback in a notebook's log would not help
 
     def _read_ahead(self, before: Sequence[int]) -> None:
-        """Read the plane that comes next if someone goes on as they went."""
+        """Read the plane that the next step in the same direction would show."""
         ways = [now - then for now, then in zip(self.position, before, strict=True)]
         moved = [axis for axis, way in enumerate(ways) if way]
         if len(moved) == 1:
@@ -318,20 +361,16 @@ class SteppedPlot(ABC):
             if 0 <= following[axis] < self.subject.world.shape[axis]:
                 self._reader.read_ahead(following)
 
-    @abstractmethod
-    def _show(self, moved: set[int]) -> None:
-        """Show what stands at `position`, after a move along some axes."""
-
     # As a file ------------------------------------------------------------------------------
 
     def save(self, path: str | os.PathLike[str], **options: Any) -> None:
-        """Write the figure as it stands to a file, without sliders: the title says where they are.
+        """Write the figure to a file, without sliders: the title shows their values.
 
         Parameters
         ----------
         path : path
         **options
-            As `matplotlib.figure.Figure.savefig` takes them, such as ``dpi``.
+            Those of `matplotlib.figure.Figure.savefig`, such as ``dpi``.
         """
         check_keywords("save", options, SAVE)
         if not self.sliders.widgets:
@@ -342,7 +381,7 @@ class SteppedPlot(ABC):
         options.setdefault("bbox_inches", Bbox.from_extents(0, strip, wide, high))
         try:
             with self.sliders.hidden():
-                self._set_title(self._where())
+                self._set_title(self._slider_texts())
                 self._write(path, options)
         finally:
             self._set_title()
@@ -350,45 +389,49 @@ class SteppedPlot(ABC):
     def _write(self, path: str | os.PathLike[str], options: dict[str, Any]) -> None:
         try:
             self.figure.savefig(path, **options)
-        except TypeError as error:  # a keyword of another format, by the name of a method inside
+        except TypeError as error:  # the message names a method inside of matplotlib
             name = re.search(r"unexpected keyword argument '(\w+)'", str(error))
             if name is None:
                 raise
             raise TypeError(f"save: {os.fspath(path)}: this format takes no {name[1]}") from None
 
-    def _where(self) -> str:
-        """Where the sliders are, for a picture without them."""
-        values, said = self._values(self._point()), []
+    def _slider_texts(self) -> str:
+        """Write the sliders' values for a title."""
+        values, texts = self._values(self._point()), []
         for axis in self.shown.sliding:
-            index, n = self._saying.get(axis), self.subject.world.shape[axis]
+            index, n = self._written_by.get(axis), self.subject.world.shape[axis]
             text = self._coordinate_text(axis, values)
-            if index is not None and self.subject.world.axes[index].kind == "stokes":
+            kind = None if index is None else self.subject.world.axes[index].kind
+            if kind == "stokes":
                 text = f"Stokes {text}"
-            elif index is not None and self.subject.world.axes[index].kind in _NAMED:
+            elif kind in _NAMED:
                 text = f"{self._name(axis)} {text}"
-            said.append(text or f"{self._name(axis)} {self.position[axis] + 1} of {n}")
-        return ", ".join(said)
+            texts.append(text or f"{self._name(axis)} {self.position[axis] + 1} of {n}")
+        return ", ".join(texts)
 
-    # What is written over --------------------------------------------------------------------
+    # Titles and messages ---------------------------------------------------------------------
 
-    def _set_title(self, where: str = "") -> None:
-        held = ", ".join(part for part in (self.subject.held_text(), where) if part)
-        fit_title(self._all_axes[0], [self.subject.title, held])
+    def _set_title(self, sliders: str = "") -> None:
+        fixed = ", ".join(part for part in (self.subject.held_text(), sliders) if part)
+        fit_title(self._all_axes[0], [self.subject.title, fixed])
 
-    def _write_over(self, axes: Any, text: str, *, middle: bool = True) -> None:
-        """Take away what is drawn over the picture, and put a text there unless it is empty."""
+    def _write_over(self, axes: Axes, text: str, *, middle: bool = True) -> None:
+        """Replace the messages over the picture by a text; an empty one removes them."""
         while self._over:
             self._over.pop().remove()
         if text:
             self._over.append(BoxedText(axes, text, middle=middle))
 
-    def _hint(self) -> str:
-        """Which frames are absent, and how to get them."""
-        data = self.subject.data
+    def _hint(self, planes: Sequence[Plane]) -> tuple[str, bool]:
+        """Write which frames are absent, and how to get them; whether no pixel is left."""
+        absent, data = planes[0].absent, self.subject.data
+        if absent is None:
+            return "", True
         if not isinstance(data, VirtualArray):
-            return "not here: a frame that this is computed from, or read with, is absent"
+            text = "not here: a frame that this is computed from, or read with, is absent"
+            return text, bool(absent.all())
         gone = data.select(self._reader.index(self.position)).absent()
         return (
             f"{int(gone.sum())} of {gone.size} frame{'s' * (gone.size > 1)} not here:\n"
             "ds.files.missing() names what is absent, ds.download(DIR) fetches it"
-        )
+        ), bool(absent.all())

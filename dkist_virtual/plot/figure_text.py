@@ -1,11 +1,11 @@
-"""Text that stays in its place: titles inside of the figure, boxes inside of their axes."""
+"""Fit text into its place: titles into the figure, boxes into their axes."""
 
 from __future__ import annotations
 
 import re
 import textwrap
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from matplotlib.text import Text
 
@@ -14,56 +14,52 @@ from dkist_virtual.fits.errors import one_line
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
+    from matplotlib.backend_bases import RendererBase
+    from matplotlib.transforms import Bbox
 
 __all__ = ["BoxedText", "figure_inches", "fit_label", "fit_labels", "fit_title",
            "text_inches"]  # fmt: skip
 
 SMALLEST: Final = 4.0
-"""Points of the smallest text: of what is longer, the rest is broken into more lines."""
+"""Points of the smallest text: longer text is broken into more lines."""
 EDGE: Final = 0.08
-"""Inches that text stays away from what it is in."""
+"""Inches between text and the border around it."""
 
 
-def figure_inches(artist: Any) -> tuple[float, float]:
-    """Measure the figure that an artist is in.
+def figure_inches(artist: Artist) -> tuple[float, float]:
+    """Measure the figure of an artist.
 
-    By its transform: a figure that is being saved cropped says the size of the cut-out.
+    By its transform: a figure that is being saved cropped has the size of the cut-out.
     """
     figure = artist.get_figure(root=True)
+    assert figure is not None
     (x0, y0), (x1, y1) = figure.transFigure.transform([(0, 0), (1, 1)])
     return (x1 - x0) / figure.dpi, (y1 - y0) / figure.dpi
 
 
 def text_inches(text: Text) -> tuple[float, float]:
-    """Measure a text: its width and height on the figure."""
+    """Measure the width and height of a text."""
     box, figure = Text.get_window_extent(text), text.get_figure(root=True)
     assert figure is not None
     return box.width / figure.dpi, box.height / figure.dpi
 
 
 def fit_title(axes: Axes, parts: Sequence[str]) -> None:
-    """Set a title above axes, no part of which is outside of the figure.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-    parts : sequence of str
-        Side by side where they find room, below each other otherwise.
-    """
+    """Set a title above axes, inside of the figure: parts side by side, or below each other."""
     parts = [part for part in parts if part]
-    title: Any = axes.title
-    axes.set_title("  ".join(parts), fontsize="medium", x=0.5)
+    title = axes.set_title("  ".join(parts), fontsize="medium", x=0.5)
     axes.apply_aspect()
     room = figure_inches(axes)[0] - 2 * EDGE
     if text_inches(title)[0] > room:
         title.set_text("\n".join(parts))
-    while text_inches(title)[0] > room and title.get_fontsize() > SMALLEST:
-        title.set_fontsize(max(title.get_fontsize() * 0.95, SMALLEST))
+    while text_inches(title)[0] > room and float(title.get_fontsize()) > SMALLEST:
+        title.set_fontsize(max(float(title.get_fontsize()) * 0.95, SMALLEST))
     if (wide := text_inches(title)[0]) > room:
         letters = int(max(map(len, parts)) * room / wide)
         title.set_text("\n".join(textwrap.fill(part, letters) for part in parts))
-    # In the middle of the axes, unless that is too near to an edge of the figure.
+    # In the middle of the axes, unless the title would leave the figure.
     half, box = text_inches(title)[0] / 2, axes.get_position()
     left, right = (edge * figure_inches(axes)[0] for edge in (box.x0, box.x1))
     middle = min(max((left + right) / 2, half + EDGE), room + 2 * EDGE - half - EDGE)
@@ -71,37 +67,37 @@ def fit_title(axes: Axes, parts: Sequence[str]) -> None:
 
 
 def fit_label(axes: Axes, text: str, *, upwards: bool) -> float:
-    """Find how many points the name of an axis may have.
+    """Find the font size for the name of an axis.
 
     Parameters
     ----------
     axes : matplotlib.axes.Axes
     text : str
     upwards : bool
-        Whether it is beside the axes, where it is no longer than these; or below them, where it
-        stays in the figure.
+        Whether it is beside the axes, and at most as long; or below them, and inside of the figure.
     """
     axes.apply_aspect()
-    figure: Any = axes.get_figure()
+    figure = axes.get_figure()
+    assert figure is not None
     wide, high = figure_inches(axes)
     box = axes.get_position()
     middle = wide * (box.x0 + box.x1) / 2
     room = high * box.height if upwards else 2 * min(middle, wide - middle) - 2 * EDGE
     tried = figure.text(0, 0, text or " ", fontsize="medium")
-    points = float(tried.get_fontsize() * min(1.0, room / text_inches(tried)[0]))
+    points = float(tried.get_fontsize()) * min(1.0, room / text_inches(tried)[0])
     tried.remove()
     return max(points, SMALLEST)
 
 
-def fit_labels(axes: Any) -> None:
-    """Fit the names of both axes, as they are now."""
+def fit_labels(axes: Axes) -> None:
+    """Fit the names of both axes."""
     for axis in (axes.xaxis, axes.yaxis):
         upwards = axis is axes.yaxis
         axis.label.set_fontsize(fit_label(axes, axis.get_label_text(), upwards=upwards))
 
 
 class BoxedText(Text):
-    """A text in a box that stays inside of axes, whatever size they are drawn at.
+    """A text in a box that stays inside of axes of any size.
 
     Lines are broken, letters get smaller, and where axes are much higher than wide the text runs
     upwards.
@@ -111,7 +107,7 @@ class BoxedText(Text):
     axes : matplotlib.axes.Axes
     text : str
     middle : bool
-        Whether it is in the middle of the axes, or at their top.
+        Whether it is in the middle of the axes; otherwise at their top.
     """
 
     def __init__(self, axes: Axes, text: str, *, middle: bool) -> None:
@@ -124,22 +120,24 @@ class BoxedText(Text):
         self._points = float(self.get_fontsize())
         self._lines = text
         self._in_lines = False
-        self._fitted: Any = None
+        self._fitted: tuple[float, float] | None = None
         axes.add_artist(self)
         self.set_clip_on(False)
 
     def get_text(self) -> str:
-        """What it says; broken into lines while it is drawn or measured."""
+        """Return the text; broken into lines while it is drawn or measured."""
         return self._lines if self._in_lines else str(super().get_text())
 
-    def draw(self, renderer: Any) -> None:
-        """Fit the text into its axes as they are now, and draw it."""
+    def draw(self, renderer: RendererBase) -> None:
+        """Fit the text into its axes at their present size, and draw it."""
         self._fit()
         with self._broken():
             super().draw(renderer)
 
-    def get_window_extent(self, renderer: Any = None, dpi: float | None = None) -> Any:
-        """Where it is drawn, without its box."""
+    def get_window_extent(
+        self, renderer: RendererBase | None = None, dpi: float | None = None
+    ) -> Bbox:
+        """Measure where it is drawn, without its box."""
         self._fit()
         with self._broken():
             return super().get_window_extent(renderer, dpi)
@@ -172,7 +170,7 @@ class BoxedText(Text):
                 self.set_fontsize(points)
 
     def _break(self, along: float, across: float) -> bool:
-        """Break lines to a length; whether all of them find room."""
+        """Break lines to a length; return whether there is room for all of them."""
         self._lines = "x" * 50
         n = max(int(50 * along / max(text_inches(self))), 8)
         parts = super().get_text().split("\n")
@@ -183,5 +181,5 @@ class BoxedText(Text):
 
 
 def in_figure(text: object) -> str:
-    """Return a text as one line for matplotlib, which reads formulas between dollars."""
+    """Write a text as one line for matplotlib, in which dollars begin formulas."""
     return re.sub(r"(?<!\\)\$", r"\\$", one_line(text))

@@ -11,6 +11,7 @@ from matplotlib.patches import Rectangle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.backend_bases import MouseEvent, RendererBase
     from numpy.typing import NDArray
 
 __all__ = [
@@ -22,6 +23,7 @@ __all__ = [
     "contrast",
     "limits",
     "runs",
+    "thin",
 ]
 
 IMAGE_LOOK: Final = (
@@ -29,18 +31,24 @@ IMAGE_LOOK: Final = (
     "interpolation", "interpolation_stage", "label", "path_effects", "picker", "resample",
     "sketch_params", "snap", "url", "visible",
 )  # fmt: skip
-"""What a plot of an image takes: of matplotlib's keywords those that leave its pixels in place."""
+"""Keywords of a plot of an image: of matplotlib's those that leave its pixels in place."""
 
 PERCENTILES: Final = (0.25, 99.75)
 SAMPLE: Final = 2**18
-"""Pixels that a contrast is made from: of more, every n-th."""
+"""Pixels that a contrast is computed from: of more, every n-th."""
 ABSENT: Final[dict[str, Any]] = {
     "facecolor": "0.93", "edgecolor": "0.6", "hatch": "///", "linewidth": 0,
 }  # fmt: skip
 
 
+def thin(pixels: NDArray[np.generic], most: int = SAMPLE) -> NDArray[np.generic]:
+    """Take every n-th pixel of an image along both axes, about `most` in all."""
+    step = max(1, int(np.sqrt(pixels.size / most)))
+    return pixels[::step, ::step]
+
+
 def limits(pixels: NDArray[np.generic], *, signed: bool) -> tuple[float, float]:
-    """The values between which a picture's contrast lies: robust, not thrown by a few pixels.
+    """Find the ends of a picture's contrast; a few outliers do not change them.
 
     Parameters
     ----------
@@ -49,11 +57,7 @@ def limits(pixels: NDArray[np.generic], *, signed: bool) -> tuple[float, float]:
     signed : bool
         Whether zero belongs in the middle, as in Stokes Q, U and V.
     """
-    few = pixels.ravel() if pixels.ndim < 2 else pixels
-    step = max(1, int(np.sqrt(pixels.size / SAMPLE)))
-    if pixels.ndim == 2:
-        few = pixels[::step, ::step]
-    values = np.asarray(few, float)
+    values = np.asarray(thin(pixels) if pixels.ndim == 2 else pixels, float)
     values = values[np.isfinite(values)]
     if not values.size:
         return (-1.0, 1.0) if signed else (0.0, 1.0)
@@ -69,7 +73,7 @@ def limits(pixels: NDArray[np.generic], *, signed: bool) -> tuple[float, float]:
 def contrast(
     given: tuple[float | None, float | None], found: tuple[float, float]
 ) -> tuple[float, float]:
-    """The ends of a contrast, of which either may be given; the other lies beyond it."""
+    """Combine the ends of a contrast that are given with those found; keep them in order."""
     (low, high), wide = found, found[1] - found[0]
     if given[0] is not None:
         low = given[0]
@@ -81,7 +85,7 @@ def contrast(
 
 
 def block_mean(pixels: NDArray[np.generic], ny: int, nx: int) -> NDArray[np.generic]:
-    """Means of blocks of pixels; those of the last row and column may be smaller.
+    """Average blocks of pixels; those of the last row and column may be smaller.
 
     Parameters
     ----------
@@ -93,8 +97,7 @@ def block_mean(pixels: NDArray[np.generic], ny: int, nx: int) -> NDArray[np.gene
     Returns
     -------
     numpy.ndarray
-        Floats, shape (ceil(y / ny), ceil(x / nx)). NaN counts for nothing, and is what blocks of
-        nothing else give.
+        Floats, shape (ceil(y / ny), ceil(x / nx)). NaN is ignored; a block of NaN alone is NaN.
     """
     if ny == nx == 1:
         return pixels
@@ -102,7 +105,7 @@ def block_mean(pixels: NDArray[np.generic], ny: int, nx: int) -> NDArray[np.gene
     known = pixels
     if pixels.dtype.kind != "f":
         known = pixels.astype(np.float32 if pixels.dtype.itemsize < 4 else np.float64)
-    count: Any = np.multiply.outer(
+    count: NDArray[np.generic] = np.multiply.outer(
         np.diff(rows, append=pixels.shape[0]), np.diff(columns, append=pixels.shape[1])
     )
     total = _block_sum(known, ny, nx)
@@ -115,8 +118,8 @@ def block_mean(pixels: NDArray[np.generic], ny: int, nx: int) -> NDArray[np.gene
     return mean
 
 
-def _block_sum(pixels: Any, ny: int, nx: int) -> Any:
-    # Rows first, in whole ones: what lies together in memory is added together.
+def _block_sum(pixels: NDArray[Any], ny: int, nx: int) -> Any:
+    # Whole rows first: they are contiguous in memory.
     n_rows, n_columns = pixels.shape[0] // ny, pixels.shape[1] // nx
     summed = pixels[: n_rows * ny].reshape(n_rows, ny, pixels.shape[1]).sum(axis=1)
     if n_rows * ny < pixels.shape[0]:
@@ -129,57 +132,54 @@ def _block_sum(pixels: Any, ny: int, nx: int) -> Any:
 
 
 class ScreenImage(AxesImage):
-    """An image that is given to matplotlib with about as many pixels as the screen has.
+    """An image that gives matplotlib about as many pixels as the screen has.
 
-    What is shown is averaged down when it is drawn: to the axes as large as they are then, and to
-    the part of the image that they show then. Zooming in shows single pixels, and a figure saved
-    finely is drawn finely.
+    When it is drawn, pixels are averaged to the size of the axes and to the part of the image that
+    they show. Zooming in shows single pixels; a figure saved at a high resolution keeps it.
 
     Parameters
     ----------
     axes : matplotlib.axes.Axes
-        In pixels of the image, the centre of the first one at (0, 0), or in what a transform that
-        is set makes of them: an affine one.
+        In pixels of the image, the centre of the first one at (0, 0), unless an affine transform
+        is set.
     pixels : numpy.ndarray
         Shape (y, x).
     **kwargs
-        cmap, norm, and what else `matplotlib.image.AxesImage` takes.
+        Those of `matplotlib.image.AxesImage`, such as cmap and norm.
     """
 
     def __init__(self, axes: Axes, pixels: NDArray[np.generic], **kwargs: Any) -> None:
         super().__init__(axes, origin="lower", **kwargs)
         self._smooth = "interpolation" not in kwargs
-        self._shown: Any = None
+        self._shown: tuple[list[tuple[int, int]], list[int]] | None = None
         self.set_pixels(pixels)
         self.set_extent((-0.5, pixels.shape[1] - 0.5, -0.5, pixels.shape[0] - 0.5))
 
     def set_pixels(self, pixels: NDArray[np.generic]) -> None:
-        """Show others, of the same shape."""
+        """Show other pixels, of the same shape."""
         self.pixels = pixels
         self._shown = None
-        # What asks an image for its data between draws, as a cursor does, is answered roughly.
-        step = max(1, int(np.sqrt(pixels.size / SAMPLE)))
-        self.set_data(pixels[::step, ::step])
+        self.set_data(thin(pixels))  # until it is drawn
 
-    def draw(self, renderer: Any) -> None:
-        """Average down to the screen, and draw."""
+    def draw(self, renderer: RendererBase) -> None:
+        """Average pixels to the screen's resolution, and draw."""
         self._fit(renderer)
         super().draw(renderer)
 
-    def get_cursor_data(self, event: Any) -> Any:
-        """The pixel under the pointer, as it is and not averaged."""
+    def get_cursor_data(self, event: MouseEvent) -> np.generic | None:  # type: ignore[override]
+        """Return the pixel under the pointer, not an average."""
         at = self.get_transform().inverted().transform((event.x, event.y))
         x, y = (round(float(place)) for place in at)
         inside = 0 <= y < self.pixels.shape[0] and 0 <= x < self.pixels.shape[1]
         return self.pixels[y, x] if inside else None
 
-    def _fit(self, renderer: Any) -> None:
+    def _fit(self, renderer: RendererBase) -> None:
         axes = self.axes
         assert axes is not None
         to_screen = self.get_transform()
         box = axes.get_window_extent(renderer)
         corners = to_screen.inverted().transform(box.corners())
-        # How long a pixel of the image is on the screen, along x and along y.
+        # The lengths of a pixel of the image on the screen, along x and along y.
         lengths = np.hypot(*to_screen.get_matrix()[:2, :2])
         ranges, factors = [], []
         for along, n, length in zip(
@@ -194,35 +194,29 @@ class ScreenImage(AxesImage):
         if shown == self._shown or any(first >= last for first, last in ranges):
             return
         if self._smooth:
-            # matplotlib's own choice blurs single pixels where only one of their sides is long.
+            # matplotlib's own choice blurs single pixels that are long on one side only.
             self.set_interpolation("nearest" if lengths.max() >= 3 else "auto")
         (y0, y1), (x0, x1) = ranges
         data = block_mean(self.pixels[y0:y1, x0:x1], *factors)
         self.set_data(data)
-        # The last block may reach beyond the image, by less than a pixel of the screen.
+        # The last block may extend beyond the image, by less than a pixel of the screen.
         self.set_extent((x0 - 0.5, x0 + data.shape[1] * factors[1] - 0.5,
                          y0 - 0.5, y0 + data.shape[0] * factors[0] - 0.5))  # fmt: skip
         self._shown = shown
 
 
 def runs(mask: NDArray[np.bool_]) -> list[tuple[int, int]]:
-    """Where a one-dimensional mask is True: the first pixel of each run, and the one after it."""
+    """Find the runs of True in a mask: the first pixel of each, and the pixel after its last."""
     change = np.diff(np.concatenate([[0], mask.astype(np.int8), [0]]))
     begins, ends = np.flatnonzero(change > 0).tolist(), np.flatnonzero(change < 0).tolist()
     return list(zip(begins, ends, strict=True))
 
 
 def absent_boxes(absent: NDArray[np.bool_]) -> PatchCollection:
-    """Hatched boxes over the pixels of absent frames.
-
-    Parameters
-    ----------
-    absent : numpy.ndarray of bool
-        Shape (y, x).
-    """
+    """Make hatched boxes over the pixels (y, x) of absent frames."""
     boxes = []
     rows = np.flatnonzero(absent.any(axis=1))
-    # Rows that are alike, next to each other, share their boxes.
+    # Equal rows next to each other share their boxes.
     breaks = [
         i for i in range(1, len(rows))
         if rows[i] != rows[i - 1] + 1 or (absent[rows[i]] != absent[rows[i - 1]]).any()

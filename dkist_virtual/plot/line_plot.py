@@ -10,7 +10,7 @@ from astropy.coordinates import StokesCoord
 from matplotlib.cbook import normalize_kwargs
 from matplotlib.lines import Line2D
 
-from dkist_virtual.errors import FrameError, SelectionError
+from dkist_virtual.errors import SelectionError
 from dkist_virtual.plot.base import ABOVE, SteppedPlot
 from dkist_virtual.plot.figure_text import fit_labels
 from dkist_virtual.plot.image import ABSENT, runs
@@ -21,14 +21,18 @@ from dkist_virtual.text import check_keywords
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from numpy.typing import NDArray
 
-    from dkist_virtual.cube.world_axes import World
+    from dkist_virtual.cube.world_axes import Kind, World
+    from dkist_virtual.plot.base import Place
     from dkist_virtual.plot.planes import Plane, Subject
+    from dkist_virtual.plot.ticks import Coordinate
 
 __all__ = ["LinePlot", "profile_axes"]
 
-_KINDS: Final = ("wavelength", "time", "stokes")
+_KINDS: Final[tuple[Kind, ...]] = ("wavelength", "time", "stokes")
 
 LINE_LOOK: Final = (
     "figure", "aa", "alpha", "antialiased", "c", "color", "dash_capstyle", "dash_joinstyle",
@@ -38,18 +42,18 @@ LINE_LOOK: Final = (
     "path_effects", "picker", "pickradius", "rasterized", "sketch_params", "snap",
     "solid_capstyle", "solid_joinstyle", "url", "visible", "zorder",
 )  # fmt: skip
-"""What a plot of a line takes: of matplotlib's keywords those that leave its points in place."""
+"""Keywords of a plot of a line: of matplotlib's those that leave its points in place."""
 
 
 def profile_axes(world: World, along: str | int | None = None) -> ShownAxes:
-    """The axes of a profile: along one axis, the Stokes parameters in panels of their own.
+    """Choose the axes of a profile: along one axis, the Stokes parameters in panels of their own.
 
     Parameters
     ----------
     world : World
     along : {"wavelength", "time", "stokes"} or int, optional
-        What it runs along, or which axis of the array; by default the first of those words that
-        the array has.
+        A coordinate, or an axis of the array; by default the first of those words that the array
+        has.
 
     Raises
     ------
@@ -57,7 +61,7 @@ def profile_axes(world: World, along: str | int | None = None) -> ShownAxes:
         The array has no such axis, or several.
     """
     ndim = len(world.shape)
-    found = {kind: _axis_of(world, kind) for kind in _KINDS}
+    found: dict[str, int | None] = {kind: _axis_of(world, kind) for kind in _KINDS}
     if along is None:
         x = next((axis for axis in found.values() if axis is not None), None)
         if x is None:
@@ -82,13 +86,14 @@ def profile_axes(world: World, along: str | int | None = None) -> ShownAxes:
     return ShownAxes(x, panels, others, ndim)
 
 
-def _axis_of(world: World, kind: Any) -> int | None:
-    """The array axis longer than a pixel along which a coordinate changes, its own if it can be."""
+def _axis_of(world: World, kind: Kind) -> int | None:
+    """Find an axis, longer than a pixel, along which a coordinate changes; if possible its own."""
     one = world.of_kind(kind)
     along = [] if one is None else [axis for axis in one.array_axes if world.shape[axis] > 1]
     if len(along) > 1:
-        # A moment changes along wavelengths too, where those are taken one after the other.
-        taken = {_axis_of(world, other) for other in ("wavelength", "stokes") if other != kind}
+        # Time changes along wavelengths too, where those are observed one after the other.
+        others: tuple[Kind, ...] = ("wavelength", "stokes")
+        taken = {_axis_of(world, other) for other in others if other != kind}
         along = [axis for axis in along if axis not in taken]
     return along[0] if along else None
 
@@ -96,8 +101,8 @@ def _axis_of(world: World, kind: Any) -> int | None:
 class LinePlot(SteppedPlot):
     """A line along one axis of a dataset, with a slider for each of the others.
 
-    What `Dataset.plot` gives of one axis, and `Dataset.plot_profile` of the Stokes parameters
-    beside each other. `figure` and `axes`, a list, are matplotlib's.
+    `Dataset.plot` returns it for one axis, and `Dataset.plot_profile`, with a panel for each of
+    the Stokes parameters. `figure` and `axes`, a list, are matplotlib's.
 
     Parameters
     ----------
@@ -107,9 +112,9 @@ class LinePlot(SteppedPlot):
     position : dict, optional
         Array axis to pixel: where to begin.
     figure : matplotlib.figure.Figure, optional
-        To draw in; a new one of pyplot's by default.
+        To draw in; by default a new one of pyplot's.
     **look
-        What lines take: color, marker and so on.
+        Keywords of lines: color, marker and so on.
     """
 
     def __init__(
@@ -125,34 +130,38 @@ class LinePlot(SteppedPlot):
         look = normalize_kwargs(look, Line2D)
         super().__init__(subject, shown, position)
         n_panels = 1 if shown.y is None else subject.world.shape[shown.y]
-        plane = self._reader.read(self.position)
+        planes = self._read()
         height = 3.2 if n_panels == 1 else 1.35 * n_panels
         self._margins = 1.0, 0.35, ABOVE
-        place: Any = self._make_figure(figure, height)
+        place = self._make_figure(figure, height)
         x = self._x()
         marker = "o" if len(x) < 100 else None
         look = {"color": "C0", "marker": marker, "markersize": 3, "linewidth": 1.2, **look}
-        self.axes: list[Any] = []
-        self.lines: list[Any] = []
+        self.axes: list[Axes] = []
+        self.lines: list[Line2D] = []
         for number in range(n_panels):
-            axes: Any = self.figure.add_axes(place, label=f"panel {number}")
+            axes = self.figure.add_axes(place, label=f"panel {number}")
             self.lines += axes.plot(x, np.full(len(x), np.nan), **look)
             axes.set_ylabel(self._panel_label(number))
             axes.yaxis.set_major_formatter(DataFormatter(self._panel_label(number)))
-            axes.format_coord = self._read_out
+            self._show_coordinates_of_mouse(axes)
             axes.tick_params(labelbottom=number == n_panels - 1)
             axes.margins(x=0.02, y=0.1)
             self.axes.append(axes)
         self._label_x()
-        self._say_where()
-        self._draw_lines(plane)
-        self._laid_out()
+        self._write_values()
+        self._draw_lines(planes)
+        self._finish_layout()
 
     @property
-    def _all_axes(self) -> list[Any]:
+    def _all_axes(self) -> list[Axes]:
         return self.axes
 
-    def _put_axes(self, place: Any) -> None:
+    @property
+    def _message_axes(self) -> Axes:
+        return self.axes[len(self.axes) // 2]
+
+    def _put_axes(self, place: Place) -> None:
         left, below, wide, high = place
         gap = 0.25 / self.figure.get_size_inches()[1]
         each = (high + gap) / len(self.axes) - gap
@@ -161,23 +170,13 @@ class LinePlot(SteppedPlot):
             fit_labels(axes)
 
     def _read_out(self, x: float, y: float) -> str:
-        """What is under the mouse."""
         along, unit = self._along(), f" {self.subject.unit}" if self.subject.unit else ""
-        name = self.subject.axis_names[self.shown.x]
-        where = f"{name} {x:.0f}"
+        where = f"{self.subject.axis_names[self.shown.x]} {x:.0f}"
         if along is not None and along.dated:
             where = f"time {mdates.num2date(x):%Y-%m-%dT%H:%M:%S} UTC"  # type: ignore[no-untyped-call]
         elif along is not None:
             where = f"{name_of(along.axis)} {along.world.text(along.axis, x, along.step)}"
         return f"{where}, {y:.6g}{unit}"
-
-    @property
-    def _middle(self) -> Any:
-        return self.axes[len(self.axes) // 2]
-
-    def _first_of(self, absent: Any) -> Any:
-        """The axes of the first panel that lacks something."""
-        return self.axes[int(np.flatnonzero(np.atleast_2d(absent).any(axis=1))[0])]
 
     def _panel_label(self, number: int) -> str:
         unit = f" [{self.subject.unit}]" if self.subject.unit else ""
@@ -191,14 +190,11 @@ class LinePlot(SteppedPlot):
             return f"{self.subject.axis_names[self.shown.y]} {number}{unit}"
         return f"{StokesCoord(float(world.values(*at)[index])).symbol}{unit}"
 
-    def _along(self) -> Any:
-        world = self.subject.world
-        index = labels_of(world, [self.shown.x])[self.shown.x]
-        return None if index is None else coordinate_along(
-            world, self.shown.x, index, self._point()
-        )  # fmt: skip
+    def _along(self) -> Coordinate | None:
+        world, x = self.subject.world, self.shown.x
+        return coordinate_along(world, x, labels_of(world, [x])[x], self._point())
 
-    def _x(self) -> Any:
+    def _x(self) -> NDArray[np.generic]:
         along = self._along()
         return np.arange(self.subject.world.shape[self.shown.x]) if along is None else along.plotted
 
@@ -216,46 +212,44 @@ class LinePlot(SteppedPlot):
             axes.xaxis.set_major_locator(locator)
             axes.xaxis.set_major_formatter(along.formatter(locator))
 
-    def _show(self, moved: set[int]) -> None:  # noqa: ARG002
-        self._say_where()
-        try:
-            plane = self._reader.read(self.position)
-        except FrameError as error:
-            for line in self.lines:
-                line.set_ydata(np.full(len(line.get_xdata()), np.nan))
-            self._write_over(self._middle, str(error))
-            self.figure.canvas.draw()
-            raise
-        self._draw_lines(plane)
+    def _blank(self) -> None:
+        for line in self.lines:
+            line.set_ydata(np.full(len(np.asarray(line.get_xdata())), np.nan))
+
+    def _repaint(self) -> None:
         self.figure.canvas.draw()
 
-    def _draw_lines(self, plane: Plane) -> None:
-        x = self._x()
+    def _draw(self, planes: Sequence[Plane], values: Sequence[float], moved: set[int]) -> None:  # noqa: ARG002
+        self._draw_lines(planes)
+        self._repaint()
+
+    def _draw_lines(self, planes: Sequence[Plane]) -> None:
+        x, (plane,) = self._x(), planes
         rows = np.atleast_2d(np.asarray(plane.pixels, float))
-        if plane.absent is None:
-            self._write_over(self._middle, "")
-        else:
-            everything = bool(plane.absent.all())
-            where = self._middle if everything else self._first_of(plane.absent)
-            self._write_over(where, self._hint(), middle=everything)
-        order = np.argsort(x, kind="stable")  # wavelengths need not be taken in their order
+        absent = None if plane.absent is None else np.atleast_2d(plane.absent)
+        text, middle = self._hint(planes)
+        where = self._message_axes
+        if absent is not None and not middle:
+            where = self.axes[int(np.flatnonzero(absent.any(axis=1))[0])]
+        self._write_over(where, text, middle=middle)
+        order = np.argsort(x, kind="stable")  # wavelengths need not be in order
         for line, values, axes in zip(self.lines, rows, self.axes, strict=True):
             line.set_data(x[order], values[order])
             axes.relim()
             axes.autoscale_view()
-        if plane.absent is not None:
-            for gone, axes in zip(np.atleast_2d(plane.absent), self.axes, strict=True):
+        if absent is not None:
+            for gone, axes in zip(absent, self.axes, strict=True):
                 self._hatch(axes, x, gone)
 
-    def _hatch(self, axes: Any, x: Any, gone: Any) -> None:
-        """Hatch where frames are absent, half-way to the pixels beside."""
-        edges = np.interp(np.arange(len(x) + 1) - 0.5, np.arange(len(x)), x)
+    def _hatch(self, axes: Axes, x: NDArray[np.generic], gone: NDArray[np.bool_]) -> None:
+        """Hatch the pixels of absent frames, half-way to their neighbours."""
+        edges = np.interp(np.arange(len(x) + 1) - 0.5, np.arange(len(x)), np.asarray(x, float))
         for first, last in runs(gone):
             self._over.append(axes.axvspan(edges[first], edges[last], zorder=0.5, **ABSENT))
 
 
 def starting_point(world: World, shown: ShownAxes, pixel: Sequence[int] | None) -> dict[int, int]:
-    """A pixel, given by its place along the last of the axes that are not drawn."""
+    """Find the array axes of a pixel that is given along the last axes that are not drawn."""
     given = () if pixel is None else tuple(pixel)
     others = [axis for axis in range(shown.ndim) if axis not in shown.drawn]
     if len(given) > len(others):

@@ -1,7 +1,7 @@
 """Read the plane that is drawn, one at a time; choose which axes are shown.
 
-A plane is read when it is shown, and its neighbour ahead of that once it is known which way
-someone steps. Nothing here draws.
+A plane is read when it is shown, and its neighbour in the background once the direction of steps is
+known. Nothing here draws.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
@@ -21,7 +21,7 @@ from dkist_virtual.plot.figure_text import in_figure
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from numpy.typing import NDArray
+    from numpy.typing import ArrayLike, NDArray
 
     from dkist_virtual.cube.world_axes import Kind, World, WorldAxis
 
@@ -29,32 +29,38 @@ __all__ = ["Plane", "PlaneReader", "ShownAxes", "Subject", "change_along", "cont
            "labels_of", "shown_axes"]  # fmt: skip
 
 CACHE_BYTES: Final = 2**28
-"""Planes kept, so that a step back reads nothing: four of 4096 x 4096 pixels."""
+"""Of the cache of planes, in which a step back finds its own: four of 4096 x 4096 pixels."""
+
+
+class PixelArray(Protocol):
+    """An array that is read when it is indexed: numpy's, dask's."""
+
+    @property
+    def shape(self) -> tuple[int, ...]: ...
+    def __getitem__(self, index: tuple[int | slice, ...], /) -> Any: ...
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """What is drawn, as plain values: a dataset as those see it who draw.
+    """The parts of a dataset that a figure shows, as plain values.
 
     Parameters
     ----------
     data : VirtualArray or array
     mask : array or bool or None
-        As ndcube has it: True where a pixel counts for nothing.
+        As in ndcube: True where a pixel is to be ignored.
     world : World
-        Of the data.
     axis_names : tuple of str
-        Of the data.
     unit : str
-        Of the data; empty where it has none.
+        Empty where the data have none.
     title : str
         Instrument and dataset.
     held : dict of str to (World, WorldAxis, float)
-        The coordinates that are the same everywhere in the data, and whose they are.
+        The coordinates that are the same everywhere in the data, by kind.
     """
 
-    data: Any
-    mask: Any
+    data: VirtualArray | PixelArray
+    mask: PixelArray | bool | None
     world: World
     axis_names: tuple[str, ...]
     unit: str
@@ -62,17 +68,17 @@ class Subject:
     held: dict[str, tuple[World, WorldAxis, float]]
 
     def __post_init__(self) -> None:
-        # They are written into figures, and are the words of whoever made the dataset.
+        # Figures show these texts, which are those of a file.
         object.__setattr__(self, "axis_names", tuple(map(in_figure, self.axis_names)))
         object.__setattr__(self, "unit", in_figure(self.unit))
         object.__setattr__(self, "title", in_figure(self.title))
 
     def held_text(self) -> str:
-        """The coordinates that are the same everywhere, for a title."""
+        """Write the coordinates that are the same everywhere, for a title."""
         return ", ".join(self.held_texts().values())
 
     def held_texts(self) -> dict[str, str]:
-        """The same, by kind."""
+        """Write each of them, by kind."""
         words = {"stokes": "Stokes {}", "time": "{} UTC"}
         return {
             kind: words.get(kind, "{}").format(world.text(axis, value))
@@ -82,7 +88,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class ShownAxes:
-    """Which axes of an array a figure shows.
+    """The axes of an array that a figure shows.
 
     Parameters
     ----------
@@ -116,8 +122,8 @@ def shown_axes(world: World, plot_axes: Sequence[Any] | None = None) -> ShownAxe
     ----------
     world : World
     plot_axes : sequence, optional
-        As in ndcube: for each array axis ``"x"``, ``"y"`` or None; an Ellipsis stands for as many
-        None as are needed.
+        As in ndcube: for each array axis ``"x"``, ``"y"`` or None; an Ellipsis is any number of
+        None.
 
     Raises
     ------
@@ -150,7 +156,7 @@ def _named_axes(plot_axes: Sequence[Any], ndim: int) -> tuple[int, int | None]:
 
 
 def _oriented(world: World, first: int, second: int) -> tuple[int, int]:
-    """Two axes as (upwards, to the right)."""
+    """Order two axes: (upwards, to the right)."""
     wavelength = world.of_kind("wavelength")
     along = () if wavelength is None else wavelength.array_axes
     if (first in along) != (second in along):
@@ -164,8 +170,8 @@ def _oriented(world: World, first: int, second: int) -> tuple[int, int]:
 
 
 def change_along(world: World, index: int, axis: int) -> float:
-    """How much a coordinate changes from end to end of an axis, in the middle of the others."""
-    positions: list[Any] = [(n - 1) / 2 for n in world.shape]
+    """Measure the mean change of a coordinate per pixel of an axis, in the middle of the others."""
+    positions: list[ArrayLike] = [(n - 1) / 2 for n in world.shape]
     positions[axis] = np.array([0.0, world.shape[axis] - 1])
     values, one = world.values(*positions)[index], world.axes[index]
     change = values[1] - values[0]
@@ -174,24 +180,19 @@ def change_along(world: World, index: int, axis: int) -> float:
     return abs(float(change)) / max(world.shape[axis] - 1, 1)
 
 
-# What the other axes say ----------------------------------------------------------------------
+# Coordinates of the other axes ----------------------------------------------------------------
 
 _PREFERRED: Final = ("stokes", "wavelength", "time", "longitude", "latitude", "other")
 
 
 def labels_of(world: World, axes: Sequence[int]) -> dict[int, int | None]:
-    """For each of some array axes, the world axis that says best where on it one is.
-
-    Parameters
-    ----------
-    world : World
-    axes : sequence of int
+    """Choose the world coordinate that labels each of some array axes.
 
     Returns
     -------
     dict of int to int or None
-        The place of the coordinate among the WCS's values, None where there is none. Of longitude
-        and latitude it is the one that changes more; two axes of the sky have one each.
+        The position of the coordinate among the WCS's values, None where there is none. Of
+        longitude and latitude it is the one that changes more; two axes of the sky have one each.
     """
     chosen: dict[int, int | None] = {}
     change: dict[tuple[int, int], float] = {}
@@ -214,19 +215,19 @@ def labels_of(world: World, axes: Sequence[int]) -> dict[int, int | None]:
 
 
 def context(whole: World, held: Sequence[int | range]) -> dict[str, tuple[WorldAxis, float]]:
-    """The coordinates that a selection holds: stokes, wavelength, time.
+    """Find the coordinates that have one value in a selection: stokes, wavelength, time.
 
     Parameters
     ----------
     whole : World
         Of the dataset as it was opened.
     held : sequence
-        What is left of each of its axes: a pixel, or a range of them.
+        The selected pixel of each axis, or a range of them.
 
     Returns
     -------
     dict
-        By kind, which coordinate of `whole` it is, and its value.
+        By kind: the coordinate of `whole`, and its value.
     """
     fixed = {axis for axis, left in enumerate(held) if isinstance(left, int) or len(left) == 1}
     kinds: tuple[Kind, ...] = ("stokes", "wavelength", "time")
@@ -258,21 +259,27 @@ class Plane:
 
 
 class PlaneReader:
-    """Reads planes of a dataset, keeps the last ones, and reads ahead.
+    """Reads planes of a dataset, caches the last ones, and reads ahead.
 
     Parameters
     ----------
     data : VirtualArray or array
         Absent frames of a `VirtualArray` are marked; those of another array make all of a plane
-        absent, since nobody knows which pixels came from them.
+        absent, since it is unknown which pixels came from them.
     mask : array or bool or None
-        As ndcube has it: True where a pixel counts for nothing.
+        As in ndcube: True where a pixel is to be ignored.
     axes : ShownAxes
     keep : int
-        Bytes of planes that are kept; the last one always is.
+        Bytes of planes that are cached; the last one always is.
     """
 
-    def __init__(self, data: Any, mask: Any, axes: ShownAxes, keep: int = CACHE_BYTES) -> None:
+    def __init__(
+        self,
+        data: VirtualArray | PixelArray,
+        mask: PixelArray | bool | None,
+        axes: ShownAxes,
+        keep: int = CACHE_BYTES,
+    ) -> None:
         self._data = data
         self._mask = mask
         self.axes = axes
@@ -282,13 +289,13 @@ class PlaneReader:
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="dkist-virtual-ahead")
 
     def index(self, at: Sequence[int]) -> tuple[int | slice, ...]:
-        """The index of a plane in the array; `at` has a pixel for each array axis."""
+        """Make the index of a plane in the array; `at` has a pixel for each array axis."""
         return tuple(
             slice(None) if axis in self.axes.drawn else pixel for axis, pixel in enumerate(at)
         )
 
     def read(self, at: Sequence[int]) -> Plane:
-        """Read a plane, or hand out the one that was read before.
+        """Read a plane, or return it from the cache.
 
         Raises
         ------
@@ -298,9 +305,11 @@ class PlaneReader:
         plane = self._planes.get(wanted)
         coming = self._coming.pop(wanted, None)
         if plane is None:
-            # One that still waits for its turn is read here and now.
-            waits = coming is None or coming.cancel()
-            plane = self._read(wanted) if waits else coming.result()  # type: ignore[union-attr]
+            # A plane that no thread has begun to read is read in this one.
+            if coming is None or coming.cancel():
+                plane = self._read(wanted)
+            else:
+                plane = coming.result()
             self._planes[wanted] = plane
         self._planes.move_to_end(wanted)
         while len(self._planes) > 1 and self._kept_bytes() > self._keep:
@@ -311,7 +320,7 @@ class PlaneReader:
         return sum(plane.pixels.nbytes for plane in self._planes.values())
 
     def read_ahead(self, at: Sequence[int]) -> None:
-        """Read a plane in the background; what goes wrong is raised when it is asked for."""
+        """Read a plane in the background; `read` raises its errors."""
         wanted = tuple(at)
         for other in [other for other, future in self._coming.items() if future.cancel()]:
             del self._coming[other]
@@ -329,7 +338,7 @@ class PlaneReader:
             part = self._data.select(index)
             pixels, gone = part.read_marked()
             if gone.any():
-                # Frame axes come first; what is left of a frame's own axes is absent with it.
+                # Frame axes come first; the axes of a frame's own pixels are absent with it.
                 gone = gone.reshape(gone.shape + (1,) * (pixels.ndim - gone.ndim))
                 absent = np.broadcast_to(gone, pixels.shape)
         else:
@@ -339,8 +348,9 @@ class PlaneReader:
                 shape = tuple(n for n, i in zip(self._data.shape, index, strict=True)
                               if isinstance(i, slice))  # fmt: skip
                 pixels, absent = np.full(shape, np.nan), np.ones(shape, bool)
-        if getattr(self._mask, "shape", None) == self._data.shape:
-            hidden = np.asarray(self._mask[index], bool)
+        mask = self._mask
+        if mask is not None and not isinstance(mask, bool) and mask.shape == self._data.shape:
+            hidden = np.asarray(mask[index], bool)
             if hidden.any():
                 pixels = np.where(hidden, np.nan, pixels)
         x, y = self.axes.x, self.axes.y

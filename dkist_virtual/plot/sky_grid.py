@@ -1,14 +1,14 @@
 """Interpolate a plane's world coordinates from a few pixels that are evaluated once.
 
-A WCS of DKIST is asked thousands of times by whoever draws its axes, and takes seconds to answer
-for every pixel of a raster. The coordinates themselves are smooth: a lattice of pixels says
-them as well, and says by how much it can be wrong.
+astropy's axes evaluate a WCS thousands of times, and one of DKIST takes seconds for every pixel of
+a raster. The coordinates themselves are smooth: interpolating a lattice of pixels gives them as
+well, with a known error.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Self
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final, Self, TypeAlias
 
 import numpy as np
 from astropy import units as u
@@ -18,29 +18,32 @@ from astropy.wcs.wcsapi import BaseLowLevelWCS
 from dkist_virtual.cube.world_axes import wrap
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-    from numpy.typing import NDArray
+    from astropy.coordinates import BaseCoordinateFrame
+    from numpy.typing import ArrayLike, NDArray
 
     from dkist_virtual.cube.world_axes import WorldAxis
+
+    Evaluate: TypeAlias = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 
 __all__ = ["PlaneGrid", "PlaneWCS"]
 
 _FIRST: Final = 17
-"""Lattice points along an axis to begin with."""
+"""Lattice points along an axis at first."""
 _MOST: Final = 2**16
-"""Lattice points of a plane at the most."""
+"""Lattice points of a plane at most."""
 APART: Final = 0.1
-"""Sine of the angle on the sky between two axes of a plane, at the least."""
+"""Sine of the angle on the sky between two axes of a plane, at least."""
 LEAST_SHARE: Final = 0.2
-"""Of the range of a coordinate, along the side where its values are written."""
+"""Of the range of a coordinate, along the side that shows its values."""
 TOLERANCE: Final = 0.05
-"""How far, in pixels, an interpolated coordinate may lie from the WCS's own."""
+"""Pixels that an interpolated coordinate may differ from the WCS's own."""
 
 
 @dataclass(frozen=True, eq=False)
 class PlaneGrid:
-    """Two coordinates of a plane as a matrix, and what that leaves on a lattice.
+    """Two coordinates of a plane as a matrix, and the residuals on a lattice.
 
     Parameters
     ----------
@@ -49,12 +52,12 @@ class PlaneGrid:
     origin : numpy.ndarray
         Shape (2,): both at pixel (0, 0) of the matrix.
     rest : numpy.ndarray
-        Shape (2, y, x): what the matrix leaves, at the lattice's points.
+        Shape (2, y, x): coordinates minus those of the matrix, on the lattice.
     x, y : numpy.ndarray
         The lattice's pixels along each axis, ascending.
     error : float
-        How far, in pixels, the interpolated coordinates were seen to lie from the WCS's own,
-        between lattice points.
+        The largest difference, in pixels, that was found between interpolated coordinates and the
+        WCS's own, between lattice points.
     """
 
     matrix: NDArray[np.float64]
@@ -65,17 +68,13 @@ class PlaneGrid:
     error: float
 
     @classmethod
-    def of(
-        cls,
-        evaluate: Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]],
-        shape: tuple[int, int],
-    ) -> Self:
-        """Evaluate a plane's coordinates on as few pixels as say them well enough.
+    def of(cls, evaluate: Evaluate, shape: tuple[int, int]) -> Self:
+        """Evaluate a plane's coordinates on as few pixels as interpolate them well enough.
 
         Parameters
         ----------
         evaluate : callable
-            Takes pixels along x and y, of one shape, and gives both coordinates: (2, *shape).
+            Takes pixels along x and y, of one shape, and returns both coordinates: (2, *shape).
         shape : (y, x)
             Of the plane.
         """
@@ -83,44 +82,45 @@ class PlaneGrid:
         while True:
             y, x = (np.linspace(0, n - 1, m) for n, m in zip(shape, counts, strict=True))
             grid = cls._on(evaluate, x, y)
-            # Half-way between lattice points along one axis, and on them along the other.
+            # Compare half-way between lattice points along one axis, on them along the other.
             errors = [0.0, 0.0]
             for axis, (n, m) in enumerate(zip(shape, counts, strict=True)):
                 if m < n:
                     between = [y, x]
                     between[axis] = _pixels_between(between[axis])
-                    errors[axis] = grid._off(evaluate, between[1], between[0])
-            worst = max(errors)
+                    errors[axis] = grid._difference(evaluate, between[1], between[0])
             finer = [min(n, 2 * m - 1) if e > TOLERANCE else m
                      for n, m, e in zip(shape, counts, errors, strict=True)]  # fmt: skip
             if finer == counts or finer[0] * finer[1] > _MOST:
-                return cls(grid.matrix, grid.origin, grid.rest, grid.x, grid.y, worst)
+                return replace(grid, error=max(errors))
             counts = finer
 
     @classmethod
-    def _on(cls, evaluate: Any, x: NDArray[np.float64], y: NDArray[np.float64]) -> Self:
+    def _on(cls, evaluate: Evaluate, x: NDArray[np.float64], y: NDArray[np.float64]) -> Self:
         at_y, at_x = np.meshgrid(y, x, indexing="ij")
         values = evaluate(at_x, at_y)
         design = np.stack([at_x.ravel(), at_y.ravel(), np.ones(at_x.size)], axis=1)
         known = np.isfinite(values).all(axis=0).ravel()
         fit = np.linalg.lstsq(design[known], values.reshape(2, -1).T[known], rcond=None)[0]
         rest = values - (design @ fit).T.reshape(values.shape)
-        return cls(fit[:2].T, fit[2], rest, x, y, np.nan)
+        return cls(np.asarray(fit[:2].T, float), fit[2], rest, x, y, np.nan)
 
-    def _off(self, evaluate: Any, x: NDArray[np.float64], y: NDArray[np.float64]) -> float:
+    def _difference(
+        self, evaluate: Evaluate, x: NDArray[np.float64], y: NDArray[np.float64]
+    ) -> float:
         at_y, at_x = np.meshgrid(y, x, indexing="ij")
         away = self.world(at_x, at_y) - evaluate(at_x, at_y)
         return float(np.nanmax(np.abs(away) / self.per_pixel[:, None, None], initial=0))
 
     @property
     def per_pixel(self) -> NDArray[np.float64]:
-        """How much each coordinate changes from a pixel to the next, the larger of both ways."""
+        """The change of each coordinate from a pixel to the next, the larger of x and y."""
         size = np.abs(self.matrix).max(axis=1)
         return np.asarray(np.where(size > 0, size, 1), float)
 
     @property
     def pixel_size(self) -> tuple[float, float]:
-        """Length of a pixel along x and along y, in the coordinates' unit."""
+        """The length of a pixel along x and along y, in the coordinates' unit."""
         lengths = np.hypot(*self.matrix)
         return float(lengths[0]), float(lengths[1])
 
@@ -130,9 +130,9 @@ class PlaneGrid:
         return bool(size[0, 0] * size[1, 1] >= size[0, 1] * size[1, 0])
 
     def is_of_the_sky(self) -> bool:
-        """Whether both axes go somewhere on the sky, and not along the same line.
+        """Whether both axes change the position on the sky, and not along the same line.
 
-        A raster that does not move, or along its own slit, is a plane of something else: of time.
+        The plane of a raster that does not move, or moves along its own slit, is one of time.
         """
         (ax, bx), (ay, by) = self.matrix
         long, high = self.pixel_size
@@ -144,14 +144,14 @@ class PlaneGrid:
         return bool(bent < spans.min() / 2 and min(self.shares()) > LEAST_SHARE)
 
     def shares(self) -> tuple[float, float]:
-        """How much of the range of each coordinate lies along the side that it runs along."""
+        """The share of each coordinate's range along the side that shows it."""
         ranges = np.abs(self.matrix) * (self.x[-1] + 1, self.y[-1] + 1)
         sides = (0, 1) if self.is_straight() else (1, 0)
         first, second = (ranges[c, side] / ranges[c].sum() for c, side in enumerate(sides))
         return float(first), float(second)
 
-    def world(self, x: Any, y: Any) -> NDArray[np.float64]:
-        """Both coordinates at some pixels, also outside of the plane."""
+    def world(self, x: ArrayLike, y: ArrayLike) -> NDArray[np.float64]:
+        """Interpolate both coordinates at some pixels, also outside of the plane."""
         x, y = np.broadcast_arrays(np.asarray(x, float), np.asarray(y, float))
         plain = self.matrix @ np.stack([x.ravel(), y.ravel()]) + self.origin[:, None]
         left = np.stack([self._interpolated(rest, x.ravel(), y.ravel()) for rest in self.rest])
@@ -167,30 +167,30 @@ class PlaneGrid:
               np.interp(x, self.x, np.arange(len(self.x)))]  # fmt: skip
         return np.asarray(map_coordinates(rest, at, order=1, mode="nearest"), float)
 
-    def pixels(self, first: Any, second: Any) -> NDArray[np.float64]:
-        """The pixels, x and y, at which the coordinates have some values."""
+    def pixels(self, first: ArrayLike, second: ArrayLike) -> NDArray[np.float64]:
+        """Find the pixels, x and y, at which the coordinates have some values."""
         first, second = np.broadcast_arrays(np.asarray(first, float), np.asarray(second, float))
         wanted = np.stack([first.ravel(), second.ravel()])
         inverse = np.linalg.pinv(self.matrix)
         at = inverse @ (wanted - self.origin[:, None])
-        for _ in range(5):  # the matrix is nearly all of it: each turn gains some digits
+        for _ in range(5):  # residuals are small: each iteration gains some digits
             at = at + inverse @ (wanted - self.world(*at))
         return np.asarray(at.reshape(2, *first.shape), float)
 
-    def moved(self, other: PlaneGrid) -> float:
-        """How far another plane's grid lies from this one, in pixels, at the corners."""
+    def distance_to(self, other: PlaneGrid) -> float:
+        """Measure how far another plane's grid is from this one, in pixels, at the corners."""
         corners = np.array([[0, self.x[-1], 0, self.x[-1]], [0, 0, self.y[-1], self.y[-1]]])
         away = np.abs(self.world(*corners) - other.world(*corners))
         return float(np.nanmax(away / self.per_pixel[:, None]))
 
 
 def _pixels_between(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """A whole pixel between each point and the next."""
+    """Choose a whole pixel between each point and the next."""
     return np.unique(np.round((points[:-1] + points[1:]) / 2))
 
 
 class PlaneWCS(BaseLowLevelWCS):  # type: ignore[misc]  # astropy comes without types
-    """The sky coordinates of a plane, as astropy's axes ask for them.
+    """The sky coordinates of a plane, for astropy's axes.
 
     Parameters
     ----------
@@ -202,70 +202,49 @@ class PlaneWCS(BaseLowLevelWCS):  # type: ignore[misc]  # astropy comes without 
     shape : (y, x)
     """
 
+    pixel_n_dim = world_n_dim = 2
+    array_shape: tuple[int, int] = (0, 0)
+    world_axis_physical_types: Sequence[str] = ()
+    world_axis_units: Sequence[str] = ()
+    world_axis_names: Sequence[str] = ()
+
     def __init__(
         self,
         grid: PlaneGrid,
-        frame: Any,
+        frame: BaseCoordinateFrame,
         axes: tuple[WorldAxis, WorldAxis],
         shape: tuple[int, int],
     ) -> None:
         self.grid = grid
         self._frame = frame
         self._axes = axes
-        self._units = [u.Unit(axis.unit) for axis in axes]
-        self._shape = shape
+        self.array_shape = shape
+        self.world_axis_physical_types = [axis.physical_type for axis in axes]
+        self.world_axis_units = [axis.unit for axis in axes]
+        self.world_axis_names = [axis.name for axis in axes]
 
-    @property
-    def pixel_n_dim(self) -> int:
-        """Two."""
-        return 2
-
-    @property
-    def world_n_dim(self) -> int:
-        """Two."""
-        return 2
-
-    @property
-    def array_shape(self) -> tuple[int, int]:
-        """The plane's shape, y first."""
-        return self._shape
-
-    @property
-    def world_axis_physical_types(self) -> list[str]:
-        """Those of the dataset's own WCS."""
-        return [axis.physical_type for axis in self._axes]
-
-    @property
-    def world_axis_units(self) -> list[str]:
-        """Of longitude and latitude."""
-        return [axis.unit for axis in self._axes]
-
-    @property
-    def world_axis_names(self) -> list[str]:
-        """Of longitude and latitude."""
-        return [axis.name for axis in self._axes]
-
-    def pixel_to_world_values(self, *pixel_arrays: Any) -> tuple[Any, ...]:
-        """Longitude and latitude at pixels (x, y)."""
+    def pixel_to_world_values(self, *pixel_arrays: ArrayLike) -> tuple[NDArray[np.float64], ...]:
+        """Evaluate longitude and latitude at pixels (x, y)."""
         return tuple(self.grid.world(*pixel_arrays))
 
-    def world_to_pixel_values(self, *world_arrays: Any) -> tuple[Any, ...]:
-        """Pixels (x, y) at longitudes and latitudes."""
+    def world_to_pixel_values(self, *world_arrays: ArrayLike) -> tuple[NDArray[np.float64], ...]:
+        """Find the pixels (x, y) at longitudes and latitudes."""
         lon, lat = (np.asarray(values, float) for values in world_arrays)
-        middle = (n / 2 for n in self._shape[::-1])
+        middle = (n / 2 for n in self.array_shape[::-1])
         around = float(self.grid.world(*middle)[0])
         return tuple(self.grid.pixels(wrap(lon, self._axes[0].unit, around), lat))
 
     @property
-    def world_axis_object_components(self) -> list[tuple[str, int, Callable[[Any], Any]]]:
-        """What both are of a `~astropy.coordinates.SkyCoord`."""
-        lon, lat = self._units
+    def world_axis_object_components(self) -> list[tuple[str, int, Callable[[SkyCoord], float]]]:
+        """Both values, as parts of a `~astropy.coordinates.SkyCoord`."""
+        lon, lat = map(u.Unit, self.world_axis_units)
         return [
             ("celestial", 0, lambda c: c.spherical.lon.to_value(lon)),
             ("celestial", 1, lambda c: c.spherical.lat.to_value(lat)),
         ]
 
     @property
-    def world_axis_object_classes(self) -> dict[str, Any]:
+    def world_axis_object_classes(self) -> dict[str, tuple[type, tuple[()], dict[str, object]]]:
         """A `~astropy.coordinates.SkyCoord` in the dataset's frame."""
-        return {"celestial": (SkyCoord, (), {"frame": self._frame, "unit": tuple(self._units)})}
+        units = tuple(map(u.Unit, self.world_axis_units))
+        return {"celestial": (SkyCoord, (), {"frame": self._frame, "unit": units})}

@@ -1,4 +1,4 @@
-"""Put sliders in world coordinates under a figure, and repaint what a step changes."""
+"""Put sliders in world coordinates under a figure; repaint the parts that a step changes."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from matplotlib.backend_bases import TimerBase
 from matplotlib.patches import Rectangle
+from matplotlib.transforms import Bbox
 from matplotlib.widgets import Slider
 
 from dkist_virtual.plot.figure_text import figure_inches, text_inches
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
 
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.backend_bases import MouseEvent
+    from matplotlib.backend_bases import MouseEvent, RendererBase
     from matplotlib.figure import Figure
     from matplotlib.text import Text
 
@@ -34,22 +35,20 @@ HINT: Final = (
     "not interactive here: plot.at() and plot.step() move these; so do hands after "
     "%matplotlib widget (needs ipympl)"
 )
-"""What is written under sliders that nobody can move, as in a notebook's inline figures."""
+"""Written under sliders that no hand can move, as in a notebook's inline figures."""
 
 
 class Sliders:
     """One slider for each axis that is not drawn.
 
     A wheel over a slider steps it by one. Where there is an event loop, a slider that is dragged
-    calls back once for what was passed by while the last call ran.
+    calls back once for all the pixels that it passed during the last call.
 
     Parameters
     ----------
     figure : matplotlib.figure.Figure
-    names : sequence of str
-    lengths : sequence of int
-        Pixels along each.
-    start : sequence of int
+    names, lengths, start : sequence
+        Of each slider: its name, how many pixels it has, and the first one shown.
     changed : callable
         Takes the number of a slider and its new pixel.
     """
@@ -71,9 +70,9 @@ class Sliders:
             slider = Slider(axes, name, 0, n - 1, valinit=at, valstep=1, color="0.55")
             slider.drawon = False
             slider.vline.set_visible(False)
-            slider.on_changed(partial(self._slid, number))
+            slider.on_changed(partial(self._on_change, number))
             self.widgets.append(slider)
-        figure.canvas.mpl_connect("scroll_event", self._scrolled)
+        figure.canvas.mpl_connect("scroll_event", self._on_scroll)
         self._timer = figure.canvas.new_timer(interval=1)
         self._timer.single_shot = True
         self._timer.add_callback(self._call)
@@ -85,16 +84,16 @@ class Sliders:
 
     @property
     def interactive(self) -> bool:
-        """Whether there is an event loop, and so somebody's hand."""
+        """Whether there is an event loop, and so a hand on the mouse."""
         return type(self._timer) is not TimerBase
 
     def place(self, longest: Sequence[str] | None = None) -> None:
-        """Put sliders between their names and values, in the figure as large as it is now.
+        """Put sliders between their names and values, for the figure's present size.
 
         Parameters
         ----------
         longest : sequence of str, optional
-            The longest value that each slider will say.
+            The longest value that each slider will show.
         """
         if not self.widgets:
             return
@@ -103,12 +102,12 @@ class Sliders:
         texts = [(slider.label, slider.valtext) for slider in self.widgets]
         for text in chain(*texts):
             text.set_fontsize("small")
-        said = [value.get_text() for _, value in texts]
+        shown = [value.get_text() for _, value in texts]
         for (_, value), words in zip(texts, self._longest, strict=True):
             value.set_text(words)
         before = max(text_inches(name)[0] for name, _ in texts)
         after = max(text_inches(value)[0] for _, value in texts)
-        for (_, value), now in zip(texts, said, strict=True):
+        for (_, value), now in zip(texts, shown, strict=True):
             value.set_text(now)
         room = wide - SHORTEST - 4 * GAP
         smaller = min(room / (before + after), 1)
@@ -132,8 +131,8 @@ class Sliders:
 
     @contextmanager
     def hidden(self) -> Iterator[None]:
-        """Leave them out of what is drawn in here."""
-        artists: list[Any] = [slider.ax for slider in self.widgets]
+        """Hide them for as long as the block runs."""
+        artists: list[Artist] = [slider.ax for slider in self.widgets]
         artists += [] if self.hint is None else [self.hint]
         for artist in artists:
             artist.set_visible(False)
@@ -144,7 +143,7 @@ class Sliders:
                 artist.set_visible(True)
 
     def set(self, number: int, pixel: int, text: str) -> None:
-        """Move a slider, calling nobody back, and say where it is."""
+        """Move a slider without a callback, and write its value."""
         slider = self.widgets[number]
         slider.eventson = False
         slider.set_val(pixel)
@@ -154,9 +153,9 @@ class Sliders:
             self._longest[number] = text
             self.place()
 
-    def _slid(self, number: int, value: float) -> None:
+    def _on_change(self, number: int, value: float) -> None:
         self._wanted = number, int(value)
-        if not self.interactive:  # nobody would ever call
+        if not self.interactive:  # no timer ever fires
             self._call()
         else:
             self._timer.start()
@@ -166,7 +165,7 @@ class Sliders:
         if wanted is not None:
             self._changed(*wanted)
 
-    def _scrolled(self, event: MouseEvent) -> None:
+    def _on_scroll(self, event: MouseEvent) -> None:
         for slider in self.widgets:
             if event.inaxes is slider.ax:
                 by = 1 if event.button == "up" else -1
@@ -174,14 +173,14 @@ class Sliders:
 
 
 class Repainter:
-    """Repaints what a step changes, over a picture of everything else.
+    """Repaints the parts that a step changes, over a picture of everything else.
 
     Parameters
     ----------
     figure : matplotlib.figure.Figure
     images : sequence of matplotlib.artist.Artist
-        Of the same axes: animated, so that they are not in the picture of the rest. What lies
-        above them is painted over them again.
+        Of the same axes: animated, so that they are not in the picture of the rest. Artists above
+        them are drawn over them again.
     small : sequence of matplotlib.axes.Axes
         Axes that change as a whole: colour bar and sliders.
     """
@@ -190,15 +189,15 @@ class Repainter:
         self._figure = figure
         self._images = list(images)
         self._small = list(small)
-        self._picture: Any = None
-        self._areas: list[Any] = []
+        self._picture: object = None
+        self._areas: list[Bbox] = []
         self.n_full = 0
         """How often everything was drawn."""
-        canvas: Any = figure.canvas
+        canvas: Any = figure.canvas  # with the methods of one that can blit
         self._partly = bool(canvas.supports_blit)
         for image in images:
             image.set_animated(self._partly)
-        canvas.mpl_connect("draw_event", self._drawn)
+        canvas.mpl_connect("draw_event", self._on_draw)
 
     def everything(self) -> None:
         """Draw all of the figure: coordinates have moved."""
@@ -206,7 +205,7 @@ class Repainter:
         self._figure.canvas.draw()
 
     def step(self) -> None:
-        """Draw what a step changed."""
+        """Draw the parts that a step changed."""
         canvas: Any = self._figure.canvas
         if self._picture is None or self._has_grid():
             canvas.draw()
@@ -217,23 +216,24 @@ class Repainter:
         for number, axes in enumerate(self._small):
             self._erase(self._areas[number], renderer)
             axes.draw(renderer)
-            # What is drawn now may reach further than what was.
-            area = axes.get_tightbbox(renderer)
-            self._areas[number] = self._areas[number].union([self._areas[number], area])
+            # The new texts may be longer.
+            area = axes.get_tightbbox(renderer) or self._areas[number]
+            self._areas[number] = Bbox.union([self._areas[number], area])
         canvas.blit(self._figure.bbox)
 
-    def _drawn(self, event: Any) -> None:
+    def _on_draw(self, event: Any) -> None:  # a DrawEvent, of a canvas that can blit
         self.n_full += 1
         canvas = event.canvas
         if not self._partly or canvas.is_saving():
-            self._picture = None  # animated artists are in a file that is saved
+            self._picture = None  # a file that is saved has the animated artists in it
             return
         self._picture = canvas.copy_from_bbox(self._figure.bbox)
-        self._areas = [axes.get_tightbbox(event.renderer) for axes in self._small]
+        tight = (axes.get_tightbbox(event.renderer) for axes in self._small)
+        self._areas = [area or Bbox.null() for area in tight]
         self._paint(event.renderer)
 
-    def _paint(self, renderer: Any) -> None:
-        axes: Any = self._images[0].axes
+    def _paint(self, renderer: RendererBase) -> None:
+        axes: Any = self._images[0].axes  # astropy's have methods of their own
         for image in self._images:
             axes.draw_artist(image)
         above = [
@@ -251,13 +251,12 @@ class Repainter:
             axes.coords.frame.draw(renderer)
 
     def _has_grid(self) -> bool:
-        """Whether lines of astropy's axes lie over the image: they draw them with all the rest."""
-        axes: Any = self._images[0].axes
-        coordinates = getattr(axes, "coords", ())
+        """Whether astropy's axes have grid lines over the image, which they draw with the rest."""
+        coordinates = getattr(self._images[0].axes, "coords", ())
         # astropy tells by no public name whether a grid is drawn.
         return any(one._grid_lines_kwargs.get("visible") for one in coordinates)
 
-    def _erase(self, area: Any, renderer: Any) -> None:
+    def _erase(self, area: Bbox, renderer: RendererBase) -> None:
         box = Rectangle(
             (area.x0 - 1, area.y0 - 1), area.width + 2, area.height + 2, transform=None,
             facecolor=self._figure.get_facecolor(), linewidth=0,
@@ -266,8 +265,8 @@ class Repainter:
         box.draw(renderer)
 
 
-def _outside(axes: Any) -> list[Any]:
-    """Children of axes that are not drawn over their image: axis labels, titles, other axes."""
+def _outside(axes: Any) -> list[Artist]:
+    """List the children of axes that are not over their image: axis labels, titles, other axes."""
     # Both packages give their text, and nowhere the artists themselves.
     titles = [axes.title, axes._left_title, axes._right_title]
     artist = getattr(axes, "_wcsaxesartist", None)
