@@ -12,7 +12,7 @@ from dkist_virtual.fits.hdu import HDU, FileSlices, find_hdu, walk_hdus
 if TYPE_CHECKING:
     from dkist_virtual.fits.header import HDUTarget
 
-__all__ = ["Checked", "check_whole", "verify_datasum"]
+__all__ = ["Checked", "check_whole", "refuse_empty", "verify_datasum"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ def verify_datasum(data: FileSlices, checked: Checked) -> bool:
 
 def _complete_hdus(data: FileSlices) -> Iterator[HDU]:
     """Yield all HDUs of a file, each once its data is there to its end."""
-    _refuse_empty(data)
+    refuse_empty(data)
     if (first := bytes(data[:9])) != b"SIMPLE  =":
         raise FrameCorruptError(f"begins with {first!r}: expected SIMPLE, so this is not FITS")
     for hdu in walk_hdus(data):
@@ -70,7 +70,7 @@ def _complete_hdus(data: FileSlices) -> Iterator[HDU]:
 
 
 def _hdu(data: FileSlices, checked: Checked) -> HDU:
-    _refuse_empty(data)
+    refuse_empty(data)
     if checked.target is not None:
         return find_hdu(data, checked.target)
     for hdu in _complete_hdus(data):
@@ -81,6 +81,7 @@ def _hdu(data: FileSlices, checked: Checked) -> HDU:
     )
 
 
-def _refuse_empty(data: FileSlices) -> None:
+def refuse_empty(data: FileSlices, expected: str = "a FITS file") -> None:
+    """Refuse a file without bytes."""
     if not len(data):
-        raise FrameCorruptError("the file is empty: expected a FITS file")
+        raise FrameCorruptError(f"the file is empty: expected {expected}")

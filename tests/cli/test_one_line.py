@@ -35,7 +35,8 @@ from dkist_virtual.conversion.convert import Conversion
 from dkist_virtual.datacenter.globus import Transfer
 from dkist_virtual.datacenter.results import Results
 from dkist_virtual.fits.errors import one_line
-from dkist_virtual.io.download.download import Downloaded, Item, _told
+from dkist_virtual.io.download.download import Downloaded, Item
+from dkist_virtual.io.download.report import failed
 from dkist_virtual.plot.figure_text import in_figure
 from dkist_virtual.store.format.asdf_arrays import check_mask, check_strides
 from dkist_virtual.store.format.header_table import HeaderTable
@@ -116,7 +117,7 @@ def test_errors_and_warnings(kind: type[Exception]) -> None:
 
 
 def test_the_files_of_a_download_have_a_line_each() -> None:
-    error = _told(NASTY, {NASTY: NASTY, "b.fits": "no"})
+    error = failed(NASTY, {NASTY: NASTY, "b.fits": "no"})
     for told in (error, pickle.loads(pickle.dumps(error))):
         assert_told(str(told), 3)
 

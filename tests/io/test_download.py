@@ -25,9 +25,8 @@ import dkist_virtual as dv
 from dkist_virtual.cli.main import main
 from dkist_virtual.demo.server import FrameServer, no_fault
 from dkist_virtual.errors import DownloadError, FrameCorruptError, FrameRefusedError
-from dkist_virtual.fits.file_check import Checked, verify_datasum
+from dkist_virtual.fits.file_check import Checked, check_whole, verify_datasum
 from dkist_virtual.io.download.download import Item, check_names, download
-from dkist_virtual.io.download.part_file import is_whole
 from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.io.local_file import FileBytes
 
@@ -382,17 +381,17 @@ def test_ctrl_c_says_how_to_go_on(server: FrameServer, tmp_path: Path) -> None:
     _, said = child.communicate()
     assert child.returncode == 130
     assert "of 24 files were fetched" in said
-    assert "The same again goes on from here" in said
+    assert "Run it again to continue from here" in said
     for name in contents(here):
         if ".part" not in name:
             assert (here / name).read_bytes() == frame(server, name)
 
 
 def test_two_at_once_do_not_write_the_same_file(server: FrameServer, tmp_path: Path) -> None:
-    from dkist_virtual.io.download.part_file import Part
+    from dkist_virtual.io.download.part_file import PartialFile
 
     name = opened(server).files.names[0]
-    part = Part(str(tmp_path / str(name)), "http://x")
+    part = PartialFile(str(tmp_path / str(name)), "http://x")
     with pytest.raises(DownloadError, match="another process") as raised:
         opened(server)[0, 0, 0].download(tmp_path)
     assert list(raised.value.failures) == [name]
@@ -456,9 +455,11 @@ def test_the_sum_is_astropys(make: Any, known: bool, tmp_path: Path) -> None:
     path.write_bytes(data)
     with pytest.raises(FrameCorruptError, match=f"DATASUM = {expected}"):
         sum_checked(path, Checked(number, -1, datasum))
-    assert is_whole(str(path))
+    with FileBytes(str(path)) as file:
+        check_whole(file, Checked(None, -1))
     path.write_bytes(data[: offset + 100])
-    assert not is_whole(str(path))
+    with FileBytes(str(path)) as file, pytest.raises(FrameCorruptError, match="cut short"):
+        check_whole(file, Checked(None, -1))
     with pytest.raises(FrameCorruptError, match="cut short"):
         sum_checked(path, Checked(number, -1, datasum))
 
@@ -493,7 +494,7 @@ UNSAFE = {
     "a\\b.fits": "backslash",
     "a\0.fits": "control character",
     "a\n.fits": "control character",
-    "a.fits.part": "kept for files on their way",
+    "a.fits.part": "reserved for files that are being fetched",
     "out/a.fits": "a link that leads out",
     "out/deep/a.fits": "a link that leads out",
     "inside": "a directory of that name",

@@ -85,7 +85,7 @@ def test_a_download_leaves_whole_files_and_parts(
     server, store = served
     ds: Any = dv.open_dataset(store)
     server.fault = interrupting(at, "stall")
-    with pytest.raises(KeyboardInterrupt, match="The same again goes on"):
+    with pytest.raises(KeyboardInterrupt, match="Run it again to continue"):
         ds.download(tmp_path / "here", workers=2, progress=False)
     server.forget()
     server.fault = no_fault

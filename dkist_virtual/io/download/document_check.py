@@ -1,7 +1,7 @@
-"""Whether an ASDF, a report or a movie that was fetched is one, and there to its end.
+"""Check that an ASDF, a report or a movie that was fetched is one, and whole.
 
-A server that wants a login answers a page with status 200 and its length. What comes is kept under
-the name of a file only if it is a file of that kind.
+A server that requires a login answers with a page, status 200 and its length. A file keeps its name
+only if it is of the right kind.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import json
 from typing import Final, Literal, TypeAlias
 
 from dkist_virtual.errors import DatasetError, FrameCorruptError
+from dkist_virtual.fits.file_check import refuse_empty
 from dkist_virtual.io.asdf_blocks import check_blocks
 from dkist_virtual.io.local_file import FileBytes, open_regular
 
@@ -18,8 +19,8 @@ __all__ = ["DocumentKind", "check_document"]
 DocumentKind: TypeAlias = Literal["asdf", "pdf", "json", "mp4"]
 
 END: Final = 2_048
-"""A PDF's last line stands in so many of its last bytes: some writers add blanks. Of reports and
-movies that are shorter no end is looked for: nothing is in them."""
+"""Bytes at the end of a PDF that contain its last line: some writers add blanks. Reports and movies
+that are shorter have no content, and their end is not checked."""
 
 
 def check_document(path: str, kind: DocumentKind) -> None:
@@ -32,9 +33,8 @@ def check_document(path: str, kind: DocumentKind) -> None:
         It cannot be read.
     """
     with FileBytes(path) as data:
+        refuse_empty(data, _NAMES[kind])
         begin, size = data[:64], len(data)
-        if not size:
-            raise FrameCorruptError(f"the file is empty: expected {_NAMES[kind]}")
         if kind == "asdf":
             try:
                 check_blocks(data, path)
@@ -56,7 +56,7 @@ _NAMES: Final = {"asdf": "an ASDF", "pdf": "a PDF", "json": "JSON", "mp4": "an M
 
 def _other(kind: DocumentKind, begin: bytes) -> FrameCorruptError:
     return FrameCorruptError(
-        f"begins with {begin[:15]!r}: expected {_NAMES[kind]}. Is it the page of a login, or of a "
+        f"begins with {begin[:15]!r}: expected {_NAMES[kind]}. Is it the page of a login or a "
         "proxy?"
     )
 
@@ -70,7 +70,7 @@ def _check_json(path: str, begin: bytes) -> None:
 
 
 def _check_boxes(data: FileBytes) -> None:
-    """Walk the boxes of an MP4 (ISO 14496-12, 4.2): each says its length, or that it is last."""
+    """Walk the boxes of an MP4 (ISO 14496-12, 4.2): each states its length, or that it is last."""
     at = 0
     while at < len(data):
         header = data[at : at + 16]
@@ -85,6 +85,6 @@ def _check_boxes(data: FileBytes) -> None:
         if len(data) > END and (length < least or at + length > len(data)):
             raise FrameCorruptError(
                 f"a box at byte {at} ends at byte {at + length}, the file at {len(data)}: it is "
-                "cut short, or no MP4"
+                "cut short, or not an MP4"
             )
         at += max(length, least)

@@ -1,8 +1,7 @@
 """Download many files at once to a directory.
 
-Nothing has its final name before all of it is there (`parts`); nothing is written outside the
-directory, whatever a store says its frames are called; one file that cannot be had keeps none
-of the others from coming.
+A file gets its final name once it is whole (`part_file`); nothing is written outside the directory
+(`file_names`); a file that cannot be fetched does not stop the others.
 """
 
 from __future__ import annotations
@@ -13,9 +12,8 @@ import os
 import sys
 import threading
 import time
-import unicodedata
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, NoReturn
 
 from dkist_virtual.errors import (
     DownloadError,
@@ -24,31 +22,27 @@ from dkist_virtual.errors import (
     FrameMissingError,
     FrameUnreachableError,
 )
-from dkist_virtual.fits.errors import one_line
 from dkist_virtual.fits.file_check import Checked, check_whole, verify_datasum
 from dkist_virtual.io.download.document_check import DocumentKind, check_document
-from dkist_virtual.io.download.part_file import MOST, PART, PART_NOTES, Part
+from dkist_virtual.io.download.file_names import check_names
+from dkist_virtual.io.download.part_file import MOST, PART, PartialFile
+from dkist_virtual.io.download.report import Downloaded, failed
 from dkist_virtual.io.fetcher import absolute, gathered, is_local, local_path
-from dkist_virtual.io.local_file import FileBytes, is_something_else
-from dkist_virtual.io.safety import unsafe_name
+from dkist_virtual.io.local_file import FileBytes
 from dkist_virtual.io.settings import setting
-from dkist_virtual.text import ALIKE, counted, human_bytes, same_causes
+from dkist_virtual.text import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Sequence
+
+    from tqdm import tqdm
 
     from dkist_virtual.io.fetcher import Fetcher
 
 __all__ = ["Downloaded", "Item", "check_names", "download"]
 
-_SHOWN: Final = 10
-"""So many files of a dry run are listed, and `Downloaded.items` has them all."""
-
-_LISTED: Final = 50
-"""So many failures are written out; `DownloadError.failures` has them all."""
-
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
-"""What the disk says to every file alike."""
+"""Errors of a disk that every file would meet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +54,16 @@ class Item:
     name : str
         Below the destination.
     urls : tuple of str
-        Where it may be, in the order in which to ask.
+        Where it may be, in the order in which to try.
     size : int
         Length when it was scanned, -1 where it was not.
     fetcher : Fetcher
     checked : Checked
-        What verifying it looks at.
+        The HDU and the sum to verify.
     most : int
-        How many bytes it may have, where its length is not known.
+        The largest length to accept, where it is not known.
     kind : str, optional
-        What kind of file it is, where it is not FITS.
+        Of a file that is not FITS.
     """
 
     name: str
@@ -96,144 +90,6 @@ class Item:
             check_document(path, self.kind)
 
 
-@dataclass(frozen=True)
-class Downloaded:
-    """What a download did, or would do.
-
-    Attributes
-    ----------
-    destination : str
-    items : tuple of Item
-        Files that were fetched; of a dry run those that would be.
-    n_here : int
-        Files that were there already.
-    n_nameless : int
-        Frames for which the ASDF names no file.
-    n_bytes : int
-        Bytes that came; of a dry run those of the files of known size.
-    n_unverified : int
-        Files that hold no DATASUM, where they were to be verified.
-    seconds : float
-    dry_run : bool
-    """
-
-    destination: str
-    items: tuple[Item, ...]
-    n_here: int
-    n_nameless: int = 0
-    n_bytes: int = 0
-    n_unverified: int = 0
-    seconds: float = 0.0
-    dry_run: bool = False
-
-    def __str__(self) -> str:
-        n = len(self.items)
-        files, where = f"{n} file{'s' * (n != 1)}", one_line(self.destination)
-        more = f", {self.n_here} {'were' if self.n_here != 1 else 'was'} there already"
-        if self.n_nameless:
-            more += f", {counted(self.n_nameless, 'frame')} without a file"
-        if self.dry_run:
-            unknown = sum(item.size < 0 for item in self.items)
-            size = human_bytes(self.n_bytes) if unknown < n or not n else "unknown size"
-            if 0 < unknown < n:
-                size += f" and {unknown} of unknown size"
-            lines = [
-                one_line(item.name) + (f"\t{item.size}" if item.size >= 0 else "")
-                for item in self.items[:_SHOWN]
-            ]
-            if n > _SHOWN:
-                lines.append(f"and {n - _SHOWN} more: Files.to_manifest() lists them all")
-            return "\n".join([*lines, f"{where}: {files} to fetch, {size}{more}"])
-        if self.n_unverified:
-            more += f", {self.n_unverified} without a DATASUM to verify"
-        rate = f" ({human_bytes(self.n_bytes / self.seconds)}/s)" if self.seconds and n else ""
-        size = human_bytes(self.n_bytes)
-        return f"{where}: {files} fetched, {size} in {self.seconds:.1f} s{rate}{more}"
-
-
-# Names --------------------------------------------------------------------------------------
-
-
-def check_names(names: Iterable[str], destination: str) -> None:
-    """Refuse names that would be written outside a directory, or over each other.
-
-    Parameters
-    ----------
-    names : iterable of str
-    destination : str
-        Need not be there.
-
-    Raises
-    ------
-    DownloadError
-        Naming each of them.
-    """
-    failures: dict[str, str] = {}
-    root = os.path.realpath(absolute(destination))
-    taken: dict[str, str] = {}
-    directories: dict[str, str] = {}
-    safe: dict[str, bool] = {}
-    for name in dict.fromkeys(names):
-        parts = name.split("/")
-        if reason := _unsafe(name):
-            failures[name] = reason
-            continue
-        parent = "/".join(parts[:-1])
-        if parent not in safe:
-            real = os.path.realpath(os.path.join(root, *parts[:-1]))
-            safe[parent] = real == root or os.path.commonpath([real, root]) == root
-        if not safe[parent]:
-            failures[name] = f"{parent} is a link that leads out of {destination}"
-        elif os.path.isdir(os.path.join(root, name)):
-            failures[name] = "a directory of that name is there"
-        elif is_something_else(os.path.join(root, name)):
-            failures[name] = "something of that name is there that is no regular file"
-        # Disks that do not tell cases apart would make one file of two.
-        folded = _folded(name)
-        other = taken.setdefault(folded, name)
-        if other != name:
-            failures[name] = f"is the same as {other} where upper and lower case are alike"
-        for depth in range(1, len(parts)):
-            directories.setdefault(_folded("/".join(parts[:depth])), name)
-    for folded, name in directories.items():
-        if folded in taken:
-            failures[name] = f"needs a directory where {taken[folded]} is a file"
-    if failures:
-        raise _told(
-            f"{len(failures)} names would not be written safely below {destination}; nothing was "
-            "fetched",
-            failures,
-        )
-
-
-def _folded(name: str) -> str:
-    return unicodedata.normalize("NFC", name).casefold()
-
-
-def _unsafe(name: str) -> str:
-    """Why a name may not be written below a directory; empty where it may."""
-    if reason := unsafe_name(name):
-        return reason
-    if name.casefold().endswith((PART, PART_NOTES)):
-        return f"ends in {PART}, which is kept for files on their way"
-    return ""
-
-
-def _told(message: str, failures: dict[str, str]) -> DownloadError:
-    lines = []
-    told = sorted(failures.items())
-    for group in same_causes((name.rpartition("/")[2], cause) for name, cause in told):
-        some = [told[number] for number in group]
-        if len(some) < ALIKE:
-            lines += [f"  {name!r}: {cause}" for name, cause in some]
-        else:
-            (first, cause), (last, _) = some[0], some[-1]
-            lines.append(f"  {len(some)} files from {first!r} to {last!r}, the first: {cause}")
-    if len(lines) > _LISTED:
-        lines[_LISTED:] = [f"  and {len(lines) - _LISTED} more: see the error's `failures`"]
-    return DownloadError(message, failures, lines)
-
-
 # The run ------------------------------------------------------------------------------------
 
 
@@ -253,25 +109,25 @@ def download(
     items : sequence of Item
         Each name once.
     destination : path
-        Is made where it is not there.
+        Created if needed.
     verify : bool
-        Whether to hold each file against its DATASUM; those there already too, which are fetched
-        anew where they are broken.
+        Whether to check the DATASUM of each file; also of those there already, which are fetched
+        again if they are broken.
     dry_run : bool
-        Whether only to say what would be fetched.
+        Whether only to list the files that would be fetched.
     workers : int, optional
-        How many at once; by default as the setting ``dkist_virtual.concurrency``.
+        How many at once; by default the setting ``dkist_virtual.concurrency``.
     progress : bool, optional
         Whether to show a bar on standard error; by default on a terminal.
 
     Raises
     ------
     DownloadError
-        Files that did not come, the others being there; or names that may not be written.
+        Some files were not fetched, but the others were; or names may not be written.
     """
     place = os.fspath(destination)
     if not is_local(place):
-        raise DownloadError(f"{place}: is no directory on this machine: downloads go to a disk")
+        raise DownloadError(f"{place}: is not a directory on this machine: downloads go to a disk")
     root = local_path(absolute(place))
     if os.path.exists(root) and not os.path.isdir(root):
         raise DownloadError(f"{place}: is a file: expected a directory, or nothing")
@@ -307,8 +163,8 @@ def download(
         lost = f"{n} of {len(items)} files {verb}" if done else f"{counted(n, 'file')} {verb}"
         others = "the other is there" if done == 1 else f"the other {done} are there"
         rest = f", {others}" if done else ""
-        raise _told(
-            f"{lost} not fetched into {place}{rest}. The same again fetches what is missing",
+        raise failed(
+            f"{lost} not fetched into {place}{rest}. Run it again to fetch the missing ones",
             run.failures,
         )
     return Downloaded(
@@ -321,39 +177,31 @@ def download(
     )
 
 
-def _bar(wanted: Sequence[Item], known: int, progress: bool | None) -> Any:
+def _bar(wanted: Sequence[Item], known: int, progress: bool | None) -> tqdm[NoReturn]:
     from tqdm import tqdm
 
     shown = sys.stderr.isatty() if progress is None else progress
     partly = any(item.size < 0 for item in wanted)
-    bar = tqdm(
+    bar: tqdm[NoReturn] = tqdm(
         total=None if partly else known,  # until one of unknown length is there
-        unit="B",
-        unit_scale=True,
-        disable=not shown,
-        desc="Downloading",
-    )
+        unit="B", unit_scale=True, disable=not shown, desc="Downloading",
+    )  # fmt: skip
     bar.set_postfix_str(f"0/{len(wanted)} files")
     return bar
 
 
 class _Run:
-    """One download under way.
+    """A download in progress."""
 
-    Parameters
-    ----------
-    root : str
-    verify : bool
-    """
+    bar: tqdm[NoReturn]
 
     def __init__(self, root: str, verify: bool) -> None:
         self.root = root
         self.verify = verify
         self.failures: dict[str, str] = {}
         self.n_bytes = self.n_done = self.n_unverified = 0
-        self.bar: Any = None
         self._given_up = ""
-        self._in_vain = 0
+        self._unreached = 0
         self._counting = threading.Lock()
         self._known = self._n_unknown = self._learnt = self._n_learnt = 0
 
@@ -374,7 +222,7 @@ class _Run:
         return True
 
     def elsewhere(self, item: Item) -> tuple[str, ...]:
-        """The places to ask, this directory not being one."""
+        """List the places to fetch from, without this directory."""
         own = os.path.realpath(self.path(item))
         return tuple(
             url
@@ -421,58 +269,57 @@ class _Run:
             ended.wait(10)
             if isinstance(error, KeyboardInterrupt):
                 raise KeyboardInterrupt(
-                    f"{self.n_done} of {len(items)} files were fetched into {self.root}; what is "
-                    f"there of the others stays beside them as *{PART}. The same again goes on "
-                    "from here"
+                    f"{self.n_done} of {len(items)} files were fetched into {self.root}; parts of "
+                    f"the others stay beside them as *{PART}. Run it again to continue from here"
                 ) from None
             raise
 
     async def _one(self, item: Item, n: int) -> None:
         try:
-            await self._fetched(item)
-            self._in_vain = 0
+            await self._fetch(item)
+            self._unreached = 0
         except FrameError as error:
             self.failures[item.name] = str(error)
-            # A server that answers nobody would be waited for once for every file.
+            # Otherwise a server that is down would cost a timeout for every file.
             if isinstance(error, FrameUnreachableError):
-                self._in_vain += 1
-                if self._in_vain >= max(2 * n, 16):
-                    self._given_up = f"the {self._in_vain} files before could not be reached"
+                self._unreached += 1
+                if self._unreached >= max(2 * n, 16):
+                    self._given_up = f"the {self._unreached} files before could not be reached"
         except DownloadError as error:
             self.failures[item.name] = str(error)
             if error.errno in _FULL:
                 self._given_up = str(error)
 
-    async def _fetched(self, item: Item) -> None:
+    async def _fetch(self, item: Item) -> None:
         absent: FrameMissingError | None = None
         failed: FrameError | None = None
         for url in item.urls:
             try:
-                if not await self._from(url, item):
-                    # The bytes of an earlier run were not the file's: without them, then.
-                    await self._from(url, item)
+                if not await self._fetch_from(url, item):
+                    # The part of an earlier run was of another file: without it, then.
+                    await self._fetch_from(url, item)
                 return
             except FrameMissingError as error:
                 absent = absent or error
-            except FrameError as error:  # another place may have it, whole
+            except FrameError as error:  # another place may have it
                 failed = failed or error
-        nowhere = FrameMissingError("no place that it could be fetched from is known")
+        nowhere = FrameMissingError("no URL is known for it")
         raise failed or absent or nowhere
 
-    async def _from(self, url: str, item: Item) -> bool:
-        """Fetch a file from one place; False where what an earlier run left was broken."""
+    async def _fetch_from(self, url: str, item: Item) -> bool:
+        """Fetch a file from one place; return False if the part of an earlier run was broken."""
         part = await asyncio.to_thread(
-            Part, self.path(item), url, item.size, self._moved, item.most
+            PartialFile, self.path(item), url, item.size, self._count, item.most
         )
         resumed = part.have
         if not self.bar.disable:
-            self.bar.initial += resumed  # is no part of the rate
+            self.bar.initial += resumed  # does not belong to the rate
             self.bar.n += resumed
         try:
             if not part.whole:
                 try:
                     await item.fetcher.pour(url, part)
-                except FrameCorruptError:  # of what came nothing is of use
+                except FrameCorruptError:  # none of the bytes are of use
                     await asyncio.to_thread(part.remove)
                     raise
 
@@ -484,7 +331,7 @@ class _Run:
             try:
                 await asyncio.to_thread(part.finish, check)
             except FrameError as error:
-                self._moved(-part.have)
+                self._count(-part.have)
                 if resumed:
                     return False
                 raise error.at(url) from error
@@ -495,12 +342,12 @@ class _Run:
             part.close()
 
     def _learn(self, length: int) -> None:
-        """Show a total, in which files of unknown length are like those of them that came."""
+        """Estimate the total: files of unknown length are like those fetched so far."""
         self._learnt += length
         self._n_learnt += 1
         self.bar.total = self._known + self._n_unknown * self._learnt // self._n_learnt
 
-    def _moved(self, n: int) -> None:
+    def _count(self, n: int) -> None:
         with self._counting:
             self.n_bytes += max(n, 0)
             self.bar.update(n)

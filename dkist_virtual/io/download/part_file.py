@@ -1,8 +1,8 @@
 """Write a file under a temporary name until it is whole and checked.
 
-Beside ``frame.fits`` there is ``frame.fits.part`` while it comes, and ``frame.fits.part.json``,
-which says of which file the part is. So a download that was killed goes on where it stood, and
-whatever has its final name is whole.
+While ``frame.fits`` is being fetched there are ``frame.fits.part`` and ``frame.fits.part.json``,
+which describes the file on the server. A download that was killed continues from there, and a file
+with its final name is whole.
 """
 
 from __future__ import annotations
@@ -15,56 +15,44 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final
 
 from dkist_virtual.errors import DownloadError, FrameCorruptError, FrameError
-from dkist_virtual.fits.file_check import Checked, check_whole
-from dkist_virtual.io.local_file import FileBytes, is_something_else, open_regular, sync
+from dkist_virtual.io.local_file import is_something_else, open_regular, sync
 from dkist_virtual.io.locks import open_locked, unlock
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["MOST", "PART", "PART_NOTES", "Part", "is_whole"]
+__all__ = ["MOST", "PART", "PART_NOTES", "PartialFile"]
 
 PART: Final = ".part"
-"""What is added to the name of a file that is not whole yet."""
+"""Suffix of a file that is not whole yet."""
 
 PART_NOTES: Final = ".part.json"
-"""What is added to the name of the notes about it."""
-
+"""Suffix of the notes about it."""
 
 MOST: Final = 2**36
-"""Bytes of a file of no known length: a frame may have 2³² pixels."""
+"""The largest file of unknown length: a frame may have 2³² pixels."""
 
 
-def is_whole(path: str) -> bool:
-    """Whether a file is FITS to its end, by its own headers."""
-    try:
-        with FileBytes(path) as data:
-            check_whole(data, Checked(None, -1))
-    except (FrameError, OSError):
-        return False
-    return True
-
-
-class Part:
+class PartialFile:
     """A file that is being fetched; a `dkist_virtual.io.remote.request.Sink`.
 
     Parameters
     ----------
     path : str
-        Its final name. The directory is there.
+        Its final name, in a directory that exists.
     url : str
-        Where it comes from.
+        Where to fetch it from.
     size : int
         Length that it must have, -1 where that is not known.
-    moved : callable
-        Called with the number of bytes that came; with a negative one where they were in vain.
+    count : callable
+        Called with the number of bytes received; a negative one where they were of no use.
     most : int
-        How many bytes it may have, where its length is not known.
+        The largest length to accept, where it is not known.
 
     Raises
     ------
     DownloadError
-        It cannot be written, or another process is at it.
+        It cannot be written, or another process is writing it.
     """
 
     def __init__(
@@ -72,7 +60,7 @@ class Part:
         path: str,
         url: str,
         size: int = -1,
-        moved: Callable[[int], object] = bool,
+        count: Callable[[int], object] = bool,
         most: int = MOST,
     ) -> None:
         self.path, self.url, self.size = path, url, size
@@ -80,10 +68,10 @@ class Part:
         self.have = 0
         self.total: int | None = None
         self.validator: str | None = None
-        self._moved = moved
+        self._count = count
         self._named = False
         self._closing = Lock()
-        with _told(path):
+        with _naming(path):
             file = open_locked(_no_link(path + PART))
         if file is None:
             raise DownloadError(
@@ -94,7 +82,7 @@ class Part:
         self._take_over()
 
     def _take_over(self) -> None:
-        """Count what is there already, if the notes say that it is of the same file."""
+        """Continue a part that is there already, if its notes are about the same file."""
         try:
             with open_regular(self.path + PART_NOTES) as file:
                 notes = json.load(file)
@@ -118,7 +106,7 @@ class Part:
         return self.total is not None and self.have == self.total
 
     async def begin(self, total: int | None, validator: str | None) -> None:
-        """Begin anew, with nothing.
+        """Begin again, with no bytes.
 
         Raises
         ------
@@ -128,7 +116,7 @@ class Part:
         """
         if total is not None and self.size not in (-1, total):
             raise FrameCorruptError(self._other_length(total))
-        self._moved(-self.have)
+        self._count(-self.have)
         self.have, self.total, self.validator = 0, total, validator
         await asyncio.to_thread(self._begin)
 
@@ -139,10 +127,10 @@ class Part:
         )
 
     def _begin(self) -> None:
-        with self._closing, _told(self.path):
+        with self._closing, _naming(self.path):
             if self._file < 0:
                 return
-            # Without notes a part counts for nothing, so they are gone before it is cut.
+            # A part without notes is ignored, so remove them before it is cut.
             _remove(self.path + PART_NOTES)
             os.ftruncate(self._file, 0)
             if self.total is not None and self.validator is not None:
@@ -151,58 +139,48 @@ class Part:
                     json.dump(notes, file)
 
     async def write(self, pieces: list[bytes]) -> None:
-        """Add what comes next.
-
-        Raises
-        ------
-        DownloadError
-        """
+        """Append the next bytes; raise DownloadError where that fails."""
         if pieces:
             await asyncio.to_thread(self._write, pieces)
 
     def _write(self, pieces: list[bytes]) -> None:
         for piece in pieces:
             view = memoryview(piece)
-            # Whoever gave the file up closed it: nothing may be written to what comes to have
-            # its number.
-            with self._closing, _told(self.path):
+            # It may have been closed since: do not write to another file with its number.
+            with self._closing, _naming(self.path):
                 while self._file >= 0 and view:
                     n = _write_at(self._file, view, self.have)
                     view = view[n:]
                     self.have += n
-                    self._moved(n)
+                    self._count(n)
 
-    def finish(self, check: Callable[[str], object] | None = None) -> None:
-        """Give the file its name, if it is whole and right, and have it survive the machine.
+    def finish(self, check: Callable[[str], object]) -> None:
+        """Check the file, sync it to the disk and give it its name.
 
         Parameters
         ----------
-        check : callable, optional
-            Takes the path, and raises what is wrong with the file; by default FITS that is not
-            whole is wrong.
+        check : callable
+            Takes the path, and raises a FrameError if the file is broken.
 
         Raises
         ------
         FrameCorruptError
-            Another length than was scanned; what `check` raises. The part is then removed.
+            Another length than was scanned. The part is then removed, as after errors of `check`.
         DownloadError
         """
         try:
             if self.size not in (-1, self.have):
                 raise FrameCorruptError(self._other_length(self.have))
-            with _told(self.path):
+            with _naming(self.path):
                 if os.name == "nt":
                     unlock(self._file)
-                if check is not None:
-                    check(self.path + PART)
-                elif not is_whole(self.path + PART):
-                    raise FrameCorruptError("is cut short, or no FITS")
+                check(self.path + PART)
         except FrameError:
-            with _told(self.path):
+            with _naming(self.path):
                 self.remove()
             raise
-        with _told(self.path):
-            # A name that survives while its bytes do not would be that of an empty file.
+        with _naming(self.path):
+            # Otherwise a crash of the machine could leave the name without the bytes.
             os.fsync(self._file)
             if os.name == "nt":  # elsewhere the lock is held until the part is gone
                 self.close()
@@ -221,7 +199,7 @@ class Part:
         self.close()
 
     def close(self) -> None:
-        """Leave the part as it is, if anything came; once closed, nothing happens any more."""
+        """Keep the part if it has any bytes, otherwise remove it; later calls do nothing."""
         with self._closing:
             if self._file >= 0 and not (self.have or self._named) and os.name != "nt":
                 with contextlib.suppress(OSError):
@@ -238,16 +216,16 @@ def _write_at(file: int, view: memoryview, at: int) -> int:
 
 
 @contextlib.contextmanager
-def _told(path: str) -> Iterator[None]:
-    """Say of which file the disk's errors are."""
+def _naming(path: str) -> Iterator[None]:
+    """Turn errors of the disk into a DownloadError that names the file."""
     try:
         yield
     except (DownloadError, FrameError):
         raise
     except OSError as error:
-        told = DownloadError(f"{path}: cannot be written: {error.strerror or error}")
-        told.errno = error.errno
-        raise told from error
+        named = DownloadError(f"{path}: cannot be written: {error.strerror or error}")
+        named.errno = error.errno
+        raise named from error
 
 
 def _remove(path: str) -> None:
@@ -257,6 +235,6 @@ def _remove(path: str) -> None:
 
 def _no_link(path: str) -> str:
     if os.path.islink(path) or is_something_else(path):
-        kind = "a link" if os.path.islink(path) else "no regular file"
+        kind = "a link" if os.path.islink(path) else "not a regular file"
         raise DownloadError(f"{path}: is {kind}: expected no file, or one of an earlier download")
     return path
