@@ -7,6 +7,7 @@ need.
   frames
 - `server`: serve a directory of frames over HTTP on this machine, slowly or with faults when
   asked to
+- `sunspot`: paint a sunspot: granules, a spot, and the Stokes profiles of a spectral line
 - `vbi`: make a small mosaic of VBI: simulated tiles of one sunspot, with an ASDF
 - `vtf`: make, convert, read and draw a small VTF dataset of a sunspot
 """

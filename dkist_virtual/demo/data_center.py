@@ -1,30 +1,28 @@
 """Serve simulated datasets as the DKIST Data Center does: search, metadata files, frames.
 
-    python -m dkist_virtual.demo.data_center DIRECTORY [--port N]
+    python -m dkist_virtual.demo.data_center DIRECTORY [--port N] [--delay SECONDS]
 
-DIRECTORY holds directories with a dataset each, frames and ASDF. What is answered is what
-``dkist.net`` asks for: ``/datasets/v1`` with filters and pages, ``/datasets/v1/searchValues``,
+DIRECTORY holds directories with a dataset each, frames and ASDF. It answers the requests of
+``dkist.net``: ``/datasets/v1`` with filters and pages, ``/datasets/v1/searchValues``,
 ``/datasets/v1/config``, ``/download/asdf``, ``/download/quality``, ``/download/movie``; and
 frames as ``/DATASET/name.fits``, which the Data Center itself does not serve over HTTP.
 """
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import re
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from aiohttp import web
 
 from dkist_virtual.datacenter.catalogue import net
-from dkist_virtual.demo.server import FrameServer
+from dkist_virtual.demo.server import Fault, FrameServer, serve
 
 __all__ = ["DataCenter"]
 
@@ -33,11 +31,13 @@ LINES = ("Ca II (854.21 nm)", "Ca II K (393.37 nm)", "Fe I (630.15 nm)", "Fe I (
          "Na I D1 (589.59 nm)")  # fmt: skip
 ENDPOINT = "d26bd00b-62dc-40d2-9179-7aece2b8c437"
 
-Wanted = Callable[[dict[str, Any], list[str]], bool]
+Record: TypeAlias = dict[str, Any]
+Wanted = Callable[[Record, list[str]], bool]
+Convert = Callable[[Any], Any]
 
 
 def _one_of(key: str) -> Wanted:
-    def wanted(record: dict[str, Any], values: list[str]) -> bool:
+    def wanted(record: Record, values: list[str]) -> bool:
         own = record.get(key)
         return bool(set(own if isinstance(own, list) else [str(own)]) & set(values))
 
@@ -48,8 +48,8 @@ def _is(key: str) -> Wanted:
     return lambda record, values: str(bool(record.get(key))) == values[0]
 
 
-def _limit(key: str, *, at_least: bool, kind: Callable[[Any], Any] = float) -> Wanted:
-    def wanted(record: dict[str, Any], values: list[str]) -> bool:
+def _limit(key: str, *, at_least: bool, kind: Convert = float) -> Wanted:
+    def wanted(record: Record, values: list[str]) -> bool:
         own = record.get(key)
         if own is None:
             return False
@@ -58,20 +58,20 @@ def _limit(key: str, *, at_least: bool, kind: Callable[[Any], Any] = float) -> W
     return wanted
 
 
-def _range(key: str, kind: Callable[[Any], Any] = float) -> dict[str, Wanted]:
+def _range(key: str, kind: Convert = float) -> dict[str, Wanted]:
     return {
         f"{key}Min": _limit(key, at_least=True, kind=kind),
         f"{key}Max": _limit(key, at_least=False, kind=kind),
     }
 
 
-def _wavelengths(record: dict[str, Any], values: list[str]) -> bool:
+def _wavelengths(record: Record, values: list[str]) -> bool:
     low, high = map(float, values)
     return bool(record["wavelengthMin"] <= high and record["wavelengthMax"] >= low)
 
 
 def _box(relation: str) -> Wanted:
-    def wanted(record: dict[str, Any], values: list[str]) -> bool:
+    def wanted(record: Record, values: list[str]) -> bool:
         (x1, y1), (x2, y2) = json.loads(values[0].replace("(", "[").replace(")", "]").join("[]"))
         (a1, b1), (a2, b2) = record["boundingBox"]
         asked = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
@@ -126,14 +126,14 @@ class DataCenter(FrameServer):
     Attributes
     ----------
     records : list of dict
-        One for each dataset, in the API's words; may be changed while it serves.
+        One for each dataset, with the API's keys; may be changed while it serves.
     places : dict of str to pathlib.Path
         The ASDF of each, by dataset ID.
     queries : list of dict
-        The searches that were asked for, every parameter with its values.
+        The searches received, every parameter with its values.
     """
 
-    records: list[dict[str, Any]] = field(default_factory=list)
+    records: list[Record] = field(default_factory=list)
     places: dict[str, Path] = field(default_factory=dict)
     queries: list[dict[str, list[str]]] = field(default_factory=list)
 
@@ -142,12 +142,12 @@ class DataCenter(FrameServer):
             self.add(asdf)
 
     def _asdf(self, identity: str) -> bytes:
-        """The ASDF of a dataset; of one that was made up of another, with its own ID."""
+        """Read the ASDF of a dataset; write its ID into it, since records may share an ASDF."""
         data = self.places[identity].read_bytes()
         return re.sub(rb"(?m)^( *datasetId: ).*$", rb"\g<1>" + identity.encode(), data)
 
-    def add(self, asdf: Path, **changes: Any) -> dict[str, Any]:
-        """Take a dataset into the catalogue; returns its record, with what is changed of it."""
+    def add(self, asdf: Path, **changes: Any) -> Record:
+        """Add a dataset to the catalogue, with some changes; return its record."""
         import dkist
 
         inventory = dkist.load_dataset(asdf).inventory
@@ -172,7 +172,7 @@ class DataCenter(FrameServer):
         self.places[record["datasetId"]] = asdf
         return record
 
-    async def _answer(self, request: web.Request, path: str, fault: Any) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, path: str, fault: Fault) -> web.StreamResponse:
         if fault is None and path.startswith("datasets/v1"):
             status, record = self._api(request, path)
             body = json.dumps(record).encode()
@@ -182,7 +182,7 @@ class DataCenter(FrameServer):
             return self._file(request, path)
         return await super()._answer(request, path, fault)
 
-    def _api(self, request: web.Request, path: str) -> tuple[int, Any]:
+    def _api(self, request: web.Request, path: str) -> tuple[int, object]:
         if path == "datasets/v1/config":
             return 200, {"globusDataEndpointID": ENDPOINT}
         if path == "datasets/v1/searchValues":
@@ -215,11 +215,11 @@ class DataCenter(FrameServer):
                 ("simulated",),
             ),
         }  # fmt: skip
-        ranges = {
+        ranges: dict[str, Any] = {
             name: {"minValue": 0.0, "maxValue": 1.0} for name in FILTERS if name[-3:] in "MinMax"
         }
         for name in ("startTimeMin", "endTimeMax"):
-            ranges[name] = {"minValue": "2022-01-01", "maxValue": "2024-01-01"}  # type: ignore[dict-item]
+            ranges[name] = {"minValue": "2022-01-01", "maxValue": "2024-01-01"}
         values = {name: {"categoricalValues": list(each)} for name, each in lists.items()}
         return {
             "parameterValues": [
@@ -247,13 +247,9 @@ class DataCenter(FrameServer):
         return web.Response(body=body, headers=headers)
 
     def environment(self, home: Path) -> dict[str, str]:
-        """Write the configuration file that ``dkist.net`` reads; the environment it is found in.
+        """Write a configuration file for ``dkist.net``; return the environment that names it.
 
-        Parameters
-        ----------
-        home : pathlib.Path
-            Holds configuration, data and caches, so that nothing is taken from the user's home
-            and nothing put there.
+        Configuration, data and caches are below `home`, so that the user's own stay unchanged.
         """
         (home / "config" / "dkist").mkdir(parents=True, exist_ok=True)
         for name in ("data", "cache"):
@@ -273,14 +269,14 @@ class DataCenter(FrameServer):
 
     @contextmanager
     def asked(self, home: Path) -> Iterator[None]:
-        """Have ``dkist.net`` ask this server for as long as the block runs, in this process."""
+        """Point ``dkist.net`` at this server for as long as the block runs, in this process."""
         from astropy.config.configuration import get_config
 
         before = dict(os.environ)
         os.environ.update(self.environment(home))
         try:
             get_config("dkist", reload=True, rootname="dkist")
-            net().conf.reload()  # is imported with the file in place: it makes a request at once
+            net().conf.reload()  # its import makes a request: the file must exist before
             yield
         finally:
             os.environ.clear()
@@ -288,17 +284,8 @@ class DataCenter(FrameServer):
 
 
 def main() -> None:
-    """Serve until interrupted."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
-    parser.add_argument("directory", type=Path)
-    parser.add_argument("--port", type=int, default=0)
-    given = parser.parse_args()
-    with DataCenter(given.directory).running(given.port) as server:
-        print(server.url, flush=True)
-        try:
-            threading.Event().wait()
-        except KeyboardInterrupt:
-            print()
+    """Serve a directory of datasets until interrupted."""
+    serve(DataCenter, __doc__)
 
 
 if __name__ == "__main__":

@@ -2,7 +2,7 @@
 
     python -m dkist_virtual.demo.server DIRECTORY [--port N] [--delay SECONDS]
 
-The documentation, the examples and the tests read from it. It is not made for the open internet.
+The documentation, the examples and the tests read from it. Do not use it on the open internet.
 """
 
 from __future__ import annotations
@@ -14,15 +14,18 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TypeAlias
 
 from aiohttp import web
 
-__all__ = ["FrameServer", "no_fault"]
+__all__ = ["Fault", "FrameServer", "no_fault", "serve"]
+
+
+Fault: TypeAlias = int | str | None
 
 
 def no_fault(path: str, n: int) -> None:
-    """Nothing goes wrong."""
+    """Return no fault."""
 
 
 @dataclass
@@ -33,23 +36,23 @@ class FrameServer:
     ----------
     directory : pathlib.Path
     delay : float
-        Seconds that every answer takes longer.
+        Seconds before every answer.
     fault : callable, optional
-        Takes the request's path and the number of requests for it so far, from 0, and says what
-        goes wrong: None, a status, "drop", "cut", "stall" (half of the body, then nothing more),
-        "no ranges", "no conditions" (a range whatever If-Range says), "no etag", or "no validator"
-        (neither ETag nor date).
+        Takes the request's path and the number of earlier requests for it, and returns a fault:
+        None, a status, "drop", "cut", "stall" (half of the body, then nothing more), "no ranges",
+        "no conditions" (a range in spite of If-Range), "no etag", or "no validator" (neither ETag
+        nor date).
 
     Attributes
     ----------
     requests : list of (method, path, first byte or None, bytes sent)
     busiest : int
-        How many requests were under way at once, at most.
+        The largest number of requests at once.
     """
 
     directory: Path
     delay: float = 0.0
-    fault: Callable[[str, int], Any] = no_fault
+    fault: Callable[[str, int], Fault] = no_fault
     requests: list[tuple[str, str, int | None, int]] = field(default_factory=list)
     headers: list[dict[str, str]] = field(default_factory=list)
     _counts: dict[str, int] = field(default_factory=dict)
@@ -59,7 +62,7 @@ class FrameServer:
     _loop: asyncio.AbstractEventLoop | None = None
 
     def forget(self) -> None:
-        """Count from none again; what a client sent and gave up before is not counted."""
+        """Reset all counts, once requests that clients cancelled are over."""
         if self._loop is not None:
             asyncio.run_coroutine_threadsafe(self._settled(), self._loop).result()
         self.requests.clear()
@@ -68,7 +71,7 @@ class FrameServer:
         self.busiest = 0
 
     async def _settled(self) -> None:
-        # A request that was given up may wait in a socket still: a pass of the loop accepts its
+        # A request that was cancelled may still wait in a socket: one pass of the loop accepts its
         # connection, another reads it, some more begin its answer.
         for _ in range(50):
             await asyncio.sleep(0)
@@ -93,7 +96,7 @@ class FrameServer:
         finally:
             self._under_way -= 1
 
-    async def _answer(self, request: web.Request, path: str, fault: Any) -> web.StreamResponse:
+    async def _answer(self, request: web.Request, path: str, fault: Fault) -> web.StreamResponse:
         file = self.directory / path
         if fault == "drop":
             self.requests.append((request.method, path, None, 0))
@@ -145,7 +148,7 @@ class FrameServer:
 
     @contextmanager
     def running(self, port: int = 0) -> Iterator[FrameServer]:
-        """Serve in a thread for as long as the block runs; `url` says where."""
+        """Serve at `url`, in a thread, for as long as the block runs."""
         loop = self._loop = asyncio.new_event_loop()
         started = threading.Event()
         stop = asyncio.Event()
@@ -175,13 +178,18 @@ class FrameServer:
 
 
 def main() -> None:
-    """Serve until interrupted."""
-    parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
+    """Serve a directory of frames until interrupted."""
+    serve(FrameServer, __doc__)
+
+
+def serve(kind: type[FrameServer], description: str) -> None:
+    """Parse the command line, and run a server until it is interrupted."""
+    parser = argparse.ArgumentParser(description=description.partition("\n")[0])
     parser.add_argument("directory", type=Path)
     parser.add_argument("--port", type=int, default=0)
     parser.add_argument("--delay", type=float, default=0.0, help="seconds, for every answer")
     given = parser.parse_args()
-    with FrameServer(given.directory, given.delay).running(given.port) as server:
+    with kind(given.directory, given.delay).running(given.port) as server:
         print(server.url, flush=True)
         try:
             threading.Event().wait()

@@ -1,18 +1,22 @@
 """Make a small mosaic of VBI: simulated tiles of one sunspot, with an ASDF.
 
-The simulator and the inventory package make it, as `dkist_virtual.demo.vtf` makes a VTF dataset. It
-needs the extra ``demo``.
+It needs the extra ``demo``, like `dkist_virtual.demo.vtf`.
 """
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dkist_virtual.demo.vtf import quiet, sunspot
+from dkist_virtual.demo.sunspot import sunspot
+from dkist_virtual.demo.vtf import quiet
+
+if TYPE_CHECKING:
+    from astropy.wcs import WCS
+    from numpy.typing import NDArray
 
 __all__ = ["make_vbi"]
 
@@ -20,15 +24,7 @@ __all__ = ["make_vbi"]
 def make_vbi(directory: str | os.PathLike[str]) -> Path:
     """Make a mosaic of 3 x 3 tiles, of which four are missing, two moments each.
 
-    Parameters
-    ----------
-    directory
-        Where the frames and the ASDF are written.
-
-    Returns
-    -------
-    asdf
-        The dataset's ASDF.
+    Writes frames and ASDF into `directory`, and returns the path of the ASDF.
     """
     import astropy.units as u
     from dkist_data_simulator.spec214.vbi import MosaicedVBIRedAllDataset
@@ -37,31 +33,32 @@ def make_vbi(directory: str | os.PathLike[str]) -> Path:
     directory = Path(directory)
     scene = sunspot((520, 520)).continuum
 
-    base: Any = MosaicedVBIRedAllDataset  # says that it is typed, and is in parts
+    base: Any = MosaicedVBIRedAllDataset  # types only some of its methods
 
     class Sun(base):
-        def header(self, *args: Any, **kwargs: Any) -> Any:
+        def header(self, *args: Any, **kwargs: Any) -> dict[str, Any]:
             self.add_constant_key("ATMOS_R0", 0.06 + 0.01 * (self.index % 5))
-            return super().header(*args, **kwargs)
+            header: dict[str, Any] = super().header(*args, **kwargs)
+            return header
 
         @property
-        def fits_wcs(self) -> Any:
-            # As many arcseconds as a detector of 4096 x 4096 pixels sees: tiles overlap a little.
-            wcs = super().fits_wcs.deepcopy()  # that one is kept
+        def fits_wcs(self) -> WCS:
+            # The field of a detector of 4096 x 4096 pixels: tiles overlap a little.
+            wcs: WCS = super().fits_wcs.deepcopy()  # the simulator caches its own
             coarser = 4096 / self.array_shape[0]
             wcs.wcs.crpix = wcs.wcs.crpix / coarser
             wcs.wcs.cdelt = wcs.wcs.cdelt * coarser
             return wcs
 
         @property
-        def data(self) -> Any:
+        def data(self) -> NDArray[np.float32]:
             y, x = np.indices(self.array_shape)
             x0, y0 = self.fits_wcs.wcs.crpix
             # The scene is 520 pixels wide, the field three tiles.
             at = [260 + y - y0, 260 + x - x0]
             seen = map_coordinates(scene, at, order=1, mode="reflect")
             noise = np.random.default_rng(self.index).normal(0, 0.01, self.array_shape)
-            return (1000 * (seen + noise)).astype("f4")
+            return np.asarray(1000 * (seen + noise), "f4")
 
     with quiet():
         from dkist_inventory.asdf_generator import dataset_from_fits

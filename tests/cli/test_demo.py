@@ -17,6 +17,7 @@ from astropy.io import fits
 from matplotlib import image
 
 import dkist_virtual as dv
+from dkist_virtual.demo import sunspot as scenes
 from dkist_virtual.demo import vbi as demo_mosaic
 from dkist_virtual.demo import vtf as demo
 from dkist_virtual.errors import StoreExistsError
@@ -25,8 +26,8 @@ SMALL = (4, 2, 3, 48, 48)
 
 
 @pytest.fixture(scope="module")
-def scene() -> demo.Scene:
-    return demo.sunspot((256, 256))
+def scene() -> scenes.Scene:
+    return scenes.sunspot((256, 256))
 
 
 @pytest.fixture(scope="module")
@@ -34,11 +35,11 @@ def fine() -> np.ndarray:
     return np.linspace(-40, 40, 161)
 
 
-def quiet(scene: demo.Scene) -> np.ndarray:
+def quiet(scene: scenes.Scene) -> np.ndarray:
     return scene.spot < 1e-3
 
 
-def test_granules_have_the_contrast_and_the_size_of_the_sun(scene: demo.Scene) -> None:
+def test_granules_have_the_contrast_and_the_size_of_the_sun(scene: scenes.Scene) -> None:
     # 10 to 15 % at 630 nm, seen from space or by a large telescope (Danilovic et al. 2008)
     light = scene.continuum[quiet(scene)]
     assert light.mean() == pytest.approx(1, abs=0.02)
@@ -46,19 +47,19 @@ def test_granules_have_the_contrast_and_the_size_of_the_sun(scene: demo.Scene) -
     # The power of a strip without the spot peaks at cells of 1 to 2.5 arcsec.
     strip = scene.continuum[:40] - scene.continuum[:40].mean()
     power = (abs(np.fft.rfft(strip, axis=1)) ** 2).mean(axis=0)
-    cycles = np.arange(len(power)) / demo.FIELD
+    cycles = np.arange(len(power)) / scenes.FIELD
     power = np.convolve(power * cycles, np.ones(7) / 7, mode="same")
     assert 1.0 < 1 / cycles[power.argmax()] < 2.5
 
 
-def test_granules_rise_and_lanes_sink(scene: demo.Scene) -> None:
+def test_granules_rise_and_lanes_sink(scene: scenes.Scene) -> None:
     outside = quiet(scene)
     assert np.corrcoef(scene.continuum[outside], scene.velocity[outside])[0, 1] < -0.9
     assert 0.5 < scene.velocity[outside].std() < 1.5
 
 
-def test_the_spot_is_dark_and_the_umbra_darker(scene: demo.Scene) -> None:
-    y, x = (int(at * 256) for at in demo.SPOT_CENTRE)
+def test_the_spot_is_dark_and_the_umbra_darker(scene: scenes.Scene) -> None:
+    y, x = (int(at * 256) for at in scenes.SPOT_CENTRE)
     row = scene.continuum[y]
     assert scene.continuum[y - 8 : y + 8, x - 8 : x + 8].mean() < 0.25
     penumbra = row[x + 44 : x + 56]  # 5.5 to 7 arcsec from the centre
@@ -66,19 +67,19 @@ def test_the_spot_is_dark_and_the_umbra_darker(scene: demo.Scene) -> None:
     assert scene.continuum.min() > 0
 
 
-def test_the_core_shifts_by_the_doppler_velocity(scene: demo.Scene, fine: np.ndarray) -> None:
+def test_the_core_shifts_by_the_doppler_velocity(scene: scenes.Scene, fine: np.ndarray) -> None:
     outside = quiet(scene)
-    absorbed = (scene.continuum - demo.stokes(scene, fine)[0])[:, outside]
+    absorbed = (scene.continuum - scenes.stokes(scene, fine)[0])[:, outside]
     shift = (fine[:, None] * absorbed).sum(axis=0) / absorbed.sum(axis=0)
     # c is 299,792.458 km/s, and the line lies at 630.25 nm: 2.1023 pm per km/s.
     np.testing.assert_allclose(shift, 2.1023 * scene.velocity[outside], rtol=1e-4, atol=1e-5)
 
 
 def test_v_is_antisymmetric_about_the_core_and_the_rest_symmetric(
-    scene: demo.Scene, fine: np.ndarray
+    scene: scenes.Scene, fine: np.ndarray
 ) -> None:
     still = dataclasses.replace(scene, velocity=np.zeros_like(scene.velocity))
-    i, q, u, v = demo.stokes(still, fine)
+    i, q, u, v = scenes.stokes(still, fine)
     np.testing.assert_allclose(v, -v[::-1], atol=1e-12)
     for symmetric in (i, q, u):
         np.testing.assert_allclose(symmetric, symmetric[::-1], atol=1e-12)
@@ -91,27 +92,27 @@ def test_v_is_antisymmetric_about_the_core_and_the_rest_symmetric(
     assert (red < 0).all()
 
 
-def test_no_polarisation_outside_the_spot(scene: demo.Scene, fine: np.ndarray) -> None:
-    polarised = demo.stokes(scene, fine)[1:, :, quiet(scene)]
+def test_no_polarisation_outside_the_spot(scene: scenes.Scene, fine: np.ndarray) -> None:
+    polarised = scenes.stokes(scene, fine)[1:, :, quiet(scene)]
     assert abs(polarised).max() < 1e-3
-    assert abs(demo.stokes(scene, fine)[1:3]).max() > 0.02
+    assert abs(scenes.stokes(scene, fine)[1:3]).max() > 0.02
 
 
-def test_polarisation_never_exceeds_the_intensity(scene: demo.Scene, fine: np.ndarray) -> None:
-    i, q, u, v = demo.stokes(scene, fine)
+def test_polarisation_never_exceeds_the_intensity(scene: scenes.Scene, fine: np.ndarray) -> None:
+    i, q, u, v = scenes.stokes(scene, fine)
     assert (np.sqrt(q**2 + u**2 + v**2) <= i).all()
 
 
-def test_a_strong_field_splits_the_line(scene: demo.Scene, fine: np.ndarray) -> None:
-    y, x = (int(at * 256) for at in demo.SPOT_CENTRE)
-    v = demo.stokes(scene, fine)[3, :, y, x]
+def test_a_strong_field_splits_the_line(scene: scenes.Scene, fine: np.ndarray) -> None:
+    y, x = (int(at * 256) for at in scenes.SPOT_CENTRE)
+    v = scenes.stokes(scene, fine)[3, :, y, x]
     lobes = (fine[v.argmin()] - fine[v.argmax()]) / 2
     # 4.67e-13 g lambda^2 B, in Angstrom, for g = 2.5 at 6302.5 Angstrom: 4.637 pm per kG
     assert lobes == pytest.approx(4.637e-3 * scene.field[y, x], rel=0.1)
 
 
 def test_the_same_seed_gives_the_same_scene_and_scans_differ_a_little() -> None:
-    first, again, next_scan = (demo.sunspot((64, 64), scan=scan) for scan in (0, 0, 1))
+    first, again, next_scan = (scenes.sunspot((64, 64), scan=scan) for scan in (0, 0, 1))
     for a, b in zip(vars(first).values(), vars(again).values(), strict=True):
         np.testing.assert_array_equal(a, b)
     outside = quiet(first) & quiet(next_scan)
@@ -119,7 +120,7 @@ def test_the_same_seed_gives_the_same_scene_and_scans_differ_a_little() -> None:
     assert 0.3 < alike < 0.999
 
 
-def test_images_of_different_shapes_are_no_scene(scene: demo.Scene) -> None:
+def test_images_of_different_shapes_are_no_scene(scene: scenes.Scene) -> None:
     with pytest.raises(ValueError, match=r"differ in shape.*'field': \(2, 2\)"):
         dataclasses.replace(scene, field=np.zeros((2, 2)))
 
@@ -135,7 +136,7 @@ def test_dkist_reads_what_was_made(made: Path) -> None:
     pixels = np.asarray(ds.data)
     assert pixels.dtype == np.float32
     offsets = np.linspace(-demo.SCAN_HALF_WIDTH, demo.SCAN_HALF_WIDTH, 3)
-    painted = demo.COUNTS * demo.stokes(demo.sunspot((48, 48)), offsets)
+    painted = demo.COUNTS * scenes.stokes(scenes.sunspot((48, 48)), offsets)
     # Noise of 20 ct, and what compression rounds off.
     residual = pixels[:, 0] - painted
     assert demo.NOISE < residual.std() < 1.2 * demo.NOISE
