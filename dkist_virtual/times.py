@@ -1,7 +1,7 @@
-"""Read moments and dates in the types that people hold them in, and convert dates to datetime64.
+"""Read moments and dates of many types, and convert dates to datetime64.
 
-Microseconds reach from 290,000 years before today to as long after it, where nanoseconds end in
-1678 and 2262 and wrap around silently. A leap second has no place in datetime64 at all.
+Microseconds reach from 290,000 years before today to as long after it; nanoseconds end in 1678 and
+2262, and wrap around silently. A leap second cannot be written as datetime64.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import warnings
 from datetime import date, datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 from astropy.time import Time
@@ -31,28 +31,31 @@ __all__ = [
 ]
 
 EXPECTED = "a Time, datetime, datetime64, Timestamp, TimeRange or ISO text"
-"""What is read, for messages."""
+"""The types that can be read, for messages."""
+
+Moment: TypeAlias = Time | date | np.datetime64 | str
+"""One moment."""
 
 
-def read_time(given: Any) -> Time | None:
+def read_time(given: object) -> Time | None:
     """Read one moment or several; without a time zone they are UTC.
 
     Parameters
     ----------
     given : object
         `~astropy.time.Time`; `datetime.datetime` or `datetime.date`; `numpy.datetime64` or a pandas
-        Timestamp; text as ISO 8601, or in another form that sunpy reads; arrays of these, such as
-        a header column, those of pandas and xarray included; a sunpy TimeRange, for its two ends.
+        Timestamp; text in ISO 8601, or in another form that sunpy reads; arrays of these, such as a
+        header column, also of pandas and xarray; a sunpy TimeRange, for its two ends.
 
     Returns
     -------
     Time or None
-        None for a type that holds no moment.
+        None for a type without a moment.
 
     Raises
     ------
     ValueError
-        Text that is not a moment, or a moment that is missing (NaT).
+        Text that is not a moment, or a missing moment (NaT).
     """
     if isinstance(given, str):
         return _from_text(given)
@@ -62,7 +65,7 @@ def read_time(given: Any) -> Time | None:
     return read
 
 
-def _read(given: Any) -> Time | None:
+def _read(given: object) -> Time | None:
     if isinstance(given, Time):
         return given
     if (ends := read_time_range(given)) is not None:
@@ -99,8 +102,8 @@ def _from_text(text: str) -> Time:
     raise ValueError(f"{text!r} is not a moment")
 
 
-def read_time_range(given: Any) -> tuple[Time, Time] | None:
-    """The two ends of a sunpy TimeRange; None for anything else."""
+def read_time_range(given: object) -> tuple[Time, Time] | None:
+    """Return the two ends of a sunpy TimeRange; None for anything else."""
     from sunpy.time import TimeRange
 
     return (given.start, given.end) if isinstance(given, TimeRange) else None
@@ -112,15 +115,15 @@ _DATE: Final = re.compile(
 )
 _LEAP_SECOND: Final = "60"
 _NANOSECONDS: Final = ("1678-01-01", "2262-01-01")
-"""The years that datetime64[ns] holds whole."""
+"""The years that datetime64[ns] includes in full."""
 
 
-def is_blank(value: Any) -> bool:
-    """Whether a cell of a header table holds no value: masked, None, or nothing but blanks."""
+def is_blank(value: object) -> bool:
+    """Whether a cell of a header table has no value: masked, None, or nothing but blanks."""
     return value is None or value is np.ma.masked or (isinstance(value, str) and not value.strip())
 
 
-def dates_of_texts(texts: Iterable[Any], where: str) -> NDArray[np.datetime64] | None:
+def dates_of_texts(texts: Iterable[object], where: str) -> NDArray[np.datetime64] | None:
     """Convert the dates of a header column, UTC.
 
     Parameters
@@ -142,7 +145,7 @@ def dates_of_texts(texts: Iterable[Any], where: str) -> NDArray[np.datetime64] |
         Some texts are dates and others are not, or are leap seconds: these become NaT.
     """
     cells = list(texts)
-    parsed = [None if is_blank(cell) else _parsed(cell) for cell in cells]
+    parsed = [None if is_blank(cell) else _parse(cell) for cell in cells]
     given = [(cell, date) for cell, date in zip(cells, parsed, strict=True) if not is_blank(cell)]
     refused = [str(cell) for cell, date in given if date is None]
     leaps = [cell for cell in refused if _is_leap_second(cell)]
@@ -165,8 +168,8 @@ def dates_of_texts(texts: Iterable[Any], where: str) -> NDArray[np.datetime64] |
     return np.asarray(seconds.astype("M8[us]") + ((billionths + 500) // 1000).astype("m8[us]"))
 
 
-def _parsed(cell: Any) -> tuple[np.datetime64, int] | None:
-    """The whole second of a date, and the billionths after it; None where it is not a date."""
+def _parse(cell: object) -> tuple[np.datetime64, int] | None:
+    """Read the whole second of a date, and the billionths after it; None if it is not a date."""
     found = _DATE.fullmatch(str(cell).strip())
     if found is None:
         return None
@@ -179,7 +182,7 @@ def _parsed(cell: Any) -> tuple[np.datetime64, int] | None:
     return whole, int(digits[:9]) + (digits[9] >= "5")
 
 
-def _is_leap_second(cell: Any) -> bool:
+def _is_leap_second(cell: object) -> bool:
     found = _DATE.fullmatch(str(cell).strip())
     return found is not None and found[2] == "23:59" and found[3] == _LEAP_SECOND
 
@@ -187,13 +190,13 @@ def _is_leap_second(cell: Any) -> bool:
 def dates_of_times(times: Time, where: str) -> NDArray[np.datetime64]:
     """Convert moments to datetime64, UTC, in microseconds.
 
-    What is below microseconds is noise: a WCS counts seconds as floats from an epoch.
+    Digits below microseconds are noise: a WCS counts seconds as floats from an epoch.
 
     Parameters
     ----------
     times : astropy.time.Time
     where : str
-        What they are, for the warning of a leap second.
+        Their name, for the warning of a leap second.
     """
     try:  # quick, and right but for leap seconds and years of five digits
         return np.asarray(Time(times.utc, format="isot", precision=6).value, "M8[us]")

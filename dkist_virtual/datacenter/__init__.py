@@ -2,11 +2,11 @@
 
 - `catalogue`: ask the Data Center for records of datasets, and for the files that belong to
   them
-- `globus`: get frames through Globus: transfers as ``dkist`` makes them, logins, collections
+- `globus`: transfer frames through Globus as ``dkist`` does; find collections that serve them
   over HTTPS
-- `local_copies`: open datasets by ID: fetch the ASDF once, make a store of it, keep both on
-  this machine
-- `results`: show what a search found as a sunpy table; add the search attribute that dkist
+- `globus_login`: log in to Globus, keep tokens, and translate its errors
+- `local_copies`: open datasets by ID: fetch the ASDF once, convert it, cache both on this machine
+- `results`: show the results of a search as a sunpy table; add a search attribute that dkist
   lacks
 - `search`: search the Data Center's catalogue for datasets
 """

@@ -1,8 +1,7 @@
 """Ask the Data Center for records of datasets, and for the files that belong to them.
 
-Addresses, translations and names are those of ``dkist.net``; what is sent and waited for is ours,
-because its client waits for ever. ``import dkist.net`` makes a request by itself, so that it is
-imported here inside of functions only.
+Addresses, translations and names are those of ``dkist.net``; requests are our own, because its
+client has no timeout. ``import dkist.net`` makes a request, so functions import it.
 """
 
 from __future__ import annotations
@@ -14,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.parse import urlencode
 
@@ -35,9 +35,12 @@ from dkist_virtual.io.safety import unsafe_name
 from dkist_virtual.store.format.dataset_asdf import ignore_expected_warnings
 
 if TYPE_CHECKING:
+    from sunpy.net.attr import Attr
+
     from dkist_virtual.io.download.document_check import DocumentKind
 
 __all__ = [
+    "Query",
     "Record",
     "answers",
     "ask",
@@ -47,12 +50,16 @@ __all__ = [
     "find",
     "globus_path",
     "is_id",
+    "name_successor",
     "net",
     "status_of",
 ]
 
 Record: TypeAlias = dict[str, Any]
-"""What the Data Center says of a dataset, by the API's own keys, which are the inventory's."""
+"""The Data Center's record of a dataset, by the API's own keys, which are the inventory's."""
+
+Query: TypeAlias = dict[str, Any]
+"""Parameters of the API's search, as ``dkist.net`` makes them."""
 
 _ID: Final = re.compile(r"L\d-[A-Z0-9-]{4,20}|[A-Z0-9]{4,12}")
 
@@ -65,8 +72,8 @@ def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None
 
 
-def net() -> Any:
-    """``dkist.net``, imported without a word: it logs to standard output, where JSON may go."""
+def net() -> ModuleType:
+    """Import ``dkist.net`` silently: it logs to standard output, where JSON may go."""
     with ignore_expected_warnings():
         import dkist
 
@@ -75,43 +82,39 @@ def net() -> Any:
         import dkist.net
     finally:
         dkist.log.disabled = disabled
-    return dkist.net
+    module: ModuleType = dkist.net
+    return module
 
 
 def ask(urls: Sequence[str]) -> list[Any]:
-    """JSON from the Data Center, all of it asked for at once.
+    """Fetch JSON from several URLs of the Data Center at once.
 
     Raises
     ------
     SearchError
-        It does not answer after all tries, refuses, or answers something that is no JSON.
+        It does not answer after all retries, refuses, or answers something that is not JSON.
     """
     found = []
     for url, reply in zip(
         urls, Fetcher({"http": _HTTP, "https": _HTTP}).together(urls), strict=True
     ):
         if isinstance(reply, FrameError):
-            said = str(reply).removeprefix(f"{url}: ")
+            cause = str(reply).removeprefix(f"{url}: ")
             if isinstance(reply, FrameMissingError):
-                said = "no such page (404): is the address right that dkist.net is set to?"
-            raise SearchError(f"the Data Center could not be asked: {url}: {said}") from reply
+                cause = "no such page (404): check the address in dkist.net's configuration"
+            raise SearchError(f"the Data Center could not be asked: {url}: {cause}") from reply
         try:
             found.append(json.loads(reply))
         except (ValueError, RecursionError) as error:
             raise SearchError(
                 f"{url}: expected JSON, found {reply[:60]!r}: is that the Data Center, or a page "
-                "of a proxy or of a network that wants a login?"
+                "of a proxy or of a network that requires a login?"
             ) from error
     return found
 
 
-def answers(queries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What the Data Center's search answers, for each query one.
-
-    Parameters
-    ----------
-    queries : sequence of mapping
-        Parameters of the API, as ``dkist.net`` makes them.
+def answers(queries: Sequence[Query]) -> list[dict[str, Any]]:
+    """Send queries to the Data Center's search; return the answer to each.
 
     Raises
     ------
@@ -130,12 +133,7 @@ def answers(queries: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def endpoint_id() -> str:
-    """The ID of the Globus endpoint that holds the frames.
-
-    Raises
-    ------
-    SearchError
-    """
+    """Ask for the ID of the Globus endpoint with the frames; raise SearchError if there is none."""
     conf = net().conf
     (found,) = ask([conf.dataset_endpoint + conf.dataset_config_path])
     identity = found.get("globusDataEndpointID") if isinstance(found, dict) else None
@@ -148,7 +146,7 @@ def endpoint_id() -> str:
 
 
 def find(identity: str) -> tuple[Record, Record | None]:
-    """The record of a dataset, and that of the dataset which replaced it.
+    """Find the record of a dataset, and that of the dataset that replaced it.
 
     Parameters
     ----------
@@ -159,7 +157,7 @@ def find(identity: str) -> tuple[Record, Record | None]:
     -------
     record : dict
     newer : dict or None
-        The newest dataset of the same product, where `record` is not active any more.
+        The newest dataset of the same product, if `record` is no longer active.
 
     Raises
     ------
@@ -189,7 +187,7 @@ def find(identity: str) -> tuple[Record, Record | None]:
     return record, max(newer, key=_age, default=None)
 
 
-def _records(query: Any) -> list[Record]:
+def _records(query: Attr) -> list[Record]:
     from dkist.net.attr_walker import walker
 
     return [
@@ -198,43 +196,45 @@ def _records(query: Any) -> list[Record]:
 
 
 def _age(record: Record) -> tuple[bool, str, str]:
-    """Sorts records from old to new, active ones last."""
+    """Return a key that sorts records from old to new, active ones last."""
     created = str(record.get("createDate") or record.get("headerDataUnitCreationDate") or "")
     return status_of(record) == "ACTIVE", created, str(record.get("datasetId"))
 
 
 def status_of(record: Mapping[str, Any]) -> str:
-    """ACTIVE, DEPRECATED or REMOVED."""
+    """Return ACTIVE, DEPRECATED or REMOVED."""
     return str(record.get("status") or "ACTIVE").upper()
 
 
 def dataset_id(record: Mapping[str, Any]) -> str:
-    """The dataset's ID, fit for the name of a directory.
-
-    Raises
-    ------
-    SearchError
-    """
+    """Return the dataset's ID; raise SearchError if it does not fit the name of a directory."""
     identity = str(record.get("datasetId"))
     if not is_id(identity):
         raise SearchError(f"datasetId is {identity!r}: expected capital letters and digits")
     return identity
 
 
+def name_successor(newer: Record | None) -> str:
+    """Write which dataset replaced one, and how to open it; nothing where there is none."""
+    if newer is None:
+        return ""
+    return f"{dataset_id(newer)} replaced it: dv.open_dataset({dataset_id(newer)!r})"
+
+
 def globus_path(record: Mapping[str, Any]) -> str:
-    """The directory of the frames on the Data Center's endpoint.
+    """Make the path of the frames' directory on the Data Center's endpoint.
 
     Raises
     ------
     DatasetError
-        The record lacks what it is made of.
+        The record lacks a part of the path.
     """
     try:
         path: str = net().conf.dataset_path.format(**record)
     except KeyError as error:
         raise DatasetError(
-            f"{record.get('datasetId')}: its record has no {error}, so that nobody knows where on "
-            "the Data Center's Globus endpoint its frames are"
+            f"{record.get('datasetId')}: its record has no {error}, so the directory of its frames "
+            "on the Data Center's Globus endpoint is unknown"
         ) from None
     if reason := unsafe_name(path.strip("/")):
         raise DatasetError(
@@ -249,30 +249,21 @@ def globus_path(record: Mapping[str, Any]) -> str:
 
 @dataclass
 class _Queue:
-    """Stands where ``DKISTClient.fetch`` expects a downloader, and takes its addresses down.
+    """Records the URLs that ``DKISTClient.fetch`` gives to its downloader.
 
-    Ours waits no longer than it was told to, tries again, and goes on where a file broke off.
+    Our own download has timeouts, retries, and continues files that were interrupted.
     """
 
     urls: list[str] = field(default_factory=list)
 
-    def enqueue_file(self, url: str, **_: Any) -> None:
+    def enqueue_file(self, url: str, **_: object) -> None:
         self.urls.append(url)
 
 
 def fetch_asdf(record: Record, directory: Path) -> Path:
-    """Fetch the ASDF of a dataset from where ``dkist.net.DKISTClient`` would.
+    """Fetch the ASDF of a dataset, whole or not at all, from the URL of ``dkist.net.DKISTClient``.
 
-    Parameters
-    ----------
-    record : dict
-    directory : pathlib.Path
-        Where to; is made.
-
-    Returns
-    -------
-    pathlib.Path
-        Of the file; there as a whole, or not at all.
+    Creates the directory, and returns the path of the file.
 
     Raises
     ------
@@ -314,7 +305,7 @@ def fetch_file(
     identity : str
         Dataset ID.
     path : path
-        A file, or a directory, which is made where it ends with a slash.
+        A file, or a directory, which is created if the path ends with a slash.
     form : {"pdf", "json"}
         Of the quality report.
 
@@ -342,7 +333,7 @@ def fetch_file(
 
 
 MOST: Final = 2**31
-"""Bytes of an ASDF, a report or a movie: an ASDF of 200,000 frames has 1.4 GB."""
+"""The largest ASDF, report or movie: an ASDF of 200,000 frames has 1.4 GB."""
 
 
 def _fetch(
@@ -351,15 +342,14 @@ def _fetch(
     what: str,
     kind: DocumentKind,
     headers: Mapping[str, str] | None = None,
-    most: int = MOST,
 ) -> Path:
-    """One file, beside its place until all of it is there; replaces one of that name."""
+    """Fetch one file under a temporary name; rename it when it is whole."""
     directory = str(replace(Location.of(url).parent, query=""))
     fetcher = Fetcher({directory: {**_HTTP, "headers": dict(headers or {})}})
     try:
         target.parent.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=target.parent, prefix=".fetching-") as temporary:
-            item = Item(target.name, (url,), -1, fetcher, Checked(None, 0), most, kind)
+            item = Item(target.name, (url,), -1, fetcher, Checked(None, 0), MOST, kind)
             try:
                 download([item], temporary)
             except DownloadError as error:

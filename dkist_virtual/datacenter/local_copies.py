@@ -1,4 +1,4 @@
-"""Open datasets by ID: fetch the ASDF once, make a store of it, keep both on this machine."""
+"""Open datasets by ID: fetch the ASDF once, convert it, cache both on this machine."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from dkist_virtual.datacenter.catalogue import (
     find,
     globus_path,
     is_id,
+    name_successor,
     status_of,
 )
 from dkist_virtual.errors import DatasetError, RemovedError, SearchError, SupersededWarning
@@ -32,14 +33,14 @@ RECORD_NAME = "record.json"
 
 
 def cache_directory() -> Path:
-    """Where ASDF files and stores are kept: a directory of its own for every dataset."""
+    """Find the cache of ASDF files and stores, in which every dataset has a directory."""
     import platformdirs
 
     return platformdirs.user_cache_path("dkist_virtual") / "datasets"
 
 
 def store_of(identity: str) -> str:
-    """The store of a dataset, by its ID; made if it is not there, or not of the newest ASDF.
+    """Find the store of a dataset in the cache; convert the newest ASDF if it is not there.
 
     Parameters
     ----------
@@ -63,7 +64,8 @@ def store_of(identity: str) -> str:
     Warns
     -----
     SupersededWarning
-        There is a newer dataset of the same product; or a copy is opened unasked.
+        There is a newer dataset of the same product; or the copy here could not be compared with
+        the Data Center.
     """
     try:
         record, newer = find(identity)
@@ -72,23 +74,19 @@ def store_of(identity: str) -> str:
         if kept is None:
             raise
         warnings.warn(
-            f"{identity}: opened as it is kept in {kept}, since {error}",
+            f"{identity}: opened the copy in {kept}, since {error}",
             SupersededWarning,
             stacklevel=4,
         )
         return str(kept)
     own = dataset_id(record)
-    instead = (
-        ""
-        if newer is None
-        else f" {dataset_id(newer)} replaced it: dv.open_dataset({dataset_id(newer)!r})"
-    )
+    instead = name_successor(newer)
     if status_of(record) == "REMOVED":
-        raise RemovedError(f"{own}: was removed by the Data Center.{instead}")
+        raise RemovedError(f"{own}: was removed by the Data Center. {instead}".rstrip())
     if status_of(record) != "ACTIVE":
         warnings.warn(
-            f"{own}: is {status_of(record).lower()}, and not the newest of its product."
-            f"{instead or ' Nothing replaced it so far.'}",
+            f"{own}: is {status_of(record).lower()}, and not the newest of its product. "
+            f"{instead or 'Nothing replaced it so far.'}",
             SupersededWarning,
             stacklevel=4,
         )
@@ -96,20 +94,20 @@ def store_of(identity: str) -> str:
 
 
 def _made(record: Record, directory: Path) -> Path:
-    """The store of a record, from what is there or from the Data Center."""
+    """Return the store of a record, from the cache or the Data Center."""
     store = directory / f"{dataset_id(record)}.virtual"
     if _read(directory) == record and store.is_dir():
         return store
-    with _alone(directory):
-        if _read(directory) != record or not store.is_dir():  # still, having waited
+    with _lock(directory):
+        if _read(directory) != record or not store.is_dir():  # another process may have made it
             asdf = fetch_asdf(record, directory)
             try:
                 base = f"globus://dkist{globus_path(record)}"
-            except DatasetError:  # nobody knows: then beside the ASDF, as ever
+            except DatasetError:  # unknown: then beside the ASDF
                 base = None
             convert(asdf, store, base=base, scan="never", overwrite=True, progress=False)
-            _hold_id(store, record)
-            # Last: whatever was broken off before is done again.
+            _check_id(store, record)
+            # Last, so that an interrupted conversion is repeated.
             partial = directory / f"{RECORD_NAME}.{os.getpid()}"
             with raise_store_errors(directory):
                 partial.write_text(json.dumps(record), encoding="utf-8")
@@ -119,28 +117,27 @@ def _made(record: Record, directory: Path) -> Path:
     return store
 
 
-def _hold_id(store: Path, record: Record) -> None:
-    """Refuse, and forget, an ASDF that was handed out for another dataset."""
+def _check_id(store: Path, record: Record) -> None:
+    """Refuse, and remove, the store of an ASDF that belongs to another dataset."""
     inventory = read_plain(store / METADATA_NAME).get("inventory") or {}
     found = inventory.get("datasetId", dataset_id(record))
     if found != dataset_id(record):
         shutil.rmtree(store)
         raise SearchError(
-            f"{dataset_id(record)}: the ASDF that the Data Center hands out for it is that of "
-            f"{found}"
+            f"{dataset_id(record)}: the ASDF that the Data Center serves for it is that of {found}"
         )
 
 
 @contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Let one process of this machine at a time in; the lock of a killed one is free."""
+def _lock(directory: Path) -> Iterator[None]:
+    """Let one process of this machine in at a time; a killed process releases its lock."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
         lock = open_locked(directory / ".lock", wait=True)
     except OSError as error:
         raise DatasetError(
-            f"{directory}: datasets that are opened by their ID are kept there, and nothing can be "
-            f"written: {error.strerror or error}. XDG_CACHE_HOME names another place"
+            f"{directory}: the cache of datasets that are opened by their ID cannot be written: "
+            f"{error.strerror or error}. XDG_CACHE_HOME names another place"
         ) from error
     assert lock is not None
     try:
@@ -159,12 +156,12 @@ def _read(directory: Path) -> Record | None:
 
 
 def _kept(identity: str) -> Path | None:
-    """A store that was made earlier, by dataset ID, or the newest by product ID."""
-    kept = cache_directory()
-    own = [kept / identity] if is_id(identity) else []
+    """Find a store that was made earlier, by dataset ID, or the newest by product ID."""
+    cached = cache_directory()
+    own = [cached / identity] if is_id(identity) else []
     of_product = [
         directory
-        for directory in sorted(kept.glob("*"))
+        for directory in sorted(cached.glob("*"))
         if (_read(directory) or {}).get("productId") == identity
     ]
     stores = [directory / f"{directory.name}.virtual" for directory in own + of_product]

@@ -1,13 +1,13 @@
-"""Show what a search found as a sunpy table; add the search attribute that dkist lacks.
+"""Show the results of a search as a sunpy table; add a search attribute that dkist lacks.
 
-This room imports ``dkist.net``, which makes a request at once: `search` imports it when it is
-called, and nothing else does.
+This module imports ``dkist.net``, which makes a request: import it inside of functions, as `search`
+does.
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from astropy.table import TableAttribute
@@ -17,26 +17,23 @@ from sunpy.net.attr import SimpleAttr
 
 from dkist_virtual.errors import SearchError
 from dkist_virtual.store.format.header_table import OneLineFormatter
+from dkist_virtual.text import brief
+
+if TYPE_CHECKING:
+    from dkist_virtual.datacenter.catalogue import Query, Record
 
 __all__ = ["Results", "SpectralLine"]
 
 
-# spectralLines
 class SpectralLine(SimpleAttr):  # type: ignore[misc]  # sunpy comes without types
-    """A spectral line, by the name that the Data Center has for it.
-
-    Parameters
-    ----------
-    name : str
-        Such as ``"Fe I (630.25 nm)"``.
-    """
+    """A spectral line, by the Data Center's name for it, such as ``"Fe I (630.25 nm)"``."""
 
     def __init__(self, name: str) -> None:
         super().__init__(name)
 
 
 @walker.add_applier(SpectralLine)  # type: ignore[untyped-decorator]
-def _(_: Any, attr: SpectralLine, params: dict[str, Any]) -> None:
+def _(_: object, attr: SpectralLine, params: Query) -> None:
     params.update({"spectralLines": attr.value})
 
 
@@ -62,12 +59,12 @@ FORMATS = {
     "Average Fried Parameter": ".3f",
 }
 
-# A list in each row is a column of two dimensions as soon as all are as long, or there is one.
+# Lists of equal length would be a column of two dimensions.
 JOINED = {"Stokes Parameters": "", "Spectral Lines": ", ", "Target Types": ", "}
 
 
 class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes without types
-    """Datasets that were found: a row is what `dkist_virtual.open_dataset` takes.
+    """Datasets that were found; `dkist_virtual.open_dataset` takes a row.
 
     A table of sunpy's: ``results.sort("Start Time")``, ``results[results["Embargoed"] == False]``,
     ``results.show("Dataset ID", "Primary Proposal ID")``, ``results.show()`` for all columns.
@@ -80,25 +77,24 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
     pages = TableAttribute(default="")
 
     @classmethod
-    def of(cls, records: list[dict[str, Any]], total: int, page: int) -> Self:
-        """The table of datasets that were found, its columns made by dkist.
+    def of(cls, records: list[Record], total: int, page: int) -> Self:
+        """Make the table of the records of a page, with the columns of dkist.
 
         Parameters
         ----------
         records : list of dict
-            As the Data Center sends them.
+            From the Data Center.
         total : int
-            How many there are with those of other pages.
+            Of all pages.
         page : int
-            Which page these are.
 
         Raises
         ------
         SearchError
-            They are no such records.
+            They cannot be read.
         """
         try:
-            # A key that one of them lacks breaks dkist's table of them all.
+            # A key that one of them lacks breaks dkist's table.
             keys = dict.fromkeys(key for record in records for key in record)
             alike = [{key: record.get(key) for key in keys} for record in records]
             answer = {"recordCount": len(alike), "searchResults": alike}
@@ -106,16 +102,15 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
         except MemoryError:
             raise
         except Exception as error:  # dkist, astropy and sunpy each have errors of their own
-            said = str(error).strip().partition("\n")[0]
             raise SearchError(
-                f"the Data Center's records cannot be read: {type(error).__name__}: {said}"
+                f"the Data Center's records cannot be read: {brief(error)}"
             ) from error
 
     @classmethod
     def _made(cls, answer: dict[str, Any], total: int, page: int) -> Self:
         made = cls.from_results([answer], client=DKISTClient())
-        made.total_available_results = 0  # dkist says of every page that Page(2) is the next
-        if not len(made):  # none of them has a column then
+        made.total_available_results = 0  # dkist says on every page that Page(2) is the next
+        if not len(made):  # dkist makes no columns then
             return cls({name: np.array([], str) for name in SHOWN}, client=DKISTClient())
         for name, between in JOINED.items():
             if name in made.colnames:
@@ -132,20 +127,19 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
             made.pages = f"{len(made)} of {total} datasets, page {page}: page= shows the others"
         return made  # type: ignore[no-any-return]
 
-    # Slices of astropy's tables share their attributes with the whole. sunpy resets which columns
-    # are shown on a slice, and so loses them for the table when it is printed the first time. Only
-    # these private methods of theirs come between.
+    # Slices of astropy's tables share their attributes with the whole table. sunpy resets the
+    # columns to show on a slice, which would change the table when it is printed first.
     def _with_own_attributes(self, table: Self) -> Self:
         table.meta = {**self.meta, "__attributes__": dict(self.meta.get("__attributes__", {}))}
         return table
 
-    def _new_from_slice(self, slice_: Any) -> Self:
+    def _new_from_slice(self, slice_: slice) -> Self:
         made = self._with_own_attributes(super()._new_from_slice(slice_))
-        made.pages = ""  # some rows are no page of a longer list
+        made.pages = ""  # some rows are not a page of a longer list
         return made
 
     @property
-    def _display_table(self) -> Any:
+    def _display_table(self) -> DKISTQueryResponseTable:
         twin = self._with_own_attributes(self.copy(copy_data=False))
         return DKISTQueryResponseTable._display_table.fget(twin)
 
@@ -163,7 +157,7 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
         return str(super()._repr_html_()) + (f"<p>{escape(self.pages)}</p>" if self.pages else "")
 
     def numbered(self) -> str:
-        """The table as text, each row with the number that ``--open`` takes."""
+        """Write the table as text, with the number of each row for ``--open``."""
         if not len(self):
             return str(self)
         shown = self._display_table
@@ -174,7 +168,7 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
         return "\n".join(lines)
 
     def as_json(self) -> list[dict[str, Any]]:
-        """Every column of every row, as JSON takes it: times as text, quantities by their value."""
+        """Convert every column of every row to JSON: times as text, quantities as their values."""
         return [
             {name: _plain(value) for name, value in zip(self.colnames, row, strict=True)}
             for row in self

@@ -3,35 +3,45 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Literal
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
-from dkist_virtual.datacenter.catalogue import answers, ask, net
+from dkist_virtual.datacenter.catalogue import Query, Record, answers, ask, net
 from dkist_virtual.errors import SearchError
-from dkist_virtual.times import EXPECTED, read_time, read_time_range
+from dkist_virtual.times import EXPECTED, Moment, read_time, read_time_range
 
 if TYPE_CHECKING:
+    import dkist.net.attrs as da
+    import sunpy.net.attrs as a
+    from astropy.coordinates import SkyCoord
+    from astropy.time import Time
+    from astropy.units import Quantity
+    from sunpy.net.attr import Attr
+    from sunpy.time import TimeRange
+
     from dkist_virtual.datacenter.results import Results
 
 __all__ = ["parameters", "search", "spectral_lines"]
 
+T = TypeVar("T")
+
 
 def search(
-    *query: Any,
+    *query: Attr,
     instrument: str | Sequence[str] | None = None,
-    time: Any = None,
-    wavelength: Any = None,
+    time: Sequence[Moment] | TimeRange | a.Time | None = None,
+    wavelength: Quantity | Sequence[Quantity] | None = None,
     spectral_line: str | Sequence[str] | None = None,
     target: str | Sequence[str] | None = None,
     proposal: str | Sequence[str] | None = None,
     product: str | Sequence[str] | None = None,
     dataset: str | Sequence[str] | None = None,
-    exposure: Any = None,
-    fried: Any = None,
+    exposure: Sequence[Quantity] | None = None,
+    fried: Sequence[Quantity] | None = None,
     stokes: Literal["IQUV", "I"] | None = None,
-    bounding_box: Any = None,
+    bounding_box: SkyCoord | da.BoundingBox | None = None,
     embargoed: bool | None = None,
     status: str | None = None,
     page: int | None = None,
@@ -39,44 +49,44 @@ def search(
 ) -> Results:
     """Search the DKIST Data Center.
 
-    What is given has to hold together; of several values of one, any. Only active datasets are
-    found unless `status` says otherwise.
+    A dataset has to match all arguments; of several values of one argument, any. Only active
+    datasets are found by default, see `status`.
 
     Parameters
     ----------
     *query
         Attributes of ``sunpy.net.attrs`` and ``dkist.net.attrs``, such as ``a.Instrument("VISP")
-        & a.Time("2022-06-01", "2022-07-01")``; they hold together with what is given by name.
+        & a.Time("2022-06-01", "2022-07-01")``; datasets have to match them as well.
     instrument : str, or several
         ``"VISP"``, ``"VBI"``, ``"VTF"``, ``"CRYO-NIRSP"``, ``"DL-NIRSP"``.
     time : pair of times, or a TimeRange
-        Datasets that were observed at some time between the two, in UTC unless they say
-        otherwise: Time, datetime, datetime64, Timestamp or text; a sunpy TimeRange for both.
+        Datasets that were observed at some time between the two, in UTC unless they have a time
+        zone: Time, datetime, datetime64, Timestamp or text; a sunpy TimeRange for both.
     wavelength : Quantity, or a pair
-        Datasets whose wavelengths reach into the range; one value for those that hold it.
+        Datasets whose wavelengths overlap the range; one value for those that include it.
     spectral_line : str, or several
         By element and ion, with or without a wavelength: ``"H alpha"``, ``"Fe I 630.2"``,
-        ``"Ca II 8542"``. Names that the Data Center knows are asked for, see `spectral_lines`.
+        ``"Ca II 8542"``. They are compared with the Data Center's names, see `spectral_lines`.
     target : str, or several
         Such as ``"sunspot"``.
     proposal, product, dataset : str, or several
-        IDs. A dataset ID is found whatever its status.
+        IDs. A dataset ID is found with any status.
     exposure, fried : pair of Quantities
         Range of the exposure time, and of the mean Fried parameter.
     stokes : {"IQUV", "I"}
         Datasets with all four Stokes parameters, or with intensity alone.
     bounding_box : SkyCoord or dkist.net.attrs.BoundingBox
-        Two corners: datasets that lie within; an attribute for those that contain it or touch it.
+        Two corners: datasets within them; an attribute for those that contain it or touch it.
     embargoed : bool
         Only those under embargo, or only those that are not.
     status : {"ACTIVE", "DEPRECATED", "REMOVED", "any"}
     page, page_size : int
-        Which part of a long list, counted from 1, and how many datasets are one.
+        Which part of a long list, counted from 1, and the number of datasets in each.
 
     Returns
     -------
     Results
-        A table of sunpy's. Empty, it prints what to loosen.
+        A table of sunpy's. If it is empty, it prints which arguments to leave out.
 
     Raises
     ------
@@ -108,8 +118,8 @@ def search(
         together = and_(*given) if given else None
     except TypeError:  # sunpy's word for two of a kind that only one may be of
         raise ValueError(
-            f"of {', '.join(map(_label, given))} the same is given twice: give it once, by name or "
-            "as an attribute"
+            f"of {', '.join(map(_label, given))} one is given twice: give it once, by name or as "
+            "an attribute"
         ) from None
     queries = _listing() if together is None else parameters(together)
     results = Results.of(*_one_page(queries))
@@ -119,17 +129,13 @@ def search(
     return results
 
 
-def parameters(query: Any) -> list[dict[str, Any]]:
-    """The API's parameters for a query, as ``dkist.net`` translates it, once per alternative.
-
-    Parameters
-    ----------
-    query : sunpy.net.attr.Attr
+def parameters(query: Attr) -> list[Query]:
+    """Translate a query to the API's parameters with ``dkist.net``: one set per alternative.
 
     Raises
     ------
     ValueError
-        An attribute that the Data Center's search knows nothing of.
+        The Data Center's search has no such attribute.
     """
     conf = net().conf
     from dkist.net.attr_walker import walker
@@ -138,7 +144,7 @@ def parameters(query: Any) -> list[dict[str, Any]]:
         made = walker.create(query)
     except TypeError as error:
         raise ValueError(
-            f"the query holds something that the Data Center cannot be asked for: {query!r}"
+            f"the query contains an attribute that the Data Center cannot search for: {query!r}"
         ) from error
     return [
         {"pageSize": conf.default_page_size} | _in_metres(alternative)
@@ -146,11 +152,11 @@ def parameters(query: Any) -> list[dict[str, Any]]:
     ]
 
 
-def _one_page(queries: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int, int]:
-    """The records of a page, how many there are in all, and which page it is.
+def _one_page(queries: list[Query]) -> tuple[list[Record], int, int]:
+    """Fetch the records of a page; return them, the number of all, and the page's number.
 
-    Each alternative is a query of its own. A dataset may be among the answers to several, and
-    is counted once, as far as it was seen; a page is one of them all together.
+    Each alternative is a query of its own; a page is one of them all together. A dataset that
+    matches several is counted once, as far as the pages fetched show it.
     """
     number, size = int(queries[0].get("pageNumber", 1)), int(queries[0]["pageSize"])
     if len(queries) == 1:
@@ -165,19 +171,19 @@ def _one_page(queries: list[dict[str, Any]]) -> tuple[list[dict[str, Any]], int,
     return distinct[(number - 1) * size : number * size], total, number
 
 
-def _count(answer: Mapping[str, Any]) -> int:
+def _count(answer: dict[str, Any]) -> int:
     n = answer.get("recordCount") or len(answer["searchResults"])
     if type(n) is not int or not 0 <= n < 2**63:
-        raise SearchError(f"the Data Center says that it found {n!r:.40}: expected a number")
+        raise SearchError(f"the Data Center's recordCount is {n!r:.40}: expected a number")
     return n
 
 
-def _listing() -> list[dict[str, Any]]:
+def _listing() -> list[Query]:
     return [{"pageSize": net().conf.default_page_size}]
 
 
-def _flat(made: Iterable[Any]) -> list[dict[str, Any]]:
-    # An OR inside of an OR comes as a list inside of the list.
+def _flat(made: Iterable[Any]) -> list[Query]:
+    # dkist makes a list inside of the list from an OR inside of an OR.
     return [
         query
         for part in made
@@ -188,11 +194,11 @@ def _flat(made: Iterable[Any]) -> list[dict[str, Any]]:
 FRIED = ("qualityAverageFriedParameterMin", "qualityAverageFriedParameterMax")
 
 
-def _in_metres(query: dict[str, Any]) -> dict[str, Any]:
-    """A query with its Fried parameters in metres.
+def _in_metres(query: Query) -> Query:
+    """Convert the Fried parameters of a query to metres.
 
-    The catalogue holds the mean of ATMOS_R0, in metres, and says of itself that its values begin
-    at 0.0155; dkist 1.18 sends centimetres, with which nothing is found.
+    The catalogue has the mean of ATMOS_R0, in metres, and states a smallest value of 0.0155; dkist
+    1.18 sends centimetres, which match nothing.
     """
     from astropy import units as u
     from dkist.net.attr_walker import walker
@@ -204,21 +210,21 @@ def _in_metres(query: dict[str, Any]) -> dict[str, Any]:
     return query | {name: query[name] / metre[name] for name in FRIED}
 
 
-def _attributes(**given: Any) -> dict[str, Any]:
-    """An attribute for each argument that was given, by the argument's name."""
+def _attributes(**given: Any) -> dict[str, Attr]:
+    """Make an attribute of each argument that was given, by the argument's name."""
     from dkist.net import attrs as da
     from sunpy.net import attrs as a
     from sunpy.net.attr import or_
 
     from dkist_virtual.datacenter.results import SpectralLine
 
-    def any_of(kind: Callable[[Any], Any]) -> Callable[[Any], Any]:
-        return lambda values: or_(*map(kind, [values] if isinstance(values, str) else values))
+    def any_of(kind: Callable[[str], Attr]) -> Callable[[str | Sequence[str]], Attr]:
+        return lambda values: or_(*map(kind, _listed(values)))
 
-    def line(names: Any) -> Any:
+    def line(names: str | Sequence[str]) -> Attr:
         return any_of(SpectralLine)([known for name in _listed(names) for known in _lines_of(name)])
 
-    kinds: dict[str, Callable[[Any], Any]] = {
+    kinds: dict[str, Callable[[Any], Attr]] = {
         "instrument": any_of(a.Instrument),
         "time": lambda pair: pair if isinstance(pair, a.Time) else a.Time(*_times(pair)),
         "wavelength": lambda value: a.Wavelength(*_one_or_two("wavelength", value)),
@@ -239,11 +245,11 @@ def _attributes(**given: Any) -> dict[str, Any]:
     return {name: kinds[name](value) for name, value in given.items() if value is not None}
 
 
-def _listed(values: Any) -> list[Any]:
+def _listed(values: str | Sequence[str]) -> list[str]:
     return [values] if isinstance(values, str) else list(values)
 
 
-def _pair(name: str, given: Any) -> tuple[Any, Any]:
+def _pair(name: str, given: Sequence[T]) -> tuple[T, T]:
     try:
         first, second = given
     except (TypeError, ValueError):
@@ -251,14 +257,14 @@ def _pair(name: str, given: Any) -> tuple[Any, Any]:
     return first, second
 
 
-def _times(given: Any) -> tuple[Any, Any]:
-    """Two moments."""
+def _times(given: Sequence[Moment] | TimeRange) -> tuple[Time, Time]:
+    """Read two moments."""
     ends = read_time_range(given) or tuple(map(_time, _pair("time", given)))
-    first, second = (end.utc for end in ends)  # the Data Center is asked in UTC
+    first, second = (end.utc for end in ends)  # as the Data Center's
     return first, second
 
 
-def _time(given: Any) -> Any:
+def _time(given: Moment) -> Time:
     try:
         moment = read_time(given)
     except ValueError as error:
@@ -268,16 +274,16 @@ def _time(given: Any) -> Any:
     return moment
 
 
-def _range(name: str, given: Any) -> tuple[Any, Any]:
-    """Two quantities, the smaller one first."""
+def _range(name: str, given: Sequence[Quantity]) -> tuple[Quantity, Quantity]:
+    """Check two quantities; return the smaller one first."""
     pair = _pair(name, given)
     for value in pair:
-        _with_unit(name, value)
+        _check_quantity(name, value)
     first, second = sorted(pair)
     return first, second
 
 
-def _with_unit(name: str, value: Any) -> None:
+def _check_quantity(name: str, value: object) -> None:
     from astropy import units as u
 
     if not isinstance(value, u.Quantity) or not value.isscalar or not np.isfinite(value.value):
@@ -286,9 +292,9 @@ def _with_unit(name: str, value: Any) -> None:
         )
 
 
-def _one_or_two(name: str, given: Any) -> tuple[Any, ...]:
+def _one_or_two(name: str, given: Quantity | Sequence[Quantity]) -> tuple[Quantity, ...]:
     if isinstance(given, (str, int, float)) or getattr(given, "isscalar", False):
-        _with_unit(name, given)
+        _check_quantity(name, given)
         return (given,)
     return _range(name, given)
 
@@ -307,9 +313,9 @@ def _status(word: str) -> str:
     return known[word.lower()]
 
 
-def _number(name: str, n: Any) -> int:
+def _number(name: str, n: object) -> int:
     if not isinstance(n, int) or n < 1:
-        raise ValueError(f"{name} = {n!r}: expected a whole number from 1 on")
+        raise ValueError(f"{name} = {n!r}: expected a whole number of at least 1")
     return n
 
 
@@ -317,7 +323,7 @@ def _number(name: str, n: Any) -> int:
 
 
 def spectral_lines() -> list[str]:
-    """The spectral lines that the Data Center has datasets of, by the names it knows them by.
+    """List the spectral lines that the Data Center has datasets of, by its own names.
 
     Raises
     ------
@@ -338,11 +344,11 @@ def spectral_lines() -> list[str]:
 
 
 def _lines_of(name: str) -> list[str]:
-    """The names of the lines that are meant, one at least."""
+    """Find the Data Center's names of the lines that match a name, one at least."""
     known = spectral_lines()
     if name in known:
         return [name]
-    found = [line for line in known if _means(name, line)]
+    found = [line for line in known if _matches(name, line)]
     if not found:
         raise ValueError(f"spectral_line = {name!r}: expected one of {', '.join(known)}")
     return found
@@ -354,8 +360,8 @@ _LINE = re.compile(
 )
 
 
-def _means(name: str, line: str) -> bool:
-    """Whether a line is meant by a name: the same element and ion, and the wavelength if given.
+def _matches(name: str, line: str) -> bool:
+    """Whether a name matches a line: the same element and ion, and the wavelength if given.
 
     A wavelength may be rounded, and in nanometres or in Ångström: ``Fe I 6302`` is both of 630.15
     and 630.25 nm.
@@ -381,7 +387,7 @@ def _means(name: str, line: str) -> bool:
 # Nothing found ------------------------------------------------------------------------------
 
 
-def _label(attribute: Any) -> str:
+def _label(attribute: Attr) -> str:
     from sunpy.net.attr import AttrOr
 
     if isinstance(attribute, AttrOr):
@@ -390,12 +396,12 @@ def _label(attribute: Any) -> str:
     return type(attribute).__name__
 
 
-def _advice(named: Sequence[tuple[str, Any]], status: str | None) -> str:
-    """What would be found if one thing that was asked for were left out; asked, not guessed."""
+def _advice(named: Sequence[tuple[str, Attr]], status: str | None) -> str:
+    """Search again without one argument each, and write how many datasets that finds."""
     from dkist.net.attrs import Page, PageSize, Status
     from sunpy.net.attr import AttrAnd, and_
 
-    parts: list[tuple[str, Any]] = []
+    parts: list[tuple[str, Attr]] = []
     for name, attribute in named:
         inner = attribute.attrs if isinstance(attribute, AttrAnd) else [attribute]
         parts += [(name if len(inner) == 1 else _label(part), part) for part in inner]
@@ -418,5 +424,5 @@ def _advice(named: Sequence[tuple[str, Any]], status: str | None) -> str:
     if "page" in dict(named):
         lines.append("  with an earlier page")
     if not lines:
-        return "Nothing found, and leaving out one thing would not help: leave out several."
-    return "Nothing found. There is something\n" + "\n".join(lines)
+        return "Nothing found, nor without any one of the arguments: leave out several."
+    return "Nothing found. There are datasets\n" + "\n".join(lines)
