@@ -1,8 +1,7 @@
 """Run the command line: arguments in, text out.
 
 - `main`: run the command line: parse arguments, call the package, print text
-- `options`: define the options that several commands share: where frames are, and how to read
-  them there
+- `options`: define the options that several commands share, and open the dataset that they name
 - `search`: define the commands that ask the Data Center or Globus: search, quality, movie,
   login
 """

@@ -12,18 +12,30 @@ import click
 
 from dkist_virtual._version import __version__
 from dkist_virtual.cli import search as cli_search
-from dkist_virtual.cli.options import opened, storage_options_option
+from dkist_virtual.cli.options import (
+    client_option,
+    frames_option,
+    json_option,
+    open_place,
+    overview_text,
+    storage_options_option,
+)
 from dkist_virtual.errors import DKISTVirtualError, redacted
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from types import EllipsisType
 
+    from astropy.units import Quantity
+
+    from dkist_virtual.plot.base import SteppedPlot
+    from dkist_virtual.protocols import DaskClient
 
 __all__ = ["cli", "main"]
 
 
 class _Group(click.Group):
-    """Commands in the order in which a user meets them, not in that of the alphabet."""
+    """Commands in the order in which a user needs them, not sorted by name."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         return list(self.commands)
@@ -32,17 +44,17 @@ class _Group(click.Group):
 @click.group(cls=_Group, context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(__version__, prog_name="dkist-virtual")
 def cli() -> None:
-    """DKIST datasets as virtual Zarr stores: the FITS frames stay where they are.
+    """Read DKIST datasets as virtual Zarr stores: the FITS frames stay where they are.
 
     \b
     Examples:
-      dkist-virtual demo                                  a dataset to try things on
+      dkist-virtual demo                                  make a dataset to try things on
       dkist-virtual search --instrument VISP --open 1     find one at the Data Center, and open it
       dkist-virtual convert DATASET.asdf DATASET.virtual  make a store
-      dkist-virtual info DATASET.virtual                  what is in it
+      dkist-virtual info DATASET.virtual                  show what is in it
       dkist-virtual download DATASET.virtual frames/      fetch its frames, or some of them
-      dkist-virtual update DATASET.virtual NEWER.asdf     take over mended metadata
-      dkist-virtual verify DATASET.virtual                hold the frames against the store
+      dkist-virtual update DATASET.virtual NEWER.asdf     apply corrected metadata
+      dkist-virtual verify DATASET.virtual                check the frames against the store
 
     \b
     Frames that need credentials: --storage-options FILE, for instance
@@ -58,15 +70,14 @@ cli.add_command(cli_search.search)
 @click.argument("store", type=click.Path())
 @click.option("--frames", metavar="PLACE", help="Directory or URL to scan the frames in.")
 @click.option(
-    "--base", metavar="PLACE", help="Directory or URL that the store shall say the frames are in."
+    "--base", metavar="PLACE", help="Directory or URL to write into the references of the store."
 )
 @click.option(
     "--scan",
     type=click.Choice(["auto", "always", "never"]),
     default="auto",
     show_default=True,
-    help="Look at the frames that can be reached; at all of them, one missing being an error; "
-    "or at none.",
+    help="Scan the frames that can be reached; scan all, and fail if one is missing; or scan none.",
 )
 @click.option(
     "--references",
@@ -78,21 +89,18 @@ cli.add_command(cli_search.search)
 @click.option(
     "--overwrite",
     is_flag=True,
-    help="Replace a store that is there already; frames that it knows are read again only where "
-    "they changed.",
+    help="Replace an existing store; of its frames only those that changed are read again.",
 )
 @click.option("--rescan", is_flag=True, help="With --overwrite: read all frames again.")
-@click.option("--workers", type=click.IntRange(1), help="How many files are read at once.")
+@click.option("--workers", type=click.IntRange(1), help="How many files to read at once.")
 @storage_options_option
-@click.option(
-    "--client", metavar="ADDRESS", help="A dask scheduler, whose workers look at the frames."
-)
+@client_option
 def convert(asdf: str, store: str, client: str | None, **options: Any) -> None:
-    """Turn the dataset of ASDF into a virtual Zarr store.
+    """Convert the dataset of ASDF to a virtual Zarr store.
 
     ASDF is the file from the Data Center, or a directory with one (of several, the newest).
-    The frames are looked for beside it. After Ctrl-C or a failure say the same again: what was
-    looked at is not looked at again.
+    The frames are expected beside it. After Ctrl-C or a failure run the same command again:
+    frames that were scanned are not scanned again.
 
     \b
     Examples:
@@ -115,18 +123,16 @@ def convert(asdf: str, store: str, client: str | None, **options: Any) -> None:
 @click.option(
     "--scan",
     type=click.Choice(["auto", "always", "never"]),
-    help="Of the frames that the store does not know, look at those that can be reached; at all; "
-    "or at none. [default: auto; never where the store was made without a scan]",
+    help="Of the frames that are new to the store, scan those that can be reached; scan all; or "
+    "scan none. [default: auto; never where the store was made without a scan]",
 )
-@click.option("--workers", type=click.IntRange(1), help="How many files are read at once.")
-@click.option(
-    "--client", metavar="ADDRESS", help="A dask scheduler, whose workers look at the frames."
-)
+@click.option("--workers", type=click.IntRange(1), help="How many files to read at once.")
+@client_option
 def update(store: str, asdf: str, client: str | None, **options: Any) -> None:
-    """Take over into STORE what a newer ASDF of the same dataset says.
+    """Apply a newer ASDF of the same dataset to STORE.
 
-    WCS, headers, inventory and the list of frames are those of ASDF afterwards. Frames that the
-    store knows are not looked at again.
+    The store takes WCS, headers, inventory and the list of frames from ASDF. Frames that the store
+    knows are not scanned again.
 
     \b
     Examples:
@@ -139,8 +145,8 @@ def update(store: str, asdf: str, client: str | None, **options: Any) -> None:
         click.echo(run(store, asdf, client=workers, **options))
 
 
-def _client(address: str | None) -> AbstractContextManager[Any]:
-    """A connection to a dask scheduler, where one is named."""
+def _client(address: str | None) -> AbstractContextManager[DaskClient | None]:
+    """Connect to a dask scheduler, if one is named."""
     if address is None:
         return nullcontext()
     try:
@@ -148,7 +154,7 @@ def _client(address: str | None) -> AbstractContextManager[Any]:
     except ImportError:
         raise click.UsageError("--client needs dask.distributed: pip install distributed") from None
     try:
-        client: AbstractContextManager[Any] = Client(address)  # type: ignore[no-untyped-call]
+        client: AbstractContextManager[DaskClient] = Client(address)  # type: ignore[no-untyped-call]
     except (OSError, ValueError) as error:
         raise click.BadParameter(f"--client {address}: {error}") from error
     return client
@@ -156,8 +162,8 @@ def _client(address: str | None) -> AbstractContextManager[Any]:
 
 @cli.command()
 @click.argument("store_or_asdf", type=click.Path())
-@click.option("--frames", metavar="PLACE", help="Directory or URL to read the frames from.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@frames_option
+@json_option
 @storage_options_option
 def info(
     store_or_asdf: str,
@@ -165,37 +171,35 @@ def info(
     as_json: bool,
     storage_options: dict[str, Any] | None,
 ) -> None:
-    """Show what a store, or a dataset's ASDF, holds. No frame is read.
+    """Show what is in a store, or in a dataset's ASDF. No frame is read.
 
     \b
     Examples:
       dkist-virtual info BKEWK.virtual
       dkist-virtual info BKEWK.asdf --json
     """
-    ds = opened(store_or_asdf, frames, storage_options)
-    overview = ds.overview()
-    click.echo(json.dumps(overview.as_json(), indent=2) if as_json else overview.text())
+    click.echo(overview_text(open_place(store_or_asdf, frames, storage_options), as_json))
 
 
 @cli.command()
 @click.argument("store_or_asdf", type=click.Path())
 @click.argument("destination", type=click.Path(file_okay=False))
 @click.option("--slice", "index", metavar="INDEX", default="", help='Part of it: "0, 50".')
-@click.option("--frames", metavar="PLACE", help="Directory or URL to fetch the frames from.")
-@click.option("--verify", is_flag=True, help="Hold each file against its DATASUM.")
-@click.option("--dry-run", is_flag=True, help="Say which files and bytes it would be.")
+@frames_option
+@click.option("--verify", is_flag=True, help="Check the DATASUM of each file.")
+@click.option("--dry-run", is_flag=True, help="Only list the files, and count their bytes.")
 @click.option("--workers", type=click.IntRange(1), help="How many at once. [default: 64]")
 @click.option(
-    "--via", type=click.Choice(["globus"]), help="Let Globus transfer them from the Data Center."
+    "--via", type=click.Choice(["globus"]), help="Transfer them from the Data Center by Globus."
 )
 @click.option(
     "--to",
     "destination_endpoint",
     metavar="ENDPOINT",
-    help="With --via globus: by ID or name. [default: Globus Connect Personal of this machine]",
+    help="With --via globus: ID or name. [default: Globus Connect Personal on this machine]",
 )
-@click.option("--label", help="With --via globus: what it shall be called there.")
-@click.option("--no-wait", is_flag=True, help="With --via globus: return at once.")
+@click.option("--label", help="With --via globus: the name of the transfer.")
+@click.option("--no-wait", is_flag=True, help="With --via globus: do not wait for the end.")
 @click.option("--embargoed", is_flag=True, help="With --via globus: try in spite of an embargo.")
 @storage_options_option
 def download(
@@ -209,9 +213,9 @@ def download(
 ) -> None:
     """Fetch the frames of a dataset, or of part of it, into DESTINATION.
 
-    Files that are there already are left alone, and one that was begun goes on where it stood:
-    after Ctrl-C or a failure say the same again. INDEX is what stands in ds[...]; of a mosaic it
-    is taken of every tile.
+    Files that are there already are kept, and one that was interrupted is continued: after Ctrl-C
+    or a failure run the same command again. INDEX is the one of ds[...]; in a mosaic it is applied
+    to every tile.
 
     \b
     Examples:
@@ -224,10 +228,10 @@ def download(
     from dkist_virtual.dataset.mosaic import TiledDataset
 
     chosen = parse_index(index)
-    ds = opened(store_or_asdf, frames, storage_options)
+    ds = open_place(store_or_asdf, frames, storage_options)
     if chosen:
         ds = ds.slice_tiles[chosen] if isinstance(ds, TiledDataset) else ds[chosen]
-    # Each way of fetching knows its own options; one of the other's is refused where it is given.
+    # Each way of fetching has options of its own, and refuses those of the other.
     given = {name: value for name, value in options.items() if value not in (None, False)}
     if no_wait:
         given["wait"] = False
@@ -246,25 +250,25 @@ for command in (cli_search.quality, cli_search.movie, cli_search.login):
 @cli.command()
 @click.argument("store_or_asdf", type=click.Path())
 @click.option("--slice", "index", metavar="INDEX", default="", help='Part of it: "0, :, 500".')
-@click.option("--wavelength", metavar="VALUE", help='Where to look, nearest to: "630.25 nm".')
-@click.option("--stokes", metavar="LETTER", help="Where to look: I, Q, U or V.")
-@click.option("--time", metavar="UTC", help='Where to look, nearest to: "2022-10-24T19:10".')
+@click.option("--wavelength", metavar="VALUE", help='Nearest to: "630.25 nm".')
+@click.option("--stokes", metavar="LETTER", help="I, Q, U or V.")
+@click.option("--time", metavar="UTC", help='Nearest to: "2022-10-24T19:10".')
 @click.option(
-    "--axes", metavar="AXES", help='Which axes to draw, one word an axis: "-, x, -, y" for a map.'
+    "--axes", metavar="AXES", help='Axes to draw, one word for each: "-, x, -, y" for a map.'
 )
 @click.option(
-    "--profile", metavar="PIXEL", help='The profiles of a pixel instead of an image: "500, 700".'
+    "--profile", metavar="PIXEL", help='Draw the profiles of a pixel, not an image: "500, 700".'
 )
-@click.option("--frames", metavar="PLACE", help="Directory or URL to read the frames from.")
+@frames_option
 @click.option(
-    "-o", "--output", type=click.Path(dir_okay=False), help="Write a picture, and open no window."
+    "-o", "--output", type=click.Path(dir_okay=False), help="Write a picture; open no window."
 )
 @click.option(
     "--dpi",
     type=click.IntRange(20, 1200),
     default=130,
     show_default=True,
-    help="How finely to write it.",
+    help="Resolution of the picture.",
 )
 @storage_options_option
 def plot(
@@ -278,7 +282,7 @@ def plot(
     storage_options: dict[str, Any] | None,
     **where: str | None,
 ) -> None:
-    """Show a dataset, or part of it, as an image with sliders; a mosaic in place on the sky.
+    """Show a dataset, or part of it, as an image with sliders; a mosaic on the sky.
 
     \b
     Examples:
@@ -297,7 +301,7 @@ def plot(
     from dkist_virtual.dataset.mosaic import TiledDataset
 
     if output is None and plt.get_backend().lower() == "agg":
-        raise click.UsageError("there is no screen to open a window on: name a file with -o")
+        raise click.UsageError("there is no screen for a window: name a file with -o")
     kinds = plt.figure().canvas.get_supported_filetypes()
     plt.close()
     if Path(output or "a.png").suffix.lstrip(".") not in kinds:
@@ -307,11 +311,11 @@ def plot(
     if axes is not None and profile is not None:
         raise click.UsageError("--axes is for an image, --profile for lines: give one of them")
     chosen = parse_index(index)
-    ds = opened(store_or_asdf, frames, storage_options)
+    ds = open_place(store_or_asdf, frames, storage_options)
     if isinstance(ds, TiledDataset):
         if axes is not None or profile is not None:
             raise click.UsageError("--axes and --profile are for a dataset: this is a mosaic")
-        drawn: Any = (ds.slice_tiles[chosen] if chosen else ds).plot()
+        drawn: SteppedPlot = (ds.slice_tiles[chosen] if chosen else ds).plot()
     else:
         ds = ds[chosen] if chosen else ds
         if profile is not None:
@@ -328,10 +332,12 @@ def plot(
         click.echo(output)
 
 
-def _axis(word: str) -> Any:
-    """An axis of ``--axes``; what is none is refused where the axes are known."""
+def _axis(word: str) -> str | EllipsisType | None:
+    """Read an axis of ``--axes``; the plot, which knows the axes, refuses others."""
     stripped = word.strip()
-    return {"-": None, "...": Ellipsis}.get(stripped, stripped)
+    if stripped == "...":
+        return ...
+    return None if stripped == "-" else stripped
 
 
 def _pixel(text: str) -> list[int]:
@@ -341,8 +347,8 @@ def _pixel(text: str) -> list[int]:
         raise click.BadParameter(f'{text!r}: expected whole numbers: "500, 700"') from error
 
 
-def _coordinate(name: str, text: str) -> Any:
-    """A coordinate of the command line; those with a unit as quantities."""
+def _coordinate(name: str, text: str) -> Quantity | str:
+    """Read a coordinate; a wavelength as a quantity."""
     if name != "wavelength":
         return text
     from astropy.units import Quantity
@@ -361,42 +367,42 @@ def _coordinate(name: str, text: str) -> Any:
 @click.option(
     "--against",
     type=click.Choice(["astropy"]),
-    help="Compare pixels with another reader's, instead of frames with the store.",
+    help="Compare pixels with those of another reader, not frames with the store.",
 )
 @click.option(
     "--sample",
     type=click.IntRange(1),
-    help="Look at this many frames, evenly spread. [default: all]",
+    help="Check this many frames, evenly spread. [default: all]",
 )
 @click.option(
-    "--slice", "selection", metavar="INDEX", help='Those of a part: "0, 50". Not with --against.'
+    "--slice", "selection", metavar="INDEX", help='Check part of it: "0, 50". Not with --against.'
 )
-@click.option("--frames", metavar="PLACE", help="Directory or URL to read the frames from.")
+@frames_option
 @click.option(
     "--tolerance",
     type=click.FloatRange(0),
     default=0.1,
     show_default=True,
-    help="How far positions on the sky may be apart, arcsec.",
+    help="Largest difference of positions on the sky, in arcsec.",
 )
 @click.option("--workers", type=click.IntRange(1), help="How many frames at once.")
-@click.option("--anew", is_flag=True, help="Do not go on where the same was stopped before.")
-@click.option("--no-keep", is_flag=True, help="Write no verify.json into the store.")
-@click.option("--allow-local", is_flag=True, help="Let a remote store name files of this machine.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON.")
+@click.option("--anew", is_flag=True, help="Do not continue an interrupted run.")
+@click.option("--no-keep", is_flag=True, help="Do not write verify.json into the store.")
+@click.option("--allow-local", is_flag=True, help="Read files of this machine for a remote store.")
+@json_option
 @storage_options_option
 def verify(
     store_or_asdf: str, as_json: bool, anew: bool, no_keep: bool, allow_local: bool, **options: Any
 ) -> None:
-    """Hold the frames of a store against what it says of them.
+    """Check the frames of a store against its records of them.
 
-    Whether they are there, whole, and the same: length, HDU, shape, type, DATASUM, CHECKSUM,
-    keywords, and positions on the sky. What is found is kept in the store, and opening it warns of
-    what is wrong. After Ctrl-C the same goes on where it stood.
+    Are they present, whole, and the same: length, HDU, shape, type, DATASUM, CHECKSUM, keywords,
+    and positions on the sky? The findings are written into the store, and opening it warns of
+    errors. After Ctrl-C the same command continues.
 
-    Exit status: 0 all of it is good, 1 something is wrong, 2 no frame could be looked at, 3 what
-    is there is good, and some frames are not there. With --against: 0 all frames compared are
-    equal, 1 one is different or refused, 2 none could be compared.
+    Exit status: 0 all frames are good, 1 something is wrong, 2 no frame could be checked, 3 all
+    frames present are good, and some are absent. With --against: 0 all frames compared are equal, 1
+    one is different or refused, 2 none could be compared.
 
     \b
     Examples:
@@ -409,7 +415,7 @@ def verify(
     if options["against"] is not None and options["selection"] is not None:
         raise click.UsageError("--against takes --sample, and not --slice")
     options["allow_local"] = True if allow_local else None
-    report: Any = run(store_or_asdf, resume=not anew, keep=not no_keep, **options)
+    report = run(store_or_asdf, resume=not anew, keep=not no_keep, **options)
     click.echo(json.dumps(report.as_json(), indent=2) if as_json else str(report))
     sys.exit(report.exit_status)
 
@@ -430,7 +436,7 @@ def demo(directory: str | None) -> None:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command line; what goes wrong on purpose is one line and exit status 1."""
+    """Run the command line; errors of this package are one line, and exit status 1."""
     try:
         cli(args, standalone_mode=False)
     except click.exceptions.Exit as exit_:
@@ -444,11 +450,11 @@ def main(args: Sequence[str] | None = None) -> None:
         click.echo(f"Error: {error}", err=True)
         sys.exit(1)
     except OSError as error:
-        # A directory that may not be written, a full disk: the machine's word, not a defect.
+        # No permission to write, a full disk: a problem of the machine, not a bug.
         click.echo(f"Error: {redacted(error)}", err=True)
         sys.exit(1)
     except Exception as error:
-        # While a package is imported, Ctrl-C comes wrapped in errors of that package's.
+        # Some packages turn Ctrl-C during their import into errors of their own.
         cause: BaseException | None = error
         while cause is not None and not isinstance(cause, KeyboardInterrupt):
             cause = cause.__cause__ or cause.__context__
@@ -458,9 +464,9 @@ def main(args: Sequence[str] | None = None) -> None:
 
 
 def _interrupted(error: BaseException) -> NoReturn:
-    # click makes an Abort of Ctrl-C; what was being done may have said how it stands.
-    said = str(error) or str(error.__cause__ or "")
-    click.echo(f"Interrupted: {said or 'nothing was left half done'}.", err=True)
+    # click raises Abort from Ctrl-C; the cause may state how far the work came.
+    state = str(error) or str(error.__cause__ or "")
+    click.echo(f"Interrupted: {state or 'nothing was left half done'}.", err=True)
     sys.exit(130)
 
 

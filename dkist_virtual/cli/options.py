@@ -1,4 +1,4 @@
-"""Define the options that several commands share: where frames are, and how to read them there."""
+"""Define the options that several commands share, and open the dataset that they name."""
 
 from __future__ import annotations
 
@@ -12,11 +12,18 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.dataset import Dataset
     from dkist_virtual.dataset.mosaic import TiledDataset
 
-__all__ = ["opened", "storage_options_option"]
+__all__ = [
+    "client_option",
+    "frames_option",
+    "json_option",
+    "open_place",
+    "overview_text",
+    "storage_options_option",
+]
 
 
 def _read_options(_: click.Context, __: click.Parameter, path: str | None) -> dict[str, Any] | None:
-    """The file of ``--storage-options``. Not on the command line itself, where others see it."""
+    """Read the file of ``--storage-options``; on the command line other users would see them."""
     if path is None:
         return None
     from dkist_virtual.io.fetcher import Fetcher
@@ -24,9 +31,9 @@ def _read_options(_: click.Context, __: click.Parameter, path: str | None) -> di
     try:
         options: Any = json.loads(Path(path).read_text(encoding="utf-8"))
     except ValueError as error:
-        raise click.BadParameter(f"{path} is no JSON: {error}") from None
+        raise click.BadParameter(f"{path} is not JSON: {error}") from None
     if not isinstance(options, dict):
-        raise click.BadParameter(f"{path}: expected an object, of URL prefixes and their options")
+        raise click.BadParameter(f"{path}: expected an object of URL prefixes and their options")
     try:
         Fetcher(options)
     except (TypeError, ValueError) as error:
@@ -43,16 +50,33 @@ storage_options_option = click.option(
 )
 
 
-def opened(
+frames_option = click.option(
+    "--frames", metavar="PLACE", help="Directory or URL to read the frames from."
+)
+
+json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+client_option = click.option(
+    "--client", metavar="ADDRESS", help="A dask scheduler, whose workers scan the frames."
+)
+
+
+def open_place(
     place: str, frames: str | None, storage_options: dict[str, Any] | None
 ) -> Dataset | TiledDataset:
-    """A dataset; of ``globus:COLLECTION`` its frames are on that collection's HTTPS server."""
+    """Open a dataset; with frames at ``globus:COLLECTION`` on that collection's HTTPS server."""
     from dkist_virtual.dataset.open import open_dataset
 
-    how: dict[str, Any] = {"frames": frames}
+    options = dict(storage_options or {})
     if frames is not None and frames.startswith("globus:"):
         from dkist_virtual.datacenter.globus import over_https
 
-        how = over_https(open_dataset(place).files.dataset_id, frames.removeprefix("globus:"))
-    how["storage_options"] = {**(storage_options or {}), **how.get("storage_options", {})}
-    return open_dataset(place, **how)
+        served = over_https(open_dataset(place).files.dataset_id, frames.removeprefix("globus:"))
+        frames, options = served["frames"], options | served["storage_options"]
+    return open_dataset(place, frames=frames, storage_options=options)
+
+
+def overview_text(ds: Dataset | TiledDataset, as_json: bool) -> str:
+    """Write the overview of a dataset as text or JSON."""
+    overview = ds.overview()
+    return json.dumps(overview.as_json(), indent=2) if as_json else overview.text()

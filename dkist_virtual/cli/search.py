@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 import os
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
+from dkist_virtual.cli.options import overview_text
 from dkist_virtual.fits.errors import one_line
+
+if TYPE_CHECKING:
+    from astropy.coordinates import SkyCoord
+    from astropy.units import Quantity
 
 __all__ = ["login", "movie", "quality", "search"]
 
 
-def _quantity(name: str, text: str, unit: str) -> Any:
-    """A value with a unit."""
+def _quantity(name: str, text: str, unit: str) -> Quantity:
     from astropy.units import Quantity, UnitsError
 
     try:
@@ -32,10 +36,10 @@ def _quantity(name: str, text: str, unit: str) -> Any:
     "--wavelength", multiple=True, metavar="VALUE", help='"630.25 nm"; twice for a range.'
 )
 @click.option("--line", "spectral_line", multiple=True, help='"H alpha", "Fe I 630.2".')
-@click.option("--target", multiple=True, help="Such as sunspot.")
+@click.option("--target", multiple=True, help="For instance sunspot.")
 @click.option("--proposal", multiple=True, metavar="ID", help="The primary proposal.")
-@click.option("--product", multiple=True, metavar="ID", help="Its active dataset.")
-@click.option("--dataset", multiple=True, metavar="ID", help="Whatever its status.")
+@click.option("--product", multiple=True, metavar="ID", help="The active dataset of a product.")
+@click.option("--dataset", multiple=True, metavar="ID", help="With any status.")
 @click.option("--exposure", nargs=2, metavar="MIN MAX", help='Exposure time: "1 ms" "20 ms".')
 @click.option("--fried", nargs=2, metavar="MIN MAX", help='Fried parameter: "5 cm" "30 cm".')
 @click.option("--stokes", type=click.Choice(["IQUV", "I"]), help="Polarimetry, or intensity alone.")
@@ -44,21 +48,23 @@ def _quantity(name: str, text: str, unit: str) -> Any:
     nargs=4,
     type=float,
     metavar="X1 Y1 X2 Y2",
-    help="Lies within these helioprojective coordinates, in arcsec.",
+    help="Within these helioprojective coordinates, in arcsec.",
 )
-@click.option("--embargoed/--not-embargoed", default=None, help="Only those that are, or are not.")
+@click.option(
+    "--embargoed/--not-embargoed", default=None, help="Only those under embargo, or only others."
+)
 @click.option(
     "--status",
     type=click.Choice(["ACTIVE", "DEPRECATED", "REMOVED", "any"], case_sensitive=False),
     help="[default: ACTIVE]",
 )
 @click.option("--page", type=click.IntRange(1), help="Which part of a long list.")
-@click.option("--page-size", type=click.IntRange(1), help="How many datasets one page has.")
+@click.option("--page-size", type=click.IntRange(1), help="Datasets in each part.")
 @click.option(
     "--open", "number", type=click.IntRange(1), metavar="N", help="Open the Nth of those found."
 )
 @click.option("--frames", metavar="PLACE", help="With --open: where to read the frames from.")
-@click.option("--json", "as_json", is_flag=True, help="As JSON, with every column.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, with every column.")
 def search(
     number: int | None,
     frames: str | None,
@@ -68,9 +74,9 @@ def search(
 ) -> None:
     """Search the Data Center for datasets, and open one of them.
 
-    What is given has to hold together; an option given several times, one of its values.
-    --open fetches the dataset's ASDF, makes a store of it that is kept on this machine, and
-    prints what it holds; by its ID every other command opens it from then on.
+    Datasets have to match all options; of an option with several values, one of them. --open
+    fetches the dataset's ASDF, converts it to a store that is cached on this machine, and prints
+    what is in it; all other commands then open it by its ID.
 
     \b
     Examples:
@@ -83,7 +89,7 @@ def search(
     from dkist_virtual.dataset.open import open_dataset
 
     if frames is not None and number is None:
-        raise click.UsageError("--frames says where to read the frames of what --open opens")
+        raise click.UsageError("--frames names the frames of a dataset for --open: use both")
     asked: dict[str, Any] = {
         name: value for name, value in given.items() if value is not None and value != ()
     }
@@ -106,11 +112,10 @@ def search(
         return
     if number > len(found):
         raise click.UsageError(f"--open {number}: {len(found)} found. {found.advice}".rstrip())
-    ds = open_dataset(found[number - 1], frames=frames)
-    click.echo(json.dumps(ds.overview().as_json(), indent=2) if as_json else ds.overview().text())
+    click.echo(overview_text(open_dataset(found[number - 1], frames=frames), as_json))
 
 
-def _corners(box: tuple[float, ...]) -> Any:
+def _corners(box: tuple[float, ...]) -> SkyCoord:
     from astropy import units as u
     from astropy.coordinates import SkyCoord
     from sunpy.coordinates import Helioprojective
@@ -122,7 +127,7 @@ def _corners(box: tuple[float, ...]) -> Any:
 
 
 def _identity(dataset: str) -> str:
-    """The ID of a dataset that is named by it, by its product's, or by a store or ASDF of it."""
+    """Find the ID of a dataset from its own ID, that of its product, or its store or ASDF."""
     from dkist_virtual.datacenter.catalogue import find, is_id
     from dkist_virtual.dataset.open import open_dataset
 
@@ -134,7 +139,7 @@ def _identity(dataset: str) -> str:
 @click.command()
 @click.argument("dataset")
 @click.argument("destination", type=click.Path(), default=".")
-@click.option("--json", "as_json", is_flag=True, help="The report as JSON, not as PDF.")
+@click.option("--json", "as_json", is_flag=True, help="Fetch JSON, not PDF.")
 def quality(dataset: str, destination: str, as_json: bool) -> None:
     """Fetch the quality report of DATASET: an ID, a store or an ASDF.
 
@@ -174,7 +179,7 @@ def movie(dataset: str, destination: str) -> None:
     "--https", "collection", metavar="COLLECTION", help="For a collection read over HTTPS, by ID."
 )
 def login(no_browser: bool, collection: str | None) -> None:
-    """Log in to Globus, for `download --via globus`. The login is that of the dkist package.
+    """Log in to Globus, for `download --via globus`. The dkist package uses the same login.
 
     \b
     Examples:

@@ -253,7 +253,7 @@ def test_storage_options_from_a_file(name: str, data: Path, tmp_path: Path, run:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        ("{", "is no JSON"),
+        ("{", "is not JSON"),
         ("[1]", "expected an object, of URL prefixes"),
         ('{"https": {"headers": {}}}', "would go to every server"),
         ('{"https://a.org": 3}', "expected a dict"),
