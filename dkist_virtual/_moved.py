@@ -1,6 +1,6 @@
 """Import seven modules by their former paths, with a warning that names the new ones.
 
-The paths were promised in the reference, and go with the next release.
+The reference promised these paths; the next release removes them.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ _PACKAGE: Final = __package__ or "dkist_virtual"
 
 
 class _FormerPath(ModuleType):
-    """A module whose names are those of the module that took its place."""
+    """A module with the names of the module that replaces it."""
 
     def __getattr__(self, name: str) -> Any:
         if name.startswith("__"):
@@ -50,15 +50,15 @@ class _Finder(MetaPathFinder, Loader):
 
     def exec_module(self, module: ModuleType) -> None:
         warnings.warn(
-            f"{module.__name__} is now {module.__dict__['_new']}: import it from there. The former "
-            "path goes with the next release",
+            f"{module.__name__} is now {module.__dict__['_new']}: import it from there. The next "
+            "release removes the former path",
             DeprecationWarning,
             stacklevel=2,
         )
 
 
 class _Package(ModuleType):
-    """The package, in which ``dv.search`` stays the function when the former module is imported."""
+    """The package: ``dv.search`` stays the function when the former module is imported."""
 
     def __setattr__(self, name: str, value: Any) -> None:
         if not (name == "search" and isinstance(value, ModuleType)):

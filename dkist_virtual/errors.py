@@ -1,44 +1,43 @@
-"""Define the exceptions of this package, grouped by what a caller would do about them.
+"""Define the exceptions of this package, grouped by what a caller can do about them.
 
 ::
 
     DKISTVirtualError
-    ├── DatasetError            (ValueError)            no dataset, or of an unknown form
-    ├── LocationError           (ValueError)           a path or URL that names no place
-    ├── SelectionError          (IndexError)           an index that a dataset cannot follow
-    │   └── OutsideError                               coordinates where the dataset has no pixel
-    ├── FrameError                                     something about one frame's file
-    │   ├── FrameMissingError     (FileNotFoundError)  absent: get it, or missing="nan"
-    │   ├── FrameUnreachableError (ConnectionError)    could not be asked: try again, check access
-    │   │   ├── FrameLoginError   (PermissionError)    wants to know who asks, or a token expired
-    │   │   └── FrameForbiddenError (PermissionError)  whoever asks has no permission
-    │   ├── FrameCorruptError     (ValueError)         broken bytes: fetch it anew
-    │   ├── FrameRefusedError     (PermissionError)    leads where no store may: allow_local, frames
+    ├── DatasetError            (ValueError)           not a dataset, or of an unknown form
+    ├── LocationError           (ValueError)           not a path or URL
+    ├── SelectionError          (IndexError)           an index that does not fit the dataset
+    │   └── OutsideError                               coordinates outside of the dataset
+    ├── FrameError                                     a problem of one frame's file
+    │   ├── FrameMissingError     (FileNotFoundError)  absent: fetch it, or missing="nan"
+    │   ├── FrameUnreachableError (ConnectionError)    no answer: try again, check access
+    │   │   ├── FrameLoginError   (PermissionError)    a login is required, or a token expired
+    │   │   └── FrameForbiddenError (PermissionError)  you have no permission
+    │   ├── FrameCorruptError     (ValueError)         broken bytes: fetch it again
+    │   ├── FrameRefusedError     (PermissionError)    forbidden to stores: allow_local, frames
     │   └── FrameUnsupportedError (NotImplementedError) FITS that is not decoded here
     ├── DownloadError           (OSError)              files that were not fetched: run it again
     ├── SearchError             (ConnectionError)      the Data Center's catalogue did not answer
-    ├── AccessError             (PermissionError)      frames that may not be had, or not so
-    │   ├── EmbargoError                               whose they are still, and until when
-    │   ├── RemovedError                               withdrawn: what replaced them
-    │   ├── LoginError                                 to Globus: not made, or expired
-    │   └── HTTPSOffError                              a collection that is served by Globus alone
-    └── StoreError                                     something about the store's own files
+    ├── AccessError             (PermissionError)      frames that you may not fetch, or not so
+    │   ├── EmbargoError                               until when, and for which proposal
+    │   ├── RemovedError                               withdrawn: use the dataset that replaced it
+    │   ├── LoginError                                 not logged in to Globus, or expired
+    │   └── HTTPSOffError                              a collection that serves by Globus alone
+    └── StoreError                                     a problem of the store's own files
         ├── StoreExistsError      (FileExistsError)    in the way of a conversion
         ├── StoreMissingError     (FileNotFoundError)  no store there
         ├── StoreCorruptError     (ValueError)         convert again
-        └── StoreReplacedError                         by another one since: open it again
+        └── StoreReplacedError                         by another store since: open it again
 
     DKISTVirtualWarning         (UserWarning)
     ├── MissingFramesWarning                           absent frames were read as fill values
-    ├── HeaderWarning                                  a header table was taken over with changes
-    ├── SupersededWarning                              what was opened is not the newest
+    ├── HeaderWarning                                  a header table was changed or left out
+    ├── SupersededWarning                              not the newest dataset
     ├── ChangedFrameWarning                            a file was modified since it was scanned
-    └── VerificationWarning                            the last verification found something wrong
+    └── VerificationWarning                            the last verification found errors
 
-Each error is also the builtin that a caller who does not know this package would catch. All
-of them pickle: dask carries them from one process to another. None of them says a token: what
-looks like one in a message (a password or query in a URL, a bearer's word) is left out where it is
-printed.
+Each error is also the builtin that code without knowledge of this package would catch. All of them
+pickle: dask sends them from one process to another. None of them prints a token: passwords, queries
+of URLs and bearer tokens are left out of messages.
 """
 
 from __future__ import annotations
@@ -93,19 +92,19 @@ __all__ = [
 
 
 class DatasetError(DKISTVirtualError, ValueError):
-    """The ASDF holds no dataset, or one of a form that cannot be virtualised."""
+    """An ASDF without a dataset, or with one of a form that is not supported."""
 
 
 class LocationError(DKISTVirtualError, ValueError):
-    """A path or URL that names no place."""
+    """A text that is not a path or URL."""
 
 
 class SelectionError(DKISTVirtualError, IndexError):
-    """An index that cannot be composed, or that lies outside the array."""
+    """An index that cannot be applied, or is outside of the array."""
 
 
 class OutsideError(SelectionError):
-    """World coordinates that lie outside of what they were to be selected from."""
+    """World coordinates outside of the dataset."""
 
 
 class FrameMissingError(FrameError, FileNotFoundError):
@@ -113,19 +112,19 @@ class FrameMissingError(FrameError, FileNotFoundError):
 
 
 class FrameUnreachableError(FrameError, ConnectionError):
-    """A frame whose place could not be asked, or did not answer as it should."""
+    """A frame whose server or disk did not answer, or not as it should."""
 
 
 class FrameLoginError(FrameUnreachableError, PermissionError):
-    """A frame whose server wants to know who asks, or takes the token or password no longer."""
+    """A frame whose server requires a login, or no longer accepts the token or password."""
 
 
 class FrameForbiddenError(FrameUnreachableError, PermissionError):
-    """A frame that whoever asked has no permission to read."""
+    """A frame that you have no permission to read."""
 
 
 class FrameRefusedError(FrameError, PermissionError):
-    """A reference that leads where the store that holds it may not lead."""
+    """A reference to a place that the store may not refer to."""
 
 
 class DownloadError(DKISTVirtualError, OSError):
@@ -134,9 +133,9 @@ class DownloadError(DKISTVirtualError, OSError):
     Attributes
     ----------
     failures : dict of str to str
-        Each file's name and what kept it from coming.
+        Each file's name, and why it was not fetched.
     lines : tuple of str
-        What is printed of them, below the message.
+        Printed below the message.
     """
 
     failures: dict[str, str]
@@ -153,24 +152,24 @@ class DownloadError(DKISTVirtualError, OSError):
         self.lines = tuple(lines)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # What an OSError holds outside of its arguments does not travel by itself.
+        # Pickle keeps only the arguments of an OSError by itself.
         return type(self), self.args, {**self.__dict__, "errno": self.errno}
 
     def __str__(self) -> str:
-        said = redacted(self.args[0]) if self.args else ""
-        return "\n".join([f"{said}:", *map(redacted, self.lines)]) if self.lines else said
+        text = redacted(self.args[0]) if self.args else ""
+        return "\n".join([f"{text}:", *map(redacted, self.lines)]) if self.lines else text
 
 
 class SearchError(DKISTVirtualError, ConnectionError):
-    """The Data Center could not be asked, or answered what was not expected."""
+    """The Data Center did not answer, or sent an unexpected answer."""
 
 
 class AccessError(DKISTVirtualError, PermissionError):
-    """Frames that may not be had, or not in this way."""
+    """Frames that you may not fetch, or not in this way."""
 
 
 class EmbargoError(AccessError):
-    """A dataset under embargo: only those whose proposal it is may have its frames."""
+    """A dataset under embargo: only members of its proposal may fetch its frames."""
 
 
 class RemovedError(AccessError):
@@ -178,7 +177,7 @@ class RemovedError(AccessError):
 
 
 class LoginError(AccessError):
-    """Nobody is logged in to Globus on this machine, or the login has expired."""
+    """You are not logged in to Globus on this machine, or the login has expired."""
 
 
 class HTTPSOffError(AccessError):
@@ -186,15 +185,15 @@ class HTTPSOffError(AccessError):
 
 
 class StoreError(DKISTVirtualError):
-    """Something about the files that make up a store."""
+    """A problem of the files of a store."""
 
 
 class StoreExistsError(StoreError, FileExistsError):
-    """A store, or something else, stands where a new store was to be written."""
+    """A store or another file is in the way of a new store."""
 
 
 class StoreMissingError(StoreError, FileNotFoundError):
-    """There is no store at the place given."""
+    """There is no store at the path or URL."""
 
 
 class StoreCorruptError(StoreError, ValueError):
@@ -202,7 +201,7 @@ class StoreCorruptError(StoreError, ValueError):
 
 
 class StoreReplacedError(StoreError):
-    """Another store stands where the one stood that was opened: whose frames are others."""
+    """The store was replaced by another one since it was opened."""
 
 
 class DKISTVirtualWarning(UserWarning):
@@ -217,16 +216,16 @@ class MissingFramesWarning(DKISTVirtualWarning):
 
 
 class HeaderWarning(DKISTVirtualWarning):
-    """A header table was taken over with changes, or left out since its rows match no frames."""
+    """A header table was changed, or left out since its rows match no frames."""
 
 
 class SupersededWarning(DKISTVirtualWarning):
-    """What was opened is not the newest dataset of its product, or could not be held against it."""
+    """The dataset is not the newest of its product, or that could not be checked."""
 
 
 class ChangedFrameWarning(DKISTVirtualWarning):
-    """A file has the length that it had when it was scanned, and was modified since."""
+    """A file has its length of the scan, but was modified since."""
 
 
 class VerificationWarning(DKISTVirtualWarning):
-    """The store that was opened was verified, and something was found wrong."""
+    """The last verification of the store found errors."""

@@ -8,26 +8,19 @@ from typing import Final
 __all__ = ["ALIKE", "check_keywords", "counted", "human_bytes", "same_causes", "shorten"]
 
 ALIKE: Final = 3
-"""So many things of one cause are one line."""
+"""So many things with one cause share a line."""
 
 
 def counted(n: int, what: str) -> str:
-    """Say how many there are: "1 frame", "2 frames"."""
+    """Write how many there are: "1 frame", "2 frames"."""
     return f"{n:d} {what}{'s' * (n != 1)}"
 
 
 def same_causes(causes: Iterable[tuple[str, str]]) -> list[list[int]]:
-    """Group things by what is said of them, apart from their own names.
+    """Group things by cause, in which the name of each is ignored.
 
-    Parameters
-    ----------
-    causes : iterable of (str, str)
-        The name of each, which its cause may hold, and the cause.
-
-    Returns
-    -------
-    list of list of int
-        Positions, in the order in which each cause comes first.
+    Takes names and causes; returns the positions of each group, in the order in which causes come
+    first.
     """
     groups: dict[str, list[int]] = {}
     for number, (name, cause) in enumerate(causes):
@@ -36,7 +29,7 @@ def same_causes(causes: Iterable[tuple[str, str]]) -> list[list[int]]:
 
 
 def human_bytes(n: float) -> str:
-    """A number of bytes in the unit that fits it, decimal as the Data Center counts."""
+    """Write a number of bytes in the unit that fits it, decimal as the Data Center does."""
     for unit in ("B", "kB", "MB", "GB"):
         if n < 999.5:
             return f"{n:.0f} {unit}" if unit == "B" or n >= 99.5 else f"{n:.3g} {unit}"
@@ -52,19 +45,7 @@ def shorten(error: BaseException) -> str:
 
 
 def check_keywords(function: str, given: Iterable[str], known: Iterable[str]) -> None:
-    """Refuse keywords that are not known.
-
-    Parameters
-    ----------
-    function : str
-        What the user called.
-    given, known : iterable of str
-
-    Raises
-    ------
-    TypeError
-        Naming those that are not known, and all that are.
-    """
+    """Refuse unknown keywords of a function, with a TypeError that lists the known ones."""
     known = sorted(set(known))
     if unknown := [name for name in given if name not in known]:
         raise TypeError(

@@ -40,17 +40,10 @@ Moment: TypeAlias = Time | date | np.datetime64 | str
 def read_time(given: object) -> Time | None:
     """Read one moment or several; without a time zone they are UTC.
 
-    Parameters
-    ----------
-    given : object
-        `~astropy.time.Time`; `datetime.datetime` or `datetime.date`; `numpy.datetime64` or a pandas
-        Timestamp; text in ISO 8601, or in another form that sunpy reads; arrays of these, such as a
-        header column, also of pandas and xarray; a sunpy TimeRange, for its two ends.
-
-    Returns
-    -------
-    Time or None
-        None for a type without a moment.
+    Reads `~astropy.time.Time`; `datetime.datetime` or `datetime.date`; `numpy.datetime64` or a
+    pandas Timestamp; text in ISO 8601, or in another form that sunpy reads; arrays of these, such
+    as a header column, also of pandas and xarray; a sunpy TimeRange, for its two ends. Returns None
+    for other types.
 
     Raises
     ------
@@ -126,23 +119,15 @@ def is_blank(value: object) -> bool:
 def dates_of_texts(texts: Iterable[object], where: str) -> NDArray[np.datetime64] | None:
     """Convert the dates of a header column, UTC.
 
-    Parameters
-    ----------
-    texts : iterable of str or None
-        As FITS writes dates. A blank one, and None, become NaT.
-    where : str
-        The name of the column, for the warning.
-
-    Returns
-    -------
-    numpy.ndarray or None
-        In microseconds; in nanoseconds where a date needs them and all dates are within their
-        years. None where no text is a date.
+    Texts are those of FITS; a blank one, and None, become NaT. Dates are in microseconds; in
+    nanoseconds where a date needs them and all dates are within their years. Returns None where no
+    text is a date.
 
     Warns
     -----
     DKISTVirtualWarning
-        Some texts are dates and others are not, or are leap seconds: these become NaT.
+        Some texts are dates and others are not, or are leap seconds: these become NaT. The warning
+        names the column, `where`.
     """
     cells = list(texts)
     parsed = [None if is_blank(cell) else _parse(cell) for cell in cells]
@@ -190,13 +175,8 @@ def _is_leap_second(cell: object) -> bool:
 def dates_of_times(times: Time, where: str) -> NDArray[np.datetime64]:
     """Convert moments to datetime64, UTC, in microseconds.
 
-    Digits below microseconds are noise: a WCS counts seconds as floats from an epoch.
-
-    Parameters
-    ----------
-    times : astropy.time.Time
-    where : str
-        Their name, for the warning of a leap second.
+    Digits below microseconds are noise: a WCS counts seconds as floats from an epoch. The warning
+    of a leap second names `where`.
     """
     try:  # quick, and right but for leap seconds and years of five digits
         return np.asarray(Time(times.utc, format="isot", precision=6).value, "M8[us]")

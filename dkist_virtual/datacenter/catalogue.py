@@ -148,16 +148,8 @@ def endpoint_id() -> str:
 def find(identity: str) -> tuple[Record, Record | None]:
     """Find the record of a dataset, and that of the dataset that replaced it.
 
-    Parameters
-    ----------
-    identity : str
-        A dataset ID, or a product ID for the newest dataset of the product.
-
-    Returns
-    -------
-    record : dict
-    newer : dict or None
-        The newest dataset of the same product, if `record` is no longer active.
+    A product ID finds its newest dataset. The second record is the newest of the same product, if
+    the first is no longer active; otherwise None.
 
     Raises
     ------
@@ -299,19 +291,7 @@ def fetch_file(
 ) -> Path:
     """Fetch the quality report or the preview movie of a dataset.
 
-    Parameters
-    ----------
-    kind : {"quality", "movie"}
-    identity : str
-        Dataset ID.
-    path : path
-        A file, or a directory, which is created if the path ends with a slash.
-    form : {"pdf", "json"}
-        Of the quality report.
-
-    Returns
-    -------
-    pathlib.Path
+    The path is a file, or a directory, which is created if the path ends with a slash.
 
     Raises
     ------

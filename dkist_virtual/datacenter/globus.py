@@ -70,11 +70,6 @@ class Transfer:
 def check_access(record: Record, newer: Record | None) -> None:
     """Refuse to fetch frames that were removed, or that are under embargo.
 
-    Parameters
-    ----------
-    record, newer : dict
-        From `catalogue.find`.
-
     Raises
     ------
     RemovedError, EmbargoError

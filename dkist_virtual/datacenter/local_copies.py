@@ -42,15 +42,7 @@ def cache_directory() -> Path:
 def store_of(identity: str) -> str:
     """Find the store of a dataset in the cache; convert the newest ASDF if it is not there.
 
-    Parameters
-    ----------
-    identity : str
-        A dataset ID, or a product ID for its newest dataset.
-
-    Returns
-    -------
-    str
-        A directory.
+    A product ID is that of its newest dataset.
 
     Raises
     ------
@@ -64,8 +56,8 @@ def store_of(identity: str) -> str:
     Warns
     -----
     SupersededWarning
-        There is a newer dataset of the same product; or the copy here could not be compared with
-        the Data Center.
+        There is a newer dataset of the same product, or the Data Center could not be asked whether
+        the copy here is the newest.
     """
     try:
         record, newer = find(identity)

@@ -80,13 +80,7 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
     def of(cls, records: list[Record], total: int, page: int) -> Self:
         """Make the table of the records of a page, with the columns of dkist.
 
-        Parameters
-        ----------
-        records : list of dict
-            From the Data Center.
-        total : int
-            Of all pages.
-        page : int
+        `total` is the number of records of all pages.
 
         Raises
         ------

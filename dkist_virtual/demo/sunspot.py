@@ -63,23 +63,12 @@ class Scene:
 
 
 def sunspot(shape: tuple[int, int], *, scan: int = 0, seed: int = 6302) -> Scene:
-    """Paint granulation with a round sunspot in it.
+    """Paint granulation with a round sunspot in it; the same seed gives the same scene.
 
-    Parameters
-    ----------
-    shape
-        (y, x). The shorter side is `FIELD` arcsec.
-    scan
-        From one scan to the next the granules drift a little, the spot does not.
-    seed
-        The same seed gives the same scene.
-
-    Returns
-    -------
-    Scene
-        With a granulation contrast of 12 per cent, granules rising and lanes sinking, an umbra
-        of 0.2, and a field that is vertical and 2.6 kG strong in the spot's centre, nearly
-        horizontal at its border, and none outside.
+    The shorter side of `shape` (y, x) is `FIELD` arcsec. From one scan to the next the granules
+    drift a little. Granulation has a contrast of 12 per cent, its granules rise and its lanes sink;
+    the umbra has 0.2, and a field that is vertical and 2.6 kG strong in the spot's centre, nearly
+    horizontal at its border, and zero outside.
     """
     rng = np.random.default_rng(seed)
     arcsec = FIELD / min(shape)
@@ -120,20 +109,10 @@ def sunspot(shape: tuple[int, int], *, scan: int = 0, seed: int = 6302) -> Scene
 def stokes(scene: Scene, offsets: npt.ArrayLike) -> Image:
     """Compute the Stokes profiles of a scene: a Zeeman triplet of Gaussian lines.
 
-    Parameters
-    ----------
-    scene : Scene
-    offsets
-        Wavelengths in pm from `LINE`, one-dimensional.
+    Takes wavelengths in pm from `LINE`. Returns an array of shape (stokes, wavelength, y, x),
+    Stokes as I, Q, U, V, in units of the quiet continuum. About the Doppler-shifted core I, Q and U
+    are symmetric and V is antisymmetric.
 
-    Returns
-    -------
-    array
-        Shape (stokes, wavelength, y, x), Stokes as I, Q, U, V, in units of the quiet continuum.
-        About the Doppler-shifted core I, Q and U are symmetric and V is antisymmetric.
-
-    Notes
-    -----
     A thin layer: the absorption coefficients of the Unno equations (del Toro Iniesta 2003,
     Introduction to Spectropolarimetry) subtracted from the continuum to first order.
     """

@@ -55,13 +55,7 @@ SAVE: Final = (
 class SteppedPlot(ABC):
     """A figure that steps through an array.
 
-    Parameters
-    ----------
-    subject : Subject
-    shown : ShownAxes
-    position : dict
-        Array axis to pixel, for axes that are not drawn: where to begin, by default at the first
-        pixel.
+    `position` maps array axes that are not drawn to the pixel where to begin, by default the first.
     """
 
     figure: Figure

@@ -69,12 +69,7 @@ def fit_title(axes: Axes, parts: Sequence[str]) -> None:
 def fit_label(axes: Axes, text: str, *, upwards: bool) -> float:
     """Find the font size for the name of an axis.
 
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-    text : str
-    upwards : bool
-        Whether it is beside the axes, and at most as long; or below them, and inside of the figure.
+    A name that runs upwards is at most as long as the axes; one below them is inside of the figure.
     """
     axes.apply_aspect()
     figure = axes.get_figure()
@@ -97,17 +92,10 @@ def fit_labels(axes: Axes) -> None:
 
 
 class BoxedText(Text):
-    """A text in a box that stays inside of axes of any size.
+    """A text in a box that stays inside of axes of any size, in their middle or at their top.
 
     Lines are broken, letters get smaller, and where axes are much higher than wide the text runs
     upwards.
-
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-    text : str
-    middle : bool
-        Whether it is in the middle of the axes; otherwise at their top.
     """
 
     def __init__(self, axes: Axes, text: str, *, middle: bool) -> None:

@@ -50,12 +50,7 @@ def thin(pixels: NDArray[np.generic], most: int = SAMPLE) -> NDArray[np.generic]
 def limits(pixels: NDArray[np.generic], *, signed: bool) -> tuple[float, float]:
     """Find the ends of a picture's contrast; a few outliers do not change them.
 
-    Parameters
-    ----------
-    pixels : numpy.ndarray
-        Any shape.
-    signed : bool
-        Whether zero belongs in the middle, as in Stokes Q, U and V.
+    Of signed pixels, as those of Stokes Q, U and V, zero is in the middle.
     """
     values = np.asarray(thin(pixels) if pixels.ndim == 2 else pixels, float)
     values = values[np.isfinite(values)]
@@ -85,19 +80,9 @@ def contrast(
 
 
 def block_mean(pixels: NDArray[np.generic], ny: int, nx: int) -> NDArray[np.generic]:
-    """Average blocks of pixels; those of the last row and column may be smaller.
+    """Average blocks of ny x nx pixels; those of the last row and column may be smaller.
 
-    Parameters
-    ----------
-    pixels : numpy.ndarray
-        Shape (y, x).
-    ny, nx : int
-        Pixels of a block along each axis.
-
-    Returns
-    -------
-    numpy.ndarray
-        Floats, shape (ceil(y / ny), ceil(x / nx)). NaN is ignored; a block of NaN alone is NaN.
+    Returns floats. NaN is ignored; a block of NaN alone is NaN.
     """
     if ny == nx == 1:
         return pixels
@@ -137,15 +122,8 @@ class ScreenImage(AxesImage):
     When it is drawn, pixels are averaged to the size of the axes and to the part of the image that
     they show. Zooming in shows single pixels; a figure saved at a high resolution keeps it.
 
-    Parameters
-    ----------
-    axes : matplotlib.axes.Axes
-        In pixels of the image, the centre of the first one at (0, 0), unless an affine transform
-        is set.
-    pixels : numpy.ndarray
-        Shape (y, x).
-    **kwargs
-        Those of `matplotlib.image.AxesImage`, such as cmap and norm.
+    The axes count pixels, the centre of the first one at (0, 0), unless an affine transform is set.
+    Keywords are those of `matplotlib.image.AxesImage`.
     """
 
     def __init__(self, axes: Axes, pixels: NDArray[np.generic], **kwargs: Any) -> None:

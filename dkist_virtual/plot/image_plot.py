@@ -52,13 +52,10 @@ def sky_axes(subject: Subject, shown: ShownAxes) -> tuple[WorldAxis, WorldAxis] 
 def sky_grid(
     subject: Subject, shown: ShownAxes, at: Sequence[float], around: float | None = None
 ) -> PlaneGrid:
-    """Evaluate longitude and latitude of a plane, without a jump.
+    """Evaluate longitude and latitude of a plane of the sky, without a jump.
 
     Parameters
     ----------
-    subject : Subject
-    shown : ShownAxes
-        Of a plane of the sky.
     at : sequence of float
         The pixel of each array axis; those of the plane's own axes are ignored.
     around : float, optional

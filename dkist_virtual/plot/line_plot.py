@@ -48,12 +48,8 @@ LINE_LOOK: Final = (
 def profile_axes(world: World, along: str | int | None = None) -> ShownAxes:
     """Choose the axes of a profile: along one axis, the Stokes parameters in panels of their own.
 
-    Parameters
-    ----------
-    world : World
-    along : {"wavelength", "time", "stokes"} or int, optional
-        A coordinate, or an axis of the array; by default the first of those words that the array
-        has.
+    `along` is a coordinate, or an axis of the array; by default the first of wavelength, time and
+    stokes that the array has.
 
     Raises
     ------

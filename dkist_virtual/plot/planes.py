@@ -46,11 +46,8 @@ class Subject:
 
     Parameters
     ----------
-    data : VirtualArray or array
     mask : array or bool or None
         As in ndcube: True where a pixel is to be ignored.
-    world : World
-    axis_names : tuple of str
     unit : str
         Empty where the data have none.
     title : str
@@ -118,12 +115,8 @@ def shown_axes(world: World, plot_axes: Sequence[Any] | None = None) -> ShownAxe
     Wavelength runs to the right; of two directions on the sky the one along which the longitude
     changes more; other axes in array order, the last one to the right.
 
-    Parameters
-    ----------
-    world : World
-    plot_axes : sequence, optional
-        As in ndcube: for each array axis ``"x"``, ``"y"`` or None; an Ellipsis is any number of
-        None.
+    `plot_axes` has for each array axis ``"x"``, ``"y"`` or None, as in ndcube; an Ellipsis is any
+    number of None.
 
     Raises
     ------
@@ -186,13 +179,10 @@ _PREFERRED: Final = ("stokes", "wavelength", "time", "longitude", "latitude", "o
 
 
 def labels_of(world: World, axes: Sequence[int]) -> dict[int, int | None]:
-    """Choose the world coordinate that labels each of some array axes.
+    """Choose the world coordinate, by its index, that labels each of some array axes.
 
-    Returns
-    -------
-    dict of int to int or None
-        The position of the coordinate among the WCS's values, None where there is none. Of
-        longitude and latitude it is the one that changes more; two axes of the sky have one each.
+    Of longitude and latitude it is the one that changes more; two axes of the sky have one each.
+    None where there is no coordinate.
     """
     chosen: dict[int, int | None] = {}
     change: dict[tuple[int, int], float] = {}
@@ -223,11 +213,6 @@ def context(whole: World, held: Sequence[int | range]) -> dict[str, tuple[WorldA
         Of the dataset as it was opened.
     held : sequence
         The selected pixel of each axis, or a range of them.
-
-    Returns
-    -------
-    dict
-        By kind: the coordinate of `whole`, and its value.
     """
     fixed = {axis for axis, left in enumerate(held) if isinstance(left, int) or len(left) == 1}
     kinds: tuple[Kind, ...] = ("stokes", "wavelength", "time")
@@ -244,14 +229,10 @@ def context(whole: World, held: Sequence[int | range]) -> dict[str, tuple[WorldA
 
 @dataclass(frozen=True, eq=False)
 class Plane:
-    """Pixels to draw.
+    """Pixels to draw, of shape (y, x), or (x,) for a line.
 
-    Parameters
-    ----------
-    pixels : numpy.ndarray
-        Shape (y, x), or (x,) for a line. NaN where a mask of the dataset says so.
-    absent : numpy.ndarray of bool or None
-        The same shape: pixels of frames that are absent. None where every frame is there.
+    `pixels` is NaN where a mask of the dataset is True; `absent` marks the pixels of absent frames,
+    and is None where all are present.
     """
 
     pixels: NDArray[np.generic]
@@ -261,16 +242,9 @@ class Plane:
 class PlaneReader:
     """Reads planes of a dataset, caches the last ones, and reads ahead.
 
-    Parameters
-    ----------
-    data : VirtualArray or array
-        Absent frames of a `VirtualArray` are marked; those of another array make all of a plane
-        absent, since it is unknown which pixels came from them.
-    mask : array or bool or None
-        As in ndcube: True where a pixel is to be ignored.
-    axes : ShownAxes
-    keep : int
-        Bytes of planes that are cached; the last one always is.
+    It marks the absent frames of a `VirtualArray`. If a frame of another array is absent, all of
+    the plane is, since it is unknown which pixels came from it. The cache has `keep` bytes, and the
+    last plane at least.
     """
 
     def __init__(

@@ -71,12 +71,7 @@ class PlaneGrid:
     def of(cls, evaluate: Evaluate, shape: tuple[int, int]) -> Self:
         """Evaluate a plane's coordinates on as few pixels as interpolate them well enough.
 
-        Parameters
-        ----------
-        evaluate : callable
-            Takes pixels along x and y, of one shape, and returns both coordinates: (2, *shape).
-        shape : (y, x)
-            Of the plane.
+        `evaluate` takes pixels along x and y, and returns both coordinates: (2, *shape).
         """
         counts = [min(n, _FIRST) for n in shape]
         while True:
@@ -190,17 +185,7 @@ def _pixels_between(points: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 class PlaneWCS(BaseLowLevelWCS):  # type: ignore[misc]  # astropy comes without types
-    """The sky coordinates of a plane, for astropy's axes.
-
-    Parameters
-    ----------
-    grid : PlaneGrid
-        Of longitude and latitude, in that order.
-    frame : astropy coordinate frame
-    axes : tuple of WorldAxis
-        Both.
-    shape : (y, x)
-    """
+    """The sky coordinates, longitude and latitude, of a plane, for astropy's axes."""
 
     pixel_n_dim = world_n_dim = 2
     array_shape: tuple[int, int] = (0, 0)

@@ -90,10 +90,7 @@ class Sliders:
     def place(self, longest: Sequence[str] | None = None) -> None:
         """Put sliders between their names and values, for the figure's present size.
 
-        Parameters
-        ----------
-        longest : sequence of str, optional
-            The longest value that each slider will show.
+        There is room for the longest value that each slider will show.
         """
         if not self.widgets:
             return
@@ -175,14 +172,8 @@ class Sliders:
 class Repainter:
     """Repaints the parts that a step changes, over a picture of everything else.
 
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-    images : sequence of matplotlib.artist.Artist
-        Of the same axes: animated, so that they are not in the picture of the rest. Artists above
-        them are drawn over them again.
-    small : sequence of matplotlib.axes.Axes
-        Axes that change as a whole: colour bar and sliders.
+    Images, all of the same axes, are animated, so that they are not in that picture; artists above
+    them are drawn over them again. Small axes, colour bar and sliders, change as a whole.
     """
 
     def __init__(self, figure: Figure, images: Sequence[Artist], small: Sequence[Axes]) -> None:

@@ -55,12 +55,7 @@ def name_of(axis: WorldAxis) -> str:
 class Coordinate:
     """A world coordinate along one axis of an array.
 
-    Parameters
-    ----------
-    axis : WorldAxis
-    world : World
-    values : numpy.ndarray
-        At each pixel, in the WCS's unit; seconds for time.
+    `values` has one for each pixel, in the WCS's unit; seconds for time.
     """
 
     axis: WorldAxis
@@ -135,17 +130,9 @@ class Coordinate:
 def coordinate_along(
     world: World, axis: int, index: int | None, at: Sequence[float]
 ) -> Coordinate | None:
-    """Evaluate a coordinate along an array axis.
+    """Evaluate a coordinate, the WCS's value `index`, along an array axis; None gives None.
 
-    Parameters
-    ----------
-    world : World
-    axis : int
-        Of the array.
-    index : int or None
-        Which of the WCS's values; None gives None.
-    at : sequence of float
-        The pixel of each array axis; that of `axis` is ignored.
+    `at` is the pixel of each array axis; that of `axis` is ignored.
     """
     if index is None:
         return None
@@ -232,10 +219,7 @@ class _DateFormatter(dates.ConciseDateFormatter):
 class DataFormatter(ScalarFormatter):
     """Writes pixel values in full, and their common power of ten beside the unit.
 
-    Parameters
-    ----------
-    label : str
-        Of the axis: name and unit, ``"data [ct]"``, or a unit alone.
+    `label` is that of the axis: name and unit, ``"data [ct]"``, or a unit alone.
     """
 
     def __init__(self, label: str) -> None:
@@ -332,13 +316,8 @@ def _digits(values: Sequence[float]) -> int:
 def set_ticks(axis: Axis, coordinate: Coordinate | None, otherwise: str) -> None:
     """Tick an axis that counts pixels at round values of a coordinate.
 
-    Parameters
-    ----------
-    axis : matplotlib.axis.Axis
-    coordinate : Coordinate or None
-        Pixels are ticked where there is none, or where several pixels have the same value.
-    otherwise : str
-        The name of the axis then.
+    Without one, or if several pixels have the same value, pixels are ticked, and the axis is named
+    `otherwise`.
     """
     if coordinate is None or not coordinate.monotonic:
         axis.set_major_locator(ValueLocator(integer=True))

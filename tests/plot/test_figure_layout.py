@@ -256,7 +256,7 @@ def test_each_slider_says_something_else(name: str, opened: Any) -> None:
             text for text in said if " of " not in text and not text.endswith(("sec", "deg"))
         ]
         assert len(set(moments)) == len(moments)
-        assert len(set(plot._saying.values())) == len(plot._saying)
+        assert len(set(plot._written_by.values())) == len(plot._written_by)
         names = [slider.label.get_text() for slider in plot.sliders.widgets]
         assert len(set(names)) == len(names)
         plt.close("all")
@@ -298,7 +298,7 @@ def test_the_read_out_is_the_wcs(opened: Any) -> None:
     values = [(float(v) + 648000) % 1296000 - 648000 for v in values[:2]]
     names = [axis.kind for axis in plot.subject.world.axes]
     found = re.findall(r"(longitude|latitude) (\S+) arcsec", plot.axes.format_coord(17, 33))
-    step = plot._grid.per_pixel[0]
+    step = plot._sky.grid.per_pixel[0]
     assert step < 0.02
     for kind, said in found:
         assert float(said) == pytest.approx(values[names.index(kind)], abs=step / 2)

@@ -154,7 +154,7 @@ def test_download_subset() -> None:
 def test_search() -> None:
     printed = run_alone("search.py")
     assert "Found: ['VTFDEMO'] [20]\n" in printed
-    assert "Nothing found. There is something\n  without time: 1\n" in printed
+    assert "Nothing found. There are datasets\n  without time: 1\n" in printed
     assert "VTF (4, 1, 5, 48, 64) ct\nThe same: True\n" in printed
     assert re.search(r"Spectrum: \[( *\d+\.\d?){5}\]\n5 of 20 frames asked\n", printed)
     assert "5 files fetched\nPicture: True\nRefused: True\n" in printed

@@ -24,14 +24,7 @@ that are shorter have no content, and their end is not checked."""
 
 
 def check_document(path: str, kind: DocumentKind) -> None:
-    """Refuse a file that is of another kind, or cut short.
-
-    Raises
-    ------
-    FrameCorruptError
-    OSError
-        It cannot be read.
-    """
+    """Refuse a file that is of another kind, or cut short, with FrameCorruptError."""
     with FileBytes(path) as data:
         refuse_empty(data, _NAMES[kind])
         begin, size = data[:64], len(data)

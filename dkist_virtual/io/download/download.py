@@ -57,7 +57,6 @@ class Item:
         Where it may be, in the order in which to try.
     size : int
         Length when it was scanned, -1 where it was not.
-    fetcher : Fetcher
     checked : Checked
         The HDU and the sum to verify.
     most : int
@@ -75,14 +74,7 @@ class Item:
     kind: DocumentKind | None = None
 
     def check_whole(self, path: str) -> None:
-        """Refuse a file that is of another kind, or not whole.
-
-        Raises
-        ------
-        FrameCorruptError
-        OSError
-            It cannot be read.
-        """
+        """Refuse a file that is of another kind, or not whole, with FrameCorruptError."""
         if self.kind is None:
             with FileBytes(path) as data:
                 check_whole(data, self.checked)

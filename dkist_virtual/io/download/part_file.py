@@ -40,8 +40,6 @@ class PartialFile:
     ----------
     path : str
         Its final name, in a directory that exists.
-    url : str
-        Where to fetch it from.
     size : int
         Length that it must have, -1 where that is not known.
     count : callable
@@ -157,15 +155,13 @@ class PartialFile:
     def finish(self, check: Callable[[str], object]) -> None:
         """Check the file, sync it to the disk and give it its name.
 
-        Parameters
-        ----------
-        check : callable
-            Takes the path, and raises a FrameError if the file is broken.
+        `check` takes the path and raises a FrameError if the file is broken; the part is then
+        removed.
 
         Raises
         ------
         FrameCorruptError
-            Another length than was scanned. The part is then removed, as after errors of `check`.
+            Another length than was scanned, or an error of `check`.
         DownloadError
         """
         try:
