@@ -122,7 +122,8 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
         return made  # type: ignore[no-any-return]
 
     # Slices of astropy's tables share their attributes with the whole table. sunpy resets the
-    # columns to show on a slice, which would change the table when it is printed first.
+    # columns to show on a slice, which would change the table when it is printed first. Only these
+    # private methods of theirs come in between.
     def _with_own_attributes(self, table: Self) -> Self:
         table.meta = {**self.meta, "__attributes__": dict(self.meta.get("__attributes__", {}))}
         return table

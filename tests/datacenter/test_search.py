@@ -321,7 +321,7 @@ def test_a_range_given_from_its_end_is_the_same(catalogue: Any) -> None:
 def test_an_attribute_of_another_client_is_refused(catalogue: Any) -> None:
     from sunpy.net import attrs as a
 
-    with pytest.raises(ValueError, match="cannot be asked for"):
+    with pytest.raises(ValueError, match="cannot search for"):
         dv.search(a.Detector("C2"))
 
 
