@@ -60,8 +60,12 @@ class _Finder(MetaPathFinder, Loader):
 class _Package(ModuleType):
     """The package: ``dv.search`` stays the function when the former module is imported."""
 
-    def __setattr__(self, name: str, value: Any) -> None:
-        if not (name == "search" and isinstance(value, ModuleType)):
+    def __setattr__(self, name: str, value: object) -> None:
+        if name == "search" and isinstance(value, ModuleType):
+            # What ``import dkist_virtual.search as s`` binds has the names of both.
+            for public in ("parameters", "search", "spectral_lines"):
+                setattr(self.search, public, getattr(value, public))
+        else:
             super().__setattr__(name, value)
 
 

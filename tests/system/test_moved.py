@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import pickle
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 
 import dkist_virtual as dv
 from dkist_virtual._moved import MOVED
+from dkist_virtual.dataset.files import Files
 
 
 @pytest.mark.parametrize("name", sorted(MOVED))
@@ -26,8 +28,29 @@ def test_search_stays_a_function() -> None:
     sys.modules.pop("dkist_virtual.search", None)
     with pytest.warns(DeprecationWarning, match="datacenter.search"):
         from dkist_virtual.search import spectral_lines
-    assert callable(dv.search)
     assert spectral_lines.__module__ == "dkist_virtual.datacenter.search"
+    from dkist_virtual import search
+
+    assert search is dv.search
+    with pytest.raises(TypeError, match=r"search\(\) got an unexpected keyword"):
+        dv.search(colour="red")  # type: ignore[call-arg]
+
+
+def test_search_under_another_name_has_the_names_of_both() -> None:
+    sys.modules.pop("dkist_virtual.search", None)
+    with pytest.warns(DeprecationWarning, match="datacenter.search"):
+        import dkist_virtual.search as former
+    from dkist_virtual.datacenter.search import parameters, search, spectral_lines
+
+    assert former.search is search  # type: ignore[attr-defined]
+    assert former.spectral_lines is spectral_lines  # type: ignore[attr-defined]
+    assert former.parameters is parameters  # type: ignore[attr-defined]
+
+
+def test_a_pickle_of_a_former_path_is_read() -> None:
+    sys.modules.pop("dkist_virtual.files", None)
+    with pytest.warns(DeprecationWarning, match="dataset.files"):
+        assert pickle.loads(b"cdkist_virtual.files\nFiles\n.") is Files
 
 
 def test_a_path_that_never_was_is_not_found() -> None:
@@ -36,11 +59,9 @@ def test_a_path_that_never_was_is_not_found() -> None:
 
 
 def test_a_user_sees_the_warning_at_the_line_that_imports() -> None:
-    code = "import dkist_virtual.files"
-    done = subprocess.run(
-        [sys.executable, "-W", "always::DeprecationWarning", "-c", code],
-        capture_output=True,
-        text=True,
-    )
+    # Without options Python shows this warning only if it is at a line of the user's program.
+    code = "import sys\nimport dkist_virtual.files"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert done.returncode == 0
-    assert "dkist_virtual.files is now dkist_virtual.dataset.files" in done.stderr
+    said = "DeprecationWarning: dkist_virtual.files is now dkist_virtual.dataset.files"
+    assert f"<string>:2: {said}" in done.stderr
