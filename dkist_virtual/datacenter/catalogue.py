@@ -89,10 +89,7 @@ def net() -> ModuleType:
 def ask(urls: Sequence[str]) -> list[Any]:
     """Fetch JSON from several URLs of the Data Center at once.
 
-    Raises
-    ------
-    SearchError
-        It does not answer after all retries, refuses, or answers something that is not JSON.
+    Raises SearchError if it does not answer after all retries, refuses, or sends something else.
     """
     found = []
     for url, reply in zip(
@@ -114,12 +111,7 @@ def ask(urls: Sequence[str]) -> list[Any]:
 
 
 def answers(queries: Sequence[Query]) -> list[dict[str, Any]]:
-    """Send queries to the Data Center's search; return the answer to each.
-
-    Raises
-    ------
-    SearchError
-    """
+    """Send queries to the Data Center's search; return the answer to each, or raise SearchError."""
     conf = net().conf
     url = conf.dataset_endpoint + conf.dataset_search_path
     found: list[dict[str, Any]] = ask(
@@ -149,13 +141,8 @@ def find(identity: str) -> tuple[Record, Record | None]:
     """Find the record of a dataset, and that of the dataset that replaced it.
 
     A product ID finds its newest dataset. The second record is the newest of the same product, if
-    the first is no longer active; otherwise None.
-
-    Raises
-    ------
-    SearchError
-    StoreMissingError
-        There is none of that ID.
+    the first is no longer active; otherwise None. Raises SearchError, or StoreMissingError if there
+    is no such ID.
     """
     net()
     from dkist.net.attrs import Dataset, Product, Status
@@ -216,10 +203,7 @@ def name_successor(newer: Record | None) -> str:
 def globus_path(record: Mapping[str, Any]) -> str:
     """Make the path of the frames' directory on the Data Center's endpoint.
 
-    Raises
-    ------
-    DatasetError
-        The record lacks a part of the path.
+    Raises DatasetError if the record lacks a part of it.
     """
     try:
         path: str = net().conf.dataset_path.format(**record)
@@ -255,11 +239,7 @@ class _Queue:
 def fetch_asdf(record: Record, directory: Path) -> Path:
     """Fetch the ASDF of a dataset, whole or not at all, from the URL of ``dkist.net.DKISTClient``.
 
-    Creates the directory, and returns the path of the file.
-
-    Raises
-    ------
-    SearchError
+    Creates the directory, and returns the path of the file. Raises SearchError.
     """
     from dkist.net.client import DKISTClient, DKISTQueryResponseTable
 
@@ -289,13 +269,9 @@ def fetch_file(
     *,
     form: Literal["pdf", "json"] = "pdf",
 ) -> Path:
-    """Fetch the quality report or the preview movie of a dataset.
+    """Fetch the quality report or the preview movie of a dataset, or raise SearchError.
 
     The path is a file, or a directory, which is created if the path ends with a slash.
-
-    Raises
-    ------
-    SearchError
     """
     if form not in ("pdf", "json"):
         raise ValueError(f"form = {form!r}: expected 'pdf' or 'json'")

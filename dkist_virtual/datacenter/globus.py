@@ -68,12 +68,7 @@ class Transfer:
 
 
 def check_access(record: Record, newer: Record | None) -> None:
-    """Refuse to fetch frames that were removed, or that are under embargo.
-
-    Raises
-    ------
-    RemovedError, EmbargoError
-    """
+    """Refuse frames that were removed (RemovedError), or that are under embargo (EmbargoError)."""
     own = dataset_id(record)
     if status_of(record) == "REMOVED":
         instead = name_successor(newer) or "and nothing replaced it so far"
@@ -166,7 +161,10 @@ def transfer(
             else:
                 client.task_wait(task_id, timeout=10**6)
             _check_task(client, task_id)
-    local = _on_this_machine(destination) if destination_endpoint is None else None
+    local = None
+    if destination_endpoint is None:
+        text = str(destination)
+        local = os.path.expanduser(text.removeprefix("/") if text.startswith("/~") else text)
     return Transfer(task_id, str(destination), len(files), wait, local)
 
 
@@ -199,11 +197,6 @@ def _destination(path: str | os.PathLike[str], record: Record, *, here: bool) ->
     if here and not text.startswith("/~/"):
         text = os.path.abspath(os.path.expanduser(text))
     return PurePosixPath(text)
-
-
-def _on_this_machine(destination: PurePosixPath) -> str:
-    text = str(destination)
-    return os.path.expanduser(text.removeprefix("/") if text.startswith("/~") else text)
 
 
 # Over HTTPS ---------------------------------------------------------------------------------

@@ -71,12 +71,8 @@ def translate_errors() -> Iterator[None]:
 def open_client(collection: str) -> tuple[TransferClient, GlobusHTTPResponse]:
     """Make a client with dkist's own login; return it with Globus's description of a collection.
 
-    Without a valid login dkist would open a browser and wait for it, for ever where there is none.
-
-    Raises
-    ------
-    LoginError
-        There is no login.
+    Without a valid login this raises LoginError; dkist would open a browser and wait for it, for
+    ever where there is none.
     """
     from dkist.net.globus.auth import get_cache_contents
     from dkist.net.globus.endpoints import get_transfer_client
@@ -119,7 +115,8 @@ def login(
         if browser and collection is None and _has_browser():
             auth.save_auth_cache(_log_in_by_browser(client, say, seconds))
             return
-        scopes = auth.SCOPES if collection is None else [_scope(collection)]
+        own = f"https://auth.globus.org/scopes/{collection}/https"
+        scopes = auth.SCOPES if collection is None else [own]
         client.oauth2_start_flow(requested_scopes=list(scopes), refresh_tokens=True)
         say(f"Open this address in a browser, on any machine:\n{client.oauth2_get_authorize_url()}")
         answer = client.oauth2_exchange_code_for_tokens(ask("The code that is shown there").strip())
@@ -176,10 +173,6 @@ def _log_in_by_browser(
 
 
 _BY_CODE: Final = "`dkist-virtual login --no-browser` takes a code from a browser anywhere"
-
-
-def _scope(collection: str) -> str:
-    return f"https://auth.globus.org/scopes/{collection}/https"
 
 
 def _token_file() -> Path:

@@ -78,14 +78,9 @@ class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes wit
 
     @classmethod
     def of(cls, records: list[Record], total: int, page: int) -> Self:
-        """Make the table of the records of a page, with the columns of dkist.
+        """Make the table of the records of a page, with the columns of dkist, or raise SearchError.
 
         `total` is the number of records of all pages.
-
-        Raises
-        ------
-        SearchError
-            They cannot be read.
         """
         try:
             # A key that one of them lacks breaks dkist's table.

@@ -132,10 +132,7 @@ def search(
 def parameters(query: Attr) -> list[Query]:
     """Translate a query to the API's parameters with ``dkist.net``: one set per alternative.
 
-    Raises
-    ------
-    ValueError
-        The Data Center's search has no such attribute.
+    Raises ValueError for an attribute that the Data Center's search does not have.
     """
     conf = net().conf
     from dkist.net.attr_walker import walker

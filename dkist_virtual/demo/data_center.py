@@ -74,18 +74,16 @@ def _box(relation: str) -> Wanted:
     def wanted(record: Record, values: list[str]) -> bool:
         (x1, y1), (x2, y2) = json.loads(values[0].replace("(", "[").replace(")", "]").join("[]"))
         (a1, b1), (a2, b2) = record["boundingBox"]
-        asked = min(x1, x2), max(x1, x2), min(y1, y2), max(y1, y2)
-        own = min(a1, a2), max(a1, a2), min(b1, b2), max(b1, b2)
+        along_x, along_y = (
+            (sorted([x1, x2]), sorted([a1, a2])),
+            (sorted([y1, y2]), sorted([b1, b2])),
+        )
         if relation == "touches":
-            return bool(
-                asked[0] <= own[1] and asked[1] >= own[0]
-                and asked[2] <= own[3] and asked[3] >= own[2]
-            )  # fmt: skip
-        outer, inner = (asked, own) if relation == "contains" else (own, asked)
-        return bool(
-            outer[0] <= inner[0] and outer[1] >= inner[1]
-            and outer[2] <= inner[2] and outer[3] >= inner[3]
-        )  # fmt: skip
+            return all(
+                asked[0] <= own[1] and asked[1] >= own[0] for asked, own in (along_x, along_y)
+            )
+        ranges = [pair if relation == "contains" else pair[::-1] for pair in (along_x, along_y)]
+        return all(outer[0] <= inner[0] and outer[1] >= inner[1] for outer, inner in ranges)
 
     return wanted
 

@@ -131,15 +131,12 @@ class FrameServer:
             response.last_modified = file.stat().st_mtime
         await response.prepare(request)
         body = b"" if request.method == "HEAD" else data
-        if fault == "stall":
+        if fault in ("stall", "cut"):
             await response.write(body[: len(body) // 2])
+            if fault == "cut" and request.transport is not None:
+                request.transport.close()
             while request.transport is not None and not request.transport.is_closing():
                 await asyncio.sleep(0.001)
-            return response
-        if fault == "cut":
-            await response.write(body[: len(body) // 2])
-            assert request.transport is not None
-            request.transport.close()
             return response
         self.requests.append((request.method, path, start, len(body)))
         await response.write(body)

@@ -74,7 +74,7 @@ class SteppedPlot(ABC):
             for axis, index in self._written_by.items()
             if subject.world.axes[index].kind in _NAMED
         }
-        self._margins = 1.0, 1.3, ABOVE
+        self._margins = 1.0, 1.3
         self._reader = PlaneReader(subject.data, subject.mask, shown)
         self._over: list[Artist] = []
         self.followers: list[SteppedPlot] = []
@@ -113,9 +113,9 @@ class SteppedPlot(ABC):
         """Find the place of the axes in the figure at its present size."""
         wide, high = self.figure.get_size_inches()
         below = self._below()
-        left, right, above = self._margins
+        left, right = self._margins
         return (
-            left / wide, below / high, (wide - left - right) / wide, (high - below - above) / high
+            left / wide, below / high, (wide - left - right) / wide, (high - below - ABOVE) / high
         )  # fmt: skip
 
     def _finish_layout(self) -> None:
@@ -132,11 +132,11 @@ class SteppedPlot(ABC):
         to_inches = self.figure.dpi_scale_trans.inverted()
         tight = [axes.get_tightbbox(renderers[-1]) for axes in self._all_axes]
         boxes = [box.transformed(to_inches) for box in tight if box]
-        left, right, above = self._margins
+        left, right = self._margins
         left += max(0.0, *(EDGE - box.x0 for box in boxes))
         right += max(0.0, *(box.x1 - (wide - EDGE) for box in boxes))
         if wide - left - right > 1:
-            self._margins = left, right, above
+            self._margins = left, right
         self._lay_out()
         self.figure.canvas.mpl_connect("resize_event", self._on_resize)
 
@@ -406,8 +406,8 @@ class SteppedPlot(ABC):
     # Titles and messages ---------------------------------------------------------------------
 
     def _set_title(self, sliders: str = "") -> None:
-        fixed = ", ".join(part for part in (self.subject.held_text(), sliders) if part)
-        fit_title(self._all_axes[0], [self.subject.title, fixed])
+        fixed = [*self.subject.held_texts().values(), *filter(None, [sliders])]
+        fit_title(self._all_axes[0], [self.subject.title, ", ".join(fixed)])
 
     def _write_over(self, axes: Axes, text: str, *, middle: bool = True) -> None:
         """Replace the messages over the picture by a text; an empty one removes them."""

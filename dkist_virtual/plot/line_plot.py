@@ -11,7 +11,7 @@ from matplotlib.cbook import normalize_kwargs
 from matplotlib.lines import Line2D
 
 from dkist_virtual.errors import SelectionError
-from dkist_virtual.plot.base import ABOVE, SteppedPlot
+from dkist_virtual.plot.base import SteppedPlot
 from dkist_virtual.plot.figure_text import fit_labels
 from dkist_virtual.plot.image import ABSENT, runs
 from dkist_virtual.plot.planes import ShownAxes, labels_of
@@ -49,12 +49,7 @@ def profile_axes(world: World, along: str | int | None = None) -> ShownAxes:
     """Choose the axes of a profile: along one axis, the Stokes parameters in panels of their own.
 
     `along` is a coordinate, or an axis of the array; by default the first of wavelength, time and
-    stokes that the array has.
-
-    Raises
-    ------
-    SelectionError
-        The array has no such axis, or several.
+    stokes that the array has. If the array has no such axis, SelectionError is raised.
     """
     ndim = len(world.shape)
     found: dict[str, int | None] = {kind: _axis_of(world, kind) for kind in _KINDS}
@@ -128,7 +123,7 @@ class LinePlot(SteppedPlot):
         n_panels = 1 if shown.y is None else subject.world.shape[shown.y]
         planes = self._read()
         height = 3.2 if n_panels == 1 else 1.35 * n_panels
-        self._margins = 1.0, 0.35, ABOVE
+        self._margins = 1.0, 0.35
         place = self._make_figure(figure, height)
         x = self._x()
         marker = "o" if len(x) < 100 else None

@@ -70,12 +70,8 @@ class Subject:
         object.__setattr__(self, "unit", in_figure(self.unit))
         object.__setattr__(self, "title", in_figure(self.title))
 
-    def held_text(self) -> str:
-        """Write the coordinates that are the same everywhere, for a title."""
-        return ", ".join(self.held_texts().values())
-
     def held_texts(self) -> dict[str, str]:
-        """Write each of them, by kind."""
+        """Write the coordinates that are the same everywhere, for a title, by kind."""
         words = {"stokes": "Stokes {}", "time": "{} UTC"}
         return {
             kind: words.get(kind, "{}").format(world.text(axis, value))
@@ -87,15 +83,8 @@ class Subject:
 class ShownAxes:
     """The axes of an array that a figure shows.
 
-    Parameters
-    ----------
-    x : int
-        The array axis drawn to the right.
-    y : int or None
-        The one drawn upwards; None where a line is drawn.
-    sliding : tuple of int
-        The others that are longer than one pixel, in array order.
-    ndim : int
+    `x` is drawn to the right, `y` upwards (None for a line); the others that are longer than one
+    pixel have sliders, in array order.
     """
 
     x: int
@@ -116,12 +105,7 @@ def shown_axes(world: World, plot_axes: Sequence[Any] | None = None) -> ShownAxe
     changes more; other axes in array order, the last one to the right.
 
     `plot_axes` has for each array axis ``"x"``, ``"y"`` or None, as in ndcube; an Ellipsis is any
-    number of None.
-
-    Raises
-    ------
-    SelectionError
-        `plot_axes` does not name axes of this array.
+    number of None. If it does not name axes of this array, SelectionError is raised.
     """
     ndim = len(world.shape)
     if plot_axes is not None:
@@ -207,12 +191,8 @@ def labels_of(world: World, axes: Sequence[int]) -> dict[int, int | None]:
 def context(whole: World, held: Sequence[int | range]) -> dict[str, tuple[WorldAxis, float]]:
     """Find the coordinates that have one value in a selection: stokes, wavelength, time.
 
-    Parameters
-    ----------
-    whole : World
-        Of the dataset as it was opened.
-    held : sequence
-        The selected pixel of each axis, or a range of them.
+    `whole` is the world of the dataset as it was opened; `held` has for each of its axes the
+    selected pixel, or a range of them.
     """
     fixed = {axis for axis, left in enumerate(held) if isinstance(left, int) or len(left) == 1}
     kinds: tuple[Kind, ...] = ("stokes", "wavelength", "time")
@@ -269,12 +249,7 @@ class PlaneReader:
         )
 
     def read(self, at: Sequence[int]) -> Plane:
-        """Read a plane, or return it from the cache.
-
-        Raises
-        ------
-        FrameUnreachableError, FrameCorruptError
-        """
+        """Read a plane, or return it from the cache; raises FrameError if a frame is unreadable."""
         wanted = tuple(at)
         plane = self._planes.get(wanted)
         coming = self._coming.pop(wanted, None)

@@ -77,12 +77,14 @@ class PlaneGrid:
         while True:
             y, x = (np.linspace(0, n - 1, m) for n, m in zip(shape, counts, strict=True))
             grid = cls._on(evaluate, x, y)
-            # Compare half-way between lattice points along one axis, on them along the other.
+            # Compare at whole pixels half-way between lattice points along one axis, on them along
+            # the other.
             errors = [0.0, 0.0]
             for axis, (n, m) in enumerate(zip(shape, counts, strict=True)):
                 if m < n:
                     between = [y, x]
-                    between[axis] = _pixels_between(between[axis])
+                    points = between[axis]
+                    between[axis] = np.unique(np.round((points[:-1] + points[1:]) / 2))
                     errors[axis] = grid._difference(evaluate, between[1], between[0])
             finer = [min(n, 2 * m - 1) if e > TOLERANCE else m
                      for n, m, e in zip(shape, counts, errors, strict=True)]  # fmt: skip
@@ -177,11 +179,6 @@ class PlaneGrid:
         corners = np.array([[0, self.x[-1], 0, self.x[-1]], [0, 0, self.y[-1], self.y[-1]]])
         away = np.abs(self.world(*corners) - other.world(*corners))
         return float(np.nanmax(away / self.per_pixel[:, None]))
-
-
-def _pixels_between(points: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Choose a whole pixel between each point and the next."""
-    return np.unique(np.round((points[:-1] + points[1:]) / 2))
 
 
 class PlaneWCS(BaseLowLevelWCS):  # type: ignore[misc]  # astropy comes without types

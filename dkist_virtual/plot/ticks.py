@@ -71,15 +71,10 @@ class Coordinate:
         times = self.world.time(np.where(known, self.values, 0)).utc
         # A leap second has no datetime, but a number of days.
         days = (times.jd1 - _JULIAN_1970) + times.jd2 + _DATES.date2num(np.datetime64("1970-01-01"))
-        days = np.where(known, days, np.nan)
-        return days if self._are_dates(days) else self.values
-
-    @staticmethod
-    def _are_dates(days: NDArray[np.float64]) -> bool:
-        """Whether matplotlib can write them, and values near them, as dates."""
+        # matplotlib can write dates of these years, and those near them.
         first, last = (_DATES.date2num(np.datetime64(year)) for year in ("0003", "9997"))
-        known = days[np.isfinite(days)]
-        return bool((known > first).all() and (known < last).all())
+        inside = ((days > first) & (days < last))[known].all()
+        return np.where(known, days, np.nan) if inside else self.values
 
     @cached_property
     def dated(self) -> bool:

@@ -47,12 +47,10 @@ _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One file to be fetched.
+    """One file to be fetched, by its name below the destination.
 
     Parameters
     ----------
-    name : str
-        Below the destination.
     urls : tuple of str
         Where it may be, in the order in which to try.
     size : int

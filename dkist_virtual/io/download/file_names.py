@@ -21,10 +21,7 @@ __all__ = ["check_names"]
 def check_names(names: Iterable[str], destination: str) -> None:
     """Refuse names that would be written outside a directory, or over each other.
 
-    Raises
-    ------
-    DownloadError
-        With each of them. The directory need not exist.
+    Raises a DownloadError with each of them. The directory need not exist.
     """
     failures: dict[str, str] = {}
     root = os.path.realpath(absolute(destination))

@@ -106,11 +106,7 @@ class PartialFile:
     async def begin(self, total: int | None, validator: str | None) -> None:
         """Begin again, with no bytes.
 
-        Raises
-        ------
-        FrameCorruptError
-            The file has another length than it had when it was scanned.
-        DownloadError
+        Raises FrameCorruptError if the file has another length than it had when it was scanned.
         """
         if total is not None and self.size not in (-1, total):
             raise FrameCorruptError(self._other_length(total))
@@ -155,14 +151,8 @@ class PartialFile:
     def finish(self, check: Callable[[str], object]) -> None:
         """Check the file, sync it to the disk and give it its name.
 
-        `check` takes the path and raises a FrameError if the file is broken; the part is then
-        removed.
-
-        Raises
-        ------
-        FrameCorruptError
-            Another length than was scanned, or an error of `check`.
-        DownloadError
+        `check` takes the path and raises a FrameError if the file is broken. After one, or if the
+        length is not that of the scan (FrameCorruptError), the part is removed.
         """
         try:
             if self.size not in (-1, self.have):
