@@ -5,8 +5,8 @@ need.
 
 - `data_center`: serve simulated datasets as the DKIST Data Center does: search, metadata files,
   frames
-- `server`: serve a directory of frames over HTTP on this machine, slowly or with faults when
-  asked to
+- `server`: serve a directory of frames over HTTP on this machine, optionally slowly or with
+  faults
 - `sunspot`: paint a sunspot: granules, a spot, and the Stokes profiles of a spectral line
 - `vbi`: make a small mosaic of VBI: simulated tiles of one sunspot, with an ASDF
 - `vtf`: make, convert, read and draw a small VTF dataset of a sunspot

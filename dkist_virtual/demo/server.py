@@ -1,4 +1,4 @@
-"""Serve a directory of frames over HTTP on this machine, slowly or with faults when asked to.
+"""Serve a directory of frames over HTTP on this machine, optionally slowly or with faults.
 
     python -m dkist_virtual.demo.server DIRECTORY [--port N] [--delay SECONDS]
 

@@ -3,8 +3,6 @@
 A plot does not know `Dataset`: it takes plain values (`planes.Subject`).
 
 - `base`: step a figure through an array: keep its position, move its sliders, read ahead
-- `colorbar`: add a colour bar beside axes, with a width and distance that figures of any size
-  share
 - `figure_text`: fit text into its place: titles into the figure, boxes into their axes
 - `image`: draw an image at screen resolution, with contrast that shows the Sun; mark absent
   frames

@@ -204,9 +204,9 @@ class SteppedPlot(ABC):
         """Write the sliders' values; return the coordinates at the middle of what is drawn."""
         values = self._values(self._point())
         for number, axis in enumerate(self.shown.sliding):
-            said = self._coordinate_text(axis, values)
+            value = self._coordinate_text(axis, values)
             text = f"{self.position[axis] + 1} of {self.subject.world.shape[axis]}"
-            self.sliders.set(number, self.position[axis], f"{said}  ({text})" if said else text)
+            self.sliders.set(number, self.position[axis], f"{value}  ({text})" if value else text)
         return values
 
     def _values(self, point: Sequence[float]) -> list[float]:
@@ -230,8 +230,8 @@ class SteppedPlot(ABC):
             for pixel in (0, n - 1):
                 point = self._point()
                 point[axis] = float(pixel)
-                if said := self._coordinate_text(axis, self._values(point)):
-                    texts.append(f"{said}  ({n} of {n})")
+                if value := self._coordinate_text(axis, self._values(point)):
+                    texts.append(f"{value}  ({n} of {n})")
             found.append(max(texts, key=len))
         return found
 

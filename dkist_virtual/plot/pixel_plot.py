@@ -5,17 +5,22 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from matplotlib.colors import Normalize
+from matplotlib.transforms import Bbox
 
 from dkist_virtual.plot.base import SteppedPlot
-from dkist_virtual.plot.colorbar import add_colorbar
+from dkist_virtual.plot.figure_text import figure_inches
 from dkist_virtual.plot.image import ScreenImage, absent_boxes, contrast, limits
 from dkist_virtual.plot.sliders import Repainter
+from dkist_virtual.plot.ticks import DataFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from matplotlib.axes import Axes
-    from matplotlib.colors import Colormap, Normalize
+    from matplotlib.cm import ScalarMappable
+    from matplotlib.colorbar import Colorbar
+    from matplotlib.colors import Colormap
     from matplotlib.figure import Figure
     from numpy.typing import NDArray
 
@@ -29,6 +34,9 @@ PLAIN_MAP: Final = "gray"
 LOWEST: Final = 2.0
 HIGHEST: Final = 5.7
 """Inches of the axes of a new figure."""
+AWAY: Final = 0.17
+WIDE: Final = 0.2
+"""Inches between axes and their colour bar, and of its width."""
 
 
 def is_signed(subject: Subject, shown: ShownAxes, values: Sequence[float]) -> bool:
@@ -71,7 +79,7 @@ class PixelPlot(SteppedPlot):
             self.axes.add_image(image)
         self._place_images()
         self._set_contrast(planes, self._write_values())
-        self.colorbar = add_colorbar(self.axes, self.images[0], self.subject.unit)
+        self.colorbar = _add_colorbar(self.axes, self.images[0], self.subject.unit)
         self._mark_absent(planes)
         self._finish_layout()
         small = [self.colorbar.ax, *(slider.ax for slider in self.sliders.widgets)]
@@ -120,3 +128,18 @@ class PixelPlot(SteppedPlot):
                 boxes = absent_boxes(plane.absent)
                 boxes.set_transform(image.get_transform())
                 self._over.append(self.axes.add_collection(boxes, autolim=False))
+
+
+def _add_colorbar(axes: Axes, mappable: ScalarMappable, unit: str) -> Colorbar:
+    """Add a colour bar on the right of axes, in powers of ten of the unit where that is shorter."""
+    bar = axes.inset_axes((1.03, 0, 0.035, 1))
+
+    def beside(*_: object) -> Bbox:
+        box, wide = axes.get_position(), figure_inches(axes)[0]
+        return Bbox.from_bounds(box.x1 + AWAY / wide, box.y0, WIDE / wide, box.height)
+
+    bar.set_axes_locator(beside)
+    figure = axes.get_figure()
+    assert figure is not None
+    form = DataFormatter(unit) if type(mappable.norm) is Normalize else None
+    return figure.colorbar(mappable, cax=bar, label=unit, format=form)

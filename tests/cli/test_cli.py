@@ -254,7 +254,7 @@ def test_storage_options_from_a_file(name: str, data: Path, tmp_path: Path, run:
     ("text", "said"),
     [
         ("{", "is not JSON"),
-        ("[1]", "expected an object, of URL prefixes"),
+        ("[1]", "expected an object of URL prefixes"),
         ('{"https": {"headers": {}}}', "would go to every server"),
         ('{"https://a.org": 3}', "expected a dict"),
     ],

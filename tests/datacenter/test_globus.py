@@ -252,7 +252,7 @@ def test_the_command(
 @pytest.fixture
 def https(catalogue: Any, globus: GlobusServer) -> Iterator[GlobusServer]:
     """A login for the collection's HTTPS server, by the command."""
-    from dkist_virtual.datacenter.globus import _https_authorizer
+    from dkist_virtual.datacenter.globus_login import _https_authorizer
 
     _https_authorizer.cache_clear()
     globus.server = COLLECTION
@@ -291,7 +291,7 @@ def test_frames_over_https_by_the_command(
 
 
 def test_a_token_is_refreshed_while_frames_are_read(catalogue: Any, https: GlobusServer) -> None:
-    from dkist_virtual.datacenter.globus import _https_authorizer
+    from dkist_virtual.datacenter.globus_login import _https_authorizer
 
     ds = dv.open_dataset("SIM000", **over_https("SIM000"))
     # Two days later: what is kept has expired, the server accepts only what is given anew.
@@ -307,7 +307,7 @@ def test_a_token_is_refreshed_while_frames_are_read(catalogue: Any, https: Globu
 
 
 def test_off_forbidden_and_expired_are_three_errors(catalogue: Any, https: GlobusServer) -> None:
-    from dkist_virtual.datacenter.globus import _https_authorizer
+    from dkist_virtual.datacenter.globus_login import _https_authorizer
 
     ds = dv.open_dataset("SIM000", **over_https("SIM000"))
     https.forbidden = True

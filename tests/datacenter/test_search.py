@@ -458,7 +458,7 @@ def test_failures_are_tried_again_and_then_said(catalogue: Any) -> None:
         for fault, said in (
             (503, "answered 503"),
             ("drop", "Disconnected"),
-            (404, "is the address right"),
+            (404, "check the address"),
             (400, "answered 400"),
         ):
             catalogue.fault = lambda path, n, fault=fault: fault
@@ -676,7 +676,7 @@ def test_the_command_searches_and_opens(catalogue: Any, tmp_path: Path) -> None:
     [
         (("--wavelength", "630"), "expected a number and a unit"),
         (("--line", "Xx"), "expected one of"),
-        (("--frames", "x"), "--open opens"),
+        (("--frames", "x"), "a dataset for --open"),
         (("--instrument", "VTF", "--open", "1"), "0 found. Nothing found"),
         (("--open", "9"), "3 found"),
         (("--wavelength", "1 nm", "--wavelength", "2 nm", "--wavelength", "3 nm"), "two for a"),

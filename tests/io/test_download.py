@@ -564,7 +564,7 @@ def test_links_in_the_way_of_a_part_are_not_followed(server: FrameServer, tmp_pa
 def test_destinations_that_are_none(what: str, server: FrameServer, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
     place = tmp_path / "file" if what == "a file" else "https://example.org/here"
-    with pytest.raises(DownloadError, match=r"is a file|no directory on this machine"):
+    with pytest.raises(DownloadError, match=r"is a file|not a directory on this machine"):
         opened(server).download(place)
     assert not Path("https:").exists()
 

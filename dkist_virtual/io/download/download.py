@@ -12,7 +12,7 @@ import os
 import sys
 import threading
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final, NoReturn
 
 from dkist_virtual.errors import (
@@ -22,10 +22,10 @@ from dkist_virtual.errors import (
     FrameMissingError,
     FrameUnreachableError,
 )
-from dkist_virtual.fits.file_check import Checked, check_whole, verify_datasum
-from dkist_virtual.io.download.document_check import DocumentKind, check_document
+from dkist_virtual.fits.file_check import verify_datasum
 from dkist_virtual.io.download.file_names import check_names
-from dkist_virtual.io.download.part_file import MOST, PART, PartialFile
+from dkist_virtual.io.download.item import Item
+from dkist_virtual.io.download.part_file import PART, PartialFile
 from dkist_virtual.io.download.report import Downloaded, failed
 from dkist_virtual.io.fetcher import absolute, gathered, is_local, local_path
 from dkist_virtual.io.local_file import FileBytes
@@ -37,47 +37,10 @@ if TYPE_CHECKING:
 
     from tqdm import tqdm
 
-    from dkist_virtual.io.fetcher import Fetcher
-
 __all__ = ["Downloaded", "Item", "check_names", "download"]
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """Errors of a disk that every file would meet."""
-
-
-@dataclass(frozen=True, slots=True)
-class Item:
-    """One file to be fetched, by its name below the destination.
-
-    Parameters
-    ----------
-    urls : tuple of str
-        Where it may be, in the order in which to try.
-    size : int
-        Length when it was scanned, -1 where it was not.
-    checked : Checked
-        The HDU and the sum to verify.
-    most : int
-        The largest length to accept, where it is not known.
-    kind : str, optional
-        Of a file that is not FITS.
-    """
-
-    name: str
-    urls: tuple[str, ...] = field(repr=False)  # may be signed
-    size: int
-    fetcher: Fetcher = field(repr=False)
-    checked: Checked
-    most: int = MOST
-    kind: DocumentKind | None = None
-
-    def check_whole(self, path: str) -> None:
-        """Refuse a file that is of another kind, or not whole, with FrameCorruptError."""
-        if self.kind is None:
-            with FileBytes(path) as data:
-                check_whole(data, self.checked)
-        else:
-            check_document(path, self.kind)
 
 
 # The run ------------------------------------------------------------------------------------

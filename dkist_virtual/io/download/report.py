@@ -10,7 +10,7 @@ from dkist_virtual.fits.errors import one_line
 from dkist_virtual.text import ALIKE, counted, human_bytes, same_causes
 
 if TYPE_CHECKING:
-    from dkist_virtual.io.download.download import Item
+    from dkist_virtual.io.download.item import Item
 
 __all__ = ["Downloaded", "failed"]
 
