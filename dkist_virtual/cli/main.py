@@ -154,7 +154,7 @@ def _client(address: str | None) -> AbstractContextManager[DaskClient | None]:
     except ImportError:
         raise click.UsageError("--client needs dask.distributed: pip install distributed") from None
     try:
-        client: AbstractContextManager[DaskClient] = Client(address)  # type: ignore[no-untyped-call]
+        client: AbstractContextManager[DaskClient] = Client(address)
     except (OSError, ValueError) as error:
         raise click.BadParameter(f"--client {address}: {error}") from error
     return client

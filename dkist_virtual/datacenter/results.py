@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["Results", "SpectralLine"]
 
 
-class SpectralLine(SimpleAttr):  # type: ignore[misc]  # sunpy comes without types
+class SpectralLine(SimpleAttr):
     """A spectral line, by the Data Center's name for it, such as ``"Fe I (630.25 nm)"``."""
 
     def __init__(self, name: str) -> None:
@@ -63,7 +63,7 @@ FORMATS = {
 JOINED = {"Stokes Parameters": "", "Spectral Lines": ", ", "Target Types": ", "}
 
 
-class Results(DKISTQueryResponseTable):  # type: ignore[misc]  # dkist comes without types
+class Results(DKISTQueryResponseTable):
     """Datasets that were found; `dkist_virtual.open_dataset` takes a row.
 
     A table of sunpy's: ``results.sort("Start Time")``, ``results[results["Embargoed"] == False]``,

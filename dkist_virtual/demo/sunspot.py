@@ -9,11 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.ndimage import (  # type: ignore[import-untyped]  # no stubs
+from scipy.ndimage import (
     gaussian_filter,
     map_coordinates,
 )
-from scipy.spatial import cKDTree  # type: ignore[import-untyped]  # no stubs
+from scipy.spatial import cKDTree
 
 __all__ = ["Scene", "stokes", "sunspot"]
 

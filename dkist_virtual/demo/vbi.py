@@ -28,7 +28,7 @@ def make_vbi(directory: str | os.PathLike[str]) -> Path:
     """
     import astropy.units as u
     from dkist_data_simulator.spec214.vbi import MosaicedVBIRedAllDataset
-    from scipy.ndimage import map_coordinates  # type: ignore[import-untyped]  # no stubs
+    from scipy.ndimage import map_coordinates
 
     directory = Path(directory)
     scene = sunspot((520, 520)).continuum

@@ -164,7 +164,7 @@ class LinePlot(SteppedPlot):
         along, unit = self._along(), f" {self.subject.unit}" if self.subject.unit else ""
         where = f"{self.subject.axis_names[self.shown.x]} {x:.0f}"
         if along is not None and along.dated:
-            where = f"time {mdates.num2date(x):%Y-%m-%dT%H:%M:%S} UTC"  # type: ignore[no-untyped-call]
+            where = f"time {mdates.num2date(x):%Y-%m-%dT%H:%M:%S} UTC"
         elif along is not None:
             where = f"{name_of(along.axis)} {along.world.text(along.axis, x, along.step)}"
         return f"{where}, {y:.6g}{unit}"

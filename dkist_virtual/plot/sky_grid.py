@@ -158,7 +158,7 @@ class PlaneGrid:
     def _interpolated(
         self, rest: NDArray[np.float64], x: NDArray[np.float64], y: NDArray[np.float64]
     ) -> NDArray[np.float64]:
-        from scipy.ndimage import map_coordinates  # type: ignore[import-untyped]  # no stubs
+        from scipy.ndimage import map_coordinates
 
         at = [np.interp(y, self.y, np.arange(len(self.y))),
               np.interp(x, self.x, np.arange(len(self.x)))]  # fmt: skip
@@ -181,7 +181,7 @@ class PlaneGrid:
         return float(np.nanmax(away / self.per_pixel[:, None]))
 
 
-class PlaneWCS(BaseLowLevelWCS):  # type: ignore[misc]  # astropy comes without types
+class PlaneWCS(BaseLowLevelWCS):
     """The sky coordinates, longitude and latitude, of a plane, for astropy's axes."""
 
     pixel_n_dim = world_n_dim = 2
