@@ -17,7 +17,7 @@ from sunpy.net.attr import SimpleAttr
 
 from dkist_virtual.errors import SearchError
 from dkist_virtual.store.format.header_table import OneLineFormatter
-from dkist_virtual.text import brief
+from dkist_virtual.text import shorten
 
 if TYPE_CHECKING:
     from dkist_virtual.datacenter.catalogue import Query, Record
@@ -92,7 +92,7 @@ class Results(DKISTQueryResponseTable):
             raise
         except Exception as error:  # dkist, astropy and sunpy each have errors of their own
             raise SearchError(
-                f"the Data Center's records cannot be read: {brief(error)}"
+                f"the Data Center's records cannot be read: {shorten(error)}"
             ) from error
 
     @classmethod
