@@ -169,13 +169,13 @@ class ValueLocator(MaxNLocator):
 
 class _DateLocator(dates.AutoDateLocator):
     def __init__(self) -> None:
-        super().__init__(minticks=2, maxticks=7)
+        super().__init__(minticks=2, maxticks=7)  # type: ignore[no-untyped-call]
 
     def get_locator(self, dmin: datetime, dmax: datetime) -> Any:
         if getattr(self.axis, "axes", None) is not None:
             # With fewer than five it has no interval for two hours less a minute.
             self.maxticks = dict.fromkeys(self.maxticks, max(room_for_ticks(self.axis), 5))
-        return super().get_locator(dmin, dmax)
+        return super().get_locator(dmin, dmax)  # type: ignore[no-untyped-call]
 
 
 # The common part of all labels is written into the name of the axis: where matplotlib writes it,
@@ -195,14 +195,14 @@ class _DateFormatter(dates.ConciseDateFormatter):
     """Writes dates, and their common part beside the name of their axis."""
 
     def __init__(self, locator: Locator, label: str) -> None:
-        super().__init__(locator)
+        super().__init__(locator)  # type: ignore[no-untyped-call]
         self._label = self._written = label
         self.named: object = None
         """The axis that shows the common part, where that is not the one that is ticked."""
 
     def format_ticks(self, values: list[float]) -> list[str]:
-        labels: list[str] = super().format_ticks(values)
-        common = str(super().get_offset())
+        labels: list[str] = super().format_ticks(values)  # type: ignore[no-untyped-call]
+        common = str(super().get_offset())  # type: ignore[no-untyped-call]
         label = f"{self._label}, {common}" if common else self._label
         self._written = _rename(self.named or self.axis, self._written, label)
         return labels
