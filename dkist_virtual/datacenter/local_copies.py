@@ -42,22 +42,10 @@ def cache_directory() -> Path:
 def store_of(identity: str) -> str:
     """Find the store of a dataset in the cache; convert the newest ASDF if it is not there.
 
-    A product ID is that of its newest dataset.
-
-    Raises
-    ------
-    StoreMissingError
-        The Data Center knows no such ID.
-    RemovedError
-        The dataset was withdrawn.
-    SearchError
-        The Data Center cannot be asked, and there is no copy here.
-
-    Warns
-    -----
-    SupersededWarning
-        There is a newer dataset of the same product, or the Data Center could not be asked whether
-        the copy here is the newest.
+    A product ID is that of its newest dataset. Raises StoreMissingError for an unknown ID,
+    RemovedError for a dataset that was withdrawn, and SearchError if the Data Center cannot be
+    asked and there is no copy here. Warns with SupersededWarning of a newer dataset of the same
+    product, or of a copy that could not be compared with the Data Center.
     """
     try:
         record, newer = find(identity)

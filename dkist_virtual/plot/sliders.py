@@ -44,13 +44,7 @@ class Sliders:
     A wheel over a slider steps it by one. Where there is an event loop, a slider that is dragged
     calls back once for all the pixels that it passed during the last call.
 
-    Parameters
-    ----------
-    figure : matplotlib.figure.Figure
-    names, lengths, start : sequence
-        Of each slider: its name, how many pixels it has, and the first one shown.
-    changed : callable
-        Takes the number of a slider and its new pixel.
+    `changed` takes the number of a slider and its new pixel.
     """
 
     def __init__(

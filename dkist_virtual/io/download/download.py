@@ -55,14 +55,10 @@ def download(
     workers: int | None = None,
     progress: bool | None = None,
 ) -> Downloaded:
-    """Fetch files into a directory.
+    """Fetch files into a directory, which is created if needed.
 
     Parameters
     ----------
-    items : sequence of Item
-        Each name once.
-    destination : path
-        Created if needed.
     verify : bool
         Whether to check the DATASUM of each file; also of those there already, which are fetched
         again if they are broken.

@@ -20,18 +20,9 @@ __all__ = ["Item"]
 class Item:
     """One file to be fetched, by its name below the destination.
 
-    Parameters
-    ----------
-    urls : tuple of str
-        Where it may be, in the order in which to try.
-    size : int
-        Length when it was scanned, -1 where it was not.
-    checked : Checked
-        The HDU and the sum to verify.
-    most : int
-        The largest length to accept, where it is not known.
-    kind : str, optional
-        Of a file that is not FITS.
+    It is tried at each of `urls` in order. `size` is its length when it was scanned, -1 where it
+    was not; then `most` is the largest length to accept. `checked` is the HDU and the sum to
+    verify, `kind` that of a file that is not FITS.
     """
 
     name: str

@@ -36,21 +36,11 @@ MOST: Final = 2**36
 class PartialFile:
     """A file that is being fetched; a `dkist_virtual.io.remote.request.Sink`.
 
-    Parameters
-    ----------
-    path : str
-        Its final name, in a directory that exists.
-    size : int
-        Length that it must have, -1 where that is not known.
-    count : callable
-        Called with the number of bytes received; a negative one where they were of no use.
-    most : int
-        The largest length to accept, where it is not known.
+    `path` is its final name, in a directory that exists; `size` the length that it must have, -1
+    where that is not known: then `most` is the largest to accept. `count` is called with the number
+    of bytes received, and with a negative one where they were of no use.
 
-    Raises
-    ------
-    DownloadError
-        It cannot be written, or another process is writing it.
+    Raises DownloadError if it cannot be written, or another process is writing it.
     """
 
     def __init__(
