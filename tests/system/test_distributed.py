@@ -153,6 +153,7 @@ def test_coordinates_are_evaluated_by_workers_too(cluster: LocalCluster, tmp_pat
 
 
 @pytest.mark.parametrize("references", ["json", "parquet"])
+@pytest.mark.slow
 def test_a_dataset_of_a_store_travels_light(
     references: str, simulated: Any, tmp_path: Path
 ) -> None:

@@ -55,6 +55,7 @@ def test_help_is_light() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(HEAVY))
+@pytest.mark.slow
 def test_a_heavy_import_would_be_seen(name: str) -> None:
     # Without this, a package that is not installed would pass for one that is not imported.
     assert name in run(f"    import {name}")[1]

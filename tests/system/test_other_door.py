@@ -23,7 +23,7 @@ import pytest
 from golden import BY_NAME, FORMS, GOLDEN, Golden
 from samples import mostly_slow
 
-READER = Path(__file__).with_name("other_door.py")
+READER = Path(__file__).parents[1] / "support" / "other_door.py"
 SEEDS = ("0", "1", "2026")
 VERBATIM = [golden.name for golden in GOLDEN if golden.verbatim]
 

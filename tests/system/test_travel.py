@@ -224,6 +224,7 @@ print(sorted(c.data.name for c in coords.values() if hasattr(c.data, "dask")))
 """
 
 
+@pytest.mark.slow
 def test_names_are_the_same_in_every_process(made: Any, tmp_path: Path) -> None:
     directory = made("compressed")
     places = [directory / "json", directory / "parquet", directory / "compressed.asdf"]
@@ -389,6 +390,7 @@ def test_names_ask_for_the_shards_of_a_selection_and_read_none(sharded: Path) ->
         assert dv.open_dataset(f"{server.url}/store", allow_local=True)[0, 0:2].data.name == name
 
 
+@pytest.mark.slow
 def test_coordinates_are_named_by_their_wcs(made: Any, tmp_path: Path) -> None:
     """Not by the references, which stay as they are when a newer ASDF brings another WCS."""
     place = unpacked("croppable_visp.asdf.gz", tmp_path)
