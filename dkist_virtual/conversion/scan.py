@@ -31,7 +31,6 @@ from dkist_virtual.io.fetcher import gathered, is_local
 from dkist_virtual.io.settings import setting
 from dkist_virtual.store.format.frame_index import (
     ABSENT,
-    FOUND,
     UNREACHABLE,
     FrameEntry,
     FrameIndex,
@@ -260,12 +259,12 @@ def scan_frames(
     expected : Expected
     fetcher : Fetcher
     mode : {"always", "auto", "never"}
-        Whether a frame that is not there is an error, or counted, or nothing is looked at.
+        Whether a missing frame is an error, is counted, or nothing is scanned.
     workers : int, optional
         How many files are read at once. By default 4 on this machine, elsewhere as
         `dkist_virtual.io.settings.SETTINGS` says.
     on_frame : callable
-        Called once a frame, found or not.
+        Called once for each frame, found or not.
     on_entry : callable
         Called with position and entry for each frame that was read.
     known : FrameIndex, optional
@@ -274,7 +273,7 @@ def scan_frames(
     trusted : bool or array of bool
         Whether the file of a frame that is known is taken to be the same, without asking.
     client : distributed.Client, optional
-        Look from its workers instead.
+        Scan from its workers instead.
 
     Raises
     ------
@@ -342,18 +341,15 @@ def _looks(
     workers: int | None,
     client: DaskClient | None,
 ) -> Iterator[tuple[int, str, Found]]:
-    """Look at some frames, in order; those not there come as their error."""
-
-    def job(i: int) -> Job:
-        if known is None or known["state"][i] != FOUND:
-            return str(urls[i]), None
-        return str(urls[i]), known.entry(i)
+    """Scan some frames, in order; a missing frame comes as its error."""
 
     def jobs() -> Iterator[tuple[list[int], list[Job]]]:
         # A piece at a time: there may be millions.
         for begin in range(0, len(wanted), PIECE):
-            part = wanted[begin : begin + PIECE].tolist()
-            yield part, [job(i) for i in part]
+            some = wanted[begin : begin + PIECE]
+            before = [None] * len(some) if known is None else known.entries(some)
+            part = some.tolist()
+            yield part, [(str(urls[i]), entry) for i, entry in zip(part, before, strict=True)]
 
     if client is None:
         for part, some in jobs():
@@ -361,41 +357,41 @@ def _looks(
             for i, (url, _), what in zip(part, some, found, strict=True):
                 yield i, url, what
         return
-    for part, some, results in _spread(jobs(), expected, fetcher, workers, client):
+    for part, some, results in _scan_on_cluster(jobs(), expected, fetcher, workers, client):
         for i, (url, _), what in zip(part, some, results, strict=True):
             yield i, url, what
 
 
 PIECE: Final = 16_384
-"""Frames whose URLs are held as such at a time."""
+"""Frames that have their URLs as Python strings at a time."""
 
 TASK: Final = 512
-"""Frames that a machine of a cluster looks at in one go: seconds, should it die meanwhile."""
+"""Frames that a cluster's worker scans in one task: a worker that dies costs seconds."""
 
 
-def _look_elsewhere(
+def _scan_on_worker(
     jobs: Sequence[Job], expected: Expected, fetcher: Fetcher, workers: int | None
 ) -> list[Found]:
     return list(look_at_all(jobs, expected, fetcher, workers))
 
 
-def _spread(
+def _scan_on_cluster(
     pieces: Iterator[tuple[list[int], list[Job]]],
     expected: Expected,
     fetcher: Fetcher,
     workers: int | None,
     client: DaskClient,
 ) -> Iterator[tuple[list[int], list[Job], list[Found]]]:
-    """Look from the workers of a client, a few tasks ahead of the results."""
+    """Scan from the workers of a client, a few tasks ahead of the results."""
     ahead = max(8, 4 * sum(client.nthreads().values()))
     running: deque[tuple[list[int], list[Job], DaskFuture]] = deque()
     try:
         for part, some in pieces:
             for begin in range(0, len(part), TASK):
                 own, jobs = part[begin : begin + TASK], some[begin : begin + TASK]
-                # Not pure: files change, and the same question has to be asked again.
+                # Not pure: files change, so that the same task has to run again.
                 future = client.submit(
-                    _look_elsewhere, jobs, expected, fetcher, workers, pure=False, retries=2
+                    _scan_on_worker, jobs, expected, fetcher, workers, pure=False, retries=2
                 )
                 running.append((own, jobs, future))
                 if len(running) >= ahead:

@@ -300,7 +300,7 @@ def test_a_journal_of_an_earlier_version_still_opens(tmp_path: Path) -> None:
     )
     with Journal(tmp_path / "j", {"of": "this"}) as journal:
         known = journal.known["data"]
-    assert known.entry(0) == FrameEntry(5761, 0, 5760, 64, 2880, 7, '"e"', 9)
+    assert known.entries(np.array([0])) == [FrameEntry(5761, 0, 5760, 64, 2880, 7, '"e"', 9)]
     assert (known.names.tolist(), known.dtype) == (["a"], np.dtype("<f4"))
 
 

@@ -112,8 +112,9 @@ class FrameIndex:
         cls, n: int, names: Names | None = None, dtype: DTypeLike | None = None
     ) -> FrameIndex:
         """Make an index of `n` frames that were not scanned."""
-        rows = np.empty(n, _ROW)
-        rows[...] = (NOT_SCANNED, *FrameEntry()[: len(COLUMNS)])
+        rows = np.zeros(n, _ROW)  # not scanned
+        for name, value in zip(COLUMNS, FrameEntry(), strict=False):
+            rows[name] = value
         return cls(rows, None if dtype is None else np.dtype(dtype), names)
 
     def __len__(self) -> int:
@@ -122,9 +123,10 @@ class FrameIndex:
     def __getitem__(self, column: str) -> NDArray[Any]:
         return self.rows[column]
 
-    def entry(self, i: int) -> FrameEntry:
-        """Give what is known of one frame's file."""
-        return FrameEntry(*self.rows[i].tolist()[1:])
+    def entries(self, positions: NDArray[np.int64]) -> list[FrameEntry | None]:
+        """Give what is known of some frames' files; None of those that were not found."""
+        rows = self.rows[positions].tolist()
+        return [FrameEntry(*values) if state == FOUND else None for state, *values in rows]
 
     def put(self, i: int, entry: FrameEntry) -> None:
         """Enter what a scan found of a frame's file."""
