@@ -26,7 +26,8 @@ from dkist_virtual.conversion.references import frame_urls, references_of
 from dkist_virtual.conversion.scan import Expected, ScanMode, scan_frames
 from dkist_virtual.conversion.staging import build_store, place_for, refuse_existing
 from dkist_virtual.errors import HeaderWarning, StoreError, redacted
-from dkist_virtual.io.fetcher import Fetcher, absolute, is_local
+from dkist_virtual.io.fetcher import Fetcher
+from dkist_virtual.io.locations import absolute, is_local
 from dkist_virtual.io.safety import check_no_secrets
 from dkist_virtual.store.format.dataset_asdf import (
     METADATA_NAME,

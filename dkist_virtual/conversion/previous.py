@@ -13,7 +13,7 @@ from dkist_virtual.io.locations import name_below
 from dkist_virtual.store.format.dataset_asdf import METADATA_NAME, read_plain
 from dkist_virtual.store.format.frame_index import COLUMNS, FOUND, FrameIndex
 from dkist_virtual.store.format.headers import HEADERS_NAME, HeaderFile
-from dkist_virtual.store.handle import StoreReader, references_in
+from dkist_virtual.store.reader import StoreReader, references_in
 
 if TYPE_CHECKING:
     from dkist_virtual.conversion.asdf.source import Source

@@ -8,10 +8,8 @@ change since, is not read.
 
 from __future__ import annotations
 
-import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -27,8 +25,9 @@ from dkist_virtual.fits.decode import check_layout
 from dkist_virtual.fits.hdu import TruncatedHeaderError, find_hdu, layout_of, stated_datasum
 from dkist_virtual.fits.layout import BITPIX_DTYPES, Image, PlainImage
 from dkist_virtual.fits.tiled.decoders import refuse_unknown
-from dkist_virtual.io.fetcher import gathered, is_local
-from dkist_virtual.io.settings import setting
+from dkist_virtual.io.byte_range import Request
+from dkist_virtual.io.driver import at_once, read_many
+from dkist_virtual.io.locations import is_local
 from dkist_virtual.store.format.frame_index import (
     ABSENT,
     UNREACHABLE,
@@ -40,8 +39,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.fits.header import HDUTarget
+    from dkist_virtual.fits.partial import Reading
+    from dkist_virtual.io.byte_range import Reply
     from dkist_virtual.io.fetcher import Fetcher
-    from dkist_virtual.io.remote.request import Reply
     from dkist_virtual.protocols import DaskClient, DaskFuture
 
 __all__ = ["Expected", "ScanMode", "scan_frames"]
@@ -96,7 +96,7 @@ class Expected:
 # One frame ----------------------------------------------------------------------------------
 
 
-def look(url: str, expected: Expected, fetcher: Fetcher) -> FrameEntry:
+def look(url: str, expected: Expected) -> Reading[Request, Reply, FrameEntry]:
     """Look at one frame.
 
     Raises
@@ -106,17 +106,11 @@ def look(url: str, expected: Expected, fetcher: Fetcher) -> FrameEntry:
         Naming file, HDU and keyword.
     """
     n = HEAD
-    while (found := _seen(url, expected, fetcher.head(url, n), n)) is None:
+    while True:
+        (head,) = yield [Request.head(url, n)]
+        if (found := _seen(url, expected, head, n)) is not None:
+            return found
         n *= 4
-    return found
-
-
-async def look_async(url: str, expected: Expected, fetcher: Fetcher) -> FrameEntry:
-    """The same, on fsspec's event loop."""
-    n = HEAD
-    while (found := _seen(url, expected, await fetcher.head_async(url, n), n)) is None:
-        n *= 4
-    return found
 
 
 def _seen(url: str, expected: Expected, head: Reply, n: int) -> FrameEntry | None:
@@ -163,75 +157,40 @@ Found: TypeAlias = FrameEntry | FrameError | None
 """The result: what was found, why nothing was, or None where the file has not changed."""
 
 
-def _one(job: Job, expected: Expected, fetcher: Fetcher) -> Found:
+def _examine(job: Job, expected: Expected) -> Reading[Request, Reply, Found]:
+    """Look at a frame, unless its file has not changed."""
     url, before = job
     if not url:
         return FrameMissingError("the ASDF names no file for a frame")
     try:
-        if before is not None and before.describes(fetcher.status(url)):
-            return None
-        return look(url, expected, fetcher)
+        if before is not None:
+            (now,) = yield [Request.head(url, 0)]
+            if before.describes(now):
+                return None
+        return (yield from look(url, expected))
     except (FrameMissingError, FrameUnreachableError) as error:
         return error
-
-
-async def _one_async(
-    job: Job, expected: Expected, fetcher: Fetcher, room: asyncio.Semaphore
-) -> Found:
-    url, before = job
-    async with room:
-        if not url:
-            return FrameMissingError("the ASDF names no file for a frame")
-        try:
-            if before is not None and before.describes(await fetcher.head_async(url, 1)):
-                return None
-            return await look_async(url, expected, fetcher)
-        except (FrameMissingError, FrameUnreachableError) as error:
-            return error
 
 
 def look_at_all(
     jobs: Sequence[Job], expected: Expected, fetcher: Fetcher, workers: int | None
 ) -> Iterator[Found]:
-    """Look at frames, many at once, in order: by threads on this machine, elsewhere by requests.
+    """Look at frames, many at once, in order.
 
     Parameters
     ----------
     jobs : sequence of (URL, FrameEntry or None)
-        An empty URL stands for a frame without a file.
+        An empty URL means a frame without a file.
     expected : Expected
     fetcher : Fetcher
     workers : int, optional
         How many at once.
     """
     local = is_local(next((url for url, _ in jobs if url), ""))
-    if workers is None:
-        workers = 4 if local else int(setting("concurrency"))
-    if local:
-        with ThreadPoolExecutor(workers) as pool:
-            for begin in range(0, len(jobs), BATCH * workers):
-                part = jobs[begin : begin + BATCH * workers]
-                yield from pool.map(lambda job: _one(job, expected, fetcher), part)
-        return
-    for begin in range(0, len(jobs), BATCH * workers):
-        yield from _together(jobs[begin : begin + BATCH * workers], expected, fetcher, workers)
-
-
-def _together(
-    jobs: Sequence[Job], expected: Expected, fetcher: Fetcher, workers: int
-) -> list[Found]:
-    from fsspec.asyn import get_loop
-
-    async def every() -> list[Found]:
-        room = asyncio.Semaphore(workers)
-        return await gathered(_one_async(job, expected, fetcher, room) for job in jobs)
-
-    running = asyncio.run_coroutine_threadsafe(every(), get_loop())
-    try:
-        return running.result()
-    except BaseException:  # Ctrl-C too
-        running.cancel()
-        raise
+    piece = BATCH * at_once(local=local, workers=workers)
+    for begin in range(0, len(jobs), piece):
+        readings = [_examine(job, expected) for job in jobs[begin : begin + piece]]
+        yield from read_many(readings, fetcher, local=local, workers=workers)
 
 
 # All frames of an array ---------------------------------------------------------------------

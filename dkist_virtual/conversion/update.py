@@ -10,7 +10,7 @@ from dkist_virtual.conversion.staging import place_for, refuse_existing
 from dkist_virtual.errors import StoreMissingError
 from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.store.format.references import PARQUET_NAME
-from dkist_virtual.store.handle import StoreReader, references_in
+from dkist_virtual.store.reader import StoreReader, references_in
 
 if TYPE_CHECKING:
     from dkist_virtual.conversion.convert import Conversion

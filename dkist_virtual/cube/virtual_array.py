@@ -28,7 +28,6 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from dkist_virtual.cube.dask_array import PushdownArray
-    from dkist_virtual.fits.decode import Window
     from dkist_virtual.store.format.references import ArrayMetadata, FrameColumns
     from dkist_virtual.store.handle import StoreHandle
     from dkist_virtual.store.read_options import AxisNames, Chunks, Missing
@@ -143,10 +142,14 @@ class VirtualArray:
         if len(positions) > 1 and store.places.remote:
             absent = store.pixels_together(self.name, positions, window, out)
         else:
-            absent = [
-                self._read_one(p, window, pixels, missing)
-                for p, pixels in zip(positions, out, strict=True)
-            ]
+            absent = [None] * len(positions)
+            for i, position in enumerate(positions):
+                try:
+                    store.pixels(self.name, position, window, out[i])
+                except FrameMissingError as missed:
+                    if missing == "raise":
+                        raise
+                    absent[i] = missed
         for error, pixels in zip(absent, out, strict=True):
             if error is not None:
                 if missing == "raise":
@@ -154,17 +157,6 @@ class VirtualArray:
                 pixels[...] = fill
         gone = np.array([error is not None for error in absent], bool)
         return out.reshape(self.shape), gone.reshape(self.frame_shape)
-
-    def _read_one(
-        self, position: int, window: Window, out: NDArray[np.generic], missing: Missing
-    ) -> FrameMissingError | None:
-        try:
-            self.handle.store.pixels(self.name, position, window, out)
-        except FrameMissingError as error:
-            if missing == "raise":
-                raise
-            return error
-        return None
 
     def __array__(
         self, dtype: DTypeLike | None = None, copy: bool | None = None
@@ -217,7 +209,7 @@ class VirtualArray:
 
     def token(self) -> tuple[object, ...]:
         """Return all that the values depend on, for the name of the dask array."""
-        return *self.handle.token(), self.name, repr(self.selection.axes), self._mark
+        return *self.handle.opened.token(), self.name, repr(self.selection.axes), self._mark
 
     @cached_property
     def _mark(self) -> str:

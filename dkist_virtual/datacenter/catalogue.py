@@ -28,6 +28,7 @@ from dkist_virtual.errors import (
 )
 from dkist_virtual.fits.file_check import Checked
 from dkist_virtual.io.download.download import Item, download
+from dkist_virtual.io.driver import read_files
 from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.io.local_file import sync
 from dkist_virtual.io.locations import Location
@@ -92,9 +93,8 @@ def ask(urls: Sequence[str]) -> list[Any]:
     Raises SearchError if it does not answer after all retries, refuses, or sends something else.
     """
     found = []
-    for url, reply in zip(
-        urls, Fetcher({"http": _HTTP, "https": _HTTP}).together(urls), strict=True
-    ):
+    fetcher = Fetcher({"http": _HTTP, "https": _HTTP})
+    for url, reply in zip(urls, read_files(urls, fetcher), strict=True):
         if isinstance(reply, FrameError):
             cause = str(reply).removeprefix(f"{url}: ")
             if isinstance(reply, FrameMissingError):

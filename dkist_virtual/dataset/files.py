@@ -333,7 +333,7 @@ class Files:
             checked = Checked(target, offset, int(sums[row]))
             most = frame_limit(spec.shape, np.dtype(array.metadata.dtype).itemsize)
             size = int(sizes[row])
-            items.append(Item(name, places, size, array.handle.fetcher, checked, most))
+            items.append(Item(name, places, size, array.handle.opened.fetcher, checked, most))
         try:
             done = download(
                 items, path, verify=verify, dry_run=dry_run, workers=workers, progress=progress
@@ -360,7 +360,7 @@ class Files:
     def _read_first(self, directory: str) -> None:
         """Search a directory first for the frames of these datasets."""
         for handle in {id(array.handle): array.handle for array in self.arrays}.values():
-            handle.read_first(directory)
+            handle.opened.read_first(directory)
 
     @property
     def dataset_id(self) -> str:

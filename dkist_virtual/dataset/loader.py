@@ -185,7 +185,7 @@ def _directory(store: str) -> tuple[int, int] | None:
 
 
 def _open(handle: StoreHandle) -> Opened:
-    reader = handle.open_with((METADATA_NAME, VERIFY_NAME))
+    reader = handle.opened.read_ahead((METADATA_NAME, VERIFY_NAME))
     warn_if_wrong(reader, handle.store.references)
     place = join(reader.url, METADATA_NAME)
     if is_local(place):

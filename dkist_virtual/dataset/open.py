@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dkist_virtual.datacenter.catalogue import is_id
 from dkist_virtual.errors import FrameError, StoreMissingError
 from dkist_virtual.io.asdf_blocks import MAGIC
+from dkist_virtual.io.byte_range import Request
 from dkist_virtual.io.locations import Location, absolute, is_local
 from dkist_virtual.store.format.references import JSON_NAME, PARQUET_NAME
 from dkist_virtual.store.handle import StoreHandle
@@ -129,7 +130,7 @@ def open_zarr(
         frames=frames, missing=missing, storage_options=storage_options, cache=cache,
         allow_local=allow_local, verify=verify,
     )  # fmt: skip
-    return StoreHandle(store_directory(store), None, options).group
+    return StoreHandle(store_directory(store), None, options).opened.group
 
 
 def store_directory(place: str | os.PathLike[str]) -> str:
@@ -183,7 +184,8 @@ def _is_asdf(place: str, options: ReadOptions) -> bool:
     if location.is_web and (location.query or location.name == "asdf"):
         # The Data Center's URL is https://…/download/asdf?datasetId=X: only the bytes tell.
         with suppress(FrameError):
-            return options.fetcher().reply_up_to(place, 0, len(MAGIC)).data == MAGIC
+            start = Request(place, 0, len(MAGIC), exact=False)
+            return options.fetcher().answer(start).data == MAGIC
     if not is_local(place) or not os.path.isdir(place):
         return False
     names = os.listdir(place)

@@ -79,14 +79,14 @@ class Provenance:
         """Read the header table of the selected frames, or that of other rows."""
         rows = self.rows() if rows is None else rows
         if self.table is None:
-            return self.array.handle.header_file.headers(rows)
+            return self.array.handle.opened.header_file.headers(rows)
         table: HeaderTable = self.table[rows] if len(self.table) else self.table.copy()
         return table
 
     def read_scan(self, column: str, rows: NDArray[np.int64]) -> NDArray[np.int64]:
         """Read what a scan found of some frames' files, such as ``_size``; -1 where unknown."""
         if self.table is None:
-            return self.array.handle.header_file.integers(column, rows)
+            return self.array.handle.opened.header_file.integers(column, rows)
         return np.full(len(rows), -1, np.int64)
 
     def __str__(self) -> str:

@@ -23,7 +23,7 @@ from zarr.abc.codec import (
 from zarr.abc.store import RangeByteRequest, Store
 
 from dkist_virtual.fits.frame_spec import CODEC_ID, RAW_CODEC_ID, FrameSpec, RawSpec
-from dkist_virtual.fits.partial import advance, split_index
+from dkist_virtual.fits.partial import drive_async, ranges_only, split_index
 
 if TYPE_CHECKING:
     from typing import TypeAlias
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.fits.decode import Window
     from dkist_virtual.fits.header import HDUTarget
+    from dkist_virtual.fits.partial import Bytes, Range
 
     BytesLike: TypeAlias = bytes | bytearray | memoryview | NDArray[np.generic]
 
@@ -197,25 +198,26 @@ class FITSCodecV3(_CodecV3, ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin):
             return frame[tuple(slice(p[0], p[-1] + 1, p.step) for p in window)]
         length = await _length_of(store, byte_getter.path)  # type: ignore[attr-defined]
 
-        async def fetch(start: int, stop: int | None) -> memoryview | None:
-            part = None
+        async def fetch(wanted: Range) -> Bytes:
+            part, (start, stop) = None, wanted
             if stop is not None:
                 part = RangeByteRequest(start, stop if length is None else min(stop, length))
                 if part.end <= start:
-                    return memoryview(b"")
+                    return b""
             buffer = await byte_getter.get(prototype, part)
-            return None if buffer is None else buffer.as_numpy_array().data
+            if buffer is None:
+                raise _AbsentError
+            return memoryview(buffer.as_numpy_array().data)
 
-        steps = self.spec.steps(window, bounded=length is None)
-        wanted = next(steps)
-        while True:
-            fetched = await asyncio.gather(*(fetch(*part) for part in wanted))
-            there = [data for data in fetched if data is not None]
-            if len(there) < len(fetched):
-                return None
-            wanted, done = await asyncio.to_thread(advance, steps, there)
-            if done is not None:
-                return done[1]
+        steps = self.spec.steps(ranges_only, window, bounded=length is None)
+        try:
+            return (await drive_async(steps, fetch))[1]
+        except _AbsentError:
+            return None
+
+
+class _AbsentError(Exception):
+    """A store has no bytes at a key."""
 
 
 async def _length_of(store: Store, path: str) -> int | None:

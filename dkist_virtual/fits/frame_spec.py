@@ -16,7 +16,6 @@ from dkist_virtual.fits.partial import (
     FIRST_READ,
     GAP_BYTES,
     FrameMap,
-    Steps,
     plain_extent,
     plain_map,
     read_steps,
@@ -26,6 +25,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.fits.header import HDUTarget
+    from dkist_virtual.fits.partial import A, Q, Reading, Source
 
 __all__ = ["CODEC_ID", "RAW_CODEC_ID", "FrameSpec", "RawSpec", "without_leading_axis"]
 
@@ -112,6 +112,7 @@ class FrameSpec:
 
     def steps(
         self,
+        source: Source[Q, A],
         window: Window,
         frame: FrameMap | None = None,
         head_bytes: int = FIRST_READ,
@@ -119,9 +120,10 @@ class FrameSpec:
         out: NDArray[np.generic] | None = None,
         *,
         bounded: bool = False,
-    ) -> Steps:
+    ) -> Reading[Q, A, tuple[FrameMap | None, NDArray[np.generic]]]:
         """Read a window of a frame in steps: see `dkist_virtual.fits.partial.read_steps`."""
         return read_steps(
+            source,
             self.hdu,
             dtype=self.dtype,
             shape=self.shape,
@@ -193,6 +195,7 @@ class RawSpec:
 
     def steps(
         self,
+        source: Source[Q, A],
         window: Window,
         frame: FrameMap | None = None,  # noqa: ARG002  # there is nothing to look up
         head_bytes: int = 0,  # noqa: ARG002
@@ -200,9 +203,10 @@ class RawSpec:
         out: NDArray[np.generic] | None = None,
         *,
         bounded: bool = False,  # noqa: ARG002  # every range is known to be inside
-    ) -> Steps:
+    ) -> Reading[Q, A, tuple[FrameMap | None, NDArray[np.generic]]]:
         """Read a window of a frame in steps: its rows from the first to the last."""
         return read_steps(
+            source,
             0,
             dtype=self.dtype,
             shape=self.shape,

@@ -1,17 +1,18 @@
-"""Read part of a frame: say which bytes to fetch, then turn them into pixels.
+"""Read part of a frame: request the bytes it takes, then turn them into pixels.
 
-Pure. A frame is read in two steps: its head, the header with the tile table, says where the
-tiles lie; then the tiles. What a head says is kept as a `FrameMap`, so that the next selection
-of the same frame needs the tiles alone. Byte ranges are half-open and count from the first byte
-of what the frame's reference points at.
+Pure: a read is a generator (`Reading`), and `drive` fetches the bytes that it requests. First comes
+the frame's head, the header with the tile table, which says where the tiles are; then the tiles.
+The head becomes a `FrameMap`, with which the next selection of the same frame needs only tiles.
+Byte ranges are half-open and count from the first byte of what the frame's reference points at.
 """
 
 from __future__ import annotations
 
+import asyncio
 import math
-from collections import OrderedDict
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeAlias, TypeVar
 
 import numpy as np
 
@@ -23,7 +24,7 @@ from dkist_virtual.fits.decode import (
     tiles_touched,
     whole_window,
 )
-from dkist_virtual.fits.errors import FrameCorruptError
+from dkist_virtual.fits.errors import FrameCorruptError, FrameError
 from dkist_virtual.fits.hdu import (
     BLOCK,
     TruncatedHeaderError,
@@ -33,14 +34,11 @@ from dkist_virtual.fits.hdu import (
     read_hdu,
 )
 from dkist_virtual.fits.layout import BITPIX_DTYPES, PlainImage, scale_pixels
-from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.fits.tiled.decoders import refuse_unknown
 from dkist_virtual.fits.tiled.table import TileTable, read_table
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
-
-    from numpy.typing import NDArray
+    from numpy.typing import DTypeLike, NDArray
 
     from dkist_virtual.fits.header import HDUTarget
     from dkist_virtual.fits.layout import Image
@@ -48,12 +46,16 @@ if TYPE_CHECKING:
 __all__ = [
     "FIRST_READ",
     "GAP_BYTES",
-    "MAP_CACHE_BYTES",
+    "Bytes",
     "FrameMap",
-    "MapCache",
-    "advance",
+    "Range",
+    "Reading",
+    "Source",
+    "drive",
+    "drive_async",
     "plain_extent",
     "plain_map",
+    "ranges_only",
     "read_map",
     "read_steps",
     "split_index",
@@ -81,7 +83,7 @@ class NeedMoreError(Exception):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class FrameMap:
-    """Where the pixels of a frame lie.
+    """Know where the pixels of a frame are.
 
     Parameters
     ----------
@@ -90,18 +92,15 @@ class FrameMap:
     layout : PlainImage or CompressedImage
     table : TileTable or None
         Of a compressed image.
-    version : hashable, optional
-        Of the file that it was read from: it says nothing of any other.
     """
 
     start: int
     layout: Image
     table: TileTable | None
-    version: Any = None
 
     @property
     def nbytes(self) -> int:
-        """About how much memory it takes."""
+        """Estimate of the memory it takes."""
         if self.table is None:
             return 1_000
         return 4_000 + sum(
@@ -113,12 +112,7 @@ class FrameMap:
         )  # fmt: skip
 
     def ranges(self, window: Window) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The byte ranges that a window needs, ascending, apart from each other.
-
-        Returns
-        -------
-        starts, stops : numpy.ndarray of int64
-        """
+        """Find the byte ranges that a window needs, ascending and apart: starts and stops."""
         layout = self.layout
         if isinstance(layout, PlainImage):
             first, last = plain_extent(layout, window)
@@ -128,7 +122,7 @@ class FrameMap:
         tiles = tiles_touched(layout, window)
         starts = self.table.starts[tiles] + self.start
         stops = starts + self.table.lengths[tiles]
-        # Tiles may share bytes, and stand in any order.
+        # Tiles may share bytes, and be in any order.
         order = np.argsort(starts, kind="stable")
         starts, stops = starts[order], np.maximum.accumulate(stops[order])
         begins = np.ones(len(starts), bool)
@@ -142,7 +136,7 @@ class FrameMap:
         pieces: Sequence[tuple[int, bytes | memoryview]],
         out: NDArray[np.generic] | None = None,
     ) -> NDArray[np.generic]:
-        """Pixels of a window from the ranges that were fetched.
+        """Decode a window from the ranges that were fetched, scaled, in native byte order.
 
         Parameters
         ----------
@@ -151,11 +145,6 @@ class FrameMap:
             Where each begins, ascending, and its bytes: they cover `ranges`.
         out : numpy.ndarray, optional
             Where to put the pixels: of the window's shape, contiguous, native byte order.
-
-        Returns
-        -------
-        numpy.ndarray
-            Shape of the window, scaled, native byte order.
         """
         layout = self.layout
         if isinstance(layout, PlainImage):
@@ -181,15 +170,15 @@ class FrameMap:
         return decode_window(layout, self.table, window, buffer, starts, out, parallel=True)
 
 
-def plain_map(dtype: Any, shape: tuple[int, ...]) -> FrameMap:
-    """The map of a frame whose bytes are its pixels, big-endian, and nothing else."""
+def plain_map(dtype: DTypeLike, shape: tuple[int, ...]) -> FrameMap:
+    """Make the map of a frame whose bytes are its pixels, big-endian, and nothing else."""
     native = np.dtype(dtype).newbyteorder("=")
     bitpix = next(b for b, code in BITPIX_DTYPES.items() if np.dtype(code) == native)
     return FrameMap(0, PlainImage(shape, bitpix, 1.0, 0.0, None, 0), None)
 
 
 def plain_extent(layout: PlainImage, window: Window) -> tuple[int, int]:
-    """Bytes of an uncompressed image from the first to the last pixel of a window."""
+    """Find the bytes of an uncompressed image from a window's first pixel to its last."""
     strides = [math.prod(layout.shape[i + 1 :]) for i in range(len(layout.shape))]
     itemsize = layout.raw_dtype.itemsize
     first = sum(pixels[0] * stride for pixels, stride in zip(window, strides, strict=True))
@@ -200,7 +189,7 @@ def plain_extent(layout: PlainImage, window: Window) -> tuple[int, int]:
 def _plain_window(
     layout: PlainImage, window: Window, data: bytes | memoryview
 ) -> NDArray[np.generic]:
-    """A window of an uncompressed image, from its bytes from the first pixel to the last."""
+    """Decode a window of an uncompressed image from its bytes from first to last pixel."""
     raw = np.frombuffer(data, layout.raw_dtype)
     strides = [math.prod(layout.shape[i + 1 :]) for i in range(len(layout.shape))]
     last = sum((len(p) - 1) * p.step * s for p, s in zip(window, strides, strict=True))
@@ -216,10 +205,10 @@ def _plain_window(
 
 
 def read_map(
-    head: bytes | memoryview,
+    head: Bytes,
     target: HDUTarget,
     *,
-    dtype: Any,
+    dtype: DTypeLike,
     shape: tuple[int, ...],
 ) -> FrameMap:
     """Read a frame's head.
@@ -231,12 +220,12 @@ def read_map(
     target : int or str
         Which HDU of a file.
     dtype, shape
-        What the array says that its frames are.
+        What the frames of the array have to be.
 
     Raises
     ------
     NeedMoreError
-        The head goes on.
+        The head is longer.
     FrameCorruptError, FrameUnsupportedError
     """
     try:
@@ -257,24 +246,94 @@ def read_map(
     return FrameMap(hdu.start, layout, read_table(layout, head[hdu.start :]))
 
 
-Steps: TypeAlias = "Generator[list[tuple[int, int | None]], list[bytes | memoryview], _Done]"
-_Done: TypeAlias = "tuple[FrameMap | None, NDArray[np.generic]]"
+# The one protocol ---------------------------------------------------------------------------
+
+Q = TypeVar("Q")
+A = TypeVar("A")
+T = TypeVar("T")
+
+Reading: TypeAlias = Generator[list[Q], list[A], T]
+"""A read, whatever fetches the bytes for it: it yields requests, is sent their answers in the same
+order (or thrown the `FrameError` that kept them from coming), and returns what was read."""
+
+Bytes: TypeAlias = bytes | memoryview
+Range: TypeAlias = tuple[int, int | None]
+"""A half-open byte range; None for everything to the end."""
+
+Source: TypeAlias = Callable[[list[Range]], Reading[Q, A, Sequence[Bytes]]]
+"""What makes requests of byte ranges, and the bytes out of their answers."""
 
 
-def advance(
-    steps: Steps, data: Sequence[bytes | memoryview]
-) -> tuple[list[tuple[int, int | None]], _Done | None]:
-    """Send the bytes asked for: the ranges wanted next, or none and what was read."""
+@dataclass(frozen=True, slots=True)
+class _Result(Generic[T]):
+    value: T
+
+
+def _advance(
+    reading: Reading[Q, A, T], answers: list[A] | FrameError | None
+) -> list[Q] | _Result[T]:
+    """Continue a read with what came, or did not: the requests wanted next, or the result."""
     try:
-        return steps.send(list(data)), None
-    except StopIteration as done:  # a plain value, since threads cannot hand this exception on
-        return [], done.value
+        if isinstance(answers, FrameError):
+            return reading.throw(answers)
+        return reading.send(answers)  # type: ignore[arg-type]  # None begins one
+    except StopIteration as end:  # a plain value, since threads cannot pass this exception on
+        return _Result(end.value)
+
+
+def drive(reading: Reading[Q, A, T], answer: Callable[[Q], A]) -> T:
+    """Drive a read in this thread.
+
+    Raises
+    ------
+    FrameError
+    """
+    try:
+        wanted = next(reading)
+        while True:
+            try:
+                answers = [answer(request) for request in wanted]
+            except FrameError as error:
+                wanted = reading.throw(error)
+            else:
+                wanted = reading.send(answers)
+    except StopIteration as end:
+        value: T = end.value
+        return value
+
+
+async def drive_async(
+    reading: Reading[Q, A, T],
+    answer: Callable[[Q], Awaitable[A]],
+    run: Callable[..., Awaitable[Any]] = asyncio.to_thread,
+) -> T:
+    """Drive a read on an event loop: its requests at once, its work where `run` does it.
+
+    Raises
+    ------
+    FrameError
+    """
+    step = _advance(reading, None)  # the first requests take no time
+    while not isinstance(step, _Result):
+        answers: list[A] | FrameError
+        try:
+            answers = await asyncio.gather(*map(answer, step))
+        except FrameError as error:
+            answers = error
+        step = await run(_advance, reading, answers)
+    return step.value
+
+
+def ranges_only(ranges: list[Range]) -> Reading[Range, Bytes, Sequence[Bytes]]:
+    """Request byte ranges as they are: a `Source` for bytes that are at hand."""
+    return (yield ranges)
 
 
 def read_steps(
+    source: Source[Q, A],
     target: HDUTarget,
     *,
-    dtype: Any,
+    dtype: DTypeLike,
     shape: tuple[int, ...],
     window: Window,
     frame: FrameMap | None,
@@ -282,30 +341,28 @@ def read_steps(
     gap: int,
     out: NDArray[np.generic] | None = None,
     bounded: bool = False,
-) -> Steps:
-    """Read a window of a frame, whoever fetches the bytes and however.
-
-    A generator: it yields byte ranges, whose stop is None for everything, is sent their bytes in
-    the same order, which may be fewer where the frame ends, and returns the frame's map and the
-    pixels. So one piece of logic serves threads and event loops.
+) -> Reading[Q, A, tuple[FrameMap | None, NDArray[np.generic]]]:
+    """Read a window of a frame: return the frame's map and the pixels.
 
     Parameters
     ----------
+    source : callable
+        Fetches byte ranges; of one that ends after the frame, what there is.
     target : int or str
         Which HDU of a whole file.
     dtype, shape
-        What the array says that its frames are.
+        What the frames of the array have to be.
     window : tuple of range
     frame : FrameMap or None
         As it was returned for the same frame before.
     head_bytes : int
-        How much to ask for first.
+        How much to request first.
     gap : int
-        Ranges closer than this are asked for as one.
+        Ranges closer than this are requested as one.
     out : numpy.ndarray, optional
         Where to put the pixels: of the window's shape, contiguous, native byte order.
     bounded : bool
-        Whether nothing may be asked for that could be beyond the frame's end. A first block says
+        Whether nothing may be requested that could be beyond the frame's end. A first block says
         how much follows, at the cost of a request.
 
     Raises
@@ -313,12 +370,12 @@ def read_steps(
     FrameCorruptError, FrameUnsupportedError
     """
     if window == whole_window(shape) and not (frame and isinstance(frame.layout, PlainImage)):
-        (data,) = yield [(0, None)]
+        (data,) = yield from source([(0, None)])
         return None, decode_frame(data, target, dtype=dtype, shape=shape, out=out, parallel=True)
-    head: bytes | memoryview = b""
+    head: Bytes = b""
     stop: int | None = BLOCK if bounded else head_bytes
     while frame is None:
-        (head,) = yield [(0, stop)]
+        (head,) = yield from source([(0, stop)])
         try:
             frame = read_map(head, target, dtype=dtype, shape=shape)
         except NeedMoreError as more:
@@ -336,8 +393,8 @@ def read_steps(
     starts, stops = joined(*frame.ranges(window), gap)
     if stops[-1] <= len(head):  # a small frame: its tiles came with its head
         return frame, frame.decode(window, [(0, head)], out)
-    wanted = list(zip(starts.tolist(), stops.tolist(), strict=True))
-    fetched = yield wanted
+    wanted: list[tuple[int, int]] = list(zip(starts.tolist(), stops.tolist(), strict=True))
+    fetched = yield from source([*wanted])
     pieces = []
     for (begin, end), data in zip(wanted, fetched, strict=True):
         if len(data) != end - begin:
@@ -349,8 +406,12 @@ def read_steps(
     return frame, frame.decode(window, pieces, out)
 
 
-def split_index(index: Sequence[Any], shape: tuple[int, ...]) -> tuple[Window, tuple[Any, ...]]:
-    """An index of an array as the window that it lies in, and the index of that window.
+Entry: TypeAlias = "int | np.integer | slice | NDArray[np.integer]"
+"""Selects along one axis of a chunk."""
+
+
+def split_index(index: Sequence[Any], shape: tuple[int, ...]) -> tuple[Window, tuple[Entry, ...]]:
+    """Split an index of an array into its bounding window, and the index of that window.
 
     Parameters
     ----------
@@ -362,10 +423,10 @@ def split_index(index: Sequence[Any], shape: tuple[int, ...]) -> tuple[Window, t
     -------
     window : tuple of range
     rest : tuple
-        What to index the window's array with, to get what `index` gives of the whole.
+        The index that gives of the window's array what `index` gives of the whole.
     """
     window: list[range] = []
-    rest: list[Any] = []
+    rest: list[Entry] = []
     for entry, n in zip(index, shape, strict=True):
         if isinstance(entry, slice):
             pixels = range(n)[entry]
@@ -393,61 +454,12 @@ def split_index(index: Sequence[Any], shape: tuple[int, ...]) -> tuple[Window, t
 
 
 GAP_BYTES: Final = 65_536
-"""Ranges closer than this are fetched as one: what lies between is cheaper than a request."""
+"""Ranges closer than this are fetched as one: the bytes between are cheaper than a request."""
 
 
 def joined(
     starts: NDArray[np.int64], stops: NDArray[np.int64], gap: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Ascending ranges, those closer than `gap` bytes made one."""
+    """Join ascending ranges that are closer than `gap` bytes."""
     apart = starts[1:] - stops[:-1] > gap
     return starts[np.append(True, apart)], stops[np.append(apart, True)]
-
-
-class MapCache:
-    """Frame maps in memory, the least recently used given up first.
-
-    Parameters
-    ----------
-    limit : int
-        Bytes.
-    """
-
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
-        self._maps: OrderedDict[str, FrameMap] = OrderedDict()
-        self._bytes = 0
-        self._lock = ThreadLock()
-
-    def get(self, key: str) -> FrameMap | None:
-        """The map of a frame, None where it is not kept."""
-        with self._lock:
-            found = self._maps.get(key)
-            if found is not None:
-                self._maps.move_to_end(key)
-            return found
-
-    def put(self, key: str, frame: FrameMap) -> None:
-        """Keep a map."""
-        with self._lock:
-            old = self._maps.pop(key, None)
-            self._bytes += frame.nbytes - (0 if old is None else old.nbytes)
-            self._maps[key] = frame
-            while self._bytes > self._limit and len(self._maps) > 1:
-                self._bytes -= self._maps.popitem(last=False)[1].nbytes
-
-    def drop(self, key: str) -> None:
-        """Keep the map of a frame no longer."""
-        with self._lock:
-            old = self._maps.pop(key, None)
-            self._bytes -= 0 if old is None else old.nbytes
-
-    def clear(self) -> None:
-        """Keep none."""
-        with self._lock:
-            self._maps.clear()
-            self._bytes = 0
-
-
-MAP_CACHE_BYTES: Final = 64_000_000
-"""Memory for frame maps: some 2,000 of frames with 1,000 tiles, 450 of those with 4,000."""

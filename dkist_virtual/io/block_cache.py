@@ -1,12 +1,12 @@
-"""A cache on the disk of what was fetched: blocks of files, each of one version of its file.
+"""Cache fetched blocks of remote files on disk, each of one version of its file.
 
-A directory for each file holds a note of the version that was seen last, and the blocks of it.
-Blocks of different versions never stand together, and none is handed out before the server said
-that the file is still of its version: it is asked for one byte where nothing else is asked of it.
-A server that cannot be reached says nothing; then what is kept of the very file that was scanned is
-handed out.
-Files are read and written whole, none is mapped into memory; a block that was not written whole,
-or did not survive the machine, is no block.
+Each file has a directory with its blocks and a note of the version that was seen last. Blocks of
+different versions are never mixed, and a block is given out only after the server said that its
+file has not changed: where no other byte is missing, one is requested. If the server cannot be
+reached, blocks are given out only if they are of the file that was scanned.
+
+Files are read and written whole, none is mapped into memory; a block that is not complete, or
+damaged, is ignored.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import zlib
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import groupby
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeAlias
 
 from dkist_virtual.errors import (
     DKISTVirtualWarning,
@@ -31,80 +31,43 @@ from dkist_virtual.errors import (
     FrameLoginError,
     FrameUnreachableError,
 )
-from dkist_virtual.io.remote.reply import Reply
+from dkist_virtual.io.byte_range import SECOND, Reply
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
-__all__ = ["BLOCK_BYTES", "BlockCache", "Stated"]
+    from dkist_virtual.io.byte_range import Request
+
+__all__ = ["BLOCK_BYTES", "BlockCache"]
+
+Ask: TypeAlias = "Callable[[Request], Awaitable[Reply]]"
+"""What asks a file's server for bytes of it."""
 
 BLOCK_BYTES: Final = 2**18
-"""Bytes that are fetched and kept at a time."""
+"""Bytes of a block."""
 
 _SUM_BYTES: Final = 4
 
 TRIES: Final = 3
-"""How often a range is asked for whose file changes meanwhile."""
-
-
-@dataclass(frozen=True, slots=True)
-class Stated:
-    """What a scan found of a file, as far as it did.
-
-    Parameters
-    ----------
-    size : int
-    mtime : int
-        In nanoseconds; both -1 where unknown.
-    etag : str or None
-    """
-
-    size: int
-    mtime: int
-    etag: str | None
-
-    def is_of(self, reply: Reply) -> bool:
-        """Whether what is kept is certainly of the file that was scanned."""
-        if reply.total is None or reply.total != self.size:
-            return False
-        if self.etag is not None and reply.etag is not None:
-            return self.etag == reply.etag
-        # Servers tell whole seconds, some the next one.
-        known = self.mtime >= 0 and reply.mtime is not None
-        return known and abs(self.mtime - (reply.mtime or 0)) < 10**9
+"""How often a range is requested whose file keeps changing."""
 
 
 @dataclass(frozen=True, slots=True)
 class BlockCache:
-    """Blocks of remote files in a directory on this machine.
-
-    Parameters
-    ----------
-    directory : str
-    """
+    """Keep blocks of remote files in a directory on this machine."""
 
     directory: str
 
-    async def read(
-        self,
-        url: str,
-        start: int,
-        stop: int | None,
-        ask: Callable[[int, int | None], Awaitable[Reply]],
-        stated: Stated | None = None,
-    ) -> Reply:
-        """A range of a file, from what is kept and, for the rest, from its server.
+    async def read(self, url: str, request: Request, ask: Ask) -> Reply:
+        """Answer a request from the cache and, for the rest, from the file's server.
 
         Parameters
         ----------
         url : str
-        start : int
-        stop : int or None
-            Half-open; None for everything from `start` on.
+            The file's, normalised.
+        request : Request
         ask : callable
-            Asks the server for a range.
-        stated : Stated, optional
-            What a scan found of the file.
+            Asks the server.
 
         Raises
         ------
@@ -112,24 +75,33 @@ class BlockCache:
             The file changed each time while it was read; what `ask` raises.
         """
         file = _File(self.directory, url)
+        start = request.start
+
+        async def part(begin: int, end: int) -> Reply:
+            return await ask(replace(request, offset=begin, length=end - begin))
+
         about: Reply | None = await asyncio.to_thread(file.about)
         for _ in range(TRIES):
             if about is None or about.total is None or start >= about.total:
-                return await self._ask_anew(file, start, stop, ask)
+                return await self._fetch(file, request, ask)
             total = about.total
-            end = total if stop is None else min(stop, total)
+            end = total if request.stop is None else min(request.stop, total)
             numbers = range(start // BLOCK_BYTES, -(-end // BLOCK_BYTES))
             blocks = await asyncio.to_thread(file.blocks, about, numbers)
             lacking = [n for n, block in zip(numbers, blocks, strict=True) if block is None]
             if not lacking:
                 try:
-                    now = await ask(start, start + 1)
+                    now = await part(start, start + 1)
                 except (FrameLoginError, FrameForbiddenError):
                     raise
                 except FrameUnreachableError:
-                    if stated is None or not stated.is_of(about):
+                    # Nobody can say what is there now: this is what the scan found. Servers give
+                    # whole seconds, some the next one.
+                    known = request.scanned
+                    if known is None or known.size is None:
                         raise
-                    # Nobody can say what stands there now: this is what the scan found.
+                    if not known.is_same(about.version, within=SECOND - 1):
+                        raise
                     return _cut(about, blocks, start, end)
                 if now.version != about.version:
                     about = await asyncio.to_thread(file.forget)
@@ -137,10 +109,7 @@ class BlockCache:
                 return _cut(about, blocks, start, end)
             runs = _runs(lacking)
             replies = await asyncio.gather(
-                *(
-                    ask(first * BLOCK_BYTES, min((last + 1) * BLOCK_BYTES, total))
-                    for first, last in runs
-                )
+                *(part(a * BLOCK_BYTES, min((z + 1) * BLOCK_BYTES, total)) for a, z in runs)
             )
             if any(reply.version != about.version for reply in replies):
                 about = await asyncio.to_thread(file.forget)
@@ -155,31 +124,27 @@ class BlockCache:
             "replaces meanwhile. Read it again"
         )
 
-    async def _ask_anew(
-        self,
-        file: _File,
-        start: int,
-        stop: int | None,
-        ask: Callable[[int, int | None], Awaitable[Reply]],
-    ) -> Reply:
-        """A range of a file of which nothing is kept."""
-        first = start // BLOCK_BYTES
-        end = None if stop is None else -(-stop // BLOCK_BYTES) * BLOCK_BYTES
-        reply = await ask(first * BLOCK_BYTES, end)
+    async def _fetch(self, file: _File, request: Request, ask: Ask) -> Reply:
+        """Answer a request for a file that is not in the cache."""
+        start, stop = request.start, request.stop
+        first = start // BLOCK_BYTES * BLOCK_BYTES
+        if stop is not None:
+            length = -(-stop // BLOCK_BYTES) * BLOCK_BYTES - first
+            request = replace(request, offset=first, length=length)
+        reply = await ask(request)
         if reply.firm and reply.total is not None:
             whole = _pieces(reply.data)
-            if first * BLOCK_BYTES + len(reply.data) < reply.total:
+            if first + len(reply.data) < reply.total:
                 whole = [piece for piece in whole if len(piece) == BLOCK_BYTES]
-            await asyncio.to_thread(file.keep, reply, first, whole)
-        begin = start - first * BLOCK_BYTES
-        data = bytes(reply.data[begin : None if stop is None else begin + stop - start])
+            await asyncio.to_thread(file.keep, reply, first // BLOCK_BYTES, whole)
+        data = bytes(reply.data[start - first : None if stop is None else stop - first])
         if not data and start and (stop is None or stop > start):
             raise FrameCorruptError(f"the file is shorter: bytes from {start} on were referenced")
         return replace(reply, data=data)
 
 
 def _runs(numbers: Sequence[int]) -> list[tuple[int, int]]:
-    """Ascending numbers as the first and last of each run of neighbours."""
+    """Group ascending numbers into runs of neighbours: the first and last of each."""
     runs = []
     for _, group in groupby(enumerate(numbers), lambda pair: pair[1] - pair[0]):
         run = [number for _, number in group]
@@ -192,14 +157,14 @@ def _pieces(data: bytes | memoryview) -> list[bytes]:
 
 
 def _cut(about: Reply, blocks: Sequence[bytes | None], start: int, end: int) -> Reply:
-    """A range from the blocks that it lies in, all of which are there."""
+    """Cut a range out of its blocks, all of which are there."""
     data = b"".join(block for block in blocks if block is not None)
     begin = start - start // BLOCK_BYTES * BLOCK_BYTES
     return replace(about, data=data[begin : begin + end - start])
 
 
 class _File:
-    """What is kept of one file."""
+    """The blocks of one file, and the note of its version."""
 
     def __init__(self, directory: str, url: str) -> None:
         name = hashlib.sha256(url.encode()).hexdigest()
@@ -225,7 +190,7 @@ class _File:
         return os.path.join(self.directory, hashlib.sha256(said.encode()).hexdigest()[:32])
 
     def blocks(self, about: Reply, numbers: Sequence[int]) -> list[bytes | None]:
-        """Blocks of a version, None for those that are not there."""
+        """Read blocks of a version, None for those that are not there."""
         return [self._block(os.path.join(self._of(about), str(n)), about, n) for n in numbers]
 
     @staticmethod
@@ -240,7 +205,7 @@ class _File:
         return data if len(data) == length and found[-_SUM_BYTES:] == _sum(data) else None
 
     def keep(self, about: Reply, first: int, pieces: Sequence[bytes]) -> None:
-        """Keep blocks of a version; where they cannot be written, that is said once."""
+        """Write blocks of a version; warn where they cannot be written."""
         place = self._of(about)
         try:
             os.makedirs(place, exist_ok=True)
@@ -261,7 +226,7 @@ class _File:
             )
 
     def forget(self) -> None:
-        """Keep nothing of the file."""
+        """Remove all blocks of the file."""
         shutil.rmtree(self.directory, ignore_errors=True)
 
 
@@ -273,7 +238,7 @@ def _sum(data: bytes) -> bytes:
 
 
 def _write(path: str, data: bytes) -> None:
-    """Write a file that is there whole, or not at all."""
+    """Write a file atomically."""
     file, name = tempfile.mkstemp(dir=os.path.dirname(path))
     try:
         with open(file, "wb") as opened:

@@ -1,120 +1,117 @@
-"""Fetch the bytes that a frame's reader asks for, for one frame or many at once.
+"""Read many frames at once, and decide how many: by threads here, by an event loop elsewhere.
 
-A session is a generator: it yields requests, is sent their replies or thrown what kept them from
-coming, and returns what was read. One session alone is driven in its own thread. Many at once are
-driven on fsspec's event loop, where a hundred requests wait for their server without a hundred
-threads, and decode on others.
+On fsspec's event loop a hundred requests wait for their server without a hundred threads; what
+came is decoded on others.
 """
 
 from __future__ import annotations
 
 import asyncio
 from concurrent.futures import ThreadPoolExecutor
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from dkist_virtual.errors import FrameError, FrameMissingError
+from dkist_virtual.errors import FrameError
+from dkist_virtual.fits.partial import drive, drive_async
 from dkist_virtual.fits.threads import available
-from dkist_virtual.io.fetcher import gathered
+from dkist_virtual.io.byte_range import Request
+from dkist_virtual.io.event_loop import gather, run
 from dkist_virtual.io.settings import setting
 
 if TYPE_CHECKING:
-    from collections.abc import Generator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from dkist_virtual.io.fetcher import Fetcher, Request
-    from dkist_virtual.io.remote.request import Reply
+    from dkist_virtual.fits.partial import Reading
+    from dkist_virtual.io.byte_range import Reply
+    from dkist_virtual.io.fetcher import Fetcher
 
-__all__ = ["Session", "drive", "drive_together"]
+__all__ = ["at_once", "read_files", "read_many"]
 
-Session: TypeAlias = "Generator[list[Request], list[Reply], Any]"
-
-_NOT_DONE: Final = object()
-
-
-def _advance(session: Session, replies: list[Reply] | FrameError | None) -> tuple[Any, Any]:
-    """Go on with what came, or did not: the requests wanted next, and what was read once done."""
-    try:
-        if isinstance(replies, FrameError):
-            return session.throw(replies), _NOT_DONE
-        return session.send(replies), _NOT_DONE  # type: ignore[arg-type]  # None begins one
-    except StopIteration as done:  # a plain value, since threads cannot hand this exception on
-        return [], done.value
+T = TypeVar("T")
 
 
-def drive(session: Session, fetcher: Fetcher) -> Any:
-    """Read one frame.
+def at_once(*, local: bool, workers: int | None = None) -> int:
+    """Decide how many files are read at once.
+
+    Parameters
+    ----------
+    local : bool
+        Whether they are on this machine.
+    workers : int, optional
+        How many a user asked for.
+    """
+    if workers is None:
+        workers = 4 if local else int(setting("concurrency"))
+    return max(1, workers)
+
+
+def read_many(
+    readings: Sequence[Reading[Request, Reply, T]],
+    fetcher: Fetcher,
+    *,
+    local: bool = False,
+    workers: int | None = None,
+    quick: bool = True,
+) -> Iterator[T]:
+    """Drive many reads at once, and yield their results in order.
+
+    Parameters
+    ----------
+    readings : sequence of Reading
+    fetcher : Fetcher
+    local : bool
+        Whether the files are on this machine.
+    workers : int, optional
+        How many at once; see `at_once`.
+    quick : bool
+        Whether so little is done with each reply that passing it to another thread takes longer.
 
     Raises
     ------
     FrameError
+        The first that a read raises; the others are given up.
     """
-    replies: list[Reply] | FrameError | None = None
-    while True:
-        wanted, result = _advance(session, replies)
-        if result is not _NOT_DONE:
-            return result
-        try:
-            replies = [fetcher.answer(request) for request in wanted]
-        except FrameError as error:
-            replies = error
+    n = at_once(local=local, workers=workers)
+    if local:
+        with ThreadPoolExecutor(n) as pool:
+            yield from pool.map(lambda reading: drive(reading, fetcher.answer), readings)
+        return
+
+    async def every(pool: ThreadPoolExecutor | None) -> list[T]:
+        # Not more are begun than may ask: what was fetched is kept until it is decoded.
+        room = asyncio.Semaphore(n)
+        loop = asyncio.get_running_loop()
+
+        async def work(step: Callable[..., Any], *given: Any) -> Any:
+            return step(*given) if pool is None else await loop.run_in_executor(pool, step, *given)
+
+        async def one(reading: Reading[Request, Reply, T]) -> T:
+            async with room:
+                return await drive_async(reading, fetcher.answer_async, work)
+
+        return await gather(map(one, readings))
+
+    with ThreadPoolExecutor(available(), thread_name_prefix="dkist-read") as pool:
+        yield from run(every(None if quick else pool))  # no thread begins without work
 
 
-def drive_together(
-    sessions: Sequence[Session], fetcher: Fetcher, *, quick: bool
-) -> list[FrameMissingError | None]:
-    """Read many frames at once, into the places that they were begun with.
+def read_files(
+    urls: Sequence[str], fetcher: Fetcher, most: Sequence[int | None] | None = None
+) -> list[bytes | FrameError]:
+    """Read whole files, all at once; for those that cannot be had, the error.
 
     Parameters
     ----------
-    sessions : sequence of Session
+    urls : sequence of str
     fetcher : Fetcher
-    quick : bool
-        Whether so little is decoded of each that handing it to another thread takes longer.
-
-    Returns
-    -------
-    list
-        For each frame that is absent, the error.
-
-    Raises
-    ------
-    FrameUnreachableError, FrameCorruptError, FrameUnsupportedError
-        The first that happens; the others are given up.
+    most : sequence of int, optional
+        How many bytes each may have; None where the setting says it.
     """
-    from fsspec.asyn import get_loop
 
-    async def every() -> list[FrameMissingError | None]:
-        # Not more are begun than may ask: what was fetched is kept until it is decoded.
-        room = asyncio.Semaphore(max(1, int(setting("concurrency"))))
-        return await gathered(
-            _one(session, fetcher, room, None if quick else pool) for session in sessions
-        )
-
-    with ThreadPoolExecutor(available(), thread_name_prefix="dkist-read") as pool:
-        running = asyncio.run_coroutine_threadsafe(every(), get_loop())
+    def whole(url: str, bound: int | None) -> Reading[Request, Reply, bytes | FrameError]:
         try:
-            return running.result()
-        except BaseException:  # Ctrl-C too
-            running.cancel()
-            raise
+            (reply,) = yield [Request(url, most=bound)]
+        except FrameError as error:
+            return error
+        return bytes(reply.data)
 
-
-async def _one(
-    session: Session, fetcher: Fetcher, room: asyncio.Semaphore, pool: ThreadPoolExecutor | None
-) -> FrameMissingError | None:
-    loop = asyncio.get_running_loop()
-    async with room:
-        replies: list[Reply] | FrameError | None = None
-        while True:
-            try:
-                if pool is None or replies is None:  # what is asked for first takes no time
-                    wanted, result = _advance(session, replies)
-                else:
-                    wanted, result = await loop.run_in_executor(pool, _advance, session, replies)
-            except FrameMissingError as error:
-                return error
-            if result is not _NOT_DONE:
-                return None
-            try:
-                replies = await asyncio.gather(*(fetcher.answer_async(part) for part in wanted))
-            except FrameError as error:
-                replies = error
+    return list(read_many(list(map(whole, urls, most or [None] * len(urls))), fetcher))

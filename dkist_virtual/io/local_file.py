@@ -1,7 +1,7 @@
-"""Bytes of files on this machine, which others may write to, cut or replace meanwhile.
+"""Read files on this machine that other processes may write to, cut or replace at any time.
 
-Nothing is mapped into memory: a process that touches what was cut off of a mapped file is killed.
-A pipe or device is not waited for, and not read: neither has an end.
+Nothing is mapped into memory: a process that touches what was cut off a mapped file is killed.
+Pipes and devices are refused at once: they have no end.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import os
 import stat
 import time
 from io import FileIO
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from dkist_virtual.errors import (
     FrameCorruptError,
@@ -21,10 +21,14 @@ from dkist_virtual.errors import (
     StoreReplacedError,
 )
 from dkist_virtual.fits.buffers import empty
-from dkist_virtual.io.remote.reply import Reply
+from dkist_virtual.io.byte_range import Reply
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
 
 __all__ = [
     "FileBytes",
+    "RangedFile",
     "StoreFile",
     "absent_or_unreachable",
     "is_something_else",
@@ -35,11 +39,11 @@ __all__ = [
 ]
 
 LARGE: Final = 2**20
-"""What has so many bytes is read into memory that is used again."""
+"""From this many bytes on, a range is read into memory that is used again."""
 
 
 def _opened(path: str | os.PathLike[str]) -> FileIO:
-    """A file to read from; a pipe is not waited for, whoever might write into it one day."""
+    """Open a file to read from, without waiting for the writer of a pipe."""
     flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     number = os.open(path, flags)
     try:
@@ -52,10 +56,10 @@ def _opened(path: str | os.PathLike[str]) -> FileIO:
 
 
 def _status(file: FileIO) -> os.stat_result:
-    """What is known of a file that is open; refuse a device or pipe, which has no end."""
+    """Get the status of an open file; refuse a device or pipe, which has no end."""
     status = os.fstat(file.fileno())
     if not stat.S_ISREG(status.st_mode):
-        raise OSError(errno.EINVAL, "is no regular file")
+        raise OSError(errno.EINVAL, "is not a regular file")
     return status
 
 
@@ -77,7 +81,7 @@ def open_regular(path: str | os.PathLike[str]) -> io.BufferedReader:
 
 
 def is_something_else(path: str | os.PathLike[str]) -> bool:
-    """Whether something is there that is neither a regular file nor a link to one."""
+    """Check whether a path is something other than a regular file or a link to one."""
     try:
         return not stat.S_ISREG(os.stat(path).st_mode)
     except OSError:
@@ -85,7 +89,7 @@ def is_something_else(path: str | os.PathLike[str]) -> bool:
 
 
 def sync(path: str | os.PathLike[str]) -> None:
-    """Have a file, or the names in a directory, survive the machine."""
+    """Make a file, or the names in a directory, survive a crash of the machine."""
     directory = os.path.isdir(path)
     try:
         file = os.open(path, os.O_RDONLY | getattr(os, "O_BINARY", 0))
@@ -96,7 +100,7 @@ def sync(path: str | os.PathLike[str]) -> None:
     try:
         os.fsync(file)
     except OSError as error:
-        # Some disks of networks know no such thing.
+        # Some network disks cannot.
         if not directory and error.errno not in (errno.EINVAL, errno.EOPNOTSUPP, errno.EBADF):
             raise
     finally:
@@ -104,16 +108,7 @@ def sync(path: str | os.PathLike[str]) -> None:
 
 
 class FileBytes:
-    """The bytes of a file, of which slices are read when they are asked for.
-
-    Parameters
-    ----------
-    path : str
-
-    Raises
-    ------
-    OSError
-    """
+    """Read slices of a file's bytes when they are asked for."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._file = open_regular(path)
@@ -133,32 +128,17 @@ class FileBytes:
         self._file.close()
 
 
-class StoreFile(io.RawIOBase):
-    """A file of a store, open for as long as the store is: it stays the file that it was.
+class RangedFile(io.RawIOBase):
+    """A file of known size whose bytes are read by ranges."""
 
-    Where another takes its name, the old one is read on; one that is written to is refused.
-
-    Parameters
-    ----------
-    path : str
-
-    Raises
-    ------
-    OSError
-        It cannot be opened.
-    """
-
-    def __init__(self, path: str | os.PathLike[str]) -> None:
+    def __init__(self, name: str, size: int) -> None:
         super().__init__()
-        self.name = os.fspath(path)
-        self._file = open_regular(path)
+        self.name, self.size = name, size
         self._at = 0
-        self._stamp = self._now()
 
-    def _now(self) -> tuple[int, int]:
-        # Not the time of its last change, which is also that of its last renaming.
-        status = os.fstat(self._file.fileno())
-        return status.st_size, status.st_mtime_ns
+    def read_range(self, start: int, n: int) -> bytes:
+        """Read a range that is inside the file."""
+        raise NotImplementedError
 
     def readable(self) -> bool:
         """Yes."""
@@ -173,30 +153,51 @@ class StoreFile(io.RawIOBase):
         return self._at
 
     def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        """Say where the next read begins."""
-        size = self._stamp[0]
-        self._at = offset + {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: size}[whence]
+        """Set where the next read begins."""
+        from_where = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self.size}
+        self._at = offset + from_where[whence]
         return self._at
 
-    def readinto(self, out: Any) -> int:
-        """Read.
+    def readinto(self, out: Buffer) -> int:
+        """Read."""
+        view = memoryview(out).cast("B")
+        data = self.read_range(self._at, max(0, min(len(view), self.size - self._at)))
+        view[: len(data)] = data
+        self._at += len(data)
+        return len(data)
+
+
+class StoreFile(RangedFile):
+    """A file of a store, which stays open as long as the store does.
+
+    If another file takes its name, the old one is still read; one that is written to is refused.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._file = open_regular(path)
+        self._stamp = self._now()
+        super().__init__(os.fspath(path), self._stamp[0])
+
+    def _now(self) -> tuple[int, int]:
+        # Not the time of its last change, which is also that of its last renaming.
+        status = os.fstat(self._file.fileno())
+        return status.st_size, status.st_mtime_ns
+
+    def read_range(self, start: int, n: int) -> bytes:
+        """Read a range that is inside the file.
 
         Raises
         ------
         StoreReplacedError
             The file was written to since it was opened.
         """
-        view = memoryview(out).cast("B")
-        n = max(0, min(len(view), self._stamp[0] - self._at))
         # By its offset: a forked process has the same file, and a place in it of its own.
-        data = os.pread(self._file.fileno(), n, self._at)
+        data = os.pread(self._file.fileno(), n, start)
         if self._now() != self._stamp:
             raise StoreReplacedError(
                 f"{self.name}: was written to since it was opened: open the store again"
             )
-        view[: len(data)] = data
-        self._at += len(data)
-        return len(data)
+        return data
 
     def close(self) -> None:
         """Close it; reads fail from then on."""
@@ -214,21 +215,18 @@ COARSE_TICK: Final = 2 * 10**9
 
 
 def _changed(status: os.stat_result) -> int:
-    """When a file was last changed: what nobody can set, where the system knows it."""
+    """Get the time of a file's last change: one that cannot be set, where the system has it."""
     return status.st_mtime_ns if os.name == "nt" else status.st_ctime_ns
 
 
 def _no_clock(status: os.stat_result, now: int) -> bool:
-    """Whether a disk does not say when a file changed: in whole seconds alone, or in the future."""
+    """Check whether a disk's clock is of no use: in whole seconds, or in the future."""
     changed = _changed(status)
     return changed % 10**9 == 0 or changed > now
 
 
 def _reply(data: bytes | memoryview, status: os.stat_result, began: int) -> Reply:
-    """Bytes of a file on this machine, with what is known of the whole of it.
-
-    It is firm where the file did not change since shortly before it was read.
-    """
+    """Make a reply, which is firm if the file did not change since shortly before it was read."""
     changed = _changed(status)
     tick = TICK if changed % 10**9 else COARSE_TICK
     return Reply(
@@ -238,16 +236,11 @@ def _reply(data: bytes | memoryview, status: os.stat_result, began: int) -> Repl
 
 
 WRITTEN_TO: Final = 5
-"""How often a file is read again that changes while it is read."""
+"""How often a file that changes while it is read is read again."""
 
 
 def status_of(path: str) -> Reply:
-    """What is known of a file without reading it.
-
-    Raises
-    ------
-    FrameMissingError, FrameUnreachableError
-    """
+    """Get the length and version of a file without reading it."""
     try:
         return _reply(b"", os.stat(path), time.time_ns())
     except FileNotFoundError as error:
@@ -263,10 +256,10 @@ def read_local(
     *,
     into: memoryview | None = None,
 ) -> Reply:
-    """A byte range of a file on this machine as far as it goes, all of one version of the file.
+    """Read a byte range of a file on this machine as far as it goes, all of one version.
 
-    The file is looked at after it was read; before as well where it is being written to, or the
-    range is so long that no memory is asked for before it is known to be there.
+    The file's status is checked after it was read; before as well if it is being written to, or if
+    the range is long: no memory is allocated for bytes that are not there.
 
     Parameters
     ----------
@@ -307,8 +300,8 @@ def read_local(
     except OSError as error:
         raise FrameUnreachableError(f"{path}: {error.strerror or error}") from error
     raise FrameCorruptError(
-        f"{path}: changed all {WRITTEN_TO} times while it was read: expected a file that nobody "
-        "writes to. Read it again once it is complete"
+        f"{path}: changed all {WRITTEN_TO} times while it was read: expected a file that is not "
+        "being written to. Read it again once it is complete"
     )
 
 
@@ -332,7 +325,7 @@ def _bytes_of(
 
 
 def absent_or_unreachable(path: str) -> FrameMissingError | FrameUnreachableError:
-    """Which of the two a local file is that is not there."""
+    """Decide whether a local file that is not there is absent or unreachable."""
     directory = os.path.dirname(path) or "."
     if os.path.isdir(directory):
         return FrameMissingError(f"{path}: no such file")

@@ -1,4 +1,4 @@
-"""A path or URL as one value, split once: scheme, host, path and query.
+"""Split a path or URL once into one value: scheme, host, path and query.
 
 Every comparison, join and request works on the parts. A query (a signature, the ID of a dataset)
 stays behind the path that it was given with, whatever is appended to that path; two spellings of
@@ -15,7 +15,7 @@ import os
 import re
 from dataclasses import dataclass, replace
 from ipaddress import IPv6Address
-from typing import Any, Final
+from typing import Final
 from urllib.parse import quote, unquote, urljoin
 
 from dkist_virtual.errors import LocationError, redacted
@@ -74,12 +74,12 @@ class Location:
         Raises
         ------
         LocationError
-            It names no place.
+            It does not name a place.
         """
         if not text.strip():
             raise LocationError(f"{text!r} names no place: expected a path or URL")
         if "\0" in text:
-            raise LocationError(f"{text!r} holds a NUL character: no path or URL does")
+            raise LocationError(f"{text!r} contains a NUL character, which no path or URL may")
         file = _FILE.match(text)
         if file is not None:
             return cls("file", "", unquote(text[file.end() :], errors="surrogateescape"))
@@ -102,12 +102,12 @@ class Location:
 
     @property
     def is_local(self) -> bool:
-        """Whether it is on this machine."""
+        """Check whether it is on this machine."""
         return self.scheme == "file"
 
     @property
     def is_web(self) -> bool:
-        """Whether a web server has it."""
+        """Check whether it is on a web server."""
         return self.scheme in _PORTS
 
     @property
@@ -132,10 +132,9 @@ class Location:
         return replace(self, path=self.path.rstrip("/") or ("/" if self.is_local else ""))
 
     def is_in(self, prefix: Location) -> bool:
-        """Whether it is, or is below, another place on the same server.
+        """Check whether it is, or is below, another place on the same server.
 
-        The part before a slash has to be the same: ``https://a.org/x`` is no beginning of
-        ``https://a.org/xy``.
+        Whole names are compared: ``https://a.org/xy`` is not below ``https://a.org/x``.
         """
         return (self.scheme, self.host) == (prefix.scheme, prefix.host) and (
             f"{self.path}/".startswith(f"{prefix.path.rstrip('/')}/")
@@ -162,7 +161,7 @@ def _web(scheme: str, rest: str, text: str) -> Location:
     try:
         name = (name if name.isascii() else name.encode("idna").decode()).lower()
         if not _HOST.fullmatch(name) or _CONTROL.search(user) or re.search(r"[\\?#]", user):
-            raise ValueError("no such host can be")  # one message for all of them
+            raise ValueError("not a valid host name")  # one message for all of them
         if name.startswith("["):
             IPv6Address(name[1:-1])
         if port and not (re.fullmatch("[0-9]{1,5}", port) and int(port) < 2**16):
@@ -181,7 +180,7 @@ def _web(scheme: str, rest: str, text: str) -> Location:
 
 
 def _encoded_once(found: re.Match[str]) -> str:
-    """A character of a path as it is encoded, or an escape: decoded where it says nothing."""
+    """Encode a character of a path; decode an escape that is not needed."""
     if found[1] is not None:
         character = chr(int(found[1], 16))
         return character if _UNRESERVED.fullmatch(character) else found[0].upper()
@@ -193,7 +192,7 @@ def _encoded(found: re.Match[str]) -> str:
 
 
 def _without_dots(path: str) -> str:
-    """A path without its ``.`` and ``..`` (RFC 3986, 5.2.4)."""
+    """Remove ``.`` and ``..`` from a path (RFC 3986, 5.2.4)."""
     if "." not in path or not re.search(r"/\.{1,2}(/|$)", path):
         return path
     parts: list[str] = []
@@ -213,18 +212,18 @@ def _without_dots(path: str) -> str:
 
 
 def is_local(url: str) -> bool:
-    """Whether a place is on this machine: a path, or a ``file:`` URL."""
+    """Check whether a place is on this machine: a path, or a ``file:`` URL."""
     return "://" not in url or _FILE.match(url) is not None or _SCHEME.match(url) is None
 
 
 def local_path(url: str) -> str:
-    """The path that a local place means."""
+    """Get the path of a local place."""
     found = _FILE.match(url)
     return url if found is None else unquote(url[found.end() :], errors="surrogateescape")
 
 
 def absolute(place: str | os.PathLike[str], argument: str = "") -> str:
-    """A place that a user names, as an absolute path or URL, without a slash at its end.
+    """Make a place that a user named an absolute path or URL, without a slash at its end.
 
     Parameters
     ----------
@@ -235,9 +234,9 @@ def absolute(place: str | os.PathLike[str], argument: str = "") -> str:
     Raises
     ------
     LocationError
-        It names no place, or is relative to a working directory that is gone.
+        It does not name a place, or is relative to a working directory that is gone.
     """
-    text: Any = os.fspath(place)
+    text: str | bytes = os.fspath(place)
     said = f"{argument} = {shown(str(text))!r}" if argument else repr(shown(str(text)))
     if not isinstance(text, str):
         raise TypeError(f"{said}: expected text or a path, not bytes")
@@ -257,14 +256,14 @@ def absolute(place: str | os.PathLike[str], argument: str = "") -> str:
 
 
 def join(base: str, name: str) -> str:
-    """A name relative to a directory or URL; what a URL has as a query stays behind it."""
+    """Append a name to a directory or URL; the query of a URL stays at its end."""
     if "://" not in base:
         return f"{base.rstrip('/')}/{name}"
     return str(Location.of(base).join(name))
 
 
 def name_below(base: str, url: str) -> str | None:
-    """The name that `join` made a URL of; None where it is not below a base."""
+    """Get the name that `join` appended to a base; None if a URL is not below it."""
     bare = base.partition("?")[0] if _is_web(base) else base
     prefix = f"{bare.rstrip('/')}/"
     if not url.startswith(prefix):
@@ -274,7 +273,7 @@ def name_below(base: str, url: str) -> str | None:
 
 
 def last_name(url: str) -> str:
-    """The name of a file that may be anywhere."""
+    """Get the last part of a path or URL, as a file is called."""
     if not _is_web(url):
         return url.rpartition("/")[2]
     return unquote(url.partition("?")[0].rpartition("/")[2])
@@ -285,10 +284,10 @@ def _is_web(url: str) -> bool:
 
 
 def climbs(path: str) -> bool:
-    """Whether a server may take a path for one that leads up and out of where it begins.
+    """Check whether a server may read a path as one that leads up and out of its beginning.
 
-    Servers, and what stands before them, decode percent-encoding once or more often, take a
-    backslash for a slash, and cut parameters off.
+    Servers, and the proxies before them, decode percent-encoding once or more often, read a
+    backslash as a slash, and cut parameters off.
     """
     if ".." not in path and "%" not in path:
         return False
@@ -299,25 +298,25 @@ def climbs(path: str) -> bool:
         if decoded == path:
             return False
         path = decoded
-    return True  # nobody encodes a name so many times
+    return True  # no honest name is encoded so many times
 
 
 def redirected(url: str, to: str) -> str:
-    """Where a server sends us on to, from the URL that was asked for.
+    """Resolve a redirect, from the URL that was requested.
 
     Raises
     ------
     LocationError
-        There is no such place.
+        It is not a URL.
     """
     try:
         return urljoin(url, to)
     except ValueError as error:
-        raise LocationError(f"{shown(to)}: is no URL: {error}") from None
+        raise LocationError(f"{shown(to)}: is not a URL: {error}") from None
 
 
 def shown(url: str) -> str:
-    """A place as it may be printed: without the query, name and password of a URL."""
+    """Format a place for printing: without the query, name and password of a URL."""
     found = None if _FILE.match(url) else _SCHEME.match(url)
     if found is None:
         return redacted(url)

@@ -1,8 +1,8 @@
-"""Limit what a store made by somebody else may do: where it refers to, how much it may ask for.
+"""Limit what a store from somebody else may do: where it refers to, how much memory it takes.
 
-Pure. A store is a few files of a stranger's. Nothing in them is run; what they name is fetched
-only from where a store may lead (`check_reference`, `check_name`), and what they say of sizes is
-held against a limit before memory is asked for (`check_size`, `check_asdf`).
+A store is a few files from a stranger. Nothing in them is run; what they name is fetched only from
+allowed places (`check_reference`, `check_name`), and sizes in them are checked against a limit
+before memory is allocated (`check_size`, `check_asdf`).
 """
 
 from __future__ import annotations
@@ -36,51 +36,45 @@ __all__ = [
 _REMOTE: Final = frozenset(
     {"http", "https", "s3", "s3a", "gs", "gcs", "az", "abfs", "abfss", "adl", "oci", "oss"}
 )
-"""Servers and buckets. fsspec knows many more: of this machine (``local:``, ``git:``), of keys that
-its user keeps (``ssh:``), and chains of them (``simplecache::file:///``)."""
+"""Servers and buckets. fsspec has many more: of this machine (``local:``, ``git:``), of its user's
+keys (``ssh:``), and chains of them (``simplecache::file:///``)."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f]")
 
 
 def check_reference(url: str, *, local: bool) -> None:
-    """Refuse a reference that leads where its store may not.
+    """Refuse a reference to a place that its store may not refer to.
 
     Parameters
     ----------
     url : str
-        As it stands in the store.
+        As the store gives it.
     local : bool
         Whether the store may name files of this machine.
-
-    Raises
-    ------
-    FrameRefusedError
     """
     if _CONTROL.search(url):
-        raise FrameRefusedError(f"the reference {url!r} holds a control character: no URL does")
+        raise FrameRefusedError(
+            f"the reference {url!r} contains a control character, which no URL may"
+        )
     protocol, there, _ = ("", "", url) if is_local(url) else url.partition("://")
     if not local and (not there or protocol.lower() not in _REMOTE):
         raise FrameRefusedError(
             f"the store was opened from a server, and refers to {shown(url)}: expected frames on "
-            "servers or in buckets. Say where they are with frames=, or, if you trust whoever made "
-            "the store, allow_local=True"
+            "servers or in buckets. Say where they are with frames=, or, if you trust the "
+            "store's author, allow_local=True"
         )
     if there:
         check_address(url)
 
 
 def check_address(url: str) -> None:
-    """Refuse the URL of a reference, or of a redirect, that begins in one place and ends elsewhere.
+    """Refuse the URL of a reference or redirect that begins in one place and leads to another.
 
-    It would be asked for with the credentials of where it begins. One that is no URL at all is not
-    refused here: asking for it says so, and keeps no other frame from coming.
-
-    Raises
-    ------
-    FrameRefusedError
+    It would be requested with the credentials for its beginning. What is not a URL at all is not
+    refused here: requesting it fails, for this frame only.
     """
     if _CONTROL.search(url):
-        raise FrameRefusedError(f"{shown(url)!r} holds a control character: no URL does")
+        raise FrameRefusedError(f"{shown(url)!r} contains a control character")
     if climbs(url.partition("://")[2].partition("?")[0]):
         raise FrameRefusedError(
             f"the reference {shown(url)} climbs up with ..: expected the address of a file"
@@ -88,11 +82,11 @@ def check_address(url: str) -> None:
 
 
 def unsafe_name(name: str) -> str:
-    """Why a name is no file's below a directory or URL; empty where it is one."""
+    """Say why a name may not be that of a file below a directory or URL; empty if it may."""
     if _CONTROL.search(name):
-        return "holds a control character"
+        return "contains a control character"
     if "\\" in name:
-        return "holds a backslash, which separates directories on Windows"
+        return "contains a backslash, which separates directories on Windows"
     if name.startswith("/") or re.match(r"[A-Za-z]:", name) or "://" in name:
         return "is absolute: expected a name below the dataset's directory"
     if any(part in ("", ".", "..") for part in name.split("/")):
@@ -101,7 +95,7 @@ def unsafe_name(name: str) -> str:
 
 
 def check_name(name: str, place: str) -> None:
-    """Refuse a frame's name that would be looked for outside of a place.
+    """Refuse a frame's name that leads outside of a place.
 
     Parameters
     ----------
@@ -109,10 +103,6 @@ def check_name(name: str, place: str) -> None:
         Relative, to be appended to the place.
     place : str
         A directory, or a URL, whose server decodes what is percent-encoded.
-
-    Raises
-    ------
-    FrameRefusedError
     """
     reason = unsafe_name(name)
     if not reason and not is_local(place):
@@ -122,22 +112,17 @@ def check_name(name: str, place: str) -> None:
 
 
 def check_no_secrets(argument: str, place: str) -> None:
-    """Refuse a URL with a password or a query, which would be written into a store.
-
-    Raises
-    ------
-    ValueError
-    """
+    """Refuse a URL with a password or a query, which would be written into a store."""
     location = Location.of(place)
     if location.query or (location.is_web and "@" in location.host):
         raise ValueError(
-            f"{argument} = {shown(place)!r} holds a password or a query, which would be written "
+            f"{argument} = {shown(place)!r} contains a password or a query, which would be written "
             "into the store: give credentials as storage_options"
         )
 
 
 def check_places(base: str, names: Iterable[str]) -> None:
-    """Refuse frames that no reference can name: in a directory, or with a name, of odd characters.
+    """Refuse directories and names of frames with characters that no reference may contain.
 
     References are JSON and Parquet, which are UTF-8; one with a line break is not read.
 
@@ -147,10 +132,6 @@ def check_places(base: str, names: Iterable[str]) -> None:
         Where the frames are.
     names : iterable of str
         Their names there.
-
-    Raises
-    ------
-    DatasetError
     """
     try:
         base.encode()
@@ -161,7 +142,7 @@ def check_places(base: str, names: Iterable[str]) -> None:
         ) from None
     if _CONTROL.search(base):
         raise DatasetError(
-            f"{base!r}: this name holds a line break or another control character, which no "
+            f"{base!r}: this name contains a line break or another control character, which no "
             "reference may: expected frames in a directory of another name. A link to it with "
             "another name will do, given as frames="
         )
@@ -169,7 +150,7 @@ def check_places(base: str, names: Iterable[str]) -> None:
         if _CONTROL.search(name):
             raise DatasetError(
                 f"a frame is called {name!r}: expected a name without line breaks and other "
-                "control characters, which no reference may hold"
+                "control characters, which no reference may contain"
             )
 
 
@@ -182,8 +163,8 @@ _FOLD: Final = 4096
 def check_size(where: str, asked: int, there: int) -> None:
     """Refuse a file that would take much more memory than it has bytes.
 
-    256 MiB are given to any, and 4,096 times its own length: header tables of constant columns
-    come to a few hundred.
+    Each file may take 256 MiB and 4,096 times its own length: header tables of constant columns
+    take a few hundred times theirs.
 
     Parameters
     ----------
@@ -193,10 +174,6 @@ def check_size(where: str, asked: int, there: int) -> None:
         Bytes of memory.
     there : int
         Bytes of the file.
-
-    Raises
-    ------
-    StoreCorruptError
     """
     if asked > _FREE + _FOLD * there:
         raise StoreCorruptError(

@@ -13,14 +13,14 @@ SETTINGS: Final[dict[str, float]] = {
     "timeout": 30.0,
     "largest_file": 2**27,
 }
-"""How remote places are asked: requests at once, how often again after a failure, seconds before
-the first of those (then twice as long each), seconds without an answer that are a failure, bytes
-of a file that is read whole into memory and of which nothing says how long it may be. Each is set
-as ``dask.config.set({"dkist_virtual.retries": 2})``, which reaches dask's workers too."""
+"""How to read from servers: requests at once; retries after a failure; seconds before the first
+retry, doubled for each further one; seconds without an answer that count as a failure; bytes of a
+file of unknown length that is read whole into memory. Each is set as
+``dask.config.set({"dkist_virtual.retries": 2})``, which reaches dask's workers too."""
 
 
 def setting(name: str) -> float:
-    """One of `SETTINGS`, as it is set now."""
+    """Get one of `SETTINGS`, as it is set now."""
     import dask
 
     given = dask.config.get(f"dkist_virtual.{name}", SETTINGS[name])

@@ -1,16 +1,16 @@
-"""Where frames are read: the places that the user named, in order, or the store's own.
+"""Choose where frames are read: the places that the user named, in order, or the store's own.
 
-A frame that was downloaded is read from the disk, the others from a server. Which of them a
-directory on this machine holds is looked up once, not for every read; `Places.refresh` looks
-again.
+A downloaded frame is read from the disk, the others from a server. A directory on this machine is
+listed once, not for every read, until `FrameLocations.refresh`.
 """
 
 from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -25,14 +25,16 @@ from dkist_virtual.io.locations import (
     shown,
 )
 from dkist_virtual.io.safety import check_name, check_reference
+from dkist_virtual.store.format.limits import frame_limit
 from dkist_virtual.store.format.references import FrameColumns
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
+    from dkist_virtual.store.codecs import FrameSpec, RawSpec
     from dkist_virtual.store.format.references import FrameTable
 
-__all__ = ["FramePlaces", "Places", "cache_of", "one_place", "places_of"]
+__all__ = ["FrameLocations", "FramePlaces", "Reference", "cache_of", "one_place", "places_of"]
 
 
 FramePlaces: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[str]] | None"
@@ -40,13 +42,7 @@ FramePlaces: TypeAlias = "str | os.PathLike[str] | Sequence[str | os.PathLike[st
 
 
 def places_of(frames: FramePlaces) -> tuple[str, ...]:
-    """Places made absolute, in their order; none for None.
-
-    Raises
-    ------
-    ValueError
-        An empty list.
-    """
+    """Make places absolute, in their order; none for None."""
     if frames is None:
         return ()
     if isinstance(frames, bytes):
@@ -63,27 +59,15 @@ def places_of(frames: FramePlaces) -> tuple[str, ...]:
     return tuple(absolute(place, "frames") for place in frames)
 
 
-def one_place(name: str, place: Any) -> Any:
-    """A place, where several would not do.
-
-    Raises
-    ------
-    TypeError
-        It is none; naming the argument.
-    """
+def one_place(name: str, place: object) -> str | os.PathLike[str] | None:
+    """Check that an argument is one place, not several."""
     if place is None or isinstance(place, (str, os.PathLike)):
         return place
     raise TypeError(f"{name} = {place!r}: expected one directory or URL")
 
 
 def cache_of(place: str | os.PathLike[str] | None) -> str | None:
-    """The directory of a cache made absolute; None for None.
-
-    Raises
-    ------
-    ValueError
-        It is on another machine.
-    """
+    """Make the directory of a cache absolute; refuse one on another machine."""
     if place is None:
         return None
     one_place("cache", place)
@@ -93,24 +77,60 @@ def cache_of(place: str | os.PathLike[str] | None) -> str | None:
     return directory
 
 
-class Places:
-    """Directories and URLs that frames may be in.
+@dataclass(frozen=True, slots=True)
+class Reference:
+    """A frame's reference.
+
+    Parameters
+    ----------
+    array : str
+    position : int
+        Of the frame, in the array's chunk order.
+    url : str
+        Where the store says that the frame is.
+    offset, length : int
+        Its byte range there; -1 for a whole file.
+    spec : FrameSpec or RawSpec
+    """
+
+    array: str
+    position: int
+    url: str
+    offset: int
+    length: int
+    spec: FrameSpec | RawSpec
+
+    @property
+    def most(self) -> int:
+        """How many bytes are asked for at most."""
+        return frame_limit(self.spec.shape, np.dtype(self.spec.dtype).itemsize)
+
+    def text(self, start: int, stop: int | None) -> str:
+        """A range of it, for an error message."""
+        if stop is None and self.offset < 0:
+            return "the whole file"
+        end = self.length if stop is None else stop
+        return f"bytes {max(self.offset, 0) + start} to {max(self.offset, 0) + end}"
+
+
+class FrameLocations:
+    """Know the directories and URLs that frames may be in.
 
     Parameters
     ----------
     base : str
-        Directory or URL that the references' names are relative to.
+        The references' own directory or URL.
     named : sequence of str
         Absolute, in the order in which they are tried; empty for `base` alone.
     allow_local : bool
         Whether references may name files of this machine, where no place is named.
     tables : sequence of FrameTable
-        All references, to tell which frames have a name in common.
+        All references, to find frames that share a name.
 
     Attributes
     ----------
     downloads : tuple of str
-        Directories that are looked in before all of these, and never the last word.
+        Directories that are searched first; a frame that is not there may be elsewhere.
     """
 
     def __init__(
@@ -131,24 +151,24 @@ class Places:
 
     @property
     def in_order(self) -> tuple[str, ...]:
-        """Every place that frames may be read from, in the order in which they are looked for."""
+        """All places of frames, in the order in which they are searched."""
         return tuple(dict.fromkeys((*self.downloads, *(self.named or (self.base,)))))
 
     @property
     def remote(self) -> bool:
-        """Whether frames may have to be fetched from a server."""
+        """Check whether frames may have to be fetched from a server."""
         return any(not is_local(place) for place in self.named or (self.base,))
 
     def name(self, url: str) -> str:
-        """A frame's name relative to a place, or the last part of one that is not below `base`."""
+        """Get a frame's name relative to a place; of one outside of `base`, its last part."""
         name = name_below(self.base, url)
         return last_name(url) if name is None else name
 
     def sharing(self, url: str) -> tuple[str, ...]:
-        """The references of several files that have the name of this one; none where it is alone.
+        """Find two references whose files have this one's name; none if only it has.
 
-        Only names that `base` did not give can be shared. So references that are still on the disk
-        are all read, once, for a frame of such a name alone.
+        Only frames outside of `base` can share one. So references that are still on the disk are
+        all read, once, only for such a frame.
         """
         name = self.name(url)
         there = all(isinstance(table, FrameColumns) for table in self._tables)
@@ -158,7 +178,7 @@ class Places:
 
     @cached_property
     def _shared(self) -> dict[str, tuple[str, ...]]:
-        """Names that several files have, and two of their references."""
+        """The names that several files have, and two of their references."""
         urls: set[str] = set()
         for table in self._tables:
             urls.update(table.take(np.arange(len(table))).urls.tolist())
@@ -175,16 +195,16 @@ class Places:
         return shared
 
     def candidates(self, url: str) -> tuple[str, ...]:
-        """Where a frame may be, in the order in which to look; none where it has no reference.
+        """List where a frame may be, in the order of the search; empty without a reference.
 
-        Of several places, directories known not to hold it are left out, but for the last one:
-        whoever looks there is told that there is no such file.
+        Of several places, directories without the file are left out. If none is left the last one
+        stays: reading it says that there is no such file.
 
         Raises
         ------
         FrameRefusedError
-            The reference, or the frame's name, leads where the store may not lead; or another
-            frame has the same name, so that one file would be read for both.
+            The store may not refer to that place; or another frame has the same name, so that one
+            file would be read for both.
         """
         if not url:
             return ()
@@ -213,14 +233,14 @@ class Places:
         return there or all_of_them[-1:]
 
     def find(self, url: str) -> str:
-        """Where a frame is read: the first place that has it, as far as that is known."""
+        """Find where a frame is read: the first place that has it, as far as that is known."""
         return next(iter(self.candidates(url)), "")
 
     def where(self, url: str) -> str | None:
-        """The place that a frame is read from; None where none is known to have it.
+        """Find the place whose file of a frame is read; None if none is known to have it.
 
-        A server counts as having every frame, until it says of one that it does not. Where a
-        store may not lead nobody looks.
+        A server counts as having every frame until it says that one is missing. Places that the
+        store may not refer to are not searched.
         """
         try:
             candidates = self.candidates(url)
@@ -232,14 +252,14 @@ class Places:
         return None
 
     def _of(self, found: str, url: str) -> str:
-        """The place that one of a frame's candidates is in."""
+        """Get the place of one of a frame's candidates."""
         name = self.name(url)
         places = (*self.downloads, *self.named, self.base)
         own = (place for place in places if found in (join(place, name), f"{place}/{name}"))
         return next(own, found.removesuffix(f"/{name}"))
 
     def here(self, urls: Iterable[str]) -> int:
-        """How many frames are read on this machine, as far as was looked."""
+        """Count the frames that are read on this machine, as far as is known."""
         if self.named or self.downloads or not self.allow_local:
             found = (self.where(url) for url in urls)
             return sum(place is not None and is_local(place) for place in found)
@@ -247,29 +267,29 @@ class Places:
 
     @property
     def any_local(self) -> bool:
-        """Whether frames may be on this machine."""
+        """Check whether frames may be on this machine."""
         return any(is_local(place) for place in (*self.downloads, *self.named, self.base))
 
     def lacks(self, place: str) -> None:
-        """A server said that there is no such file; it is asked again all the same."""
+        """Note that a server has no such file; reads ask it again all the same."""
         if not is_local(place):
             self._gone.add(place)
 
     def holds(self, path: str) -> bool:
-        """Whether a file is there, by its directory as it was when it was first looked at."""
+        """Check whether a file is there, by the first listing of its directory."""
         directory, _, name = local_path(path).rpartition("/")
         if directory not in self._listed:
             try:
                 self._listed[directory] = frozenset(os.listdir(directory))
-            except OSError:  # no directory, or none that may be read: nothing to be had there
+            except OSError:  # no directory, or one that may not be read
                 self._listed[directory] = frozenset()
         return name in self._listed[directory]
 
     def look_again(self) -> None:
-        """Look again which files are on this machine."""
+        """Forget which files are on this machine."""
         self._listed.clear()
 
     def refresh(self) -> None:
-        """The same, and forget what servers said that they do not have."""
+        """Forget also which files servers do not have."""
         self.look_again()
         self._gone.clear()

@@ -1,121 +1,113 @@
-"""Check what is read of a frame against what a scan recorded of its file.
+"""Check what is read of a frame against what a scan recorded about its file.
 
-A file's length has to be the one that was scanned; its time is looked at too. Its bytes are
-held against their sum where that was asked for, since it takes time.
+A file's length has to be the scanned one; a changed time is warned about. Its bytes are checked
+against their sum only on request, since that takes time.
 """
 
 from __future__ import annotations
 
 import sys
 import warnings
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 
 from dkist_virtual.errors import ChangedFrameWarning, FrameCorruptError, redacted
-from dkist_virtual.io.block_cache import Stated
-from dkist_virtual.io.fetcher import is_local
-from dkist_virtual.store.codecs import FrameSpec, RawSpec
+from dkist_virtual.io.byte_range import SECOND, Version
+from dkist_virtual.io.locations import is_local
+from dkist_virtual.store.codecs import FrameSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from numpy import generic
     from numpy.typing import NDArray
 
-    from dkist_virtual.io.remote.request import Reply
+    from dkist_virtual.io.byte_range import Reply
+    from dkist_virtual.store.frame_locations import Reference
 
-__all__ = ["Find", "Scanned", "from_big_endian"]
+__all__ = ["Recorded", "Scanned", "from_big_endian", "scanned_version"]
 
 _PIXELS: Final = "with these pixels"
 
-Find: TypeAlias = "Callable[[str, str, int], int]"
-"""Takes an array's name, a column (``"_size"``, ``"_mtime"``, ``"_datasum"``), a frame's place in
-its chunk order, and gives what a scan found of the frame's file, -1 where it did not look."""
 
-FindETag: TypeAlias = "Callable[[str, int], str | None]"
-"""The same for the ETag, which is text."""
+class Recorded(Protocol):
+    """What a scan recorded about the files of frames."""
+
+    def integer(self, array: str, column: str, position: int) -> int:
+        """A value of a column (``"_size"``, ``"_mtime"``, ``"_datasum"``); -1 where unknown.
+
+        Frames are named by their array, and their place in its chunk order.
+        """
+
+    def etag(self, array: str, position: int) -> str | None:
+        """The ETag of a frame's file; None where unknown."""
 
 
 class Scanned:
-    """What a scan found, looked up when it is first wanted.
+    """Check frames against what a scan recorded, which is looked up when it is first wanted.
 
     Parameters
     ----------
-    find : callable, optional
+    recorded : Recorded or None
     verify : bool
-        Whether frames that are read whole are held against their sums.
-    find_etag : callable, optional
-        Takes an array's name and a frame's place, and gives the ETag that its file had; None
-        where that is not known.
+        Whether frames that are read whole are checked against their sums.
     """
 
-    def __init__(
-        self, find: Find | None, *, verify: bool, find_etag: FindETag | None = None
-    ) -> None:
+    def __init__(self, recorded: Recorded | None, *, verify: bool) -> None:
         self.verify = verify
-        self._find = find
-        self._find_etag = find_etag
+        self._recorded = recorded
         self._said_changed = False
 
-    def of(self, array: str, position: int, column: str) -> int:
-        """What was found of a frame's file, -1 where that is not known."""
-        return -1 if self._find is None else self._find(array, column, position)
+    def of(self, reference: Reference, column: str) -> int:
+        """Get what was recorded about a frame's file, -1 where unknown."""
+        if self._recorded is None:
+            return -1
+        return self._recorded.integer(reference.array, column, reference.position)
 
-    def look_up(self, array: str, position: int) -> None:
-        """Look up all that `hold` and `hold_sum` need: on an event loop nobody may wait for it."""
+    def look_up(self, reference: Reference) -> None:
+        """Look up all that the checks need: an event loop must not wait for it."""
         for column in ("_size", "_mtime", *["_datasum"] * self.verify):
-            self.of(array, position, column)
-        if self._find_etag is not None:
-            self._find_etag(array, position)
+            self.of(reference, column)
+        self._etag(reference.url, reference)
 
-    def stated(self, place: str, url: str, array: str, position: int) -> Stated | None:
-        """What the scan found of a file, for a cache of what a server sends; None of a disk's."""
-        if is_local(place) or self._find is None:
+    def version(self, place: str, reference: Reference) -> Version | None:
+        """Get the scanned version of a remote file, for the cache; None for a local one."""
+        if is_local(place) or self._recorded is None:
             return None
-        etag = None
-        if place == url and self._find_etag is not None:  # a copy has an ETag of its own
-            etag = self._find_etag(array, position)
-        size, mtime = (self.of(array, position, column) for column in ("_size", "_mtime"))
-        return Stated(size, mtime, etag)
+        size, mtime = (self.of(reference, column) for column in ("_size", "_mtime"))
+        etag = self._etag(place, reference)
+        return Version(None if size < 0 else size, None if mtime < 0 else mtime, etag)
 
-    def hold(self, place: str, url: str, reply: Reply, array: str, position: int) -> bool:
-        """Hold a file's length against that of the scan; ETag and time too, as far as both know.
+    def _etag(self, place: str, reference: Reference) -> str | None:
+        if place != reference.url or self._recorded is None:  # a copy has an ETag of its own
+            return None
+        return self._recorded.etag(reference.array, reference.position)
+
+    def check(self, place: str, reference: Reference, reply: Reply) -> bool:
+        """Check a file's length against the scan's; ETag and time too, as far as both are known.
 
         Parameters
         ----------
-        place, url : str
-            Where it was read, and where its reference says that it is.
+        place : str
+            Where it was read.
+        reference : Reference
         reply : Reply
-        array : str
-        position : int
 
         Returns
         -------
         bool
             Whether the file is another one than was scanned, or a copy with a time of its own.
-
-        Raises
-        ------
-        FrameCorruptError
         """
-        if reply.total is not None:
-            size = self.of(array, position, "_size")
-            if 0 <= size != reply.total:
-                raise FrameCorruptError(
-                    f"{place}: the file has {reply.total} bytes: it had {size} when it was "
-                    "scanned. Fetch it anew, or convert again if it was replaced"
-                )
-        etag = None
-        if reply.etag is not None and place == url and self._find_etag is not None:
-            etag = self._find_etag(array, position)
-        if etag is not None:
-            other = etag != reply.etag
-        else:
-            scanned = self.of(array, position, "_mtime")
-            other = reply.mtime is not None and not self.same_time(place, reply.mtime, scanned)
+        size = self.of(reference, "_size") if reply.total is not None else -1
+        if 0 <= size != reply.total:
+            raise FrameCorruptError(
+                f"{place}: the file has {reply.total} bytes: it had {size} when it was scanned. "
+                "Fetch it again, or convert again if it was replaced"
+            )
+        etag = self._etag(place, reference) if reply.etag is not None else None
+        mtime = self.of(reference, "_mtime") if etag is None else -1
+        other = scanned_version(place, mtime, etag).is_same(reply.version) is False
         # A copy has a time of its own.
-        if other and place == url and not self._said_changed:
+        if other and place == reference.url and not self._said_changed:
             self._said_changed = True
             warnings.warn(
                 f"{redacted(place)} was modified since the store was made, though it is as long as "
@@ -126,49 +118,31 @@ class Scanned:
             )
         return other
 
-    @staticmethod
-    def same_time(place: str, now: int, scanned: int) -> bool:
-        """Whether a file was not modified since the scan, or nobody can know."""
-        # Servers tell whole seconds: a time with more than those was not a server's word.
-        return scanned < 0 or now == scanned or (not is_local(place) and scanned % 10**9 != 0)
-
-    def hold_sum(
-        self, data: bytes | memoryview, spec: FrameSpec | RawSpec, array: str, position: int
-    ) -> None:
-        """Hold all that a reference points at against the DATASUM of its HDU.
-
-        Raises
-        ------
-        FrameCorruptError
-        """
+    def check_sum(self, data: bytes | memoryview, reference: Reference) -> None:
+        """Check all that a reference points at against the DATASUM of its HDU."""
         from dkist_virtual.fits.checksum import check_datasum, datasum, refuse_other_sum
 
-        if isinstance(spec, FrameSpec):
-            check_datasum(data, spec.hdu)
+        if isinstance(reference.spec, FrameSpec):
+            check_datasum(data, reference.spec.hdu)
             return
         # Pixels alone, without the header: what follows them in the HDU are zeros.
-        stated = self.of(array, position, "_datasum")
+        stated = self.of(reference, "_datasum")
         if stated >= 0:
             refuse_other_sum(datasum(data), stated, _PIXELS)
 
     def native(
-        self, pixels: NDArray[generic], array: str, position: int, *, whole: bool
+        self, pixels: NDArray[generic], reference: Reference, *, whole: bool
     ) -> NDArray[generic]:
-        """Bytes that were read into an array from a file, in place, in the machine's own order.
+        """Turn bytes that were read into an array, in place, into the machine's own order.
 
         Parameters
         ----------
         pixels : numpy.ndarray
-        array : str
-        position : int
+        reference : Reference
         whole : bool
-            Whether they are all of their HDU's, to be held against its sum.
-
-        Raises
-        ------
-        FrameCorruptError
+            Whether they are all of their HDU's, to be checked against its sum.
         """
-        stated = self.of(array, position, "_datasum") if whole and self.verify else -1
+        stated = self.of(reference, "_datasum") if whole and self.verify else -1
         if stated < 0:
             return from_big_endian(pixels)
         from dkist_virtual.fits.checksum import datasum, refuse_other_sum, turned_datasum
@@ -182,8 +156,23 @@ class Scanned:
         return pixels
 
 
+def scanned_version(place: str, mtime: int, etag: str | None = None) -> Version:
+    """Make the version that a scan recorded, as far as it can be compared with a place's now.
+
+    Parameters
+    ----------
+    place : str
+    mtime : int
+        -1 where it is not known.
+    etag : str, optional
+    """
+    # Servers give whole seconds: a time with more than those was not from a server.
+    known = mtime >= 0 and (is_local(place) or mtime % SECOND == 0)
+    return Version(None, mtime if known else None, etag)
+
+
 def from_big_endian(pixels: NDArray[generic]) -> NDArray[generic]:
-    """Bytes that were read into an array from a file, in place, in the machine's own order."""
+    """Turn bytes that were read into an array, in place, into the machine's own order."""
     # numpy's byteswap(inplace=True) takes nearly twice as long.
     np.copyto(pixels, pixels.view(pixels.dtype.newbyteorder(">")))
     return pixels

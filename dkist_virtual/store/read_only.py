@@ -1,8 +1,8 @@
-"""A Zarr store that can only be read: checks byte ranges, and refuses to write as zarr does."""
+"""Refuse to write to a Zarr store, as zarr does, and check byte ranges."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 from zarr.abc.store import (
@@ -76,13 +76,8 @@ def _read_only(key: str) -> ValueError:
     return ValueError(f"{key}: {said}: frames are only read" if key else said)
 
 
-def check_byte_range(byte_range: Any) -> None:
-    """Refuse a byte range that zarr does not know: it would be ignored, and mean everything.
-
-    Raises
-    ------
-    TypeError, ValueError
-    """
+def check_byte_range(byte_range: object) -> None:
+    """Refuse a byte range that zarr does not know: it would be ignored, and everything read."""
     if byte_range is None:
         return
     if isinstance(byte_range, RangeByteRequest):
@@ -103,7 +98,7 @@ def check_byte_range(byte_range: Any) -> None:
 
 
 def bounds(length: int, byte_range: ByteRequest | None) -> tuple[int, int]:
-    """First byte, and the one after the last, of what is asked for of so many; in order, inside."""
+    """Cut a byte range to a length: its first byte, and the one after its last."""
     start, stop = 0, length
     if isinstance(byte_range, RangeByteRequest):
         start, stop = byte_range.start, byte_range.end
@@ -116,6 +111,6 @@ def bounds(length: int, byte_range: ByteRequest | None) -> tuple[int, int]:
 
 
 def cut(data: bytes, byte_range: ByteRequest | None) -> bytes:
-    """The part of some bytes that is asked for."""
+    """Cut a byte range out of bytes."""
     start, stop = bounds(len(data), byte_range)
     return data[start:stop]

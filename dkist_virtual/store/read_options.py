@@ -30,7 +30,7 @@ AxisNames: TypeAlias = Sequence[Collection[str]]
 """For each axis of an array the names that a user may give it in ``chunks``."""
 
 BY_RULE: Final = ("auto", "frame")
-"""Chunks that are made anew for every selection."""
+"""Chunks that are chosen again for every selection."""
 
 _KINDS: Final = (
     "expected 'auto', 'frame', or what dask takes: a size such as '64 MiB', a length, or lengths "
@@ -101,18 +101,18 @@ class ReadOptions:
 
     @property
     def places(self) -> tuple[str, ...]:
-        """The places named in `frames`, absolute; none where the store's own is read."""
+        """The places named in `frames`, absolute; empty if the store's own is read."""
         assert self.frames is None or isinstance(self.frames, tuple)
         return self.frames or ()
 
     def fetcher(self) -> Fetcher:
-        """What reads bytes with these options."""
+        """Make the fetcher that reads bytes with these options."""
         assert self.storage_options is not None  # made a dict above
         return Fetcher(self.storage_options, None if self.cache is None else str(self.cache))
 
     @property
     def by_rule(self) -> bool:
-        """Whether chunks are made anew for every selection."""
+        """Check whether chunks are chosen again for every selection."""
         return isinstance(self.chunks, str) and self.chunks in BY_RULE
 
 
@@ -120,7 +120,7 @@ class ReadOptions:
 
 
 def _checked(chunks: Any) -> Any:
-    """Chunks as far as they can be checked without an array; lists and arrays as tuples."""
+    """Check chunks as far as that is possible without an array; make lists tuples."""
     if chunks is None:
         raise ValueError(f"chunks = None: a dataset is read in chunks: {_KINDS}")
     if isinstance(chunks, str) and chunks in BY_RULE:
@@ -141,7 +141,7 @@ def _checked(chunks: Any) -> Any:
 
 
 def _along(given: Any, name: str) -> Any:
-    """The chunks along one axis: a length, lengths, a size, or -1 for one chunk."""
+    """Check the chunks along one axis: a length, lengths, a size, or -1 for one chunk."""
     if given is None:
         return -1
     if isinstance(given, str):
@@ -188,7 +188,7 @@ def _length(number: Any, name: str, given: Any) -> int:
 def axis_chunks(
     chunks: Any, shape: Sequence[int], names: AxisNames, elsewhere: Collection[str] = ()
 ) -> tuple[Any, ...]:
-    """What chunks say of each axis of a whole array.
+    """Work out the chunks along each axis of a whole array.
 
     Parameters
     ----------

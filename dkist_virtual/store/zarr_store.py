@@ -1,8 +1,8 @@
 """Show references as a read-only Zarr v3 store.
 
-The store on disk speaks Zarr v2, which every reader of kerchunk references knows. This is our
-own door to the same references: metadata in Zarr v3, made in memory, and chunks fetched where
-they lie. Absent frames raise, or read as fill values where that was asked for.
+The references on disk are Zarr v2, which every reader of kerchunk references understands. Here the
+same references get metadata in Zarr v3, made in memory, and their chunks are read from the frames.
+Absent frames raise, or read as fill values on request.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ from __future__ import annotations
 import asyncio
 import json
 import math
-from functools import cached_property, partial
-from typing import TYPE_CHECKING, Any, Final
+from functools import cached_property
+from operator import attrgetter
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 import numpy as np
 from zarr.abc.store import ByteRequest, RangeByteRequest
@@ -22,12 +23,12 @@ from dkist_virtual.errors import (
     FrameMissingError,
     FrameUnreachableError,
 )
+from dkist_virtual.fits.partial import drive
 from dkist_virtual.fits.threads import open_in_forks
-from dkist_virtual.io.driver import Session, drive, drive_together
-from dkist_virtual.io.fetcher import Fetcher, is_local
-from dkist_virtual.io.locations import shown
+from dkist_virtual.io.byte_range import Reply, Request
+from dkist_virtual.io.driver import read_many
+from dkist_virtual.io.locations import is_local, shown
 from dkist_virtual.store.codecs import FITSCodecV3, FrameSpec, RawCodecV3, RawSpec
-from dkist_virtual.store.format.limits import frame_limit
 from dkist_virtual.store.format.references import (
     ROOT_KEY,
     ArrayMetadata,
@@ -35,37 +36,40 @@ from dkist_virtual.store.format.references import (
     chunk_key,
     parse_chunk_key,
 )
-from dkist_virtual.store.frame_locations import Places
-from dkist_virtual.store.frame_reader import FrameReader, Reference
-from dkist_virtual.store.integrity import Scanned
+from dkist_virtual.store.frame_locations import FrameLocations, Reference
+from dkist_virtual.store.frame_reader import FrameReader
+from dkist_virtual.store.integrity import Recorded, Scanned
 from dkist_virtual.store.read_only import ReadOnlyStore, bounds, check_byte_range, cut
+from dkist_virtual.store.read_options import ReadOptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 
     from numpy.typing import NDArray
     from zarr.abc.buffer import Buffer, BufferPrototype
 
     from dkist_virtual.fits.decode import Window
-    from dkist_virtual.store.integrity import Find, FindETag
-    from dkist_virtual.store.read_options import Missing
+    from dkist_virtual.fits.partial import Reading
+    from dkist_virtual.io.fetcher import Fetcher
 
 __all__ = ["FrameStore", "spec_of"]
 
 
+T = TypeVar("T")
+
 QUICK_PIXELS: Final = 2**16
-"""Fewer of a frame are decoded in well under a millisecond."""
+"""Fewer pixels are decoded in well under a millisecond."""
 
 
 def spec_of(metadata: ArrayMetadata) -> FrameSpec | RawSpec:
-    """What the codec of an array's frames knows of them."""
+    """Get the description of an array's frames that their codec decodes by."""
     if metadata.compressor is not None:
         return metadata.compressor
     return RawSpec(metadata.dtype, metadata.shape[metadata.n_frame_axes :])
 
 
 def array_document(metadata: ArrayMetadata) -> dict[str, Any]:
-    """An array's ``zarr.json`` (Zarr v3), from its v2 metadata."""
+    """Make an array's ``zarr.json`` (Zarr v3) from its v2 metadata."""
     dtype = np.dtype(metadata.dtype)
     spec = spec_of(metadata)
     codec = RawCodecV3(spec) if isinstance(spec, RawSpec) else FITSCodecV3(spec)
@@ -75,7 +79,7 @@ def array_document(metadata: ArrayMetadata) -> dict[str, Any]:
         "shape": list(metadata.shape),
         "data_type": dtype.name,
         "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(metadata.chunks)}},
-        # The keys of the references, so that both doors call a chunk by the same name.
+        # The references' own keys, so that a chunk has the same name in both versions.
         "chunk_key_encoding": {"name": "v2", "configuration": {"separator": "."}},
         "codecs": [codec.to_dict()],
         "fill_value": "NaN" if dtype.kind == "f" else 0,
@@ -84,89 +88,81 @@ def array_document(metadata: ArrayMetadata) -> dict[str, Any]:
     }
 
 
+class OpenStore(Recorded, Protocol):
+    """The store on disk that references are of: `dkist_virtual.store.handle.OpenStore`."""
+
+    @property
+    def recipe(self) -> object:
+        """What opens it again, in another process too."""
+
+    url: str | None
+    fetcher: Fetcher
+    downloads: tuple[str, ...]
+
+
 @open_in_forks
 class FrameStore(ReadOnlyStore):
-    """A reference set as a Zarr v3 store that can only be read.
+    """Show a reference set as a Zarr v3 store that can only be read.
 
     Parameters
     ----------
-    references : ReferenceSet
-    fetcher : Fetcher, optional
-    missing : {"raise", "nan"}
-        What an absent frame does: raise `FrameMissingError`, or read as fill value.
-    frames : sequence of str
-        Directories and URLs to read the frames from instead of the references' own base, the
-        first that has one.
-    scanned : callable, optional
-        Finds what a scan found of the files, see `dkist_virtual.store.integrity.Find`.
-    allow_local : bool
-        Whether the references may name files of this machine.
-    verify : bool
-        Whether frames that are read whole are held against their DATASUM.
-    place : str, optional
-        Where the references were read.
-    reopened : callable, optional
-        Gives this store, in another process too; by default its parts travel.
-    downloads : sequence of str
-        Directories that frames were downloaded to.
+    references : ReferenceSet or callable
+        The references, or what reads them when they are first needed.
+    options : ReadOptions, optional
+        How to read the frames. Their `missing` says what an absent frame does: raise
+        `FrameMissingError`, or read as fill values.
+    opened : OpenStore, optional
+        The store on disk that the references are of: it knows what a scan recorded, and opens this
+        store in another process.
     read_only : bool
         There is no way to write.
-    scanned_etag : callable, optional
-        Finds the ETag that a scan found of a file.
     """
 
     def __init__(
         self,
         references: ReferenceSet | Callable[[], ReferenceSet],
-        fetcher: Fetcher | None = None,
+        options: ReadOptions | None = None,
         *,
-        missing: Missing = "raise",
-        frames: Sequence[str] = (),
-        scanned: Find | None = None,
-        allow_local: bool = True,
-        verify: bool = False,
-        place: str | None = None,
-        reopened: Callable[[], FrameStore] | None = None,
-        downloads: Sequence[str] = (),
+        opened: OpenStore | None = None,
         read_only: bool = True,
-        scanned_etag: FindETag | None = None,
     ) -> None:
         super().__init__(read_only=read_only)
-        self.fetcher = fetcher or Fetcher()
-        self.missing = missing
-        self.place = place
-        self._find, self._find_etag = scanned, scanned_etag
-        self.scanned = Scanned(scanned, verify=verify, find_etag=scanned_etag)
+        self.options = ReadOptions() if options is None else options
+        self.missing = self.options.missing
+        self.fetcher = self.options.fetcher() if opened is None else opened.fetcher
+        self.place = None if opened is None else opened.url
+        self.scanned = Scanned(opened, verify=self.options.verify)
         self.reader = FrameReader(self.scanned, lambda: self.head_bytes)
-        self._references, self._reopened = references, reopened
-        self._how = tuple(frames), allow_local, verify
-        self._downloads = tuple(downloads)
+        self._references, self._opened = references, opened
+        local = self.options.allow_local
+        self._allow_local = self.place is None or is_local(self.place) if local is None else local
 
     def refresh(self) -> None:
-        """Forget what was learnt of the frames, and look again which are on this machine."""
+        """Forget what was learnt about the frames, and look again which are on this machine."""
         self.places.refresh()
         self.reader.forget()
 
     @cached_property
     def references(self) -> ReferenceSet:
-        """All references; those of a store that was sent here are read when first needed."""
-        return (
-            self._references if isinstance(self._references, ReferenceSet) else self._references()
-        )
+        """All references; a store that was sent here reads them when they are first needed."""
+        known = self._references
+        return known if isinstance(known, ReferenceSet) else known()
 
     @cached_property
-    def places(self) -> Places:
+    def places(self) -> FrameLocations:
         """Where frames are read."""
-        frames, allow_local, _ = self._how
         tables = [table for _, table in self.references.arrays.values()]
         base = self.references.attributes.get("base", "")
-        places = Places(base, frames, allow_local=allow_local, tables=tables)
-        places.downloads = self._downloads
+        named = self.options.places
+        places = FrameLocations(base, named, allow_local=self._allow_local, tables=tables)
+        places.downloads = () if self._opened is None else self._opened.downloads
         return places
 
-    def _shown(self) -> tuple[Any, ...]:
-        """What does not change of what decides which bytes are at a key."""
-        return self.place, self.references.identity, self.missing, *self._how
+    def _shown(self) -> tuple[object, ...]:
+        """Return the part of what decides the bytes at a key that never changes."""
+        options = self.options
+        how = options.places, self._allow_local, options.verify
+        return self.place, self.references.identity, self.missing, *how
 
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FrameStore) or self is other:
@@ -178,26 +174,12 @@ class FrameStore(ReadOnlyStore):
     def __hash__(self) -> int:
         return hash(self._shown())
 
-    def __reduce__(self) -> tuple[Any, ...]:
-        if self._reopened is not None:
-            return _call, (self._reopened,)
-        frames, allow_local, verify = self._how
-        again = partial(
-            FrameStore,
-            self.references,
-            self.fetcher,
-            missing=self.missing,
-            frames=frames,
-            scanned=self._find,
-            scanned_etag=self._find_etag,
-            allow_local=allow_local,
-            verify=verify,
-            place=self.place,
-            downloads=self.places.downloads,
-        )
-        return _call, (again,)
+    def __reduce__(self) -> tuple[object, ...]:
+        if self._opened is not None:
+            return attrgetter("store"), (self._opened.recipe,)
+        return FrameStore, (self.references, self.options)
 
-    def __dask_tokenize__(self) -> tuple[Any, ...]:
+    def __dask_tokenize__(self) -> tuple[object, ...]:
         shown = (*self._shown(), self.places.downloads)
         return (type(self).__name__, shown, self.fetcher.storage_options, self.fetcher.cache)
 
@@ -207,7 +189,7 @@ class FrameStore(ReadOnlyStore):
     __str__ = __repr__
 
     def frame(self, array: str, position: int) -> tuple[str, int, int]:
-        """URL, offset and length of a frame's reference; an empty URL where it has none."""
+        """Get URL, offset and length of a frame's reference; an empty URL without one."""
         _, frames = self.references.arrays[array]
         return next(frames.take(np.array([position])).rows())
 
@@ -218,16 +200,15 @@ class FrameStore(ReadOnlyStore):
         return known if isinstance(known, int) and 0 < known < 2**31 else None
 
     def read_frame(self, array: str, position: int, byte_range: ByteRequest | None = None) -> bytes:
-        """The bytes that a frame's reference points at, or a range of them.
+        """Read the bytes that a frame's reference points at, or a range of them.
 
         Raises
         ------
-        FrameMissingError, FrameUnreachableError, FrameCorruptError
+        FrameError
             Naming chunk key and URL.
         """
-        reference = self._reference(array, position, *self.frame(array, position))
-        start: int = 0
-        stop: int | None = None
+        (reference,) = self._references_of(array, [position])
+        start, stop = 0, None
         if reference.offset >= 0 and byte_range is not None:
             start, stop = bounds(reference.length, byte_range)
         elif isinstance(byte_range, RangeByteRequest):
@@ -235,16 +216,14 @@ class FrameStore(ReadOnlyStore):
             if stop > reference.most:  # beyond any frame of this shape: as far as this one goes
                 start, stop = 0, None
 
-        spec = spec_of(self.references.arrays[array][0])
+        def reading(place: str) -> Reading[Request, Reply, bytes]:
+            return self.reader.bytes_of(place, reference, start, stop)
 
-        def reading(place: str) -> Session:
-            return self.reader.bytes_of(place, reference, spec, start, stop)
-
-        data = drive(self._session(reference, reading), self.fetcher)
+        data = drive(self._first_place(reference, reading), self.fetcher.answer)
         return data if stop is not None else cut(data, byte_range)
 
     def read_window(self, key: str, window: Window) -> NDArray[np.generic] | None:
-        """Pixels of part of a frame.
+        """Read pixels of part of a frame.
 
         Parameters
         ----------
@@ -280,7 +259,7 @@ class FrameStore(ReadOnlyStore):
         window: Window,
         out: NDArray[np.generic] | None = None,
     ) -> NDArray[np.generic]:
-        """Pixels of part of a frame by its position; absent ones always raise.
+        """Read pixels of part of a frame by its position; an absent one always raises.
 
         Parameters
         ----------
@@ -291,52 +270,49 @@ class FrameStore(ReadOnlyStore):
         out : numpy.ndarray, optional
             Where to put them: of the window's shape, contiguous, native byte order.
         """
-        reference = self._reference(array, position, *self.frame(array, position))
-        session = self._session(reference, self._reading(reference, window, out))
-        pixels: NDArray[np.generic] = drive(session, self.fetcher)
-        return pixels
+        (reference,) = self._references_of(array, [position])
+        return drive(self._pixels(reference, window, out), self.fetcher.answer)
 
     def pixels_together(
         self, array: str, positions: Sequence[int], window: Window, out: NDArray[np.generic]
     ) -> list[FrameMissingError | None]:
-        """Pixels of part of several frames, which are asked for at once.
+        """Read pixels of part of several frames, which are requested at once.
 
         Parameters
         ----------
-        array, window
-            As in `pixels`.
-        positions : sequence of int
+        array, positions, window
+            As in `pixels`, of several frames.
         out : numpy.ndarray
             One place after another, each of the window's shape.
 
         Returns
         -------
         list
-            For each frame that is absent, the error; its place is left as it was.
+            For each absent frame the error, else None; its place in `out` is left as it was.
         """
-        # What sessions know beforehand they need not wait for on the event loop.
-        rows = self.references.arrays[array][1].take(np.asarray(positions)).rows()
-        for position in positions:
-            self.scanned.look_up(array, position)
-        sessions = [
-            self._session(reference, self._reading(reference, window, pixels))
-            for position, row, pixels in zip(positions, rows, out, strict=True)
-            for reference in [self._reference(array, position, *row)]
+        # Looked up now, since the event loop must not wait for it.
+        references = list(self._references_of(array, positions))
+        for reference in references:
+            self.scanned.look_up(reference)
+        readings = [
+            _unless_absent(self._pixels(reference, window, pixels))
+            for reference, pixels in zip(references, out, strict=True)
         ]
         quick = math.prod(map(len, window)) < QUICK_PIXELS
-        return drive_together(sessions, self.fetcher, quick=quick)
+        return list(read_many(readings, self.fetcher, quick=quick))
 
-    def _reference(
-        self, array: str, position: int, url: str, offset: int, length: int
-    ) -> Reference:
-        if url and (self.places.named or self.places.downloads):
-            self.places.sharing(url)  # on the event loop, no references could be read for this
-        spec = spec_of(self.references.arrays[array][0])
-        most = frame_limit(spec.shape, np.dtype(spec.dtype).itemsize)
-        return Reference(array, position, url, offset, length, most)
+    def _references_of(self, array: str, positions: Sequence[int]) -> Iterator[Reference]:
+        metadata, frames = self.references.arrays[array]
+        rows = frames.take(np.asarray(positions)).rows()
+        for position, (url, offset, length) in zip(positions, rows, strict=True):
+            if url and (self.places.named or self.places.downloads):
+                self.places.sharing(url)  # it may read references, which the event loop cannot
+            yield Reference(array, position, url, offset, length, spec_of(metadata))
 
-    def _session(self, reference: Reference, reading: Callable[[str], Session]) -> Session:
-        """Read a frame from the first place that has it, whoever fetches the bytes."""
+    def _first_place(
+        self, reference: Reference, reading: Callable[[str], Reading[Request, Reply, T]]
+    ) -> Reading[Request, Reply, T]:
+        """Read a frame from the first place that has it."""
         absent: FrameMissingError | None = None
         failed: FrameError | None = None
         try:
@@ -347,8 +323,8 @@ class FrameStore(ReadOnlyStore):
                     self.places.lacks(place)
                     absent = absent or error
                 except (FrameCorruptError, FrameUnreachableError) as error:
-                    # A file of this disk is the user's to mend, and the last word. A server that
-                    # gives no frame, or the page of a login, keeps nobody from asking the next.
+                    # The user can mend a file on this disk. If a server gives no frame, or the page
+                    # of a login, the next place is tried.
                     if is_local(place):
                         raise
                     failed = failed or error
@@ -359,15 +335,16 @@ class FrameStore(ReadOnlyStore):
             key = f"{reference.array}/{chunk_key(metadata, reference.position)}"
             raise error.at(key) from error
 
-    def _reading(
+    def _pixels(
         self, reference: Reference, window: Window, out: NDArray[np.generic] | None
-    ) -> Callable[[str], Session]:
-        """What reads part of a frame from one place."""
-        spec = spec_of(self.references.arrays[reference.array][0])
-        return lambda place: self.reader.pixels(place, reference, spec, window, out)
+    ) -> Reading[Request, Reply, NDArray[np.generic]]:
+        """Read pixels of a frame from the first place that has it."""
+        return self._first_place(
+            reference, lambda place: self.reader.pixels(place, reference, window, out)
+        )
 
     def _document(self, key: str) -> bytes | None:
-        """A metadata document, None for any other key."""
+        """Make a metadata document; None for any other key."""
         if key == "zarr.json":
             root = {"zarr_format": 3, "node_type": "group"}
             root["attributes"] = {ROOT_KEY: self.references.attributes}
@@ -378,7 +355,7 @@ class FrameStore(ReadOnlyStore):
         return None
 
     def _position(self, key: str) -> tuple[str, int] | None:
-        """Which frame a chunk key means, None where it is no chunk of ours."""
+        """Find the frame of a chunk key; None if it is not a chunk of this store."""
         name, _, chunk = key.partition("/")
         if name not in self.references.arrays:
             return None
@@ -388,12 +365,12 @@ class FrameStore(ReadOnlyStore):
     async def get(
         self, key: str, prototype: BufferPrototype, byte_range: ByteRequest | None = None
     ) -> Buffer | None:
-        """The bytes at a key; None where nothing stands there, or an absent frame under "nan".
+        """Get the bytes at a key; None where there are none, or for an absent frame under "nan".
 
         Raises
         ------
         TypeError, ValueError
-            A byte range of no known kind, or with negative numbers.
+            The byte range is of an unknown kind, or has negative numbers.
         """
         check_byte_range(byte_range)
         data = await asyncio.to_thread(self._document, key)
@@ -402,7 +379,7 @@ class FrameStore(ReadOnlyStore):
             if at is None:
                 return None
             try:
-                # File and network reads would hold up every other read of the process.
+                # In a thread: file and network reads would block all other reads of the process.
                 data = await asyncio.to_thread(self.read_frame, *at, byte_range)
             except FrameMissingError:
                 if self.missing == "nan":
@@ -417,22 +394,22 @@ class FrameStore(ReadOnlyStore):
         prototype: BufferPrototype,
         key_ranges: Iterable[tuple[str, ByteRequest | None]],
     ) -> list[Buffer | None]:
-        """Several keys at once."""
+        """Get several keys at once."""
         return await asyncio.gather(*(self.get(key, prototype, part) for key, part in key_ranges))
 
     async def exists(self, key: str) -> bool:
-        """Whether a key is one of the store; for a frame, whether it has a reference."""
+        """Check whether a key is in the store; for a frame, whether it has a reference."""
         return await asyncio.to_thread(self._size, key) is not None
 
     async def getsize(self, key: str) -> int:
-        """The number of bytes at a key, of which none is read.
+        """Get the number of bytes at a key without reading them.
 
         Raises
         ------
         FileNotFoundError
             There is no such key, or no such frame.
         FrameUnreachableError
-            The length is not in the reference, and cannot be asked for.
+            The length is neither in the reference nor known to the server.
         """
         size = await asyncio.to_thread(self._size, key)
         if size is None:
@@ -440,7 +417,7 @@ class FrameStore(ReadOnlyStore):
         return size if size >= 0 else await asyncio.to_thread(self._file_size, key)
 
     def _size(self, key: str) -> int | None:
-        """How many bytes a key has; -1 for a whole file, None where it is not a key."""
+        """Get the number of bytes of a key; -1 for a whole file, None if it is not a key."""
         document = self._document(key)
         if document is not None:
             return len(document)
@@ -449,31 +426,28 @@ class FrameStore(ReadOnlyStore):
         return length if url else None
 
     def _file_size(self, key: str) -> int:
-        """The length of a frame's whole file, as its place says."""
-        at = self._position(key)
-        assert at is not None
+        """Get the length of a frame's whole file from its place."""
 
-        def reading(place: str) -> Session:
-            yield from ()
-            size = self.fetcher.status(place).total
-            if size is None:
+        def reading(place: str) -> Reading[Request, Reply, int]:
+            (reply,) = yield [Request.head(place, 0)]
+            if reply.total is None:
                 raise FrameUnreachableError(
                     f"{shown(place)}: its server does not say how many bytes it has: read all of it"
                 )
-            return size
+            return reply.total
 
-        array, position = at
-        reference = self._reference(array, position, *self.frame(array, position))
-        size: int = drive(self._session(reference, reading), self.fetcher)
-        return size
+        at = self._position(key)
+        assert at is not None
+        (reference,) = self._references_of(at[0], [at[1]])
+        return drive(self._first_place(reference, reading), self.fetcher.answer)
 
     async def list(self) -> AsyncIterator[str]:
-        """All keys, metadata first."""
+        """List all keys, metadata first."""
         async for key in self.list_prefix(""):
             yield key
 
     async def list_prefix(self, prefix: str) -> AsyncIterator[str]:
-        """All keys that begin with `prefix`."""
+        """List all keys that begin with `prefix`."""
         references = await asyncio.to_thread(lambda: self.references)
         if "zarr.json".startswith(prefix):
             yield "zarr.json"
@@ -491,7 +465,7 @@ class FrameStore(ReadOnlyStore):
                         yield key
 
     async def list_dir(self, prefix: str) -> AsyncIterator[str]:
-        """What stands directly under `prefix`."""
+        """List what is directly under `prefix`."""
         references = await asyncio.to_thread(lambda: self.references)
         prefix = prefix.strip("/")
         if not prefix:
@@ -503,9 +477,15 @@ class FrameStore(ReadOnlyStore):
 
 
 _AT_ONCE: Final = 10_000
-"""References that are looked at together when keys are listed."""
+"""References that are read together when keys are listed."""
 
 
-def _call(made: Callable[[], FrameStore]) -> FrameStore:
-    """What a store pickles as."""
-    return made()
+def _unless_absent(
+    reading: Reading[Request, Reply, object],
+) -> Reading[Request, Reply, FrameMissingError | None]:
+    """Read a frame; return the error where it is absent."""
+    try:
+        yield from reading
+    except FrameMissingError as error:
+        return error
+    return None

@@ -23,7 +23,7 @@ from dkist_virtual.fits.decode import check_layout, decode_image
 from dkist_virtual.fits.hdu import HDU, find_hdu, layout_of, stated_datasum, walk_hdus
 from dkist_virtual.fits.layout import CompressedImage, Image
 from dkist_virtual.store.format.verify_json import Finding, Outcome
-from dkist_virtual.store.integrity import Scanned
+from dkist_virtual.store.integrity import scanned_version
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.fits.header import HDUTarget, Header
-    from dkist_virtual.io.remote.request import Reply
+    from dkist_virtual.io.byte_range import Reply
     from dkist_virtual.store.format.frame_index import FrameEntry
 
 __all__ = ["KEYWORDS", "Finding", "Stated", "check_frame", "outcome_of"]
@@ -111,7 +111,7 @@ def check_frame(key: str, url: str, reply: Reply, stated: Stated) -> tuple[Findi
         detail = "; ".join([str(error), *changed])
         return Finding(key, url, outcome_of(error), detail), hdu.header
     mtime = -1 if not stated.same_file else stated.file.mtime
-    if reply.mtime is not None and not Scanned.same_time(url, reply.mtime, mtime):
+    if scanned_version(url, mtime).is_same(reply.version) is False:
         notes.append("the file was modified since the scan")
     outcome: Outcome = "corrupt" if broken else "changed" if changed else "good"
     return Finding(key, url, outcome, "; ".join([*broken, *changed]), tuple(notes)), hdu.header

@@ -15,6 +15,7 @@ import numpy as np
 from dkist_virtual.cube.virtual_array import opened_selection
 from dkist_virtual.cube.world_axes import World
 from dkist_virtual.errors import FrameError, FrameMissingError, VerificationWarning
+from dkist_virtual.io.byte_range import Request
 from dkist_virtual.io.locations import is_local, shown
 from dkist_virtual.io.settings import setting
 from dkist_virtual.store.codecs import FrameSpec
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.dataset.provenance import Provenance
     from dkist_virtual.fits.header import Header
-    from dkist_virtual.io.remote.reply import Reply
+    from dkist_virtual.io.byte_range import Reply
     from dkist_virtual.store.frame_locations import FramePlaces
     from dkist_virtual.store.zarr_store import FrameStore
 
@@ -151,7 +152,7 @@ def verify(
     )
     kept = keep and handle.url is not None and is_local(handle.url)
     try:
-        earlier = read_verification(handle.reader, references) if kept else None
+        earlier = read_verification(handle.opened.reader, references) if kept else None
     except UNREADABLE:
         earlier = None
     if earlier is not None and resume and _can_resume(earlier, begun):
@@ -297,7 +298,7 @@ def _read(store: FrameStore, url: str) -> tuple[str, Reply]:
     absent: FrameMissingError | None = None
     for place in store.places.candidates(url):
         try:
-            return place, store.fetcher.reply(place)
+            return place, store.fetcher.answer(Request(place))
         except FrameMissingError as error:
             absent = absent or error
     raise absent or FrameMissingError("the ASDF names no file for this frame")

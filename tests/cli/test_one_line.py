@@ -282,7 +282,7 @@ def test_a_directory_whose_name_no_reference_may_hold(
 ) -> None:
     frames = Path(shutil.copytree(simulated("visp_plain"), tmp_path / name))
     for scan in ("never", "always"):
-        with pytest.raises(errors.DatasetError, match=r"holds a line break or another control"):
+        with pytest.raises(errors.DatasetError, match=r"contains a line break or another control"):
             dv.convert(frames, tmp_path / "store", scan=scan)
     with pytest.raises(errors.DatasetError, match="control character"):
         dv.convert(simulated("visp_plain"), tmp_path / "store", scan="never", base=str(frames))

@@ -23,7 +23,7 @@ from dkist_virtual.errors import (
 from dkist_virtual.io.fetcher import Fetcher
 
 if TYPE_CHECKING:
-    from dkist_virtual.io.remote.request import Reply
+    from dkist_virtual.io.byte_range import Reply, Request
 
 PIXELS = np.random.default_rng(2).normal(1000, 50, (1, 12, 20)).astype("f4")
 EXPECTED = Expected((1, 12, 20), np.dtype("f4"), 1)
@@ -35,9 +35,12 @@ class Counting(Fetcher):
 
     heads: list[tuple[str, int, int]] = field(default_factory=list)
 
-    def head(self, url: str, n: int) -> Reply:
-        head = super().head(url, n)
-        self.heads.append((os.path.basename(url), n, len(head.data)))
+    def answer(self, request: Request) -> Reply:
+        head = super().answer(request)
+        assert request.sized
+        assert request.offset == 0
+        if request.length:  # without, the file is asked for what is known of it
+            self.heads.append((os.path.basename(request.url), request.length, len(head.data)))
         return head
 
     def read(self, url: str, offset: int = -1, length: int = -1) -> bytes:

@@ -17,7 +17,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dkist_virtual.errors import FrameCorruptError, FrameMissingError, FrameUnreachableError
-from dkist_virtual.io.fetcher import Fetcher, absolute, is_local, join, local_path
+from dkist_virtual.io.byte_range import Request
+from dkist_virtual.io.fetcher import Fetcher
+from dkist_virtual.io.locations import absolute, is_local, join, local_path
 
 DATA = bytes(range(256)) * 20
 
@@ -93,17 +95,17 @@ def test_a_whole_file(file: Path, in_memory: str, server: str) -> None:
 def test_a_head_knows_the_whole(file: Path, in_memory: str) -> None:
     status = file.stat()
     for n in (1, 100, len(DATA), 10 * len(DATA)):
-        head = Fetcher().head(str(file), n)
+        head = Fetcher().answer(Request.head(str(file), n))
         assert (head.data, head.total) == (DATA[:n], len(DATA))
         assert (head.mtime, head.etag) == (status.st_mtime_ns, None)
-        remote = Fetcher().head(in_memory, n)
+        remote = Fetcher().answer(Request.head(in_memory, n))
         assert (remote.data, remote.total) == (DATA[:n], len(DATA))
 
 
 READS = [
     lambda url: Fetcher().read(url),
     lambda url: Fetcher().read(url, 3, 4),
-    lambda url: Fetcher().head(url, 10),
+    lambda url: Fetcher().answer(Request.head(url, 10)),
 ]
 
 

@@ -114,7 +114,7 @@ def test_gzip_that_nobody_asked_for_has_a_bound(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("body", "said"),
     [
-        (b"no gzip", "sends gzip, and this is none"),
+        (b"no gzip", "sends gzip, and this is not gzip"),
         (gzip.compress(b"text", mtime=0)[:-9], "in the middle of its gzip"),
         (b"", "in the middle of its gzip"),
     ],

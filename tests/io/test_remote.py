@@ -25,6 +25,7 @@ from dkist_virtual.errors import (
     StoreCorruptError,
     StoreError,
 )
+from dkist_virtual.io.byte_range import Request
 from dkist_virtual.io.fetcher import Fetcher
 
 SLOW = 0.03
@@ -585,7 +586,7 @@ def test_what_a_bucket_says(bucket: Any) -> None:
         fetcher.read("s3://nowhere/a.fits")
     with pytest.raises(FrameCorruptError, match="shorter"):
         fetcher.read(f"{place}/cryonirsp.asdf", 10**9, 10)
-    reply = fetcher.head(f"{place}/cryonirsp.asdf", 10)
+    reply = fetcher.answer(Request.head(f"{place}/cryonirsp.asdf", 10))
     assert reply.data == fetcher.read(f"{place}/cryonirsp.asdf")[:10]
     assert reply.total == len(fetcher.read(f"{place}/cryonirsp.asdf"))
 

@@ -15,6 +15,7 @@ from astropy.io import fits
 
 import dkist_virtual as dv
 from dkist_virtual import errors as e
+from dkist_virtual.io.byte_range import Request
 from dkist_virtual.io.fetcher import Fetcher
 
 BUCKET = "odd-frames"
@@ -68,7 +69,7 @@ def test_a_version_is_the_one_that_was_asked_for(s3: Any) -> None:
         there = f"s3://{BUCKET}/v/a.fits{place}"
         assert fetcher.read(there) == data
         assert fetcher.read(there, 2, 3) == data[2:5]
-        assert fetcher.head(there, 4).total == len(data)
+        assert fetcher.answer(Request.head(there, 4)).total == len(data)
     with pytest.raises(e.FrameError):
         fetcher.read(f"s3://{BUCKET}/v/a.fits?versionId=none")
     client.delete_object(Bucket=BUCKET, Key="v/a.fits")

@@ -91,7 +91,7 @@ def test_the_store_is_a_dict_of_its_frames(
         {"base": str(directory), "format_version": 1}, {"data": (metadata, columns)}
     )
     again = read_json(write_json(made_set), "here")  # a store is its files
-    store = FrameStore(again, missing="nan")
+    store = FrameStore(again, ReadOptions(missing="nan"))
     absent = [f"data/{chunk_key(metadata, p)}" for p, f in enumerate(frames) if f is None]
     strangers = ["", "data", "x", "data/", "data/0.0", "data/9.9.9.9.9", "zarr.json/x", "data/c/0"]
     documents = {"zarr.json", "data/zarr.json"}

@@ -14,7 +14,7 @@ import dkist_virtual as dv
 from dkist_virtual.io.fetcher import Fetcher
 
 if TYPE_CHECKING:
-    from dkist_virtual.io.remote.request import Reply
+    from dkist_virtual.io.byte_range import Reply, Request
 
 # Each frame that is opened, once: one that was written a moment ago is read again.
 _OPENED: list[list[str]] = []
@@ -50,13 +50,9 @@ class Counting(Fetcher):
         super().__init__()
         object.__setattr__(self, "reads", [])
 
-    def reply_up_to(self, url: str, offset: int, length: int) -> Reply:
-        self.reads.append((url.rpartition("/")[2], offset, length))
-        return super().reply_up_to(url, offset, length)
-
-    def read_into(self, url: str, offset: int, out: memoryview) -> Reply:
-        self.reads.append((url.rpartition("/")[2], offset, len(out)))
-        return super().read_into(url, offset, out)
+    def answer(self, request: Request) -> Reply:
+        self.reads.append((request.url.rpartition("/")[2], request.offset, request.length))
+        return super().answer(request)
 
 
 def counted(store: Path, **how: Any) -> tuple[dv.Dataset, list[tuple[str, int, int]]]:

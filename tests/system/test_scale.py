@@ -14,7 +14,7 @@ from many import name_of, write_asdf, write_frames
 
 import dkist_virtual as dv
 from dkist_virtual.store.format.references_parquet import RECORD_SIZE
-from dkist_virtual.store.handle import StoreReader
+from dkist_virtual.store.reader import StoreReader
 
 pytestmark = pytest.mark.slow
 

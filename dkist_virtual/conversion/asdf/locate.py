@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 import re
 from contextlib import ExitStack, contextmanager
@@ -13,6 +12,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dkist_virtual.errors import DatasetError, DKISTVirtualError, FrameError, StoreCorruptError
 from dkist_virtual.io.asdf_blocks import IN_ASDFS, check_start
+from dkist_virtual.io.event_loop import run
 from dkist_virtual.io.local_file import FileBytes
 from dkist_virtual.io.locations import Location, absolute, is_local, local_path, shown
 from dkist_virtual.io.safety import unsafe_name
@@ -127,16 +127,9 @@ class _OnDisk:
 
 def _fetch(url: str, path: Path, fetcher: Fetcher) -> None:
     """Fetch an ASDF into a file, and check the sizes that it states."""
-    from fsspec.asyn import get_loop
-
     sink = _OnDisk(path)
     try:
-        running = asyncio.run_coroutine_threadsafe(fetcher.pour(url, sink), get_loop())
-        try:
-            running.result()
-        except BaseException:  # Ctrl-C too
-            running.cancel()
-            raise
+        run(fetcher.pour(url, sink))
         sink.file.flush()
         with FileBytes(path) as data:
             check_start(data[:5], shown(url))

@@ -27,8 +27,9 @@ from dkist_virtual.io.download.file_names import check_names
 from dkist_virtual.io.download.item import Item
 from dkist_virtual.io.download.part_file import PART, PartialFile
 from dkist_virtual.io.download.report import Downloaded, failed
-from dkist_virtual.io.fetcher import absolute, gathered, is_local, local_path
+from dkist_virtual.io.event_loop import gather, run
 from dkist_virtual.io.local_file import FileBytes
+from dkist_virtual.io.locations import absolute, is_local, local_path
 from dkist_virtual.io.settings import setting
 from dkist_virtual.text import counted
 
@@ -81,18 +82,18 @@ def download(
     if os.path.exists(root) and not os.path.isdir(root):
         raise DownloadError(f"{place}: is a file: expected a directory, or nothing")
     check_names((item.name for item in items), root)
-    run = _Run(root, verify)
+    under_way = _Run(root, verify)
     wanted, n_here = [], 0
     for item in items:
-        if run.is_here(item):
+        if under_way.is_here(item):
             n_here += 1
         else:
-            wanted.append(replace(item, urls=run.elsewhere(item)))
+            wanted.append(replace(item, urls=under_way.elsewhere(item)))
     known = sum(item.size for item in wanted if item.size >= 0)
     if dry_run or not wanted:
         return Downloaded(
             place, tuple(wanted), n_here, n_bytes=known if dry_run else 0,
-            n_unverified=run.n_unverified, dry_run=dry_run,
+            n_unverified=under_way.n_unverified, dry_run=dry_run,
         )  # fmt: skip
     for directory in {os.path.dirname(os.path.join(root, item.name)) for item in wanted}:
         try:
@@ -104,24 +105,24 @@ def download(
     began = time.monotonic()
     n = max(1, int(setting("concurrency")) if workers is None else workers)
     with _bar(wanted, known, progress) as bar:
-        run.bar = bar
-        run.all_of(wanted, n)
-    if run.failures:
-        n, done = len(run.failures), len(items) - len(run.failures)
+        under_way.bar = bar
+        under_way.all_of(wanted, n)
+    if under_way.failures:
+        n, done = len(under_way.failures), len(items) - len(under_way.failures)
         verb = "was" if n == 1 else "were"
         lost = f"{n} of {len(items)} files {verb}" if done else f"{counted(n, 'file')} {verb}"
         others = "the other is there" if done == 1 else f"the other {done} are there"
         rest = f", {others}" if done else ""
         raise failed(
             f"{lost} not fetched into {place}{rest}. Run it again to fetch the missing ones",
-            run.failures,
+            under_way.failures,
         )
     return Downloaded(
         place,
         tuple(wanted),
         n_here,
-        n_bytes=run.n_bytes,
-        n_unverified=run.n_unverified,
+        n_bytes=under_way.n_bytes,
+        n_unverified=under_way.n_unverified,
         seconds=time.monotonic() - began,
     )
 
@@ -188,12 +189,9 @@ class _Run:
 
     def all_of(self, items: Sequence[Item], n: int) -> None:
         """Fetch, `n` at once, on fsspec's event loop."""
-        from fsspec.asyn import get_loop
-
         self._known = sum(item.size for item in items if item.size >= 0)
         self._n_unknown = sum(item.size < 0 for item in items)
         left = iter(items)
-        ended = threading.Event()
 
         async def some() -> None:
             for item in left:
@@ -204,24 +202,13 @@ class _Run:
                 self.n_done += 1
                 self.bar.set_postfix_str(f"{self.n_done}/{len(items)} files")
 
-        async def every() -> None:
-            try:
-                await gathered(some() for _ in range(min(n, len(items))))
-            finally:
-                ended.set()
-
-        running = asyncio.run_coroutine_threadsafe(every(), get_loop())
         try:
-            running.result()
-        except BaseException as error:
-            running.cancel()
-            ended.wait(10)
-            if isinstance(error, KeyboardInterrupt):
-                raise KeyboardInterrupt(
-                    f"{self.n_done} of {len(items)} files were fetched into {self.root}; parts of "
-                    f"the others stay beside them as *{PART}. Run it again to continue from here"
-                ) from None
-            raise
+            run(gather(some() for _ in range(min(n, len(items)))), patience=10)
+        except KeyboardInterrupt:
+            raise KeyboardInterrupt(
+                f"{self.n_done} of {len(items)} files were fetched into {self.root}; parts of the "
+                f"others stay beside them as *{PART}. Run it again to continue from here"
+            ) from None
 
     async def _one(self, item: Item, n: int) -> None:
         try:

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 
 from dkist_virtual.io.download.part_file import PART, PART_NOTES
 from dkist_virtual.io.download.report import failed
-from dkist_virtual.io.fetcher import absolute
 from dkist_virtual.io.local_file import is_something_else
+from dkist_virtual.io.locations import absolute
 from dkist_virtual.io.safety import unsafe_name
 
 if TYPE_CHECKING:

@@ -4,4 +4,5 @@
 - `reply`: classify what servers and buckets answer: retry, give up, absent, unreachable
 - `request`: request a byte range from a server or bucket: once, with retries where they can
   help
+- `s3`: get a byte range from an S3 bucket: one GetObject, whose answer is checked
 """

@@ -14,16 +14,18 @@ from dkist_virtual.errors import (
     FrameMissingError,
     FrameUnreachableError,
 )
+from dkist_virtual.io.byte_range import SECOND, Reply
 from dkist_virtual.io.remote.reply import (
     BLOCK,
     MAX_SKIP,
     AgainError,
+    ByteStream,
     MovedError,
-    Reply,
     Sink,
     fill,
     length_of,
     part_of,
+    read_part,
     read_unpacked,
     read_up_to,
     read_whole,
@@ -35,13 +37,17 @@ from dkist_virtual.io.settings import setting
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from fsspec.implementations.http import HTTPFileSystem
+
 __all__ = ["ask_web", "from_all", "pour_web"]
 
 _UNSATISFIED: Final = re.compile(r"bytes \*/([0-9]{1,19})")
 
 
-async def ask_web(filesystem: Any, url: str, start: int, stop: int | None, most: int) -> Reply:
-    """One GET (RFC 9110; ranges are its section 14), of which no more is read than asked for."""
+async def ask_web(
+    filesystem: HTTPFileSystem, url: str, start: int, stop: int | None, most: int
+) -> Reply:
+    """Send one GET (RFC 9110, section 14), and read no more of the answer than was asked for."""
     import aiohttp
     from yarl import URL
 
@@ -58,16 +64,8 @@ async def ask_web(filesystem: Any, url: str, start: int, stop: int | None, most:
                 return Reply(data, len(data), **about)
             _refuse_encoded(answer.headers)
             if answer.status == 206:
-                begin, end, total = part_of(answer.headers.get("Content-Range"))
-                if begin != start:
-                    raise FrameUnreachableError(
-                        f"answered 206 with the bytes from {begin} on: expected those from {start}"
-                    )
-                data = await read_up_to(answer.content, most if stop is None else stop - start)
-                if len(data) != end - start:
-                    raise AgainError(
-                        f"the answer's body has {len(data)} bytes, of {start} to {end} announced"
-                    )
+                stated = answer.headers.get("Content-Range")
+                data, total = await read_part(answer.content, stated, start, stop, most)
                 return Reply(data, total, **about)
             # A server that knows no ranges sends everything.
             total = length_of(answer.headers.get("Content-Length"))
@@ -82,11 +80,11 @@ async def ask_web(filesystem: Any, url: str, start: int, stop: int | None, most:
 
 
 async def from_all(
-    content: Any, start: int, stop: int | None, total: int | None, most: int
+    content: ByteStream, start: int, stop: int | None, total: int | None, most: int
 ) -> tuple[bytes, int | None]:
-    """The bytes wanted of a body that begins with the file's first, and its length if it ended.
+    """Read a range out of a body that begins with the file's first byte.
 
-    What comes before them is dropped as it comes.
+    Returns the bytes, and the file's length if the body ended.
     """
     if stop is None and total is not None and total > most:
         raise too_long(most)
@@ -107,8 +105,8 @@ async def from_all(
     return data, there if ended else None
 
 
-def _http_request(filesystem: Any) -> tuple[dict[str, Any], dict[str, str]]:
-    """What aiohttp is given for each request, and the headers."""
+def _http_request(filesystem: HTTPFileSystem) -> tuple[dict[str, Any], dict[str, str]]:
+    """Make the arguments and headers of a request for aiohttp."""
     import aiohttp
 
     how = {**filesystem.kwargs, "allow_redirects": False, "auto_decompress": False}
@@ -125,7 +123,7 @@ def _refuse(
     start: int,
     sent: Mapping[str, str],
 ) -> None:
-    """Raise for every status but those that bring bytes."""
+    """Raise for every status without bytes."""
     said = f"answered {status} {reason or ''}".rstrip()
     if status in (301, 302, 303, 307, 308) and "Location" in headers:
         raise MovedError(headers["Location"])
@@ -137,20 +135,20 @@ def _refuse(
         raise FrameCorruptError(f"the file {length}: bytes from {start} on were referenced")
     if status >= 500:
         raise AgainError(f"the server {said}")
-    # From here on, told no by somebody who understood: asking again will not help.
+    # From here on the server understood and refused: a retry would not help.
     if status == 401 and any(name.lower() == "authorization" for name in sent):
         raise FrameLoginError(
-            f"the server {said}. The token or password that was sent is not accepted, or no "
-            "longer: it may have expired. Where it is one of Globus, `dkist-virtual login --https "
-            "COLLECTION` asks for another"
+            f"the server {said}. The token or password that was sent is not accepted: it "
+            "may have expired. For one of Globus, `dkist-virtual login --https COLLECTION` asks "
+            "for another"
         )
     if status == 401:
         raise FrameLoginError(
-            f'the server {said}. It wants to know who asks: storage_options={{"https://…/": '
+            f'the server {said}. It requires a login: storage_options={{"https://…/": '
             '{"headers": …}}'
         )
     if status == 403:
-        raise FrameForbiddenError(f"the server {said}. Whoever asks has no permission")
+        raise FrameForbiddenError(f"the server {said}. You have no permission to read this file")
     if status not in (200, 206):
         raise FrameUnreachableError(f"the server {said}")
 
@@ -160,23 +158,23 @@ def _encoding(headers: Mapping[str, str]) -> str:
 
 
 def _is_gzip(headers: Mapping[str, str]) -> bool:
-    """Whether a file comes compressed: some buckets keep JSON so, and ask nobody."""
+    """Check whether a file is sent compressed: some buckets keep JSON that way."""
     return _encoding(headers) in ("gzip", "x-gzip")
 
 
 def _refuse_encoded(headers: Mapping[str, str]) -> None:
-    """Refuse a part of a file, or what goes to the disk, that is not the file's own bytes."""
+    """Refuse encoded bytes of a range or a download: they are not the file's own."""
     encoding = _encoding(headers)
     if encoding != "identity":
-        # Byte ranges of it are not the file's, and nobody knows where one breaks off.
+        # Byte ranges of it are not the file's, and its length is unknown.
         raise FrameUnreachableError(
             f"the server sends the file encoded as {encoding!r:.20}, unasked: expected the bytes "
-            "as they are. That is to be turned off there"
+            "as they are. The server's settings have to be changed"
         )
 
 
-async def pour_web(filesystem: Any, url: str, sink: Sink) -> None:
-    """One GET, of what is left if the server has the same file still (RFC 9110, 13.1.5)."""
+async def pour_web(filesystem: HTTPFileSystem, url: str, sink: Sink) -> None:
+    """Send one GET, for the rest of a file if the server still has the same (RFC 9110, 13.1.5)."""
     import aiohttp
     from yarl import URL
 
@@ -214,9 +212,9 @@ async def pour_web(filesystem: Any, url: str, sink: Sink) -> None:
 
 
 def _goes_on(headers: Mapping[str, str], sink: Sink) -> bool:
-    """Whether a 206 goes on where the sink stands, in the very file that it has a part of.
+    """Check whether a 206 continues at the sink's end, in the file that it has a part of.
 
-    Servers are known that answer If-Range with the range whatever the file is by now.
+    Some servers answer If-Range with the range even if the file has changed.
     """
     try:
         begin, _, total = part_of(headers.get("Content-Range"))
@@ -236,13 +234,13 @@ def _validator(headers: Mapping[str, str]) -> str | None:
     return headers.get("Last-Modified")
 
 
-SETTLED: Final = 2 * 10**9
+SETTLED: Final = 2 * SECOND
 """Nanoseconds. A file that changed less before its server's answer may change again in the same
 second, which is all that a date says (RFC 9110, 8.8.2.2)."""
 
 
 def _about(headers: Mapping[str, str]) -> dict[str, Any]:
-    """What an answer says of the version of its file."""
+    """Read what an answer says about the version of its file."""
     etag, mtime = headers.get("ETag"), _mtime(headers.get("Last-Modified"))
     date = _mtime(headers.get("Date"))
     settled = mtime is not None and date is not None and date - mtime >= SETTLED
@@ -251,8 +249,8 @@ def _about(headers: Mapping[str, str]) -> dict[str, Any]:
 
 
 def _mtime(text: str | None) -> int | None:
-    """A date in nanoseconds; None where there is none, or one that no file has."""
+    """Parse a date to nanoseconds; None where there is none, or one that no file has."""
     try:
-        return None if text is None else int(parsedate_to_datetime(text).timestamp()) * 10**9
+        return None if text is None else int(parsedate_to_datetime(text).timestamp()) * SECOND
     except (ValueError, TypeError, OverflowError, IndexError, OSError):
         return None

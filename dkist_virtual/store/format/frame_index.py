@@ -10,7 +10,7 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
-    from dkist_virtual.io.remote.reply import Reply
+    from dkist_virtual.io.byte_range import Reply
 
 __all__ = [
     "ABSENT",

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from dkist_virtual.store.format.references import ReferenceSet
-    from dkist_virtual.store.handle import StoreReader
+    from dkist_virtual.store.reader import StoreReader
 
 __all__ = [
     "UNREADABLE",

@@ -1,0 +1,55 @@
+"""Run coroutines on fsspec's event loop, and wait for them in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Iterable
+
+__all__ = ["gather", "run"]
+
+T = TypeVar("T")
+
+
+def run(work: Coroutine[Any, Any, T], *, patience: float = 0.0) -> T:
+    """Run a coroutine on fsspec's event loop, which is not this thread's.
+
+    Where the waiting ends by an exception, Ctrl-C for example, the coroutine is cancelled.
+
+    Parameters
+    ----------
+    work : coroutine
+    patience : float
+        Seconds to wait for a cancelled one to end.
+    """
+    from fsspec.asyn import get_loop
+
+    ended = threading.Event()
+
+    async def until_ended() -> T:
+        try:
+            return await work
+        finally:
+            ended.set()
+
+    running = asyncio.run_coroutine_threadsafe(until_ended(), get_loop())
+    try:
+        return running.result()
+    except BaseException:
+        running.cancel()
+        ended.wait(patience)
+        raise
+
+
+async def gather(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
+    """Run coroutines at once: where one fails, the others are cancelled and have ended."""
+    tasks = [asyncio.ensure_future(one) for one in work]
+    try:
+        return await asyncio.gather(*tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
