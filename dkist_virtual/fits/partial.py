@@ -28,10 +28,9 @@ from dkist_virtual.fits.errors import FrameCorruptError, FrameError
 from dkist_virtual.fits.hdu import (
     BLOCK,
     TruncatedHeaderError,
-    find_hdu,
+    find_in_either,
     layout_of,
     least_length,
-    read_hdu,
 )
 from dkist_virtual.fits.layout import BITPIX_DTYPES, PlainImage, scale_pixels
 from dkist_virtual.fits.tiled.decoders import refuse_unknown
@@ -229,10 +228,7 @@ def read_map(
     FrameCorruptError, FrameUnsupportedError
     """
     try:
-        if bytes(head[:9]) == b"XTENSION=":
-            hdu = read_hdu(head, 0, target)
-        else:
-            hdu = find_hdu(head, target, size=2**62)
+        hdu = find_in_either(head, target, size=2**62)
     except TruncatedHeaderError:
         raise NeedMoreError(4 * len(head), least_length(head)) from None
     layout = layout_of(hdu)

@@ -16,7 +16,8 @@ import numpy as np
 from dkist_virtual.errors import FrameCorruptError, FrameError, redacted
 from dkist_virtual.fits.buffers import empty
 from dkist_virtual.fits.decode import whole_window
-from dkist_virtual.fits.hdu import TruncatedHeaderError, layout_of, read_hdu
+from dkist_virtual.fits.frame_spec import without_leading_axis
+from dkist_virtual.fits.hdu import TruncatedHeaderError, layout_of, walk_hdus
 from dkist_virtual.fits.layout import PlainImage
 from dkist_virtual.fits.partial import FIRST_READ, FrameMap, plain_map
 from dkist_virtual.fits.threads import ThreadLock, open_in_forks
@@ -365,24 +366,17 @@ def _refuse_long_head(reference: Reference) -> None:
 
 def _check_header(head: bytes | memoryview, reference: Reference, spec: RawSpec) -> None:
     """Check that the headers before a plain frame's pixels describe them."""
-    start = index = 0
-    hdu = None
     try:
-        while start < reference.offset:
-            hdu = read_hdu(head, start, index)
-            if hdu.data_start >= reference.offset:
-                break
-            start, index = hdu.stop, index + 1
+        hdu = next((hdu for hdu in walk_hdus(head) if hdu.data_start >= reference.offset), None)
         if hdu is None or hdu.data_start != reference.offset:
             raise FrameCorruptError(f"{_SAID}no HDU's data begins at byte {reference.offset}")
         layout = layout_of(hdu)
     except TruncatedHeaderError as error:
         raise FrameCorruptError(f"{_SAID}{error}") from None
     expected = np.dtype(spec.dtype).newbyteorder("=")
-    found = layout.shape[1:] if layout.shape[:1] == (1,) else layout.shape
-    stated = spec.shape[1:] if spec.shape[:1] == (1,) else spec.shape
+    same_shape = without_leading_axis(layout.shape) == without_leading_axis(spec.shape)
     plain = isinstance(layout, PlainImage) and layout.is_verbatim
-    if not plain or layout.dtype != expected or tuple(found) != tuple(stated):
+    if not plain or layout.dtype != expected or not same_shape:
         raise FrameCorruptError(
             f"{_SAID}HDU {hdu.index} has {layout.dtype} pixels of shape {layout.shape}"
             f"{'' if plain else ', compressed or scaled'}: expected {expected} of "
