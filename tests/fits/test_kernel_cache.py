@@ -31,8 +31,9 @@ def test_kernels_are_cached_where_the_packages_folder_is_read_only(tmp_path: Pat
     source = Path(dkist_virtual.__file__).parent
     copy = tmp_path / "site" / "dkist_virtual"
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns("__pycache__"))
+    kernels = copy / "fits" / "tiled"
     # What keeps even root from writing there, which file modes do not.
-    (copy / "__pycache__").write_text("no directory")
+    (kernels / "__pycache__").write_text("no directory")
     frame = tmp_path / "frame.fits"
     frame.write_bytes(compressed(scene((4, 40), "f4", seed=1), tile=(1, 40)))
     environment = {
@@ -54,7 +55,7 @@ def test_kernels_are_cached_where_the_packages_folder_is_read_only(tmp_path: Pat
         )
         assert run.stderr == ""
         place, hits, misses = run.stdout.split()
-        assert Path(place).parent == copy
+        assert Path(place).parent == kernels
         return int(hits), int(misses)
 
     assert decode() == (0, 1)
