@@ -217,7 +217,7 @@ class FITSCodecV3(_CodecV3, ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin):
 
 
 class _AbsentError(Exception):
-    """A store has no bytes at a key."""
+    """There are no bytes at a key."""
 
 
 async def _length_of(store: Store, path: str) -> int | None:
