@@ -51,5 +51,6 @@ async def gather(work: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
         return await asyncio.gather(*tasks)
     finally:
         for task in tasks:
-            task.cancel()
+            if not task.cancelling():  # a second time would interrupt what it puts in order
+                task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import pickle
@@ -26,9 +27,12 @@ from dkist_virtual.cli.main import main
 from dkist_virtual.demo.server import FrameServer, no_fault
 from dkist_virtual.errors import DownloadError, FrameCorruptError, FrameRefusedError
 from dkist_virtual.fits.file_check import Checked, check_whole, verify_datasum
+from dkist_virtual.io.download import part_file
 from dkist_virtual.io.download.download import Item, check_names, download
+from dkist_virtual.io.event_loop import gather
 from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.io.local_file import FileBytes
+from dkist_virtual.io.locks import open_locked
 
 
 @pytest.fixture(autouse=True)
@@ -356,6 +360,34 @@ def test_a_download_that_is_killed_goes_on(server: FrameServer, tmp_path: Path) 
     assert contents(here) == set(names)
     for name in names:
         assert (here / str(name)).read_bytes() == frame(server, name)
+
+
+def test_a_part_that_opens_while_it_is_cancelled_stays_unlocked(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path, opening, go_on = str(tmp_path / "a.fits"), threading.Event(), threading.Event()
+
+    def slow(*args: Any, **options: Any) -> int | None:
+        opening.set()
+        go_on.wait()
+        return open_locked(*args, **options)
+
+    async def cancelled() -> None:
+        await gather([part_file.open_part(path, "memory://a.fits")])
+
+    async def work() -> None:
+        task = asyncio.ensure_future(cancelled())
+        await asyncio.to_thread(opening.wait)
+        task.cancel()
+        asyncio.get_running_loop().call_soon(go_on.set)
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with monkeypatch.context() as patch:
+        patch.setattr(part_file, "open_locked", slow)
+        asyncio.run(work())
+    assert not list(tmp_path.iterdir())
+    part_file.PartialFile(path, "memory://a.fits").close()
 
 
 def test_ctrl_c_says_how_to_go_on(server: FrameServer, tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from dkist_virtual.errors import (
 from dkist_virtual.fits.file_check import verify_datasum
 from dkist_virtual.io.download.file_names import check_names
 from dkist_virtual.io.download.item import Item
-from dkist_virtual.io.download.part_file import PART, PartialFile
+from dkist_virtual.io.download.part_file import PART, open_part
 from dkist_virtual.io.download.report import Downloaded, failed
 from dkist_virtual.io.event_loop import gather, run
 from dkist_virtual.io.local_file import FileBytes
@@ -244,9 +244,7 @@ class _Run:
 
     async def _fetch_from(self, url: str, item: Item) -> bool:
         """Fetch a file from one place; return False if the part of an earlier run was broken."""
-        part = await asyncio.to_thread(
-            PartialFile, self.path(item), url, item.size, self._count, item.most
-        )
+        part = await open_part(self.path(item), url, item.size, self._count, item.most)
         resumed = part.have
         if not self.bar.disable:
             self.bar.initial += resumed  # does not belong to the rate

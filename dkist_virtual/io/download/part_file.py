@@ -21,7 +21,7 @@ from dkist_virtual.io.locks import open_locked, unlock
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ["MOST", "PART", "PART_NOTES", "PartialFile"]
+__all__ = ["MOST", "PART", "PART_NOTES", "PartialFile", "open_part"]
 
 PART: Final = ".part"
 """Suffix of a file that is not whole yet."""
@@ -184,6 +184,22 @@ class PartialFile:
             if self._file >= 0:
                 os.close(self._file)
                 self._file = -1
+
+
+async def open_part(
+    path: str, url: str, size: int = -1, count: Callable[[int], object] = bool, most: int = MOST
+) -> PartialFile:
+    """Open a `PartialFile` in a thread; where that is cancelled, close it once it is open.
+
+    A thread cannot be cancelled, and would leave the file locked for the rest of the process.
+    """
+    opening = asyncio.ensure_future(asyncio.to_thread(PartialFile, path, url, size, count, most))
+    try:
+        return await asyncio.shield(opening)
+    except asyncio.CancelledError:
+        with contextlib.suppress(DownloadError):
+            (await opening).close()
+        raise
 
 
 def _write_at(file: int, view: memoryview, at: int) -> int:
