@@ -11,13 +11,20 @@ from typing import Any
 
 import pytest
 from dkist_assets import REAL, unpacked
+from samples import mark_costly
 from simulated import generate, once, shared_directory
 
 # What these assert is shown as in a test module; said before anything imports them.
 pytest.register_assert_rewrite("dataset_checks", "decoder_checks", "watches")
 
+
 #: VirtualiZarr's versions for Python 3.11 open no Zarr v2 array with a compressor, whosever it is:
 #: they iterate over the keys of its configuration. The extra does not install them there.
+@pytest.hookimpl(tryfirst=True)  # before pytest leaves out what -m does not select
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    mark_costly(items)
+
+
 collect_ignore = [] if sys.version_info >= (3, 12) else ["system/test_virtualizarr.py"]
 
 

@@ -203,6 +203,7 @@ def test_corrupt_bytes_of_one_hdu_are_refused(name: str) -> None:
         decode_frame(file[2880:], 1)
 
 
+@pytest.mark.slow
 def test_every_refusal_was_right_before() -> None:
     for file in (RICE, DITHERED, GZIP, LOSSLESS_GZIP, FALLBACK):
         check_decoded(file)

@@ -147,6 +147,7 @@ def test_what_is_compressed_unasked_is_refused_or_bounded(name: str, original: P
         first(dv.open_dataset(f"{server.url}/json.virtual", frames=f"{server.url}/frames"))
 
 
+@pytest.mark.slow
 def test_a_range_of_a_server_that_sends_all(tmp_path: Path) -> None:
     with endless(tmp_path, "a") as server, little_memory():
         assert Fetcher().read(f"{server.url}/a", 2**28, 100) == bytes(100)
@@ -267,6 +268,7 @@ def test_a_users_asdf_may_be_compressed(
         assert len(ds.headers) == 8
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("compress", mostly_slow([zlib.compress, bz2.compress], zlib.compress))
 @pytest.mark.parametrize("honest", mostly_slow([True, False], False))
 def test_a_users_asdf_has_a_bound_too(

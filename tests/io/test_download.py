@@ -152,6 +152,7 @@ def test_from_one_directory_to_another(simulated: Any, tmp_path: Path) -> None:
         assert ds[0].download(simulated("cryonirsp")).n_here == 6
 
 
+@pytest.mark.slow
 def test_a_mosaic_comes_at_once(simulated: Any, tmp_path: Path) -> None:
     place = simulated(MOSAICS[0])
     ds = dv.open_dataset(place)

@@ -152,6 +152,7 @@ def test_a_map_of_two_moments_has_their_middle(datasets: Any) -> None:
     assert abs(Time(smap.meta["date-avg"]) - middle) < 1 * u.ms
 
 
+@pytest.mark.slow
 def test_a_mosaics_title_is_that_of_all_tiles(simulated: Any) -> None:
     mosaic = dv.open_dataset(simulated("vbi_mosaic"))
     times = {str(tile.headers["DATE-AVG"][0]) for tile in mosaic.flat}

@@ -24,3 +24,41 @@ def mostly_slow(values: Iterable[Any], *quick: Any, every: int = 0) -> list[Any]
             arguments = value if isinstance(value, tuple) else (value,)
             chosen.append(pytest.param(*arguments, marks=pytest.mark.slow))
     return chosen
+
+
+EVERY = {
+    "test_a_file_that_is_none_is_said_and_keeps_nobody_out": 4,
+    "test_a_part_of_it": 2,
+    "test_a_killed_worker_costs_time_alone": 3,
+    "test_checked_reads_refuse_bytes_that_changed": 5,
+    "test_frames_of_every_name": 3,
+    "test_hcompress_with_loss": 6,
+    "test_integers_of_cfitsio": 6,
+    "test_names_of_every_kind_on_a_disk_and_a_server": 4,
+    "test_no_bytes_of_a_header_table_are_taken_for_pointers": 3,
+    "test_no_crop_is_of_another_file_than_the_one_there": 4,
+    "test_nor_one_whose_words_are_of_other_types": 4,
+    "test_nothing_waits_for_what_is_no_file": 4,
+    "test_one_odd_answer_is_that_frames_error": 4,
+    "test_pixels_are_bit_for_bit_dkists": 3,
+    "test_pixels_of_every_kind_of_server": 4,
+    "test_plot_refuses": 5,
+    "test_positions_that_differ_are_said_by_how_much": 3,
+    "test_scales_and_blanks_as_columns_and_as_keywords": 4,
+    "test_what_is_fetched_is_what_the_selection_needs": 3,
+    "test_what_is_no_frame_is_fetched_from_the_next_place": 5,
+    "test_what_is_wrong_is_found": 4,
+}
+"""Tests whose cases cost a second or more each: every so many-th of them is not slow."""
+
+
+def mark_costly(items: Iterable[pytest.Item]) -> None:
+    """Mark all but every so many-th case of the tests in `EVERY` as slow."""
+    seen: dict[str, int] = {}
+    for item in items:
+        test = item.nodeid.partition("[")[0]
+        every = EVERY.get(test.rpartition("::")[2])
+        if every is not None:
+            seen[test] = n = seen.get(test, -1) + 1
+            if n % every:
+                item.add_marker(pytest.mark.slow)

@@ -143,6 +143,7 @@ def test_zarr_groups_and_arrays(
     assert not read_here
 
 
+@pytest.mark.slow
 def test_coordinates_are_evaluated_by_workers_too(cluster: LocalCluster, tmp_path: Path) -> None:
     ds = dv.open_dataset(unpacked("croppable_visp.asdf.gz", tmp_path))
     assert isinstance(ds, dv.Dataset)

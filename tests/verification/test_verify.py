@@ -590,7 +590,7 @@ def test_checked_reads_refuse_bytes_that_changed(name: str, how: str, copy: Copy
     def read(verify: bool) -> Any:
         if how == "zarr":
             group = dv.open_zarr(store, verify=verify)
-            array = next(iter(group.arrays()))[1]
+            array = group[min(group.array_keys())]  # zarr gives them in any order
             return array[(0,) * (len(array.shape) - 2)]
         opened = dv.open_dataset(place, verify=verify)
         opened = opened.flat[0] if isinstance(opened, dv.TiledDataset) else opened
@@ -684,6 +684,7 @@ def test_what_astropy_wrote_holds(dtype: str, tmp_path: Path) -> None:
 # Killed -----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_kill_leaves_a_whole_file_or_none(copy: Copy) -> None:
     store = copy("visp").parent / "store"
     code = (
