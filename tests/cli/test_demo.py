@@ -161,6 +161,7 @@ def test_complete_frames_are_used_again(made: Path) -> None:
     assert said == [f"{made.parent}: the 24 frames are there already"]
 
 
+@pytest.mark.slow
 def test_a_lost_frame_is_made_again_and_strangers_stay(made: Path, tmp_path: Path) -> None:
     directory = tmp_path / "frames"
     shutil.copytree(made.parent, directory)

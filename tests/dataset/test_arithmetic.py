@@ -239,6 +239,7 @@ def test_a_dataset_without_a_unit(vtf: Case) -> None:
 # Nothing stale --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
@@ -356,6 +357,7 @@ def test_only_what_is_needed_is_read(vtf: Case) -> None:
     assert_same((frame / row / da.from_array(row))[2:, 5][::2], (expected / row / row)[2::2, 5])
 
 
+@pytest.mark.slow
 def test_many_operations_upon_each_other(vtf: Case) -> None:
     total, expected = vtf.ds[0, 0], vtf.quantity[0, 0]
     for _ in range(500):

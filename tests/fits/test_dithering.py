@@ -83,6 +83,7 @@ def test_dithering_beyond_tile_row_ten_thousand(seed: int, method: str) -> None:
     assert_identical(pixels[10_000], pixels[0])
 
 
+@pytest.mark.slow
 def test_the_last_row_of_a_table_of_more_than_twenty_thousand(tmp_path: Path, count: Count) -> None:
     written = compressed(scene((20_003, 16)), method="SUBTRACTIVE_DITHER_1", seed=1)
     row = frames.table(written).rows[20_002]

@@ -274,6 +274,7 @@ def test_plain_frames_give_their_rows(converted: Callable[[str], Path]) -> None:
     assert [length for _, _, length in reads] == [4 * ds.shape[-1] * 4]
 
 
+@pytest.mark.slow
 @settings(
     max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -249,6 +249,7 @@ def test_sky_axes_are_the_wcs(name: str, datasets: Any) -> None:
     assert plot.colorbar.ax.get_ylabel() == "ct"
 
 
+@pytest.mark.slow
 def test_the_sky_is_not_stretched(datasets: Any) -> None:
     """A pixel of a map is as long and as wide on the screen as on the sky."""
     ds = datasets("croppable_visp")[0, :, 500]

@@ -245,6 +245,7 @@ def test_an_uncertainty_is_in_the_chunks_of_its_pixels(vtf: Path) -> None:
     assert doubled.uncertainty.array.chunks == doubled.data.chunks
 
 
+@pytest.mark.slow
 def test_the_tiles_of_a_mosaic(simulated: Any, tmp_path: Path) -> None:
     dv.convert(simulated("vbi_mosaic"), tmp_path / "store")
     plain = dv.open_dataset(tmp_path / "store")

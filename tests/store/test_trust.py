@@ -832,6 +832,7 @@ def test_header_tables_of_files_as_ever(original: Path) -> None:
         assert not file.closed
 
 
+@pytest.mark.slow
 def test_broken_stores(original: Path) -> None:
     # In a process of its own: what watches over it stays for as long as that runs.
     root = Path(dv.__file__).parent.parent

@@ -118,6 +118,7 @@ def test_absent_unreachable_and_broken_are_three_things(copy: Copy) -> None:
     assert (report.ok, report.exit_status) == (True, 0)
 
 
+@pytest.mark.slow
 def test_nothing_to_compare_is_no_success(copy: Copy) -> None:
     directory = copy("visp_moving")
     for path in directory.glob("*.fits"):
