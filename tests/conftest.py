@@ -20,12 +20,12 @@ pytest.register_assert_rewrite("dataset_checks", "decoder_checks", "watches")
 
 #: VirtualiZarr's versions for Python 3.11 open no Zarr v2 array with a compressor, whosever it is:
 #: they iterate over the keys of its configuration. The extra does not install them there.
+collect_ignore = [] if sys.version_info >= (3, 12) else ["system/test_virtualizarr.py"]
+
+
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what -m does not select
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     mark_costly(items)
-
-
-collect_ignore = [] if sys.version_info >= (3, 12) else ["system/test_virtualizarr.py"]
 
 
 @pytest.fixture(scope="session")

@@ -101,6 +101,7 @@ def test_version(run: Run) -> None:
 # What the commands do ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_path_of_a_first_dataset(data: Path) -> None:
     """In processes of their own, as a user would."""
     store = data.parent / "store"
@@ -133,6 +134,7 @@ def test_info_says_what_dkist_says(data: Path, run: Run) -> None:
         assert found["unit"] == dataset.unit.to_string()
 
 
+@pytest.mark.slow
 def test_options_of_convert(data: Path, run: Run) -> None:
     store = data.parent / "store"
     moved = data.rename(data.parent / "moved")
@@ -221,6 +223,7 @@ def test_a_broken_frame_in_a_process_of_its_own(data: Path) -> None:
     assert [p.name for p in data.parent.iterdir()] == ["data"]
 
 
+@pytest.mark.every(8)
 @pytest.mark.parametrize("name", ["convert", "info", "download", "verify"])
 @pytest.mark.parametrize("packed", [False, True])
 def test_an_inversion_is_called_one(name: str, packed: bool, tmp_path: Path, run: Run) -> None:
@@ -291,6 +294,7 @@ def test_usage_errors(arguments: list[str], run: Run) -> None:
 # plot ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "options"),
     mostly_slow(
@@ -318,6 +322,7 @@ def test_plot_writes_a_picture(
     assert picture.stat().st_size > 5000
 
 
+@pytest.mark.every(10)
 @pytest.mark.parametrize(
     ("options", "says"),
     [

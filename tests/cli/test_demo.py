@@ -67,6 +67,7 @@ def test_the_spot_is_dark_and_the_umbra_darker(scene: scenes.Scene) -> None:
     assert scene.continuum.min() > 0
 
 
+@pytest.mark.slow
 def test_the_core_shifts_by_the_doppler_velocity(scene: scenes.Scene, fine: np.ndarray) -> None:
     outside = quiet(scene)
     absorbed = (scene.continuum - scenes.stokes(scene, fine)[0])[:, outside]
@@ -75,6 +76,7 @@ def test_the_core_shifts_by_the_doppler_velocity(scene: scenes.Scene, fine: np.n
     np.testing.assert_allclose(shift, 2.1023 * scene.velocity[outside], rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.slow
 def test_v_is_antisymmetric_about_the_core_and_the_rest_symmetric(
     scene: scenes.Scene, fine: np.ndarray
 ) -> None:
@@ -92,6 +94,7 @@ def test_v_is_antisymmetric_about_the_core_and_the_rest_symmetric(
     assert (red < 0).all()
 
 
+@pytest.mark.slow
 def test_no_polarisation_outside_the_spot(scene: scenes.Scene, fine: np.ndarray) -> None:
     polarised = scenes.stokes(scene, fine)[1:, :, quiet(scene)]
     assert abs(polarised).max() < 1e-3
@@ -177,6 +180,7 @@ def test_a_lost_frame_is_made_again_and_strangers_stay(made: Path, tmp_path: Pat
     assert dkist.load_dataset(directory / "VTF_demo.asdf").data.shape == smaller
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "shape",
     [

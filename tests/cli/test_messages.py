@@ -75,6 +75,7 @@ def check(text: str) -> None:
             assert line.count(host.partition(":")[0]) == 1, line
 
 
+@pytest.mark.every(16)
 @pytest.mark.parametrize("n", FEW)
 @pytest.mark.parametrize("where", ["empty", "away", "404", "refused"])
 def test_frames_that_cannot_be_had_are_said_once(

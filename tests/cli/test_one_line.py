@@ -83,6 +83,7 @@ def test_other_text_stays(text: str) -> None:
     assert one_line(text) == text
 
 
+@pytest.mark.slow
 @settings(derandomize=True, deadline=None, database=None)
 @given(st.text())
 def test_any_text_becomes_one_line_that_stays_as_it_is(text: str) -> None:
@@ -276,6 +277,7 @@ def test_figures_of_a_store_that_forges_lines(forged: Path) -> None:
 # Names that a store cannot hold -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", mostly_slow(["a\nb", "a\rb", "a\x1bb", "a\x7fb"], "a\nb"))
 def test_a_directory_whose_name_no_reference_may_hold(
     name: str, simulated: Callable[[str], Path], tmp_path: Path
@@ -296,6 +298,7 @@ def test_a_directory_whose_name_no_reference_may_hold(
     assert np.isfinite(ds[(0,) * (len(ds.shape) - 2)].data.compute()).any()
 
 
+@pytest.mark.every(12)
 @pytest.mark.parametrize("name", ["a\u202eb", "a\u200bb", "a\u2028b", "a b", "ä", "a\x85b"])
 def test_other_directories_are_stored_right(
     name: str, simulated: Callable[[str], Path], tmp_path: Path

@@ -108,6 +108,7 @@ def test_a_header_table_that_does_not_match_the_frames_is_left_out(
         assert not stored.combined_headers
 
 
+@pytest.mark.slow
 def test_tables_that_match_are_read_without_a_word(mosaic: Path, simulated: Any) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error", HeaderWarning)
@@ -172,6 +173,7 @@ def check_refused(directory: Path, server: Any) -> list[str]:
     return messages
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", mostly_slow(NEWER, "a dataset", "an ASDF standard"))
 def test_what_newer_packages_wrote_is_refused_by_the_name_of_the_file(
     kind: str, simulated: Any, served: tuple[Path, Any]

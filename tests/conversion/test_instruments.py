@@ -96,6 +96,7 @@ def assert_world_follows(whole: dv.Dataset, cut: dv.Dataset, index: tuple[Any, .
             np.testing.assert_allclose(value, expected[names.index(name)], rtol=1e-12, atol=1e-9)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 @settings(
     deadline=None, max_examples=12, suppress_health_check=[HealthCheck.function_scoped_fixture]

@@ -272,6 +272,7 @@ def one_frame(fileuris: Any) -> Callable[[dict[str, Any]], None]:
     return lambda node: node.update(fileuris=fileuris)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("fileuris", ("a/b.fits", ["a/b.fits"], [["a/b.fits"]]))
 def test_single_frame_has_no_frame_axes(fileuris: Any, assets: Path, tmp_path: Path) -> None:
     path = with_files(tmp_path / "one.asdf", assets, one_frame(fileuris), n_rows=1)
@@ -283,6 +284,7 @@ def test_single_frame_has_no_frame_axes(fileuris: Any, assets: Path, tmp_path: P
     assert frames.n_frames == len(source.headers) == 1
 
 
+@pytest.mark.slow
 def test_leading_one_is_dropped_once(assets: Path, tmp_path: Path) -> None:
     for shape in ([1, 50, 128], [50, 128], [1, 1, 50, 128], [2, 1, 128]):
         path = with_files(
@@ -337,6 +339,7 @@ def test_names_that_lead_elsewhere_are_refused(name: str) -> None:
         frames.relative_names  # noqa: B018
 
 
+@pytest.mark.slow
 def test_masked_mosaic(assets: Path, tmp_path: Path) -> None:
     masked = [(0, 0), (1, 2)]
     path = masked_mosaic(tmp_path / "masked.asdf", assets, masked)
@@ -355,6 +358,7 @@ def test_masked_mosaic(assets: Path, tmp_path: Path) -> None:
     assert_same_descriptions(again, source.description, source)
 
 
+@pytest.mark.slow
 def test_tiles_that_are_masked_but_stand_in_the_file(assets: Path, tmp_path: Path) -> None:
     whole = unpacked(MOSAIC, assets)
     mask = np.zeros((3, 3), bool)

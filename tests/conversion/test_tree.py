@@ -66,6 +66,7 @@ ROWS = (
 )
 
 
+@pytest.mark.every(6)
 @pytest.mark.parametrize("rows", ROWS, ids=str)
 def test_any_rows_of_a_column(rows: Any, assets: Path) -> None:
     path = unpacked(VISP, assets)

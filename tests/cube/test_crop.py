@@ -96,6 +96,7 @@ def cut(ds: dv.Dataset, of: dv.Dataset) -> tuple[Any, ...]:
     return tuple(found)
 
 
+@pytest.mark.every(6)
 @pytest.mark.parametrize("name", mostly_slow([*NAMES, *REAL], *QUICK, "croppable_visp"))
 @settings(
     deadline=None, max_examples=4, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -155,6 +156,7 @@ def test_the_nearest_plane(name: str, datasets: Any) -> None:
     assert cut(ds.at(**given), ds) == expected
 
 
+@pytest.mark.slow
 def test_many_pixels_are_not_all_evaluated_and_the_box_is_the_same(datasets: Any) -> None:
     """Above 2**18 pixels a lattice goes first; the box is exact all the same."""
     ds = datasets("large_vbi")[0, 1000:1700, 1500:2300]

@@ -165,6 +165,7 @@ def frame(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Any]:
     return path, fits.getdata(path, 1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("chunks", ["auto", "frame"])
 def test_a_slice_of_a_million_frames_has_as_many_tasks_as_chunks_selected(
     chunks: str, frame: tuple[Path, Any]

@@ -51,6 +51,7 @@ def chains(draw: st.DrawFn) -> Case:
     return shape, chain
 
 
+@pytest.mark.slow
 @settings(derandomize=True, deadline=None, database=None, max_examples=500)
 @given(chains())
 def test_chains_of_indices_do_what_numpy_does(case: Case) -> None:

@@ -81,6 +81,7 @@ def test_a_catalogue_that_is_not_json(
             call()
 
 
+@pytest.mark.every(8)
 @pytest.mark.parametrize(
     "answered",
     [[], None, "x", {}, {"https_server": 5}, {"https_server": "ftp://x"}, {"https_server": "x?y"},

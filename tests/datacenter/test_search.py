@@ -507,6 +507,7 @@ def test_by_id_to_pixels(catalogue: Any, simulated: Any) -> None:
     np.testing.assert_array_equal(cut.data.compute(), expected)
 
 
+@pytest.mark.slow
 def test_the_asdf_is_fetched_once(catalogue: Any) -> None:
     def fetched() -> int:
         return sum(method == "GET" for method, path, *_ in catalogue.requests if "asdf" in path)
@@ -618,6 +619,7 @@ def test_an_asdf_that_does_not_come_leaves_nothing(catalogue: Any) -> None:
         assert dv.open_dataset("SIM000").shape == (4, 4, 40, 64)
 
 
+@pytest.mark.slow
 def test_what_a_server_calls_a_dataset_is_no_path(catalogue: Any) -> None:
     catalogue.add(catalogue.places["SIM000"], datasetId="../../x", productId="L1-EVIL0")
     with pytest.raises(dv.errors.SearchError, match="datasetId is"):
@@ -652,6 +654,7 @@ def run(*words: str) -> str:
     return done.output
 
 
+@pytest.mark.slow
 def test_the_command_searches_and_opens(catalogue: Any, tmp_path: Path) -> None:
     printed = run("search", "--instrument", "VISP", "--wavelength", "630.1 nm", "--time", *TIME)
     assert "L1-SIM000" in printed
@@ -693,6 +696,7 @@ def test_commands_that_are_not_understood(
 # Nothing is sent until asked ------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_nothing_is_sent_until_asked(catalogue: Any, simulated: Any, tmp_path: Path) -> None:
     code = f"""
 import sys

@@ -158,6 +158,7 @@ def test_arithmetic_is_astropys(name: str, operation: Any, cases: Any) -> None:
         result.download("nowhere")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_a_dataset_by_a_slice_of_it(name: str, cases: Any) -> None:
     case = cases(name)
@@ -204,6 +205,7 @@ def test_other_operands(vtf: Case) -> None:
     assert_same((ds.to("kct") / ds).to(""), (q.to("kct") / q).to(""))
 
 
+@pytest.mark.slow
 def test_operands_of_another_dataset(cases: Any) -> None:
     visp, plain = cases("visp"), cases("visp_plain")
     assert_same(
@@ -443,6 +445,7 @@ def test_what_is_no_arithmetic(vtf: Case) -> None:
     assert len({ds, ds[0]}) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", mostly_slow(MOSAICS, *QUICK))
 def test_a_mosaic_is_computed_tile_by_tile(name: str, simulated: Any) -> None:
     mosaic = dv.open_dataset(simulated(name))

@@ -76,6 +76,7 @@ def assert_the_same(ours: Any, theirs: Any, path: Path) -> None:
         np.testing.assert_array_equal(ours.mask, np.ma.getmaskarray(theirs._data))
 
 
+@pytest.mark.every(6)
 @pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 @pytest.mark.parametrize("door", ["asdf", "json", "parquet"])
 def test_pixels_are_bit_for_bit_dkists(
@@ -98,6 +99,7 @@ def test_pixels_are_bit_for_bit_dkists(
         assert got[finite].tobytes() == expected[finite].tobytes()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("directory", ["small_visp", "EIT"])
 @pytest.mark.parametrize("chunks", ["auto", "frame"])
 def test_frames_inside_the_dkist_package(directory: str, chunks: str, tmp_path: Path) -> None:
@@ -174,6 +176,7 @@ def test_everything_follows_a_slice(
             np.testing.assert_allclose(value, before[name], rtol=1e-12, atol=1e-9)
 
 
+@pytest.mark.slow
 def test_slices_agree_with_dkist(simulated: Any) -> None:
     place = simulated("visp")
     ours, theirs = dv.open_dataset(place), load(place)
@@ -242,6 +245,7 @@ def test_headers_make_a_wcs(vtf: dv.Dataset, simulated: Any) -> None:
 # Absent frames --------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_absent_frames_raise_and_say_how_many(simulated: Any, tmp_path: Path) -> None:
     place = simulated("vtf")
     (tmp_path / "some").mkdir()
@@ -336,6 +340,7 @@ def test_stepped_slices_know_their_shape_and_plot(vtf: dv.Dataset) -> None:
     figure.canvas.draw()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "name", mostly_slow(["run#2", "a%20b", "what?", "a b", "ünïcode"], "run#2")
 )
@@ -373,6 +378,7 @@ def test_sizes_are_the_files_sizes(vtf: dv.Dataset, simulated: Any) -> None:
     assert f"{len(vtf[1, 0].files)} of 24 files" in str(vtf[1, 0].files)
 
 
+@pytest.mark.slow
 def test_a_subslice_is_the_first_selection(simulated: Any, tmp_path: Path) -> None:
     place = simulated("visp")
     theirs = load(place)[:, 1:3, 5:9]

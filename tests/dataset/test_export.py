@@ -79,6 +79,7 @@ def test_nothing_is_read(name: str, converted: Any) -> None:
     assert reads
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", mostly_slow(MOSAICS, *QUICK))
 def test_a_mosaic_is_a_dataset_named_as_the_store(name: str, converted: Any) -> None:
     mosaic = dv.open_dataset(converted(name))

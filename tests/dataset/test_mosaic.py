@@ -235,6 +235,7 @@ def test_tiles_of_computed_pixels_have_no_files(simulated: Any) -> None:
         computed.files  # noqa: B018
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("references", ["json", "parquet"])
 @pytest.mark.parametrize("name", mostly_slow(MOSAICS, *QUICK))
 def test_both_doors_have_all_tiles(

@@ -389,6 +389,7 @@ def made_of(mosaic: dv.TiledDataset, make: Any) -> dv.TiledDataset:
     return dv.TiledDataset(tiles, {})
 
 
+@pytest.mark.slow
 def test_computed_tiles_are_named_by_their_places(mosaic: dv.TiledDataset) -> None:
     makers = {
         "rebinned": lambda tile: tile.rebin((1, 2, 2)),
@@ -490,6 +491,7 @@ def test_parts_of_a_mosaics_mask_are_set(mosaic: dv.TiledDataset) -> None:
     assert mosaic.mask.sum() == 2
 
 
+@pytest.mark.slow
 def test_frames_of_one_name_are_not_written_over_each_other(simulated: Any, tmp_path: Path) -> None:
     import shutil
 

@@ -91,6 +91,7 @@ def scaled_files(draw: st.DrawFn) -> tuple[bytes, int]:
     return file, 0 if primary else 1
 
 
+@pytest.mark.slow
 @settings(derandomised, max_examples=200)
 @given(scaled_files())
 def test_any_scaled_image(case: tuple[bytes, int]) -> None:

@@ -129,6 +129,7 @@ def test_plio_beyond_sixteen_bits_is_corrupt() -> None:
         decode_frame(file, 1)
 
 
+@pytest.mark.every(12)
 @pytest.mark.parametrize("dtype", ["u1", "i1", "u2", "i2", "u4", "i4"])
 @pytest.mark.parametrize("algorithm", ["RICE", "GZIP", "GZIP_2", "HCOMPRESS"])
 def test_integers_of_cfitsio(algorithm: str, dtype: str, tmp_path: Path) -> None:

@@ -171,6 +171,7 @@ def some_cases(algorithm: str, dtype: str) -> list[tuple[int, tuple[Any, ...]]]:
     return every_case(algorithm, dtype)[MATRIX.index((algorithm, dtype)) % 5 :: 5]
 
 
+@pytest.mark.every(4)
 @pytest.mark.parametrize("chosen", [some_cases, pytest.param(every_case, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(("algorithm", "dtype"), MATRIX)
 def test_the_matrix(
@@ -242,6 +243,7 @@ test_far_beyond_the_matrix = pytest.mark.slow(
 )
 
 
+@pytest.mark.every(12)
 @pytest.mark.parametrize("dtype", ["i2", "i4", "f4"])
 @pytest.mark.parametrize("smooth", [0, 1])
 @pytest.mark.parametrize("scale", [0, 1, 2.5, 16])
@@ -390,6 +392,7 @@ def by_the_standard(
     return out.astype(dtype)
 
 
+@pytest.mark.every(4)
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
 @pytest.mark.parametrize("method", METHODS)
 @pytest.mark.parametrize("algorithm", ["RICE_1", "GZIP_1", "GZIP_2"])

@@ -190,6 +190,7 @@ def test_corrupt_bytes_are_refused(name: str) -> None:
         decode_frame(make(), 0 if name.startswith("plain") else 1)
 
 
+@pytest.mark.every(8)
 @pytest.mark.parametrize("name", CORRUPT)
 def test_corrupt_bytes_of_one_hdu_are_refused(name: str) -> None:
     # The other form: what begins with the HDU. The primary has no other form.

@@ -73,6 +73,7 @@ def windows(draw: st.DrawFn, shape: tuple[int, ...]) -> tuple[range, ...]:
     return tuple(window)
 
 
+@pytest.mark.every(6)
 @pytest.mark.parametrize("form", mostly_slow(FORMS, "RICE_1", "dithered", "plain"))
 @settings(max_examples=60, deadline=None)
 @given(data=st.data())
@@ -186,6 +187,7 @@ SELECTIONS: dict[str, Any] = {
 }
 
 
+@pytest.mark.every(6)
 @pytest.mark.parametrize("name", SELECTIONS)
 @pytest.mark.parametrize("chunks", mostly_slow(["auto", "frame"], "auto"))
 def test_what_is_fetched_is_what_the_selection_needs(

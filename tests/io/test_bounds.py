@@ -171,6 +171,7 @@ def test_a_download_that_has_no_end(size: int, said: dict[str, str], tmp_path: P
     assert not list((tmp_path / "down").iterdir())
 
 
+@pytest.mark.slow
 def test_frames_of_unknown_size_have_one_that_may_be(original: Path, tmp_path: Path) -> None:
     (path,) = (original / "frames").glob("*.asdf")
     with endless(original, "0000.fits") as server, little_memory():
@@ -210,6 +211,7 @@ def lz4(*sizes: int) -> bytes:
     return b"".join(struct.pack(">I", 8) + struct.pack("<I", n) + b"abcd" for n in sizes)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("how", "make"),
     [

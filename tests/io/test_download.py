@@ -141,6 +141,7 @@ def test_frames_that_were_never_scanned(cut: bool, server: FrameServer, tmp_path
     assert contents(tmp_path) == set(ds.files.names)
 
 
+@pytest.mark.slow
 def test_from_one_directory_to_another(simulated: Any, tmp_path: Path) -> None:
     ds = dv.Dataset.from_asdf(simulated("cryonirsp"))
     ds[0].download(tmp_path / "here", verify=True)

@@ -147,6 +147,7 @@ class TestAbsentAndUnreachable:
         with pytest.raises(FrameMissingError, match=f"{server}/b.fits: no such file"):
             read(f"{server}/b.fits")
 
+    @pytest.mark.every(6)
     def test_no_server(self, read: Any) -> None:
         with pytest.raises(FrameUnreachableError, match=r"127\.0\.0\.1:1/a\.fits: "):
             read("http://127.0.0.1:1/a.fits")

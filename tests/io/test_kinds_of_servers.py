@@ -74,6 +74,7 @@ def original(
     return directory
 
 
+@pytest.mark.every(8)
 @pytest.mark.parametrize("kind", ["copies", "copies by date", "no length", "packed"])
 @pytest.mark.parametrize(("form", "cached"), [("json", False), ("json", True), ("parquet", False)])
 def test_pixels_of_every_kind_of_server(

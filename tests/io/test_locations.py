@@ -202,6 +202,7 @@ def test_empty_places_are_refused(bad: str, original: Path, tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.every(8)
 @pytest.mark.parametrize("name", ["a b", "a%20b", "a#b", "a?b", "ü", "C:\\x", "~", "a;b&c=d+e"])
 def test_names_of_every_kind_on_a_disk_and_a_server(
     name: str, original: Path, tmp_path: Path
@@ -233,6 +234,7 @@ def test_names_of_every_kind_on_a_disk_and_a_server(
         )
 
 
+@pytest.mark.every(6)
 @pytest.mark.parametrize("name", ["a b.fits", "a%20b.fits", "a#1.fits", "a?1.fits", "d e/ü+&.fits"])
 def test_frames_of_every_name(name: str, original: Path, tmp_path: Path) -> None:
     """The name as it stands in the ASDF is that of the file, on a disk and on a server."""
@@ -432,6 +434,7 @@ class Odd(FrameServer):
         return response
 
 
+@pytest.mark.every(8)
 @pytest.mark.parametrize("what", ODD)
 def test_one_odd_answer_is_that_frames_error(what: str, original: Path, tmp_path: Path) -> None:
     with Odd(original).running() as server:
@@ -454,6 +457,7 @@ def test_one_odd_answer_is_that_frames_error(what: str, original: Path, tmp_path
         assert report.counts["good"] == (8 if harmless else 7)
 
 
+@pytest.mark.every(8)
 @pytest.mark.parametrize(
     "url",
     [
@@ -475,6 +479,7 @@ def test_one_odd_reference_is_that_frames_error(url: str, original: Path, tmp_pa
     assert dv.verify(store, keep=False).counts["good"] == 7
 
 
+@pytest.mark.every(12)
 @pytest.mark.parametrize("length", ["-1", "x", str(2**63), str(2**64), "9" * 40, "1, 2"])
 def test_lengths_that_are_none(length: str, tmp_path: Path) -> None:
     answer = f"HTTP/1.1 200 OK\r\nContent-Length: {length}\r\nConnection: close\r\n\r\nabc".encode()
@@ -508,6 +513,7 @@ def raw_server(answer: bytes) -> Iterator[str]:
         server.shutdown()
 
 
+@pytest.mark.every(8)
 @pytest.mark.parametrize("year", [1600, 1969, 2300, 9999])
 def test_files_of_any_time(year: int, original: Path, tmp_path: Path) -> None:
     shutil.copytree(original / "frames", tmp_path / "frames")
@@ -543,6 +549,7 @@ def test_directories_whose_names_are_not_utf8(original: Path, tmp_path: Path) ->
     assert dv.verify(f"{directory}/store").ok
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("n", [250, 255, 256, 5000])
 def test_store_names_of_any_length(n: int, original: Path, tmp_path: Path) -> None:
     store = tmp_path / ("s" * n)

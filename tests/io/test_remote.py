@@ -232,6 +232,7 @@ def test_chunks_of_remote_frames_are_larger(large: Any) -> None:
     assert remote.data.chunks[0][0] == 2 * local.data.chunks[0][0]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("most", [1, 5])
 def test_concurrency_is_a_setting(large: Any, most: int) -> None:
     server, store, _ = large
@@ -430,6 +431,7 @@ def test_frames_that_are_nowhere(server: FrameServer, tmp_path: Path) -> None:
 # From the ASDF alone, and conversion ----------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_from_a_remote_asdf(server: FrameServer, pixels: Any) -> None:
     ds = dv.Dataset.from_asdf(f"{server.url}/frames/cryonirsp.asdf")
     assert {path for _, path, *_ in server.requests} == {"frames/cryonirsp.asdf"}
@@ -563,6 +565,7 @@ def bucket(simulated: Any) -> Iterator[tuple[str, dict[str, Any]]]:
     server.stop()
 
 
+@pytest.mark.slow
 def test_a_bucket(bucket: Any, pixels: Any, tmp_path: Path) -> None:
     place, options = bucket
     done = dv.convert(

@@ -66,6 +66,7 @@ def others(frame: bytes) -> dict[str, bytes]:
     }
 
 
+@pytest.mark.every(10)
 @pytest.mark.parametrize("what", others(bytes(10_000)))
 @pytest.mark.parametrize("scan", ["never", "always"])
 def test_what_is_no_frame_is_fetched_from_the_next_place(
@@ -206,6 +207,7 @@ def finishes(work: Any) -> Any:
     return came[0]
 
 
+@pytest.mark.every(8)
 @pytest.mark.parametrize("obstacle", OBSTACLES)
 def test_nothing_waits_for_what_is_no_file(obstacle: Any, frames: Path, tmp_path: Path) -> None:
     for references in ("json", "parquet"):
@@ -341,6 +343,7 @@ def test_a_cache_that_cannot_be_written_is_gone_without(
         assert np.array_equal(ds.data.compute(), expected)
 
 
+@pytest.mark.slow
 def test_a_block_that_did_not_survive_is_fetched_anew(
     frames: Path, servers: Any, tmp_path: Path
 ) -> None:

@@ -44,6 +44,7 @@ def test_twice_a_frame_has_its_time_and_wavelength(datasets: Any) -> None:
     assert "computed from" in str(ds * 2)
 
 
+@pytest.mark.every(8)
 @pytest.mark.parametrize(
     ("one", "other", "held"),
     [((0, 0, 0), (1, 0, 0), {"wavelength"}), ((0, 0, 0), (0, 0, 1), {"stokes"}),

@@ -166,6 +166,7 @@ def test_every_instrument_is_here() -> None:
     assert set(CASES) == {*NAMES, *REAL}
 
 
+@pytest.mark.every(10)
 @pytest.mark.parametrize(
     ("name", "size"),
     mostly_slow(
@@ -187,6 +188,7 @@ def test_nothing_written_is_over_anything_else(name: str, size: Any, opened: Any
         plt.close("all")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", mostly_slow(CASES, "visp", "vbi_mosaic_missing", "BKEWK"))
 def test_lines_and_profiles(name: str, opened: Any) -> None:
     ds = first(opened(name))
@@ -243,6 +245,7 @@ def test_a_window_of_another_size_is_laid_out_anew(opened: Any) -> None:
 # Sliders -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", mostly_slow(CASES, "visp", "vbi_mosaic_missing", "BKEWK"))
 def test_each_slider_says_something_else(name: str, opened: Any) -> None:
     ds = first(opened(name))
@@ -272,6 +275,7 @@ def test_one_moment_is_said_once(opened: Any) -> None:
 # The read-out under the mouse -------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", mostly_slow(CASES, "visp", "vbi_mosaic_missing", "BKEWK"))
 def test_the_read_out_tells_pixels_apart(name: str, opened: Any) -> None:
     ds = first(opened(name))
@@ -320,6 +324,7 @@ def test_the_read_out_of_lines_and_mosaics(opened: Any) -> None:
 # Saved, and not interactive ---------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("draw", [drawing.draw, drawing.draw_profile])
 @pytest.mark.parametrize("name", mostly_slow(["vtf", "BMPNP", "BKEWK"], "BKEWK"))
 def test_a_saved_picture_has_no_sliders(name: str, draw: Any, opened: Any, tmp_path: Path) -> None:

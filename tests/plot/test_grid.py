@@ -48,6 +48,7 @@ def plane(ds: dv.Dataset) -> tuple[Any, PlaneGrid, Any, Any]:
     return shown, grid, (x, y), np.stack([wrap(exact[0], "arcsec"), exact[1]])
 
 
+@pytest.mark.every(8)
 @pytest.mark.parametrize(
     "name", mostly_slow(SKY, "vtf", "vbi_mosaic_missing", "visp", "croppable_visp")
 )

@@ -25,6 +25,7 @@ def agg() -> Iterator[None]:
     plt.close("all")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", mostly_slow(MOSAICS, *QUICK))
 def test_every_tile_lies_where_its_wcs_says(name: str, simulated: Any) -> None:
     mosaic = dv.open_dataset(simulated(name))
@@ -90,6 +91,7 @@ def test_slices_and_parts_of_mosaics(simulated: Any) -> None:
     assert len(missing.plot().images) == 5
 
 
+@pytest.mark.slow
 def test_absent_frames_of_a_tile(simulated: Any, tmp_path: Path) -> None:
     shutil.copytree(simulated("vbi_mosaic"), tmp_path / "part")
     mosaic = dv.open_dataset(tmp_path / "part")

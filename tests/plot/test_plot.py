@@ -274,6 +274,7 @@ def test_the_sky_is_not_stretched(datasets: Any) -> None:
     assert datasets("visp")[0, 0].plot().axes.get_aspect() == "auto"
 
 
+@pytest.mark.slow
 def test_contrast_by_stokes(datasets: Any) -> None:
     plot = datasets("vtf").plot()
     low, high = plot.image.get_clim()
@@ -548,6 +549,7 @@ def test_the_profiles_of_a_pixel(datasets: Any) -> None:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_the_profile_of_any_pixel_of_every_instrument(name: str, datasets: Any) -> None:
     ds = datasets(name)
@@ -593,6 +595,7 @@ def test_profiles_along_other_things(datasets: Any) -> None:
         ds.plot_profile((4, 0))
 
 
+@pytest.mark.slow
 def test_a_click_shows_a_pixels_profile(datasets: Any) -> None:
     ds = datasets("vtf")
     plot = ds.plot()
@@ -657,6 +660,7 @@ def test_absent_frames_are_hatched_where_reads_raise(simulated: Any, tmp_path: P
     assert len([patch for patch in line.axes[0].patches if patch.get_hatch()]) == 1
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_an_absent_frame_of_every_instrument(name: str, simulated: Any, tmp_path: Path) -> None:
     shutil.copytree(simulated(name), tmp_path / "part")
@@ -677,6 +681,7 @@ def test_an_absent_frame_of_every_instrument(name: str, simulated: Any, tmp_path
     assert len(plot.axes.texts) == 0
 
 
+@pytest.mark.slow
 def test_a_broken_frame_is_said_and_not_hatched(simulated: Any, tmp_path: Path) -> None:
     shutil.copytree(simulated("vtf"), tmp_path / "part")
     names = dv.open_dataset(tmp_path / "part").files.names

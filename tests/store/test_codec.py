@@ -131,6 +131,7 @@ def test_zarr_finds_the_codec_by_its_entry_point(tmp_path: Path, version: int) -
 # numcodecs -------------------------------------------------------------------------------------
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("wrap", [bytes, bytearray, memoryview, lambda b: np.frombuffer(b, "i1")])
 def test_decode_takes_any_buffer(wrap: Any) -> None:
     expected = frames.oracle(FILE)

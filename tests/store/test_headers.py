@@ -81,6 +81,7 @@ def there_and_back(table: Table, path: Path) -> HeaderTable:
 # ---- real tables ------------------------------------------------------------------------------
 
 
+@pytest.mark.every(6)
 @pytest.mark.parametrize("name", mostly_slow(DATASETS, *FEW))
 def test_real_tables(name: str, assets: Path, tmp_path: Path) -> None:
     dataset = load(unpacked(name, assets))

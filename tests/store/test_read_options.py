@@ -76,6 +76,7 @@ REFUSED: tuple[tuple[Any, str], ...] = (
 )
 
 
+@pytest.mark.every(10)
 @pytest.mark.parametrize(("chunks", "message"), REFUSED, ids=str)
 def test_chunks_that_do_not_fit_are_refused_when_they_are_given(
     chunks: Any, message: str, vtf: Path, simulated: Any

@@ -450,6 +450,7 @@ def test_two_entries_for_one_frame_cannot_be(tmp_path: Path) -> None:
         r.ReferenceSet({}, {})
 
 
+@pytest.mark.slow
 def test_a_damaged_store_is_named_by_both_doors_of_ours(tmp_path: Path) -> None:
     """End to end: the file that is broken is in the message, JSON and parquet."""
     visp = ROOT / "small_visp"
@@ -476,6 +477,7 @@ print(references_of(read_source(Path(sys.argv[1])), sys.argv[2]).attributes["sto
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [VISP, MOSAIC])
 def test_the_store_id_is_the_same_whoever_makes_it(name: str, tmp_path: Path) -> None:
     path = unpacked(name, tmp_path)

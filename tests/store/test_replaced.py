@@ -228,6 +228,7 @@ def crops_are_right(ds: Any, new: bytes, seed: int, *, may_refuse: bool) -> None
 PLACES = ("local", "etag", "no etag", "no validator", "cache", "s3", "s3 cache", "memory")
 
 
+@pytest.mark.every(8)
 @pytest.mark.filterwarnings("ignore::dkist_virtual.errors.ChangedFrameWarning")
 @pytest.mark.parametrize("scan", mostly_slow(["never", "always"], "always"))
 @pytest.mark.parametrize(
@@ -328,6 +329,7 @@ def test_table_and_tiles_are_of_one_file(
     assert np.array_equal(got, oracle(frame(kind, 20))[0, 25:26])
 
 
+@pytest.mark.slow
 def test_a_frame_that_changes_all_the_time_is_refused(
     datasets_of: Any, web: FrameServer, tmp_path: Path
 ) -> None:
@@ -345,6 +347,7 @@ def test_a_frame_that_changes_all_the_time_is_refused(
     assert [n for *_, n in web.requests][-1] == SIZE
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::dkist_virtual.errors.ChangedFrameWarning")
 @pytest.mark.parametrize("how", mostly_slow(["rename", "in place"], "in place"))
 def test_plain_pixels_that_moved_or_are_others_are_refused(

@@ -129,6 +129,7 @@ def test_a_store_from_a_server_reads_no_file_of_this_machine(
     assert np.array_equal(first(there), pixels, equal_nan=True)
 
 
+@pytest.mark.slow
 def test_workers_refuse_it_too(server: FrameServer) -> None:
     ds = dv.open_dataset(f"{server.url}/json.virtual")
     with pytest.raises(e.FrameRefusedError), dask.config.set(scheduler="processes", num_workers=1):
@@ -365,6 +366,7 @@ def test_a_header_table_cannot_ask_for_a_terabyte_by_its_notes(width: int, store
         read_headers(path)
 
 
+@pytest.mark.slow
 def test_nor_by_one_long_text(store: Path) -> None:
     path = store / "headers.parquet"
     n = len(pq.read_table(path))
@@ -426,6 +428,7 @@ def test_a_name_that_is_no_text(store: Path) -> None:
         dv.open_dataset(store).headers  # noqa: B018
 
 
+@pytest.mark.every(6)
 @pytest.mark.parametrize(
     "dtype", ["O8", "|O", "{'names': ['a'], 'formats': ['O']}", "[('a', 'O')]", "V8", "nonsense"]
 )
@@ -813,6 +816,7 @@ def test_what_is_left_out(text: str, shown: str) -> None:
     assert str(e.StoreError(text)) == shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("base", ["https://ada:pw@a.org/x", "https://a.org/x?sig=1"])
 @pytest.mark.parametrize("name", ["base", "frames"])
 def test_no_secret_is_written_into_a_store(

@@ -124,6 +124,7 @@ def test_what_is_made_of_a_dataset(
     assert not read_here
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("references", ["json", "parquet"])
 def test_zarr_groups_and_arrays(
     references: str, simulated: Any, tmp_path: Path, cluster: LocalCluster, read_here: list[int]

@@ -26,6 +26,7 @@ def test_the_tree_is_drawn_whole() -> None:
         assert kind.__name__ in errors.__all__
 
 
+@pytest.mark.every(16)
 @pytest.mark.parametrize("kind", ERRORS)
 @given(message=st.text(max_size=60))
 def test_errors_come_back_from_another_process(kind: Any, message: str) -> None:

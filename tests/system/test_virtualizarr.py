@@ -62,6 +62,7 @@ def check(opened: Any, expected: dict[str, Any]) -> None:
         np.testing.assert_array_equal(found, pixels)
 
 
+@pytest.mark.every(8)
 @pytest.mark.parametrize("form", ["json", "parquet"])
 @pytest.mark.parametrize("name", NAMES)
 def test_parsers_read_stores(name: str, form: str, made: Any) -> None:

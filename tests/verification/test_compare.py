@@ -65,6 +65,7 @@ def test_all_frames_without_a_sample(copy: Copy) -> None:
     assert report.against.startswith("astropy ")
 
 
+@pytest.mark.every(10)
 @pytest.mark.parametrize(
     ("sample", "chosen"),
     [(1, [0]), (2, [0, 5]), (3, [0, 2, 5]), (6, [0, 1, 2, 3, 4, 5]), (99, [0, 1, 2, 3, 4, 5])],
@@ -76,6 +77,7 @@ def test_a_sample_is_spread_from_first_to_last(sample: int, chosen: list[int], c
     assert report.n_frames == 6
 
 
+@pytest.mark.slow
 def test_mosaics_are_sampled_over_all_tiles(simulated: Callable[[str], Path]) -> None:
     report = compare(simulated("vbi_mosaic"), sample=4)
     assert [check.key.split("/")[0] for check in report.checks] == [
@@ -130,6 +132,7 @@ def test_nothing_to_compare_is_no_success(copy: Copy) -> None:
     assert (report.counts, report.exit_status) == ({"unreachable": 6}, 2)
 
 
+@pytest.mark.slow
 def test_frames_elsewhere(copy: Copy) -> None:
     directory = copy("visp_moving")
     moved = directory.rename(directory.parent / "moved")
@@ -229,6 +232,7 @@ def test_what_differs_is_named_and_asked_for() -> None:
 # What we ask users to send ----------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_the_line_to_send_tells_nothing_of_people_and_places(copy: Copy) -> None:
     directory = copy("visp")
     short = frame(directory, 3)

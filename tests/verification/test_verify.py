@@ -73,6 +73,7 @@ def outcomes(report: Verification) -> dict[str, str]:
 # What is good -----------------------------------------------------------------------------------
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
 def test_simulated_datasets_are_good(
     name: str, simulated: Callable[[str], Path], tmp_path: Path
@@ -88,6 +89,7 @@ def test_simulated_datasets_are_good(
     assert dv.verify(simulated(name)).counts == {"good": n}
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize(
     ("selection", "sample", "n"),
     [(None, 5, 5), ("0", None, 6), ("0, 1", None, 3), ("..., 3:9", 2, 2)],
@@ -98,6 +100,7 @@ def test_a_part_of_it(selection: Any, sample: Any, n: int, copy: Copy) -> None:
     assert (report.n_frames, report.n_chosen, report.counts) == (24, n, {"good": n})
 
 
+@pytest.mark.slow
 def test_a_selection_of_a_mosaic_is_one_of_every_tile(copy: Copy) -> None:
     store = copy("vbi_mosaic").parent / "store"
     assert dv.verify(store, selection="0").counts == {"good": 4}
@@ -141,6 +144,7 @@ WRONG: dict[str, tuple[Callable[[Path], None], str, str]] = {
 }  # fmt: skip
 
 
+@pytest.mark.every(8)
 @pytest.mark.parametrize("what", WRONG)
 @pytest.mark.parametrize("name", ["visp_moving", "visp_plain"])
 def test_what_is_wrong_is_found(name: str, what: str, copy: Copy) -> None:
@@ -159,6 +163,7 @@ def test_what_is_wrong_is_found(name: str, what: str, copy: Copy) -> None:
     assert str(victim) in str(report)
 
 
+@pytest.mark.slow
 def test_another_frame_under_its_name_is_found_by_its_keywords(copy: Copy) -> None:
     directory = copy("visp_plain")  # whose files are of one length
     another(frame(directory, 5))
@@ -168,6 +173,7 @@ def test_another_frame_under_its_name_is_found_by_its_keywords(copy: Copy) -> No
     assert "when scanned" in finding.detail  # its sum is good, and not this frame's
 
 
+@pytest.mark.slow
 def test_a_hdu_that_moved(copy: Copy) -> None:
     directory = copy("visp_moving")
     path = frame(directory, 0)
@@ -182,6 +188,7 @@ def test_a_hdu_that_moved(copy: Copy) -> None:
     assert outcomes(found) == {path.name: "changed"}
 
 
+@pytest.mark.slow
 def test_a_stale_checksum_with_a_good_datasum_is_a_note(copy: Copy) -> None:
     directory = copy("visp")
     with_cards(frame(directory, 3), FRAMEVOL=12345)
@@ -227,6 +234,7 @@ def test_integers_are_held_against_the_sum_of_their_image(copy: Copy) -> None:
             assert len(list(_image_sum(header, layout_of(hdu), pixels))) == wrong
 
 
+@pytest.mark.slow
 def test_the_tables_datasum_is_the_images(copy: Copy) -> None:
     directory = copy("visp_moving")
     path = frame(directory, 1)
@@ -235,6 +243,7 @@ def test_the_tables_datasum_is_the_images(copy: Copy) -> None:
     assert "ZDATASUM = 12345: the header table has DATASUM" in finding.detail
 
 
+@pytest.mark.slow
 def test_nothing_there_is_no_success(copy: Copy) -> None:
     directory = copy("visp_moving")
     for path in directory.glob("*.fits"):
@@ -249,6 +258,7 @@ def test_nothing_there_is_no_success(copy: Copy) -> None:
 # The sky ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.every(6)
 @pytest.mark.parametrize("name", ["vtf", "visp_moving", "dlnirsp"])
 def test_positions_that_differ_are_said_by_how_much(name: str, copy: Copy) -> None:
     directory = copy(name)
@@ -274,6 +284,7 @@ def test_positions_that_differ_are_said_by_how_much(name: str, copy: Copy) -> No
 # What is kept -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_opening_warns_of_what_was_found_until_it_is_good_again(copy: Copy) -> None:
     directory = copy("visp_moving")
     store = directory.parent / "store"
@@ -294,6 +305,7 @@ def test_opening_warns_of_what_was_found_until_it_is_good_again(copy: Copy) -> N
     dv.open_dataset(store)
 
 
+@pytest.mark.slow
 def test_absent_frames_are_no_warning(copy: Copy) -> None:
     directory = copy("visp_moving")
     frame(directory, 1).unlink()
@@ -301,6 +313,7 @@ def test_absent_frames_are_no_warning(copy: Copy) -> None:
     dv.open_dataset(directory.parent / "store")
 
 
+@pytest.mark.slow
 def test_another_store_is_not_warned_of(copy: Copy) -> None:
     directory = copy("visp_moving")
     store = directory.parent / "store"
@@ -312,6 +325,7 @@ def test_another_store_is_not_warned_of(copy: Copy) -> None:
     dv.open_dataset(store)
 
 
+@pytest.mark.every(8)
 @pytest.mark.parametrize("text", ["", "[]", '{"format_version": 2}', "null", "[" * 10**5, '{"a"'])
 def test_a_file_that_is_none_is_said_and_keeps_nobody_out(text: str, copy: Copy) -> None:
     store = copy("visp_moving").parent / "store"
@@ -321,6 +335,7 @@ def test_a_file_that_is_none_is_said_and_keeps_nobody_out(text: str, copy: Copy)
     assert dv.verify(store).ok
 
 
+@pytest.mark.every(8)
 @pytest.mark.parametrize(
     "name", ["tolerance", "wcs", "counts", "findings", "when", "n_done", "seconds", "store_id"]
 )
@@ -334,6 +349,7 @@ def test_nor_one_whose_words_are_of_other_types(name: str, copy: Copy) -> None:
         dv.open_dataset(store)
 
 
+@pytest.mark.every(6)
 @pytest.mark.parametrize("card", ["CTYPE1", "CUNIT1", "CRVAL2"])
 def test_a_header_that_gives_no_wcs_is_a_finding(card: str, copy: Copy) -> None:
     directory = copy("visp_plain")
@@ -348,6 +364,7 @@ def test_a_header_that_gives_no_wcs_is_a_finding(card: str, copy: Copy) -> None:
     assert report.exit_status == 1
 
 
+@pytest.mark.slow
 def test_a_header_that_is_no_text_is_a_finding(copy: Copy) -> None:
     directory = copy("visp_plain")
     path = frame(directory, 3)
@@ -359,6 +376,7 @@ def test_a_header_that_is_no_text_is_a_finding(copy: Copy) -> None:
     assert len(report.findings) == 1
 
 
+@pytest.mark.slow
 def test_a_file_that_is_no_fits_by_its_first_card(copy: Copy) -> None:
     directory = copy("visp_moving")
     path = frame(directory, 1)
@@ -370,6 +388,7 @@ def test_a_file_that_is_no_fits_by_its_first_card(copy: Copy) -> None:
     assert "expected SIMPLE = T" in finding.detail
 
 
+@pytest.mark.slow
 def test_plain_pixels_that_are_scaled_by_now(copy: Copy) -> None:
     directory = copy("visp_plain")
     path = frame(directory, 2)
@@ -381,6 +400,7 @@ def test_plain_pixels_that_are_scaled_by_now(copy: Copy) -> None:
     assert "BSCALE = 2" in finding.detail
 
 
+@pytest.mark.slow
 def test_a_glance_elsewhere_takes_no_warning_away(copy: Copy) -> None:
     directory = copy("visp_moving")
     store = directory.parent / "store"
@@ -417,6 +437,7 @@ def test_nothing_is_kept_where_that_was_asked_for(copy: Copy) -> None:
     assert [p.name for p in store.iterdir() if p.name.startswith(".verify")] == []
 
 
+@pytest.mark.slow
 def test_one_that_was_stopped_goes_on(copy: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
     from dkist_virtual.verification import verify as room
 
@@ -451,6 +472,7 @@ def test_one_that_was_stopped_goes_on(copy: Copy, monkeypatch: pytest.MonkeyPatc
     assert len(looked) == 16
 
 
+@pytest.mark.slow
 def test_another_verification_is_none_to_go_on_with(copy: Copy) -> None:
     store = copy("visp").parent / "store"
     report = dv.verify(store)
@@ -565,6 +587,7 @@ def test_arguments(tmp_path: Path) -> None:
 # Checked reads ----------------------------------------------------------------------------------
 
 
+@pytest.mark.every(10)
 @pytest.mark.parametrize("name", ["visp", "visp_plain", "vbi_mosaic_missing", "cryonirsp"])
 @pytest.mark.parametrize("how", ["store", "asdf", "zarr", "server"])
 def test_checked_reads_refuse_bytes_that_changed(name: str, how: str, copy: Copy) -> None:
