@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import shutil
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -91,6 +92,38 @@ def datasets(simulated: Callable[[str], Path], tmp_path_factory: pytest.TempPath
     return dataset
 
 
+@pytest.fixture
+def quick_retries() -> Iterator[None]:
+    """Try failed requests again at once, and wait five seconds for an answer."""
+    import dask
+
+    with dask.config.set({"dkist_virtual.backoff": 0.001, "dkist_virtual.timeout": 5}):
+        yield
+
+
+@pytest.fixture(scope="module")
+def original(simulated: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A directory with plain ``frames`` and their ASDF, ``json.virtual``, ``parquet.virtual``."""
+    import dkist_virtual as dv
+
+    directory = tmp_path_factory.mktemp("original")
+    shutil.copytree(simulated("visp_plain"), directory / "frames")
+    for how in ("json", "parquet"):
+        dv.convert(directory / "frames", directory / f"{how}.virtual", references=how)  # type: ignore[arg-type]
+    return directory
+
+
+@pytest.fixture
+def server(served: Any) -> Iterator[Any]:
+    """The module's server ``served``, with nothing asked of it so far, and no faults."""
+    from dkist_virtual.demo.server import no_fault
+
+    served.forget()
+    yield served
+    served.fault = no_fault
+    served.delay = 0.0
+
+
 @pytest.fixture(scope="module")
 def data_center(
     simulated: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory
@@ -126,8 +159,6 @@ def data_center(
 @pytest.fixture
 def catalogue(data_center: Any) -> Iterator[Any]:
     """The same with nothing asked of it so far, nothing kept, and no faults."""
-    import shutil
-
     from dkist_virtual.demo.server import no_fault
 
     data_center.forget()

@@ -33,21 +33,15 @@ PIECE = bytes(2**20)
 
 
 @pytest.fixture(autouse=True)
-def few_retries() -> Iterator[None]:
-    with dask.config.set(
-        {"dkist_virtual.backoff": 0.001, "dkist_virtual.timeout": 5, "dkist_virtual.retries": 0}
-    ):
+def few_retries(quick_retries: None) -> Iterator[None]:
+    with dask.config.set({"dkist_virtual.retries": 0}):
         yield
 
 
 @pytest.fixture(scope="module")
-def original(simulated: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    directory = tmp_path_factory.mktemp("original")
-    shutil.copytree(simulated("visp_plain"), directory / "frames")
-    for how in ("json", "parquet"):
-        dv.convert(directory / "frames", directory / f"{how}.virtual", references=how)  # type: ignore[arg-type]
-    dv.verify(directory / "json.virtual")
-    return directory
+def original(original: Path) -> Path:
+    dv.verify(original / "json.virtual")
+    return original
 
 
 class Endless(FrameServer):

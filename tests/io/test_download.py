@@ -34,11 +34,7 @@ from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.io.local_file import FileBytes
 from dkist_virtual.io.locks import open_locked
 
-
-@pytest.fixture(autouse=True)
-def quick_retries() -> Iterator[None]:
-    with dask.config.set({"dkist_virtual.backoff": 0.001, "dkist_virtual.timeout": 5}):
-        yield
+pytestmark = pytest.mark.usefixtures("quick_retries")
 
 
 @pytest.fixture(scope="module")
@@ -54,14 +50,6 @@ def served(simulated: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
             base=f"{server.url}/frames", frames=directory / "frames", progress=False,
         )  # fmt: skip
         yield server
-
-
-@pytest.fixture
-def server(served: FrameServer) -> Iterator[FrameServer]:
-    served.forget()
-    yield served
-    served.fault = no_fault
-    served.delay = 0.0
 
 
 def opened(server: FrameServer, **how: Any) -> dv.Dataset:
@@ -316,14 +304,8 @@ def test_a_part_that_was_broken_is_fetched_anew(begun: Any, server: FrameServer)
     assert final.read_bytes() == frame(server, final.name)
 
 
-def wait_for(reached: threading.Event, child: subprocess.Popen[Any]) -> None:
-    """Wait for a request of a child, for as long as it runs."""
-    while not reached.wait(1):
-        assert child.poll() is None, child.communicate()
-
-
-def test_a_download_that_is_killed_goes_on(server: FrameServer, tmp_path: Path) -> None:
-    here = tmp_path / "here"
+def stalled_download(server: FrameServer, here: Path) -> subprocess.Popen[str]:
+    """Start a download in a child; return it once the server has stopped in a frame."""
     reached = threading.Event()
 
     def stalling(path: str, n: int) -> Any:
@@ -339,8 +321,15 @@ def test_a_download_that_is_killed_goes_on(server: FrameServer, tmp_path: Path) 
     ]  # fmt: skip
     root = Path(dv.__file__).parent.parent
     environment = {**os.environ, "PYTHONPATH": str(root)}
-    child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE)
-    wait_for(reached, child)
+    child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
+    while not reached.wait(1):
+        assert child.poll() is None, child.communicate()
+    return child
+
+
+def test_a_download_that_is_killed_goes_on(server: FrameServer, tmp_path: Path) -> None:
+    here = tmp_path / "here"
+    child = stalled_download(server, here)
     child.send_signal(signal.SIGKILL)
     child.communicate()
     names = opened(server).files.names
@@ -394,23 +383,7 @@ def test_a_part_that_opens_while_it_is_cancelled_stays_unlocked(
 
 def test_ctrl_c_says_how_to_go_on(server: FrameServer, tmp_path: Path) -> None:
     here = tmp_path / "here"
-    reached = threading.Event()
-
-    def stalling(path: str, n: int) -> Any:
-        if not path.startswith("frames/") or len(server.requests) < 9:
-            return None
-        reached.set()
-        return "stall"
-
-    server.fault = stalling
-    command = [
-        sys.executable, "-m", "dkist_virtual.cli.main", "download",
-        str(server.directory / "store"), str(here), "--workers", "4",
-    ]  # fmt: skip
-    root = Path(dv.__file__).parent.parent
-    environment = {**os.environ, "PYTHONPATH": str(root)}
-    child = subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True)
-    wait_for(reached, child)
+    child = stalled_download(server, here)
     child.send_signal(signal.SIGINT)
     _, said = child.communicate()
     assert child.returncode == 130

@@ -42,21 +42,9 @@ SECRET = "s3cret"
 
 
 @pytest.fixture(autouse=True)
-def quick_retries() -> Iterator[None]:
-    with dask.config.set(
-        {"dkist_virtual.backoff": 0.001, "dkist_virtual.timeout": 5, "dkist_virtual.retries": 1}
-    ):
+def few_retries(quick_retries: None) -> Iterator[None]:
+    with dask.config.set({"dkist_virtual.retries": 1}):
         yield
-
-
-@pytest.fixture(scope="module")
-def original(simulated: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with ``frames`` (and their ASDF), ``json.virtual`` and ``parquet.virtual``."""
-    directory = tmp_path_factory.mktemp("original")
-    shutil.copytree(simulated("visp_plain"), directory / "frames")
-    for how in ("json", "parquet"):
-        dv.convert(directory / "frames", directory / f"{how}.virtual", references=how)  # type: ignore[arg-type]
-    return directory
 
 
 class Recording(FrameServer):

@@ -31,10 +31,7 @@ from dkist_virtual.io.fetcher import Fetcher
 SLOW = 0.03
 
 
-@pytest.fixture(autouse=True)
-def quick_retries() -> Iterator[None]:
-    with dask.config.set({"dkist_virtual.backoff": 0.001, "dkist_virtual.timeout": 5}):
-        yield
+pytestmark = pytest.mark.usefixtures("quick_retries")
 
 
 @pytest.fixture(scope="module")
@@ -51,14 +48,6 @@ def served(simulated: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator
                 base=f"{server.url}/frames", frames=directory / "frames", progress=False,
             )  # fmt: skip
         yield server
-
-
-@pytest.fixture
-def server(served: FrameServer) -> Iterator[FrameServer]:
-    served.forget()
-    yield served
-    served.fault = no_fault
-    served.delay = 0.0
 
 
 @pytest.fixture(scope="module")

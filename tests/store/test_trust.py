@@ -31,7 +31,7 @@ from watches import MEMORY, little_memory
 
 import dkist_virtual as dv
 from dkist_virtual import errors as e
-from dkist_virtual.demo.server import FrameServer, no_fault
+from dkist_virtual.demo.server import FrameServer
 from dkist_virtual.io.byte_range import Request
 from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.store.format import limits
@@ -39,21 +39,7 @@ from dkist_virtual.store.format.references import read_json
 from dkist_virtual.store.format.references_parquet import read_parquet
 from dkist_virtual.store.frame_locations import FrameLocations
 
-
-@pytest.fixture(autouse=True)
-def quick_retries() -> Iterator[None]:
-    with dask.config.set({"dkist_virtual.backoff": 0.001, "dkist_virtual.timeout": 5}):
-        yield
-
-
-@pytest.fixture(scope="module")
-def original(simulated: Callable[[str], Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A directory with ``frames``, ``json.virtual`` and ``parquet.virtual``, plain frames."""
-    directory = tmp_path_factory.mktemp("original")
-    shutil.copytree(simulated("visp_plain"), directory / "frames")
-    for how in ("json", "parquet"):
-        dv.convert(directory / "frames", directory / f"{how}.virtual", references=how)  # type: ignore[arg-type]
-    return directory
+pytestmark = pytest.mark.usefixtures("quick_retries")
 
 
 @pytest.fixture
@@ -71,13 +57,6 @@ def parquet(original: Path, tmp_path: Path) -> Path:
 def served(original: Path) -> Iterator[FrameServer]:
     with FrameServer(original).running() as server:
         yield server
-
-
-@pytest.fixture
-def server(served: FrameServer) -> Iterator[FrameServer]:
-    served.forget()
-    yield served
-    served.fault = no_fault
 
 
 def with_references(store: Path, change: Callable[[dict[str, Any]], None]) -> None:
