@@ -63,7 +63,7 @@ class _Package(ModuleType):
     def __setattr__(self, name: str, value: object) -> None:
         if name == "search" and isinstance(value, ModuleType):
             # What ``import dkist_virtual.search as s`` binds has the names of both.
-            for public in ("parameters", "search", "spectral_lines"):
+            for public in import_module(f"{_PACKAGE}.{MOVED['search']}").__all__:
                 setattr(self.search, public, getattr(value, public))
         else:
             super().__setattr__(name, value)
