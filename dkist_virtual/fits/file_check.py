@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from dkist_virtual.fits.errors import FrameCorruptError
-from dkist_virtual.fits.hdu import HDU, FileSlices, find_hdu, walk_hdus
+from dkist_virtual.fits.hdu import HDU, FileSlices, find_data, find_hdu, walk_hdus
 
 if TYPE_CHECKING:
     from dkist_virtual.fits.header import HDUTarget
@@ -73,12 +73,7 @@ def _hdu(data: FileSlices, checked: Checked) -> HDU:
     refuse_empty(data)
     if checked.target is not None:
         return find_hdu(data, checked.target)
-    for hdu in _complete_hdus(data):
-        if hdu.data_start == checked.offset:
-            return hdu
-    raise FrameCorruptError(
-        f"no HDU's data begins at byte {checked.offset}, as it did when scanned"
-    )
+    return find_data(_complete_hdus(data), checked.offset)
 
 
 def refuse_empty(data: FileSlices, expected: str = "a FITS file") -> None:

@@ -7,7 +7,7 @@ version 4.0. Byte ranges are half-open, ``[start, stop)``.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -29,6 +29,7 @@ __all__ = [
     "HDU",
     "FileSlices",
     "TruncatedHeaderError",
+    "find_data",
     "find_hdu",
     "find_in_either",
     "image_layout",
@@ -187,6 +188,14 @@ def walk_hdus(data: FileSlices | memoryview) -> Iterator[HDU]:
         hdu = read_hdu(data, start, index)
         yield hdu
         start, index = hdu.stop, index + 1
+
+
+def find_data(hdus: Iterable[HDU], offset: int) -> HDU:
+    """Find the HDU whose data begins at a byte; raise `FrameCorruptError` if there is none."""
+    for hdu in hdus:
+        if hdu.data_start == offset:
+            return hdu
+    raise FrameCorruptError(f"no HDU's data begins at byte {offset}, as it did when it was scanned")
 
 
 def find_hdu(data: FileSlices | memoryview, target: HDUTarget, *, size: int | None = None) -> HDU:

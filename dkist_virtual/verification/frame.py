@@ -20,7 +20,14 @@ from dkist_virtual.errors import (
     FrameUnreachableError,
 )
 from dkist_virtual.fits.decode import check_layout, decode_image
-from dkist_virtual.fits.hdu import HDU, find_hdu, layout_of, stated_datasum, walk_hdus
+from dkist_virtual.fits.hdu import (
+    HDU,
+    find_data,
+    find_hdu,
+    layout_of,
+    stated_datasum,
+    walk_hdus,
+)
 from dkist_virtual.fits.layout import CompressedImage, Image
 from dkist_virtual.store.format.verify_json import Finding, Outcome
 from dkist_virtual.store.integrity import scanned_version
@@ -120,12 +127,7 @@ def check_frame(key: str, url: str, reply: Reply, stated: Stated) -> tuple[Findi
 def _hdu(data: memoryview, stated: Stated) -> HDU:
     if stated.target is not None:
         return find_hdu(data, stated.target)
-    for hdu in walk_hdus(data):
-        if hdu.data_start == stated.data_start:
-            return hdu
-    raise FrameCorruptError(
-        f"no HDU's data begins at byte {stated.data_start}, as it did when it was scanned"
-    )
+    return find_data(walk_hdus(data), stated.data_start)
 
 
 def _changes(hdu: HDU, layout: Image, size: int, stated: Stated) -> Iterator[str]:
