@@ -119,27 +119,27 @@ class FrameReader:
         checked = self.scanned.verify and window == whole_window(spec.shape)
         if checked or isinstance(spec, RawSpec):
             known = None
-        for attempt in range(0 if known is None else -1, TRIES):
-            known = None if attempt >= 0 else known
-            table, version = known or (None, None)
-            frame = _Frame(self, place, reference, version, attempt > 0, checked)
+        attempts = [(None, whole) for whole in (False, *[True] * (TRIES - 1))]
+        for learnt, whole in attempts if known is None else [(known, False), *attempts]:
+            table, version = learnt or (None, None)
+            frame = _Frame(self, place, reference, version, whole, checked)
             try:
                 if isinstance(spec, RawSpec) and (rows := frame.rows(window)) is not None:
                     return (yield from frame.read_rows(rows, window, out))
                 found, pixels = yield from spec.steps(
                     frame, window, table, self.head_bytes or FIRST_READ, out=out
                 )
-            except (_ChangedError, FrameError) as error:
-                if isinstance(error, FrameError) and not (
-                    known and isinstance(error, FrameCorruptError)
-                ):
+            except _ChangedError:
+                pass
+            except FrameError as error:  # what was learnt may be of another file
+                if learnt is None or not isinstance(error, FrameCorruptError):
                     raise frame.located(error) from error
-                if known is not None:
-                    self.maps.drop(key)
             else:
-                if known is None and found is not None and isinstance(spec, FrameSpec):
+                if learnt is None and found is not None and isinstance(spec, FrameSpec):
                     frame.keep(found)
                 return pixels
+            if learnt is not None:
+                self.maps.drop(key)
         raise _changes(place)
 
 
