@@ -141,8 +141,8 @@ def find(identity: str) -> tuple[Record, Record | None]:
     """Find the record of a dataset, and that of the dataset that replaced it.
 
     A product ID finds its newest dataset. The second record is the newest of the same product, if
-    the first is no longer active; otherwise None. Raises SearchError, or StoreMissingError if there
-    is no such ID.
+    the first is no longer active; otherwise None. Raises SearchError, or StoreMissingError for an
+    unknown ID.
     """
     net()
     from dkist.net.attrs import Dataset, Product, Status

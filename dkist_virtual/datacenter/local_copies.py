@@ -43,8 +43,8 @@ def store_of(identity: str) -> str:
     """Find the store of a dataset in the cache; convert the newest ASDF if it is not there.
 
     A product ID is that of its newest dataset. Raises StoreMissingError for an unknown ID,
-    RemovedError for a dataset that was withdrawn, and SearchError if the Data Center cannot be
-    asked and there is no copy here. Warns with SupersededWarning of a newer dataset of the same
+    RemovedError for a withdrawn dataset, and SearchError if the Data Center does not answer and
+    this machine has no copy. Warns with SupersededWarning of a newer dataset of the same
     product, or of a copy that could not be compared with the Data Center.
     """
     try:

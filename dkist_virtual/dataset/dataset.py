@@ -88,7 +88,7 @@ class Dataset(FromASDF, Printed, LazyCube):
         ----------
         *points : coordinates, or lists of them
             `~astropy.coordinates.SkyCoord`, `~astropy.coordinates.SpectralCoord`, Stokes letters,
-            quantities, and moments, each with one value or several; None stands for any. Moments
+            quantities, and moments, each with one value or several; None selects all. Moments
             are `~astropy.time.Time`, datetime, datetime64, pandas Timestamp, sunpy TimeRange, or
             text such as ``"2022-10-24T19:00"``, in UTC unless they say otherwise.
         keepdims : bool
@@ -294,7 +294,7 @@ class Dataset(FromASDF, Printed, LazyCube):
         ImportError
             xarray is not installed.
         DatasetError
-            There is no such keyword, or there are no headers.
+            A keyword is unknown, or the dataset has no headers.
         """
         return to_xarray(self, headers)
 

@@ -56,7 +56,7 @@ class FITSCodec(Codec):  # type: ignore[misc]  # numcodecs has no types
     """A frame of FITS as a compressed chunk of a Zarr v2 array.
 
     A chunk's bytes are one HDU (they begin with ``XTENSION``) or a whole file (``SIMPLE``).
-    There is no way to write one.
+    Frames are read, never written.
 
     Parameters
     ----------
@@ -185,9 +185,9 @@ class FITSCodecV3(_CodecV3, ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin):
     async def _read(
         self, byte_getter: ByteGetter, window: Window, prototype: BufferPrototype
     ) -> NDArray[np.generic] | None:
-        """Read part of a frame; None where the frame is absent and that is no error.
+        """Read part of a frame; return None for an absent frame that is to be read as fill values.
 
-        No range that is asked for ends beyond the chunk, since some storage refuses that.
+        No request ends beyond the chunk, since some storage refuses that.
         """
         store = getattr(byte_getter, "store", None)
         if store is None:  # inside a shard: there are no ranges

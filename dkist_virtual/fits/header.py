@@ -99,7 +99,7 @@ class Header:
         return [at for at in between if self._cards[at : at + 8].upper() == key]
 
     def _value(self, keyword: str, parse: Callable[[str, int], _V | None], default: _D) -> _V | _D:
-        """Return the value of a keyword, `default` where there is no such card, or no value in it.
+        """Return the value of a keyword; `default` if its card is missing or has no value.
 
         Raises
         ------

@@ -115,7 +115,7 @@ class FrameStore(ReadOnlyStore):
         The store on disk that the references are of: it knows what a scan recorded, and opens this
         store in another process.
     read_only : bool
-        There is no way to write.
+        Only True is accepted: frames are read, never written.
     """
 
     def __init__(

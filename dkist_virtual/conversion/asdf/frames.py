@@ -52,7 +52,7 @@ class Frames:
     Raises
     ------
     DatasetError
-        If there is no frame, or a shape is not one.
+        The ASDF lists no frames, or a shape is invalid.
     """
 
     index: tuple[int, int] | None
