@@ -68,8 +68,8 @@ def main() -> None:
 
 def report(place: Path, url: str, n: int, rounds: int) -> None:
     """Time both and print it."""
+    from dkist_virtual.fits.file_check import Checked
     from dkist_virtual.io.download.download import Item, download
-    from dkist_virtual.io.download.part_file import Checked
     from dkist_virtual.io.fetcher import Fetcher
 
     # The store knows 64 of the frames; what is timed is the download of as many as were asked for.

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import runpy
 import subprocess
 import sys
+from importlib import import_module
 from pathlib import Path
 from pkgutil import resolve_name
 from typing import Any
@@ -111,3 +113,19 @@ def test_inventories_name_what_exists() -> None:
     for _, pages in projects.values():
         for entry in " ".join(pages.values()).split():
             assert resolve_name(entry.partition(":")[2])
+
+
+SCRIPTS = sorted(
+    script
+    for folder in ("benchmarks", "docs", "examples", "fuzz")
+    for script in (ROOT / folder).glob("*.py")
+)
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: f"{path.parent.name}/{path.name}")
+def test_scripts_import_names_that_exist(path: Path) -> None:
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("dkist_virtual"):
+            module = import_module(str(node.module))
+            for alias in node.names:
+                assert hasattr(module, alias.name) or import_module(f"{node.module}.{alias.name}")
