@@ -111,7 +111,7 @@ def check_layout(
             f"HDU {target}: {'Z' if compressed else ''}BITPIX = {layout.bitpix} with BSCALE = "
             f"{layout.bscale:g}, BZERO = {layout.bzero:g}, BLANK = {layout.blank} makes "
             f"{layout.dtype} pixels: expected {expected}. If that was assumed before any frame was "
-            "read, convert again with a scan"
+            "read, scan the frames and make their references again"
         )
 
 
