@@ -232,7 +232,7 @@ def test_another_type_than_the_array_says_is_refused() -> None:
     for file, dtype, message in (
         (RICE, "<f8", "ZBITPIX = -32 with .* makes float32 pixels: expected float64"),
         (unsigned, "<i2", "ZBITPIX = 16 with BSCALE = 1, BZERO = 32768, BLANK = None makes uint16"),
-        (frames.edited(GZIP, 1, {"BLANK": 7}), "<i4", "BLANK = 7 makes float64 .* with a scan"),
+        (frames.edited(GZIP, 1, {"BLANK": 7}), "<i4", "BLANK = 7 makes float64 .* scan the frames"),
     ):
         with pytest.raises(FrameCorruptError, match=message):
             decode_frame(file, 1, dtype=dtype)
