@@ -23,8 +23,11 @@ IDLE_BYTES: Final = 2**29
 """How much idle memory is kept at most: a few of the chunks into which dask's default joins frames.
 With room for one alone, the mean of 100 frames took a fifth longer."""
 
-_LEAST_BYTES: Final = 2**20
-"""The system quickly gives less than this."""
+_IDLE_PIECES: Final = 256
+"""How many pieces are kept at most: each `take` looks at them."""
+
+_LEAST_BYTES: Final = 2**17
+"""Less than this comes from the C library's own memory, and not from the system's new pages."""
 
 
 def empty(shape: tuple[int, ...], dtype: DTypeLike) -> NDArray[np.generic]:
@@ -86,7 +89,7 @@ class _Pool:
         try:
             self.idle.append(raw)
             self.nbytes += raw.nbytes
-            while self.nbytes > IDLE_BYTES:
+            while self.nbytes > IDLE_BYTES or len(self.idle) > _IDLE_PIECES:
                 self.nbytes -= self.idle.pop(0).nbytes
         finally:
             self.lock.release()

@@ -159,10 +159,13 @@ def whole_window(shape: Sequence[int]) -> Window:
 
 def tiles_touched(layout: CompressedImage, window: Window) -> NDArray[np.int64]:
     """Return the numbers of the tiles in which a window has pixels, ascending, each once."""
-    along = [_along(pixels, t) for pixels, t in zip(window, layout.tile_shape, strict=True)]
     tiles = np.zeros(1, np.int64)
-    for n, indices in zip(layout.grid, along, strict=True):
-        tiles = (tiles[:, None] * n + indices).ravel()
+    for n, pixels, t in zip(layout.grid, window, layout.tile_shape, strict=True):
+        first, last = pixels[0] // t, pixels[-1] // t
+        if n == 1:  # as of most axes of DKIST's frames
+            continue
+        along = first if first == last else _along(pixels, t)
+        tiles = tiles * n + along if len(tiles) == 1 else (tiles[:, None] * n + along).ravel()
     return tiles
 
 
@@ -215,30 +218,35 @@ def decode_window(
     """
     refuse_unknown(layout)
     tiles = tiles_touched(layout, window)
-    place = _place(layout, tiles)
-    refuse_short_tiles(layout, table, tiles, place.extents.prod(axis=1))
+    by_rows = math.prod(layout.tile_shape[:-1]) == 1
+    whole = window == whole_window(layout.shape)
+    place = None if by_rows and not whole else _place(layout, tiles)
+    pixels = _row_lengths(layout, tiles) if place is None else place.extents.prod(axis=1)
+    refuse_short_tiles(layout, table, tiles, pixels)
     given, raw_dtype = out, np.dtype(BITPIX_DTYPES[layout.bitpix])
     if out is None or out.dtype != raw_dtype:  # integers may be scaled to another type
         out = empty(tuple(map(len, window)), raw_dtype)
     source = Tiles(layout, table, buffer, starts, parallel)
     is_stream = is_stream_coded(layout, table, tiles)
-    if window == whole_window(layout.shape) and place.runs is not None:
+    if place is None:
+        _decode_rows(source, tiles, is_stream, window, out)
+    elif whole and place.runs is not None:
         streams = np.flatnonzero(is_stream)
         if streams.size:
             source.streams(tiles[streams], out.reshape(-1), place.runs.take(streams))
         for i in np.flatnonzero(~is_stream):
             out[place.part(i, window)[0]] = source.other(int(tiles[i]), place.extent(i))
-    elif math.prod(layout.tile_shape[:-1]) == 1:
-        _decode_rows(source, tiles, is_stream, window, out)
     else:
         _decode_parts(source, tiles, place, is_stream, window, out)
     blanks = None
-    if layout.bitpix > 0 and table.blank.size and "ZBLANK" in layout.columns:
-        blanks = _blanks(table, tiles, place, window, out)
-        if layout.blank is not None:  # the image's own, which every tile may hold
-            blanks |= out == layout.blank
-    if layout.bitpix < 0 and not layout.quantised and table.blank.size:
-        _refuse_blank_floats(_blanks(table, tiles, place, window, out))
+    if table.blank.size:
+        place = place or _place(layout, tiles)
+        if layout.bitpix > 0 and "ZBLANK" in layout.columns:
+            blanks = _blanks(table, tiles, place, window, out)
+            if layout.blank is not None:  # the image's own, which every tile may hold
+                blanks |= out == layout.blank
+        if layout.bitpix < 0 and not layout.quantised:
+            _refuse_blank_floats(_blanks(table, tiles, place, window, out))
     return _into(given, scale_pixels(out, layout, blanks))
 
 
@@ -337,25 +345,36 @@ def _decode_rows(
     rows = out.reshape(-1, len(columns))
     by_row = tiles.reshape(len(rows), -1)
     stream_by_row = is_stream.reshape(len(rows), -1)
-    for i, origin in enumerate(np.unique(np.asarray(columns) // width) * width):
-        extent = min(width, n_columns - int(origin))
-        into, local = _part(columns, int(origin), extent)
+    for i, column in enumerate(_along(columns, width).tolist()):
+        origin = column * width
+        into, local = _part(columns, origin, min(width, n_columns - origin))
         # A stream has to be decoded from its beginning, but not to its end.
         count = local.stop
+        all_streams = bool(stream_by_row[:, i].all())
         streams = np.flatnonzero(stream_by_row[:, i])
         if streams.size:
             # Straight into the output only where the window's row begins with the tile's, and
             # ends in it.
             direct = local == slice(0, len(columns), 1)
-            scratch = rows if direct else np.empty((len(streams), count), out.dtype)
+            scratch = out.reshape(-1) if direct else empty((len(streams) * count,), out.dtype)
             begins = (streams if direct else np.arange(len(streams))) * count
             runs = Runs.single(begins, np.full(len(streams), count))
-            source.streams(by_row[streams, i], scratch.reshape(-1), runs)
+            source.streams(by_row[streams, i], scratch, runs)
             if not direct:
-                every = slice(None) if len(streams) == len(rows) else streams
-                rows[every, into] = scratch[:, local]
-        for row in np.flatnonzero(~stream_by_row[:, i]):
+                every = slice(None) if all_streams else streams
+                rows[every, into] = scratch.reshape(-1, count)[:, local]
+        for row in () if all_streams else np.flatnonzero(~stream_by_row[:, i]):
+            extent = min(width, n_columns - origin)
             rows[row, into] = source.other(int(by_row[row, i]), (extent,))[local]
+
+
+def _row_lengths(layout: CompressedImage, tiles: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return how many pixels tiles have that are rows, or parts of rows."""
+    n, width, n_columns = layout.grid[-1], layout.tile_shape[-1], layout.shape[-1]
+    if n == 1:
+        return np.full(len(tiles), n_columns)
+    lengths: NDArray[np.int64] = np.minimum(width, n_columns - tiles % n * width)
+    return lengths
 
 
 def _decode_parts(
@@ -378,7 +397,7 @@ def _decode_parts(
         steps[:, :-1] = extents[:, :0:-1].cumprod(axis=1)[:, ::-1]
         counts = (lasts * steps).sum(axis=1) + 1
         begins = np.concatenate([[0], counts.cumsum()])
-        flat = np.empty(int(begins[-1]), out.dtype)
+        flat = empty((int(begins[-1]),), out.dtype)
         source.streams(tiles[streams], flat, Runs.single(begins[:-1], counts))
         for k, i in enumerate(streams.tolist()):
             scratch[i] = flat[begins[k] : begins[k + 1]]

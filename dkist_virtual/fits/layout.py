@@ -298,6 +298,8 @@ def scale_pixels(
         return flipped
     data = np.ascontiguousarray(raw, dtype)
     scaled = layout.bscale != 1 or layout.bzero != 0
+    if not scaled and blanks is None and (layout.bitpix < 0 or layout.blank is None):
+        return data
     if blanks is None and layout.bitpix > 0 and layout.blank is not None:
         blanks = raw == layout.blank
     if scaled and data is raw:

@@ -121,6 +121,8 @@ class FrameMap:
         tiles = tiles_touched(layout, window)
         starts = self.table.starts[tiles] + self.start
         stops = starts + self.table.lengths[tiles]
+        if self.table.is_gapless and tiles[-1] - tiles[0] == len(tiles) - 1:
+            return starts[:1], stops[-1:]
         # Tiles may share bytes, and be in any order.
         order = np.argsort(starts, kind="stable")
         starts, stops = starts[order], np.maximum.accumulate(stops[order])
@@ -156,16 +158,17 @@ class FrameMap:
             out[...] = pixels
             return out
         assert self.table is not None
-        begins = np.array([begin for begin, _ in pieces], np.int64)
         if len(pieces) == 1:
-            buffer = np.frombuffer(pieces[0][1], "u1")
-            places = np.zeros(1, np.int64)
+            begin, data = pieces[0]
+            buffer = np.frombuffer(data, "u1")
+            starts = self.table.starts + (self.start - begin)
         else:
+            begins = np.array([begin for begin, _ in pieces], np.int64)
             buffer = np.frombuffer(b"".join(data for _, data in pieces), "u1")
             places = np.cumsum([0, *(len(data) for _, data in pieces[:-1])])
-        absolute = self.table.starts + self.start
-        which = np.maximum(np.searchsorted(begins, absolute, "right") - 1, 0)
-        starts = absolute - begins[which] + places[which]
+            absolute = self.table.starts + self.start
+            which = np.maximum(np.searchsorted(begins, absolute, "right") - 1, 0)
+            starts = absolute - begins[which] + places[which]
         return decode_window(layout, self.table, window, buffer, starts, out, parallel=True)
 
 
@@ -457,5 +460,7 @@ def joined(
     starts: NDArray[np.int64], stops: NDArray[np.int64], gap: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Join ascending ranges that are closer than `gap` bytes."""
+    if len(starts) == 1:
+        return starts, stops
     apart = starts[1:] - stops[:-1] > gap
     return starts[np.append(True, apart)], stops[np.append(apart, True)]

@@ -105,9 +105,13 @@ class Tiles:
 
     def streams(self, tiles: NDArray[np.int64], out: NDArray[np.generic], runs: Runs) -> None:
         """Decode tiles into a flat output, as far as their runs go."""
-        columns = self.table.columns[tiles]
         n = int((runs.n_rows * runs.row_lengths).sum())
         most = min(max(n // _PIXELS_A_THREAD, 1), len(tiles)) if self.parallel else 1
+        if most == 1 and self.table.column >= 0:  # a small cut-out: nothing to divide
+            with borrow_cores(1):
+                self._column(self.table.column, tiles, out, runs)
+            return
+        columns = self.table.columns[tiles]
         with borrow_cores(most) as threads:
             for column in np.unique(columns).tolist():
                 chosen = np.flatnonzero(columns == column)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import zlib
 from functools import cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
     from dkist_virtual.fits.layout import CompressedImage
     from dkist_virtual.fits.tiled.table import TileTable
+
+_Counts = TypeVar("_Counts", np.int64, "NDArray[np.int64]")
 
 __all__ = [
     "ALGORITHMS",
@@ -86,10 +88,10 @@ _FREE_PIXELS: Final = 2**24
 _PIXELS_PER_BYTE: Final = 2048
 
 
-def rice_bytes(layout: CompressedImage, pixels: NDArray[np.int64]) -> NDArray[np.int64]:
+def rice_bytes(layout: CompressedImage, pixels: _Counts) -> _Counts:
     """Return the fewest bytes of a Rice stream of so many pixels: each block has a code."""
     bytepix, blocksize = map(int, rice_parameters(layout))
-    needed: NDArray[np.int64] = bytepix + (-(-pixels // blocksize) * _CODE_BITS[bytepix] + 7) // 8
+    needed: _Counts = bytepix + (-(-pixels // blocksize) * _CODE_BITS[bytepix] + 7) // 8
     return needed
 
 
@@ -119,7 +121,12 @@ def refuse_short_tiles(
     pixels: NDArray[np.int64],
 ) -> None:
     """Raise `FrameCorruptError` for tiles of too few bytes for their pixels, before allocating."""
-    columns, lengths = table.columns[tiles], table.lengths[tiles]
+    lengths = table.lengths[tiles]
+    # If the shortest has as many as the largest needs, none has to be looked at for itself.
+    all_rice = layout.algorithm == "RICE_1" and table.column == COMPRESSED
+    if all_rice and lengths.min() >= rice_bytes(layout, pixels.max()):
+        return
+    columns = table.columns[tiles]
     needed = np.ones(len(tiles), np.int64)
     packed = columns == COMPRESSED
     gzipped = columns == GZIPPED

@@ -6,7 +6,7 @@ tiles are numbered from 0 in C order over `CompressedImage.grid`.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
@@ -45,6 +45,10 @@ class TileTable:
         ZSCALE and ZZERO; empty where the image is not quantised.
     blank : ndarray of int64
         ZBLANK; empty where there is none.
+    column : int
+        The column of all tiles; -1 where they differ.
+    is_gapless : bool
+        Whether each tile begins where the one before it ends.
     """
 
     starts: NDArray[np.int64]
@@ -53,6 +57,16 @@ class TileTable:
     scale: NDArray[np.float64]
     zero: NDArray[np.float64]
     blank: NDArray[np.int64]
+    # Said once for all reads of a frame: asking the arrays takes longer than a small cut-out.
+    column: int = field(init=False)
+    is_gapless: bool = field(init=False)
+
+    def __post_init__(self) -> None:
+        first = int(self.columns[0]) if self.columns.size else -1
+        same = bool((self.columns == first).all())
+        gapless = bool((self.starts[1:] == self.starts[:-1] + self.lengths[:-1]).all())
+        object.__setattr__(self, "column", first if same else -1)
+        object.__setattr__(self, "is_gapless", gapless)
 
 
 def read_table(layout: CompressedImage, head: bytes | memoryview) -> TileTable:
