@@ -8,7 +8,6 @@ from __future__ import annotations
 import sys
 import warnings
 from importlib import import_module
-from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, Final
@@ -37,11 +36,13 @@ class _FormerPath(ModuleType):
         return getattr(import_module(self.__dict__["_new"]), name)
 
 
-class _Finder(MetaPathFinder, Loader):
+# Without importlib.abc's classes, whose import takes longer than that of the package.
+class _Finder:
     def find_spec(self, fullname: str, *_: object) -> ModuleSpec | None:
         package, _dot, name = fullname.rpartition(".")
         moved = package == _PACKAGE and name in MOVED
-        return ModuleSpec(fullname, self) if moved else None
+        # It has a loader's methods, which is all that Python asks of one.
+        return ModuleSpec(fullname, self) if moved else None  # type: ignore[arg-type]
 
     def create_module(self, spec: ModuleSpec) -> ModuleType:
         module = _FormerPath(spec.name)

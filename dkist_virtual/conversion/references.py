@@ -16,7 +16,6 @@ from dkist_virtual.errors import DatasetError
 from dkist_virtual.fits.layout import BITPIX_DTYPES, pixel_dtype
 from dkist_virtual.io.locations import Location
 from dkist_virtual.io.safety import check_places
-from dkist_virtual.store.codecs import FrameSpec
 from dkist_virtual.store.format.frame_index import FrameIndex, Names
 from dkist_virtual.store.format.references import (
     FORMAT_VERSION,
@@ -26,6 +25,7 @@ from dkist_virtual.store.format.references import (
     ReferenceSet,
     identity_of,
 )
+from dkist_virtual.store.frame_spec import FrameSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -18,9 +18,9 @@ from dkist_virtual.errors import DatasetError, DownloadError, SelectionError, re
 from dkist_virtual.fits.file_check import Checked
 from dkist_virtual.io.download.download import Downloaded, Item, check_names, download
 from dkist_virtual.io.locations import Location, absolute, is_local, local_path
-from dkist_virtual.store.codecs import FrameSpec
 from dkist_virtual.store.format.limits import frame_limit
 from dkist_virtual.store.format.references import chunk_key
+from dkist_virtual.store.frame_spec import FrameSpec
 from dkist_virtual.store.zarr_store import spec_of
 from dkist_virtual.text import check_keywords, counted, human_bytes
 

@@ -5,6 +5,7 @@
   the store's own
 - `frame_reader`: read part of one frame from one place: all of it from one version of the
   frame's file
+- `frame_spec`: say which HDU of a file is a frame, for a store
 - `handle`: open a store by its recipe, here or in another process
 - `integrity`: check what is read of a frame against what a scan recorded about its file
 - `read_only`: refuse to write to a Zarr store, as zarr does, and check byte ranges

@@ -8,10 +8,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import ClassVar
 
-from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.fits import codecs, frame_spec
 from dkist_virtual.fits.codecs import NUMCODECS_ID
 from dkist_virtual.fits.frame_spec import CODEC_ID, RAW_CODEC_ID
+from dkist_virtual.store.frame_spec import FrameSpec, RawSpec
 
 __all__ = [
     "CODEC_ID",
@@ -24,20 +24,6 @@ __all__ = [
     "RawCodecV3",
     "RawSpec",
 ]
-
-
-@dataclass(frozen=True, slots=True)
-class FrameSpec(frame_spec.FrameSpec):
-    """Say which HDU of a file is a frame; a wrong value raises `StoreCorruptError`."""
-
-    error = StoreCorruptError
-
-
-@dataclass(frozen=True, slots=True)
-class RawSpec(frame_spec.RawSpec):
-    """Describe frames whose bytes are their pixels; a wrong value raises `StoreCorruptError`."""
-
-    error = StoreCorruptError
 
 
 class FITSCodec(codecs.FITSCodec):

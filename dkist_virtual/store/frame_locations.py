@@ -31,8 +31,8 @@ from dkist_virtual.store.format.references import FrameColumns
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from dkist_virtual.store.codecs import FrameSpec, RawSpec
     from dkist_virtual.store.format.references import FrameTable
+    from dkist_virtual.store.frame_spec import FrameSpec, RawSpec
 
 __all__ = ["FrameLocations", "FramePlaces", "Reference", "cache_of", "one_place", "places_of"]
 

@@ -22,7 +22,7 @@ from dkist_virtual.fits.layout import PlainImage
 from dkist_virtual.fits.partial import FIRST_READ, FrameMap, plain_map
 from dkist_virtual.fits.threads import ThreadLock, open_in_forks
 from dkist_virtual.io.byte_range import Request
-from dkist_virtual.store.codecs import FrameSpec, RawSpec
+from dkist_virtual.store.frame_spec import FrameSpec, RawSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable

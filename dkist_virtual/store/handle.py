@@ -7,12 +7,9 @@ from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from typing import TYPE_CHECKING
 
-import zarr
-
 from dkist_virtual.errors import StoreCorruptError, StoreMissingError
 from dkist_virtual.fits.threads import ThreadLock, open_in_forks
 from dkist_virtual.io.locations import is_local, shown
-from dkist_virtual.store.format.headers import HEADERS_NAME, HeaderFile
 from dkist_virtual.store.format.limits import headers_limit
 from dkist_virtual.store.format.references import ReferenceSet, replaced_error
 from dkist_virtual.store.read_options import ReadOptions
@@ -21,6 +18,10 @@ from dkist_virtual.store.zarr_store import FrameStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import zarr
+
+    from dkist_virtual.store.format.headers import HeaderFile
 
 __all__ = ["OpenStore", "StoreHandle"]
 
@@ -169,6 +170,8 @@ class OpenStore:
         return self._header_file
 
     def _open_header_file(self, n_frames: int) -> HeaderFile:
+        from dkist_virtual.store.format.headers import HEADERS_NAME, HeaderFile
+
         try:
             file = HeaderFile(self.reader.open(HEADERS_NAME, headers_limit(n_frames)))
         except FileNotFoundError as error:
@@ -218,5 +221,7 @@ class OpenStore:
     @property
     def group(self) -> zarr.Group:
         """The Zarr v3 group of the store's arrays."""
+        import zarr
+
         self.references()
         return zarr.open_group(self.store, mode="r", zarr_format=3, use_consolidated=False)

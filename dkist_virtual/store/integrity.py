@@ -15,7 +15,7 @@ import numpy as np
 from dkist_virtual.errors import ChangedFrameWarning, FrameCorruptError, redacted
 from dkist_virtual.io.byte_range import SECOND, Version
 from dkist_virtual.io.locations import is_local
-from dkist_virtual.store.codecs import FrameSpec
+from dkist_virtual.store.frame_spec import FrameSpec
 
 if TYPE_CHECKING:
     from numpy import generic

@@ -28,7 +28,7 @@ from dkist_virtual.fits.threads import open_in_forks
 from dkist_virtual.io.byte_range import Reply, Request
 from dkist_virtual.io.driver import read_many
 from dkist_virtual.io.locations import is_local, shown
-from dkist_virtual.store.codecs import FITSCodecV3, FrameSpec, RawCodecV3, RawSpec
+from dkist_virtual.store.codecs import FITSCodecV3, RawCodecV3
 from dkist_virtual.store.format.references import (
     ROOT_KEY,
     ArrayMetadata,
@@ -38,6 +38,7 @@ from dkist_virtual.store.format.references import (
 )
 from dkist_virtual.store.frame_locations import FrameLocations, Reference
 from dkist_virtual.store.frame_reader import FrameReader
+from dkist_virtual.store.frame_spec import FrameSpec, RawSpec
 from dkist_virtual.store.integrity import Recorded, Scanned
 from dkist_virtual.store.read_only import ReadOnlyStore, bounds, check_byte_range, cut
 from dkist_virtual.store.read_options import ReadOptions

@@ -18,7 +18,6 @@ from dkist_virtual.errors import FrameError, FrameMissingError, VerificationWarn
 from dkist_virtual.io.byte_range import Request
 from dkist_virtual.io.locations import is_local, shown
 from dkist_virtual.io.settings import setting
-from dkist_virtual.store.codecs import FrameSpec
 from dkist_virtual.store.format.frame_index import FrameEntry
 from dkist_virtual.store.format.verify_json import (
     UNREADABLE,
@@ -29,6 +28,7 @@ from dkist_virtual.store.format.verify_json import (
     read_verification,
     write_verification,
 )
+from dkist_virtual.store.frame_spec import FrameSpec
 from dkist_virtual.store.zarr_store import spec_of
 from dkist_virtual.verification.against_astropy import Comparison, compare
 from dkist_virtual.verification.frame import KEYWORDS, Stated, check_frame, outcome_of

@@ -26,7 +26,7 @@ from dkist_virtual.errors import (
     MissingFramesWarning,
     SelectionError,
 )
-from dkist_virtual.store.format.headers import HeaderTable
+from dkist_virtual.store.format.header_table import HeaderTable
 from dkist_virtual.store.format.references import chunk_key
 
 

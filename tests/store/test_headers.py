@@ -26,13 +26,8 @@ from hypothesis import strategies as st
 from samples import mostly_slow
 
 from dkist_virtual.errors import StoreCorruptError
-from dkist_virtual.store.format.headers import (
-    OURS,
-    HeaderFile,
-    HeaderRow,
-    HeaderTable,
-    write_headers,
-)
+from dkist_virtual.store.format.header_table import HeaderRow, HeaderTable
+from dkist_virtual.store.format.headers import OURS, HeaderFile, write_headers
 
 
 @pytest.fixture(scope="module")

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO
 
-from dkist_virtual.store.format.headers import OURS, HeaderFile, HeaderTable
+from dkist_virtual.store.format.headers import OURS, HeaderFile
+
+if TYPE_CHECKING:
+    from dkist_virtual.store.format.header_table import HeaderTable
 
 
 def read_headers(

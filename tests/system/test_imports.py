@@ -5,11 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import warnings
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import dkist_virtual
+import dkist_virtual as dv
 
 HEAVY = {"dkist", "sunpy", "matplotlib", "numba"}
 
@@ -102,3 +105,38 @@ def test_every_public_name_of_datasets_is_there() -> None:
     assert all(getattr(dataset, name).__name__ == name for name in dataset.__all__)
     with pytest.raises(AttributeError, match="no attribute 'Datset'"):
         dataset.Datset  # noqa: B018
+
+
+# Reading ----------------------------------------------------------------------------------------
+
+STORES = Path(__file__).parents[1] / "store" / "stores"
+ASTRONOMY = {"astropy", "asdf", "gwcs", "ndcube", "sunpy", "dkist", "reproject", "matplotlib"}
+TABLES = {"pandas", "xarray", "dask", "distributed", "kerchunk"}
+OPEN_ZARR = """
+import json, sys
+import dkist_virtual as dv
+data = dv.open_zarr({store!r}, frames={frames!r})["data"]
+print(json.dumps([data.shape, sorted(sys.modules)]))
+print(json.dumps([float(data[(0,) * data.ndim]), sorted(sys.modules)]))
+"""
+
+
+def stages(code: str) -> list[tuple[Any, set[str]]]:
+    """Run code that prints a value and the modules imported so far, several times."""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    values = [json.loads(line) for line in done.stdout.splitlines()]
+    return [(value, {name.partition(".")[0] for name in names}) for value, names in values]
+
+
+def test_zarr_reads_frames_without_astronomy() -> None:
+    store, frames = STORES / "compressed.json", STORES / "datasets" / "compressed"
+    opened, read = stages(OPEN_ZARR.format(store=str(store), frames=str(frames)))
+    assert opened[0][0] > 1
+    assert opened[1] & {*ASTRONOMY, *TABLES, "numba", "scipy", "pyarrow"} == set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        expected = dv.open_zarr(store, frames=frames)["data"]
+        assert read[0] == expected[(0,) * expected.ndim]
+    assert {"zarr", "numba"} <= read[1]  # numba imports scipy itself
+    assert read[1] & {*ASTRONOMY, *TABLES} == set()

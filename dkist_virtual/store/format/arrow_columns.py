@@ -1,7 +1,8 @@
 """Convert a column of an astropy Table to Arrow and back.
 
 Text, integers, floats and booleans stay what they are, masked or not; a cell may be an array, as
-in the header tables of early ASDFs. A column of anything else is converted to text.
+in the header tables of early ASDFs. A column of anything else is converted to text. astropy is
+imported by functions: what a scan recorded is read without it.
 """
 
 from __future__ import annotations
@@ -9,12 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from astropy.table import Column, MaskedColumn
-from astropy.units import Unit
 
 from dkist_virtual.store.format.header_metadata import Notes, meta_notes, read_meta
 
 if TYPE_CHECKING:
+    from astropy.table import Column
     from numpy.typing import NDArray
     from pyarrow import Array, ChunkedArray, DataType
 
@@ -37,6 +37,8 @@ def own_to_arrow(column: NDArray[Any], kind: DataType) -> Array:
 
 def is_plain(column: Column) -> bool:
     """Whether a column's type alone determines how it is stored, whichever rows it has."""
+    from astropy.table import Column
+
     return type(column) is Column and column.ndim == 1 and _has_arrow_type(column.dtype)
 
 
@@ -51,6 +53,7 @@ def to_arrow(column: Column) -> tuple[Array, Notes]:
     Quantity, SkyCoord) is taken as well.
     """
     import pyarrow as pa
+    from astropy.table import Column, MaskedColumn
 
     kept = isinstance(column, Column) and _has_arrow_type(column.dtype)
     kept = kept and 0 not in column.shape[1:]
@@ -74,6 +77,8 @@ def to_arrow(column: Column) -> tuple[Array, Notes]:
 
 def _as_text(column: Column) -> Column:
     """Convert a column of anything to text; cells that are None or wholly masked are masked."""
+    from astropy.table import Column, MaskedColumn
+
     info = column.info
     masks = np.zeros(len(column), bool)
     if isinstance(column, Column):
@@ -103,6 +108,8 @@ def _texts(values: NDArray[Any], kind: DataType, mask: NDArray[np.bool_]) -> Arr
 def from_arrow(data: ChunkedArray, notes: Notes, name: str) -> Column:
     """Restore the column that `to_arrow` converted, from the array and its notes."""
     import pyarrow as pa
+    from astropy.table import Column, MaskedColumn
+    from astropy.units import Unit
 
     array = data.combine_chunks()
     cell = tuple(notes.get("shape", ()))

@@ -32,7 +32,6 @@ from dkist_virtual.store.format.header_metadata import (
     read_notes,
     translate_note_errors,
 )
-from dkist_virtual.store.format.header_table import HeaderRow, HeaderTable, Rows
 from dkist_virtual.store.format.limits import MAX_FRAMES, text_size
 
 if TYPE_CHECKING:
@@ -41,7 +40,9 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
     from pyarrow import Array, Field
 
-__all__ = ["HEADERS_NAME", "OURS", "HeaderFile", "HeaderRow", "HeaderTable", "write_headers"]
+    from dkist_virtual.store.format.header_table import HeaderTable, Rows
+
+__all__ = ["HEADERS_NAME", "OURS", "HeaderFile", "write_headers"]
 
 HEADERS_NAME: Final = "headers.parquet"
 """The header table's name in a store."""
@@ -137,6 +138,8 @@ class _KeywordWriter:
     @classmethod
     def of(cls, table: Table, name: str) -> Self:
         import pyarrow as pa
+
+        from dkist_virtual.store.format.header_table import HeaderTable
 
         source = table.source if isinstance(table, HeaderTable) else None
         column = table[name] if source is None else source.select(slice(0, 0)).read([name])[0]
@@ -235,6 +238,8 @@ class HeaderFile:
             Positions of frames in chunk order; all if not given. The table has this order, and no
             rows where the ASDF had no headers.
         """
+        from dkist_virtual.store.format.header_table import HeaderTable
+
         about = read_notes(self._schema, self.name)
         there = bool(about.get("header_rows"))
         chosen = np.arange(self.n_rows if there else 0)
@@ -285,7 +290,7 @@ class HeaderFile:
         self._check_own(column)
         data = self._groups(missing, [column], 16).column(column).combine_chunks()
         if _OUR_TYPES[column] == "int64":
-            values = data.cast("int64").fill_null(-1).to_numpy(zero_copy_only=False)
+            values = _integers(data)
         elif data.null_count < len(data):
             values = data.to_numpy(zero_copy_only=False)
         else:
@@ -377,6 +382,21 @@ class _Stored:
 
     def select(self, rows: Rows) -> _Stored:
         return _Stored(self.file, self.names, self.meta, self.rows[rows])
+
+
+def _integers(data: Array) -> NDArray[np.int64]:
+    """Give the values of an array of int64, or of nulls alone, -1 where it is null."""
+    # Not by `fill_null`, which imports pandas where it is installed, before the first frame.
+    values = np.full(len(data), -1, np.int64)
+    if data.null_count < len(data):
+        valid, stored = data.buffers()
+        part = slice(data.offset, data.offset + len(data))
+        known = np.ones(len(data), bool)
+        if valid is not None:
+            bits = np.unpackbits(np.frombuffer(valid, np.uint8), bitorder="little")
+            known = bits[part].astype(bool)
+        values[known] = np.frombuffer(stored, np.int64)[part][known]
+    return values
 
 
 def _keyword(stored: str) -> str:

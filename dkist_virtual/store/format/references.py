@@ -21,13 +21,13 @@ from dkist_virtual.errors import StoreCorruptError, StoreReplacedError
 from dkist_virtual.fits.frame_spec import without_leading_axis
 from dkist_virtual.fits.threads import open_in_forks
 from dkist_virtual.io.locations import shown
-from dkist_virtual.store.codecs import CODEC_ID, FrameSpec
 from dkist_virtual.store.format.limits import (
     MAX_FRAME_PIXELS,
     MAX_FRAMES,
     check_attributes,
     check_root,
 )
+from dkist_virtual.store.frame_spec import CODEC_ID, FrameSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
