@@ -186,7 +186,7 @@ def _directory(store: str) -> tuple[int, int] | None:
 
 def _open(handle: StoreHandle) -> Opened:
     reader = handle.opened.read_ahead((METADATA_NAME, VERIFY_NAME))
-    warn_if_wrong(reader, handle.store.references)
+    warn_if_wrong(reader, handle.store.references, handle.store.places.in_order)
     place = join(reader.url, METADATA_NAME)
     if is_local(place):
         description = read_description(local_path(place))

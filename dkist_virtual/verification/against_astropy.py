@@ -77,12 +77,16 @@ class Comparison:
     @property
     def ok(self) -> bool:
         """Whether at least one frame was compared, and none was different or refused."""
-        return self.exit_status == 0
+        return self.exit_status in (0, 3)
 
     @property
     def exit_status(self) -> int:
-        """0 all compared are equal, 1 something is different or refused, 2 none was compared."""
-        return 1 if set(WRONG) & set(self.counts) else 0 if "equal" in self.counts else 2
+        """0 all equal, 1 something is different or refused, 2 none was compared, 3 some absent."""
+        if set(WRONG) & set(self.counts):
+            return 1
+        if "equal" not in self.counts:
+            return 2
+        return 3 if set(self.counts) - {"equal"} else 0
 
     def as_json(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
@@ -97,12 +101,20 @@ class Comparison:
             f"{name}: {looked}, {compared} compared with {self.against}", others, self.counts
         )
         if self.ok:
-            lines.append(f"  Every frame compared is bit for bit what {self.against} reads.")
+            said = f"  Every frame compared is bit for bit what {self.against} reads"
+            lines.append(said + (f"; {self._not_compared()}." if len(self.counts) > 1 else "."))
         elif self.exit_status == 2:
             lines.append("  No frame could be read. Say where they are: --frames, frames=")
         if self.form:
             lines += ["", *self._what_to_send()]
         return "\n".join(map(redacted, lines))
+
+    def _not_compared(self) -> str:
+        """Say which frames were not compared, as far as nothing is wrong with them."""
+        n = {name: self.counts[name] for name in ("absent", "unreachable") if name in self.counts}
+        which = " and ".join(f"{count} {name}" for name, count in n.items())
+        total = sum(n.values())
+        return f"{counted(total, 'frame')} could not be compared: {which}"
 
     def _what_to_send(self) -> list[str]:
         """What helps us, whatever was found: there is no pixel and no name of a person in it."""

@@ -157,20 +157,30 @@ def verify(
         earlier = None
     if earlier is not None and resume and _can_resume(earlier, begun):
         begun = earlier
-    elif earlier is not None and _knows_more(earlier, begun, run):
+    elif earlier is not None and _stays(earlier, begun, run):
         kept = False
-        note = f"found wrong on {earlier.when}, not all looked at again: {VERIFY_NAME} keeps them"
-        begun = replace(begun, notes={note: earlier.n_wrong or len(earlier.off)})
+        if earlier.n_wrong or earlier.off:
+            note = (
+                f"found wrong on {earlier.when}, not all looked at again: {VERIFY_NAME} keeps them"
+            )
+            begun = replace(begun, notes={note: earlier.n_wrong or len(earlier.off)})
     return run.check_rest(begun, progress=progress, kept=kept)
 
 
-def _knows_more(earlier: Verification, begun: Verification, run: _Run) -> bool:
-    """Whether an earlier verification found wrong what this one does not look at."""
+def _stays(earlier: Verification, begun: Verification, run: _Run) -> bool:
+    """Whether the record of an earlier verification stays in the store.
+
+    That of the store's own place goes before one of another copy of the frames. Of two of the same
+    place, the earlier one stays where it found wrong what this one does not look at.
+    """
+    own = {shown(str(run.handle.store.references.attributes.get("base")))}
+    if earlier.places and (earlier.places == own) != (begun.places == own):
+        return earlier.places == own
     if not (earlier.n_wrong or earlier.off):
         return False
     wrong = [f.key for f in earlier.findings if f.outcome in WRONG]
     all_looked_at = {frame.key for frame in run.frames}.issuperset([*wrong, *earlier.off])
-    same_places = earlier.what["places"] == begun.what["places"]
+    same_places = earlier.what.get("places") == begun.what["places"]
     return not (same_places and all_looked_at) or len(wrong) != earlier.n_wrong
 
 

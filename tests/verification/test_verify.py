@@ -418,6 +418,27 @@ def test_a_glance_elsewhere_takes_no_warning_away(copy: Copy) -> None:
     assert not dv.verify(store).ok
 
 
+def test_a_copy_of_the_frames_has_a_verification_of_its_own(copy: Copy) -> None:
+    directory = copy("visp_moving")
+    store = directory.parent / "store"
+    elsewhere = Path(shutil.copytree(directory, directory.parent / "elsewhere"))
+    flipped(frame(elsewhere, 1))
+    assert dv.verify(store, frames=elsewhere).exit_status == 1
+    dv.open_dataset(store)  # whose own frames nobody called wrong
+    with pytest.warns(VerificationWarning, match="1 of 6"):
+        dv.open_dataset(store, frames=[directory, elsewhere])
+    assert dv.verify(store, sample=2).exit_status == 0
+    own = (store / "verify.json").read_text()
+    assert json.loads(own)["what"]["places"] == [str(directory)]
+    dv.open_dataset(store, frames=elsewhere)
+    assert dv.verify(store, frames=elsewhere).exit_status == 1
+    assert (store / "verify.json").read_text() == own
+    told = json.loads(own)
+    (store / "verify.json").write_text(json.dumps({**told, "what": {}, "counts": {"corrupt": 1}}))
+    with pytest.warns(VerificationWarning, match="1 of 2"):  # of an earlier version
+        dv.open_dataset(store, frames=elsewhere)
+
+
 def test_no_password_is_kept(copy: Copy) -> None:
     directory = copy("visp_moving")
     with FrameServer(directory).running() as server:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from dkist_virtual.errors import StoreError, VerificationWarning, redacted
 from dkist_virtual.io.local_file import sync
 from dkist_virtual.io.locations import is_local, join, local_path, shown
+from dkist_virtual.store.format.names import VERIFY_NAME
 from dkist_virtual.text import ALIKE, counted, same_causes
 
 if TYPE_CHECKING:
@@ -42,7 +43,6 @@ Outcome: TypeAlias = Literal[
     "good", "absent", "unreachable", "changed", "corrupt", "refused", "equal", "different"
 ]
 
-VERIFY_NAME: Final = "verify.json"
 FORMAT_VERSION: Final = 1
 WRONG: Final = ("changed", "corrupt", "refused", "different")
 _LISTED: Final = 20
@@ -178,6 +178,12 @@ class Verification:
         return self.n_done == self.n_chosen
 
     @property
+    def places(self) -> frozenset[str]:
+        """The directories and URLs of the frames that were verified; empty where not recorded."""
+        places = self.what.get("places")
+        return frozenset(filter(_is_text, places)) if isinstance(places, list) else frozenset()
+
+    @property
     def off(self) -> dict[str, float]:
         """Sample frames whose WCS are further apart than `tolerance`, NaN included."""
         return {key: away for key, away in self.wcs.items() if not away <= self.tolerance}
@@ -250,6 +256,10 @@ class Verification:
         return "\n".join(map(redacted, lines))
 
 
+def _is_text(value: object) -> bool:
+    return isinstance(value, str)
+
+
 _VERDICTS: Final = {
     0: "All of it is good.",
     1: "Something is wrong: see above.",
@@ -298,14 +308,22 @@ def read_verification(reader: StoreReader, references: ReferenceSet) -> Verifica
     return found if own is not None and found.store_id == own else None
 
 
-def warn_if_wrong(reader: StoreReader, references: ReferenceSet) -> None:
-    """Warn where the last verification found something wrong."""
+def warn_if_wrong(
+    reader: StoreReader, references: ReferenceSet, places: Sequence[str] | None = None
+) -> None:
+    """Warn where the last verification found something wrong.
+
+    Given the places that frames will be read from, only a verification of one of them counts:
+    another copy of the frames may be good.
+    """
     try:
         found = read_verification(reader, references)
     except UNREADABLE:
         _warn(f"{shown(join(reader.url, VERIFY_NAME))}: cannot be read: verify the store again")
         return
     if found is None or not (found.n_wrong or found.off):
+        return
+    if places is not None and found.places and not found.places & set(map(shown, places)):
         return
     wrong = []
     if found.n_wrong:
