@@ -114,10 +114,10 @@ class Conversion:
         size = f"{human_bytes(self.n_bytes)} of " if self.n_scanned else ""
         line = (
             f"{self.store}: {size}{counted(self.n_frames, 'frame')} in {self.seconds:.1f} s, "
-            f"{self.n_scanned} scanned"
+            f"{self.n_scanned - self.n_kept} scanned"
         )
         if self.n_kept:
-            line += f" ({self.n_kept} of them before)"
+            line += f", {self.n_kept} known from an earlier scan"
         if self.n_absent:
             line += f", {self.n_absent} absent"
         if self.n_unreachable:
@@ -243,9 +243,6 @@ class Work:
 
     def run(self, asdf: str | os.PathLike[str], store: str | os.PathLike[str]) -> Conversion:
         """Read the ASDF, scan the frames, and write the store."""
-        with ignore_expected_warnings():
-            import dkist  # noqa: F401  # takes seconds, which the printed time does not include
-
         began = time.perf_counter()
         target = place_for(store)
         there = refuse_existing(target, self.overwrite)
@@ -254,6 +251,10 @@ class Work:
         fetcher = Fetcher(self.storage_options or {})
         shown = sys.stderr.isatty() if self.progress is None else self.progress
         with asdf_on_disk(asdf, fetcher) as (path, directory, others, label):
+            imported = time.perf_counter()
+            with ignore_expected_warnings():
+                import dkist  # noqa: F401  # takes seconds, which the printed time leaves out
+            began += time.perf_counter() - imported
             if shown and not self.trusted:  # an ASDF of 10,000 frames takes some seconds
                 print(f"Reading {redacted(path.name)}", file=sys.stderr)  # noqa: T201  # asked for
             source = read_source(path, label)

@@ -229,7 +229,7 @@ def find_hdu(data: FileSlices | memoryview, target: HDUTarget, *, size: int | No
             raise
         raise FrameCorruptError(str(error)) from None
     if start >= size:
-        raise FrameCorruptError(f"has no HDU {target!r}: it ends after {index} HDU(s)")
+        raise FrameCorruptError(f"the file has no HDU {target!r}: it ends after {index} HDU(s)")
     raise TruncatedHeaderError(f"HDU {index} begins at byte {start}, past those at hand")
 
 

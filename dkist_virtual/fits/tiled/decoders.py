@@ -272,7 +272,9 @@ def gunzip(layout: CompressedImage, data: memoryview, n: int, tile: int, *, floa
     try:
         plain = stream.decompress(data, limit + 1)
     except zlib.error as error:
-        raise FrameCorruptError(f"tile {tile}: is not gzip: {error}") from None
+        is_gzip = bytes(data[:2]) == b"\x1f\x8b"
+        what = "its gzip stream is damaged" if is_gzip else "is not gzip"
+        raise FrameCorruptError(f"tile {tile}: {what}: {error}") from None
     if not stream.eof or stream.unused_data:
         raise FrameCorruptError(
             f"tile {tile}: its {len(data)} bytes of gzip "
