@@ -2,6 +2,7 @@
 
 - `main`: run the command line: parse arguments, call the package, print text
 - `options`: define the options that several commands share, and open the dataset that they name
+- `plot`: define the command that shows a dataset as an image or as lines
 - `search`: define the commands that ask the Data Center or Globus: search, quality, movie,
   login
 """

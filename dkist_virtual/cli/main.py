@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import json
 import sys
-from contextlib import AbstractContextManager, nullcontext
+import warnings
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn, cast
 
 import click
 
 from dkist_virtual._version import __version__
+from dkist_virtual.cli import plot as cli_plot
 from dkist_virtual.cli import search as cli_search
 from dkist_virtual.cli.options import (
+    check_place,
     client_option,
     frames_option,
     json_option,
@@ -23,12 +26,8 @@ from dkist_virtual.cli.options import (
 from dkist_virtual.errors import DKISTVirtualError, redacted
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from types import EllipsisType
+    from collections.abc import Iterator, Sequence
 
-    from astropy.units import Quantity
-
-    from dkist_virtual.plot.base import SteppedPlot
     from dkist_virtual.protocols import DaskClient
 
 __all__ = ["cli", "main"]
@@ -110,6 +109,11 @@ def convert(asdf: str, store: str, client: str | None, **options: Any) -> None:
           --base https://example.org/BKEWK
       dkist-virtual convert BKEWK.asdf BKEWK.virtual --client tcp://node1:8786
     """
+    from dkist_virtual.conversion.asdf.locate import check_place as check_asdf
+    from dkist_virtual.conversion.staging import place_for, refuse_existing
+
+    refuse_existing(place_for(store), options["overwrite"])
+    check_asdf(asdf)
     from dkist_virtual.conversion.convert import convert as run
 
     with _client(client) as workers:
@@ -139,6 +143,11 @@ def update(store: str, asdf: str, client: str | None, **options: Any) -> None:
       dkist-virtual update BKEWK.virtual VISP_L1_20221024T185745_BKEWK_metadata.asdf
       dkist-virtual update BKEWK.virtual BKEWK.asdf --scan never
     """
+    from dkist_virtual.conversion.asdf.locate import check_place as check_asdf
+    from dkist_virtual.conversion.staging import existing_store
+
+    existing_store(store)
+    check_asdf(asdf)
     from dkist_virtual.conversion.update import update as run
 
     with _client(client) as workers:
@@ -224,6 +233,7 @@ def download(
       dkist-virtual download VTF.asdf frames/ --frames https://example.org/VTF --verify
       dkist-virtual download BKEWK /~/dkist/{dataset_id} --via globus --to "My University"
     """
+    check_place(store_or_asdf)
     from dkist_virtual.cube.selection import parse_index
     from dkist_virtual.dataset.mosaic import TiledDataset
 
@@ -243,123 +253,8 @@ def download(
         raise click.UsageError(str(error)) from error
 
 
-for command in (cli_search.quality, cli_search.movie, cli_search.login):
+for command in (cli_search.quality, cli_search.movie, cli_search.login, cli_plot.plot):
     cli.add_command(command)
-
-
-@cli.command()
-@click.argument("store_or_asdf", type=click.Path())
-@click.option("--slice", "index", metavar="INDEX", default="", help='Part of it: "0, :, 500".')
-@click.option("--wavelength", metavar="VALUE", help='Nearest to: "630.25 nm".')
-@click.option("--stokes", metavar="LETTER", help="I, Q, U or V.")
-@click.option("--time", metavar="UTC", help='Nearest to: "2022-10-24T19:10".')
-@click.option(
-    "--axes", metavar="AXES", help='Axes to draw, one word for each: "-, x, -, y" for a map.'
-)
-@click.option(
-    "--profile", metavar="PIXEL", help='Draw the profiles of a pixel, not an image: "500, 700".'
-)
-@frames_option
-@click.option(
-    "-o", "--output", type=click.Path(dir_okay=False), help="Write a picture; open no window."
-)
-@click.option(
-    "--dpi",
-    type=click.IntRange(20, 1200),
-    default=130,
-    show_default=True,
-    help="Resolution of the picture.",
-)
-@storage_options_option
-def plot(
-    store_or_asdf: str,
-    index: str,
-    axes: str | None,
-    profile: str | None,
-    frames: str | None,
-    output: str | None,
-    dpi: int,
-    storage_options: dict[str, Any] | None,
-    **where: str | None,
-) -> None:
-    """Show a dataset, or part of it, as an image with sliders; a mosaic on the sky.
-
-    \b
-    Examples:
-      dkist-virtual plot VTF.virtual --stokes V --wavelength "630.26 nm" -o v.png
-      dkist-virtual plot BKEWK.virtual --slice "0, :, 500" -o raster.png
-      dkist-virtual plot VTF.virtual --profile "500, 700" -o profiles.png
-      dkist-virtual plot VTF.virtual
-    """
-    import matplotlib as mpl
-
-    if output is not None:
-        mpl.use("agg")
-    from matplotlib import pyplot as plt
-
-    from dkist_virtual.cube.selection import parse_index
-    from dkist_virtual.dataset.mosaic import TiledDataset
-
-    if output is None and plt.get_backend().lower() == "agg":
-        raise click.UsageError("there is no screen for a window: name a file with -o")
-    kinds = plt.figure().canvas.get_supported_filetypes()
-    plt.close()
-    if Path(output or "a.png").suffix.lstrip(".") not in kinds:
-        raise click.BadParameter(
-            f"{output!r}: expected a name that ends in one of {', '.join(kinds)}"
-        )
-    if axes is not None and profile is not None:
-        raise click.UsageError("--axes is for an image, --profile for lines: give one of them")
-    chosen = parse_index(index)
-    ds = open_place(store_or_asdf, frames, storage_options)
-    if isinstance(ds, TiledDataset):
-        if axes is not None or profile is not None:
-            raise click.UsageError("--axes and --profile are for a dataset: this is a mosaic")
-        drawn: SteppedPlot = (ds.slice_tiles[chosen] if chosen else ds).plot()
-    else:
-        ds = ds[chosen] if chosen else ds
-        if profile is not None:
-            drawn = ds.plot_profile(_pixel(profile))
-        else:
-            drawn = ds.plot(None if axes is None else [_axis(word) for word in axes.split(",")])
-    point = {name: _coordinate(name, text) for name, text in where.items() if text is not None}
-    if point:
-        drawn.at(**point)
-    if output is None:
-        plt.show()
-    else:
-        drawn.save(output, dpi=dpi)
-        click.echo(output)
-
-
-def _axis(word: str) -> str | EllipsisType | None:
-    """Read an axis of ``--axes``; the plot, which knows the axes, refuses others."""
-    stripped = word.strip()
-    if stripped == "...":
-        return ...
-    return None if stripped == "-" else stripped
-
-
-def _pixel(text: str) -> list[int]:
-    try:
-        return [int(part) for part in text.split(",")]
-    except ValueError as error:
-        raise click.BadParameter(f'{text!r}: expected whole numbers: "500, 700"') from error
-
-
-def _coordinate(name: str, text: str) -> Quantity | str:
-    """Read a coordinate; a wavelength as a quantity."""
-    if name != "wavelength":
-        return text
-    from astropy.units import Quantity
-
-    try:
-        value = Quantity(text)
-    except TypeError:
-        value = Quantity(0)
-    if value.unit.physical_type == "dimensionless":
-        raise click.BadParameter(f'{text!r}: expected a number and a unit: "630.25 nm"')
-    return value
 
 
 @cli.command()
@@ -401,8 +296,9 @@ def verify(
     errors. After Ctrl-C the same command continues.
 
     Exit status: 0 all frames are good, 1 something is wrong, 2 no frame could be checked, 3 all
-    frames present are good, and some are absent. With --against: 0 all frames compared are equal, 1
-    one is different or refused, 2 none could be compared.
+    frames present are good, and some are absent. With --against: 0 all frames are equal, 1 one is
+    different or refused, 2 none could be compared, 3 all frames present are equal, and some are
+    absent.
 
     \b
     Examples:
@@ -410,10 +306,11 @@ def verify(
       dkist-virtual verify BKEWK.virtual --sample 100 --json
       dkist-virtual verify DATASET.asdf --against astropy --sample 20
     """
-    from dkist_virtual.verification.verify import verify as run
-
     if options["against"] is not None and options["selection"] is not None:
         raise click.UsageError("--against takes --sample, and not --slice")
+    check_place(store_or_asdf)
+    from dkist_virtual.verification.verify import verify as run
+
     options["allow_local"] = True if allow_local else None
     report = run(store_or_asdf, resume=not anew, keep=not no_keep, **options)
     click.echo(json.dumps(report.as_json(), indent=2) if as_json else str(report))
@@ -436,9 +333,13 @@ def demo(directory: str | None) -> None:
 
 
 def main(args: Sequence[str] | None = None) -> None:
-    """Run the command line; errors of this package are one line, and exit status 1."""
+    """Run the command line; errors of this package are one line, and exit status 1.
+
+    Warnings are one line too.
+    """
     try:
-        cli(args, standalone_mode=False)
+        with _warnings_as_lines():
+            cli(args, standalone_mode=False)
     except click.exceptions.Exit as exit_:
         sys.exit(exit_.exit_code)
     except click.ClickException as error:
@@ -461,6 +362,21 @@ def main(args: Sequence[str] | None = None) -> None:
         if cause is None:
             raise
         _interrupted(cause)
+
+
+@contextmanager
+def _warnings_as_lines() -> Iterator[None]:
+    """Print a warning as one line, without the place in the code that Python puts in front."""
+
+    def show(message: Warning | str, *_: object) -> None:
+        click.echo(f"Warning: {redacted(message)}", err=True)
+
+    before: Any = warnings.showwarning
+    warnings.showwarning = cast("Any", show)
+    try:
+        yield
+    finally:
+        warnings.showwarning = before
 
 
 def _interrupted(error: BaseException) -> NoReturn:

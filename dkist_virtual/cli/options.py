@@ -8,11 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from dkist_virtual.dataset.open import check_place
+
 if TYPE_CHECKING:
     from dkist_virtual.dataset.dataset import Dataset
     from dkist_virtual.dataset.mosaic import TiledDataset
 
 __all__ = [
+    "check_place",
     "client_option",
     "frames_option",
     "json_option",
@@ -67,6 +70,7 @@ def open_place(
     """Open a dataset; with frames at ``globus:COLLECTION`` on that collection's HTTPS server."""
     from dkist_virtual.dataset.open import open_dataset
 
+    check_place(place)
     options = dict(storage_options or {})
     if frames is not None and frames.startswith("globus:"):
         from dkist_virtual.datacenter.globus import over_https

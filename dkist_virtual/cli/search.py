@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from dkist_virtual.cli.options import overview_text
+from dkist_virtual.datacenter.ids import is_id
 from dkist_virtual.fits.errors import one_line
 
 if TYPE_CHECKING:
@@ -85,11 +86,11 @@ def search(
       dkist-virtual search --product L1-ABCDE --open 1
       dkist-virtual search --target sunspot --json
     """
+    if frames is not None and number is None:
+        raise click.UsageError("--frames names the frames of a dataset for --open: use both")
     from dkist_virtual.datacenter.search import search as run
     from dkist_virtual.dataset.open import open_dataset
 
-    if frames is not None and number is None:
-        raise click.UsageError("--frames names the frames of a dataset for --open: use both")
     asked: dict[str, Any] = {
         name: value for name, value in given.items() if value is not None and value != ()
     }
@@ -128,10 +129,12 @@ def _corners(box: tuple[float, ...]) -> SkyCoord:
 
 def _identity(dataset: str) -> str:
     """Find the ID of a dataset from its own ID, that of its product, or its store or ASDF."""
-    from dkist_virtual.datacenter.catalogue import find, is_id
-    from dkist_virtual.dataset.open import open_dataset
+    from dkist_virtual.dataset.open import check_place, open_dataset
 
+    check_place(dataset)
     if is_id(dataset) and not os.path.lexists(dataset):
+        from dkist_virtual.datacenter.catalogue import find
+
         return str(find(dataset)[0]["datasetId"])
     return open_dataset(dataset).files.dataset_id
 
@@ -148,10 +151,11 @@ def quality(dataset: str, destination: str, as_json: bool) -> None:
       dkist-virtual quality BKEWK
       dkist-virtual quality BKEWK.virtual reports/
     """
+    identity = _identity(dataset)
     from dkist_virtual.datacenter.catalogue import fetch_file
 
     form: Literal["pdf", "json"] = "json" if as_json else "pdf"
-    click.echo(one_line(fetch_file("quality", _identity(dataset), destination, form=form)))
+    click.echo(one_line(fetch_file("quality", identity, destination, form=form)))
 
 
 @click.command()
@@ -164,9 +168,10 @@ def movie(dataset: str, destination: str) -> None:
     Examples:
       dkist-virtual movie BKEWK
     """
+    identity = _identity(dataset)
     from dkist_virtual.datacenter.catalogue import fetch_file
 
-    click.echo(one_line(fetch_file("movie", _identity(dataset), destination)))
+    click.echo(one_line(fetch_file("movie", identity, destination)))
 
 
 @click.command()

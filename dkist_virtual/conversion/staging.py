@@ -13,19 +13,35 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from dkist_virtual.conversion.journal import Journal
-from dkist_virtual.errors import DKISTVirtualError, StoreError, StoreExistsError
-from dkist_virtual.io.local_file import sync
+from dkist_virtual.errors import (
+    DKISTVirtualError,
+    StoreError,
+    StoreExistsError,
+    StoreMissingError,
+)
 from dkist_virtual.io.locations import absolute, is_local, shown
 from dkist_virtual.io.locks import open_locked
-from dkist_virtual.store.format.dataset_asdf import METADATA_NAME
-from dkist_virtual.store.format.headers import HEADERS_NAME
-from dkist_virtual.store.format.references import JSON_NAME, PARQUET_NAME
+from dkist_virtual.store.format.names import (
+    HEADERS_NAME,
+    JSON_NAME,
+    METADATA_NAME,
+    PARQUET_NAME,
+    VERIFY_NAME,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-__all__ = ["Building", "build_store", "place_for", "raise_store_errors", "refuse_existing"]
+    from dkist_virtual.conversion.journal import Journal
+
+__all__ = [
+    "Building",
+    "build_store",
+    "existing_store",
+    "place_for",
+    "raise_store_errors",
+    "refuse_existing",
+]
 
 WORTH: Final = 1_000
 """The journal is kept when a conversion fails after this many frames: fewer are scanned again."""
@@ -69,7 +85,7 @@ def refuse_existing(target: Path, overwrite: bool) -> bool:
         found = set(os.listdir(target)) if target.is_dir() else set()
     if METADATA_NAME not in found or not {JSON_NAME, PARQUET_NAME} & found:
         raise StoreExistsError(f"{target}: is not a store, so it is not replaced by one")
-    known = {JSON_NAME, PARQUET_NAME, METADATA_NAME, HEADERS_NAME, "verify.json"}
+    known = {JSON_NAME, PARQUET_NAME, METADATA_NAME, HEADERS_NAME, VERIFY_NAME}
     # A verification that was killed may leave what it was about to write.
     strange = sorted(name for name in found - known if not name.startswith(".verify."))
     if strange:
@@ -78,6 +94,16 @@ def refuse_existing(target: Path, overwrite: bool) -> bool:
             "move that elsewhere first"
         )
     return True
+
+
+def existing_store(store: str | os.PathLike[str]) -> Path:
+    """Make the path of a store on this machine absolute; raise `StoreMissingError` without one."""
+    target = place_for(store)
+    if not refuse_existing(target, overwrite=True):
+        raise StoreMissingError(
+            f"{target}: no store here. dkist-virtual convert makes one from a dataset's ASDF"
+        )
+    return target
 
 
 @contextmanager
@@ -109,6 +135,8 @@ class Building:
 
     def finish(self, write: Callable[[Path], None]) -> None:
         """Write the store's files, by a function that takes a directory, and rename that."""
+        from dkist_virtual.io.local_file import sync
+
         new = self.work / self.target.name
         new.mkdir()
         write(new)
@@ -129,6 +157,8 @@ class Building:
 
 def _sync_all(directory: Path) -> None:
     """Flush all files below a directory to the disk, before it gets its name."""
+    from dkist_virtual.io.local_file import sync
+
     for place, _, names in os.walk(directory):
         for name in names:
             sync(os.path.join(place, name))
@@ -162,6 +192,8 @@ def build_store(
     StoreExistsError
         A store exists there, or another conversion is building one.
     """
+    from dkist_virtual.conversion.journal import Journal
+
     refuse_existing(target, overwrite)
     work = _work_directory(target)
     with raise_store_errors(target), _alone(work, target):

@@ -6,8 +6,7 @@ import os
 from typing import TYPE_CHECKING, Any
 
 from dkist_virtual.conversion.convert import Work
-from dkist_virtual.conversion.staging import place_for, refuse_existing
-from dkist_virtual.errors import StoreMissingError
+from dkist_virtual.conversion.staging import existing_store
 from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.store.format.references import PARQUET_NAME
 from dkist_virtual.store.reader import StoreReader, references_in
@@ -65,11 +64,7 @@ def update(
     FrameError
         As in `convert`. The store stays as it was.
     """
-    target = place_for(store)
-    if not refuse_existing(target, overwrite=True):
-        raise StoreMissingError(
-            f"{target}: no store here. dkist-virtual convert makes one from a dataset's ASDF"
-        )
+    target = existing_store(store)
     attributes = references_in(StoreReader(str(target), Fetcher())).attributes
     if scan is None:
         scan = "auto" if attributes.get("head_bytes") else "never"

@@ -5,6 +5,7 @@
 - `globus`: transfer frames through Globus as ``dkist`` does; find collections that serve them
   over HTTPS
 - `globus_login`: log in to Globus, keep tokens, and translate its errors
+- `ids`: tell IDs of datasets and products from other text
 - `local_copies`: open datasets by ID: fetch the ASDF once, convert it, cache both on this machine
 - `results`: show the results of a search as a sunpy table; add a search attribute that dkist
   lacks

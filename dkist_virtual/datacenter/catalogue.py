@@ -17,6 +17,7 @@ from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.parse import urlencode
 
+from dkist_virtual.datacenter.ids import is_id
 from dkist_virtual.errors import (
     DatasetError,
     DKISTVirtualError,
@@ -62,15 +63,8 @@ Record: TypeAlias = dict[str, Any]
 Query: TypeAlias = dict[str, Any]
 """Parameters of the API's search, as ``dkist.net`` makes them."""
 
-_ID: Final = re.compile(r"L\d-[A-Z0-9-]{4,20}|[A-Z0-9]{4,12}")
-
 # Proxies are those of the environment; a query is sent as it was encoded.
 _HTTP: Final = {"client_kwargs": {"trust_env": True}, "encoded": True}
-
-
-def is_id(text: str) -> bool:
-    """Whether a text has the form of a dataset ID, or of a product ID such as ``L1-ABCDE``."""
-    return _ID.fullmatch(text) is not None
 
 
 def net() -> ModuleType:

@@ -6,14 +6,12 @@ import os
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from dkist_virtual.datacenter.catalogue import is_id
+from dkist_virtual.conversion.asdf.locate import find_asdf
+from dkist_virtual.datacenter.ids import is_id
 from dkist_virtual.errors import FrameError, StoreMissingError
-from dkist_virtual.io.asdf_blocks import MAGIC
-from dkist_virtual.io.byte_range import Request
-from dkist_virtual.io.locations import Location, absolute, is_local
-from dkist_virtual.store.format.references import JSON_NAME, PARQUET_NAME
-from dkist_virtual.store.handle import StoreHandle
-from dkist_virtual.store.read_options import ReadOptions
+from dkist_virtual.io.locations import Location, absolute, is_local, local_path
+from dkist_virtual.store.format.names import JSON_NAME, PARQUET_NAME
+from dkist_virtual.store.presence import check_present
 
 if TYPE_CHECKING:
     import zarr
@@ -22,9 +20,14 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.dataset import Dataset
     from dkist_virtual.dataset.mosaic import TiledDataset
     from dkist_virtual.store.frame_locations import FramePlaces
-    from dkist_virtual.store.read_options import Chunks, Missing, StorageOptions
+    from dkist_virtual.store.read_options import (
+        Chunks,
+        Missing,
+        ReadOptions,
+        StorageOptions,
+    )
 
-__all__ = ["open_dataset", "open_zarr"]
+__all__ = ["check_place", "open_dataset", "open_zarr"]
 
 
 def open_dataset(
@@ -87,18 +90,18 @@ def open_dataset(
     >>> ds = dv.open_dataset("BKEWK.virtual")  # doctest: +SKIP
     >>> ds[0, 50].data.compute()  # doctest: +SKIP
     """
+    from dkist_virtual.store.read_options import ReadOptions
+
+    options = ReadOptions(frames, missing, chunks, storage_options, cache, allow_local, verify)
+    place = store_directory(_path_of(store_or_asdf))
+    is_asdf = _is_asdf(place) or _is_asdf_on_server(place, options)
+    if not is_asdf:
+        _refuse_file(place)
+
     from dkist_virtual.dataset.dataset import Dataset
     from dkist_virtual.dataset.loader import open_asdf, open_store
     from dkist_virtual.dataset.mosaic import TiledDataset
 
-    options = ReadOptions(frames, missing, chunks, storage_options, cache, allow_local, verify)
-    place = store_directory(_path_of(store_or_asdf))
-    is_asdf = _is_asdf(place, options)
-    if is_local(place) and os.path.isfile(place) and not is_asdf:
-        raise StoreMissingError(
-            f"{place}: is a file, and not an ASDF: expected the directory of a store, or a "
-            "dataset's file *.asdf"
-        )
     opened = open_asdf(place, options) if is_asdf else open_store(place, options)
     return (Dataset if opened.description.grid is None else TiledDataset).from_opened(opened)
 
@@ -126,11 +129,38 @@ def open_zarr(
     zarr.Group
         With the array ``data``, or one ``data_{i}_{j}`` per tile of a mosaic; read-only.
     """
+    from dkist_virtual.store.handle import StoreHandle
+    from dkist_virtual.store.read_options import ReadOptions
+
     options = ReadOptions(
         frames=frames, missing=missing, storage_options=storage_options, cache=cache,
         allow_local=allow_local, verify=verify,
     )  # fmt: skip
     return StoreHandle(store_directory(store), None, options).opened.group
+
+
+def check_place(store_or_asdf: str | os.PathLike[str]) -> None:
+    """Raise what `open_dataset` raises for a path of this machine with neither store nor ASDF.
+
+    It imports little: the command line answers a mistyped path with it at once. Nothing is asked
+    about IDs and URLs.
+    """
+    if not isinstance(store_or_asdf, str) or _identity(store_or_asdf) is None:
+        place = store_directory(store_or_asdf)
+        if not _is_asdf(place):
+            _refuse_file(place)
+            check_present(place)
+        elif is_local(place):
+            find_asdf(local_path(place))
+
+
+def _refuse_file(place: str) -> None:
+    """Raise `StoreMissingError` for a file on this machine, which is not a store."""
+    if is_local(place) and os.path.isfile(place):
+        raise StoreMissingError(
+            f"{place}: is a file, and not an ASDF: expected the directory of a store, or a "
+            "dataset's file *.asdf"
+        )
 
 
 def store_directory(place: str | os.PathLike[str]) -> str:
@@ -144,22 +174,26 @@ def _path_of(given: str | os.PathLike[str] | Row) -> str | os.PathLike[str]:
     """Return a path or URL as it is, and for an ID, or a row with one, its store here."""
     if isinstance(given, os.PathLike):
         return given
-    if isinstance(given, str):
-        if os.path.lexists(given):
-            return given
-        identity = given if is_id(given) else None
-        if identity is None and is_id(proper := given.strip().upper()):
-            raise StoreMissingError(
-                f"{given!r}: nothing of that name is here. IDs of datasets are in capital letters: "
-                f"{proper}"
-            )
-    else:
-        identity = _id_in(given)
+    identity = _identity(given) if isinstance(given, str) else _id_in(given)
     if identity is None:
         return given
     from dkist_virtual.datacenter.local_copies import store_of
 
     return store_of(identity)
+
+
+def _identity(given: str) -> str | None:
+    """Return a text that is an ID, and not the name of something here; None for others."""
+    if os.path.lexists(given):
+        return None
+    if is_id(given):
+        return given
+    if is_id(proper := given.strip().upper()):
+        raise StoreMissingError(
+            f"{given!r}: nothing of that name is here. IDs of datasets are in capital letters: "
+            f"{proper}"
+        )
+    return None
 
 
 def _id_in(row: Row) -> str:
@@ -177,15 +211,11 @@ def _id_in(row: Row) -> str:
     return str(value)
 
 
-def _is_asdf(place: str, options: ReadOptions) -> bool:
+def _is_asdf(place: str) -> bool:
+    """Tell whether a place is an ASDF, or a directory with one, by names alone."""
     location = Location.of(place)
     if location.path.endswith((".asdf", ".asdf.gz")):  # the reader says what to do about the latter
         return True
-    if location.is_web and (location.query or location.name == "asdf"):
-        # The Data Center's URL is https://…/download/asdf?datasetId=X: only the bytes tell.
-        with suppress(FrameError):
-            start = Request(place, 0, len(MAGIC), exact=False)
-            return options.fetcher().answer(start).data == MAGIC
     if not is_local(place) or not os.path.isdir(place):
         return False
     names = os.listdir(place)
@@ -194,3 +224,17 @@ def _is_asdf(place: str, options: ReadOptions) -> bool:
         and PARQUET_NAME not in names
         and any(name.endswith((".asdf", ".asdf.gz")) for name in names)
     )
+
+
+def _is_asdf_on_server(place: str, options: ReadOptions) -> bool:
+    """Tell whether a URL that may be that of an ASDF is one, by the first bytes of its file."""
+    location = Location.of(place)
+    if location.is_web and (location.query or location.name == "asdf"):
+        from dkist_virtual.io.asdf_blocks import MAGIC
+        from dkist_virtual.io.byte_range import Request
+
+        # The Data Center's URL is https://…/download/asdf?datasetId=X: only the bytes tell.
+        with suppress(FrameError):
+            start = Request(place, 0, len(MAGIC), exact=False)
+            return options.fetcher().answer(start).data == MAGIC
+    return False

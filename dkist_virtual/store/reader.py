@@ -12,7 +12,6 @@ from dkist_virtual.errors import (
     FrameMissingError,
     StoreCorruptError,
     StoreError,
-    StoreMissingError,
 )
 from dkist_virtual.io.byte_range import Request
 from dkist_virtual.io.driver import read_files, read_many
@@ -27,6 +26,7 @@ from dkist_virtual.store.format.references import (
     sha256,
 )
 from dkist_virtual.store.format.references_parquet import read_parquet
+from dkist_virtual.store.presence import no_store_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -58,10 +58,7 @@ def references_in(read: StoreReader) -> ReferenceSet:
     try:
         shards.keep(".zmetadata", shards(".zmetadata"))
     except FileNotFoundError:
-        raise StoreMissingError(
-            f"{shown(read.url)}: no store here: expected {JSON_NAME} or {PARQUET_NAME}. "
-            "dkist-virtual convert makes one from a dataset's ASDF"
-        ) from None
+        raise no_store_error(read.url) from None
     return read_parquet(shards, shards.url)
 
 

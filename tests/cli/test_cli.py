@@ -8,6 +8,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+import warnings
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
@@ -183,6 +184,18 @@ def test_exit_statuses_of_a_comparison(as_json: bool, data: Path, run: Run) -> N
     status, said = verify("--frames", data / "nowhere")
     assert status == 2
     assert said == {"unreachable": 6} if as_json else "No frame could be read" in said
+
+
+def test_a_warning_is_one_line(data: Path, run: Run) -> None:
+    store = data.parent / "store"
+    assert run("convert", data, store)[0] == 0
+    (store / "verify.json").write_text("[]")
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")  # which Python does for those of this package
+        for command_line in (["info", store], ["download", store, data, "--dry-run"]):
+            status, _, err = run(*command_line)
+            assert status == 0
+            assert err == f"Warning: {store}/verify.json: cannot be read: verify the store again\n"
 
 
 # Errors -----------------------------------------------------------------------------------------

@@ -57,6 +57,57 @@ def test_help_is_light() -> None:
     assert imported & HEAVY == set()
 
 
+# Mistyped ---------------------------------------------------------------------------------------
+
+COMMAND = """    import contextlib
+    from dkist_virtual.cli.main import main
+    with contextlib.redirect_stderr(sys.stdout):
+        try:
+            main({arguments!r})
+        except SystemExit as left:
+            print("status", left.code)"""
+
+NO_STORE = "no store here: expected references.json or references.parq"
+
+ANSWERED_AT_ONCE = {
+    "info no.store": f"no.store: {NO_STORE}",
+    "info .": NO_STORE,
+    "info no.store/references.json": f"no.store: {NO_STORE}",
+    "info no.store.asdf": "no.store.asdf: no such file or directory",
+    "info file.fits": "file.fits: is a file, and not an ASDF",
+    "info bkewk": "IDs of datasets are in capital letters: BKEWK",
+    "verify no.store --sample 3": NO_STORE,
+    "verify file.fits --against astropy --slice 0": "--against takes --sample",
+    "download no.store frames": NO_STORE,
+    "plot no.store -o a.png": NO_STORE,
+    "quality no.store": NO_STORE,
+    "movie no.store.asdf": "no such file or directory",
+    "convert no.store store": "no.store: no such file or directory",
+    "convert . store": "no ASDF in this directory",
+    "convert file.fits .": "exists already",
+    "update no.store new.asdf": "no.store: no store here",
+    "search --frames here": "use both",
+    "search --page 0": "Invalid value for '--page'",
+    "info no.store --nonsense": "No such option '--nonsense'",
+    "info": "Missing argument 'STORE_OR_ASDF'",
+    "infos": "No such command 'infos'",
+    "--version": "dkist-virtual, version",
+    "search --help": "Search the Data Center",
+}
+
+
+@pytest.mark.parametrize("line", ANSWERED_AT_ONCE)
+def test_a_mistyped_command_imports_next_to_nothing(
+    line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file.fits").write_bytes(b"SIMPLE")
+    printed, imported = run(COMMAND.format(arguments=line.split()))
+    assert ANSWERED_AT_ONCE[line] in printed
+    assert imported & {"numpy", "zarr", "asyncio", "astropy", "asdf", "yaml"} == set()
+    assert len(imported) < 120
+
+
 @pytest.mark.parametrize("name", sorted(HEAVY))
 @pytest.mark.slow
 def test_a_heavy_import_would_be_seen(name: str) -> None:

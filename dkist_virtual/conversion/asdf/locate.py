@@ -11,19 +11,15 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from dkist_virtual.errors import DatasetError, DKISTVirtualError, FrameError, StoreCorruptError
-from dkist_virtual.io.asdf_blocks import IN_ASDFS, check_start
-from dkist_virtual.io.event_loop import run
-from dkist_virtual.io.local_file import FileBytes
 from dkist_virtual.io.locations import Location, absolute, is_local, local_path, shown
 from dkist_virtual.io.safety import unsafe_name
-from dkist_virtual.store.format.limits import check_asdf
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from dkist_virtual.io.fetcher import Fetcher
 
-__all__ = ["AsdfFile", "asdf_on_disk", "find_asdf"]
+__all__ = ["AsdfFile", "asdf_on_disk", "check_place", "find_asdf"]
 
 #: The Data Center's file names, and its suffixes from oldest to newest, as ``dkist`` ranks them.
 _DATA_CENTER_NAME = re.compile(
@@ -92,6 +88,12 @@ def asdf_on_disk(place: str | os.PathLike[str], fetcher: Fetcher) -> Iterator[As
         yield AsdfFile(path, str(replace(location.parent, query="")), (), shown(text))
 
 
+def check_place(place: str | os.PathLike[str]) -> None:
+    """Raise `DatasetError` where a path of this machine has no ASDF; URLs are not asked."""
+    if is_local(absolute(place, "asdf")):
+        find_asdf(local_path(os.fspath(place)))
+
+
 LONGEST_NAME: Final = 200
 """Bytes of a name that any disk allows."""
 
@@ -127,6 +129,11 @@ class _OnDisk:
 
 def _fetch(url: str, path: Path, fetcher: Fetcher) -> None:
     """Fetch an ASDF into a file, and check the sizes that it states."""
+    from dkist_virtual.io.asdf_blocks import IN_ASDFS, check_start
+    from dkist_virtual.io.event_loop import run
+    from dkist_virtual.io.local_file import FileBytes
+    from dkist_virtual.store.format.limits import check_asdf
+
     sink = _OnDisk(path)
     try:
         run(fetcher.pour(url, sink))

@@ -11,6 +11,7 @@
 - `headers`: read and write the header table, ``headers.parquet``
 - `limits`: limit how much memory a store's own files may ask for, by their length and by the
   store's shape
+- `names`: name the files of a store
 - `references`: hold references as arrays of URL, offset and length; read and write kerchunk's
   JSON
 - `references_parquet`: read and write kerchunk's Parquet references, one shard at a time

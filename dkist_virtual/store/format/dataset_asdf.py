@@ -17,13 +17,14 @@ from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from dkist_virtual._version import __version__
 from dkist_virtual.errors import DatasetError, StoreCorruptError
 from dkist_virtual.io.local_file import open_regular
 from dkist_virtual.store.format.asdf_arrays import check_strides
 from dkist_virtual.store.format.limits import check_asdf
+from dkist_virtual.store.format.names import METADATA_NAME
 from dkist_virtual.store.format.references import FORMAT_VERSION
 from dkist_virtual.text import shorten
 
@@ -44,10 +45,6 @@ __all__ = [
     "tag_of",
     "write_description",
 ]
-
-
-METADATA_NAME: Final = "dataset.asdf"
-"""The name of the description's file in a store."""
 
 
 @dataclass(frozen=True, eq=False)

@@ -33,6 +33,7 @@ from dkist_virtual.store.format.header_metadata import (
     translate_note_errors,
 )
 from dkist_virtual.store.format.limits import MAX_FRAMES, text_size
+from dkist_virtual.store.format.names import HEADERS_NAME
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -43,9 +44,6 @@ if TYPE_CHECKING:
     from dkist_virtual.store.format.header_table import HeaderTable, Rows
 
 __all__ = ["HEADERS_NAME", "OURS", "HeaderFile", "write_headers"]
-
-HEADERS_NAME: Final = "headers.parquet"
-"""The header table's name in a store."""
 
 _OUR_TYPES: Final = {
     "_tile": "string",

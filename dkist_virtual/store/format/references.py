@@ -27,6 +27,7 @@ from dkist_virtual.store.format.limits import (
     check_attributes,
     check_root,
 )
+from dkist_virtual.store.format.names import JSON_NAME, PARQUET_NAME
 from dkist_virtual.store.frame_spec import CODEC_ID, FrameSpec
 
 if TYPE_CHECKING:
@@ -58,8 +59,6 @@ __all__ = [
 
 FORMAT_VERSION: Final = 1
 ROOT_KEY: Final = "dkist_virtual"
-JSON_NAME: Final = "references.json"
-PARQUET_NAME: Final = "references.parq"
 WHOLE_FILE: Final = -1
 """Offset and length of a reference to a file that was never scanned."""
 
