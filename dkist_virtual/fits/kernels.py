@@ -8,6 +8,7 @@ it is where the kept file cannot be read and where the disk is full.
 from __future__ import annotations
 
 from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numba
@@ -19,11 +20,28 @@ if TYPE_CHECKING:
 __all__ = ["njit"]
 
 
-_FunctionCache: Any = caching.FunctionCache  # which comes without types
+# Neither comes with types.
+_FunctionCache: Any = caching.FunctionCache
+_IndexFile: Any = caching.IndexDataCacheFile
 
 
 class _Kept(_FunctionCache):  # type: ignore[misc]
     """Keep a compiled function on the disk; whatever goes wrong there, it compiles."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__(function)
+        # numba compiles anew where the function's module has changed. A kernel is also made of the
+        # code and the constants of the modules beside it.
+        folder = Path(function.__code__.co_filename).parent
+        found = [(path.name, path.stat()) for path in sorted(folder.glob("*.py"))]
+        self._cache_file = _IndexFile(
+            cache_path=self._cache_path,
+            filename_base=self._impl.filename_base,
+            source_stamp=(
+                self._impl.locator.get_source_stamp(),
+                [(name, stat.st_mtime, stat.st_size) for name, stat in found],
+            ),
+        )
 
     def load_overload(self, *args: Any) -> Any:
         """Return the kept function, None where it is of no use."""

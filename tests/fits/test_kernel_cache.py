@@ -18,11 +18,13 @@ import resource, sys
 from pathlib import Path
 if len(sys.argv) > 2:  # a disk on which files can be made, and nothing be written
     resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
-from dkist_virtual.fits.tiled import rice
+from dkist_virtual.fits.tiled import lanes, rice
 from dkist_virtual.fits.decode import decode_frame
 decode_frame(Path(sys.argv[1]).read_bytes(), 1)
-stats = rice.decode_floats.stats
-print(rice.__file__, sum(stats.cache_hits.values()), sum(stats.cache_misses.values()))
+stats = [lanes.decode_floats.stats, rice.decode_floats.stats]  # one of them is used
+hits, misses = (sum(sum(getattr(s, name).values()) for s in stats)
+                for name in ("cache_hits", "cache_misses"))
+print(rice.__file__, hits, misses)
 """
 
 

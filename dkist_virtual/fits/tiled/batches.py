@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from concurrent.futures import wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
@@ -177,17 +177,27 @@ class Tiles:
         out: NDArray[np.generic],
         runs: Runs,
     ) -> None:
-        """Turn the numbers in a buffer into pixels of the output, with a kernel of `rice`."""
-        from dkist_virtual.fits.tiled import rice
+        """Turn the numbers in a buffer into pixels of the output, with a kernel.
+
+        Rice streams are decoded by `lanes`, where the processor has what that needs. Else they are
+        decoded by `rice`, as all other numbers are.
+        """
+        from dkist_virtual.fits.tiled import lanes, rice
+        from dkist_virtual.fits.tiled.processor import chosen_kernel
 
         layout, table = self.layout, self.table
         is_rice = layout.algorithm == "RICE_1" and column == COMPRESSED
         bytepix, blocksize = map(int, rice_parameters(layout)) if is_rice else (4, 256)
         shuffled = layout.algorithm == "GZIP_2" and column == COMPRESSED
-        source = (buffer, starts, lengths, itemsizes, shuffled, blocksize)
+        source: tuple[Any, ...] = (buffer, starts, lengths, itemsizes, shuffled, blocksize)
+        decode_floats, decode_integers = rice.decode_floats, rice.decode_integers
+        kernel = chosen_kernel()
+        if is_rice and kernel != "plain" and lanes.fits_into_lanes(buffer, blocksize):
+            decode_floats, decode_integers = lanes.decode_floats, lanes.decode_integers
+            source = (*lanes.memory(kernel, blocksize), buffer, starts, lengths, blocksize)
         if layout.quantised and column == COMPRESSED:
             blank = table.blank[tiles] if table.blank.size else np.zeros(len(tiles), np.int64)
-            broken = rice.decode_floats(
+            broken = decode_floats(
                 *source,
                 table.scale[tiles],
                 table.zero[tiles],
@@ -203,7 +213,7 @@ class Tiles:
             if layout.bitpix < 0:  # floats as they are: their bits are taken for integers
                 out = out.view(f"i{out.itemsize}")
             try:
-                broken = rice.decode_integers(*source, bytepix, out, *runs)
+                broken = decode_integers(*source, bytepix, out, *runs)
             except OverflowError:  # of Python, where kernels are not compiled
                 raise FrameCorruptError(
                     f"one of tiles {tiles[0]} to {tiles[-1]} holds a pixel that ZBITPIX = "

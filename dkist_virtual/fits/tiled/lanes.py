@@ -1,0 +1,325 @@
+"""Decode Rice tiles several at a time: each is in a lane of a vector.
+
+`_fill` gives each lane a tile, `_decode_stage` decodes some blocks of every lane into a stage, and
+`decode_floats` or `decode_integers` turn these into pixels of the output. A lane whose tile is done
+gets the next one. What does not fit into vectors is decoded by itself: codes of many bits, the rest
+of a block that is shorter in other lanes, and a tile that is alone. `lane_code` has the parts that
+are written in LLVM's language.
+
+Bounds are those of `rice`: no load reaches outside the buffer. A lane may read on beyond its tile's
+end until its blocks in the stage are decoded; the tile is then a broken one, and is not used.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from dkist_virtual.fits.kernels import njit
+from dkist_virtual.fits.tiled.lane_code import (
+    ACTIVE,
+    BIT,
+    END,
+    FS,
+    LAST,
+    LEFT,
+    N_LANES,
+    N_ROWS,
+    PLACE,
+    POSITION,
+    RANDOM,
+    SEED,
+    TILE,
+    TODO,
+    AVX2Lanes,
+    AVX512Lanes,
+    lane_codes,
+    leading_zeros,
+    store_floats,
+    store_integers,
+    window,
+)
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dkist_virtual.fits.tiled.processor import Kernel
+
+__all__ = ["decode_floats", "decode_integers", "fits_into_lanes", "memory"]
+
+_N_RANDOM: Final = 10_000
+
+_MOST_FS: Final = 12
+"""Of codes with more low bits, four are longer than a word."""
+
+_STAGE: Final = 256
+"""Pixels of a lane that are decoded before any goes to the output: all lanes take 8 KiB."""
+
+_MOST_BLOCK: Final = 4096
+"""Pixels of the longest block that the stage is made for."""
+
+
+def fits_into_lanes(buffer: NDArray[np.uint8], blocksize: int) -> bool:
+    """Return whether these kernels can decode from a buffer, in blocks of this many pixels."""
+    return buffer.size >= 8 and blocksize <= _MOST_BLOCK
+
+
+def memory(kernel: Kernel, blocksize: int) -> tuple[Any, int]:
+    """Return the memory that a kernel works in, and how many pixels of a lane it has room for."""
+    stride = max(_STAGE // blocksize, 1) * blocksize
+    # Vectors of eight are read from anywhere in it.
+    stage = np.empty(N_LANES * stride + 8, np.int32)
+    kind = AVX512Lanes if kernel == "avx512" else AVX2Lanes
+    return kind(np.zeros((N_ROWS, N_LANES), np.int64), stage), stride
+
+
+@njit(cache=True, nogil=True)
+def _one_by_one(state, stage, buffer, lane, at, n, fs_max, raw_bits):
+    """Decode `n` codes of one lane into the stage from `at` on, however long they are."""
+    bit, end = state[BIT, lane], state[END, lane]
+    fs, last = state[FS, lane], state[LAST, lane]
+    if fs > fs_max:
+        bit = end + 1
+    for i in range(at, at + n):
+        value = np.int64(0)
+        if fs >= fs_max:  # differences are stored as they are
+            value = np.int64(window(buffer, bit) >> np.uint64(64 - raw_bits))
+            bit += raw_bits
+        elif fs >= 0:
+            zeros = np.int64(0)
+            word = window(buffer, bit)
+            step = leading_zeros(word)
+            while step >= 57 and bit <= end:
+                zeros += 57
+                bit += 57
+                word = window(buffer, bit)
+                step = leading_zeros(word)
+            zeros += step
+            bit += step + 1
+            word = window(buffer, bit)
+            value = (zeros << fs) | np.int64((word >> np.uint64(1)) >> np.uint64(63 - fs))
+            bit += fs
+        if bit > end:
+            break
+        last += (value >> 1) ^ -(value & 1)
+        stage[i] = np.int32(last)
+    state[BIT, lane], state[LAST, lane] = bit, last
+
+
+@njit(cache=True, nogil=True)
+def _fill(state, buffer, starts, lengths, bytepix, out_starts, n_rows, row_lengths, n_tiles):
+    """Give the next tile to each lane without one; return the number of tiles that can be read.
+
+    That is less than before where the next one is not inside the buffer.
+    """
+    tile = state[PLACE, 2]
+    for lane in range(N_LANES):
+        while state[TODO, lane] == 0 and tile < n_tiles:
+            start, size = starts[tile], lengths[tile]
+            if size < bytepix or start < 0 or start + size > buffer.size:
+                n_tiles = tile
+                break
+            todo = n_rows[tile] * row_lengths[tile]
+            if todo > 0:
+                state[TODO, lane] = todo
+                state[BIT, lane] = (start + bytepix) * 8
+                state[END, lane] = (start + size) * 8
+                state[LAST, lane] = np.int64(
+                    window(buffer, start * 8) >> np.uint64(64 - 8 * bytepix)
+                )
+                state[ACTIVE, lane] = -1
+                state[TILE, lane] = tile
+                state[POSITION, lane] = out_starts[tile]
+                state[LEFT, lane] = row_lengths[tile]
+                state[RANDOM, lane] = -1
+            tile += 1
+    state[PLACE, 2] = tile
+    return n_tiles
+
+
+@njit(cache=True, nogil=True)
+def _decode_stage(lanes, buffer, bytepix, blocksize, stride):
+    """Decode the next pixels of every lane into the stage; return how many of each at most.
+
+    Either whole blocks, as many as each lane has and the stage has room for, or one, which may be
+    shorter.
+    """
+    state, stage = lanes
+    if bytepix == 4:
+        fs_bits, fs_max = 5, 25
+    elif bytepix == 2:
+        fs_bits, fs_max = 4, 14
+    else:
+        fs_bits, fs_max = 3, 6
+    todo, working = stride, 0
+    for lane in range(N_LANES):
+        if state[TODO, lane]:
+            working += 1
+            if state[TODO, lane] < todo:
+                todo = state[TODO, lane]
+    blocks = 0 if blocksize % 4 else todo // blocksize
+    groups = (blocksize if todo > blocksize else todo) // 4
+    if working == 1:  # as fast by itself
+        groups = 0
+    at_once = blocks if blocks and groups else 1
+    block = group = 0
+    while True:
+        found = lane_codes(
+            lanes, buffer, fs_bits, min(fs_max - 1, _MOST_FS), block, group, at_once, groups, stride
+        )
+        block, group = state[PLACE, 0], state[PLACE, 1]
+        long_codes, other_blocks = found & 0xFFFFFFFF, found >> 32
+        if long_codes:
+            for lane in range(N_LANES):
+                if (long_codes >> lane) & 1:
+                    at = lane * stride + block * blocksize + group * 4
+                    _one_by_one(state, stage, buffer, lane, at, 4, fs_max, 8 * bytepix)
+            group += 1
+            continue
+        for lane in range(N_LANES):
+            n = state[TODO, lane]
+            n = blocksize if n > blocksize else n
+            begin = 0 if (other_blocks >> lane) & 1 else groups * 4
+            if begin < n:
+                at = lane * stride + block * blocksize + begin
+                _one_by_one(state, stage, buffer, lane, at, n - begin, fs_max, 8 * bytepix)
+        block += 1
+        group = 0
+        if block >= at_once:
+            return block * blocksize
+
+
+@njit(cache=True, nogil=True)
+def _working(state):
+    """Return whether any lane has a tile."""
+    working = np.int64(0)
+    for lane in range(N_LANES):
+        working |= state[ACTIVE, lane]
+    return working != 0
+
+
+@njit(cache=True, nogil=True)
+def decode_floats(
+    lanes, stride, buffer, starts, lengths, blocksize,
+    scale, zero, blank, has_blank, dither, seeds, randoms,
+    out, out_starts, n_rows, row_lengths, row_stride,
+):  # fmt: skip
+    """Decode tiles of quantised floats straight into the output.
+
+    Parameters
+    ----------
+    lanes, stride
+        See `memory`.
+
+    See Also
+    --------
+    dkist_virtual.fits.tiled.rice.decode_floats : the other parameters, and what is returned.
+    """
+    state = lanes.state
+    n_tiles = starts.size
+    state[:, :] = 0
+    while True:
+        n_tiles = _fill(state, buffer, starts, lengths, 4, out_starts, n_rows, row_lengths, n_tiles)
+        if not _working(state):
+            return n_tiles if n_tiles < starts.size else -1
+        n_staged = _decode_stage(lanes, buffer, 4, blocksize, stride)
+        for lane in range(N_LANES):
+            todo = state[TODO, lane]
+            if todo == 0:
+                continue
+            tile = state[TILE, lane]
+            n = n_staged if todo > n_staged else todo
+            todo -= n
+            if state[BIT, lane] > state[END, lane]:
+                # Those before it are in other lanes, and are gone on with.
+                n_tiles = tile if tile < n_tiles else n_tiles
+                n = todo = 0
+            position, left = state[POSITION, lane], state[LEFT, lane]
+            seed, random = state[SEED, lane], state[RANDOM, lane]
+            if dither and random < 0:
+                seed = seeds[tile] % _N_RANDOM
+                random = np.int64(randoms[seed] * np.float32(500))
+            used = 0
+            while used < n:
+                count = n - used
+                count = left if count > left else count
+                if dither:
+                    count = _N_RANDOM - random if count > _N_RANDOM - random else count
+                store_floats(
+                    lanes, lane * stride + used, count, out, position,
+                    scale[tile], zero[tile], blank[tile], has_blank, dither, randoms, random,
+                )  # fmt: skip
+                if dither:
+                    random += count
+                    if random == _N_RANDOM:
+                        seed = (seed + 1) % _N_RANDOM
+                        random = np.int64(randoms[seed] * np.float32(500))
+                used += count
+                position += count
+                left -= count
+                if left == 0:
+                    position += row_stride - row_lengths[tile]
+                    left = row_lengths[tile]
+            state[POSITION, lane], state[LEFT, lane] = position, left
+            state[SEED, lane], state[RANDOM, lane] = seed, random
+            state[TODO, lane] = todo
+            if todo == 0:
+                state[ACTIVE, lane] = state[BIT, lane] = 0
+
+
+@njit(cache=True, nogil=True)
+def decode_integers(
+    lanes, stride, buffer, starts, lengths, blocksize, bytepix,
+    out, out_starts, n_rows, row_lengths, row_stride,
+):  # fmt: skip
+    """Decode tiles of integers into the output, as they are.
+
+    Parameters
+    ----------
+    lanes, stride
+        See `memory`.
+
+    See Also
+    --------
+    dkist_virtual.fits.tiled.rice.decode_integers : the other parameters, and what is returned.
+    """
+    state = lanes.state
+    n_tiles = starts.size
+    state[:, :] = 0
+    while True:
+        n_tiles = _fill(
+            state, buffer, starts, lengths, bytepix, out_starts, n_rows, row_lengths, n_tiles
+        )
+        if not _working(state):
+            return n_tiles if n_tiles < starts.size else -1
+        n_staged = _decode_stage(lanes, buffer, bytepix, blocksize, stride)
+        for lane in range(N_LANES):
+            todo = state[TODO, lane]
+            if todo == 0:
+                continue
+            tile = state[TILE, lane]
+            n = n_staged if todo > n_staged else todo
+            todo -= n
+            lost = np.int64(0)
+            if state[BIT, lane] > state[END, lane]:
+                lost, n = np.int64(1), 0
+            position, left = state[POSITION, lane], state[LEFT, lane]
+            used = 0
+            while used < n:
+                count = n - used
+                count = left if count > left else count
+                lost |= store_integers(lanes, lane * stride + used, count, out, position, bytepix)
+                used += count
+                position += count
+                left -= count
+                if left == 0:
+                    position += row_stride - row_lengths[tile]
+                    left = row_lengths[tile]
+            if lost:
+                n_tiles = tile if tile < n_tiles else n_tiles
+                todo = 0
+            state[POSITION, lane], state[LEFT, lane] = position, left
+            state[TODO, lane] = todo
+            if todo == 0:
+                state[ACTIVE, lane] = state[BIT, lane] = 0
