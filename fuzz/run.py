@@ -33,6 +33,7 @@ import tracemalloc
 import warnings
 from collections import Counter
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from mutate import Case, Mutator, read_corpus
@@ -41,14 +42,14 @@ from dkist_virtual.errors import FrameCorruptError, FrameUnsupportedError, Store
 from dkist_virtual.fits.decode import decode_frame, decode_window
 from dkist_virtual.fits.hdu import image_layout
 from dkist_virtual.fits.layout import CompressedImage
-from dkist_virtual.fits.tiled import rice
+from dkist_virtual.fits.tiled import batches, decoders
 from dkist_virtual.fits.tiled.decoders import pixel_limit
+from dkist_virtual.fits.tiled.processor import chosen_kernel, lane_memory
 from dkist_virtual.fits.tiled.table import read_table
 from dkist_virtual.store.codecs import FITSCodecV3
 
 CORPUS = Path(__file__).parent / "corpus"
 TYPED = (FrameCorruptError, FrameUnsupportedError, StoreCorruptError)
-RANDOMS = rice.random_numbers()
 SECONDS = 1.0
 SPARE = 512 * 1024
 ROOM = 3 * 2**30
@@ -166,16 +167,27 @@ def check(case: Case, seed: int, *, traced: bool = True) -> str:
 
 def warm_up(mutator: Mutator) -> None:
     """Compile, load and cache what only the first frame of its kind pays for."""
+    randoms = decoders.random_list()
     for seed in mutator.corpus:
         decode_frame(seed.data, seed.target)
     buffer = np.frombuffer(bytes(64), "u1")
     one = np.ones(1, np.int64)
-    for code in ("u1", "i2", "i4", "i8"):
-        values = np.zeros(1, code)
-        source = (buffer, one, 32 * one, 0 * one, False, 32)
-        rice.decode_integers(*source, 4, values, 0 * one, one, one, 0)
-        for out in (np.zeros(1, "f4"), np.zeros(1, "f8")):
-            rice.dequantise(values, np.float64(1), np.float64(0), 0, False, 0, 1, RANDOMS, out)
+    numbers = (buffer, one, 32 * one, 0 * one, False, 32)
+    places = (0 * one, one, one, 0)
+    kinds: list[tuple[Any, ...]] = [(batches.DECODE_FLOATS, batches.DECODE_INTEGERS, numbers)]
+    kernel = chosen_kernel()
+    if kernel != "plain":
+        lanes = (*lane_memory(kernel, 32), buffer, one, 32 * one, 32)
+        kinds.append((batches.LANES_FLOATS, batches.LANES_INTEGERS, lanes))
+    for decode_floats, decode_integers, source in kinds:
+        for code in ("u1", "i2", "i4", "i8"):
+            decode_integers(*source, 4, np.zeros(1, code), *places)
+        for code in ("f4", "f8"):
+            floats = (np.ones(1), np.ones(1), one, False, 0, one, randoms)
+            decode_floats(*source, *floats, np.zeros(1, code), *places)
+    for values in (np.zeros(1, "i4"), np.zeros(1, "i8")):
+        for code in ("f4", "f8"):
+            decoders.DEQUANTISE(values, 1.0, 0.0, 0, False, 0, 1, randoms, np.zeros(1, code))
     for number in range(-300, 0):
         try:
             decode(mutator.case(number), random.Random(number))

@@ -8,6 +8,7 @@ as it is.
   (4.4.2.7, appendix J)
 - `codecs`: define the codecs that turn a frame's bytes into pixels, for Zarr v2 (numcodecs) and
   Zarr v3
+- `compiled/`: have kernels as machine code: from the disk, or compiled in the background
 - `decode`: decode pixels from a frame's layout and bytes: whole frames, or the tiles of a
   window
 - `errors`: define the errors of reading FITS: bytes that are wrong, or of a kind that is not

@@ -27,7 +27,11 @@ ROOT = Path(own.__file__).parent
 # What defines codecs or kernels; the others load kernels when they decode.
 NEEDS = {
     "zarr": {"codecs"},
-    "numba": {"kernels", "checksum", "tiled.rice", "tiled.hcompress", "tiled.plio"},
+    "numba": {
+        "kernels",
+        "compiled.sums",
+        *("tiled.rice", "tiled.lanes", "tiled.lane_code", "tiled.hcompress", "tiled.plio"),
+    },
 }
 
 

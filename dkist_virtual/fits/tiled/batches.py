@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from dkist_virtual.fits.compiled.kernel import Kernel
 from dkist_virtual.fits.errors import FrameCorruptError
 from dkist_virtual.fits.threads import borrow_cores, pool
+from dkist_virtual.fits.tiled import by_numpy
 from dkist_virtual.fits.tiled.decoders import (
     BYTE_STREAMS,
     decode_tile,
@@ -23,6 +25,8 @@ from dkist_virtual.fits.tiled.decoders import (
     random_list,
     rice_parameters,
 )
+from dkist_virtual.fits.tiled.dequantise import Quantisation
+from dkist_virtual.fits.tiled.processor import chosen_kernel, fits_into_lanes, lane_memory
 from dkist_virtual.fits.tiled.table import COMPRESSED, UNCOMPRESSED
 
 if TYPE_CHECKING:
@@ -35,6 +39,11 @@ __all__ = ["Runs", "Tiles", "is_stream_coded", "tile_extents", "tile_origins"]
 
 _PIXELS_A_THREAD: Final = 2**18
 """Fewer are decoded sooner than another thread has begun: they take under a millisecond."""
+
+DECODE_FLOATS: Final = Kernel("dkist_virtual.fits.tiled.rice", "decode_floats")
+DECODE_INTEGERS: Final = Kernel("dkist_virtual.fits.tiled.rice", "decode_integers")
+LANES_FLOATS: Final = Kernel("dkist_virtual.fits.tiled.lanes", "decode_floats")
+LANES_INTEGERS: Final = Kernel("dkist_virtual.fits.tiled.lanes", "decode_integers")
 
 _PLAIN_BYTES: Final = 2**21
 """How much gzipped tiles may decompress to at a time."""
@@ -164,8 +173,7 @@ class Tiles:
             each = np.array(itemsizes, np.int64)
             self._kernel(column, tiles[some], buffer, at, sizes, each, out, runs.take(some))
 
-    # Kernels count on numbers that wrap around: run as Python (NUMBA_DISABLE_JIT) they would warn.
-    @np.errstate(all="ignore")
+    @np.errstate(all="ignore")  # numbers wrap around, and go beyond the range of floats
     def _kernel(
         self,
         column: int,
@@ -180,45 +188,43 @@ class Tiles:
         """Turn the numbers in a buffer into pixels of the output, with a kernel.
 
         Rice streams are decoded by `lanes`, where the processor has what that needs. Else they are
-        decoded by `rice`, as all other numbers are.
+        decoded by `rice`, as all other numbers are. While they are not compiled, numpy decodes.
         """
-        from dkist_virtual.fits.tiled import lanes, rice
-        from dkist_virtual.fits.tiled.processor import chosen_kernel
-
         layout, table = self.layout, self.table
         is_rice = layout.algorithm == "RICE_1" and column == COMPRESSED
         bytepix, blocksize = map(int, rice_parameters(layout)) if is_rice else (4, 256)
         shuffled = layout.algorithm == "GZIP_2" and column == COMPRESSED
-        source: tuple[Any, ...] = (buffer, starts, lengths, itemsizes, shuffled, blocksize)
-        decode_floats, decode_integers = rice.decode_floats, rice.decode_integers
-        kernel = chosen_kernel()
-        if is_rice and kernel != "plain" and lanes.fits_into_lanes(buffer, blocksize):
-            decode_floats, decode_integers = lanes.decode_floats, lanes.decode_integers
-            source = (*lanes.memory(kernel, blocksize), buffer, starts, lengths, blocksize)
+        source = by_numpy.Source(buffer, starts, lengths, itemsizes, shuffled, blocksize)
+        places = by_numpy.Places(*runs)
+        how: tuple[Any, ...] = source
+        decode_floats, decode_integers = DECODE_FLOATS, DECODE_INTEGERS
+        kernel = chosen_kernel() if is_rice else "plain"
+        if kernel != "plain" and fits_into_lanes(buffer, blocksize):
+            decode_floats, decode_integers = LANES_FLOATS, LANES_INTEGERS
+            how = (*lane_memory(kernel, blocksize), buffer, starts, lengths, blocksize)
         if layout.quantised and column == COMPRESSED:
-            blank = table.blank[tiles] if table.blank.size else np.zeros(len(tiles), np.int64)
-            broken = decode_floats(
-                *source,
+            quantisation = Quantisation(
                 table.scale[tiles],
                 table.zero[tiles],
-                blank,
+                table.blank[tiles] if table.blank.size else np.zeros(len(tiles), np.int64),
                 table.blank.size > 0,
                 layout.dither,
                 dither_starts(layout, tiles),
                 random_list(),
-                out,
-                *runs,
+            )
+            broken = decode_floats.run(
+                (*how, *quantisation, out, *runs),
+                lambda: by_numpy.decode_floats(source, quantisation, out, places),
+                lambda: by_numpy.seconds(source, places),
             )
         else:
-            if layout.bitpix < 0:  # floats as they are: their bits are taken for integers
-                out = out.view(f"i{out.itemsize}")
-            try:
-                broken = decode_integers(*source, bytepix, out, *runs)
-            except OverflowError:  # of Python, where kernels are not compiled
-                raise FrameCorruptError(
-                    f"one of tiles {tiles[0]} to {tiles[-1]} holds a pixel that ZBITPIX = "
-                    f"{layout.bitpix} has no room for"
-                ) from None
+            # Floats as they are: their bits are taken for integers.
+            integers = out.view(f"i{out.itemsize}") if layout.bitpix < 0 else out
+            broken = decode_integers.run(
+                (*how, bytepix, integers, *runs),
+                lambda: by_numpy.decode_integers(source, bytepix, integers, places),
+                lambda: by_numpy.seconds(source, places),
+            )
         if broken < 0:
             return
         if is_rice:

@@ -14,8 +14,11 @@ from typing import TYPE_CHECKING, Final, TypeVar
 
 import numpy as np
 
+from dkist_virtual.fits.compiled.kernel import Kernel
 from dkist_virtual.fits.errors import FrameCorruptError, FrameUnsupportedError
 from dkist_virtual.fits.layout import BITPIX_DTYPES
+from dkist_virtual.fits.tiled import by_numpy
+from dkist_virtual.fits.tiled.dequantise import Quantisation, random_numbers
 from dkist_virtual.fits.tiled.table import COMPRESSED, DATA_COLUMNS, GZIPPED, UNCOMPRESSED
 
 if TYPE_CHECKING:
@@ -80,6 +83,21 @@ PLIO_OFFSET: Final = 32_768
 
 _CODE_BITS: Final = {4: 5, 2: 4, 1: 3}
 """Bits of the code with which every Rice block begins (10.4.1), by BYTEPIX."""
+
+_PLIO: Final = Kernel("dkist_virtual.fits.tiled.plio", "decompress")
+_HCOMPRESS: Final = Kernel("dkist_virtual.fits.tiled.hcompress", "decompress")
+DEQUANTISE: Final = Kernel("dkist_virtual.fits.tiled.rice", "dequantise")
+
+_HCOMPRESS_HEADER: Final = 25
+"""Bytes before the bit planes."""
+
+HCOMPRESS_PROBLEMS: Final = {
+    1: "ends before all its pixels are decoded",
+    2: "has a bit plane of no known format",
+    3: "has no mark where its bit planes should end",
+    4: "says it has more than 62 bit planes",
+}
+"""What the kernel returns when it is not 0."""
 
 _GZIP_RATIO: Final = 1032
 """Deflate makes at most this many bytes of one: 258 from a match of two bits."""
@@ -152,8 +170,6 @@ def refuse_short_tiles(
 @cache
 def random_list() -> NDArray[np.float32]:
     """Return the random numbers of subtractive dithering, made once in a process."""
-    from dkist_virtual.fits.tiled.rice import random_numbers
-
     return random_numbers()
 
 
@@ -242,19 +258,17 @@ def _check_range(numbers: NDArray[np.generic], dtype: np.dtype, tile: int) -> No
 def _dequantise(
     layout: CompressedImage, table: TileTable, tile: int, numbers: NDArray[np.generic]
 ) -> NDArray[np.generic]:
-    from dkist_virtual.fits.tiled import rice
-
     floats = np.empty(numbers.size, np.dtype(BITPIX_DTYPES[layout.bitpix]))
-    rice.dequantise(
-        numbers.reshape(-1),
-        table.scale[tile],
-        table.zero[tile],
-        int(table.blank[tile]) if table.blank.size else 0,
-        table.blank.size > 0,
-        layout.dither,
-        int(dither_starts(layout, np.array([tile]))[0]),
-        random_list(),
-        floats,
+    seed = dither_starts(layout, np.array([tile]))
+    blank = table.blank[[tile]] if table.blank.size else np.zeros(1, np.int64)
+    scale, zero, has_blank = table.scale[[tile]], table.zero[[tile]], table.blank.size > 0
+    quantisation = Quantisation(scale, zero, blank, has_blank, layout.dither, seed, random_list())
+    flat = numbers.reshape(-1)
+    one = (float(scale[0]), float(zero[0]), int(blank[0]), has_blank, layout.dither, int(seed[0]))
+    DEQUANTISE.run(
+        (flat, *one, random_list(), floats),
+        lambda: by_numpy.dequantise(flat, quantisation, floats),
+        lambda: by_numpy.SECONDS_A_PIXEL * flat.size,
     )
     return floats
 
@@ -288,13 +302,11 @@ def gunzip(layout: CompressedImage, data: memoryview, n: int, tile: int, *, floa
 
 
 def _plio(data: memoryview, n: int, tile: int) -> NDArray[np.int32]:
-    from dkist_virtual.fits.tiled import plio
-
     if len(data) % 2:
         raise FrameCorruptError(f"tile {tile}: {len(data)} bytes of PLIO_1 are not 16-bit words")
     words = np.frombuffer(data, ">i2").astype("i2")
     pixels = np.zeros(n, np.int32)
-    at = plio.decompress(words, pixels)
+    at = _PLIO(words, pixels)
     if at >= 0:
         raise FrameCorruptError(
             f"tile {tile}: its PLIO_1 list breaks at word {at} of {len(words)}: expected "
@@ -306,17 +318,26 @@ def _plio(data: memoryview, n: int, tile: int) -> NDArray[np.int32]:
 def _hcompress(
     data: memoryview, shape: tuple[int, ...], tile: int, *, smooth: bool
 ) -> NDArray[np.int64]:
-    from dkist_virtual.fits.tiled import hcompress
-
-    header = hcompress.read_header(data)
+    header = _hcompress_header(data)
     splits = {(math.prod(shape[:i]), math.prod(shape[i:])) for i in range(len(shape) + 1)}
     if header is None or header[:2] not in splits:
         found = "no such header" if header is None else f"{header[0]} x {header[1]} pixels"
         raise FrameCorruptError(f"tile {tile}: HCOMPRESS_1 with {found}: expected {shape}")
     rows, columns, scale, total, planes = header
     pixels = np.zeros((rows, columns), np.int64)
-    stream = np.frombuffer(data, "u1", offset=hcompress.HEADER_BYTES)
-    problem = hcompress.decompress(stream, pixels, scale, total, planes, smooth)
+    stream = np.frombuffer(data, "u1", offset=_HCOMPRESS_HEADER)
+    problem = _HCOMPRESS(stream, pixels, scale, total, planes, smooth)
     if problem:
-        raise FrameCorruptError(f"tile {tile}: its HCOMPRESS_1 {hcompress.PROBLEMS[problem]}")
+        raise FrameCorruptError(f"tile {tile}: its HCOMPRESS_1 {HCOMPRESS_PROBLEMS[problem]}")
     return pixels
+
+
+def _hcompress_header(
+    data: bytes | memoryview,
+) -> tuple[int, int, int, int, NDArray[np.uint8]] | None:
+    """Return rows, columns, scale, sum and bit planes of a stream; None where it has none."""
+    if len(data) < _HCOMPRESS_HEADER or bytes(data[:2]) != b"\xdd\x99":
+        return None
+    rows, columns, scale = (int(n) for n in np.frombuffer(data, ">i4", 3, 2))
+    total = int(np.frombuffer(data, ">i8", 1, 14)[0])
+    return rows, columns, max(scale, 1), total, np.frombuffer(data, "u1", 3, 22)

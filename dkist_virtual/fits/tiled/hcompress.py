@@ -12,26 +12,13 @@ The arithmetic is that of 64-bit integers throughout, as in astropy.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import numpy as np
 
 from dkist_virtual.fits.kernels import njit
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-__all__ = ["HEADER_BYTES", "PROBLEMS", "decompress"]
-
-HEADER_BYTES: Final = 25
-
-PROBLEMS: Final = {
-    1: "ends before all its pixels are decoded",
-    2: "has a bit plane of no known format",
-    3: "has no mark where its bit planes should end",
-    4: "says it has more than 62 bit planes",
-}
-"""What `decompress` returns when it is not 0."""
+__all__ = ["decompress"]
 
 _MAX_PLANES: Final = 62
 
@@ -260,7 +247,7 @@ def _inverse(a, scale, smooth):
 
 @njit(cache=True, nogil=True)
 def decompress(data, a, scale, total, planes, smooth):
-    """Decode one tile; return 0, or a key of `PROBLEMS`.
+    """Decode one tile; return 0, or a key of `HCOMPRESS_PROBLEMS`.
 
     Parameters
     ----------
@@ -303,12 +290,3 @@ def decompress(data, a, scale, total, planes, smooth):
         for j in range(n_columns):
             a[i, j] = np.int32(a[i, j])
     return 0
-
-
-def read_header(data: bytes | memoryview) -> tuple[int, int, int, int, NDArray[np.uint8]] | None:
-    """Return rows, columns, scale, sum and bit planes of a stream; None where it has none."""
-    if len(data) < HEADER_BYTES or bytes(data[:2]) != b"\xdd\x99":
-        return None
-    rows, columns, scale = (int(n) for n in np.frombuffer(data, ">i4", 3, 2))
-    total = int(np.frombuffer(data, ">i8", 1, 14)[0])
-    return rows, columns, max(scale, 1), total, np.frombuffer(data, "u1", 3, 22)

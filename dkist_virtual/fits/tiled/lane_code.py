@@ -13,24 +13,22 @@ the buffer, so that none reaches beyond it, whatever the bits say.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic as _intrinsic
 
+from dkist_virtual.fits.tiled.dequantise import ZERO_VALUE
+from dkist_virtual.fits.tiled.processor import N_LANES, AVX2Lanes, AVX512Lanes
+
 __all__ = [
-    "ACTIVE", "BIT", "END", "FS", "LAST", "LEFT", "N_LANES", "N_ROWS", "PLACE", "POSITION",
-    "RANDOM", "SEED", "TILE", "TODO", "ZERO_VALUE",
+    "ACTIVE", "BIT", "END", "FS", "LAST", "LEFT", "N_LANES", "PLACE", "POSITION",
+    "RANDOM", "SEED", "TILE", "TODO",
     "AVX2Lanes", "AVX512Lanes", "lane_codes", "leading_zeros", "store_floats", "store_integers",
     "window",
 ]  # fmt: skip
-
-ZERO_VALUE: Final = -2147483646
-"""The integer that stands for an exact 0.0 under SUBTRACTIVE_DITHER_2 (10.2.2)."""
-
-N_LANES: Final = 8
 
 BIT: Final = 0
 """Row of the state, which has a column for each lane: the next bit of its stream."""
@@ -56,21 +54,6 @@ RANDOM: Final = 10
 """Its next random number; -1 before the first."""
 PLACE: Final = 11
 """Not of lanes: the block and the group of codes that were the last, and the next tile."""
-N_ROWS: Final = 12
-
-
-class AVX512Lanes(NamedTuple):
-    """The memory of a kernel that counts leading zeros with an instruction of AVX-512."""
-
-    state: Any
-    stage: Any
-
-
-class AVX2Lanes(NamedTuple):
-    """The memory of a kernel that counts leading zeros without one."""
-
-    state: Any
-    stage: Any
 
 
 # Neither has types.

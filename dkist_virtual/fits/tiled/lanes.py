@@ -12,11 +12,12 @@ end until its blocks in the stage are decoded; the tile is then a broken one, an
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import numpy as np
 
 from dkist_virtual.fits.kernels import njit
+from dkist_virtual.fits.tiled.dequantise import N_RANDOM
 from dkist_virtual.fits.tiled.lane_code import (
     ACTIVE,
     BIT,
@@ -25,15 +26,12 @@ from dkist_virtual.fits.tiled.lane_code import (
     LAST,
     LEFT,
     N_LANES,
-    N_ROWS,
     PLACE,
     POSITION,
     RANDOM,
     SEED,
     TILE,
     TODO,
-    AVX2Lanes,
-    AVX512Lanes,
     lane_codes,
     leading_zeros,
     store_floats,
@@ -41,37 +39,10 @@ from dkist_virtual.fits.tiled.lane_code import (
     window,
 )
 
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
-
-    from dkist_virtual.fits.tiled.processor import Kernel
-
-__all__ = ["decode_floats", "decode_integers", "fits_into_lanes", "memory"]
-
-_N_RANDOM: Final = 10_000
+__all__ = ["decode_floats", "decode_integers"]
 
 _MOST_FS: Final = 12
 """Of codes with more low bits, four are longer than a word."""
-
-_STAGE: Final = 256
-"""Pixels of a lane that are decoded before any goes to the output: all lanes take 8 KiB."""
-
-_MOST_BLOCK: Final = 4096
-"""Pixels of the longest block that the stage is made for."""
-
-
-def fits_into_lanes(buffer: NDArray[np.uint8], blocksize: int) -> bool:
-    """Return whether these kernels can decode from a buffer, in blocks of this many pixels."""
-    return buffer.size >= 8 and blocksize <= _MOST_BLOCK
-
-
-def memory(kernel: Kernel, blocksize: int) -> tuple[Any, int]:
-    """Return the memory that a kernel works in, and how many pixels of a lane it has room for."""
-    stride = max(_STAGE // blocksize, 1) * blocksize
-    # Vectors of eight are read from anywhere in it.
-    stage = np.empty(N_LANES * stride + 8, np.int32)
-    kind = AVX512Lanes if kernel == "avx512" else AVX2Lanes
-    return kind(np.zeros((N_ROWS, N_LANES), np.int64), stage), stride
 
 
 @njit(cache=True, nogil=True)
@@ -210,7 +181,7 @@ def decode_floats(
     Parameters
     ----------
     lanes, stride
-        See `memory`.
+        See `dkist_virtual.fits.tiled.processor.lane_memory`.
 
     See Also
     --------
@@ -238,22 +209,22 @@ def decode_floats(
             position, left = state[POSITION, lane], state[LEFT, lane]
             seed, random = state[SEED, lane], state[RANDOM, lane]
             if dither and random < 0:
-                seed = seeds[tile] % _N_RANDOM
+                seed = seeds[tile] % N_RANDOM
                 random = np.int64(randoms[seed] * np.float32(500))
             used = 0
             while used < n:
                 count = n - used
                 count = left if count > left else count
                 if dither:
-                    count = _N_RANDOM - random if count > _N_RANDOM - random else count
+                    count = N_RANDOM - random if count > N_RANDOM - random else count
                 store_floats(
                     lanes, lane * stride + used, count, out, position,
                     scale[tile], zero[tile], blank[tile], has_blank, dither, randoms, random,
                 )  # fmt: skip
                 if dither:
                     random += count
-                    if random == _N_RANDOM:
-                        seed = (seed + 1) % _N_RANDOM
+                    if random == N_RANDOM:
+                        seed = (seed + 1) % N_RANDOM
                         random = np.int64(randoms[seed] * np.float32(500))
                 used += count
                 position += count
@@ -278,7 +249,7 @@ def decode_integers(
     Parameters
     ----------
     lanes, stride
-        See `memory`.
+        See `dkist_virtual.fits.tiled.processor.lane_memory`.
 
     See Also
     --------

@@ -1,6 +1,6 @@
-"""Choose the kernel of Rice tiles by what the processor has.
+"""Choose the kernel of Rice tiles by what the processor has, and make the memory that it works in.
 
-Importing this module imports numba.
+No module that needs numba is imported here: machine code is chosen, and loaded, without it.
 """
 
 from __future__ import annotations
@@ -8,19 +8,57 @@ from __future__ import annotations
 import os
 import platform
 from functools import cache
-from typing import Final, Literal, get_args
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
-from llvmlite.binding import get_host_cpu_features
-from numba import config
+import numpy as np
 
-__all__ = ["VARIABLE", "Kernel", "chosen_kernel"]
+from dkist_virtual.fits.compiled.kernel import may_compile
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+__all__ = [
+    "N_LANES",
+    "N_ROWS",
+    "VARIABLE",
+    "AVX2Lanes",
+    "AVX512Lanes",
+    "Kernel",
+    "chosen_kernel",
+    "fits_into_lanes",
+    "lane_memory",
+]
 
 Kernel = Literal["avx512", "avx2", "plain"]
 
 VARIABLE: Final = "DKIST_VIRTUAL_KERNEL"
 """The environment variable that names a kernel."""
 
+N_LANES: Final = 8
+N_ROWS: Final = 12
+"""Of a kernel's state: `lane_code` says what each of them is."""
+
+_STAGE: Final = 256
+"""Pixels of a lane that are decoded before any goes to the output: all lanes take 8 KiB."""
+
+_MOST_BLOCK: Final = 4096
+"""Pixels of the longest block that the stage is made for."""
+
 _AVX512: Final = {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"}
+
+
+class AVX512Lanes(NamedTuple):
+    """The memory of a kernel that counts leading zeros with an instruction of AVX-512."""
+
+    state: Any
+    stage: Any
+
+
+class AVX2Lanes(NamedTuple):
+    """The memory of a kernel that counts leading zeros without one."""
+
+    state: Any
+    stage: Any
 
 
 @cache
@@ -39,7 +77,7 @@ def chosen_kernel() -> Kernel:
     named = os.environ.get(VARIABLE, "")
     if named and named not in kernels:
         raise ValueError(f"{VARIABLE} = {named}: expected one of {', '.join(kernels)}, or nothing")
-    if getattr(config, "DISABLE_JIT", False):
+    if not may_compile():
         return "plain"
     for kernel in kernels:
         if named == kernel:
@@ -54,8 +92,26 @@ def chosen_kernel() -> Kernel:
 
 def _features() -> set[str]:
     """Return the features of the processor that numba compiles for."""
-    named = getattr(config, "CPU_FEATURES", None)
+    from llvmlite.binding import get_host_cpu_features
+
+    named = os.environ.get("NUMBA_CPU_FEATURES")
+    if named is None and os.environ.get("NUMBA_CPU_NAME", "").lower() == "generic":
+        named = ""  # as numba has it
     if named is not None:
         return {part.strip()[1:] for part in named.split(",") if part.strip().startswith("+")}
     host: dict[str, bool] = get_host_cpu_features()
     return {name for name, has in host.items() if has}
+
+
+def fits_into_lanes(buffer: NDArray[np.uint8], blocksize: int) -> bool:
+    """Return whether these kernels can decode from a buffer, in blocks of this many pixels."""
+    return buffer.size >= 8 and blocksize <= _MOST_BLOCK
+
+
+def lane_memory(kernel: Kernel, blocksize: int) -> tuple[Any, int]:
+    """Return the memory that a kernel works in, and how many pixels of a lane it has room for."""
+    stride = max(_STAGE // blocksize, 1) * blocksize
+    # Vectors of eight are read from anywhere in it.
+    stage = np.empty(N_LANES * stride + 8, np.int32)
+    kind = AVX512Lanes if kernel == "avx512" else AVX2Lanes
+    return kind(np.zeros((N_ROWS, N_LANES), np.int64), stage), stride

@@ -13,16 +13,14 @@ Importing this module imports numba; only decoding does so.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 from numba import config, types
 from numba.extending import intrinsic
 
 from dkist_virtual.fits.kernels import njit
-
-if TYPE_CHECKING:
-    from numpy.typing import NDArray
+from dkist_virtual.fits.tiled.dequantise import N_RANDOM, ZERO_VALUE, random_numbers
 
 __all__ = [
     "N_RANDOM",
@@ -33,26 +31,8 @@ __all__ = [
     "random_numbers",
 ]
 
-N_RANDOM: Final = 10_000
-"""Length of the sequence of random numbers (10.2.1, appendix I)."""
-
-ZERO_VALUE: Final = -2147483646
-"""The integer that stands for an exact 0.0 under SUBTRACTIVE_DITHER_2 (10.2.2)."""
-
 # A kernel's return value for a tile that cannot be decoded: what was wrong, and in which tile.
 OK: Final = -1
-
-
-def random_numbers() -> NDArray[np.float32]:
-    """Return the random numbers of subtractive dithering (appendix I), between 0 and 1."""
-    numbers = np.empty(N_RANDOM, "f4")
-    seed = 1
-    for i in range(N_RANDOM):
-        seed = 16807 * seed % 2147483647
-        numbers[i] = seed / 2147483647
-    if seed != 1043618065:  # the value that the standard gives to check an implementation by
-        raise AssertionError(f"random number generator ended on {seed}")
-    return numbers
 
 
 @intrinsic
