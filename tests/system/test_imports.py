@@ -189,5 +189,6 @@ def test_zarr_reads_frames_without_astronomy() -> None:
         warnings.simplefilter("ignore")
         expected = dv.open_zarr(store, frames=frames)["data"]
         assert read[0] == expected[(0,) * expected.ndim]
-    assert {"zarr", "numba"} <= read[1]  # numba imports scipy itself
-    assert read[1] & {*ASTRONOMY, *TABLES} == set()
+    assert "zarr" in read[1]
+    # Machine code is loaded without numba, and the first frames are decoded without it.
+    assert read[1] & {*ASTRONOMY, *TABLES, "numba", "scipy"} == set()
