@@ -46,6 +46,7 @@ NAMES = (
     "numba.core.caching.FunctionCache.flush",
     "numba.core.caching.FunctionCache.load_overload",
     "numba.core.caching.FunctionCache.save_overload",
+    "numba.core.event.install_listener",
     "s3fs.S3FileSystem._call_s3",
     "zarr.abc.codec.ArrayBytesCodecPartialDecodeMixin._decode_partial_single",
     "zarr.abc.codec.BaseCodec._decode_single",
@@ -67,6 +68,13 @@ def local_server() -> Any:
     server = auth.start_local_server()
     server.server_close()
     return server
+
+
+def compiled_library() -> Any:
+    function = numba.njit("int64()", no_cpython_wrapper=True, no_cfunc_wrapper=True)(lambda: 1)
+    (compiled,) = function.overloads.values()
+    assert compiled.fndesc.llvm_func_name
+    return compiled.library
 
 
 # Of objects, which have them once they are made.
@@ -93,7 +101,11 @@ ATTRIBUTES: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
         lambda: Figure().add_subplot(),
         ("_left_title", "_right_title"),
     ),
-    "numba.njit": (lambda: numba.njit(lambda: 1), ("_cache",)),
+    "numba.njit": (lambda: numba.njit(lambda: 1), ("_cache", "targetoptions")),
+    "numba.core.codegen.CodeLibrary": (
+        compiled_library,
+        ("_final_module", "serialize_using_object_code"),
+    ),
     "dkist.net.globus.auth.start_local_server": (local_server, ("_auth_code_queue",)),
 }
 
