@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 import run
 from frames import Raw, assert_identical, compressed, edited, plain, scene
+from lane_checks import KERNELS, decode_by
 from zarr.core.array_spec import ArrayConfig, ArraySpec
 from zarr.core.buffer import default_buffer_prototype
 from zarr.core.buffer.cpu import Buffer
@@ -37,6 +38,14 @@ def test_broken_frames(count: Callable[..., None]) -> None:
     assert outcomes["FrameCorruptError"] > COUNT // 10
     for number in range(COUNT):
         count("0", number, kind="mutated")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_broken_frames_by_every_kernel(kernel: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    decode_by(monkeypatch, kernel)
+    _, found = run.run(1, range(COUNT))
+    assert not found
 
 
 def test_the_corpus_is_read_right() -> None:

@@ -33,6 +33,7 @@ from frames import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from lane_checks import KERNELS, decode_by
 
 from dkist_virtual.errors import FrameCorruptError
 from dkist_virtual.fits.decode import decode_frame
@@ -195,6 +196,21 @@ def test_the_matrix(
         if also:
             assert_identical(by_fitsio(file, tmp_path), expected)
         count("matrix", case, fitsio=also)
+
+
+def few_cases(algorithm: str, dtype: str) -> list[tuple[int, tuple[Any, ...]]]:
+    return some_cases(algorithm, dtype)[::6]
+
+
+@pytest.mark.parametrize("chosen", [few_cases, pytest.param(every_case, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("dtype", [dtype for algorithm, dtype in MATRIX if algorithm == "RICE_1"])
+@pytest.mark.parametrize("kernel", KERNELS)
+def test_rice_by_every_kernel(
+    kernel: Any, dtype: str, chosen: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decode_by(monkeypatch, kernel)
+    for i, case in chosen("RICE_1", dtype):
+        check_decoded(made(*case, seed=i)[0], seed=i)
 
 
 @st.composite

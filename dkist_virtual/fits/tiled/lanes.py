@@ -114,7 +114,7 @@ def _decode_stage(lanes, buffer, bytepix, blocksize, stride):
     """Decode the next pixels of every lane into the stage; return how many of each at most.
 
     Either whole blocks, as many as each lane has and the stage has room for, or one, which may be
-    shorter.
+    shorter. 0 where no lane has a tile.
     """
     state, stage = lanes
     if bytepix == 4:
@@ -129,23 +129,26 @@ def _decode_stage(lanes, buffer, bytepix, blocksize, stride):
             working += 1
             if state[TODO, lane] < todo:
                 todo = state[TODO, lane]
+    if working == 0:
+        return 0
     blocks = 0 if blocksize % 4 else todo // blocksize
     groups = (blocksize if todo > blocksize else todo) // 4
     if working == 1:  # as fast by itself
         groups = 0
     at_once = blocks if blocks and groups else 1
+    most = fs_max - 1 if fs_max <= _MOST_FS else _MOST_FS
+    # numba would make kernels of their own for a constant.
+    four = np.int64(4)
     block = group = 0
     while True:
-        found = lane_codes(
-            lanes, buffer, fs_bits, min(fs_max - 1, _MOST_FS), block, group, at_once, groups, stride
-        )
+        found = lane_codes(lanes, buffer, fs_bits, most, block, group, at_once, groups, stride)
         block, group = state[PLACE, 0], state[PLACE, 1]
         long_codes, other_blocks = found & 0xFFFFFFFF, found >> 32
         if long_codes:
             for lane in range(N_LANES):
                 if (long_codes >> lane) & 1:
                     at = lane * stride + block * blocksize + group * 4
-                    _one_by_one(state, stage, buffer, lane, at, 4, fs_max, 8 * bytepix)
+                    _one_by_one(state, stage, buffer, lane, at, four, fs_max, 8 * bytepix)
             group += 1
             continue
         for lane in range(N_LANES):
@@ -159,15 +162,6 @@ def _decode_stage(lanes, buffer, bytepix, blocksize, stride):
         group = 0
         if block >= at_once:
             return block * blocksize
-
-
-@njit(cache=True, nogil=True)
-def _working(state):
-    """Return whether any lane has a tile."""
-    working = np.int64(0)
-    for lane in range(N_LANES):
-        working |= state[ACTIVE, lane]
-    return working != 0
 
 
 @njit(cache=True, nogil=True)
@@ -192,9 +186,9 @@ def decode_floats(
     state[:, :] = 0
     while True:
         n_tiles = _fill(state, buffer, starts, lengths, 4, out_starts, n_rows, row_lengths, n_tiles)
-        if not _working(state):
-            return n_tiles if n_tiles < starts.size else -1
         n_staged = _decode_stage(lanes, buffer, 4, blocksize, stride)
+        if n_staged == 0:
+            return n_tiles if n_tiles < starts.size else -1
         for lane in range(N_LANES):
             todo = state[TODO, lane]
             if todo == 0:
@@ -262,9 +256,9 @@ def decode_integers(
         n_tiles = _fill(
             state, buffer, starts, lengths, bytepix, out_starts, n_rows, row_lengths, n_tiles
         )
-        if not _working(state):
-            return n_tiles if n_tiles < starts.size else -1
         n_staged = _decode_stage(lanes, buffer, bytepix, blocksize, stride)
+        if n_staged == 0:
+            return n_tiles if n_tiles < starts.size else -1
         for lane in range(N_LANES):
             todo = state[TODO, lane]
             if todo == 0:
