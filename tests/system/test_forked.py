@@ -116,7 +116,8 @@ def test_what_another_thread_holds_is_open_in_a_forked_process(
 
 def test_no_lock_is_made_that_a_fork_would_keep_shut() -> None:
     # Three modules renew theirs by themselves, since they are taken without waiting, counted, or
-    # waited on (`tests/fits/test_background.py`); a download's are those of one run, whose threads are in the process that began it.
+    # waited on (`tests/fits/test_background.py`); a download's are those of one run, whose threads
+    # are in the process that began it.
     own = {
         "cube/dask_array",
         "fits/buffers",

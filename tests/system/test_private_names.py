@@ -15,6 +15,7 @@ from astropy.wcs.wcsapi import SlicedLowLevelWCS
 from dkist.net.globus import auth
 from matplotlib.figure import Figure
 from ndcube import NDCube
+from numba.core.caching import FunctionCache
 
 import dkist_virtual
 
@@ -102,6 +103,10 @@ ATTRIBUTES: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
         ("_left_title", "_right_title"),
     ),
     "numba.njit": (lambda: numba.njit(lambda: 1), ("_cache", "targetoptions")),
+    "numba.core.caching.FunctionCache": (
+        lambda: FunctionCache(compiled_library),
+        ("_cache_file", "_cache_path", "_impl"),
+    ),
     "numba.core.codegen.CodeLibrary": (
         compiled_library,
         ("_final_module", "serialize_using_object_code"),
