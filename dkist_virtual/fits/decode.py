@@ -145,7 +145,7 @@ def decode_image(
             raise FrameCorruptError(f"image data: ends at byte {stop}, {len(hdu)} bytes are there")
         count = math.prod(layout.shape)
         raw = np.frombuffer(hdu, layout.raw_dtype, count, layout.data_offset)
-        return _into(out, scale_pixels(raw.reshape(layout.shape), layout))
+        return _into(out, scale_pixels(raw.reshape(layout.shape), layout, out=out))
     table = read_table(layout, hdu)
     buffer = np.frombuffer(hdu, "u1")
     window = whole_window(layout.shape)
@@ -247,7 +247,7 @@ def decode_window(
                 blanks |= out == layout.blank
         if layout.bitpix < 0 and not layout.quantised:
             _refuse_blank_floats(_blanks(table, tiles, place, window, out))
-    return _into(given, scale_pixels(out, layout, blanks))
+    return _into(given, scale_pixels(out, layout, blanks, given))
 
 
 def _refuse_blank_floats(blanks: NDArray[np.bool_]) -> None:

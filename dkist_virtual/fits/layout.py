@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Final, TypeAlias
 
 import numpy as np
 
+from dkist_virtual.fits.buffers import empty
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -265,7 +267,10 @@ def scaling_of(header: Header, bitpix: int) -> tuple[float, float, int | None]:
 
 
 def scale_pixels(
-    raw: NDArray[np.generic], layout: Image, blanks: NDArray[np.bool_] | None = None
+    raw: NDArray[np.generic],
+    layout: Image,
+    blanks: NDArray[np.bool_] | None = None,
+    out: NDArray[np.generic] | None = None,
 ) -> NDArray[np.generic]:
     """Apply BSCALE, BZERO and BLANK, with the arithmetic of astropy.
 
@@ -279,6 +284,8 @@ def scale_pixels(
     layout : PlainImage or CompressedImage
     blanks : ndarray of bool, optional
         Which pixels are undefined, where tiles have different values for these.
+    out : numpy.ndarray, optional
+        Where to put the pixels, if that saves a copy: of type `layout.dtype`, contiguous.
 
     Returns
     -------
@@ -286,22 +293,17 @@ def scale_pixels(
         Type `layout.dtype`, native byte order, contiguous.
     """
     dtype = layout.dtype
-    if layout.bitpix > 0 and dtype.kind in "iu":
-        native = np.ascontiguousarray(raw, raw.dtype.newbyteorder("="))
-        if layout.bzero == 0:
-            return native
-        # The offset is half the type's range: adding it flips the highest bit, which is the same
-        # in a signed and in an unsigned integer.
-        flipped: NDArray[np.generic] = native.view(dtype) ^ np.array(
-            1 << (8 * dtype.itemsize - 1), f"u{dtype.itemsize}"
-        ).view(dtype)
-        return flipped
-    data = np.ascontiguousarray(raw, dtype)
     scaled = layout.bscale != 1 or layout.bzero != 0
-    if not scaled and blanks is None and (layout.bitpix < 0 or layout.blank is None):
-        return data
+    if layout.bitpix > 0 and dtype.kind in "iu" and layout.bzero != 0:
+        return _flip_highest_bit(raw, empty(raw.shape, dtype) if out is None else out)
     if blanks is None and layout.bitpix > 0 and layout.blank is not None:
         blanks = raw == layout.blank
+    if out is not None and not scaled and blanks is None and raw.dtype != dtype:
+        out[...] = raw
+        return out
+    data = np.ascontiguousarray(raw, dtype)
+    if not scaled and blanks is None:
+        return data
     if scaled and data is raw:
         data = raw.copy()
     # A header may ask for more than the largest float32: that is inf, without a warning.
@@ -313,3 +315,22 @@ def scale_pixels(
     if blanks is not None:
         data[blanks] = np.nan
     return data
+
+
+_PIECE: Final = 2**16
+"""Pixels that are copied and changed at a time: a processor's cache has room for them."""
+
+
+def _flip_highest_bit(raw: NDArray[np.generic], out: NDArray[np.generic]) -> NDArray[np.generic]:
+    """Add half the range of their type to integers.
+
+    That flips their highest bit, which is the same in a signed and in an unsigned integer.
+    """
+    kind = np.dtype(f"u{out.itemsize}")
+    flat, bits = raw.reshape(-1), out.reshape(-1).view(kind)
+    bit = kind.type(1 << (8 * out.itemsize - 1))
+    for begin in range(0, flat.size, _PIECE):
+        piece = bits[begin : begin + _PIECE]
+        piece[...] = flat[begin : begin + _PIECE].view(flat.dtype.str[0] + kind.str[1:])
+        piece ^= bit
+    return out

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from dkist_virtual.errors import FrameCorruptError
 
-__all__ = ["LONGEST", "SECOND", "Reply", "Request", "Version"]
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["LONGEST", "PIECE", "SECOND", "Reply", "Request", "Version"]
 
 LONGEST: Final = 2**63 - 1
 """Bytes of a file, and nanoseconds of a date: what headers.parquet has room for."""
 
 SECOND: Final = 10**9
+
+PIECE: Final = 2**18
+"""Bytes that are read and used at a time, where they are used while the cache has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +109,9 @@ class Request:
         Whether a file that ends before the range does is corrupt.
     into : memoryview, optional
         Where to put the bytes.
+    each : callable, optional
+        Called with every `PIECE` of `into` once its bytes are there, and with where it begins:
+        while they are in the processor's cache. From 0 again if the file has to be read again.
     most : int, optional
         How many bytes the file may have, where all of it is wanted; by default the setting
         ``dkist_virtual.largest_file``.
@@ -121,6 +130,7 @@ class Request:
     length: int = -1
     exact: bool = True
     into: memoryview | None = None
+    each: Callable[[int, memoryview], None] | None = None
     most: int | None = None
     sized: bool = False
     version: Version | None = None

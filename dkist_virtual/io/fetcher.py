@@ -19,7 +19,7 @@ from dkist_virtual.errors import (
     LocationError,
 )
 from dkist_virtual.io.block_cache import BlockCache
-from dkist_virtual.io.byte_range import Reply, Request
+from dkist_virtual.io.byte_range import PIECE, Reply, Request
 from dkist_virtual.io.event_loop import run
 from dkist_virtual.io.local_file import read_local, status_of
 from dkist_virtual.io.locations import Location, is_local, local_path, shown
@@ -138,7 +138,8 @@ class Fetcher:
             path = local_path(request.url)
             if request.sized and not request.length:
                 return status_of(path)
-            reply = read_local(path, request.offset, request.length, into=request.into)
+            into, each = request.into, request.each
+            reply = read_local(path, request.offset, request.length, into=into, each=each)
             return request.checked(reply)
         return _into_place(request, run(self._ask(request)))
 
@@ -186,8 +187,13 @@ class Fetcher:
 def _into_place(request: Request, reply: Reply) -> Reply:
     """Check a server's reply, and put its bytes where they are wanted."""
     request.checked(reply)
-    if request.into is not None:
-        request.into[:] = reply.data
+    into, data = request.into, memoryview(reply.data)
+    if into is not None:
+        for begin in range(0, len(into), PIECE):
+            piece = into[begin : begin + PIECE]
+            piece[:] = data[begin : begin + PIECE]
+            if request.each is not None:
+                request.each(begin, piece)
     return reply
 
 

@@ -21,9 +21,11 @@ from dkist_virtual.errors import (
     StoreReplacedError,
 )
 from dkist_virtual.fits.buffers import empty
-from dkist_virtual.io.byte_range import Reply
+from dkist_virtual.io.byte_range import PIECE, Reply
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from typing_extensions import Buffer
 
 __all__ = [
@@ -42,10 +44,13 @@ LARGE: Final = 2**20
 """From this many bytes on, a range is read into memory that is used again."""
 
 
+_FLAGS: Final = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+"""To open a file to read from, without waiting for the writer of a pipe."""
+
+
 def _opened(path: str | os.PathLike[str]) -> FileIO:
     """Open a file to read from, without waiting for the writer of a pipe."""
-    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
-    number = os.open(path, flags)
+    number = os.open(path, _FLAGS)
     try:
         file = FileIO(number)
     except OSError:  # a directory
@@ -55,10 +60,12 @@ def _opened(path: str | os.PathLike[str]) -> FileIO:
     return file
 
 
-def _status(file: FileIO) -> os.stat_result:
+def _status(number: int) -> os.stat_result:
     """Get the status of an open file; refuse a device or pipe, which has no end."""
-    status = os.fstat(file.fileno())
+    status = os.fstat(number)
     if not stat.S_ISREG(status.st_mode):
+        if stat.S_ISDIR(status.st_mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         raise OSError(errno.EINVAL, "is not a regular file")
     return status
 
@@ -73,7 +80,7 @@ def open_regular(path: str | os.PathLike[str]) -> io.BufferedReader:
     """
     file = _opened(path)
     try:
-        _status(file)
+        _status(file.fileno())
     except OSError:
         file.close()
         raise
@@ -255,6 +262,7 @@ def read_local(
     length: int,
     *,
     into: memoryview | None = None,
+    each: Callable[[int, memoryview], None] | None = None,
 ) -> Reply:
     """Read a byte range of a file on this machine as far as it goes, all of one version.
 
@@ -268,6 +276,8 @@ def read_local(
         Both -1 for the whole file.
     into : memoryview, optional
         Where to put the bytes.
+    each : callable, optional
+        What is done with every piece of `into`: see `Request`.
 
     Raises
     ------
@@ -279,14 +289,17 @@ def read_local(
         careful = offset < 0 or length >= LARGE
         for _ in range(1 + WRITTEN_TO):
             began = time.time_ns()
-            with _opened(path) as file:
+            file = os.open(path, _FLAGS)
+            try:
                 before = _reply(b"", _status(file), began) if careful else None
                 try:
-                    data = _bytes_of(file, offset, length, before, into)
+                    data = _bytes_of(file, offset, length, before, into, each)
                 except OSError:
                     _status(file)  # what is wrong with a pipe is that it is one
                     raise
                 after = _status(file)
+            finally:
+                os.close(file)
             reply = _reply(data, after, began)
             if reply.firm:
                 return reply
@@ -306,22 +319,34 @@ def read_local(
 
 
 def _bytes_of(
-    file: FileIO, offset: int, length: int, about: Reply | None, into: memoryview | None
+    number: int,
+    offset: int,
+    length: int,
+    about: Reply | None,
+    into: memoryview | None,
+    each: Callable[[int, memoryview], None] | None,
 ) -> bytes | memoryview:
     if offset < 0:
-        return file.read()
+        return FileIO(number, closefd=False).read()
     n = length
     if about is not None:  # Python asks for the memory before it reads
         n = min(length, max((about.total or 0) - offset, 0))
     if into is None:
         if n < LARGE:
-            return os.pread(file.fileno(), n, offset)
+            return os.pread(number, n, offset)
         into = empty((n,), "u1").data
+    file = FileIO(number, closefd=False)
     file.seek(offset)
-    done = 0
-    while done < n and (more := file.readinto(into[done:n])):
-        done += more
-    return into[:done]
+    for begin in range(0, n, PIECE if each else max(n, 1)):
+        piece = into[begin : min(begin + PIECE, n) if each else n]
+        done = 0
+        while done < len(piece) and (more := file.readinto(piece[done:])):
+            done += more
+        if done < len(piece):
+            return into[: begin + done]
+        if each:
+            each(begin, piece)
+    return into[:n]
 
 
 def absent_or_unreachable(path: str) -> FrameMissingError | FrameUnreachableError:

@@ -246,16 +246,19 @@ class _Frame:
             native = np.dtype(self.spec.dtype).newbyteorder("=")
             out = empty(tuple(map(len, window)), native)
         into = out.reshape(-1).view("u1").data
+        pieces = self._scanned.pieces(out.dtype, self.reference, whole=self.checked)
         if self.whole:
             assert isinstance(self.spec, RawSpec)
             into[:] = (yield from self.in_one(self.spec, rows[1]))[rows[0] :]
+            pieces(0, into)
         else:
-            begin = self.reference.offset + rows[0]
+            begin, known = self.reference.offset + rows[0], self._version_scanned
             (reply,) = yield [
-                Request(self.place, begin, len(into), into=into, scanned=self._version_scanned)
+                Request(self.place, begin, len(into), into=into, each=pieces, scanned=known)
             ]
             yield from self._check(reply)
-        return self._scanned.native(out, self.reference, whole=self.checked)
+        pieces.check()
+        return out
 
     def located(self, error: FrameError) -> FrameError:
         """Add the place, and the range that was requested, to an error."""

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from dkist_virtual.io.byte_range import Reply
     from dkist_virtual.store.frame_locations import Reference
 
-__all__ = ["Recorded", "Scanned", "from_big_endian", "scanned_version"]
+__all__ = ["PlainPieces", "Recorded", "Scanned", "scanned_version"]
 
 _PIXELS: Final = "with these pixels"
 
@@ -130,30 +130,58 @@ class Scanned:
         if stated >= 0:
             refuse_other_sum(datasum(data), stated, _PIXELS)
 
-    def native(
-        self, pixels: NDArray[generic], reference: Reference, *, whole: bool
-    ) -> NDArray[generic]:
-        """Turn bytes that were read into an array, in place, into the machine's own order.
+    def pieces(self, dtype: np.dtype, reference: Reference, *, whole: bool) -> PlainPieces:
+        """Make what turns the bytes of a plain frame into pixels while they are read.
 
         Parameters
         ----------
-        pixels : numpy.ndarray
+        dtype : numpy.dtype
         reference : Reference
         whole : bool
             Whether they are all of their HDU's, to be checked against its sum.
         """
         stated = self.of(reference, "_datasum") if whole and self.verify else -1
-        if stated < 0:
-            return from_big_endian(pixels)
-        from dkist_virtual.fits.checksum import datasum, refuse_other_sum, turned_datasum
+        return PlainPieces(dtype.newbyteorder("="), stated)
 
-        if pixels.itemsize == 4 and sys.byteorder == "little":
+
+class PlainPieces:
+    """Turn big-endian pixels into the machine's own order, in place, and add them.
+
+    They come piece by piece, since a piece that was just read is in the processor's cache: another
+    pass over all of a frame takes as long as reading it.
+
+    Parameters
+    ----------
+    dtype : numpy.dtype
+        Native byte order.
+    stated : int
+        The sum that they should have; -1 where it is not checked.
+    """
+
+    def __init__(self, dtype: np.dtype, stated: int) -> None:
+        self._dtype, self._stated, self._total = dtype, stated, 0
+
+    def __call__(self, begin: int, piece: memoryview) -> None:
+        """Turn the piece that begins at some byte: after the one before it, or at 0 again."""
+        pixels = np.frombuffer(piece, self._dtype)
+        if self._stated < 0:
+            from_big_endian(pixels)
+            return
+        from dkist_virtual.fits.checksum import datasum, turned_datasum
+
+        if self._dtype.itemsize == 4 and sys.byteorder == "little":
             found = turned_datasum(pixels)
         else:
-            found = datasum(pixels.reshape(-1).view("u1").data)
+            found = datasum(piece)
             from_big_endian(pixels)
-        refuse_other_sum(found, stated, _PIXELS)
-        return pixels
+        self._total = found + (self._total if begin else 0)
+
+    def check(self) -> None:
+        """Check the sum of all pieces."""
+        if self._stated >= 0:
+            from dkist_virtual.fits.checksum import refuse_other_sum
+
+            refuse_other_sum(self._total, self._stated, _PIXELS)
 
 
 def scanned_version(place: str, mtime: int, etag: str | None = None) -> Version:
@@ -171,8 +199,9 @@ def scanned_version(place: str, mtime: int, etag: str | None = None) -> Version:
     return Version(None, mtime if known else None, etag)
 
 
-def from_big_endian(pixels: NDArray[generic]) -> NDArray[generic]:
-    """Turn bytes that were read into an array, in place, into the machine's own order."""
-    # numpy's byteswap(inplace=True) takes nearly twice as long.
-    np.copyto(pixels, pixels.view(pixels.dtype.newbyteorder(">")))
-    return pixels
+def from_big_endian(pixels: NDArray[generic]) -> None:
+    """Turn bytes that were read into pixels, in place, into the machine's own order."""
+    # numpy's byteswap(inplace=True) takes nearly twice as long; and copyto, of more than one axis,
+    # copies all of the pixels first.
+    flat = pixels.reshape(-1)
+    np.copyto(flat, flat.view(flat.dtype.newbyteorder(">")))
