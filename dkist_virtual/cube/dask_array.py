@@ -8,14 +8,15 @@ one of a single chunk, which dask would run in this process, is read without a c
 from __future__ import annotations
 
 import os
+import sys
 from threading import Lock
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import dask
 import dask.array as da
 import dask.threaded
 import numpy as np
-from dask.base import get_scheduler
+from dask.base import get_scheduler, named_schedulers
 from dask.callbacks import Callback
 
 from dkist_virtual.errors import SelectionError
@@ -44,23 +45,73 @@ class Source(Protocol):
         """Make a dask array of it."""
 
 
+_SLOTS: Final = {
+    f"_Array{name}" if name.startswith("__") else name: None
+    for name in da.Array.__slots__
+    if name != "__dict__"
+}
+"""What dask keeps of an array: Python puts the class before names with two underscores."""
+
+
 class PushdownArray(da.Array):
     """A dask array whose slices select from its source.
 
     Ints and slices with positive steps give another such array, of the source's own selection.
     Any other index, and any computation, gives an ordinary dask array.
+
+    Its graph and name are made when they are first asked for: making them takes as long as reading
+    a small cut-out, for which nobody asks.
     """
+
+    # Not in the dictionary, which dask clears.
+    __slots__ = ("_make_array", "_one_chunk", "source", "wanted")
 
     source: Source
     wanted: Chunks | None
+    _one_chunk: bool
+    _make_array: Callable[[], da.Array]
 
     @classmethod
     def of(cls, array: da.Array, source: Source, wanted: Chunks | None) -> PushdownArray:
         """Make one of a dask array that reads a source, in the chunks that the user wanted."""
-        # dask's constructor takes the `_meta` of another array, and has no public name for it.
-        made: PushdownArray = cls(array.dask, array.name, array.chunks, meta=array._meta)
+        return cls.later(lambda: array, source, wanted, one_chunk=array.npartitions == 1)
+
+    @classmethod
+    def later(
+        cls,
+        make: Callable[[], da.Array],
+        source: Source,
+        wanted: Chunks | None,
+        *,
+        one_chunk: bool,
+    ) -> PushdownArray:
+        """Make one that makes its dask array when it is needed.
+
+        Parameters
+        ----------
+        make : callable
+            Gives a dask array that reads the source.
+        source : Source
+        wanted : optional
+            The chunks that the user wanted.
+        one_chunk : bool
+            Whether all of it is one chunk.
+        """
+        made: PushdownArray = object.__new__(cls)
         made.source, made.wanted = source, wanted
+        made._make_array, made._one_chunk = make, one_chunk
         return made
+
+    def __getattr__(self, name: str) -> Any:
+        # Called where nothing was put into one of dask's slots yet.
+        if name not in _SLOTS:
+            raise AttributeError(f"{type(self).__name__!r} object has no attribute {name!r}")
+        array = self._make_array()
+        # dask's constructor takes the `_meta` of another array, and has no public name for it.
+        full = da.Array.__new__(type(self), array.dask, array.name, array.chunks, meta=array._meta)
+        for slot in _SLOTS:
+            setattr(self, slot, getattr(full, slot))
+        return getattr(self, name)
 
     def ordinary(self) -> da.Array:
         """Return an array of dask's own type, for libraries that mix no types of arrays."""
@@ -85,14 +136,26 @@ class PushdownArray(da.Array):
 
     def compute(self, **kwargs: Any) -> Any:
         """Read: see `dask.array.Array.compute`."""
-        if self.npartitions == 1 and set(kwargs) <= {"scheduler"} and not Callback.active:
-            get = get_scheduler(scheduler=kwargs.get("scheduler"), collections=[self])
-            if get in (dask.threaded.get, dask.local.get_sync):
-                return self.source[...]
+        plain = self._one_chunk and set(kwargs) <= {"scheduler"} and not Callback.active
+        if plain and _runs_here(self, kwargs.get("scheduler")):
+            return self.source[...]
         return da.Array.compute(self, **kwargs)
 
     def __reduce__(self) -> tuple[Callable[..., PushdownArray], tuple[Source, Chunks | None]]:
         return _make, (self.source, self.wanted)
+
+
+def _runs_here(array: da.Array, scheduler: Any) -> bool:
+    """Return whether dask would compute an array in this process."""
+    chosen = scheduler or dask.config.get("scheduler", None)
+    if isinstance(chosen, str) and named_schedulers.get(chosen.lower()) in _HERE:
+        return True
+    if chosen is None and "distributed" not in sys.modules:  # then there is no cluster's client
+        return not dask.config.get("get", None)  # of old, which `get_scheduler` refuses
+    return get_scheduler(scheduler=scheduler, collections=[array]) in _HERE
+
+
+_HERE: Final = (dask.threaded.get, dask.local.get_sync)
 
 
 def _is_basic(index: object) -> bool:

@@ -98,6 +98,8 @@ def _parse(part: str, text: str) -> int | slice | EllipsisType:
 
 
 def _entry(entry: SupportsIndex | slice | None) -> int | slice:
+    if type(entry) is int:
+        return entry
     if isinstance(entry, slice):
         return _slice(entry)
     # True and False are integers to Python and masks to numpy: neither is meant here.
@@ -110,8 +112,10 @@ def _entry(entry: SupportsIndex | slice | None) -> int | slice:
 
 
 def _slice(entry: slice) -> slice:
+    if {type(entry.start), type(entry.stop), type(entry.step)} <= _PLAIN and entry.step != 0:
+        return entry
     try:
-        # Also numpy's integers, which are no int.
+        # Also numpy's integers, which are not int.
         start, stop, step = (
             None if part is None else operator.index(part)
             for part in (entry.start, entry.stop, entry.step)
@@ -122,6 +126,8 @@ def _slice(entry: slice) -> slice:
         raise SelectionError(f"index {entry!r}: a step of 0 is not possible")
     return slice(start, stop, step)
 
+
+_PLAIN = {int, type(None)}
 
 _ONLY = (
     "expected integers, slices and Ellipsis. Lists and masks of frames form no rectangle that a "
@@ -170,9 +176,8 @@ class Selection:
 
     def __getitem__(self, item: Index) -> Selection:
         """Select from what is selected: by integers, slices with positive steps and Ellipsis."""
-        axes = list(self.axes)
-        index = full_index(item, len(self.result_shape))
-        for axis, entry in zip(self.kept, index, strict=True):
+        axes, kept = list(self.axes), self.kept
+        for axis, entry in zip(kept, full_index(item, len(kept)), strict=True):
             pixels = self.axes[axis]
             assert isinstance(pixels, range)
             if isinstance(entry, slice):
@@ -216,6 +221,9 @@ class Selection:
         """Return the flat positions of all selected elements, in C order of the stored shape."""
         flat = np.zeros(1, np.int64)
         for n, pixels in zip(self.shape, self.axes, strict=True):
-            along = np.atleast_1d(np.asarray(pixels, np.int64))
-            flat = (flat[:, None] * n + along).ravel()
+            if isinstance(pixels, int):
+                flat = flat * n + pixels
+            else:
+                along = np.arange(pixels.start, pixels.stop, pixels.step)
+                flat = (flat[:, None] * n + along).ravel()
         return flat

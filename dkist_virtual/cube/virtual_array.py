@@ -83,7 +83,7 @@ class VirtualArray:
         empty_shape = _empty_shape(self.shape, item)
         if empty_shape is not None:  # no `Selection`, but dask reads such
             return np.empty(empty_shape, self.dtype)
-        part = self.select(item)
+        part = self if item is Ellipsis else self.select(item)
         try:
             pixels, absent = part._read(self.handle.options.missing)
         except FrameMissingError as error:
@@ -130,12 +130,14 @@ class VirtualArray:
         store = self.handle.store
         metadata = self.metadata
         n = metadata.n_frame_axes
-        window = tuple(
-            range(pixels, pixels + 1) if isinstance(pixels, int) else pixels
-            for pixels in self.selection.axes[n:]
+        window = spec_of(metadata).window(
+            tuple(
+                range(pixels, pixels + 1) if isinstance(pixels, int) else pixels
+                for pixels in self.selection.axes[n:]
+            )
         )
-        window = spec_of(metadata).window(window)
-        positions = self.positions().tolist()
+        frames = self.selection.first(n)
+        positions = frames.positions().tolist()
         fill = np.nan if self.dtype.kind == "f" else 0
         out = empty((len(positions), *map(len, window)), self.dtype)
 
@@ -156,7 +158,7 @@ class VirtualArray:
                     raise error
                 pixels[...] = fill
         gone = np.array([error is not None for error in absent], bool)
-        return out.reshape(self.shape), gone.reshape(self.frame_shape)
+        return out.reshape(self.shape), gone.reshape(frames.result_shape)
 
     def __array__(
         self, dtype: DTypeLike | None = None, copy: bool | None = None
@@ -226,16 +228,21 @@ class VirtualArray:
 
         from dkist_virtual.cube.dask_array import PushdownArray
 
-        sizes = self.dask_chunks(chunks)
-        array = da.from_array(
-            self,
-            chunks=sizes,
-            name=f"dkist-{tokenize(*self.token(), sizes)}",
-            inline_array=True,
-            fancy=False,
-            meta=np.empty((0,) * self.ndim, self.dtype),
-        )
-        return PushdownArray.of(array, self, chunks)
+        sizes, token = self.dask_chunks(chunks), self.token()
+
+        def make() -> da.Array:
+            array: da.Array = da.from_array(
+                self,
+                chunks=sizes,
+                name=f"dkist-{tokenize(*token, sizes)}",
+                inline_array=True,
+                fancy=False,
+                meta=np.empty((0,) * self.ndim, self.dtype),
+            )
+            return array
+
+        one_chunk = max(map(len, sizes), default=1) == 1
+        return PushdownArray.later(make, self, chunks, one_chunk=one_chunk)
 
     def dask_chunks(self, chunks: Chunks | None = None) -> tuple[tuple[int, ...], ...]:
         """Return the lengths of dask's chunks along each axis."""
@@ -249,6 +256,8 @@ class VirtualArray:
             whole = opened_selection(self.metadata)
             along = axis_chunks(wanted, whole.result_shape, *self._axis_names(whole))
             sizes = _chunks_left(along, whole, self.selection)
+        if sizes == self.shape:  # all in one
+            return tuple((n,) for n in sizes)
         try:
             return tuple(normalize_chunks(sizes, self.shape, dtype=self.dtype))
         except ValueError as error:  # such as two sizes in bytes
@@ -260,6 +269,8 @@ class VirtualArray:
         from dask.utils import parse_bytes
 
         n = len(self.frame_shape)
+        if not n:
+            return self.shape
         wanted = list(self.shape)
         limit = parse_bytes(dask.config.get("array.chunk-size")) if chunks == "auto" else 0
         if self.handle.store.places.remote:

@@ -44,7 +44,7 @@ from dkist_virtual.store.read_only import ReadOnlyStore, bounds, check_byte_rang
 from dkist_virtual.store.read_options import ReadOptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from numpy.typing import NDArray
     from zarr.abc.buffer import Buffer, BufferPrototype
@@ -192,7 +192,7 @@ class FrameStore(ReadOnlyStore):
     def frame(self, array: str, position: int) -> tuple[str, int, int]:
         """Get URL, offset and length of a frame's reference; an empty URL without one."""
         _, frames = self.references.arrays[array]
-        return next(frames.take(np.array([position])).rows())
+        return frames.row(position)
 
     @property
     def head_bytes(self) -> int | None:
@@ -208,7 +208,7 @@ class FrameStore(ReadOnlyStore):
         FrameError
             Naming chunk key and URL.
         """
-        (reference,) = self._references_of(array, [position])
+        reference = self._reference(array, position)
         start, stop = 0, None
         if reference.offset >= 0 and byte_range is not None:
             start, stop = bounds(reference.length, byte_range)
@@ -271,7 +271,7 @@ class FrameStore(ReadOnlyStore):
         out : numpy.ndarray, optional
             Where to put them: of the window's shape, contiguous, native byte order.
         """
-        (reference,) = self._references_of(array, [position])
+        reference = self._reference(array, position)
         return drive(self._pixels(reference, window, out), self.fetcher.answer)
 
     def pixels_together(
@@ -292,7 +292,7 @@ class FrameStore(ReadOnlyStore):
             For each absent frame the error, else None; its place in `out` is left as it was.
         """
         # Looked up now, since the event loop must not wait for it.
-        references = list(self._references_of(array, positions))
+        references = [self._reference(array, position) for position in positions]
         for reference in references:
             self.scanned.look_up(reference)
         readings = [
@@ -302,13 +302,12 @@ class FrameStore(ReadOnlyStore):
         quick = math.prod(map(len, window)) < QUICK_PIXELS
         return list(read_many(readings, self.fetcher, quick=quick))
 
-    def _references_of(self, array: str, positions: Sequence[int]) -> Iterator[Reference]:
+    def _reference(self, array: str, position: int) -> Reference:
         metadata, frames = self.references.arrays[array]
-        rows = frames.take(np.asarray(positions)).rows()
-        for position, (url, offset, length) in zip(positions, rows, strict=True):
-            if url and (self.places.named or self.places.downloads):
-                self.places.sharing(url)  # it may read references, which the event loop cannot
-            yield Reference(array, position, url, offset, length, spec_of(metadata))
+        url, offset, length = frames.row(position)
+        if url and (self.places.named or self.places.downloads):
+            self.places.sharing(url)  # it may read references, which the event loop cannot
+        return Reference(array, position, url, offset, length, spec_of(metadata))
 
     def _first_place(
         self, reference: Reference, reading: Callable[[str], Reading[Request, Reply, T]]
@@ -439,7 +438,7 @@ class FrameStore(ReadOnlyStore):
 
         at = self._position(key)
         assert at is not None
-        (reference,) = self._references_of(at[0], [at[1]])
+        reference = self._reference(*at)
         return drive(self._first_place(reference, reading), self.fetcher.answer)
 
     async def list(self) -> AsyncIterator[str]:

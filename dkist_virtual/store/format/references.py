@@ -105,6 +105,10 @@ class FrameColumns:
         """Give the entries at some positions, in their order."""
         return FrameColumns(self.urls[positions], self.offsets[positions], self.lengths[positions])
 
+    def row(self, position: int) -> tuple[str, int, int]:
+        """Give one entry as Python values."""
+        return self.urls[position], int(self.offsets[position]), int(self.lengths[position])
+
     def mark(self, positions: Callable[[], NDArray[np.int64]]) -> str:  # noqa: ARG002
         """Give nothing: these are part of the reference set's own identity."""
         return ""
@@ -121,6 +125,10 @@ class FrameTable(Protocol):
 
     def take(self, positions: NDArray[np.int64]) -> FrameColumns:
         """Give the entries at some positions, in their order."""
+        ...
+
+    def row(self, position: int) -> tuple[str, int, int]:
+        """Give one entry as Python values: URL, offset and length."""
         ...
 
     def mark(self, positions: Callable[[], NDArray[np.int64]]) -> str:

@@ -227,6 +227,11 @@ class _Shards:
             self.marks.update(zip(missing, self.load.marks(missing), strict=True))
         return sha256("\n".join(self.marks[record] for record in records).encode())
 
+    def row(self, position: int) -> tuple[str, int, int]:
+        """Give one entry as Python values."""
+        record, at = divmod(position, self.record_size)
+        return self._shard(record).row(at)
+
     def take(self, positions: NDArray[np.int64]) -> FrameColumns:
         """Give the entries at some positions, in their order."""
         records = positions // self.record_size
