@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,26 @@ if TYPE_CHECKING:
 
     from dkist_virtual.cube.selection import Selection
 
-__all__ = ["SteppedWCS", "forget_dropped", "high_level", "slice_wcs"]
+__all__ = ["SteppedWCS", "UnslicedWCS", "forget_dropped", "high_level", "slice_wcs"]
+
+
+@dataclass(frozen=True, eq=False)
+class UnslicedWCS:
+    """A WCS that is sliced when it is asked for: most slices of a dataset are only read.
+
+    Parameters
+    ----------
+    wcs : WCS
+    selection : Selection
+        Of the data that it describes.
+    """
+
+    wcs: BaseHighLevelWCS
+    selection: Selection
+
+    def slice(self) -> BaseHighLevelWCS:
+        """Slice it."""
+        return slice_wcs(self.wcs, self.selection)
 
 
 def slice_wcs(wcs: BaseHighLevelWCS, selection: Selection) -> BaseHighLevelWCS:

@@ -67,9 +67,22 @@ class Provenance:
         own = (key for tile in self.description.tiles for key in tile.meta)
         return frozenset((*self.description.meta, *own, "inventory", "history", "headers"))
 
-    def select(self, index: BasicIndex) -> Provenance:
-        """Select some of the pixels, and with them their frames."""
-        return replace(self, array=self.array.select(index), cut=self.cut[index])
+    def select(
+        self, index: BasicIndex, cut: Selection | None = None, array: VirtualArray | None = None
+    ) -> Provenance:
+        """Select some of the pixels, and with them their frames.
+
+        Parameters
+        ----------
+        index : tuple of int or slice
+        cut, array : optional
+            What the index selects of this `cut` and `array`, if that is known.
+        """
+        return replace(
+            self,
+            array=self.array.select(index) if array is None else array,
+            cut=self.cut[index] if cut is None else cut,
+        )
 
     def rows(self) -> NDArray[np.int64]:
         """Return the header rows of the selected frames."""

@@ -16,7 +16,7 @@ from ndcube import ExtraCoords, NDCube
 
 from dkist_virtual.cube.computed_array import Computed, Pixels, pack, unpack
 from dkist_virtual.cube.selection import BasicIndex, Index, Selection, full_index
-from dkist_virtual.cube.sliced_wcs import forget_dropped, slice_wcs
+from dkist_virtual.cube.sliced_wcs import UnslicedWCS, forget_dropped
 from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.dataset.derived.lineage import Lineage, Part
 from dkist_virtual.dataset.files import Files
@@ -47,12 +47,13 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
     """An NDCube that knows the frames that its pixels and headers come from."""
 
     _data: Pixels
+    _wcs: BaseHighLevelWCS | UnslicedWCS
     _mask: Mask | Computed
 
     def __init__(
         self,
         data: Pixels | NDData,
-        wcs: BaseHighLevelWCS | None = None,
+        wcs: BaseHighLevelWCS | UnslicedWCS | None = None,
         *,
         provenance: Provenance | None = None,
         **kwargs: Any,
@@ -72,10 +73,23 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         self._combined: tuple[Part, ...] = ()  # all datasets that arithmetic combined
         self._past: str | None = None  # what pixels that are not computed from frames come from
         self._dask: tuple[object, dask.array.Array] | None = None
-        super().__init__(data, wcs, **kwargs)
+        super().__init__(data, wcs.wcs if isinstance(wcs, UnslicedWCS) else wcs, **kwargs)
+        if isinstance(wcs, UnslicedWCS):
+            self._wcs = wcs
         if twin is not None:
             self._data, self._past, self._combined = twin._data, twin._past, twin._combined
             self._coordinates_from(twin)
+
+    @property
+    def wcs(self) -> BaseHighLevelWCS:
+        """The world coordinates of the data, sliced as the data is."""
+        if isinstance(self._wcs, UnslicedWCS):
+            self._wcs = self._wcs.slice()
+        return self._wcs
+
+    @wcs.setter
+    def wcs(self, value: Any) -> None:
+        NDData.wcs.fset(self, value)
 
     # Pixels ---------------------------------------------------------------------------------
 
@@ -218,10 +232,12 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
             mask = mask.select(index)  # made an array when it is used
         elif mask is not None and not isinstance(mask, bool):
             mask = mask[index]
+        chosen = data.select(index) if isinstance(data, (VirtualArray, Computed)) else data[index]
+        frames = origin and origin.select(index, cut, chosen if data is origin.array else None)
         sliced = self._new_instance(
-            data=data.select(index) if isinstance(data, (VirtualArray, Computed)) else data[index],
-            wcs=slice_wcs(self.wcs if origin is None else origin.wcs, cut),
-            provenance=origin and origin.select(index),
+            data=chosen,
+            wcs=UnslicedWCS(self.wcs if origin is None else origin.wcs, cut),
+            provenance=frames,
             mask=mask,
             uncertainty=None if self.uncertainty is None else self.uncertainty[index],
         )
@@ -233,7 +249,7 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
     def _new_instance(self, **changes: Any) -> Self:
         """Make the dataset with some changes, as ndcube makes its results."""
         given: dict[str, Any] = {
-            "data": self._data, "wcs": self.wcs, "provenance": self.provenance, "unit": self.unit,
+            "data": self._data, "wcs": self._wcs, "provenance": self.provenance, "unit": self.unit,
             "mask": copy_mask(self._mask), "uncertainty": self.uncertainty, "psf": self.psf,
             "meta": self.meta, **changes,
         }  # fmt: skip
