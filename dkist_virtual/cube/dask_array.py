@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import os
 import sys
-from threading import Lock
+from functools import cached_property
+from threading import Lock, RLock
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import dask
@@ -173,12 +174,31 @@ def _make(source: Source, wanted: Chunks | None) -> PushdownArray:
     return source.dask(wanted)
 
 
-def _forget_pools() -> None:
-    """Drop dask's thread pools: a forked process has none of its parent's threads."""
+def _open_in_fork() -> None:
+    """Renew dask's thread pools and locks: a forked process has none of its parent's threads.
+
+    Beside the locks of its modules those are the ones of cached properties, which each have one
+    until Python 3.12: a thread that computes any array has locked some of them.
+    """
     dask.threaded.default_pool = None
     dask.threaded.pools.clear()
-    dask.threaded.pools_lock = Lock()
+    modules = [vars(module) for name, module in list(sys.modules.items()) if _is_dask(name)]
+    values = [value for names in modules for value in names.values()]
+    classes = {value for value in values if isinstance(value, type)}
+    own = [value for kind in classes for value in vars(kind).values()]
+    found = [getattr(value, "lock", None) for value in own if isinstance(value, cached_property)]
+    locks: list[Any] = [value for value in (*values, *found) if isinstance(value, _LOCKS)]
+    for lock in locks:
+        # As the standard library opens its own. Not by new locks: functions have some as defaults.
+        lock._at_fork_reinit()
+
+
+_LOCKS: Final = (type(Lock()), type(RLock()))
+
+
+def _is_dask(module: str) -> bool:
+    return module.partition(".")[0] == "dask"
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget_pools)
+    os.register_at_fork(after_in_child=_open_in_fork)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import threading
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
@@ -102,6 +103,8 @@ ATTRIBUTES: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
         lambda: Figure().add_subplot(),
         ("_left_title", "_right_title"),
     ),
+    "threading.Lock": (threading.Lock, ("_at_fork_reinit",)),
+    "threading.RLock": (threading.RLock, ("_at_fork_reinit",)),
     "numba.njit": (lambda: numba.njit(lambda: 1), ("_cache", "targetoptions")),
     "numba.core.caching.FunctionCache": (
         lambda: FunctionCache(compiled_library),

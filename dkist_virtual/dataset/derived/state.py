@@ -232,8 +232,13 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
             mask = mask.select(index)  # made an array when it is used
         elif mask is not None and not isinstance(mask, bool):
             mask = mask[index]
-        chosen = data.select(index) if isinstance(data, (VirtualArray, Computed)) else data[index]
-        frames = origin and origin.select(index, cut, chosen if data is origin.array else None)
+        array = data.select(index) if isinstance(data, VirtualArray) else None
+        if array is not None:
+            chosen: Pixels = array
+        else:
+            chosen = data.select(index) if isinstance(data, Computed) else data[index]
+        own = origin is not None and data is origin.array
+        frames = origin and origin.select(index, cut, array if own else None)
         sliced = self._new_instance(
             data=chosen,
             wcs=UnslicedWCS(self.wcs if origin is None else origin.wcs, cut),
