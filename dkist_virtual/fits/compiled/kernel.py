@@ -12,6 +12,8 @@ from importlib import import_module
 from typing import Any, Final, TypeAlias
 from weakref import WeakSet
 
+import numpy as np
+
 from dkist_virtual.fits.compiled import background, code_files
 from dkist_virtual.fits.compiled.machine_code import (
     UnloadableError,
@@ -47,6 +49,7 @@ class Kernel:
         self.module, self.name = module, name
         self._lock = ThreadLock()
         self._found: dict[str, Function] = {}
+        self._found_by_types: dict[tuple[object, ...], Function] = {}
         self._jobs: dict[str, background.Job] = {}
         self._looked_for: set[str] = set()
         _KERNELS.add(self)
@@ -88,9 +91,13 @@ class Kernel:
 
     def find(self, arguments: Sequence[Any]) -> Function | None:
         """Return the kernel for arguments of some types; None where it is not compiled yet."""
-        signature = " ".join(map(signature_of, arguments))
-        found = self._found.get(signature)
+        types = tuple(map(_type_of, arguments))  # sooner made than a text
+        found = self._found_by_types.get(types)
+        if found is None:
+            signature = " ".join(map(signature_of, arguments))
+            found = self._found.get(signature)
         if found is not None:
+            self._found_by_types[types] = found
             return found if can_be_passed(arguments) else self._decorated()
         if not may_compile():
             return None
@@ -142,6 +149,12 @@ class Kernel:
     def _decorated(self) -> Function:
         function: Function = getattr(import_module(self.module), self.name)
         return function
+
+
+def _type_of(argument: Any) -> object:
+    if isinstance(argument, np.ndarray):
+        return argument.dtype, argument.ndim
+    return signature_of(argument) if isinstance(argument, tuple) else type(argument)
 
 
 _KERNELS: Final[WeakSet[Kernel]] = WeakSet()

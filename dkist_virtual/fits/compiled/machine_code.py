@@ -34,6 +34,9 @@ _FREE: Final = "NRT_MemInfo_call_dtor"
 _HEADER_BYTES: Final = 48
 """Of what numba allocates: counter, destructor, its argument, data, size, allocator."""
 
+_WORD: Final = ctypes.c_void_p
+"""For integers of 64 bits too: ctypes takes six times as long to make a `c_int64` of one."""
+
 _RESULTS: Final[dict[str, Any]] = {
     "int64": ctypes.c_int64,
     "uint64": ctypes.c_uint64,
@@ -106,21 +109,22 @@ def prototype(argument: Any) -> Any:
 
 def _c_types(argument: Any) -> Iterator[Any]:
     if isinstance(argument, np.ndarray):
-        yield ctypes.c_void_p  # what counts references
-        yield ctypes.c_void_p  # the Python object
-        yield from (ctypes.c_int64, ctypes.c_int64, ctypes.c_void_p)
-        yield from [ctypes.c_int64] * (2 * argument.ndim)
+        # What counts references, the Python object, size, size of an item, data, shape, strides.
+        yield from [_WORD] * (5 + 2 * argument.ndim)
     elif isinstance(argument, tuple):
         for each in argument:
             yield from _c_types(each)
     else:
-        yield ctypes.c_double if isinstance(argument, float) else ctypes.c_int64
+        yield ctypes.c_double if isinstance(argument, float) else _WORD
 
 
 def _flatten(arguments: Sequence[Any], flat: list[Any]) -> None:
     for argument in arguments:
         if isinstance(argument, np.ndarray):
-            data = argument.__array_interface__["data"][0]
+            if argument.flags.writeable and argument.size:
+                data = ctypes.addressof(ctypes.c_char.from_buffer(argument.data))
+            else:
+                data = argument.__array_interface__["data"][0]
             flat += (None, None, argument.size, argument.itemsize, data)
             flat += argument.shape
             flat += argument.strides
