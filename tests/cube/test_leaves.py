@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 from watches import counted
 
 import dkist_virtual as dv
+from dkist_virtual.cube import sliced_wcs
 from dkist_virtual.cube.dask_array import PushdownArray
 from dkist_virtual.cube.selection import Selection
 from dkist_virtual.cube.virtual_array import VirtualArray
@@ -114,6 +115,40 @@ def test_a_leaf_pickles(cryo: Path, pixels: Any) -> None:
         assert again.name == leaf.name
         assert again.chunks == leaf.chunks
         assert same(again.compute(), leaf.compute())
+
+
+def test_a_cut_out_takes_no_graph_and_no_wcs(cryo: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    ds = dv.open_dataset(cryo)
+    assert isinstance(ds, dv.Dataset)
+    expected = ds.data.compute()[1, 0, 0, 2:5, 3:9]
+    made: list[str] = []
+
+    def watch(module: Any, name: str) -> None:
+        original = getattr(module, name)
+
+        def watched(*args: Any, **how: Any) -> Any:
+            made.append(name)
+            return original(*args, **how)
+
+        monkeypatch.setattr(module, name, watched)
+
+    watch(da, "from_array")
+    watch(sliced_wcs, "SlicedLowLevelWCS")
+    cut = ds[1, 0, 0, 2:5, 3:9]
+    for leaf in (cut.data, ds.data[1, 0, 0, 2:5, 3:9]):
+        for scheduler in (None, "threads", "Synchronous"):
+            with dask.config.set({} if scheduler is None else {"scheduler": scheduler}):
+                assert same(leaf.compute(), expected)
+    assert made == []
+    leaf = cut.data
+    assert leaf.name == ds.data[1, 0, 0, 2:5, 3:9].name
+    assert (leaf.shape, leaf.dtype, leaf.chunks) == ((3, 6), expected.dtype, ((3,), (6,)))
+    assert leaf.chunks == ((3,), (6,))  # dask has made it by now, once
+    assert made == ["from_array"] * 2
+    assert cut.wcs is cut.wcs
+    assert made == ["from_array"] * 2 + ["SlicedLowLevelWCS"]
+    with pytest.raises(AttributeError, match="'PushdownArray' object has no attribute 'unknown'"):
+        leaf.unknown  # noqa: B018
 
 
 @pytest.mark.parametrize("scheduler", ["threads", "synchronous"])

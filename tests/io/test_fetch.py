@@ -5,19 +5,20 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
 import fsspec
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from dkist_virtual.errors import FrameCorruptError, FrameMissingError, FrameUnreachableError
-from dkist_virtual.io.byte_range import Request
+from dkist_virtual.io.byte_range import PIECE, Request
 from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.io.locations import absolute, is_local, join, local_path
 
@@ -90,6 +91,54 @@ def test_a_range_is_that_of_the_bytes(
 def test_a_whole_file(file: Path, in_memory: str, server: str) -> None:
     for url in (str(file), file.as_uri(), in_memory, f"{server}/frame.fits"):
         assert Fetcher().read(url) == DATA
+
+
+def test_pieces_are_used_as_they_come_and_again_if_the_file_changes(tmp_path: Path) -> None:
+    path = tmp_path / "long.fits"
+    rng = np.random.default_rng(3)
+    first, second = (rng.integers(0, 256, 5 * PIECE // 2 + 7, "u1").tobytes() for _ in range(2))
+    path.write_bytes(first)
+    expected = [0, PIECE, 2 * PIECE]
+    for change in (False, True):
+        into, begins, used = bytearray(len(first)), [], []
+
+        def each(begin: int, piece: memoryview, begins: Any = begins, used: Any = used) -> None:
+            if change and len(begins) == 1:  # noqa: B023  # called in this round
+                path.write_bytes(second)
+            begins.append(begin)
+            used.append(bytes(piece))
+            piece[:] = bytes(len(piece))
+
+        request = Request(str(path), 0, len(first), into=memoryview(into), each=each)
+        reply = Fetcher().answer(request)
+        times = len(begins) // len(expected)  # a file that was just written is read again too
+        assert begins == expected * times
+        assert times > change
+        assert b"".join(used[-3:]) == (second if change else first)
+        assert into == bytes(len(first))
+        assert reply.total == len(first)
+
+
+def test_pieces_of_a_server_are_the_same(in_memory: str) -> None:
+    into, begins = bytearray(len(DATA)), []
+    request = Request(
+        in_memory, 0, len(DATA), into=memoryview(into), each=lambda begin, _: begins.append(begin)
+    )
+    Fetcher().answer(request)
+    assert into == DATA
+    assert begins == [0]
+
+
+def test_no_file_stays_open(file: Path) -> None:
+    opened = len(os.listdir("/proc/self/fd")) if os.path.isdir("/proc/self/fd") else 0
+    for offset, length in ((0, 100), (-1, -1), (0, len(DATA) + 1)):
+        with suppress(FrameCorruptError):
+            Fetcher().answer(Request(str(file), offset, length))
+    for place in (file.parent, Path("/dev/null")):
+        with pytest.raises(FrameUnreachableError, match=r"s a directory|is not a regular file"):
+            Fetcher().answer(Request(str(place), 0, 100))
+    if opened:
+        assert len(os.listdir("/proc/self/fd")) == opened
 
 
 def test_a_head_knows_the_whole(file: Path, in_memory: str) -> None:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import itertools
 import pickle
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
+import pytest
 from astropy import units as u
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,6 +17,7 @@ from zarr.abc.store import OffsetByteRequest, RangeByteRequest, SuffixByteReques
 from zarr.core.buffer import default_buffer_prototype
 
 from dkist_virtual.cube.selection import Selection
+from dkist_virtual.errors import FrameCorruptError
 from dkist_virtual.store.format.references import (
     ArrayMetadata,
     FrameColumns,
@@ -24,13 +27,40 @@ from dkist_virtual.store.format.references import (
     write_json,
 )
 from dkist_virtual.store.handle import StoreHandle
+from dkist_virtual.store.integrity import PlainPieces
 from dkist_virtual.store.read_options import ReadOptions
 from dkist_virtual.store.zarr_store import FrameStore
 
-if TYPE_CHECKING:
-    import pytest
-
 PROTOTYPE = default_buffer_prototype()
+
+
+# Plain pixels ---------------------------------------------------------------------------------
+
+
+@given(
+    data=st.binary(min_size=8, max_size=400).map(lambda data: data[: len(data) // 8 * 8]),
+    kind=st.sampled_from(["u1", "i2", "i4", "i8", "f4", "f8"]),
+    cuts=st.lists(st.integers(1, 40), max_size=4),
+    wrong=st.booleans(),
+)
+def test_pieces_of_plain_pixels_are_turned_and_add_up(
+    data: bytes, kind: str, cuts: list[int], wrong: bool
+) -> None:
+    words = int(np.frombuffer(data, ">u4").astype(object).sum())
+    total = words % (2**32 - 1)  # its ones' complement, as FITS adds
+    pieces = PlainPieces(np.dtype(kind), (total + wrong) % (2**32 - 1))
+    for _ in range(2):  # again from the beginning, as of a file that changed
+        buffer = bytearray(data)
+        ends = [0, *sorted({8 * cut for cut in cuts if 8 * cut < len(data)}), len(data)]
+        for begin, end in itertools.pairwise(ends):
+            pieces(begin, memoryview(buffer)[begin:end])
+    expected = np.frombuffer(data, f">{kind}").byteswap().tobytes()
+    assert bytes(buffer) == expected
+    if wrong:
+        with pytest.raises(FrameCorruptError, match="expected DATASUM"):
+            pieces.check()
+    else:
+        pieces.check()
 
 
 # The store against a dict -----------------------------------------------------------------------

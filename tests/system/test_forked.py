@@ -6,10 +6,14 @@ import contextlib
 import multiprocessing
 import re
 import threading
+from functools import cached_property
 from pathlib import Path
 from queue import Empty
 from typing import Any
 
+import dask._expr
+import dask.config
+import dask.tokenize
 import numpy as np
 import pytest
 
@@ -112,6 +116,49 @@ def test_what_another_thread_holds_is_open_in_a_forked_process(
         thread.join()
     assert got == [(*expected, str(ds))] * 2
     assert np.asarray(ds[0, 0, 3].data).tolist() == expected[0]  # the parent's are free again
+
+
+def _dask_locks() -> list[Any]:
+    """Locks that dask takes whenever it computes."""
+    kinds = vars(dask._expr.Expr).values()
+    found = [getattr(kind, "lock", None) for kind in kinds if isinstance(kind, cached_property)]
+    return [dask.config.config_lock, dask.tokenize.tokenize_lock, *filter(None, found)]
+
+
+def _sum(queue: Any, ds: Any) -> None:
+    with dask.config.set(scheduler="synchronous"):
+        queue.put(float((ds[0, 0].data + 1).sum().compute()))
+
+
+def test_what_another_thread_holds_of_dask_is_open_in_a_forked_process(
+    simulated: Any, tmp_path: Path
+) -> None:
+    dv.convert(simulated("visp_plain"), tmp_path / "store", progress=False)
+    ds: Any = dv.open_dataset(tmp_path / "store", chunks="frame")
+    expected = float((ds[0, 0].data + 1).sum().compute())
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with contextlib.ExitStack() as stack:
+            for lock in _dask_locks():
+                stack.enter_context(lock)
+            held.set()
+            done.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    try:
+        context = multiprocessing.get_context("fork")
+        queue = context.Queue()
+        worker = context.Process(target=_sum, args=(queue, ds))
+        worker.start()
+        worker.join(timeout=60)
+        worker.kill()
+        assert queue.get(timeout=1) == expected
+    finally:
+        done.set()
+        thread.join()
 
 
 def test_no_lock_is_made_that_a_fork_would_keep_shut() -> None:
