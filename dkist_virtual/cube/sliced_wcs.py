@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
 from astropy.wcs.wcsapi import BaseHighLevelWCS, HighLevelWCSWrapper, SlicedLowLevelWCS
@@ -15,26 +15,50 @@ if TYPE_CHECKING:
 
     from dkist_virtual.cube.selection import Selection
 
-__all__ = ["SteppedWCS", "UnslicedWCS", "forget_dropped", "high_level", "slice_wcs"]
+__all__ = [
+    "KnownWCS", "SteppedWCS", "UnslicedWCS", "WCSSource", "forget_dropped", "high_level",
+    "slice_wcs",
+]  # fmt: skip
 
 
-@dataclass(frozen=True, eq=False)
-class UnslicedWCS:
-    """A WCS that is sliced when it is asked for: most slices of a dataset are only read.
+class WCSSource(Protocol):
+    """What knows a WCS, or reads it."""
+
+    @property
+    def wcs(self) -> BaseHighLevelWCS:
+        """The WCS."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class KnownWCS:
+    """A WCS that was read already.
 
     Parameters
     ----------
     wcs : WCS
-    selection : Selection
-        Of the data that it describes.
     """
 
     wcs: BaseHighLevelWCS
-    selection: Selection
+
+
+@dataclass(frozen=True, eq=False)
+class UnslicedWCS:
+    """A WCS that is read and sliced when it is asked for: most slices of a dataset are only read.
+
+    Parameters
+    ----------
+    source : WCSSource
+    selection : Selection, optional
+        Of the data that it describes; None for the WCS as it is.
+    """
+
+    source: WCSSource
+    selection: Selection | None = None
 
     def slice(self) -> BaseHighLevelWCS:
         """Slice it."""
-        return slice_wcs(self.wcs, self.selection)
+        wcs = self.source.wcs
+        return wcs if self.selection is None else slice_wcs(wcs, self.selection)
 
 
 def slice_wcs(wcs: BaseHighLevelWCS, selection: Selection) -> BaseHighLevelWCS:

@@ -3,18 +3,13 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from dkist_virtual.cube.crop import crop_index, nearest_index
-from dkist_virtual.cube.points import as_points, with_times
-from dkist_virtual.cube.world_axes import World
 from dkist_virtual.dataset.arithmetic import LazyCube
 from dkist_virtual.dataset.loader import FromASDF, Opened
-from dkist_virtual.dataset.summary import Printed, axis_names, overview_of
-from dkist_virtual.dataset.to_sunpy import TOLERANCE, to_map
-from dkist_virtual.dataset.to_xarray import to_xarray
+from dkist_virtual.dataset.overview import Overview, Printed
 from dkist_virtual.errors import DatasetError, SelectionError
 
 if TYPE_CHECKING:
@@ -29,13 +24,17 @@ if TYPE_CHECKING:
     from sunpy.map import GenericMap
 
     from dkist_virtual.datacenter.globus import Transfer
-    from dkist_virtual.dataset.overview import Overview
     from dkist_virtual.io.download.download import Downloaded
     from dkist_virtual.plot.image_plot import ImagePlot
     from dkist_virtual.plot.line_plot import LinePlot
     from dkist_virtual.plot.planes import Subject
 
 __all__ = ["Dataset"]
+
+# Methods import what the first pixel does not need.
+
+TOLERANCE: Final = 0.25
+"""How far, in pixels, the header of a map may be from the WCS: a coordinate stays in its pixel."""
 
 
 class Dataset(FromASDF, Printed, LazyCube):
@@ -108,6 +107,10 @@ class Dataset(FromASDF, Printed, LazyCube):
         >>> ds.crop("V", "2022-10-24T19:00", "2022-10-24T19:05")  # doctest: +SKIP
         >>> ds.crop([sky_a, "I"], [sky_b, "Q"])  # doctest: +SKIP
         """
+        from dkist_virtual.cube.crop import crop_index
+        from dkist_virtual.cube.points import with_times
+        from dkist_virtual.cube.world_axes import World
+
         if wcs is not None and wcs is not self.wcs:
             cropped: Self = super().crop(*map(with_times, points), wcs=wcs, keepdims=keepdims)
             return cropped
@@ -159,6 +162,10 @@ class Dataset(FromASDF, Printed, LazyCube):
         --------
         >>> ds.at(wavelength=630.25 * u.nm, stokes="V")  # doctest: +SKIP
         """
+        from dkist_virtual.cube.crop import nearest_index
+        from dkist_virtual.cube.points import as_points
+        from dkist_virtual.cube.world_axes import World
+
         points = as_points(wavelength=wavelength, stokes=stokes, time=time, sky=sky)
         index = nearest_index(World(self.wcs, self.shape), points)
         pixels = [pixel for pixel in index if isinstance(pixel, int)]
@@ -170,6 +177,8 @@ class Dataset(FromASDF, Printed, LazyCube):
 
     def subject(self) -> Subject:
         """Return what a plot shows of this dataset."""
+        from dkist_virtual.cube.world_axes import World
+        from dkist_virtual.dataset.summary import axis_names
         from dkist_virtual.plot.planes import Subject
 
         if self._data.dtype.kind == "c":
@@ -296,6 +305,8 @@ class Dataset(FromASDF, Printed, LazyCube):
         DatasetError
             A keyword is unknown, or the dataset has no headers.
         """
+        from dkist_virtual.dataset.to_xarray import to_xarray
+
         return to_xarray(self, headers)
 
     def to_map(self, tolerance: float = TOLERANCE) -> GenericMap:
@@ -317,10 +328,14 @@ class Dataset(FromASDF, Printed, LazyCube):
         SelectionError
             The selection is not an image of the sky, or its sky is not such a plane.
         """
+        from dkist_virtual.dataset.to_sunpy import to_map
+
         return to_map(self, tolerance)
 
     # Overview ---------------------------------------------------------------------------
 
     def overview(self) -> Overview:
         """Return what is printed, as values."""
+        from dkist_virtual.dataset.summary import overview_of
+
         return overview_of("Dataset", [self])

@@ -8,17 +8,19 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self, TypeVar
 
-from dkist_virtual.conversion.asdf.locate import asdf_on_disk
-from dkist_virtual.conversion.asdf.source import read_source
-from dkist_virtual.conversion.references import references_of
 from dkist_virtual.cube.selection import Selection
-from dkist_virtual.cube.sliced_wcs import high_level
+from dkist_virtual.cube.sliced_wcs import UnslicedWCS
 from dkist_virtual.cube.virtual_array import VirtualArray, opened_selection
-from dkist_virtual.dataset.provenance import Provenance
+from dkist_virtual.dataset.provenance import LazyMeta, LazyUnit, Provenance, Tile
 from dkist_virtual.errors import DatasetError, StoreCorruptError, StoreError
 from dkist_virtual.io.locations import Location, is_local, join, local_path, shown
 from dkist_virtual.store.format.asdf_arrays import check_mask
-from dkist_virtual.store.format.dataset_asdf import METADATA_NAME, Description, read_description
+from dkist_virtual.store.format.dataset_asdf import (
+    METADATA_NAME,
+    Description,
+    StoredDescription,
+    read_description,
+)
 from dkist_virtual.store.format.header_table import HeaderTable
 from dkist_virtual.store.format.references import replaced_error
 from dkist_virtual.store.format.verify_json import VERIFY_NAME, warn_if_wrong
@@ -26,6 +28,9 @@ from dkist_virtual.store.handle import StoreHandle
 from dkist_virtual.store.read_options import ReadOptions
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
     from dkist_virtual.dataset.derived.state import FrameCube
     from dkist_virtual.store.frame_locations import FramePlaces
     from dkist_virtual.store.read_options import Chunks, Missing, StorageOptions
@@ -44,45 +49,57 @@ class Opened:
     handle : StoreHandle
     table : HeaderTable or None
         The headers of an ASDF.
-    description : Description
+    description : Description or StoredDescription
     """
 
     handle: StoreHandle
     table: HeaderTable | None
-    description: Description
+    description: Description | StoredDescription
 
-    def meta(self) -> dict[str, object]:
+    def meta(self) -> LazyMeta:
         """Return the meta of the whole dataset or mosaic."""
-        about = self.description
-        return {**about.meta, "inventory": about.inventory, "history": about.history}
+        return LazyMeta(self.description)
 
     def datasets(self, cls: type[_Cube]) -> list[_Cube]:
         """Make a dataset of each array, in the order of the tiles."""
         made = []
         first_row = 0
         arrays = self.handle.store.references.arrays
-        if len(arrays) != len(self.description.tiles):
+        n = len(self.description.indices)
+        if len(arrays) != n:
             raise StoreCorruptError(
-                f"{self.handle.url}: {len(arrays)} arrays in the references, "
-                f"{len(self.description.tiles)} tiles in {METADATA_NAME}. Convert again"
+                f"{self.handle.url}: {len(arrays)} arrays in the references, {n} tiles in "
+                f"{METADATA_NAME}. Convert again"
             )
-        for (name, (metadata, _)), tile in zip(arrays.items(), self.description.tiles, strict=True):
+        for number, (name, (metadata, _)) in enumerate(arrays.items()):
             array = VirtualArray(self.handle, name, opened_selection(metadata))
             self._check_chunks(array)
-            try:
-                check_mask(tile.mask, array.shape)
-            except DatasetError as error:
-                raise self._error(array, error) from error
-            wcs = high_level(tile.wcs, array.shape)
-            provenance = Provenance(
-                array, self.table, first_row, self.description, wcs, Selection.whole(array.shape)
-            )
-            meta = {**self.meta(), **tile.meta}
+            tile = Tile(self.description, number, array.shape)
+            mask = self._check_read(tile, array)
+            whole = Selection.whole(array.shape)
             made.append(
-                cls(array, wcs, provenance=provenance, mask=tile.mask, unit=tile.unit, meta=meta)
+                cls(
+                    array,
+                    UnslicedWCS(tile),
+                    provenance=Provenance(array, self.table, first_row, tile, whole),
+                    mask=mask,
+                    unit=LazyUnit(tile),
+                    meta=LazyMeta(self.description, number),
+                )
             )
             first_row += metadata.n_frames
         return made
+
+    def _check_read(self, tile: Tile, array: VirtualArray) -> NDArray[np.bool_] | None:
+        """Check mask and WCS of a description that was parsed already, and return the mask."""
+        if isinstance(self.description, StoredDescription):  # which has none
+            return None
+        try:
+            check_mask(tile.stated.mask, array.shape)
+        except DatasetError as error:
+            raise self._error(array, error) from error
+        tile.wcs  # noqa: B018  # makes it now
+        return tile.stated.mask
 
     def _error(self, array: VirtualArray, error: DatasetError) -> DatasetError | StoreCorruptError:
         """Make the error for a wrong array: of a store, or of an ASDF."""
@@ -145,6 +162,10 @@ class FromASDF:
 
 def open_asdf(asdf: str | os.PathLike[str], options: ReadOptions) -> Opened:
     """Open a dataset from its ASDF, with references in memory."""
+    from dkist_virtual.conversion.asdf.locate import asdf_on_disk
+    from dkist_virtual.conversion.asdf.source import read_source
+    from dkist_virtual.conversion.references import references_of
+
     with asdf_on_disk(os.fspath(asdf), options.fetcher()) as found:
         source = read_source(found.path, found.label)
         headers = source.headers

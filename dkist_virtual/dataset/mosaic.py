@@ -14,8 +14,8 @@ from dkist_virtual.dataset.dataset import Dataset
 from dkist_virtual.dataset.derived.combined_headers import CombinedHeaders
 from dkist_virtual.dataset.files import Files
 from dkist_virtual.dataset.loader import FromASDF, Opened
-from dkist_virtual.dataset.provenance import Meta
-from dkist_virtual.dataset.summary import Printed, overview_of
+from dkist_virtual.dataset.overview import Overview, Printed
+from dkist_virtual.dataset.provenance import LazyMeta, Meta
 from dkist_virtual.dataset.to_xarray import tiles_to_xarray
 from dkist_virtual.errors import DatasetError, OutsideError, SelectionError
 from dkist_virtual.text import check_keywords
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
     from dkist_virtual.cube.selection import Index
     from dkist_virtual.datacenter.globus import Transfer
-    from dkist_virtual.dataset.overview import Overview
     from dkist_virtual.io.download.download import Downloaded
     from dkist_virtual.plot.mosaic_plot import MosaicPlot
     from dkist_virtual.store.format.header_table import HeaderTable
@@ -53,7 +52,7 @@ class TiledDataset(FromASDF, Printed):
 
     __array_ufunc__ = None  # numpy would take a mosaic for an array of objects
 
-    def __init__(self, tiles: NDArray[np.object_], meta: dict[str, Any]) -> None:
+    def __init__(self, tiles: NDArray[np.object_], meta: dict[str, Any] | LazyMeta) -> None:
         absent = np.ma.getmaskarray(tiles) if np.ma.isMA(tiles) else np.zeros(tiles.shape, bool)
         self._grid = np.where(absent, np.array(None, object), np.ma.getdata(tiles))
         self._hidden = self._absent.copy()
@@ -71,9 +70,9 @@ class TiledDataset(FromASDF, Printed):
         if description.grid is None:
             raise DatasetError("is not a mosaic: dv.open_dataset and dv.Dataset.from_asdf open it")
         tiles = np.full(description.grid, None, object)
-        for tile, ds in zip(description.tiles, opened.datasets(Dataset), strict=True):
-            assert tile.index is not None
-            tiles[tile.index] = ds
+        for index, ds in zip(description.indices, opened.datasets(Dataset), strict=True):
+            assert index is not None
+            tiles[index] = ds
         return cls(tiles, opened.meta())
 
     # The grid -------------------------------------------------------------------------------
@@ -90,7 +89,7 @@ class TiledDataset(FromASDF, Printed):
 
     def _part(self, tiles: NDArray[np.object_], places: NDArray[np.object_]) -> Self:
         """Make a mosaic of tiles of this one, which keep their places in names."""
-        made = type(self)(tiles, self.meta.without_headers())
+        made = type(self)(tiles, self.meta.shared())
         made._places = places
         return made
 
@@ -120,7 +119,7 @@ class TiledDataset(FromASDF, Printed):
         return self._meta
 
     @meta.setter
-    def meta(self, value: Mapping[str, Any]) -> None:
+    def meta(self, value: Mapping[str, Any] | LazyMeta) -> None:
         if value is not getattr(self, "_meta", None):
             self._meta = Meta(value, _TileHeaders(self))
 
@@ -304,6 +303,8 @@ class TiledDataset(FromASDF, Printed):
 
     def overview(self) -> Overview:
         """Return what is printed, as values."""
+        from dkist_virtual.dataset.summary import overview_of
+
         present = tuple((int(i), int(j)) for i, j in np.argwhere(np.atleast_2d(~self.mask)))
         shape = np.atleast_2d(self.mask).shape
         return overview_of("TiledDataset", self._present(), grid=shape, present=present)

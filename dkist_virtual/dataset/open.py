@@ -98,12 +98,16 @@ def open_dataset(
     if not is_asdf:
         _refuse_file(place)
 
-    from dkist_virtual.dataset.dataset import Dataset
     from dkist_virtual.dataset.loader import open_asdf, open_store
-    from dkist_virtual.dataset.mosaic import TiledDataset
 
     opened = open_asdf(place, options) if is_asdf else open_store(place, options)
-    return (Dataset if opened.description.grid is None else TiledDataset).from_opened(opened)
+    if opened.description.grid is None:
+        from dkist_virtual.dataset.dataset import Dataset
+
+        return Dataset.from_opened(opened)
+    from dkist_virtual.dataset.mosaic import TiledDataset
+
+    return TiledDataset.from_opened(opened)
 
 
 def open_zarr(

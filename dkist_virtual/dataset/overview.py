@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.protocols import LowLevelWCS
 
-__all__ = ["ArrayAxis", "Overview", "WorldAxis", "describe_wcs"]
+__all__ = ["ArrayAxis", "Overview", "Printed", "WorldAxis", "describe_wcs"]
 
 ArrayAxis: TypeAlias = tuple[int, str, int]
 """Index in array order, name, number of pixels."""
@@ -321,6 +321,23 @@ class Overview:
 
 
 _CORRELATION = "Which world coordinate changes along which array axis"
+
+
+class Printed:
+    """Print an object as its overview, in a terminal and in a notebook."""
+
+    def overview(self) -> Overview:
+        """Return what is printed, as values."""
+        raise NotImplementedError
+
+    def __str__(self) -> str:
+        return self.overview().text()
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>\n{self}"
+
+    def _repr_html_(self) -> str:
+        return self.overview().html()
 
 
 def describe_wcs(

@@ -7,26 +7,104 @@ import math
 from collections import UserDict
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
 from astropy.table import Table
 
+from dkist_virtual.cube.sliced_wcs import high_level
 from dkist_virtual.errors import DatasetError
+from dkist_virtual.fits.threads import open_in_forks
 from dkist_virtual.io.locations import is_local, local_path
 from dkist_virtual.store.format.header_table import HeaderTable
 from dkist_virtual.text import counted
 
 if TYPE_CHECKING:
+    from astropy.units import UnitBase
     from astropy.wcs.wcsapi import BaseHighLevelWCS
     from numpy.typing import NDArray
 
     from dkist_virtual.cube.selection import BasicIndex, Selection
     from dkist_virtual.cube.virtual_array import VirtualArray
-    from dkist_virtual.store.format.dataset_asdf import Description
+    from dkist_virtual.store.format.dataset_asdf import Description, StoredDescription, TileMeta
 
-__all__ = ["FrameHeaders", "Headers", "Meta", "Provenance"]
+__all__ = [
+    "FrameHeaders", "Headers", "LazyMeta", "LazyUnit", "Meta", "Provenance", "Tile",
+]  # fmt: skip
+
+
+@open_in_forks
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """One of the arrays that a store, or an ASDF, describes.
+
+    Parameters
+    ----------
+    description : Description or StoredDescription
+    number : int
+        Its place among the arrays.
+    shape : tuple of int
+        Of the dataset as it is opened.
+    """
+
+    description: Description | StoredDescription
+    number: int
+    shape: tuple[int, ...]
+
+    @property
+    def stated(self) -> TileMeta:
+        """What the description says of it."""
+        return self.description.tiles[self.number]
+
+    @cached_property
+    def wcs(self) -> BaseHighLevelWCS:
+        """The WCS of the dataset as it is opened."""
+        return high_level(self.stated.wcs, self.shape)
+
+    @property
+    def opened_with(self) -> frozenset[str]:
+        """The keys of the meta that the dataset has when it is opened."""
+        own = (key for tile in self.description.tiles for key in tile.meta)
+        return frozenset((*self.description.meta, *own, "inventory", "history", "headers"))
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LazyUnit:
+    """The unit of the pixels of an array, which is read when it is first used.
+
+    Parameters
+    ----------
+    tile : Tile
+    """
+
+    tile: Tile
+
+    def read(self) -> UnitBase | None:
+        """Read it."""
+        return self.tile.stated.unit
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LazyMeta:
+    """The meta of a dataset or mosaic as it is opened, which is read when it is first used.
+
+    Parameters
+    ----------
+    description : Description or StoredDescription
+    number : int, optional
+        Of the tile; None for the mosaic.
+    """
+
+    description: Description | StoredDescription
+    number: int | None = None
+
+    def read(self) -> dict[str, Any]:
+        """Read it."""
+        about = self.description
+        own = {} if self.number is None else about.tiles[self.number].meta
+        return {**about.meta, "inventory": about.inventory, "history": about.history, **own}
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +118,8 @@ class Provenance:
         The headers of all arrays, where an ASDF was opened; a store reads its own when needed.
     first_row : int
         The header row of the array's first frame: not 0 for the later tiles of a mosaic.
-    description : Description
-    wcs : WCS
-        Of the dataset as it was opened.
+    tile : Tile
+        The array as it was opened, with its WCS.
     cut : Selection
         What is left of that dataset. A WCS is made from these two and never from a sliced one:
         wrappers around wrappers cost time, and ndcube's get stepped slices of stepped slices
@@ -52,20 +129,23 @@ class Provenance:
     array: VirtualArray
     table: HeaderTable | None
     first_row: int
-    description: Description
-    wcs: BaseHighLevelWCS
+    tile: Tile
     cut: Selection
+
+    @property
+    def description(self) -> Description | StoredDescription:
+        """What the store, or the ASDF, says of the dataset."""
+        return self.tile.description
+
+    @property
+    def wcs(self) -> BaseHighLevelWCS:
+        """The WCS of the dataset as it was opened."""
+        return self.tile.wcs
 
     @property
     def n_frames(self) -> int:
         """Number of frames selected."""
         return math.prod(self.array.frame_shape)
-
-    @property
-    def opened_with(self) -> frozenset[str]:
-        """The keys of the meta that the dataset had when it was opened."""
-        own = (key for tile in self.description.tiles for key in tile.meta)
-        return frozenset((*self.description.meta, *own, "inventory", "history", "headers"))
 
     def select(
         self, index: BasicIndex, cut: Selection | None = None, array: VirtualArray | None = None
@@ -210,19 +290,41 @@ class Meta(UserDict[str, Any]):
 
     Parameters
     ----------
-    plain : mapping
+    plain : mapping or LazyMeta
         A table under ``headers`` replaces the dataset's.
     headers : Headers
     """
 
-    def __init__(self, plain: Mapping[str, Any], headers: Headers) -> None:
+    def __init__(self, plain: Mapping[str, Any] | LazyMeta, headers: Headers) -> None:
         super().__init__()
         self._headers = headers
-        self.data["headers"] = None
-        given = plain.without_headers() if isinstance(plain, Meta) else plain
-        for key, value in given.items():
-            if key != "headers" or value is not None:
-                self[key] = value
+        self._unread: LazyMeta | None = None
+        given = plain.shared() if isinstance(plain, Meta) else plain
+        if isinstance(given, LazyMeta):
+            self._unread = given
+        else:
+            self._plain = self._of(given)
+
+    def _of(self, given: Mapping[str, Any]) -> dict[str, Any]:
+        if given.get("headers") is not None:
+            self._headers.replace(given["headers"])
+        return {"headers": None, **{key: given[key] for key in given if key != "headers"}}
+
+    @property
+    def data(self) -> dict[str, Any]:
+        """The meta, without the headers."""
+        if self._unread is not None:
+            self._plain = self._of(self._unread.read())
+            self._unread = None
+        return self._plain
+
+    @data.setter
+    def data(self, value: dict[str, Any]) -> None:
+        self._plain = value
+
+    def shared(self) -> LazyMeta | dict[str, Any]:
+        """Return all but the headers, for a derived dataset: a dict, once it was read."""
+        return self.without_headers() if self._unread is None else self._unread
 
     @property
     def headers(self) -> Headers:
@@ -250,6 +352,11 @@ class Meta(UserDict[str, Any]):
         if not isinstance(other, Mapping):
             return NotImplemented
         return type(self)({**self.without_headers(), **other}, self._headers)
+
+    def __copy__(self) -> Self:
+        twin = type(self)({}, self._headers)
+        twin.__dict__.update(self.__dict__, _plain=dict(self.data), _unread=None)
+        return twin
 
     def __deepcopy__(self, memo: dict[int, object]) -> Meta:
         plain = copy.deepcopy(self.without_headers(), memo)

@@ -17,24 +17,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.dataset.derived.state import FrameCube
 
-__all__ = ["Printed", "axis_names", "overview_of"]
-
-
-class Printed:
-    """Print an object as its overview, in a terminal and in a notebook."""
-
-    def overview(self) -> Overview:
-        """Return what is printed, as values."""
-        raise NotImplementedError
-
-    def __str__(self) -> str:
-        return self.overview().text()
-
-    def __repr__(self) -> str:
-        return f"<{type(self).__name__}>\n{self}"
-
-    def _repr_html_(self) -> str:
-        return self.overview().html()
+__all__ = ["axis_names", "overview_of"]
 
 
 def overview_of(

@@ -26,10 +26,7 @@ if TYPE_CHECKING:
     from dkist_virtual.cube.world_axes import Values
     from dkist_virtual.dataset.derived.state import FrameCube
 
-__all__ = ["TOLERANCE", "to_map"]
-
-TOLERANCE: Final = 0.25
-"""How far, in pixels, the header of a map may be from the WCS: a coordinate stays in its pixel."""
+__all__ = ["to_map"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -42,7 +39,7 @@ class _Plane:
     away: float  # pixels from the sky, at most
 
 
-def to_map(ds: FrameCube, tolerance: float = TOLERANCE) -> GenericMap:
+def to_map(ds: FrameCube, tolerance: float) -> GenericMap:
     """Export a selection with two axes, both on the sky, as a sunpy Map, see `Dataset.to_map`."""
     import sunpy.map
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import os
+import pickle
 import subprocess
 import sys
 import textwrap
@@ -515,6 +516,54 @@ class TestReadDescription:
         written.write_bytes(b"")
         source = load(unpacked(VISP, assets))
         assert_same_wcs(description.tiles[0].wcs, source.wcs, source.data.shape)
+
+    def test_it_is_parsed_once_and_when_it_is_needed(
+        self, written: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        from dkist_virtual.store.format import dataset_asdf
+
+        parse, times = dataset_asdf._parse, 0
+
+        def counted(data: bytes, name: str) -> Description:
+            nonlocal times
+            times += 1
+            return parse(data, name)
+
+        monkeypatch.setattr(dataset_asdf, "_parse", counted)
+        found = read_description(written)
+        assert (found.grid, found.indices, times) == (None, (None,), 0)
+        again = pickle.loads(pickle.dumps(found))
+        assert times == 0
+        assert again.inventory == found.inventory
+        assert (len(found.tiles), bool(found.origin), times) == (1, True, 2)
+        assert pickle.loads(pickle.dumps(found)).inventory == found.inventory
+        assert times == 2
+        content = written.read_bytes()
+        written.write_bytes(content.replace(b"asdf_library", b"asdf_librarx", 1))
+        assert isinstance(read_description(written), Description)
+        assert times == 3
+
+    @pytest.mark.parametrize(
+        ("before", "after", "says"),
+        (
+            (b'"grid":null,"tiles":[null]', b'"grid":[1,1],"tiles":[[0,0]]', "that its digest"),
+            (b"source_history:", b"source_histors:", "source_history"),
+        ),
+    )
+    def test_a_digest_that_lies(
+        self, before: bytes, after: bytes, says: str, written: Path
+    ) -> None:
+        from dkist_virtual.store.format import dataset_asdf
+
+        content = written.read_bytes()
+        assert content.count(before) == 1
+        written.write_bytes(dataset_asdf._with_digest(content.replace(before, after)))
+        with pytest.raises(StoreCorruptError, match=says):
+            read_description(written).inventory  # noqa: B018
+        written.write_bytes(content.replace(before, after))
+        if b"grid" not in before:
+            with pytest.raises(StoreCorruptError, match=says):
+                read_description(written)
 
     def test_missing(self, tmp_path: Path) -> None:
         with pytest.raises(StoreCorruptError, match=r"dataset\.asdf"):

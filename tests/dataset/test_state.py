@@ -22,12 +22,15 @@ from astropy.nddata import StdDevUncertainty
 from matplotlib.figure import Figure
 from ndcube import NDCube
 from samples import mostly_slow
+from sealed import sealed
 
 import dkist_virtual as dv
 from dkist_virtual.cube.computed_array import Computed
 from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.dataset.arithmetic import LazyCube
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
+from dkist_virtual.store.format import dataset_asdf
+from dkist_virtual.store.handle import OpenStore
 
 PAGE = Path(__file__).parents[2] / "docs" / "explanation" / "state.md"
 SHAPE = (3, 48, 48)  # of a tile of vbi_mosaic: a frame for each pixel along the first axis
@@ -552,3 +555,40 @@ def test_where_pixels_come_from_follows_them(mosaic: dv.TiledDataset) -> None:
     (part,) = twice.lineage.parts
     assert part.wcs is ds.provenance.wcs
     assert ds.rebin((2, 1, 1)).provenance is None
+
+
+# When it is read --------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["compressed.json", "mosaic.parquet"])
+def test_wcs_unit_meta_and_headers_are_read_when_they_are_used(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, read = sealed(name, tmp_path), []
+    parse, headers = dataset_asdf._parse, OpenStore.header_file.fget
+
+    def parsed(*given: Any) -> Any:
+        read.append("description")
+        return parse(*given)
+
+    def opened(store: OpenStore) -> Any:
+        read.append("headers")
+        return headers(store)
+
+    monkeypatch.setattr(dataset_asdf, "_parse", parsed)
+    monkeypatch.setattr(OpenStore, "header_file", property(opened))
+    ds: Any = dv.open_dataset(store)
+    tile = ds if isinstance(ds, dv.Dataset) else ds[:1, :1].flat[0]
+    cut = pickle.loads(pickle.dumps(copy.copy(tile[1:, 2:5])))
+    assert cut.data.shape == cut[:].data.shape == cut.shape
+    assert read == []
+    again = cut[0]
+    assert again.wcs.low_level_wcs.pixel_n_dim == again.data.ndim
+    assert read == ["description"]
+    assert again.unit == tile.unit == "ct"
+    assert (cut[0].unit, cut.unit) == (tile.unit, tile.unit)
+    assert cut.inventory == tile.inventory == ds.inventory
+    assert copy.copy(tile.meta).keys() == tile.meta.keys() == cut.meta.keys()
+    assert read == ["description"] * 2  # once here, once for what came back from a pickle
+    assert len(again.headers) == len(again.files)
+    assert "headers" in read

@@ -5,14 +5,14 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import warnings
 from pathlib import Path
 from typing import Any
 
 import pytest
+from astropy.io import fits
+from sealed import STORES, sealed
 
 import dkist_virtual
-import dkist_virtual as dv
 
 HEAVY = {"dkist", "sunpy", "matplotlib", "numba"}
 
@@ -160,7 +160,6 @@ def test_every_public_name_of_datasets_is_there() -> None:
 
 # Reading ----------------------------------------------------------------------------------------
 
-STORES = Path(__file__).parents[1] / "store" / "stores"
 ASTRONOMY = {"astropy", "asdf", "gwcs", "ndcube", "sunpy", "dkist", "reproject", "matplotlib"}
 TABLES = {"pandas", "xarray", "dask", "distributed", "kerchunk"}
 OPEN_ZARR = """
@@ -185,10 +184,48 @@ def test_zarr_reads_frames_without_astronomy() -> None:
     opened, read = stages(OPEN_ZARR.format(store=str(store), frames=str(frames)))
     assert opened[0][0] > 1
     assert opened[1] & {*ASTRONOMY, *TABLES, "numba", "scipy", "pyarrow"} == set()
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        expected = dv.open_zarr(store, frames=frames)["data"]
-        assert read[0] == expected[(0,) * expected.ndim]
+    assert read[0] == pytest.approx(float(first_pixel(frames)), abs=0)
     assert "zarr" in read[1]
     # Machine code is loaded without numba, and the first frames are decoded without it.
     assert read[1] & {*ASTRONOMY, *TABLES, "numba", "scipy"} == set()
+
+
+def first_pixel(frames: Path) -> Any:
+    with fits.open(min(frames.glob("*.fits"))) as hdus:
+        return hdus[1].data.ravel()[0]
+
+
+OPEN_DATASET = """
+import json, pickle, sys
+import dkist_virtual as dv
+ds = dv.open_dataset({store!r}, frames={frames!r})
+part = ds[(0,) * (ds.data.ndim - 1)]
+with open({pickled!r}, "wb") as file:
+    pickle.dump(part.data, file)
+print(json.dumps([part.data.ndim, sorted(sys.modules)]))
+print(json.dumps([float(part.data.compute()[0]), sorted(sys.modules)]))
+print(json.dumps([part.wcs.low_level_wcs.pixel_n_dim, sorted(sys.modules)]))
+"""
+ON_A_WORKER = """
+import json, pickle, sys
+with open({pickled!r}, "rb") as file:
+    array = pickle.load(file)
+print(json.dumps([float(array.compute()[0]), sorted(sys.modules)]))
+"""
+
+
+@pytest.mark.slow
+def test_a_dataset_and_a_worker_import_what_they_use(tmp_path: Path) -> None:
+    store, frames = sealed("compressed.json", tmp_path), STORES / "datasets" / "compressed"
+    names = {"store": str(store), "frames": str(frames), "pickled": str(tmp_path / "data.pickle")}
+    opened, read, described = stages(OPEN_DATASET.format(**names))
+    pixel = float(first_pixel(frames))
+    assert opened[0] == 1
+    # What a WCS needs, and what only somebody who maps, reprojects, or connects needs.
+    later = {"dkist", "reproject", "parfive", "distributed", "kerchunk"}
+    assert opened[1] & {*later, "numba"} == set()
+    assert (read[0], read[1] & later) == (pixel, set())
+    assert described[0] >= 1
+    assert "dkist" in described[1]  # where the WCS is needed it is read
+    (worked,) = stages(ON_A_WORKER.format(**names))
+    assert (worked[0], worked[1] & {*ASTRONOMY, "distributed", "kerchunk"}) == (pixel, set())

@@ -13,7 +13,6 @@ import numpy as np
 
 from dkist_virtual.cube.selection import BasicIndex, Selection, operand_index
 from dkist_virtual.cube.world_axes import World, WorldAxis
-from dkist_virtual.plot.planes import context
 
 if TYPE_CHECKING:
     from astropy.table import Column, Table
@@ -60,6 +59,8 @@ class Part:
 
     def constants(self) -> Constants:
         """Return the coordinates that are the same everywhere in it."""
+        from dkist_virtual.plot.planes import context
+
         whole = World(self.wcs, self.cut.shape)
         found: Constants = {
             kind: (whole, *one) for kind, one in context(whole, self.cut.axes).items()

@@ -12,15 +12,22 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import numpy as np
 from astropy.nddata import NDData
+from astropy.wcs.wcsapi import BaseHighLevelWCS
 from ndcube import ExtraCoords, NDCube
 
 from dkist_virtual.cube.computed_array import Computed, Pixels, pack, unpack
 from dkist_virtual.cube.selection import BasicIndex, Index, Selection, full_index
-from dkist_virtual.cube.sliced_wcs import UnslicedWCS, forget_dropped
+from dkist_virtual.cube.sliced_wcs import KnownWCS, UnslicedWCS, forget_dropped
 from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.dataset.derived.lineage import Lineage, Part
-from dkist_virtual.dataset.files import Files
-from dkist_virtual.dataset.provenance import FrameHeaders, Meta, Provenance
+from dkist_virtual.dataset.provenance import (
+    FrameHeaders,
+    LazyMeta,
+    LazyUnit,
+    Meta,
+    Provenance,
+    Tile,
+)
 from dkist_virtual.errors import DatasetError, SelectionError
 from dkist_virtual.text import check_keywords
 
@@ -29,9 +36,10 @@ if TYPE_CHECKING:
 
     import dask.array
     from astropy.nddata import NDUncertainty
-    from astropy.wcs.wcsapi import BaseHighLevelWCS
+    from astropy.units import UnitBase
     from numpy.typing import NDArray
 
+    from dkist_virtual.dataset.files import Files
     from dkist_virtual.store.format.header_table import HeaderTable
 
 __all__ = ["FrameCube", "Mask", "copy_mask", "own_coordinates", "own_meta"]
@@ -43,12 +51,28 @@ _NDCUBE: Final = {
 }  # fmt: skip
 
 
+class _UnreadWCS(BaseHighLevelWCS):  # type: ignore[misc]  # astropy comes without types
+    """A WCS for `NDCube.__init__`, which insists on one."""
+
+    low_level_wcs = None
+
+    def pixel_to_world(self, *_: object) -> None:
+        """Do nothing."""
+
+    def world_to_pixel(self, *_: object) -> None:
+        """Do nothing."""
+
+
 class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
-    """An NDCube that knows the frames that its pixels and headers come from."""
+    """An NDCube that knows the frames that its pixels and headers come from.
+
+    WCS, unit and meta of a stored dataset are read when they are first used.
+    """
 
     _data: Pixels
     _wcs: BaseHighLevelWCS | UnslicedWCS
     _mask: Mask | Computed
+    _unit: UnitBase | LazyUnit | None
 
     def __init__(
         self,
@@ -65,17 +89,27 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         self._headers = None if provenance is None else FrameHeaders(provenance)
         if twin is not None and self._headers is not None:
             self._headers.copy_rows(twin._headers)
-        self._opened_with: frozenset[str] = getattr(twin, "_opened_with", frozenset())
+        self._opened_with: Tile | None = getattr(twin, "_opened_with", None)
         meta = kwargs.get("meta")
         opened = meta.headers if isinstance(meta, Meta) else self._headers
         if isinstance(opened, FrameHeaders):
-            self._opened_with = opened.provenance.opened_with
+            self._opened_with = opened.provenance.tile
         self._combined: tuple[Part, ...] = ()  # all datasets that arithmetic combined
         self._past: str | None = None  # what pixels that are not computed from frames come from
         self._dask: tuple[object, dask.array.Array] | None = None
-        super().__init__(data, wcs.wcs if isinstance(wcs, UnslicedWCS) else wcs, **kwargs)
+        unit = kwargs.pop("unit", None)
+        if not isinstance(data, VirtualArray) or kwargs.get("uncertainty") is not None:
+            unit = unit.read() if isinstance(unit, LazyUnit) else unit
+        super().__init__(
+            data,
+            _UnreadWCS() if isinstance(wcs, UnslicedWCS) else wcs,
+            unit=None if isinstance(unit, LazyUnit) else unit,
+            **kwargs,
+        )
         if isinstance(wcs, UnslicedWCS):
             self._wcs = wcs
+        if isinstance(unit, LazyUnit):
+            self._unit = unit
         if twin is not None:
             self._data, self._past, self._combined = twin._data, twin._past, twin._combined
             self._coordinates_from(twin)
@@ -149,6 +183,13 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
             )
         NDData.uncertainty.fset(self, value)
 
+    @property
+    def unit(self) -> UnitBase | None:
+        """The unit of the pixels, or None."""
+        if isinstance(self._unit, LazyUnit):
+            self._unit = self._unit.read()
+        return self._unit
+
     # Frames ---------------------------------------------------------------------------------
 
     @property
@@ -173,6 +214,8 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
 
     @meta.setter
     def meta(self, value: Any) -> None:
+        if isinstance(value, LazyMeta) and self._headers is None:
+            value = value.read()
         if isinstance(value, Meta) and self._headers is None:
             value = value.without_headers()  # no row belongs to a pixel any more
         elif self._headers is not None and not (
@@ -196,6 +239,8 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         DatasetError
             The pixels were computed, and belong to no files.
         """
+        from dkist_virtual.dataset.files import Files
+
         if self.provenance is None or not isinstance(self._data, VirtualArray):
             raise DatasetError(
                 f"the pixels of this dataset are computed from {self.lineage.source}, and are in "
@@ -213,7 +258,9 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
             cut = Selection.whole(self.shape) if origin is None else origin.cut
             parts = (Part(wcs, cut, self._headers, self.unit),)
         stored = isinstance(self._data, VirtualArray)
-        known = self._opened_with | {"inventory", "history", "headers"}
+        known = frozenset(("inventory", "history", "headers"))
+        if self._opened_with is not None:
+            known = self._opened_with.opened_with
         return Lineage(parts, self._headers, self.unit, stored, self._past, known)
 
     # Derived datasets -----------------------------------------------------------------------
@@ -241,7 +288,7 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         frames = origin and origin.select(index, cut, array if own else None)
         sliced = self._new_instance(
             data=chosen,
-            wcs=UnslicedWCS(self.wcs if origin is None else origin.wcs, cut),
+            wcs=UnslicedWCS(KnownWCS(self.wcs) if origin is None else origin.tile, cut),
             provenance=frames,
             mask=mask,
             uncertainty=None if self.uncertainty is None else self.uncertainty[index],
@@ -254,12 +301,13 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
     def _new_instance(self, **changes: Any) -> Self:
         """Make the dataset with some changes, as ndcube makes its results."""
         given: dict[str, Any] = {
-            "data": self._data, "wcs": self._wcs, "provenance": self.provenance, "unit": self.unit,
+            "data": self._data, "wcs": self._wcs, "provenance": self.provenance,
+            "unit": self._unit,
             "mask": copy_mask(self._mask), "uncertainty": self.uncertainty, "psf": self.psf,
             "meta": self.meta, **changes,
         }  # fmt: skip
         if isinstance(given["meta"], Meta):
-            given["meta"] = given["meta"].without_headers()
+            given["meta"] = given["meta"].shared()
         made = type(self)(**given)
         if made._headers is not None:
             made._headers.copy_rows(self._headers)
@@ -297,7 +345,8 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         return self._new_instance()  # with a mask, headers and meta of its own
 
     def __getstate__(self) -> dict[str, Any]:
-        forget_dropped(self.wcs)
+        if not isinstance(self._wcs, UnslicedWCS):
+            forget_dropped(self._wcs)
         return {
             **self.__dict__, "_dask": None, "_data": pack(self._data), "_mask": pack(self._mask),
         }  # fmt: skip

@@ -2,6 +2,9 @@
 
 It is a plain ASDF, which ``asdf``, ``gwcs`` and ``dkist`` read without this package. File list and
 header table, which make up nearly all of a DKIST ASDF, are in other files of the store.
+
+A file that is as `write_description` wrote it, by the digest in it, is parsed when something of it
+is first needed: the packages that make a WCS of it take longer to import than a frame to read.
 """
 
 from __future__ import annotations
@@ -9,18 +12,21 @@ from __future__ import annotations
 import hashlib
 import io
 import itertools
+import json
+import re
 import warnings
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 from dkist_virtual._version import __version__
 from dkist_virtual.errors import DatasetError, StoreCorruptError
+from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.io.local_file import open_regular
 from dkist_virtual.store.format.asdf_arrays import check_strides
 from dkist_virtual.store.format.limits import check_asdf
@@ -37,6 +43,7 @@ if TYPE_CHECKING:
 __all__ = [
     "METADATA_NAME",
     "Description",
+    "StoredDescription",
     "TileMeta",
     "ignore_expected_warnings",
     "origin_of",
@@ -45,6 +52,10 @@ __all__ = [
     "tag_of",
     "write_description",
 ]
+
+
+Place: TypeAlias = "tuple[int, int] | None"
+"""A tile's place in the grid of a mosaic; None where the dataset is not a mosaic."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,16 +127,100 @@ class Description:
     origin: dict[str, Any]
 
     def __post_init__(self) -> None:
-        indices = [tile.index for tile in self.tiles]
-        if self.grid is None:
-            if indices != [None]:
-                raise DatasetError(f"expected one array without a place in a mosaic: {indices}")
-            return
-        places = list(itertools.product(*map(range, self.grid)))
-        if not indices or indices != [place for place in places if place in indices]:
-            raise DatasetError(
-                f"expected tiles in row-major order within a mosaic of {self.grid}: {indices}"
-            )
+        _check_places(self.grid, self.indices)
+
+    @property
+    def indices(self) -> tuple[Place, ...]:
+        """The place of each tile in the grid."""
+        return tuple(tile.index for tile in self.tiles)
+
+
+def _check_places(grid: tuple[int, int] | None, indices: Sequence[Place]) -> None:
+    """Raise `DatasetError` where tiles and grid contradict each other."""
+    if grid is None:
+        if list(indices) != [None]:
+            raise DatasetError(f"expected one array without a place in a mosaic: {list(indices)}")
+        return
+    places = list(itertools.product(*map(range, grid)))
+    if not indices or list(indices) != [place for place in places if place in indices]:
+        raise DatasetError(
+            f"expected tiles in row-major order within a mosaic of {grid}: {list(indices)}"
+        )
+
+
+class StoredDescription:
+    """The same of a file that is as it was written; the file is parsed when that is first needed.
+
+    Parameters
+    ----------
+    data : bytes
+        The whole file.
+    name : str
+        For messages.
+    grid : tuple of int, optional
+    indices : tuple
+        The place of each tile in the grid.
+    """
+
+    def __init__(
+        self,
+        data: bytes,
+        name: str,
+        grid: tuple[int, int] | None,
+        indices: tuple[Place, ...],
+        parsed: Description | None = None,
+    ) -> None:
+        self.grid, self.indices = grid, indices
+        self._data, self._name, self._parsed = data, name, parsed
+        self._lock = ThreadLock()
+
+    def __reduce__(self) -> tuple[object, ...]:
+        about = self._data, self._name, self.grid, self.indices, self._parsed
+        return StoredDescription, about
+
+    def read(self) -> Description:
+        """Parse the file, once.
+
+        Raises
+        ------
+        StoreCorruptError
+            It says something else than its digest, or is not a description.
+        """
+        with self._lock:
+            if self._parsed is None:
+                parsed = _parse(self._data, self._name)
+                with _translate_errors(self._name):
+                    if (parsed.grid, parsed.indices) != (self.grid, self.indices):
+                        raise StoreCorruptError("the tiles are not those that its digest names")
+                    if any(tile.mask is not None for tile in parsed.tiles):
+                        raise StoreCorruptError("a tile has a mask, which its digest denies")
+                self._parsed, self._data = parsed, b""
+            return self._parsed
+
+    @property
+    def tiles(self) -> tuple[TileMeta, ...]:
+        """See `Description`."""
+        return self.read().tiles
+
+    @property
+    def inventory(self) -> dict[str, Any] | None:
+        """See `Description`."""
+        return self.read().inventory
+
+    @property
+    def meta(self) -> dict[str, Any]:
+        """See `Description`."""
+        return self.read().meta
+
+    @property
+    def history(self) -> dict[str, Any]:
+        """See `Description`."""
+        return self.read().history
+
+    @property
+    def origin(self) -> dict[str, Any]:
+        """See `Description`."""
+        return self.read().origin
 
 
 def tag_of(node: Any) -> str:
@@ -168,8 +263,11 @@ def write_description(description: Description, path: Path | str) -> None:
     """
     import asdf
 
+    # A mask is checked against the pixels when its dataset is opened.
+    has_digest = all(tile.mask is None for tile in description.tiles)
+    about = {"format_version": FORMAT_VERSION, "origin": description.origin}
     tree = {
-        "dkist_virtual": {"format_version": FORMAT_VERSION, "origin": description.origin},
+        "dkist_virtual": {"digest": _outline_text(description), **about} if has_digest else about,
         "grid": None if description.grid is None else list(description.grid),
         "tiles": [
             {
@@ -184,16 +282,69 @@ def write_description(description: Description, path: Path | str) -> None:
     }
     # Files, not paths: asdf takes a path for a URI, which ends at a "#".
     with ignore_expected_warnings(), open(path, "wb") as file:
-        asdf.AsdfFile(tree).write_to(file)
+        if not has_digest:
+            asdf.AsdfFile(tree).write_to(file)
+            return
+        buffer = io.BytesIO()
+        asdf.AsdfFile(tree).write_to(buffer)
+        file.write(_with_digest(buffer.getvalue()))
 
 
-def read_description(file: Path | str | BinaryIO) -> Description:
+_DIGEST: Final = re.compile(rb"\n  digest: '?([0-9a-f]{64})(\{[^'\n]*\})'?\r?\n")
+"""The digest, a SHA-256 of the file with zeros in its place, and the outline of what is in it."""
+
+_HEAD: Final = 2**16
+"""Bytes in which it is: before it there are the ASDF's extensions."""
+
+
+def _outline_text(description: Description) -> str:
+    """Write, with a digest that is not known yet, what a dataset is made of before it is parsed."""
+    # Without spaces, so that YAML keeps it in one line.
+    outline = {
+        "format_version": FORMAT_VERSION,
+        "grid": description.grid,
+        "tiles": description.indices,
+    }
+    return "0" * 64 + json.dumps(outline, separators=(",", ":"))
+
+
+def _with_digest(data: bytes) -> bytes:
+    found = _DIGEST.search(data, 0, _HEAD)
+    if found is None:  # then the file is parsed at once
+        return data
+    begin, end = found.span(1)
+    return data[:begin] + _digest(data, begin).encode() + data[end:]
+
+
+def _digest(data: bytes, begin: int) -> str:
+    whole = memoryview(data)
+    digest = hashlib.sha256(whole[:begin])
+    digest.update(b"0" * 64)
+    digest.update(whole[begin + 64 :])
+    return digest.hexdigest()
+
+
+def _outline(data: bytes) -> tuple[tuple[int, int] | None, tuple[Place, ...]] | None:
+    """Return grid and tiles of a file that is as it was written; None for any other file."""
+    found = _DIGEST.search(data, 0, _HEAD)
+    if found is None or _digest(data, found.start(1)) != found[1].decode():
+        return None
+    try:
+        outline = json.loads(found[2])
+        grid, indices = _pair(outline["grid"]), tuple(map(_pair, outline["tiles"]))
+        _check_places(grid, indices)
+    except (DatasetError, ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return (grid, indices) if outline["format_version"] == FORMAT_VERSION else None
+
+
+def read_description(file: Path | str | BinaryIO) -> Description | StoredDescription:
     """Read what `write_description` wrote, from a path or from an open file, which stays open.
+
+    A file that is as it was written is read and not parsed yet: see `StoredDescription`.
 
     Raises `StoreCorruptError` where the file is missing, unreadable, or something else.
     """
-    import asdf
-
     is_path = isinstance(file, (str, Path))
     name = str(file if is_path else getattr(file, "name", METADATA_NAME))
     try:
@@ -201,6 +352,13 @@ def read_description(file: Path | str | BinaryIO) -> Description:
             data = source.read()
     except OSError as error:
         raise StoreCorruptError(f"{name}: {error.strerror or error}; convert again") from error
+    outline = _outline(data)
+    return _parse(data, name) if outline is None else StoredDescription(data, name, *outline)
+
+
+def _parse(data: bytes, name: str) -> Description:
+    import asdf
+
     with _translate_errors(name):
         check_asdf(data, name)
         if b"strides" in data:
