@@ -19,7 +19,7 @@ from dkist_virtual.cli.options import (
     client_option,
     frames_option,
     json_option,
-    open_place,
+    open_files,
     overview_text,
     storage_options_option,
 )
@@ -187,7 +187,7 @@ def info(
       dkist-virtual info BKEWK.virtual
       dkist-virtual info BKEWK.asdf --json
     """
-    click.echo(overview_text(open_place(store_or_asdf, frames, storage_options), as_json))
+    click.echo(overview_text(open_files(store_or_asdf, frames, storage_options), as_json))
 
 
 @cli.command()
@@ -235,12 +235,12 @@ def download(
     """
     check_place(store_or_asdf)
     from dkist_virtual.cube.selection import parse_index
-    from dkist_virtual.dataset.mosaic import TiledDataset
+    from dkist_virtual.dataset.open import select_alike
 
     chosen = parse_index(index)
-    ds = open_place(store_or_asdf, frames, storage_options)
+    ds = open_files(store_or_asdf, frames, storage_options)
     if chosen:
-        ds = ds.slice_tiles[chosen] if isinstance(ds, TiledDataset) else ds[chosen]
+        ds = select_alike(ds, chosen)
     # Each way of fetching has options of its own, and refuses those of the other.
     given = {name: value for name, value in options.items() if value not in (None, False)}
     if no_wait:

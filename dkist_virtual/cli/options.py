@@ -13,12 +13,14 @@ from dkist_virtual.dataset.open import check_place
 if TYPE_CHECKING:
     from dkist_virtual.dataset.dataset import Dataset
     from dkist_virtual.dataset.mosaic import TiledDataset
+    from dkist_virtual.dataset.stored import StoredDataset
 
 __all__ = [
     "check_place",
     "client_option",
     "frames_option",
     "json_option",
+    "open_files",
     "open_place",
     "overview_text",
     "storage_options_option",
@@ -70,17 +72,36 @@ def open_place(
     """Open a dataset; with frames at ``globus:COLLECTION`` on that collection's HTTPS server."""
     from dkist_virtual.dataset.open import open_dataset
 
+    frames, options = _frames_of(place, frames, storage_options)
+    return open_dataset(place, frames=frames, storage_options=options)
+
+
+def open_files(
+    place: str, frames: str | None, storage_options: dict[str, Any] | None
+) -> StoredDataset | Dataset | TiledDataset:
+    """Open a dataset likewise, for its files and its overview alone."""
+    from dkist_virtual.dataset.open import open_stored
+
+    frames, options = _frames_of(place, frames, storage_options)
+    return open_stored(place, frames=frames, storage_options=options)
+
+
+def _frames_of(
+    place: str, frames: str | None, storage_options: dict[str, Any] | None
+) -> tuple[str | None, dict[str, Any]]:
+    """Return where to read the frames of a dataset, and with which options of fsspec."""
     check_place(place)
     options = dict(storage_options or {})
     if frames is not None and frames.startswith("globus:"):
         from dkist_virtual.datacenter.globus import over_https
+        from dkist_virtual.dataset.open import open_dataset
 
         served = over_https(open_dataset(place).files.dataset_id, frames.removeprefix("globus:"))
         frames, options = served["frames"], options | served["storage_options"]
-    return open_dataset(place, frames=frames, storage_options=options)
+    return frames, options
 
 
-def overview_text(ds: Dataset | TiledDataset, as_json: bool) -> str:
+def overview_text(ds: StoredDataset | Dataset | TiledDataset, as_json: bool) -> str:
     """Write the overview of a dataset as text or JSON."""
     overview = ds.overview()
     return json.dumps(overview.as_json(), indent=2) if as_json else overview.text()

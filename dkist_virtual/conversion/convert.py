@@ -25,6 +25,7 @@ from dkist_virtual.conversion.previous import (
 from dkist_virtual.conversion.references import frame_urls, references_of
 from dkist_virtual.conversion.scan import Expected, ScanMode, scan_frames
 from dkist_virtual.conversion.staging import build_store, place_for, refuse_existing
+from dkist_virtual.cube.axis_tables import summarise
 from dkist_virtual.errors import HeaderWarning, StoreError, redacted
 from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.io.locations import absolute, is_local
@@ -376,7 +377,9 @@ class Work:
         references = references_of(source, base, scans)
         _write_headers(new / HEADERS_NAME, source, references, scans)
         origin = {**source.description.origin, "expected": expected}
-        write_description(replace(source.description, origin=origin), new / METADATA_NAME)
+        description = replace(source.description, origin=origin)
+        summary = summarise(description, [metadata for metadata, _ in references.arrays.values()])
+        write_description(description, new / METADATA_NAME, summary)
         as_json = sum(map(len, scans)) <= JSON_LIMIT
         if self.references == "json" or (self.references == "auto" and as_json):
             (new / JSON_NAME).write_bytes(write_json(references))

@@ -1,5 +1,6 @@
 """Select pixels lazily, and give their world coordinates.
 
+- `axis_tables`: describe the axes of an array and of its world as plain values, for an overview
 - `computed_array`: compute pixels from other arrays lazily: a slice of the result slices the
   operands
 - `crop`: turn world coordinates into an index: the part between some points, or the nearest

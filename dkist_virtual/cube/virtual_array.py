@@ -246,18 +246,17 @@ class VirtualArray:
 
     def dask_chunks(self, chunks: Chunks | None = None) -> tuple[tuple[int, ...], ...]:
         """Return the lengths of dask's chunks along each axis."""
-        from dask.array.core import normalize_chunks
-
         options = self.handle.options if chunks is None else ReadOptions(chunks=chunks)
         wanted = options.chunks
-        if options.by_rule:
-            sizes: tuple[Any, ...] = self._join_frames(str(wanted))
-        else:
-            whole = opened_selection(self.metadata)
-            along = axis_chunks(wanted, whole.result_shape, *self._axis_names(whole))
-            sizes = _chunks_left(along, whole, self.selection)
+        if options.by_rule:  # which need not wait for dask.array to be imported
+            return tuple(map(_pieces, self.shape, self._join_frames(str(wanted))))
+        whole = opened_selection(self.metadata)
+        along = axis_chunks(wanted, whole.result_shape, *self._axis_names(whole))
+        sizes = _chunks_left(along, whole, self.selection)
         if sizes == self.shape:  # all in one
             return tuple((n,) for n in sizes)
+        from dask.array.core import normalize_chunks
+
         try:
             return tuple(normalize_chunks(sizes, self.shape, dtype=self.dtype))
         except ValueError as error:  # such as two sizes in bytes
@@ -302,6 +301,11 @@ def opened_selection(metadata: ArrayMetadata) -> Selection:
     if cut is None:
         return selection
     return selection[tuple(slice(*c) if isinstance(c, list) else c for c in cut)]
+
+
+def _pieces(n: int, size: int) -> tuple[int, ...]:
+    """Divide an axis into pieces of a size, the last of what is left."""
+    return (size,) * (n // size) + ((n % size,) if n % size else ())
 
 
 def _names(metadata: ArrayMetadata, attribute: str) -> list[str]:

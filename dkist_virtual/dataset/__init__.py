@@ -8,6 +8,7 @@
 - `open`: open a path, URL, ASDF or ID as a dataset
 - `overview`: describe a dataset without reading a pixel: as text, as HTML and as JSON
 - `provenance`: record where a dataset's pixels and headers come from; read headers when needed
+- `stored`: describe and download the dataset of a store without its WCS
 - `summary`: fill in the overview of a dataset or mosaic, without reading a frame
 - `to_sunpy`: export an image of the sky as a sunpy Map, with a FITS header that fits its WCS
 - `to_xarray`: export a dataset to xarray, with named dimensions and coordinates

@@ -9,7 +9,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from dkist_virtual.cube.selection import Selection
-from dkist_virtual.cube.sliced_wcs import UnslicedWCS
 from dkist_virtual.cube.virtual_array import VirtualArray, opened_selection
 from dkist_virtual.dataset.provenance import LazyMeta, LazyUnit, Provenance, Tile
 from dkist_virtual.errors import DatasetError, StoreCorruptError, StoreError
@@ -21,17 +20,19 @@ from dkist_virtual.store.format.dataset_asdf import (
     StoredDescription,
     read_description,
 )
-from dkist_virtual.store.format.header_table import HeaderTable
 from dkist_virtual.store.format.references import replaced_error
 from dkist_virtual.store.format.verify_json import VERIFY_NAME, warn_if_wrong
 from dkist_virtual.store.handle import StoreHandle
 from dkist_virtual.store.read_options import ReadOptions
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import numpy as np
     from numpy.typing import NDArray
 
     from dkist_virtual.dataset.derived.state import FrameCube
+    from dkist_virtual.store.format.header_table import HeaderTable
     from dkist_virtual.store.frame_locations import FramePlaces
     from dkist_virtual.store.read_options import Chunks, Missing, StorageOptions
 
@@ -62,7 +63,25 @@ class Opened:
 
     def datasets(self, cls: type[_Cube]) -> list[_Cube]:
         """Make a dataset of each array, in the order of the tiles."""
+        from dkist_virtual.cube.sliced_wcs import UnslicedWCS
+
         made = []
+        for number, provenance in enumerate(self.provenances()):
+            array, tile = provenance.array, provenance.tile
+            made.append(
+                cls(
+                    array,
+                    UnslicedWCS(tile),
+                    provenance=provenance,
+                    mask=self._check_read(tile, array),
+                    unit=LazyUnit(tile),
+                    meta=LazyMeta(self.description, number),
+                )
+            )
+        return made
+
+    def provenances(self) -> Iterator[Provenance]:
+        """Give the frames of each array, in the order of the tiles."""
         first_row = 0
         arrays = self.handle.store.references.arrays
         n = len(self.description.indices)
@@ -75,20 +94,8 @@ class Opened:
             array = VirtualArray(self.handle, name, opened_selection(metadata))
             self._check_chunks(array)
             tile = Tile(self.description, number, array.shape)
-            mask = self._check_read(tile, array)
-            whole = Selection.whole(array.shape)
-            made.append(
-                cls(
-                    array,
-                    UnslicedWCS(tile),
-                    provenance=Provenance(array, self.table, first_row, tile, whole),
-                    mask=mask,
-                    unit=LazyUnit(tile),
-                    meta=LazyMeta(self.description, number),
-                )
-            )
+            yield Provenance(array, self.table, first_row, tile, Selection.whole(array.shape))
             first_row += metadata.n_frames
-        return made
 
     def _check_read(self, tile: Tile, array: VirtualArray) -> NDArray[np.bool_] | None:
         """Check mask and WCS of a description that was parsed already, and return the mask."""
@@ -165,6 +172,7 @@ def open_asdf(asdf: str | os.PathLike[str], options: ReadOptions) -> Opened:
     from dkist_virtual.conversion.asdf.locate import asdf_on_disk
     from dkist_virtual.conversion.asdf.source import read_source
     from dkist_virtual.conversion.references import references_of
+    from dkist_virtual.store.format.header_table import HeaderTable
 
     with asdf_on_disk(os.fspath(asdf), options.fetcher()) as found:
         source = read_source(found.path, found.label)

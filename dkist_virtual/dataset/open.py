@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeAlias
 
 from dkist_virtual.conversion.asdf.locate import find_asdf
 from dkist_virtual.datacenter.ids import is_id
@@ -17,8 +17,11 @@ if TYPE_CHECKING:
     import zarr
     from astropy.table import Row
 
+    from dkist_virtual.cube.selection import Index
     from dkist_virtual.dataset.dataset import Dataset
+    from dkist_virtual.dataset.loader import Opened
     from dkist_virtual.dataset.mosaic import TiledDataset
+    from dkist_virtual.dataset.stored import StoredDataset
     from dkist_virtual.store.frame_locations import FramePlaces
     from dkist_virtual.store.read_options import (
         Chunks,
@@ -27,7 +30,9 @@ if TYPE_CHECKING:
         StorageOptions,
     )
 
-__all__ = ["check_place", "open_dataset", "open_zarr"]
+__all__ = ["check_place", "open_dataset", "open_stored", "open_zarr", "select_alike"]
+
+AnyDataset: TypeAlias = "StoredDataset | Dataset | TiledDataset"
 
 
 def open_dataset(
@@ -93,14 +98,50 @@ def open_dataset(
     from dkist_virtual.store.read_options import ReadOptions
 
     options = ReadOptions(frames, missing, chunks, storage_options, cache, allow_local, verify)
+    return _dataset(_open(store_or_asdf, options))
+
+
+def open_stored(
+    store_or_asdf: str | os.PathLike[str],
+    *,
+    frames: FramePlaces = None,
+    storage_options: StorageOptions | None = None,
+    allow_local: bool | None = None,
+) -> AnyDataset:
+    """Open a dataset for its files and its overview: without its WCS, where a store has a summary.
+
+    Parameters and errors are those of `open_dataset`.
+    """
+    from dkist_virtual.dataset.stored import StoredDataset
+    from dkist_virtual.store.read_options import ReadOptions
+
+    options = ReadOptions(frames, storage_options=storage_options, allow_local=allow_local)
+    opened = _open(store_or_asdf, options)
+    return StoredDataset.of(opened) or _dataset(opened)
+
+
+def select_alike(ds: AnyDataset, item: Index) -> AnyDataset:
+    """Select from a dataset, or from every tile of a mosaic, as the command line does."""
+    from dkist_virtual.dataset.stored import StoredDataset
+
+    if isinstance(ds, StoredDataset):
+        return ds.select(item)
+    tiles = getattr(ds, "slice_tiles", None)
+    selected: AnyDataset = (ds if tiles is None else tiles)[item]
+    return selected
+
+
+def _open(store_or_asdf: str | os.PathLike[str] | Row, options: ReadOptions) -> Opened:
     place = store_directory(_path_of(store_or_asdf))
     is_asdf = _is_asdf(place) or _is_asdf_on_server(place, options)
     if not is_asdf:
         _refuse_file(place)
-
     from dkist_virtual.dataset.loader import open_asdf, open_store
 
-    opened = open_asdf(place, options) if is_asdf else open_store(place, options)
+    return open_asdf(place, options) if is_asdf else open_store(place, options)
+
+
+def _dataset(opened: Opened) -> Dataset | TiledDataset:
     if opened.description.grid is None:
         from dkist_virtual.dataset.dataset import Dataset
 

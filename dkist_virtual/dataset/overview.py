@@ -1,7 +1,6 @@
 """Describe a dataset without reading a pixel: as text, as HTML and as JSON.
 
-An `Overview` has plain values only, so that showing one cannot read a frame. `describe_wcs` makes
-the part about axes from a WCS, in array order.
+An `Overview` has plain values only, so that showing one cannot read a frame.
 """
 
 from __future__ import annotations
@@ -10,25 +9,15 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from html import escape
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import Any, Literal
 
 import numpy as np
 
+from dkist_virtual.cube.axis_tables import ArrayAxis, WorldAxis, describe_wcs
 from dkist_virtual.errors import redacted
 from dkist_virtual.text import human_bytes
 
-if TYPE_CHECKING:
-    from astropy.wcs.wcsapi import BaseHighLevelWCS
-
-    from dkist_virtual.protocols import LowLevelWCS
-
 __all__ = ["ArrayAxis", "Overview", "Printed", "WorldAxis", "describe_wcs"]
-
-ArrayAxis: TypeAlias = tuple[int, str, int]
-"""Index in array order, name, number of pixels."""
-
-WorldAxis: TypeAlias = tuple[int, str, str, str]
-"""Index as in ``pixel_to_world_values``, name, physical type, unit; empty where there is none."""
 
 _NONE = "-"
 
@@ -338,55 +327,6 @@ class Printed:
 
     def _repr_html_(self) -> str:
         return self.overview().html()
-
-
-def describe_wcs(
-    wcs: BaseHighLevelWCS | LowLevelWCS,
-    shape: Sequence[int],
-    axis_names: Sequence[str | None] | None = None,
-) -> tuple[tuple[ArrayAxis, ...], tuple[WorldAxis, ...], tuple[tuple[bool, ...], ...]]:
-    """Describe the axes of an array, those of its world, and which of them belong together.
-
-    Parameters
-    ----------
-    wcs : WCS
-        Its pixel axes are the array's, reversed. Where it has more of them than the array, as
-        that of a single frame has, the array's are the last ones in array order; where it has
-        fewer, it describes the last ones of the array. Texts are empty where it has none.
-    shape : sequence of int
-        Of the array. The WCS's ``array_shape`` is not used: it can be transposed.
-    axis_names : sequence of str or None, optional
-        For each axis. By default, and where one is empty, the WCS's own, or ``axis_{n}``.
-    """
-    ndim = len(shape)
-    if axis_names is not None and len(axis_names) != ndim:
-        raise ValueError(f"axis_names has {len(axis_names)} entries: expected {ndim}, one an axis")
-    low = getattr(wcs, "low_level_wcs", wcs)
-    n_pixel = low.pixel_n_dim
-    # The pixel axis of each array axis, counted from the last array axis; -1 where the WCS
-    # reaches no further.
-    pixel_axes = [ndim - 1 - axis if ndim - 1 - axis < n_pixel else -1 for axis in range(ndim)]
-    own = [low.pixel_axis_names[pixel] if pixel >= 0 else "" for pixel in pixel_axes]
-    given = [""] * ndim if axis_names is None else list(axis_names)
-    array_axes = tuple(
-        (axis, given[axis] or own[axis] or f"axis_{axis}", int(shape[axis])) for axis in range(ndim)
-    )
-    world_axes = tuple(
-        (axis, str(name or ""), str(physical or ""), str(unit or ""))
-        for axis, (name, physical, unit) in enumerate(
-            zip(
-                low.world_axis_names,
-                low.world_axis_physical_types,
-                low.world_axis_units,
-                strict=True,
-            )
-        )
-    )
-    matrix = np.asarray(low.axis_correlation_matrix, dtype=bool)
-    correlation = tuple(
-        tuple(pixel >= 0 and bool(row[pixel]) for pixel in pixel_axes) for row in matrix
-    )
-    return array_axes, world_axes, correlation
 
 
 def _align(

@@ -12,16 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, Self
 
 import numpy as np
-from astropy.table import Table
 
-from dkist_virtual.cube.sliced_wcs import high_level
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.fits.threads import open_in_forks
 from dkist_virtual.io.locations import is_local, local_path
-from dkist_virtual.store.format.header_table import HeaderTable
 from dkist_virtual.text import counted
 
 if TYPE_CHECKING:
+    from astropy.table import Table
     from astropy.units import UnitBase
     from astropy.wcs.wcsapi import BaseHighLevelWCS
     from numpy.typing import NDArray
@@ -29,6 +27,7 @@ if TYPE_CHECKING:
     from dkist_virtual.cube.selection import BasicIndex, Selection
     from dkist_virtual.cube.virtual_array import VirtualArray
     from dkist_virtual.store.format.dataset_asdf import Description, StoredDescription, TileMeta
+    from dkist_virtual.store.format.header_table import HeaderTable
 
 __all__ = [
     "FrameHeaders", "Headers", "LazyMeta", "LazyUnit", "Meta", "Provenance", "Tile",
@@ -61,6 +60,8 @@ class Tile:
     @cached_property
     def wcs(self) -> BaseHighLevelWCS:
         """The WCS of the dataset as it is opened."""
+        from dkist_virtual.cube.sliced_wcs import high_level
+
         return high_level(self.stated.wcs, self.shape)
 
     @property
@@ -250,6 +251,10 @@ class FrameHeaders:
 
     def replace(self, table: object) -> None:
         """Replace the table by a copy of another one with a row for each frame."""
+        from astropy.table import Table
+
+        from dkist_virtual.store.format.header_table import HeaderTable
+
         if not isinstance(table, Table):
             raise DatasetError(
                 f"headers: expected an astropy Table with one row for each of the "

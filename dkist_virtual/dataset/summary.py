@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import math
 from typing import TYPE_CHECKING, Any, Literal
 
+from dkist_virtual.cube import axis_tables
+from dkist_virtual.cube.axis_tables import describe_wcs, sky_axes
 from dkist_virtual.cube.computed_array import Computed
 from dkist_virtual.cube.virtual_array import VirtualArray
-from dkist_virtual.cube.world_axes import World
-from dkist_virtual.dataset.files import Files
-from dkist_virtual.dataset.overview import Overview, describe_wcs
-from dkist_virtual.io.locations import shown
+from dkist_virtual.dataset.overview import Overview
+from dkist_virtual.dataset.stored import array_line, stored_facts
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,30 +26,12 @@ def overview_of(
     first = tiles[0]
     inventory = first.inventory or {}
     axes, worlds, correlation = describe_wcs(first.wcs, first.shape, axis_names(first))
-    kinds = ("longitude", "latitude")
-    every = World(first.wcs, first.shape).axes
-    sky: dict[str, int] = {one.kind: one.index for one in every if one.kind in kinds}
     sources = [tile.provenance for tile in tiles if tile.lineage.is_stored]
     facts: dict[str, Any] = {"computed_from": first.lineage.source}
     if len(sources) == len(tiles) and (source := sources[0]) is not None:
-        handle = source.array.handle
-        attributes = handle.store.references.attributes
         origin = source.description.origin
-        files = Files(tuple(filter(None, sources)))
-        whole = attributes.get("n_frames")
-        facts = {
-            "n_frames": len(files),
-            "n_bytes": files.nbytes,
-            "total_frames": whole if whole != len(files) else None,
-            "total_bytes": attributes.get("n_bytes") if whole != len(files) else None,
-            "place": shown(files.places[0]),
-            "further_places": tuple(map(shown, files.places[1:])),
-            "store": None if handle.url is None else shown(handle.url),
-            "made_from": (
-                str(origin.get("asdf", "?")), origin.get("created"), origin.get("version"),
-            ),
-            "missing": handle.options.missing,
-        }  # fmt: skip
+        made_from = str(origin.get("asdf", "?")), origin.get("created"), origin.get("version")
+        facts = {"made_from": made_from, **stored_facts([*filter(None, sources)])}
     return Overview(
         kind=kind,
         instrument=inventory.get("instrumentName"),
@@ -62,7 +43,7 @@ def overview_of(
         array=_array_line(first),
         array_axes=axes,
         world_axes=worlds,
-        sky_axes=sky or None,
+        sky_axes=sky_axes(first.wcs, first.shape) or None,
         correlation=correlation,
         **facts,
         **mosaic,
@@ -74,8 +55,7 @@ def axis_names(ds: FrameCube) -> list[str] | None:
     if ds.provenance is None:
         return None
     array = ds.provenance.array
-    names = array.metadata.attributes.get("axis_names", [])
-    return [names[axis] for axis in array.selection.kept] if names else None
+    return axis_tables.axis_names(array.metadata, array.selection)
 
 
 def _array_line(ds: FrameCube) -> str:
@@ -87,7 +67,4 @@ def _array_line(ds: FrameCube) -> str:
         kind = type(pixels)
         name = f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
         return f"{name}, shape {ds.shape}, {pixels.dtype}"
-    sizes = pixels.dask_chunks()
-    n = math.prod(map(len, sizes))
-    chunk = tuple(max(axis) for axis in sizes)
-    return f"dask.array, shape {ds.shape}, {pixels.dtype}, {n} chunk{'s' * (n > 1)} of {chunk}"
+    return array_line(pixels)

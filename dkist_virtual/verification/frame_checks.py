@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from dkist_virtual.cube.selection import parse_index
-from dkist_virtual.dataset.open import open_dataset
+from dkist_virtual.dataset.open import open_stored, select_alike
+from dkist_virtual.dataset.stored import StoredDataset
 from dkist_virtual.store.format.references import chunk_key
 
 if TYPE_CHECKING:
@@ -56,13 +57,12 @@ def open_frames(
     """Open a dataset as `open_dataset` does, and choose frames of it as `verify` takes them."""
     if sample is not None and sample < 1:
         raise ValueError(f"sample = {sample}: expected 1 or more")
-    ds: Any = open_dataset(store_or_asdf, **how)
-    whole = [tile.provenance.array.metadata.n_frames for tile in getattr(ds, "flat", [ds])]
-    inventory = ds.inventory or {}
+    ds = open_stored(store_or_asdf, **how)
+    whole = [source.array.metadata.n_frames for source in ds.files.sources]
+    inventory = ds.names if isinstance(ds, StoredDataset) else ds.inventory or {}
     if selection:
-        index = parse_index(selection)
-        ds = ds.slice_tiles[index] if hasattr(ds, "slice_tiles") else ds[index]
-    tiles = [tile.provenance for tile in getattr(ds, "flat", [ds])]
+        ds = select_alike(ds, parse_index(selection))
+    tiles = ds.files.sources
     frames = [Frame(tile, int(position)) for tile in tiles for position in tile.array.positions()]
     chosen = [frames[i] for i in choose_evenly(len(frames), sample)]
     return ChosenFrames(chosen, sum(whole), inventory)

@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from dkist_virtual.cube.virtual_array import opened_selection
-from dkist_virtual.cube.world_axes import World
 from dkist_virtual.errors import FrameError, FrameMissingError, VerificationWarning
 from dkist_virtual.io.byte_range import Request
 from dkist_virtual.io.locations import is_local, shown
@@ -37,6 +36,7 @@ from dkist_virtual.verification.frame_checks import Frame, check_each, choose_ev
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from dkist_virtual.cube.world_axes import World
     from dkist_virtual.dataset.provenance import Provenance
     from dkist_virtual.fits.header import Header
     from dkist_virtual.io.byte_range import Reply
@@ -207,7 +207,7 @@ class _Run:
         headers = first.headers(rows)
         wanted = [keyword for keyword in (*KEYWORDS, "DATASUM") if keyword in headers.colnames]
         self._headers = headers[wanted]
-        self._worlds: dict[int, World] = {}
+        self._worlds: dict[int, World] = {}  # made when a frame's own WCS is compared
         self._on_sky = set(choose_evenly(len(frames), WCS_FRAMES))
 
     def check_rest(
@@ -285,9 +285,12 @@ class _Run:
 
     def _away(self, frame: Frame, header: Header) -> float | None:
         """How far positions by the dataset and by a frame's header are apart, arcsec, if any."""
+        # The packages of the dataset's WCS take seconds to import.
         from astropy.coordinates import angular_separation
         from astropy.io.fits import Header as Cards
         from astropy.wcs import WCS
+
+        from dkist_virtual.cube.world_axes import World
 
         source = frame.tile
         world = self._worlds.setdefault(source.first_row, World(source.wcs, source.cut.shape))

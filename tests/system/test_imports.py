@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +107,30 @@ def test_a_mistyped_command_imports_next_to_nothing(
     assert ANSWERED_AT_ONCE[line] in printed
     assert imported & {"numpy", "zarr", "asyncio", "astropy", "asdf", "yaml"} == set()
     assert len(imported) < 120
+
+
+# What the commands import -----------------------------------------------------------------------
+
+WCS_PACKAGES = {"ndcube", "gwcs", "dkist", "sunpy", "asdf", "matplotlib", "xarray", "pandas"}
+
+WITHOUT_WCS = {
+    "info {store}": {"astropy", "numba", "scipy", "pytest"},
+    "info {store} --json": {"astropy", "numba", "scipy", "pytest"},
+    "download {store} {here}/frames --dry-run --slice 0": {"astropy", "numba", "scipy", "dask"},
+    "download {store} {here}/frames --slice 0,1": {"astropy", "numba", "scipy"},
+    "verify {store} --against astropy --sample 1": {"pytest"},
+}
+
+
+@pytest.mark.parametrize("line", WITHOUT_WCS)
+def test_a_command_that_needs_no_wcs_imports_no_package_of_it(
+    line: str, converted: Callable[[str], Path], tmp_path: Path
+) -> None:
+    arguments = line.format(store=converted("visp_moving"), here=tmp_path).split()
+    printed, imported = run(COMMAND.format(arguments=arguments))
+    assert "VISP" in printed or str(tmp_path) in printed
+    assert "Error" not in printed
+    assert imported & (WCS_PACKAGES | WITHOUT_WCS[line]) == set()
 
 
 @pytest.mark.parametrize("name", sorted(HEAVY))

@@ -24,8 +24,9 @@ MAY = {
     "times": {"errors"},
     "io": {*BASE},
     "store": {"io", "_version"},
-    "conversion": {"store"},
     "cube": {"store"},
+    # A store keeps what an overview says of the axes, which `cube` describes.
+    "conversion": {"cube"},
     "plot": {"cube"},
     "datacenter": {"conversion"},
     "dataset": {"conversion", "cube", "plot", "datacenter"},

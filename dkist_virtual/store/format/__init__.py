@@ -15,5 +15,6 @@
 - `references`: hold references as arrays of URL, offset and length; read and write kerchunk's
   JSON
 - `references_parquet`: read and write kerchunk's Parquet references, one shard at a time
+- `summary`: hold what an overview says of a dataset's description, as plain values for JSON
 - `verify_json`: read and write ``verify.json``, what the last verification found
 """

@@ -29,9 +29,10 @@ from dkist_virtual.errors import DatasetError, StoreCorruptError
 from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.io.local_file import open_regular
 from dkist_virtual.store.format.asdf_arrays import check_strides
-from dkist_virtual.store.format.limits import check_asdf
+from dkist_virtual.store.format.limits import MAX_TILES, check_asdf
 from dkist_virtual.store.format.names import METADATA_NAME
 from dkist_virtual.store.format.references import FORMAT_VERSION
+from dkist_virtual.store.format.summary import Summary
 from dkist_virtual.text import shorten
 
 if TYPE_CHECKING:
@@ -141,6 +142,8 @@ def _check_places(grid: tuple[int, int] | None, indices: Sequence[Place]) -> Non
         if list(indices) != [None]:
             raise DatasetError(f"expected one array without a place in a mosaic: {list(indices)}")
         return
+    if grid[0] * grid[1] > MAX_TILES:
+        raise DatasetError(f"a mosaic of {grid}: more than {MAX_TILES} tiles are not read")
     places = list(itertools.product(*map(range, grid)))
     if not indices or list(indices) != [place for place in places if place in indices]:
         raise DatasetError(
@@ -160,6 +163,8 @@ class StoredDescription:
     grid : tuple of int, optional
     indices : tuple
         The place of each tile in the grid.
+    summary : Summary, optional
+        What an overview says of it.
     """
 
     def __init__(
@@ -168,14 +173,15 @@ class StoredDescription:
         name: str,
         grid: tuple[int, int] | None,
         indices: tuple[Place, ...],
+        summary: Summary | None = None,
         parsed: Description | None = None,
     ) -> None:
-        self.grid, self.indices = grid, indices
+        self.grid, self.indices, self.summary = grid, indices, summary
         self._data, self._name, self._parsed = data, name, parsed
         self._lock = ThreadLock()
 
     def __reduce__(self) -> tuple[object, ...]:
-        about = self._data, self._name, self.grid, self.indices, self._parsed
+        about = self._data, self._name, self.grid, self.indices, self.summary, self._parsed
         return StoredDescription, about
 
     def read(self) -> Description:
@@ -256,8 +262,10 @@ def origin_of(
     }
 
 
-def write_description(description: Description, path: Path | str) -> None:
-    """Write a description as ASDF, over what is there.
+def write_description(
+    description: Description, path: Path | str, summary: Summary | None = None
+) -> None:
+    """Write a description as ASDF, over what is there, and its summary, where there is one.
 
     ``source_history`` is the dataset's: ``history`` is ASDF's own, about this file.
     """
@@ -267,7 +275,9 @@ def write_description(description: Description, path: Path | str) -> None:
     has_digest = all(tile.mask is None for tile in description.tiles)
     about = {"format_version": FORMAT_VERSION, "origin": description.origin}
     tree = {
-        "dkist_virtual": {"digest": _outline_text(description), **about} if has_digest else about,
+        "dkist_virtual": {"digest": _outline_text(description, summary), **about}
+        if has_digest
+        else about,
         "grid": None if description.grid is None else list(description.grid),
         "tiles": [
             {
@@ -297,15 +307,18 @@ _HEAD: Final = 2**16
 """Bytes in which it is: before it there are the ASDF's extensions."""
 
 
-def _outline_text(description: Description) -> str:
+def _outline_text(description: Description, summary: Summary | None) -> str:
     """Write, with a digest that is not known yet, what a dataset is made of before it is parsed."""
-    # Without spaces, so that YAML keeps it in one line.
-    outline = {
+    # Without spaces, so that YAML keeps it in one line, and without what YAML would escape.
+    outline: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
         "grid": description.grid,
         "tiles": description.indices,
     }
-    return "0" * 64 + json.dumps(outline, separators=(",", ":"))
+    if summary is not None:
+        outline["summary"] = summary.to_json()
+    text = json.dumps(outline, separators=(",", ":"))
+    return "0" * 64 + text.replace(" ", r"\u0020").replace("'", r"\u0027")
 
 
 def _with_digest(data: bytes) -> bytes:
@@ -324,8 +337,10 @@ def _digest(data: bytes, begin: int) -> str:
     return digest.hexdigest()
 
 
-def _outline(data: bytes) -> tuple[tuple[int, int] | None, tuple[Place, ...]] | None:
-    """Return grid and tiles of a file that is as it was written; None for any other file."""
+def _outline(
+    data: bytes,
+) -> tuple[tuple[int, int] | None, tuple[Place, ...], Summary | None] | None:
+    """Return grid, tiles and summary of a file that is as it was written; None for any other."""
     found = _DIGEST.search(data, 0, _HEAD)
     if found is None or _digest(data, found.start(1)) != found[1].decode():
         return None
@@ -335,7 +350,9 @@ def _outline(data: bytes) -> tuple[tuple[int, int] | None, tuple[Place, ...]] | 
         _check_places(grid, indices)
     except (DatasetError, ValueError, TypeError, KeyError, RecursionError):
         return None
-    return (grid, indices) if outline["format_version"] == FORMAT_VERSION else None
+    if outline.get("format_version") != FORMAT_VERSION:
+        return None
+    return grid, indices, Summary.from_json(outline.get("summary"))
 
 
 def read_description(file: Path | str | BinaryIO) -> Description | StoredDescription:

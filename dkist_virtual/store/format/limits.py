@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MAX_FRAMES",
     "MAX_FRAME_PIXELS",
+    "MAX_TILES",
     "check_asdf",
     "check_attributes",
     "check_root",
@@ -37,6 +38,10 @@ MAX_FRAMES: Final = 2**23
 
 MAX_FRAME_PIXELS: Final = 2**32
 """Likewise a frame of more pixels: the largest has 2²⁴."""
+
+
+MAX_TILES: Final = 2**16
+"""Likewise a mosaic of more tiles: the largest has 9."""
 
 
 def headers_limit(n_frames: int) -> int:
