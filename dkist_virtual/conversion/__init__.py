@@ -6,6 +6,7 @@
 - `references`: make a store's references from a dataset and a scan of its frames
 - `scan`: scan frames, many at once: find where their pixels are, and check header and length
 - `staging`: write a store atomically: build it in a sibling directory, then rename it
+- `unchanged`: tell whether a store was made of the very ASDF that an update is given
 - `update`: update a store from a newer ASDF of its dataset, without scanning the frames again
 - `asdf/`: read the ASDF of a DKIST dataset: the order of the frames, WCS, headers, metadata
 """

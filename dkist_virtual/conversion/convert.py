@@ -25,6 +25,7 @@ from dkist_virtual.conversion.previous import (
 from dkist_virtual.conversion.references import frame_urls, references_of
 from dkist_virtual.conversion.scan import Expected, ScanMode, scan_frames
 from dkist_virtual.conversion.staging import build_store, place_for, refuse_existing
+from dkist_virtual.conversion.unchanged import sha256_of
 from dkist_virtual.cube.axis_tables import summarise
 from dkist_virtual.errors import HeaderWarning, StoreError, redacted
 from dkist_virtual.io.fetcher import Fetcher
@@ -258,6 +259,7 @@ class Work:
             began += time.perf_counter() - imported
             if shown and not self.trusted:  # an ASDF of 10,000 frames takes some seconds
                 print(f"Reading {redacted(path.name)}", file=sys.stderr)  # noqa: T201  # asked for
+            sha256 = sha256_of(path)
             source = read_source(path, label)
             scanned, stored = frames or base or directory, base or frames or directory
             if self.trusted:
@@ -266,12 +268,13 @@ class Work:
                 check_no_secrets("frames" if base is None else "base", stored)
             known = known_from_store(target, source) if there and not self.rescan else {}
             expected = expectations(source)
+            origin = {**source.description.origin, "expected": expected, "sha256": sha256}
             about = {"frames": scanned, "arrays": expected, "rescan": self.rescan}
             with build_store(target, about, overwrite=self.overwrite) as build:
                 check_names(source.frames, source.path)
                 scans = self._scan(source, fetcher, scanned, known, build.journal, shown=shown)
                 self._refuse_to_forget(target, known, scans, scanned)
-                build.finish(lambda new: self._write(new, source, stored, scans, expected))
+                build.finish(lambda new: self._write(new, source, stored, scans, origin))
         states, sizes = (np.concatenate([s[name] for s in scans]) for name in ("state", "size"))
         return Conversion(
             store=str(target),
@@ -372,11 +375,10 @@ class Work:
         source: Source,
         base: str,
         scans: Sequence[FrameIndex],
-        expected: Mapping[str, object],
+        origin: dict[str, Any],
     ) -> None:
         references = references_of(source, base, scans)
         _write_headers(new / HEADERS_NAME, source, references, scans)
-        origin = {**source.description.origin, "expected": expected}
         description = replace(source.description, origin=origin)
         summary = summarise(description, [metadata for metadata, _ in references.arrays.values()])
         write_description(description, new / METADATA_NAME, summary)

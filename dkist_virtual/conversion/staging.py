@@ -38,6 +38,7 @@ __all__ = [
     "Building",
     "build_store",
     "existing_store",
+    "is_being_built",
     "place_for",
     "raise_store_errors",
     "refuse_existing",
@@ -214,6 +215,11 @@ def build_store(
                     ) from error
             raise
         shutil.rmtree(work, ignore_errors=True)
+
+
+def is_being_built(target: Path) -> bool:
+    """Tell whether a conversion is building a store, or was stopped while it did."""
+    return _work_directory(target).exists()
 
 
 def _work_directory(target: Path) -> Path:

@@ -3,18 +3,24 @@
 from __future__ import annotations
 
 import os
+import time
 from typing import TYPE_CHECKING, Any
 
-from dkist_virtual.conversion.convert import Work
-from dkist_virtual.conversion.staging import existing_store
+from dkist_virtual.conversion.asdf.locate import find_asdf
+from dkist_virtual.conversion.convert import Conversion, Work
+from dkist_virtual.conversion.staging import existing_store, is_being_built
+from dkist_virtual.conversion.unchanged import is_made_of
 from dkist_virtual.io.fetcher import Fetcher
+from dkist_virtual.io.locations import absolute, is_local, local_path
 from dkist_virtual.store.format.references import PARQUET_NAME
 from dkist_virtual.store.reader import StoreReader, references_in
 
 if TYPE_CHECKING:
-    from dkist_virtual.conversion.convert import Conversion
+    from pathlib import Path
+
     from dkist_virtual.conversion.scan import ScanMode
     from dkist_virtual.protocols import DaskClient
+    from dkist_virtual.store.format.references import ReferenceSet
 
 __all__ = ["update"]
 
@@ -34,7 +40,8 @@ def update(
 
     The Data Center mends metadata in a new ASDF under the same dataset ID, and the frames stay.
     Frames that the store knows by their names are not scanned; new frames, and frames of which
-    the ASDF now says another type or shape, are scanned.
+    the ASDF now says another type or shape, are scanned. A store that was made of this very ASDF,
+    by the same software, stays as it is.
 
     Parameters
     ----------
@@ -65,10 +72,11 @@ def update(
         As in `convert`. The store stays as it was.
     """
     target = existing_store(store)
-    attributes = references_in(StoreReader(str(target), Fetcher())).attributes
+    references = references_in(StoreReader(str(target), Fetcher()))
+    attributes = references.attributes
     if scan is None:
         scan = "auto" if attributes.get("head_bytes") else "never"
-    return Work(
+    work = Work(
         frames=frames,
         base=str(attributes["base"]),
         scan=scan,
@@ -79,4 +87,32 @@ def update(
         workers=workers,
         client=client,
         storage_options=storage_options,
-    ).run(asdf, target)
+    )
+    same = None if frames is not None else _unchanged(target, asdf, references)
+    return work.run(asdf, target) if same is None else same
+
+
+def _unchanged(
+    target: Path, asdf: str | os.PathLike[str], references: ReferenceSet
+) -> Conversion | None:
+    """Say what there is where a store was made of this very ASDF; None where it was not."""
+    began = time.perf_counter()
+    if not is_local(absolute(asdf, "asdf")) or is_being_built(target):
+        return None
+    path, others = find_asdf(local_path(os.fspath(asdf)))
+    if not is_made_of(path, target, references):
+        return None
+    n = int(references.attributes["n_frames"])
+    return Conversion(
+        store=str(target),
+        asdf=path,
+        n_frames=n,
+        n_scanned=n,
+        n_absent=0,
+        n_unreachable=0,
+        missing=(),
+        n_bytes=int(references.attributes["n_bytes"]),
+        seconds=time.perf_counter() - began,
+        passed_over=tuple(others),
+        n_kept=n,
+    )

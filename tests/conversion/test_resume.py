@@ -379,6 +379,34 @@ def test_update_of_a_store_without_a_scan_scans_nothing(data: Path, tmp_path: Pa
     assert len(opened) == 40
 
 
+def test_update_with_the_very_asdf_of_a_store_writes_nothing(data: Path, tmp_path: Path) -> None:
+    store, again = tmp_path / "store", data / "d.asdf"
+    first = dv.convert(again, store)
+    (store / "verify.json").write_text("{}")
+    before = {path.name: path.read_bytes() for path in store.iterdir()}
+
+    def is_rewritten(asdf: Path = again, **how: Any) -> bool:
+        with opened_frames() as opened:
+            done = dv.update(store, asdf, **how)
+        assert (done.n_frames, done.n_scanned, done.n_bytes) == (40, 40, first.n_bytes)
+        assert len(opened) == 40 - done.n_kept
+        now = {path.name: path.read_bytes() for path in store.iterdir()}
+        assert set(now) == set(before) - ({"verify.json"} if now != before else set())
+        return now != before
+
+    assert not is_rewritten()
+    assert not is_rewritten(scan="always")
+    with pytest.raises(ValueError, match="scan = 'some'"):
+        dv.update(store, again, scan="some")  # type: ignore[arg-type]
+    with pytest.raises(DatasetError, match="no such file"):
+        dv.update(store, data / "nowhere.asdf")
+    assert is_rewritten(Path(shutil.copy(again, data / "other.asdf")))
+    assert is_rewritten()  # which has another name
+    os.truncate(store / "headers.parquet", 100)
+    before = {path.name: path.read_bytes() for path in store.iterdir()}
+    assert is_rewritten()
+
+
 def test_update_refuses_another_dataset_and_what_is_no_store(data: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     with pytest.raises(StoreMissingError, match="no store here"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
@@ -120,6 +121,16 @@ WITHOUT_WCS = {
     "download {store} {here}/frames --slice 0,1": {"astropy", "numba", "scipy"},
     "verify {store} --against astropy --sample 1": {"pytest"},
 }
+
+
+def test_update_with_the_same_asdf_makes_no_wcs(
+    converted: Callable[[str], Path], simulated: Callable[[str], Path], tmp_path: Path
+) -> None:
+    store = Path(shutil.copytree(converted("visp_moving"), tmp_path / "store"))
+    arguments = ["update", str(store), str(simulated("visp_moving"))]
+    printed, imported = run(COMMAND.format(arguments=arguments))
+    assert "0 scanned, 6 known from an earlier scan" in printed
+    assert imported & (WCS_PACKAGES - {"asdf"} | {"numba", "scipy"}) == set()
 
 
 @pytest.mark.parametrize("line", WITHOUT_WCS)

@@ -50,6 +50,7 @@ __all__ = [
     "origin_of",
     "read_description",
     "read_plain",
+    "software",
     "tag_of",
     "write_description",
 ]
@@ -254,12 +255,15 @@ def origin_of(
         "created": record.get("createDate") or record.get("headerDataUnitCreationDate"),
         "version": tag_of(tree["dataset"]).rpartition("/")[2] or None,
         "written_by": " ".join(str(library[key]) for key in ("name", "version") if key in library),
-        "read_by": {
-            "dkist_virtual": __version__,
-            **{package: version(package) for package in ("dkist", "asdf", "gwcs")},
-        },
+        "read_by": software(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def software() -> dict[str, str]:
+    """Give the versions of the packages that read an ASDF of a dataset."""
+    others = {package: version(package) for package in ("dkist", "asdf", "gwcs")}
+    return {"dkist_virtual": __version__, **others}
 
 
 def write_description(
