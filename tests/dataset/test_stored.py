@@ -126,6 +126,7 @@ WRONG: dict[str, Callable[[dict[str, Any]], None]] = {
 }
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", WRONG)
 def test_a_wrong_summary_is_not_used(name: str, store: Path) -> None:
     expected = dv.open_dataset(store).overview() if name == "no summary" else None

@@ -98,6 +98,7 @@ ANSWERED_AT_ONCE = {
 }
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("line", ANSWERED_AT_ONCE)
 def test_a_mistyped_command_imports_next_to_nothing(
     line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -133,6 +134,7 @@ def test_update_with_the_same_asdf_makes_no_wcs(
     assert imported & (WCS_PACKAGES - {"asdf"} | {"numba", "scipy"}) == set()
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("line", WITHOUT_WCS)
 def test_a_command_that_needs_no_wcs_imports_no_package_of_it(
     line: str, converted: Callable[[str], Path], tmp_path: Path
