@@ -344,24 +344,24 @@ def _decode_rows(
     columns = window[-1]
     rows = out.reshape(-1, len(columns))
     by_row = tiles.reshape(len(rows), -1)
+    all_streams = bool(is_stream.all())
     stream_by_row = is_stream.reshape(len(rows), -1)
     for i, column in enumerate(_along(columns, width).tolist()):
         origin = column * width
         into, local = _part(columns, origin, min(width, n_columns - origin))
         # A stream has to be decoded from its beginning, but not to its end.
         count = local.stop
-        all_streams = bool(stream_by_row[:, i].all())
-        streams = np.flatnonzero(stream_by_row[:, i])
+        every = slice(None) if all_streams else np.flatnonzero(stream_by_row[:, i])
+        streams = by_row[every, i]
         if streams.size:
             # Straight into the output only where the window's row begins with the tile's, and
             # ends in it.
             direct = local == slice(0, len(columns), 1)
             scratch = out.reshape(-1) if direct else empty((len(streams) * count,), out.dtype)
-            begins = (streams if direct else np.arange(len(streams))) * count
-            runs = Runs.single(begins, np.full(len(streams), count))
-            source.streams(by_row[streams, i], scratch, runs)
+            begins = np.arange(len(rows if direct else streams)) * count
+            runs = Runs.single(begins[every] if direct else begins, np.full(len(streams), count))
+            source.streams(np.ascontiguousarray(streams), scratch, runs)
             if not direct:
-                every = slice(None) if all_streams else streams
                 rows[every, into] = scratch.reshape(-1, count)[:, local]
         for row in () if all_streams else np.flatnonzero(~stream_by_row[:, i]):
             extent = min(width, n_columns - origin)

@@ -91,7 +91,9 @@ class Kernel:
 
     def find(self, arguments: Sequence[Any]) -> Function | None:
         """Return the kernel for arguments of some types; None where it is not compiled yet."""
-        types = tuple(map(_type_of, arguments))  # sooner made than a text
+        types = tuple(
+            [(a.dtype, a.ndim) if type(a) is np.ndarray else _type_of(a) for a in arguments]
+        )  # sooner made than a text
         found = self._found_by_types.get(types)
         if found is None:
             signature = " ".join(map(signature_of, arguments))
@@ -154,7 +156,8 @@ class Kernel:
 def _type_of(argument: Any) -> object:
     if isinstance(argument, np.ndarray):
         return argument.dtype, argument.ndim
-    return signature_of(argument) if isinstance(argument, tuple) else type(argument)
+    kind = type(argument)
+    return (kind, *map(_type_of, argument)) if isinstance(argument, tuple) else kind
 
 
 _KERNELS: Final[WeakSet[Kernel]] = WeakSet()
