@@ -233,8 +233,7 @@ def lane_codes(
         ones = b.not_(on)
         fs0 = b.and_(fs, on)
         fs1 = b.and_(b.add(fs, _fixed(1, v)), on)
-        less = b.and_(b.shl(_fixed(1, v), fs0), on)
-        less = b.bitcast(b.or_(less, b.shl(less, _fixed(32, v))), v2)
+        low_bits = b.sub(b.shl(_fixed(1, v), fs0), _fixed(1, v))
         whole = b.sub(_fixed(64, v), fs1)
         word = b.or_(word, ones)
         limit0 = _splat(b, b.sub(_fixed(57, _I64), skipped), n)
@@ -256,14 +255,20 @@ def lane_codes(
         for _ in range(4):
             zeros = _zeros_before_one(b, w, wide=wide)
             length = b.add(zeros, fs1)
-            low = _shifted(b, "lshr", w, b.sub(whole, zeros))
-            w = _shifted(b, "shl", w, length)
-            values.append(b.add(low, b.shl(zeros, fs0)))
+            if wide:
+                # The code comes to the low end. Bits that come there again do not matter: a code
+                # that reads them is longer than what is left.
+                w = low = _call(b, f"llvm.fshl.{_suffix(v)}", v, w, w, length)
+            else:
+                low = _shifted(b, "lshr", w, b.sub(whole, zeros))
+                w = _shifted(b, "shl", w, length)
+            values.append(b.or_(b.shl(zeros, fs0), b.and_(low, low_bits)))
             total = length if total is None else b.add(total, length)
         last_now, pairs = phis["last"], []
         for one, two in (values[:2], values[2:]):
-            both = b.bitcast(b.or_(one, b.shl(two, _fixed(32, v))), v2)
-            both = b.sub(both, less)
+            order = [i + i % 2 * (2 * n - 1) for i in range(2 * n)]
+            order = ir.Constant(ir.VectorType(_I32, 2 * n), order)
+            both = b.shuffle_vector(b.bitcast(one, v2), b.bitcast(two, v2), order)
             sign = b.sub(_fixed(0, v2), b.and_(both, _fixed(1, v2)))
             both = b.xor(b.lshr(both, _fixed(1, v2)), sign)
             upper = b.bitcast(b.shl(b.bitcast(both, v), _fixed(32, v)), v2)
