@@ -177,8 +177,9 @@ def warm_up(mutator: Mutator) -> None:
     kinds: list[tuple[Any, ...]] = [(batches.DECODE_FLOATS, batches.DECODE_INTEGERS, numbers)]
     kernel = chosen_kernel()
     if kernel != "plain":
-        lanes = (*lane_memory(kernel, 32), buffer, one, 32 * one, 32)
-        kinds.append((batches.LANES_FLOATS, batches.LANES_INTEGERS, lanes))
+        for n_tiles in (1, 9):
+            lanes = (*lane_memory(kernel, 32, n_tiles), buffer, one, 32 * one, 32)
+            kinds.append((batches.LANES_FLOATS, batches.LANES_INTEGERS, lanes))
     for decode_floats, decode_integers, source in kinds:
         for code in ("u1", "i2", "i4", "i8"):
             decode_integers(*source, 4, np.zeros(1, code), *places)

@@ -42,7 +42,7 @@ class Streams:
         if kernel == "plain":
             zeros = np.zeros(len(self.starts), np.int64)
             return (buffer, self.starts, self.lengths, zeros, False, self.blocksize)
-        memory = lane_memory(kernel, self.blocksize)
+        memory = lane_memory(kernel, self.blocksize, len(self.starts))
         return (*memory, buffer, self.starts, self.lengths, self.blocksize)
 
     def runs(self) -> tuple[Any, ...]:

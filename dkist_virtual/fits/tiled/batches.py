@@ -201,7 +201,7 @@ class Tiles:
         kernel = chosen_kernel() if is_rice else "plain"
         if kernel != "plain" and fits_into_lanes(buffer, blocksize):
             decode_floats, decode_integers = LANES_FLOATS, LANES_INTEGERS
-            how = (*lane_memory(kernel, blocksize), buffer, starts, lengths, blocksize)
+            how = (*lane_memory(kernel, blocksize, len(starts)), buffer, starts, lengths, blocksize)
         if layout.quantised and column == COMPRESSED:
             quantisation = Quantisation(
                 table.scale[tiles],

@@ -21,12 +21,12 @@ from numba.core import cgutils as _cgutils
 from numba.extending import intrinsic as _intrinsic
 
 from dkist_virtual.fits.tiled.dequantise import ZERO_VALUE
-from dkist_virtual.fits.tiled.processor import N_LANES, AVX2Lanes, AVX512Lanes
+from dkist_virtual.fits.tiled.processor import LANES, AVX512By8, AVX512By16
 
 __all__ = [
-    "ACTIVE", "BIT", "END", "FS", "LAST", "LEFT", "N_LANES", "PLACE", "POSITION",
+    "ACTIVE", "BIT", "END", "FS", "LAST", "LEFT", "PLACE", "POSITION",
     "RANDOM", "SEED", "TILE", "TODO",
-    "AVX2Lanes", "AVX512Lanes", "lane_codes", "leading_zeros", "store_floats", "store_integers",
+    "lane_codes", "leading_zeros", "store_floats", "store_integers",
     "window",
 ]  # fmt: skip
 
@@ -168,7 +168,8 @@ def lane_codes(
     In the low 32 bits are the lanes whose codes of the last group were not read, in the high ones
     those whose block is not to be read here.
     """
-    n, wide = N_LANES, lanes.instance_class is AVX512Lanes
+    kind = lanes.instance_class
+    n, wide = LANES[kind], kind in (AVX512By8, AVX512By16)
     v, v2 = ir.VectorType(_I64, n), ir.VectorType(_I32, 2 * n)
 
     def mask_of(b: Any, bits: Any) -> Any:

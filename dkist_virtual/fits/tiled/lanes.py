@@ -25,7 +25,6 @@ from dkist_virtual.fits.tiled.lane_code import (
     FS,
     LAST,
     LEFT,
-    N_LANES,
     PLACE,
     POSITION,
     RANDOM,
@@ -85,7 +84,7 @@ def _fill(state, buffer, starts, lengths, bytepix, out_starts, n_rows, row_lengt
     That is less than before where the next one is not inside the buffer.
     """
     tile = state[PLACE, 2]
-    for lane in range(N_LANES):
+    for lane in range(state.shape[1]):
         while state[TODO, lane] == 0 and tile < n_tiles:
             start, size = starts[tile], lengths[tile]
             if size < bytepix or start < 0 or start + size > buffer.size:
@@ -124,7 +123,7 @@ def _decode_stage(lanes, buffer, bytepix, blocksize, stride):
     else:
         fs_bits, fs_max = 3, 6
     todo, working = stride, 0
-    for lane in range(N_LANES):
+    for lane in range(state.shape[1]):
         if state[TODO, lane]:
             working += 1
             if state[TODO, lane] < todo:
@@ -145,13 +144,13 @@ def _decode_stage(lanes, buffer, bytepix, blocksize, stride):
         block, group = state[PLACE, 0], state[PLACE, 1]
         long_codes, other_blocks = found & 0xFFFFFFFF, found >> 32
         if long_codes:
-            for lane in range(N_LANES):
+            for lane in range(state.shape[1]):
                 if (long_codes >> lane) & 1:
                     at = lane * stride + block * blocksize + group * 4
                     _one_by_one(state, stage, buffer, lane, at, four, fs_max, 8 * bytepix)
             group += 1
             continue
-        for lane in range(N_LANES):
+        for lane in range(state.shape[1]):
             n = state[TODO, lane]
             n = blocksize if n > blocksize else n
             begin = 0 if (other_blocks >> lane) & 1 else groups * 4
@@ -189,7 +188,7 @@ def decode_floats(
         n_staged = _decode_stage(lanes, buffer, 4, blocksize, stride)
         if n_staged == 0:
             return n_tiles if n_tiles < starts.size else -1
-        for lane in range(N_LANES):
+        for lane in range(state.shape[1]):
             todo = state[TODO, lane]
             if todo == 0:
                 continue
@@ -259,7 +258,7 @@ def decode_integers(
         n_staged = _decode_stage(lanes, buffer, bytepix, blocksize, stride)
         if n_staged == 0:
             return n_tiles if n_tiles < starts.size else -1
-        for lane in range(N_LANES):
+        for lane in range(state.shape[1]):
             todo = state[TODO, lane]
             if todo == 0:
                 continue

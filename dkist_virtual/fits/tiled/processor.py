@@ -18,11 +18,13 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "N_LANES",
+    "LANES",
     "N_ROWS",
     "VARIABLE",
-    "AVX2Lanes",
-    "AVX512Lanes",
+    "AVX2By8",
+    "AVX2By16",
+    "AVX512By8",
+    "AVX512By16",
     "Kernel",
     "chosen_kernel",
     "fits_into_lanes",
@@ -34,12 +36,11 @@ Kernel = Literal["avx512", "avx2", "plain"]
 VARIABLE: Final = "DKIST_VIRTUAL_KERNEL"
 """The environment variable that names a kernel."""
 
-N_LANES: Final = 8
 N_ROWS: Final = 12
 """Of a kernel's state: `lane_code` says what each of them is."""
 
 _STAGE: Final = 256
-"""Pixels of a lane that are decoded before any goes to the output: all lanes take 8 KiB."""
+"""Pixels of a lane that are decoded before any goes to the output: a lane takes 1 KiB."""
 
 _MOST_BLOCK: Final = 4096
 """Pixels of the longest block that the stage is made for."""
@@ -47,25 +48,47 @@ _MOST_BLOCK: Final = 4096
 _AVX512: Final = {"avx512f", "avx512cd", "avx512bw", "avx512dq", "avx512vl"}
 
 
-class AVX512Lanes(NamedTuple):
-    """The memory of a kernel that counts leading zeros with an instruction of AVX-512."""
+class AVX512By8(NamedTuple):
+    """The memory of a kernel of 8 lanes that counts zeros with an instruction of AVX-512."""
 
     state: Any
     stage: Any
 
 
-class AVX2Lanes(NamedTuple):
-    """The memory of a kernel that counts leading zeros without one."""
+class AVX512By16(NamedTuple):
+    """The same of 16 lanes, which are two vectors."""
 
     state: Any
     stage: Any
+
+
+class AVX2By8(NamedTuple):
+    """The memory of a kernel of 8 lanes that counts zeros without such an instruction."""
+
+    state: Any
+    stage: Any
+
+
+class AVX2By16(NamedTuple):
+    """The same of 16 lanes."""
+
+    state: Any
+    stage: Any
+
+
+LANES: Final[dict[type, int]] = {AVX512By8: 8, AVX512By16: 16, AVX2By8: 8, AVX2By16: 16}
+"""How many tiles are decoded at a time.
+
+16 lanes take less time than twice 8, since the processor works on one vector while it waits for the
+other. Fewer tiles than 9 would leave half of them idle.
+"""
 
 
 @cache
 def chosen_kernel() -> Kernel:
     """Return which kernel decodes Rice tiles.
 
-    `avx512` and `avx2` decode eight tiles at a time, `plain` one after the other. Any runs on any
+    `avx512` and `avx2` decode 8 or 16 tiles at a time, `plain` one after the other. Any runs on any
     processor that numba compiles for; they differ in speed.
 
     Raises
@@ -108,10 +131,12 @@ def fits_into_lanes(buffer: NDArray[np.uint8], blocksize: int) -> bool:
     return buffer.size >= 8 and blocksize <= _MOST_BLOCK
 
 
-def lane_memory(kernel: Kernel, blocksize: int) -> tuple[Any, int]:
+def lane_memory(kernel: Kernel, blocksize: int, n_tiles: int) -> tuple[Any, int]:
     """Return the memory that a kernel works in, and how many pixels of a lane it has room for."""
+    by_8, by_16 = (AVX512By8, AVX512By16) if kernel == "avx512" else (AVX2By8, AVX2By16)
+    kind: Any = by_8 if n_tiles <= LANES[by_8] else by_16
+    n_lanes = LANES[kind]
     stride = max(_STAGE // blocksize, 1) * blocksize
     # Vectors of eight are read from anywhere in it.
-    stage = np.empty(N_LANES * stride + 8, np.int32)
-    kind = AVX512Lanes if kernel == "avx512" else AVX2Lanes
-    return kind(np.zeros((N_ROWS, N_LANES), np.int64), stage), stride
+    stage = np.empty(n_lanes * stride + 8, np.int32)
+    return kind(np.zeros((N_ROWS, n_lanes), np.int64), stage), stride
