@@ -9,8 +9,9 @@ from pathlib import Path
 from dkist_virtual._version import __version__
 
 HERE = Path(__file__).parent
-sys.path.insert(0, str(HERE))  # for the two modules below
+sys.path.insert(0, str(HERE))  # for the modules below
 
+import draw_lanes  # noqa: E402
 import draw_wings  # noqa: E402
 import inventories  # noqa: E402
 
@@ -30,6 +31,7 @@ extensions = [
 ]
 # The picture on the architecture page shows the code of this build.
 draw_wings.draw(HERE.parent / "dkist_virtual", HERE / "_generated" / "wings.svg")
+draw_lanes.draw(HERE / "_generated" / "lanes.svg")
 
 # The news fragments, as the next release will show them, without its heading.
 draft = [sys.executable, "-m", "towncrier", "build", "--draft", "--version", version, "--dir"]
