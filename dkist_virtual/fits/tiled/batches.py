@@ -199,7 +199,7 @@ class Tiles:
         how: tuple[Any, ...] = source
         decode_floats, decode_integers = DECODE_FLOATS, DECODE_INTEGERS
         kernel = chosen_kernel() if is_rice else "plain"
-        if kernel != "plain" and fits_into_lanes(buffer, blocksize):
+        if kernel != "plain" and fits_into_lanes(buffer, blocksize, len(starts)):
             decode_floats, decode_integers = LANES_FLOATS, LANES_INTEGERS
             how = (*lane_memory(kernel, blocksize, len(starts)), buffer, starts, lengths, blocksize)
         if layout.quantised and column == COMPRESSED:

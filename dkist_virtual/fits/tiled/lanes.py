@@ -2,9 +2,9 @@
 
 `_fill` gives each lane a tile, `_decode_stage` decodes some blocks of every lane into a stage, and
 `decode_floats` or `decode_integers` turn these into pixels of the output. A lane whose tile is done
-gets the next one. What does not fit into vectors is decoded by itself: codes of many bits, the rest
-of a block that is shorter in other lanes, and a tile that is alone. `lane_code` has the parts that
-are written in LLVM's language.
+gets the next one. What does not fit into vectors is decoded by itself: codes of many bits, and the
+rest of a block that is shorter in other lanes. `lane_code` has the parts that are written in LLVM's
+language.
 
 Bounds are those of `rice`: no load reaches outside the buffer. A lane may read on beyond its tile's
 end until its blocks in the stage are decoded; the tile is then a broken one, and is not used.
@@ -122,19 +122,17 @@ def _decode_stage(lanes, buffer, bytepix, blocksize, stride):
         fs_bits, fs_max = 4, 14
     else:
         fs_bits, fs_max = 3, 6
-    todo, working = stride, 0
+    todo, working = stride, False
     for lane in range(state.shape[1]):
         if state[TODO, lane]:
-            working += 1
+            working = True
             if state[TODO, lane] < todo:
                 todo = state[TODO, lane]
-    if working == 0:
+    if not working:
         return 0
     blocks = 0 if blocksize % 4 else todo // blocksize
     groups = (blocksize if todo > blocksize else todo) // 4
-    if working == 1:  # as fast by itself
-        groups = 0
-    at_once = blocks if blocks and groups else 1
+    at_once = blocks if blocks else 1
     most = fs_max - 1 if fs_max <= _MOST_FS else _MOST_FS
     # numba would make kernels of their own for a constant.
     four = np.int64(4)

@@ -126,9 +126,12 @@ def _features() -> set[str]:
     return {name for name, has in host.items() if has}
 
 
-def fits_into_lanes(buffer: NDArray[np.uint8], blocksize: int) -> bool:
-    """Return whether these kernels can decode from a buffer, in blocks of this many pixels."""
-    return buffer.size >= 8 and blocksize <= _MOST_BLOCK
+def fits_into_lanes(buffer: NDArray[np.uint8], blocksize: int, n_tiles: int) -> bool:
+    """Return whether these kernels can decode from a buffer, in blocks of this many pixels.
+
+    They could decode one or two tiles as well, which take less time one after the other.
+    """
+    return n_tiles > 2 and buffer.size >= 8 and blocksize <= _MOST_BLOCK
 
 
 def lane_memory(kernel: Kernel, blocksize: int, n_tiles: int) -> tuple[Any, int]:
