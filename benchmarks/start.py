@@ -21,17 +21,29 @@ import tempfile
 from importlib.metadata import version
 from pathlib import Path
 
+from run import dataset
+
 COMMAND = "from dkist_virtual.cli.main import main; main()"
 DKIST = ["-c", "import dkist"]
 
 
-def works(store: Path) -> dict[str, dict[str, list[str]]]:
+def works(store: Path, visp: Path) -> dict[str, dict[str, list[str]]]:
     """Each piece of work: who does it, and the arguments of its interpreter; ours comes first."""
 
     def command(*arguments: object) -> list[str]:
         return ["-c", COMMAND, *map(str, arguments)]
 
+    place = str(visp / "store")
+    ours = f"import dkist_virtual as dv; dv.open_dataset({place!r})[0].data.compute()"
+    zarr = f"import dkist_virtual as dv; dv.open_zarr({place!r})['data'][0]"
+    theirs = f"import dkist; dkist.load_dataset({str(visp / 'b.asdf')!r})[0].data.compute()"
     return {
+        "open_dataset and a first ViSP frame": {
+            "ours": ["-c", ours], "dkist": ["-c", theirs], "import ndcube": ["-c", "import ndcube"],
+        },
+        "open_zarr and a first ViSP frame": {
+            "ours": ["-c", zarr], "dkist": ["-c", theirs], "import zarr": ["-c", "import zarr"],
+        },
         "dkist-virtual info STORE": {"ours": command("info", store), "import dkist": DKIST},
         "dkist-virtual download STORE --dry-run": {
             "ours": command("download", store, store.parent / "copy", "--dry-run"),
@@ -83,7 +95,8 @@ def main() -> None:
         here = Path(directory)
         asdf = make_vtf(here / "frames", shape=(4, 1, 5, 48, 64), echo=lambda _: None)
         dv.convert(asdf, here / "VTF.virtual", progress=False)
-        for work, jobs in works(here / "VTF.virtual").items():
+        dataset(here, "ViSP", "RICE_1", 4)
+        for work, jobs in works(here / "VTF.virtual", here / "ViSP-RICE_1-4").items():
             if asked.only not in work:
                 continue
             times = measure(jobs, asked.rounds)
