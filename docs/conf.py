@@ -42,7 +42,9 @@ intersphinx_mapping = inventories.mapping(HERE / "_generated")
 intersphinx_timeout = 5  # seconds, after which links are made without that project's answer
 
 # Parts of pages, drawn in with {include}; and what a build leaves behind.
-exclude_patterns = ["_build", "_generated", "jupyter_execute", "Thumbs.db", ".DS_Store"]
+exclude_patterns = [
+    "_build", "development", "_generated", "jupyter_execute", "Thumbs.db", ".DS_Store",
+]  # fmt: skip
 
 myst_enable_extensions = ["colon_fence", "deflist", "fieldlist"]
 myst_heading_anchors = 3
