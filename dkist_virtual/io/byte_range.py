@@ -17,7 +17,7 @@ LONGEST: Final = 2**63 - 1
 
 SECOND: Final = 10**9
 
-PIECE: Final = 2**18
+PIECE: Final = 2**20
 """Bytes that are read and used at a time, where they are used while the cache has them."""
 
 
