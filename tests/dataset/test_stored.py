@@ -21,6 +21,7 @@ import dkist_virtual as dv
 from dkist_virtual.cli.main import main
 from dkist_virtual.dataset.open import open_stored, select_alike
 from dkist_virtual.dataset.stored import StoredDataset
+from dkist_virtual.demo.server import FrameServer
 from dkist_virtual.store.format.summary import Summary
 
 GOLDEN = Path(__file__).parents[1] / "store" / "stores"
@@ -62,6 +63,20 @@ def test_stores_of_earlier_versions_have_no_summary(
     assert not isinstance(open_stored(GOLDEN / name), StoredDataset)
     main(["info", str(GOLDEN / name)])
     assert capsys.readouterr().out == f"{dv.open_dataset(GOLDEN / name).overview().text()}\n"
+
+
+def test_a_server_is_asked_for_the_same(converted: Callable[[str], Path]) -> None:
+    store = converted("visp_moving")
+
+    def asked(open_it: Callable[[str], Any]) -> list[Any]:
+        with FrameServer(store.parent).running() as server:
+            overview = open_it(f"{server.url}/{store.name}").overview()
+            assert overview.n_frames == 6
+            return sorted((method, path) for method, path, *_ in server.requests)
+
+    quick = asked(open_stored)
+    assert quick == asked(dv.open_dataset)
+    assert quick.count(("GET", f"{store.name}/dataset.asdf")) == 1
 
 
 INDICES = (0, (slice(None), slice(0, 1)), (..., slice(2, 30, 3)), (0, 0, 0), (0,) * 5, 99, (0,) * 9)
