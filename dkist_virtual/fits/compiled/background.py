@@ -17,7 +17,7 @@ import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from threading import Condition, Event, Thread, current_thread
+from threading import Condition, Event, Lock, Thread, current_thread
 from typing import Any, Final
 
 from dkist_virtual.fits.threads import ThreadLock
@@ -28,6 +28,7 @@ __all__ = [
     "Job",
     "decoding",
     "is_worthwhile",
+    "keep_from_forking",
     "may_decode",
     "submit",
 ]
@@ -90,14 +91,15 @@ class _Compiler:
         self.changed = Condition()
         self.jobs: deque[Job] = deque()
         self.thread: Thread | None = None
-        self.given_up = self.closed = False
+        self.given_up = 0
+        self.closed = False
         self.decoding = self.waiting = 0
         self.seconds = 0.0
 
     def start(self) -> None:
         """Start the thread if there is work for it."""
         with self.changed:
-            if not self.jobs or self.thread is not None:
+            if not self.jobs or self.thread is not None or self.given_up:
                 return
             self.thread = Thread(target=self._run, name="fits-compile", daemon=True)
             thread = self.thread
@@ -129,7 +131,7 @@ class _Compiler:
     def give_up(self) -> None:
         """Stop the thread, and wait for that."""
         with self.changed:
-            self.given_up = True
+            self.given_up += 1
             self.changed.notify_all()
             thread = self.thread
         if thread is not None and thread is not current_thread():
@@ -137,7 +139,8 @@ class _Compiler:
 
     def go_on(self) -> None:
         """Start again what was given up."""
-        self.given_up = False
+        with self.changed:
+            self.given_up -= 1
         self.start()
 
     @contextmanager
@@ -223,19 +226,49 @@ def _between_steps(pause: Callable[[], None]) -> Iterator[None]:
         yield
 
 
+@contextmanager
+def keep_from_forking() -> Iterator[None]:
+    """Let no other thread fork the process meanwhile.
+
+    A fork copies the locks of modules that are being imported and those of LLVM, and nobody would
+    ever open them in the child.
+    """
+    with _forks.open:
+        yield
+
+
+class _Forks:
+    """Stop the compiler, and whatever must not be copied half done, while the process forks."""
+
+    def __init__(self) -> None:
+        self.open = Lock()
+
+    def before(self) -> None:
+        _compiler.give_up()
+        self.open.acquire()
+
+    def in_parent(self) -> None:
+        self.open.release()
+        _compiler.go_on()
+
+    def in_child(self) -> None:
+        self.open = Lock()
+        _compiler.__init__()  # type: ignore[misc]  # there is no thread
+
+
+_forks = _Forks()
+
+
 def _close() -> None:
     """End with the process: LLVM must not run while its library is taken down."""
     _compiler.closed = True
     _compiler.give_up()
 
 
-def _forget() -> None:
-    """Begin anew in a forked process, which has no thread."""
-    _compiler.__init__()  # type: ignore[misc]
-
-
 atexit.register(_close)
 if hasattr(os, "register_at_fork"):
     os.register_at_fork(
-        before=_compiler.give_up, after_in_parent=_compiler.go_on, after_in_child=_forget
+        before=_forks.before,
+        after_in_parent=_forks.in_parent,
+        after_in_child=_forks.in_child,
     )

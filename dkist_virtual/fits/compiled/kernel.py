@@ -103,7 +103,7 @@ class Kernel:
             return found if can_be_passed(arguments) else self._decorated()
         if not may_compile():
             return None
-        with self._lock:
+        with background.keep_from_forking(), self._lock:
             job = self._jobs.get(signature)
             if job is not None and job.ready:
                 self._found[signature] = job.wait()

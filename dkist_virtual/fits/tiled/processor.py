@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, get_args
 
 import numpy as np
 
+from dkist_virtual.fits.compiled.background import keep_from_forking
 from dkist_virtual.fits.compiled.kernel import may_compile
 
 if TYPE_CHECKING:
@@ -115,14 +116,15 @@ def chosen_kernel() -> Kernel:
 
 def _features() -> set[str]:
     """Return the features of the processor that numba compiles for."""
-    from llvmlite.binding import get_host_cpu_features
-
     named = os.environ.get("NUMBA_CPU_FEATURES")
     if named is None and os.environ.get("NUMBA_CPU_NAME", "").lower() == "generic":
         named = ""  # as numba has it
     if named is not None:
         return {part.strip()[1:] for part in named.split(",") if part.strip().startswith("+")}
-    host: dict[str, bool] = get_host_cpu_features()
+    with keep_from_forking():
+        from llvmlite.binding import get_host_cpu_features
+
+        host: dict[str, bool] = get_host_cpu_features()
     return {name for name, has in host.items() if has}
 
 
