@@ -14,7 +14,7 @@ STRANGERS ?= 2000
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-lowest lint bench bench-remote bench-download bench-plot bench-scale bench-checked bench-start docs fuzz clean
+.PHONY: help demo test test-slow test-lowest lint bench bench-remote bench-download bench-plot bench-scale bench-checked bench-start bench-first docs fuzz clean
 
 help:
 	@echo 'make demo    make a small VTF dataset, convert it, look at it (picture: demo-output/)'
@@ -30,6 +30,7 @@ help:
 	@echo 'make bench-scale  datasets of up to a million frames, beside dkist, astropy and kerchunk'
 	@echo 'make bench-checked  whole frames with and without verify=True'
 	@echo 'make bench-start  CPU time of fresh processes: commands, imports, a first frame'
+	@echo 'make bench-first  time to the first pixel, with no kernel compiled yet and with kernels kept'
 	@echo 'make docs    the documentation, with its code run: docs/_build/html/index.html'
 	@echo 'make clean   everything that these made, the environment included'
 	@echo
@@ -107,6 +108,9 @@ bench-checked: $(VENV)/.stamp-bench
 
 bench-start: $(VENV)/.stamp-bench
 	$(BIN)/python benchmarks/start.py
+
+bench-first: $(VENV)/.stamp-bench
+	$(BIN)/python benchmarks/first_pixel.py
 
 docs: $(VENV)/.stamp-docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html

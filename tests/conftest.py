@@ -170,6 +170,24 @@ def catalogue(data_center: Any) -> Iterator[Any]:
     data_center.records[:] = records
 
 
+@pytest.fixture
+def without_kernels(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Decode with numpy whatever it can decode, as while no kernel is compiled."""
+    from dkist_virtual.fits.compiled import background
+    from dkist_virtual.fits.compiled.kernel import Kernel
+
+    used: list[str] = []
+
+    def find(self: Kernel, _: Any) -> None:
+        used.append(self.name)
+
+    monkeypatch.setattr(Kernel, "find", find)
+    monkeypatch.setattr(background, "MOST_SECONDS", float("inf"))
+    monkeypatch.setattr(background, "FREE_SECONDS", float("inf"))
+    yield
+    assert used
+
+
 # What the decoder was compared with: counted in each process, printed once ----------------------
 
 COUNTED = pytest.StashKey[set[str]]()

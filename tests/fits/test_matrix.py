@@ -213,6 +213,21 @@ def test_rice_by_every_kernel(
         check_decoded(made(*case, seed=i)[0], seed=i)
 
 
+def a_few_cases(algorithm: str, dtype: str) -> list[tuple[int, tuple[Any, ...]]]:
+    return some_cases(algorithm, dtype)[::6]
+
+
+@pytest.mark.parametrize("chosen", [a_few_cases, pytest.param(every_case, marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    ("algorithm", "dtype"), [pair for pair in MATRIX if pair[0] in ("RICE_1", *BYTE_STREAMS)]
+)
+def test_the_matrix_without_kernels(
+    algorithm: str, dtype: str, chosen: Callable[..., Any], without_kernels: None
+) -> None:
+    for i, case in chosen(algorithm, dtype):
+        check_decoded(made(*case, seed=i)[0], seed=i)
+
+
 @st.composite
 def any_case(draw: st.DrawFn) -> tuple[Any, ...]:
     algorithm, dtype = draw(st.sampled_from(MATRIX))
