@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,6 +20,7 @@ from lane_checks import KERNELS, Streams, encoded, floats_by, integers_by, noise
 
 import dkist_virtual
 from dkist_virtual.fits.tiled import processor
+from dkist_virtual.fits.tiled.lane_code import STREAMED_BYTES
 from dkist_virtual.fits.tiled.rice import ZERO_VALUE
 
 if TYPE_CHECKING:
@@ -161,6 +163,30 @@ def test_floats_in_runs_with_blanks_and_dithers(kernel: Kernel, dtype: str, dith
             assert floats_by("plain", streams, expected, dither, blank, seeds) == -1
             assert found.tobytes() == expected.tobytes()
             assert np.isnan(found).any() == (blank in (77, ZERO_VALUE))
+
+
+@pytest.mark.parametrize("kernel", LANES)
+@pytest.mark.parametrize("dtype", ["f4", "f8"])
+def test_a_large_output_is_stored_past_the_cache(kernel: Kernel, dtype: str) -> None:
+    # The same few streams again and again; rows begin at any place.
+    rng = np.random.default_rng(5)
+    few = encoded([noise(rng, 4099) for _ in range(20)])
+    n = STREAMED_BYTES // np.dtype(dtype).itemsize // 4099 + 2
+    every = np.arange(n) % 20
+    streams = replace(
+        few,
+        starts=few.starts[every],
+        lengths=few.lengths[every],
+        n_rows=np.ones(n, np.int64),
+        row_lengths=np.full(n, 4099),
+    )
+    found, expected = (np.zeros(n * 4099, dtype) for _ in range(2))
+    assert found.nbytes > STREAMED_BYTES
+    assert floats_by(kernel, streams, found, dither=1) == -1
+    assert floats_by("plain", streams, expected, dither=1) == -1
+    assert found.tobytes() == expected.tobytes()
+    assert floats_by(kernel, streams, found) == floats_by("plain", streams, expected) == -1
+    assert found.tobytes() == expected.tobytes()
 
 
 def test_of_broken_tiles_the_first_is_told() -> None:

@@ -15,6 +15,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from lane_checks import Streams, encoded, floats_by, integers_by, noise
 
+from dkist_virtual.fits.tiled.decoders import random_list
+from dkist_virtual.fits.tiled.dequantise import N_RANDOM
+
 if TYPE_CHECKING:
     from frames import Array
 
@@ -63,6 +66,8 @@ def main(kernel: Any) -> None:
     """Decode, from and to the ends of memory."""
     rng = np.random.default_rng(11)
     source, target = Guarded(64), Guarded(64)
+    randoms = Guarded(16).at_end(N_RANDOM, "f4")
+    randoms[:] = random_list()
     if kernel == "outside":
         print(source.all[-PAGE])
     n = 0
@@ -74,7 +79,11 @@ def main(kernel: Any) -> None:
             bits[:] = made.buffer
             made.buffer = bits
             if number % 2:
-                floats_by(kernel, made, place(target, sum(lengths), "f4"), number // 2 % 3, 5)
+                out = place(target, sum(lengths), "f4")
+                # Random numbers begin anywhere; some tiles come to the end of the list.
+                seeds = rng.integers(0, N_RANDOM, len(lengths))
+                randoms[seeds[0]] = 9_999.5 / 500 - rng.integers(0, 30) / 500
+                floats_by(kernel, made, out, number // 2 % 3, 5, seeds, randoms)
             else:
                 integers_by(kernel, made, place(target, sum(lengths), "i4"))
             n += 1

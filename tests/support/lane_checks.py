@@ -126,6 +126,7 @@ def floats_by(
     dither: int = 0,
     blank: int | None = None,
     seeds: Array | None = None,
+    randoms: Array | None = None,
 ) -> int:
     """Decode floats, of a scale and a zero for each tile; return the broken tile, or -1."""
     decode = rice.decode_floats if kernel == "plain" else lanes.decode_floats
@@ -135,6 +136,6 @@ def floats_by(
         decode(
             *streams.arguments(kernel), scale, zero, np.full(n, blank or 0, np.int64),
             blank is not None, dither, np.arange(n, dtype=np.int64) if seeds is None else seeds,
-            random_list(), out, *streams.runs(),
+            random_list() if randoms is None else randoms, out, *streams.runs(),
         )
     )  # fmt: skip

@@ -24,11 +24,13 @@ from dkist_virtual.fits.tiled.dequantise import ZERO_VALUE
 from dkist_virtual.fits.tiled.processor import LANES, AVX512By8, AVX512By16
 
 __all__ = [
-    "ACTIVE", "BIT", "END", "FS", "LAST", "LEFT", "PLACE", "POSITION",
-    "RANDOM", "SEED", "TILE", "TODO",
-    "lane_codes", "leading_zeros", "store_floats", "store_integers",
-    "window",
+    "ACTIVE", "BIT", "END", "FS", "LAST", "LEFT", "PLACE", "POSITION", "RANDOM", "SEED",
+    "STREAMED_BYTES", "TILE", "TODO", "finish_stores", "lane_codes", "leading_zeros",
+    "store_floats", "store_integers", "window",
 ]  # fmt: skip
+
+STREAMED_BYTES: Final = 2**25
+"""An output of so many bytes is stored past the cache, which has no room for it."""
 
 BIT: Final = 0
 """Row of the state, which has a column for each lane: the next bit of its stream."""
@@ -348,6 +350,17 @@ def lane_codes(
 
 
 @intrinsic
+def finish_stores(typingctx: Any) -> Any:
+    """Let all threads see what was stored past the cache."""
+
+    def codegen(context: Any, b: Any, sig: Any, args: Any) -> Any:
+        b.fence("seq_cst")
+        return context.get_dummy_value()
+
+    return types.void(), codegen
+
+
+@intrinsic
 def store_floats(
     typingctx: Any, lanes: Any, begin: Any, count: Any, out: Any, position: Any,
     scale: Any, zero: Any, blank: Any, has_blank: Any, dither: Any, randoms: Any, random: Any,
@@ -361,7 +374,8 @@ def store_floats(
     def codegen(context: Any, b: Any, sig: Any, args: Any) -> Any:
         stage = _data_of(context, b, lanes.types[1], b.extract_value(args[0], 1))
         begin, count = args[1:3]
-        out_ = _data_of(context, b, sig.args[3], args[3])
+        made = context.make_array(sig.args[3])(context, b, args[3])
+        out_ = made.data
         position, scale, zero, blank, has_blank, dither = args[4:10]
         randoms_ = _data_of(context, b, sig.args[10], args[10])
         random = args[11]
@@ -374,15 +388,34 @@ def store_floats(
         has_blank = b.and_(can_be, b.icmp_signed("!=", has_blank, _fixed(0, _I64)))
         blank, has_blank = _splat(b, short, width), _splat(b, has_blank, width)
         second = _splat(b, b.icmp_signed("==", dither, _fixed(2, _I64)), width)
-        tail = cgutils.alloca_once(b, vo)
+        vr = ir.VectorType(_F32, width)
+        tail, last_randoms = cgutils.alloca_once(b, vo), cgutils.alloca_once(b, vr)
         single = 4 if is_single else 8
+        large = b.icmp_unsigned(">=", made.nitems, _fixed(STREAMED_BYTES // single, _I64))
+        beside = b.and_(b.ptrtoint(out_, _I64), _fixed(15, _I64))
+        streamed = b.and_(large, b.icmp_unsigned("==", beside, _fixed(0, _I64)))
 
-        def numbers(at: Any, *, dithered: bool) -> Any:
+        def put(x: Any, at: Any) -> None:
+            """Write a vector; in a large output past the cache, which it would only fill."""
+            with b.if_else(streamed, likely=False) as (past, into):
+                with past:
+                    each = 16 // single
+                    for k in range(0, width, each):
+                        order = ir.Constant(ir.VectorType(_I32, each), list(range(k, k + each)))
+                        part = b.shuffle_vector(x, x, order)
+                        place = b.gep(out_, [b.add(at, _fixed(k, _I64))])
+                        stored = b.store(part, b.bitcast(place, part.type.as_pointer()))
+                        stored.align = 16
+                        stored.set_metadata("nontemporal", b.module.add_metadata([_fixed(1, _I32)]))
+                with into:
+                    _store(b, x, b.gep(out_, [at]), single)
+
+        def numbers(at: Any, randoms: Any, *, dithered: bool) -> Any:
             values = _load(b, b.gep(stage, [at]), v, 4)
             x = b.sitofp(values, vf)
             if dithered:
-                r = b.fpext(_load(b, b.gep(randoms_, [at]), ir.VectorType(_F32, width), 4), vf)
-                x = b.fadd(b.fsub(x, r), _fixed(0.5, vf))
+                x = b.fsub(x, b.fpext(_load(b, randoms, vr, 4), vf))
+                x = b.fadd(x, _fixed(0.5, vf))
             x = b.fadd(b.fmul(x, scale), zero)
             x = b.fptrunc(x, vo) if is_single else x
             if dithered:
@@ -399,21 +432,18 @@ def store_floats(
                     with cgutils.for_range_slice(
                         b, _fixed(0, _I64), whole, _fixed(width, _I64), _I64
                     ) as (i, _):
-                        _store(b, numbers(i, dithered=dithered), b.gep(out_, [i]), single)
+                        put(numbers(i, b.gep(randoms_, [i]), dithered=dithered), i)
                     with b.if_then(b.icmp_signed("!=", rest, _fixed(0, _I64)), likely=False):
-                        _store(b, numbers(whole, dithered=dithered), tail, single)
+                        if dithered:  # there need not be eight of them
+                            some = b.bitcast(last_randoms, randoms_.type)
+                            cgutils.raw_memcpy(b, some, b.gep(randoms_, [whole]), rest, 4, 1)
+                        _store(b, numbers(whole, last_randoms, dithered=dithered), tail, single)
         with b.if_then(b.icmp_signed("!=", rest, _fixed(0, _I64)), likely=False):
             cgutils.raw_memcpy(b, b.gep(out_, [whole]), b.bitcast(tail, out_.type), rest, single, 1)
         return context.get_dummy_value()
 
-    whole = types.int64
-    real = types.float64
-    return (
-        types.void(
-            lanes, whole, whole, out, whole, real, real, whole, whole, whole, randoms, whole
-        ),
-        codegen,
-    )
+    i, f = types.int64, types.float64
+    return types.void(lanes, i, i, out, i, f, f, i, i, i, randoms, i), codegen
 
 
 @intrinsic

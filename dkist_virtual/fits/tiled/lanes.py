@@ -31,6 +31,7 @@ from dkist_virtual.fits.tiled.lane_code import (
     SEED,
     TILE,
     TODO,
+    finish_stores,
     lane_codes,
     leading_zeros,
     store_floats,
@@ -185,6 +186,7 @@ def decode_floats(
         n_tiles = _fill(state, buffer, starts, lengths, 4, out_starts, n_rows, row_lengths, n_tiles)
         n_staged = _decode_stage(lanes, buffer, 4, blocksize, stride)
         if n_staged == 0:
+            finish_stores()
             return n_tiles if n_tiles < starts.size else -1
         for lane in range(state.shape[1]):
             todo = state[TODO, lane]
