@@ -68,7 +68,7 @@ def test_kernels_are_cached_where_the_packages_folder_is_read_only(tmp_path: Pat
     cache = tmp_path / "home" / "cache"
     kept = cache / "dkist_virtual" / "kernels"
     (file,) = kept.iterdir()
-    assert file.name.startswith("rice.decode_floats-")
+    assert ".decode_floats-" in file.name
     whole = file.read_bytes()
     other = whole[:-20], whole[:30] + b"\0" + whole[31:], b"", whole.replace(b"symbol", b"simbol")
     for path in (cache / "numba").rglob("*.nb?"):
