@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import numpy as np
 
 from dkist_virtual.errors import DatasetError
-from dkist_virtual.fits.threads import open_in_forks
+from dkist_virtual.fits.threads import ThreadLock, open_in_forks
 from dkist_virtual.io.locations import is_local, local_path
 from dkist_virtual.text import counted
 
@@ -30,8 +30,11 @@ if TYPE_CHECKING:
     from dkist_virtual.store.format.header_table import HeaderTable
 
 __all__ = [
-    "FrameHeaders", "Headers", "LazyMeta", "LazyUnit", "Meta", "Provenance", "Tile",
+    "READING", "FrameHeaders", "Headers", "LazyMeta", "LazyUnit", "Meta", "Provenance", "Tile",
 ]  # fmt: skip
+
+READING: Final = ThreadLock()
+"""What is read later is read by one thread: the others get the same, with what was set in it."""
 
 
 @open_in_forks
@@ -69,6 +72,13 @@ class Tile:
         """The keys of the meta that the dataset has when it is opened."""
         own = (key for tile in self.description.tiles for key in tile.meta)
         return frozenset((*self.description.meta, *own, "inventory", "history", "headers"))
+
+    def __getstate__(self) -> dict[str, Any]:
+        if "wcs" in vars(self):
+            from dkist_virtual.cube.sliced_wcs import forget_dropped
+
+            forget_dropped(self.wcs)
+        return vars(self)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -319,8 +329,10 @@ class Meta(UserDict[str, Any]):
     def data(self) -> dict[str, Any]:
         """The meta, without the headers."""
         if self._unread is not None:
-            self._plain = self._of(self._unread.read())
-            self._unread = None
+            with READING:
+                if (unread := self._unread) is not None:
+                    self._plain = self._of(unread.read())
+                    self._unread = None
         return self._plain
 
     @data.setter
@@ -329,7 +341,8 @@ class Meta(UserDict[str, Any]):
 
     def shared(self) -> LazyMeta | dict[str, Any]:
         """Return all but the headers, for a derived dataset: a dict, once it was read."""
-        return self.without_headers() if self._unread is None else self._unread
+        unread = self._unread  # once: another thread may read it now
+        return self.without_headers() if unread is None else unread
 
     @property
     def headers(self) -> Headers:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import copy
 import inspect
 import pickle
+import time
 import warnings
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.nddata import StdDevUncertainty
+from dkist_assets import load, save, unpacked
 from matplotlib.figure import Figure
 from ndcube import NDCube
 from samples import mostly_slow
@@ -26,8 +29,10 @@ from sealed import sealed
 
 import dkist_virtual as dv
 from dkist_virtual.cube.computed_array import Computed
+from dkist_virtual.cube.sliced_wcs import UnslicedWCS
 from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.dataset.arithmetic import LazyCube
+from dkist_virtual.dataset.provenance import LazyMeta, LazyUnit
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 from dkist_virtual.store.format import dataset_asdf
 from dkist_virtual.store.handle import OpenStore
@@ -592,3 +597,49 @@ def test_wcs_unit_meta_and_headers_are_read_when_they_are_used(
     assert read == ["description"] * 2  # once here, once for what came back from a pickle
     assert len(again.headers) == len(again.files)
     assert "headers" in read
+
+
+def test_threads_share_what_is_read_later(
+    converted: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def slowly(kind: type, name: str) -> None:
+        original = getattr(kind, name)
+
+        def slow(self: Any) -> Any:
+            time.sleep(0.02)
+            return original(self)
+
+        monkeypatch.setattr(kind, name, slow)
+
+    slowly(UnslicedWCS, "slice")
+    slowly(LazyMeta, "read")
+    slowly(LazyUnit, "read")
+    ds = dv.open_dataset(converted("visp_moving"))[0]
+
+    def use(number: int) -> int:
+        ds.meta[f"note {number}"] = number
+        assert ds.unit == "ct"
+        return id(ds.wcs)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert len(set(pool.map(use, range(8)))) == 1
+    assert {f"note {number}" for number in range(8)} <= ds.meta.keys()
+
+
+def test_what_a_wcs_remembers_of_a_slice_is_not_pickled(
+    converted: Callable[[str], Path], tmp_path: Path
+) -> None:
+    whole = dv.open_dataset(converted("visp_moving"))
+    # With a WCS of the user's own.
+    own = dv.Dataset(whole[0], dv.open_dataset(converted("visp_moving"))[0].wcs)
+    assert own.provenance is None
+    # Saved from a cut by dkist.
+    original = load(unpacked("croppable_visp.asdf.gz", tmp_path))
+    dv.convert(save(tmp_path / "cut.asdf", original[0, 1:3, 2]), tmp_path / "store", scan="never")
+    for ds in (own, dv.open_dataset(tmp_path / "store")):
+        _, part = list(ds.global_coords.values()), ds[0]
+        expected = list(part.global_coords.values())
+        assert len(expected) > 0
+        for one in (part, ds[0], ds):
+            for again in (pickle.loads(pickle.dumps(one)), copy.deepcopy(one)):
+                assert again.wcs.low_level_wcs.pixel_n_dim == one.wcs.low_level_wcs.pixel_n_dim

@@ -11,6 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 import pytest
 from dkist_assets import DATASETS, FEW, unpacked
@@ -22,6 +23,8 @@ from dkist_virtual.cli.main import main
 from dkist_virtual.dataset.open import open_stored, select_alike
 from dkist_virtual.dataset.stored import StoredDataset
 from dkist_virtual.demo.server import FrameServer
+from dkist_virtual.errors import StoreCorruptError
+from dkist_virtual.store.format import dataset_asdf
 from dkist_virtual.store.format.summary import Summary
 
 GOLDEN = Path(__file__).parents[1] / "store" / "stores"
@@ -152,7 +155,11 @@ def test_a_wrong_summary_is_not_used(name: str, store: Path) -> None:
         assert quick.overview() == expected
 
 
-@pytest.mark.parametrize("grid", [[10**9, 10**9], [1, 1], [2**16, 2], "ab", [1]])
+INF = float("inf")
+GRIDS = ([10**9, 10**9], [1, 1], [2**16, 2], "ab", [1], [INF, 1], [10**12, 0], [10**12, -1])
+
+
+@pytest.mark.parametrize("grid", GRIDS)
 def test_a_wrong_grid_is_not_used(grid: object, store: Path) -> None:
     rewrite(store, lambda outline: outline.update(grid=grid))
     assert not isinstance(open_stored(store), StoredDataset)
@@ -172,6 +179,20 @@ def test_the_outline_can_be_rewritten(store: Path) -> None:
     quick = open_stored(store)
     assert isinstance(quick, StoredDataset)
     assert quick.overview().unit == "DN"
+
+
+@pytest.mark.parametrize(("unit", "expected"), [(b"km", "km"), (b"furlongs", None), (b"[1]", None)])
+def test_a_unit_that_is_a_plain_text(unit: bytes, expected: str | None, store: Path) -> None:
+    path = store / "dataset.asdf"
+    data, n = re.subn(rb"\n  unit: [^\n]*", b"\n  unit: " + unit, path.read_bytes())
+    assert n == 1
+    for content in (data, dataset_asdf._with_digest(data)):
+        path.write_bytes(content)
+        if expected is None:
+            with pytest.raises(StoreCorruptError, match="not the description"):
+                dv.open_dataset(store).unit  # noqa: B018
+        else:
+            assert dv.open_dataset(store).unit == u.Unit(expected)
 
 
 def test_another_description_is_read_itself(store: Path) -> None:

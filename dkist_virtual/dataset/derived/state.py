@@ -21,6 +21,7 @@ from dkist_virtual.cube.sliced_wcs import KnownWCS, UnslicedWCS, forget_dropped
 from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.dataset.derived.lineage import Lineage, Part
 from dkist_virtual.dataset.provenance import (
+    READING,
     FrameHeaders,
     LazyMeta,
     LazyUnit,
@@ -118,7 +119,9 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
     def wcs(self) -> BaseHighLevelWCS:
         """The world coordinates of the data, sliced as the data is."""
         if isinstance(self._wcs, UnslicedWCS):
-            self._wcs = self._wcs.slice()
+            with READING:
+                if isinstance(unsliced := self._wcs, UnslicedWCS):
+                    self._wcs = unsliced.slice()
         return self._wcs
 
     @wcs.setter
@@ -186,8 +189,8 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
     @property
     def unit(self) -> UnitBase | None:
         """The unit of the pixels, or None."""
-        if isinstance(self._unit, LazyUnit):
-            self._unit = self._unit.read()
+        if isinstance(unread := self._unit, LazyUnit):
+            self._unit = unread.read()
         return self._unit
 
     # Frames ---------------------------------------------------------------------------------
@@ -345,8 +348,11 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         return self._new_instance()  # with a mask, headers and meta of its own
 
     def __getstate__(self) -> dict[str, Any]:
-        if not isinstance(self._wcs, UnslicedWCS):
-            forget_dropped(self._wcs)
+        wcs = self._wcs
+        if not isinstance(wcs, UnslicedWCS):
+            forget_dropped(wcs)
+        elif isinstance(wcs.source, KnownWCS):
+            forget_dropped(wcs.source.wcs)
         return {
             **self.__dict__, "_dask": None, "_data": pack(self._data), "_mask": pack(self._mask),
         }  # fmt: skip

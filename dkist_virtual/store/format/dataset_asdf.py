@@ -143,10 +143,11 @@ def _check_places(grid: tuple[int, int] | None, indices: Sequence[Place]) -> Non
         if list(indices) != [None]:
             raise DatasetError(f"expected one array without a place in a mosaic: {list(indices)}")
         return
-    if grid[0] * grid[1] > MAX_TILES:
+    # Each side too: beside a 0, any other one would make no tiles, and a list of its numbers.
+    if max(*grid, grid[0] * grid[1]) > MAX_TILES:
         raise DatasetError(f"a mosaic of {grid}: more than {MAX_TILES} tiles are not read")
-    places = list(itertools.product(*map(range, grid)))
-    if not indices or list(indices) != [place for place in places if place in indices]:
+    places, there = itertools.product(*map(range, grid)), frozenset(indices)
+    if not indices or list(indices) != [place for place in places if place in there]:
         raise DatasetError(
             f"expected tiles in row-major order within a mosaic of {grid}: {list(indices)}"
         )
@@ -352,7 +353,7 @@ def _outline(
         outline = json.loads(found[2])
         grid, indices = _pair(outline["grid"]), tuple(map(_pair, outline["tiles"]))
         _check_places(grid, indices)
-    except (DatasetError, ValueError, TypeError, KeyError, RecursionError):
+    except (DatasetError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
     if outline.get("format_version") != FORMAT_VERSION:
         return None
@@ -419,6 +420,8 @@ def _translate_errors(name: str) -> Iterator[None]:
 
 
 def _description(tree: Mapping[str, Any]) -> Description:
+    from astropy.units import Unit
+
     ours = tree["dkist_virtual"]
     if ours["format_version"] != FORMAT_VERSION:
         raise StoreCorruptError(
@@ -433,7 +436,9 @@ def _description(tree: Mapping[str, Any]) -> Description:
                 "extension that is not installed (dkist, gwcs)"
             )
         meta = dict(tile["meta"])
-        tiles.append(TileMeta(_pair(tile["index"]), wcs, tile["unit"], tile["mask"], meta))
+        # Other writers may put a plain text there.
+        unit = None if tile["unit"] is None else Unit(tile["unit"])
+        tiles.append(TileMeta(_pair(tile["index"]), wcs, unit, tile["mask"], meta))
     inventory = tree["inventory"]
     return Description(
         grid=_pair(tree["grid"]),
