@@ -220,10 +220,11 @@ class FrameHeaders:
 
     def table(self) -> HeaderTable:
         """Return the header table, one row per frame; without columns if there are no headers."""
-        if self._table is None:
-            self._table = self.provenance.headers()
-        self._table.rows_are_frames = True
-        return self._table
+        with READING:
+            if self._table is None:
+                self._table = self.provenance.headers()
+            self._table.rows_are_frames = True
+            return self._table
 
     def check(self) -> HeaderTable:
         """Check that no rows were added or removed, and return the header table."""
