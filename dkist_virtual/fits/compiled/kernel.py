@@ -91,16 +91,17 @@ class Kernel:
 
     def find(self, arguments: Sequence[Any]) -> Function | None:
         """Return the kernel for arguments of some types; None where it is not compiled yet."""
-        types = tuple(
-            [(a.dtype, a.ndim) if type(a) is np.ndarray else _type_of(a) for a in arguments]
-        )  # sooner made than a text
+        types = tuple(map(_type_of, arguments))  # sooner made than a text
         found = self._found_by_types.get(types)
-        if found is None:
-            signature = " ".join(map(signature_of, arguments))
-            found = self._found.get(signature)
         if found is not None:
+            return found
+        signature = " ".join(map(signature_of, arguments))
+        found = self._found.get(signature)
+        if found is not None:
+            if not can_be_passed(arguments):
+                return self._decorated()
             self._found_by_types[types] = found
-            return found if can_be_passed(arguments) else self._decorated()
+            return found
         if not may_compile():
             return None
         with background.keep_from_forking(), self._lock:
@@ -112,7 +113,8 @@ class Kernel:
                 read = self._read(signature, list(map(prototype, arguments)))
                 if read is not None:
                     self._found[signature] = read
-            return self._found.get(signature)
+            found = self._found.get(signature)
+        return self._decorated() if found and not can_be_passed(arguments) else found
 
     def forget_jobs(self) -> None:
         """Forget what is being compiled: a forked process compiles it itself."""
@@ -154,9 +156,13 @@ class Kernel:
 
 
 def _type_of(argument: Any) -> object:
-    if isinstance(argument, np.ndarray):
-        return argument.dtype, argument.ndim
+    """Return the type of an argument, and whether machine code can take it."""
     kind = type(argument)
+    if kind is int:
+        return int
+    if isinstance(argument, np.ndarray):
+        flags = argument.flags
+        return argument.dtype, argument.ndim, flags.c_contiguous and flags.aligned
     return (kind, *map(_type_of, argument)) if isinstance(argument, tuple) else kind
 
 
