@@ -119,10 +119,12 @@ class FrameMap:
             return np.array([offset + first]), np.array([offset + last])
         assert self.table is not None
         tiles = tiles_touched(layout, window)
+        if self.table.is_gapless and tiles[-1] - tiles[0] == len(tiles) - 1:
+            top, end = tiles[:1], tiles[-1:]
+            begin = self.table.starts[top] + self.start
+            return begin, self.table.starts[end] + self.table.lengths[end] + self.start
         starts = self.table.starts[tiles] + self.start
         stops = starts + self.table.lengths[tiles]
-        if self.table.is_gapless and tiles[-1] - tiles[0] == len(tiles) - 1:
-            return starts[:1], stops[-1:]
         # Tiles may share bytes, and be in any order.
         order = np.argsort(starts, kind="stable")
         starts, stops = starts[order], np.maximum.accumulate(stops[order])

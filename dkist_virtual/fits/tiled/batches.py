@@ -114,8 +114,10 @@ class Tiles:
 
     def streams(self, tiles: NDArray[np.int64], out: NDArray[np.generic], runs: Runs) -> None:
         """Decode tiles into a flat output, as far as their runs go."""
-        n = int((runs.n_rows * runs.row_lengths).sum())
-        most = min(max(n // _PIXELS_A_THREAD, 1), len(tiles)) if self.parallel else 1
+        most = 1
+        if self.parallel and out.size >= 2 * _PIXELS_A_THREAD:  # each pixel has a place in it
+            n = int((runs.n_rows * runs.row_lengths).sum())
+            most = min(max(n // _PIXELS_A_THREAD, 1), len(tiles))
         if most == 1 and self.table.column >= 0:  # a small cut-out: nothing to divide
             with borrow_cores(1):
                 self._column(self.table.column, tiles, out, runs)
