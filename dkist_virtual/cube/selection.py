@@ -219,6 +219,8 @@ class Selection:
 
     def positions(self) -> NDArray[np.int64]:
         """Return the flat positions of all selected elements, in C order of the stored shape."""
+        if self.size == 1:
+            return np.array([self._first_position], np.int64)
         flat = np.zeros(1, np.int64)
         for n, pixels in zip(self.shape, self.axes, strict=True):
             if isinstance(pixels, int):
@@ -227,3 +229,11 @@ class Selection:
                 along = np.arange(pixels.start, pixels.stop, pixels.step)
                 flat = (flat[:, None] * n + along).ravel()
         return flat
+
+    @property
+    def _first_position(self) -> int:
+        """The flat position of the first selected element, sooner found without arrays."""
+        position = 0
+        for n, pixels in zip(self.shape, self.axes, strict=True):
+            position = position * n + (pixels if isinstance(pixels, int) else pixels.start)
+        return position

@@ -282,7 +282,10 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
             mask = mask.select(index)  # made an array when it is used
         elif mask is not None and not isinstance(mask, bool):
             mask = mask[index]
-        array = data.select(index) if isinstance(data, VirtualArray) else None
+        array = None
+        if isinstance(data, VirtualArray):
+            same = origin is not None and data.selection == origin.cut  # most often: select once
+            array = VirtualArray(data.handle, data.name, cut) if same else data.select(index)
         if array is not None:
             chosen: Pixels = array
         else:
