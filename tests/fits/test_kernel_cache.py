@@ -7,11 +7,16 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 from frames import compressed, scene
 
 import dkist_virtual
+from dkist_virtual.fits.compiled.kernel import Kernel
+from dkist_virtual.fits.tiled import by_numpy, rice
+from dkist_virtual.fits.tiled.batches import Runs
 
 DECODE = """
 import resource, sys
@@ -85,3 +90,25 @@ def test_kernels_are_cached_where_the_packages_folder_is_read_only(tmp_path: Pat
     (tmp_path / "file").write_text("no directory")
     environment |= {"HOME": f"{tmp_path}/file/x", "XDG_CACHE_HOME": f"{tmp_path}/file/x"}
     assert [decode()[0] for _ in range(2)] == [0, 0]
+
+
+def test_arrays_with_gaps_and_unaligned_ones_are_passed_to_numbas_own_function() -> None:
+    kernel = Kernel("dkist_virtual.fits.tiled.rice", "decode_integers")
+    unaligned = np.empty(2 * 8 + 1, "u1")[1:].view(np.int64)
+    for several in (np.empty(4, np.int64)[::2], unaligned):
+        # At first the kernel was not called yet; None is where it was not compiled either.
+        for _ in range(2):
+            assert kernel.find(_arguments(several)) in (None, rice.decode_integers)
+            whole = _arguments(np.array([0, 32]))
+            assert kernel(*whole) == -1
+            assert kernel.find(whole) is not rice.decode_integers
+            assert whole[-5].tolist() == list(range(16))
+
+
+def _arguments(starts: np.ndarray) -> tuple[Any, ...]:
+    """Return two tiles of integers as they are, for the kernel, with places of some layout."""
+    data = np.arange(16, dtype=">i4").view("u1")
+    lengths, sizes = np.array([32, 32]), np.array([4, 4])
+    source = by_numpy.Source(data, starts, lengths, sizes, False, 256)
+    runs = Runs.single(np.array([0, 8]), np.array([8, 8]))
+    return (*source, 4, np.empty(16, np.int32), *runs)
