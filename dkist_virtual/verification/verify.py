@@ -233,8 +233,10 @@ class _Run:
         try:
             for finding, header in check_each(self._check, left, self._workers, progress):
                 if header is not None and n in self._on_sky:
+                    # An error of the dataset's WCS, or of an import, says nothing about the frame.
+                    world = self._world(self.frames[n].tile)
                     try:
-                        if (away := self._away(self.frames[n], header)) is not None:
+                        if (away := self._away(world, self.frames[n], header)) is not None:
                             wcs[finding.key] = away
                     except Exception as error:  # noqa: BLE001  # wcslib's, astropy's, gwcs'
                         finding = _without_wcs(finding, error)
@@ -283,9 +285,20 @@ class _Run:
 
     # The sky ----------------------------------------------------------------------------
 
-    def _away(self, frame: Frame, header: Header) -> float | None:
+    def _world(self, source: Provenance) -> World:
+        """Make the coordinates of a tile's dataset, once."""
+        # The packages of the WCS take seconds to import.
+        import astropy.coordinates
+        import astropy.wcs  # noqa: F401  # for `_away`
+
+        from dkist_virtual.cube.world_axes import World
+
+        if source.first_row not in self._worlds:
+            self._worlds[source.first_row] = World(source.wcs, source.cut.shape)
+        return self._worlds[source.first_row]
+
+    def _away(self, world: World, frame: Frame, header: Header) -> float | None:
         """How far positions by the dataset and by a frame's header are apart, arcsec, if any."""
-        # The packages of the dataset's WCS take seconds to import.
         from astropy.coordinates import angular_separation
         from astropy.io.fits import Header as Cards
         from astropy.wcs import WCS
@@ -293,7 +306,6 @@ class _Run:
         from dkist_virtual.cube.world_axes import World
 
         source = frame.tile
-        world = self._worlds.setdefault(source.first_row, World(source.wcs, source.cut.shape))
         here, there = _pixels(source, frame.position)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of units and dates that both readers know

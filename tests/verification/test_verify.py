@@ -365,6 +365,25 @@ def test_a_header_that_gives_no_wcs_is_a_finding(card: str, copy: Copy) -> None:
 
 
 @pytest.mark.slow
+def test_an_error_of_the_machine_is_no_finding(copy: Copy) -> None:
+    """The packages of the WCS make a directory when they are imported."""
+    store = copy("visp_plain").parent / "store"
+    hindrance = store.parent / "a file, where a directory is to be made"
+    hindrance.touch()
+    done = subprocess.run(
+        [sys.executable, "-m", "dkist_virtual.cli.main", "verify", str(store)],
+        env={**os.environ, "SUNPY_CONFIGDIR": str(hindrance)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert str(hindrance) in done.stderr
+    assert "changed" not in done.stdout
+    assert not (store / "verify.json").exists()
+
+
+@pytest.mark.slow
 def test_a_header_that_is_no_text_is_a_finding(copy: Copy) -> None:
     directory = copy("visp_plain")
     path = frame(directory, 3)

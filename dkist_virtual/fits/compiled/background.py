@@ -13,10 +13,12 @@ from __future__ import annotations
 
 import atexit
 import os
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import cache
 from threading import Condition, Event, Lock, Thread, current_thread
 from typing import Any, Final
 
@@ -39,6 +41,9 @@ and would end in the middle of a compilation."""
 
 MOST_SECONDS: Final = 2.0
 """After so long, frames wait for the kernels."""
+
+SILENT_SECONDS: Final = 2.0
+"""Who waits longer for a kernel is told why, where a person reads it."""
 
 
 class _GivenUpError(BaseException):
@@ -78,10 +83,22 @@ class Job:
         if not self.ready:
             with _compiler.waited_for():
                 submit(self)
-                self._done.wait()
+                if not self._done.wait(SILENT_SECONDS):
+                    _say_why()
+                    self._done.wait()
         if self._error is not None:
             raise self._error
         return self._result
+
+
+@cache
+def _say_why() -> None:
+    """Say once that kernels are compiled, in a terminal or a notebook."""
+    if sys.stderr.isatty() or "ipykernel" in sys.modules:
+        sys.stderr.write(
+            "dkist_virtual compiles the decoder for this processor: some seconds, once in an "
+            "installation.\n"
+        )
 
 
 class _Compiler:
