@@ -259,8 +259,8 @@ class Work:
             began += time.perf_counter() - imported
             if shown and not self.trusted:  # an ASDF of 10,000 frames takes some seconds
                 print(f"Reading {redacted(path.name)}", file=sys.stderr)  # noqa: T201  # asked for
-            sha256 = sha256_of(path)
             source = read_source(path, label)
+            sha256 = sha256_of(path)
             scanned, stored = frames or base or directory, base or frames or directory
             if self.trusted:
                 check_same_dataset(target, source, label)

@@ -50,9 +50,9 @@ def is_made_of(asdf: Path, store: Path, references: ReferenceSet) -> bool:
                 attributes.get("n_frames"), attributes.get("store_id")
             ):  # fmt: skip
                 return False
-    except StoreCorruptError:
+        return bool(origin.get("sha256") == sha256_of(asdf))
+    except (StoreCorruptError, OSError):  # the conversion says what is wrong
         return False
-    return bool(origin.get("sha256") == sha256_of(asdf))
 
 
 def sha256_of(path: Path) -> str:
