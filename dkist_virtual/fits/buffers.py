@@ -70,6 +70,8 @@ class _Pool:
         self.lock = Lock()
         self.idle: list[NDArray[np.uint8]] = []
         self.nbytes = 0
+        # Kept here for the same reason as the pool by a lease.
+        self.most_bytes, self.most_pieces = IDLE_BYTES, _IDLE_PIECES
 
     def take(self, n: int) -> NDArray[np.uint8]:
         """Return memory of `n` bytes."""
@@ -89,7 +91,7 @@ class _Pool:
         try:
             self.idle.append(raw)
             self.nbytes += raw.nbytes
-            while self.nbytes > IDLE_BYTES or len(self.idle) > _IDLE_PIECES:
+            while self.nbytes > self.most_bytes or len(self.idle) > self.most_pieces:
                 self.nbytes -= self.idle.pop(0).nbytes
         finally:
             self.lock.release()

@@ -66,13 +66,29 @@ def test_what_is_given_is_what_numpy_gives(shape: tuple[int, ...], dtype: str) -
     assert ours.flags.aligned
 
 
-def test_idle_memory_is_bounded(pool: memory._Pool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memory, "IDLE_BYTES", 2**27)
+def test_idle_memory_is_bounded(pool: memory._Pool) -> None:
+    assert pool.most_bytes == memory.IDLE_BYTES
+    pool.most_bytes = 2**27
     arrays = [memory.empty((n, 2**20), "u1") for n in range(10, 60, 10)]
-    assert sum(array.nbytes for array in arrays) > memory.IDLE_BYTES
+    assert sum(array.nbytes for array in arrays) > pool.most_bytes
     del arrays
-    assert 0 < pool.nbytes <= memory.IDLE_BYTES
+    assert 0 < pool.nbytes <= pool.most_bytes
     assert pool.nbytes == sum(raw.nbytes for raw in pool.idle)
+
+
+AT_THE_END = """
+import dkist_virtual.fits.buffers as memory
+array = memory.empty((2**20,), "f4")
+for name in list(vars(memory)):
+    vars(memory)[name] = None
+del array
+"""
+
+
+def test_memory_is_given_back_while_the_interpreter_ends() -> None:
+    """It sets the names of modules to None, and frees some arrays after that."""
+    done = subprocess.run([sys.executable, "-c", AT_THE_END], capture_output=True, check=True)
+    assert done.stderr == b"", done.stderr.decode()
 
 
 def test_memory_freed_while_the_pool_is_busy_is_let_go(pool: memory._Pool) -> None:
