@@ -29,8 +29,8 @@ __all__ = [
     "store_floats", "store_integers", "window",
 ]  # fmt: skip
 
-STREAMED_BYTES: Final = 2**25
-"""An output of so many bytes is stored past the cache, which has no room for it."""
+STREAMED_BYTES: Final = 2**22
+"""An output of so many bytes is stored past the cache: the processor need not load it first."""
 
 BIT: Final = 0
 """Row of the state, which has a column for each lane: the next bit of its stream."""
