@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numba
+from numba import extending
 from numba.core import caching
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["njit"]
+__all__ = ["intrinsic", "njit"]
 
 
-# Neither comes with types.
+# None of them comes with types.
 _FunctionCache: Any = caching.FunctionCache
 _IndexFile: Any = caching.IndexDataCacheFile
+intrinsic: Callable[[Callable[..., Any]], Any] = extending.intrinsic
 
 
 class _Kept(_FunctionCache):  # type: ignore[misc]

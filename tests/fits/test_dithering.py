@@ -13,7 +13,7 @@ from frames import assert_identical, compressed, edited, scene
 from samples import mostly_slow
 
 from dkist_virtual.fits.decode import decode_frame
-from dkist_virtual.fits.tiled.rice import random_numbers
+from dkist_virtual.fits.tiled.dequantise import random_numbers
 
 Count = Callable[..., None]
 

@@ -20,8 +20,8 @@ from lane_checks import KERNELS, Streams, encoded, floats_by, integers_by, noise
 
 import dkist_virtual
 from dkist_virtual.fits.tiled import processor
+from dkist_virtual.fits.tiled.dequantise import ZERO_VALUE
 from dkist_virtual.fits.tiled.lane_code import STREAMED_BYTES
-from dkist_virtual.fits.tiled.rice import ZERO_VALUE
 
 if TYPE_CHECKING:
     from dkist_virtual.fits.tiled.processor import Kernel

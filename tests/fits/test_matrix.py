@@ -37,7 +37,7 @@ from lane_checks import KERNELS, decode_by
 
 from dkist_virtual.errors import FrameCorruptError
 from dkist_virtual.fits.decode import decode_frame
-from dkist_virtual.fits.tiled.rice import ZERO_VALUE
+from dkist_virtual.fits.tiled.dequantise import ZERO_VALUE
 
 derandomised = settings(derandomize=True, deadline=None, database=None)
 Count = Callable[..., None]

@@ -19,6 +19,7 @@ from dkist_virtual.fits.errors import FrameCorruptError, FrameUnsupportedError
 from dkist_virtual.fits.layout import BITPIX_DTYPES
 from dkist_virtual.fits.tiled import by_numpy
 from dkist_virtual.fits.tiled.dequantise import Quantisation, random_numbers
+from dkist_virtual.fits.tiled.rice_by_numpy import BLOCKS
 from dkist_virtual.fits.tiled.table import COMPRESSED, DATA_COLUMNS, GZIPPED, UNCOMPRESSED
 
 if TYPE_CHECKING:
@@ -81,9 +82,6 @@ def rice_parameters(layout: CompressedImage) -> tuple[float, float]:
 PLIO_OFFSET: Final = 32_768
 """PLIO_1 has no negative numbers, so cfitsio adds this to 16-bit integers of this BZERO first."""
 
-_CODE_BITS: Final = {4: 5, 2: 4, 1: 3}
-"""Bits of the code with which every Rice block begins (10.4.1), by BYTEPIX."""
-
 _PLIO: Final = Kernel("dkist_virtual.fits.tiled.plio", "decompress")
 _HCOMPRESS: Final = Kernel("dkist_virtual.fits.tiled.hcompress", "decompress")
 DEQUANTISE: Final = Kernel("dkist_virtual.fits.tiled.rice", "dequantise")
@@ -109,7 +107,8 @@ _PIXELS_PER_BYTE: Final = 2048
 def rice_bytes(layout: CompressedImage, pixels: _Counts) -> _Counts:
     """Return the fewest bytes of a Rice stream of so many pixels: each block has a code."""
     bytepix, blocksize = map(int, rice_parameters(layout))
-    needed: _Counts = bytepix + (-(-pixels // blocksize) * _CODE_BITS[bytepix] + 7) // 8
+    code_bits, _, _ = BLOCKS[bytepix]
+    needed: _Counts = bytepix + (-(-pixels // blocksize) * code_bits + 7) // 8
     return needed
 
 

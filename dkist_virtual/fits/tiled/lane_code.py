@@ -4,7 +4,7 @@
 LLVM's own vectoriser does nothing for a loop over lanes, so the vector instructions are written
 here, in LLVM's language. They are such that any processor can run them: LLVM splits vectors that
 are longer than the processor's. No pixel depends on that, since each product and each sum is
-rounded by itself (there is no fast-math).
+rounded by itself (fast-math is off).
 
 Bits are loaded as words of eight bytes. The place of a load is clamped to the last eight bytes of
 the buffer, so that none reaches beyond it, whatever the bits say.
@@ -12,20 +12,19 @@ the buffer, so that none reaches beyond it, whatever the bits say.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any, Final
 
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils as _cgutils
-from numba.extending import intrinsic as _intrinsic
 
+from dkist_virtual.fits.kernels import intrinsic
 from dkist_virtual.fits.tiled.dequantise import ZERO_VALUE
 from dkist_virtual.fits.tiled.processor import LANES, AVX512By8, AVX512By16
 
 __all__ = [
     "ACTIVE", "BIT", "END", "FS", "LAST", "LEFT", "PLACE", "POSITION", "RANDOM", "SEED",
-    "STREAMED_BYTES", "TILE", "TODO", "finish_stores", "lane_codes", "leading_zeros",
+    "STREAMED_BYTES", "TILE", "TODO", "finish_stores", "lane_codes",
     "store_floats", "store_integers", "window",
 ]  # fmt: skip
 
@@ -58,9 +57,8 @@ PLACE: Final = 11
 """Not of lanes: the block and the group of codes that were the last, and the next tile."""
 
 
-# Neither has types.
+# Which comes without types.
 cgutils: Any = _cgutils
-intrinsic: Callable[[Callable[..., Any]], Any] = _intrinsic
 
 _I1, _I32, _I64 = ir.IntType(1), ir.IntType(32), ir.IntType(64)
 _F32, _F64 = ir.FloatType(), ir.DoubleType()
@@ -136,16 +134,6 @@ def window(typingctx: Any, buffer: Any, bit: Any) -> Any:
         return _shifted(b, "shl", word, b.sub(args[1], b.shl(at, _fixed(3, _I64))))
 
     return types.uint64(buffer, types.int64), codegen
-
-
-@intrinsic
-def leading_zeros(typingctx: Any, x: Any) -> Any:
-    """Count the zeros before the first one of a uint64; 64 for 0."""
-
-    def codegen(context: Any, b: Any, sig: Any, args: Any) -> Any:
-        return _call(b, "llvm.ctlz.i64", _I64, args[0], _fixed(0, _I1))
-
-    return types.int64(types.uint64), codegen
 
 
 def _zeros_before_one(b: Any, word: Any, *, wide: bool) -> Any:

@@ -33,11 +33,11 @@ from dkist_virtual.fits.tiled.lane_code import (
     TODO,
     finish_stores,
     lane_codes,
-    leading_zeros,
     store_floats,
     store_integers,
     window,
 )
+from dkist_virtual.fits.tiled.rice import block_form, leading_zeros, next_run
 
 __all__ = ["decode_floats", "decode_integers"]
 
@@ -58,14 +58,15 @@ def _one_by_one(state, stage, buffer, lane, at, n, fs_max, raw_bits):
             value = np.int64(window(buffer, bit) >> np.uint64(64 - raw_bits))
             bit += raw_bits
         elif fs >= 0:
+            # As `rice._long_code`, which with its window takes numba 0.4 s to compile.
             zeros = np.int64(0)
             word = window(buffer, bit)
-            step = leading_zeros(word)
+            step = np.int64(leading_zeros(word))
             while step >= 57 and bit <= end:
                 zeros += 57
                 bit += 57
                 word = window(buffer, bit)
-                step = leading_zeros(word)
+                step = np.int64(leading_zeros(word))
             zeros += step
             bit += step + 1
             word = window(buffer, bit)
@@ -110,6 +111,14 @@ def _fill(state, buffer, starts, lengths, bytepix, out_starts, n_rows, row_lengt
 
 
 @njit(cache=True, nogil=True)
+def _put_back(state, lane, position, left, todo):
+    """Keep how far a lane came; one whose tile is done is free for the next tile."""
+    state[POSITION, lane], state[LEFT, lane], state[TODO, lane] = position, left, todo
+    if todo == 0:
+        state[ACTIVE, lane] = state[BIT, lane] = 0
+
+
+@njit(cache=True, nogil=True)
 def _decode_stage(lanes, buffer, bytepix, blocksize, stride):
     """Decode the next pixels of every lane into the stage; return how many of each at most.
 
@@ -117,12 +126,7 @@ def _decode_stage(lanes, buffer, bytepix, blocksize, stride):
     shorter. 0 where no lane has a tile.
     """
     state, stage = lanes
-    if bytepix == 4:
-        fs_bits, fs_max = 5, 25
-    elif bytepix == 2:
-        fs_bits, fs_max = 4, 14
-    else:
-        fs_bits, fs_max = 3, 6
+    fs_bits, fs_max, raw_bits = block_form(bytepix)
     todo, working = stride, False
     for lane in range(state.shape[1]):
         if state[TODO, lane]:
@@ -146,7 +150,7 @@ def _decode_stage(lanes, buffer, bytepix, blocksize, stride):
             for lane in range(state.shape[1]):
                 if (long_codes >> lane) & 1:
                     at = lane * stride + block * blocksize + group * 4
-                    _one_by_one(state, stage, buffer, lane, at, four, fs_max, 8 * bytepix)
+                    _one_by_one(state, stage, buffer, lane, at, four, fs_max, raw_bits)
             group += 1
             continue
         for lane in range(state.shape[1]):
@@ -155,7 +159,7 @@ def _decode_stage(lanes, buffer, bytepix, blocksize, stride):
             begin = 0 if (other_blocks >> lane) & 1 else groups * 4
             if begin < n:
                 at = lane * stride + block * blocksize + begin
-                _one_by_one(state, stage, buffer, lane, at, n - begin, fs_max, 8 * bytepix)
+                _one_by_one(state, stage, buffer, lane, at, n - begin, fs_max, raw_bits)
         block += 1
         group = 0
         if block >= at_once:
@@ -220,16 +224,9 @@ def decode_floats(
                         seed = (seed + 1) % N_RANDOM
                         random = np.int64(randoms[seed] * np.float32(500))
                 used += count
-                position += count
-                left -= count
-                if left == 0:
-                    position += row_stride - row_lengths[tile]
-                    left = row_lengths[tile]
-            state[POSITION, lane], state[LEFT, lane] = position, left
+                position, left = next_run(position, left, count, row_lengths[tile], row_stride)
             state[SEED, lane], state[RANDOM, lane] = seed, random
-            state[TODO, lane] = todo
-            if todo == 0:
-                state[ACTIVE, lane] = state[BIT, lane] = 0
+            _put_back(state, lane, position, left, todo)
 
 
 @njit(cache=True, nogil=True)
@@ -275,15 +272,8 @@ def decode_integers(
                 count = left if count > left else count
                 lost |= store_integers(lanes, lane * stride + used, count, out, position, bytepix)
                 used += count
-                position += count
-                left -= count
-                if left == 0:
-                    position += row_stride - row_lengths[tile]
-                    left = row_lengths[tile]
+                position, left = next_run(position, left, count, row_lengths[tile], row_stride)
             if lost:
                 n_tiles = tile if tile < n_tiles else n_tiles
                 todo = 0
-            state[POSITION, lane], state[LEFT, lane] = position, left
-            state[TODO, lane] = todo
-            if todo == 0:
-                state[ACTIVE, lane] = state[BIT, lane] = 0
+            _put_back(state, lane, position, left, todo)

@@ -16,19 +16,18 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from numba import config, types
-from numba.extending import intrinsic
+from numba import types
 
-from dkist_virtual.fits.kernels import njit
-from dkist_virtual.fits.tiled.dequantise import N_RANDOM, ZERO_VALUE, random_numbers
+from dkist_virtual.fits.kernels import intrinsic, njit
+from dkist_virtual.fits.tiled.dequantise import N_RANDOM, ZERO_VALUE
 
 __all__ = [
-    "N_RANDOM",
-    "ZERO_VALUE",
+    "block_form",
     "decode_floats",
     "decode_integers",
     "dequantise",
-    "random_numbers",
+    "leading_zeros",
+    "next_run",
 ]
 
 # A kernel's return value for a tile that cannot be decoded: what was wrong, and in which tile.
@@ -36,22 +35,13 @@ OK: Final = -1
 
 
 @intrinsic
-def _ctlz(typingctx: Any, x: Any) -> Any:  # noqa: ARG001  # numba's signature
+def leading_zeros(typingctx: Any, x: Any) -> Any:  # noqa: ARG001  # numba's signature
     """Number of zero bits before the first one of a uint64; 64 for 0."""
 
     def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:  # noqa: ARG001
         return builder.ctlz(args[0], context.get_constant(types.boolean, False))
 
     return types.uint64(types.uint64), codegen
-
-
-def _count_zeros(x: np.uint64) -> np.uint64:
-    """The same without a compiler."""
-    return np.uint64(64 - int(x).bit_length())
-
-
-# NUMBA_DISABLE_JIT runs kernels as Python, where there is no intrinsic.
-_leading_zeros: Any = _count_zeros if getattr(config, "DISABLE_JIT", False) else _ctlz
 
 
 @njit(cache=True, nogil=True, inline="always")
@@ -89,7 +79,7 @@ def _code(word, fs):
 
     As many zeros as the value's high bits say, a one, then its `fs` low bits.
     """
-    zeros = _leading_zeros(word)
+    zeros = leading_zeros(word)
     length = zeros + fs + np.uint64(1)
     # Shifts by 64 are undefined, and happen where the word is too short for the code: the caller
     # sees that from the length.
@@ -106,12 +96,12 @@ def _long_code(buffer, bit, end, fs):
     """
     zeros = np.int64(0)
     word = _window(buffer, bit)
-    step = np.int64(_leading_zeros(word))
+    step = np.int64(leading_zeros(word))
     while step >= 57 and bit <= end:
         zeros += 57
         bit += 57
         word = _window(buffer, bit)
-        step = np.int64(_leading_zeros(word))
+        step = np.int64(leading_zeros(word))
     zeros += step
     bit += step + 1
     word = _window(buffer, bit)
@@ -125,6 +115,27 @@ def _difference(value):
     return (value >> 1) ^ -(value & 1)
 
 
+@njit(cache=True, nogil=True, inline="always")
+def block_form(bytepix):
+    """Return `rice_by_numpy.BLOCKS` of a BYTEPIX: kernels cannot read a dict."""
+    if bytepix == 4:
+        return 5, 25, 32
+    if bytepix == 2:
+        return 4, 14, 16
+    return 3, 6, 8
+
+
+@njit(cache=True, nogil=True)
+def next_run(position, left, count, length, stride):
+    """Return where the next pixel goes after `count` of a run, and how many are left of the run."""
+    position += count
+    left -= count
+    if left == 0:
+        position += stride - length
+        left = length
+    return position, left
+
+
 @njit(cache=True, nogil=True)
 def _rice_block(buffer, bit, end, bytepix, last, block, n):
     """Decode one block of `n` pixels from bit number `bit` on into `block`.
@@ -132,12 +143,7 @@ def _rice_block(buffer, bit, end, bytepix, last, block, n):
     Returns the bit after the block, negative where the stream is broken or ends before it
     should, and the last pixel. Of pixels the low 32 bits are kept, which differences are modulo.
     """
-    if bytepix == 4:
-        fs_bits, fs_max, raw_bits = 5, 25, 32
-    elif bytepix == 2:
-        fs_bits, fs_max, raw_bits = 4, 14, 16
-    else:
-        fs_bits, fs_max, raw_bits = 3, 6, 8
+    fs_bits, fs_max, raw_bits = block_form(bytepix)
     fs = np.int64(_window(buffer, bit) >> np.uint64(64 - fs_bits)) - 1
     bit += fs_bits
     if fs < 0:  # all differences are zero
@@ -327,11 +333,7 @@ def decode_floats(
                         if block[used + i] == tile_blank:
                             out[position + i] = np.nan
                 used += count
-                position += count
-                left -= count
-                if left == 0:
-                    position += row_stride - row_lengths[tile]
-                    left = row_lengths[tile]
+                position, left = next_run(position, left, count, row_lengths[tile], row_stride)
             done += n
     return OK
 
@@ -399,11 +401,7 @@ def decode_integers(
                     out[position + i] = value
                     lost |= np.int64(out[position + i]) ^ value
                 used += count
-                position += count
-                left -= count
-                if left == 0:
-                    position += row_stride - row_lengths[tile]
-                    left = row_lengths[tile]
+                position, left = next_run(position, left, count, row_lengths[tile], row_stride)
             done += n
         if lost != 0:  # a pixel outside the range of the output's type
             return tile

@@ -24,8 +24,8 @@ _VALID_BITS: Final = 57
 
 _TABLE_BITS: Final = 16
 
-# Zeros before the first one of so many bits. Where there is no one, more than a window has: the
-# codes in it are then seen to be too long.
+# Zeros before the first one of so many bits. Without a one, more than a window has: its codes are
+# then seen to be too long.
 _LEADING_ZEROS: Final = np.array(
     [_TABLE_BITS - bits.bit_length() if bits else 64 for bits in range(2**_TABLE_BITS)], np.int64
 )
