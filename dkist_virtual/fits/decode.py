@@ -16,12 +16,12 @@ from dkist_virtual.fits.errors import FrameCorruptError, FrameUnsupportedError
 from dkist_virtual.fits.hdu import image_layout
 from dkist_virtual.fits.layout import BITPIX_DTYPES, CompressedImage, PlainImage, scale_pixels
 from dkist_virtual.fits.tiled.batches import (
-    Runs,
     Tiles,
     is_stream_coded,
     tile_extents,
     tile_origins,
 )
+from dkist_virtual.fits.tiled.by_numpy import Runs
 from dkist_virtual.fits.tiled.decoders import (
     refuse_short_tiles,
     refuse_too_many_pixels,

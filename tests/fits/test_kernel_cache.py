@@ -16,7 +16,6 @@ from frames import compressed, scene
 import dkist_virtual
 from dkist_virtual.fits.compiled.kernel import Kernel
 from dkist_virtual.fits.tiled import by_numpy, rice
-from dkist_virtual.fits.tiled.batches import Runs
 
 DECODE = """
 import resource, sys
@@ -110,5 +109,5 @@ def _arguments(starts: np.ndarray) -> tuple[Any, ...]:
     data = np.arange(16, dtype=">i4").view("u1")
     lengths, sizes = np.array([32, 32]), np.array([4, 4])
     source = by_numpy.Source(data, starts, lengths, sizes, False, 256)
-    runs = Runs.single(np.array([0, 8]), np.array([8, 8]))
+    runs = by_numpy.Runs.single(np.array([0, 8]), np.array([8, 8]))
     return (*source, 4, np.empty(16, np.int32), *runs)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from concurrent.futures import wait
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -33,9 +33,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.fits.layout import CompressedImage
+    from dkist_virtual.fits.tiled.by_numpy import Runs
     from dkist_virtual.fits.tiled.table import TileTable
 
-__all__ = ["Runs", "Tiles", "is_stream_coded", "tile_extents", "tile_origins"]
+__all__ = ["Tiles", "is_stream_coded", "tile_extents", "tile_origins"]
 
 _PIXELS_A_THREAD: Final = 2**18
 """Fewer are decoded sooner than another thread has begun: they take under a millisecond."""
@@ -71,29 +72,6 @@ def is_stream_coded(
         return np.ones(len(tiles), bool)
     fallback: NDArray[np.bool_] = table.columns[tiles] != COMPRESSED
     return fallback
-
-
-class Runs(NamedTuple):
-    """Say where the pixels of tiles go in a flat output.
-
-    Of each tile, `n_rows` runs of `row_lengths` pixels are decoded, the first of them to `starts`;
-    from the beginning of a run to that of the next are `row_stride` pixels.
-    """
-
-    starts: NDArray[np.int64]
-    n_rows: NDArray[np.int64]
-    row_lengths: NDArray[np.int64]
-    row_stride: int
-
-    @classmethod
-    def single(cls, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Runs:
-        """Put each tile into one run."""
-        return cls(starts, np.ones(len(starts), np.int64), lengths, 0)
-
-    def take(self, which: NDArray[np.intp] | slice) -> Runs:
-        """Return the runs of some of the tiles."""
-        starts, n_rows, row_lengths, row_stride = self
-        return Runs(starts[which], n_rows[which], row_lengths[which], row_stride)
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -197,7 +175,6 @@ class Tiles:
         bytepix, blocksize = map(int, rice_parameters(layout)) if is_rice else (4, 256)
         shuffled = layout.algorithm == "GZIP_2" and column == COMPRESSED
         source = by_numpy.Source(buffer, starts, lengths, itemsizes, shuffled, blocksize)
-        places = by_numpy.Places(*runs)
         how: tuple[Any, ...] = source
         decode_floats, decode_integers = DECODE_FLOATS, DECODE_INTEGERS
         kernel = chosen_kernel() if is_rice else "plain"
@@ -216,16 +193,16 @@ class Tiles:
             )
             broken = decode_floats.run(
                 (*how, *quantisation, out, *runs),
-                lambda: by_numpy.decode_floats(source, quantisation, out, places),
-                lambda: by_numpy.seconds(source, places),
+                lambda: by_numpy.decode_floats(source, quantisation, out, runs),
+                lambda: by_numpy.seconds(source, runs),
             )
         else:
             # Floats as they are: their bits are taken for integers.
             integers = out.view(f"i{out.itemsize}") if layout.bitpix < 0 else out
             broken = decode_integers.run(
                 (*how, bytepix, integers, *runs),
-                lambda: by_numpy.decode_integers(source, bytepix, integers, places),
-                lambda: by_numpy.seconds(source, places),
+                lambda: by_numpy.decode_integers(source, bytepix, integers, runs),
+                lambda: by_numpy.seconds(source, runs),
             )
         if broken < 0:
             return

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SECONDS_A_PIXEL",
-    "Places",
+    "Runs",
     "Source",
     "decode_floats",
     "decode_integers",
@@ -69,15 +69,29 @@ class Source(NamedTuple):
     blocksize: int
 
 
-class Places(NamedTuple):
-    """Say where the pixels of tiles go in a flat output, as `batches.Runs` does."""
+class Runs(NamedTuple):
+    """Say where the pixels of tiles go in a flat output.
+
+    Of each tile, `n_rows` runs of `row_lengths` pixels are decoded, the first of them to `starts`;
+    from the beginning of a run to that of the next are `row_stride` pixels.
+    """
 
     starts: NDArray[np.int64]
     n_rows: NDArray[np.int64]
     row_lengths: NDArray[np.int64]
     row_stride: int
 
-    def of(self, part: _Part) -> NDArray[np.int64]:
+    @classmethod
+    def single(cls, starts: NDArray[np.int64], lengths: NDArray[np.int64]) -> Runs:
+        """Put each tile into one run."""
+        return cls(starts, np.ones(len(starts), np.int64), lengths, 0)
+
+    def take(self, which: NDArray[np.intp] | slice) -> Runs:
+        """Return the runs of some of the tiles."""
+        starts, n_rows, row_lengths, row_stride = self
+        return Runs(starts[which], n_rows[which], row_lengths[which], row_stride)
+
+    def places(self, part: _Part) -> NDArray[np.int64]:
         """Return where each number of a part goes."""
         pixels = np.arange(part.first, part.first + len(part.values))[:, None]
         rows: NDArray[np.int64] | int = 0
@@ -110,9 +124,9 @@ class _Broken:
         return self.first if self.first < self.n else -1
 
 
-def seconds(source: Source, places: Places) -> float:
+def seconds(source: Source, runs: Runs) -> float:
     """Estimate how long decoding takes here."""
-    pixels = places.n_rows * places.row_lengths
+    pixels = runs.n_rows * runs.row_lengths
     longest = np.sort(pixels[source.itemsizes == 0])[::-1][::_TILES_AT_A_TIME]
     blocks = int((longest // source.blocksize + 1).sum())
     steps, every = int(longest.sum()), int(pixels.sum())
@@ -120,27 +134,27 @@ def seconds(source: Source, places: Places) -> float:
 
 
 def decode_floats(
-    source: Source, quantisation: Quantisation, out: NDArray[np.generic], places: Places
+    source: Source, quantisation: Quantisation, out: NDArray[np.generic], runs: Runs
 ) -> int:
     """Decode tiles of quantised floats as `rice.decode_floats` does, and return what it returns."""
     broken = _Broken(len(source.starts))
     dequantiser = Dequantiser(quantisation)
-    for part in _parts(source, 4, places, broken):
-        out[places.of(part)] = dequantiser.floats(part.tiles, part.values)
+    for part in _parts(source, 4, runs, broken):
+        out[runs.places(part)] = dequantiser.floats(part.tiles, part.values)
     return broken.result()
 
 
-def decode_integers(source: Source, bytepix: int, out: NDArray[np.generic], places: Places) -> int:
+def decode_integers(source: Source, bytepix: int, out: NDArray[np.generic], runs: Runs) -> int:
     """Decode tiles of integers as `rice.decode_integers` does, and return what it returns."""
     broken = _Broken(len(source.starts))
-    for part in _parts(source, bytepix, places, broken):
+    for part in _parts(source, bytepix, runs, broken):
         values = part.values
         if not source.itemsizes[part.tiles[0]]:
             # Differences are modulo 2**(8 bytepix): only the low bits are the pixel.
             values = values.astype(_PIXEL_TYPES[bytepix]).astype(np.int64)
         pixels = values.astype(out.dtype)
         broken.add(part.tiles[(pixels.astype(np.int64) != values).any(axis=0)])
-        out[places.of(part)] = pixels
+        out[runs.places(part)] = pixels
     return broken.result()
 
 
@@ -156,7 +170,7 @@ def dequantise(
     return 0
 
 
-def _parts(source: Source, bytepix: int, places: Places, broken: _Broken) -> Iterator[_Part]:
+def _parts(source: Source, bytepix: int, runs: Runs, broken: _Broken) -> Iterator[_Part]:
     """Decode all numbers that are asked for, each tile's in their order."""
     least = np.where(source.itemsizes > 0, 1, bytepix)
     stops = source.starts + source.lengths
@@ -165,7 +179,7 @@ def _parts(source: Source, bytepix: int, places: Places, broken: _Broken) -> Ite
             (source.lengths < least) | (source.starts < 0) | (stops > source.buffer.size)
         )
     )
-    counts = places.n_rows * places.row_lengths
+    counts = runs.n_rows * runs.row_lengths
     padded = np.empty(0, np.uint8)
     for itemsize in np.unique(source.itemsizes).tolist():
         tiles = np.flatnonzero(source.itemsizes == itemsize)
