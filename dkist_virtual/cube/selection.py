@@ -22,7 +22,10 @@ from dkist_virtual.errors import SelectionError
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["BasicIndex", "Index", "Selection", "full_index", "operand_index", "parse_index"]
+__all__ = [
+    "BasicIndex", "Index", "Selection", "full_index", "operand_index", "parse_index",
+    "single_pixel_error",
+]  # fmt: skip
 
 BasicIndex: TypeAlias = tuple[int | slice, ...]
 """One entry for each axis."""
@@ -61,6 +64,13 @@ def operand_index(index: BasicIndex, own: Sequence[int], shape: Sequence[int]) -
         for entry, size, whole in zip(
             index[len(index) - n :], own, shape[len(shape) - n :], strict=True
         )
+    )
+
+
+def single_pixel_error(item: Index) -> SelectionError:
+    """Make the error for an index that leaves no axis of a dataset."""
+    return SelectionError(
+        f"index {item!r}: leaves a single pixel, which has no WCS: ds.data[...] gives its value"
     )
 
 

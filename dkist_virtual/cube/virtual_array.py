@@ -76,7 +76,11 @@ class VirtualArray:
 
     def select(self, item: Index) -> VirtualArray:
         """Select from what is selected, without reading."""
-        return VirtualArray(self.handle, self.name, self.selection[item])
+        return self.at(self.selection[item])
+
+    def at(self, selection: Selection) -> VirtualArray:
+        """Return another selection of the same stored array."""
+        return VirtualArray(self.handle, self.name, selection)
 
     def __getitem__(self, item: Index) -> NDArray[np.generic]:
         """Read; ``missing="raise"`` says how many frames are absent."""

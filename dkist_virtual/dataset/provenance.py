@@ -158,22 +158,12 @@ class Provenance:
         """Number of frames selected."""
         return math.prod(self.array.frame_shape)
 
-    def select(
-        self, index: BasicIndex, cut: Selection | None = None, array: VirtualArray | None = None
-    ) -> Provenance:
-        """Select some of the pixels, and with them their frames.
-
-        Parameters
-        ----------
-        index : tuple of int or slice
-        cut, array : optional
-            What the index selects of this `cut` and `array`, if that is known.
-        """
-        return replace(
-            self,
-            array=self.array.select(index) if array is None else array,
-            cut=self.cut[index] if cut is None else cut,
-        )
+    def select(self, index: BasicIndex) -> Provenance:
+        """Select some of the pixels, and with them their frames."""
+        cut, array = self.cut[index], self.array
+        if array.selection == self.cut:  # most often: select once
+            return replace(self, array=array.at(cut), cut=cut)
+        return replace(self, array=array.select(index), cut=cut)
 
     def rows(self) -> NDArray[np.int64]:
         """Return the header rows of the selected frames."""

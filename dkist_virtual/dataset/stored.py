@@ -11,7 +11,7 @@ import os
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Self
 
-from dkist_virtual.cube.selection import full_index
+from dkist_virtual.cube.selection import full_index, single_pixel_error
 from dkist_virtual.dataset.files import Files
 from dkist_virtual.dataset.overview import Overview
 from dkist_virtual.errors import SelectionError
@@ -122,9 +122,7 @@ class StoredDataset:
 def _select(source: Provenance, item: Index) -> Provenance:
     selected = source.select(full_index(item, len(source.array.shape)))
     if not selected.array.shape:
-        raise SelectionError(
-            f"index {item!r}: leaves a single pixel, which has no WCS: ds.data[...] gives its value"
-        )
+        raise single_pixel_error(item)
     return selected
 
 

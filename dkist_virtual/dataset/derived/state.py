@@ -16,7 +16,13 @@ from astropy.wcs.wcsapi import BaseHighLevelWCS
 from ndcube import ExtraCoords, NDCube
 
 from dkist_virtual.cube.computed_array import Computed, Pixels, pack, unpack
-from dkist_virtual.cube.selection import BasicIndex, Index, Selection, full_index
+from dkist_virtual.cube.selection import (
+    BasicIndex,
+    Index,
+    Selection,
+    full_index,
+    single_pixel_error,
+)
 from dkist_virtual.cube.sliced_wcs import KnownWCS, UnslicedWCS, forget_dropped
 from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.dataset.derived.lineage import Lineage, Part
@@ -29,7 +35,7 @@ from dkist_virtual.dataset.provenance import (
     Provenance,
     Tile,
 )
-from dkist_virtual.errors import DatasetError, SelectionError
+from dkist_virtual.errors import DatasetError
 from dkist_virtual.text import check_keywords
 
 if TYPE_CHECKING:
@@ -271,27 +277,21 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
     def __getitem__(self, item: Index) -> Self:
         index = full_index(item, len(self.shape))
         origin, data = self.provenance, self._data
-        cut = (Selection.whole(self.shape) if origin is None else origin.cut)[index]
+        frames = origin and origin.select(index)
+        cut = Selection.whole(self.shape)[index] if frames is None else frames.cut
         if not cut.result_shape:
-            raise SelectionError(
-                f"index {item!r}: leaves a single pixel, which has no WCS: "
-                "ds.data[...] gives its value"
-            )
+            raise single_pixel_error(item)
         mask = self._mask
         if isinstance(mask, Computed):
             mask = mask.select(index)  # made an array when it is used
         elif mask is not None and not isinstance(mask, bool):
             mask = mask[index]
-        array = None
-        if isinstance(data, VirtualArray):
-            same = origin is not None and data.selection == origin.cut  # most often: select once
-            array = VirtualArray(data.handle, data.name, cut) if same else data.select(index)
-        if array is not None:
-            chosen: Pixels = array
+        if origin is not None and frames is not None and data is origin.array:
+            chosen: Pixels = frames.array
+        elif isinstance(data, VirtualArray | Computed):
+            chosen = data.select(index)
         else:
-            chosen = data.select(index) if isinstance(data, Computed) else data[index]
-        own = origin is not None and data is origin.array
-        frames = origin and origin.select(index, cut, array if own else None)
+            chosen = data[index]
         sliced = self._new_instance(
             data=chosen,
             wcs=UnslicedWCS(KnownWCS(self.wcs) if origin is None else origin.tile, cut),
