@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
+from dkist_virtual.store.format.dataset_asdf import made_from
 from dkist_virtual.store.format.summary import Summary
 
 if TYPE_CHECKING:
@@ -101,21 +102,18 @@ def summarise(description: Description, arrays: Sequence[ArrayMetadata]) -> Summ
     axes, world, correlation = describe_wcs(tile.wcs, shapes[0], names)
     about = {**description.meta, "inventory": description.inventory, **tile.meta}
     inventory = about["inventory"] or {}
-    origin = description.origin
     try:
         return Summary(
             instrument=inventory.get("instrumentName"),
             dataset_id=inventory.get("datasetId"),
             product_id=inventory.get("productId"),
             unit=None if tile.unit is None else tile.unit.to_string(),
-            made_from=(
-                str(origin.get("asdf", "?")), origin.get("created"), origin.get("version"),
-            ),
+            made_from=made_from(description.origin),
             shapes=shapes,
             axis_names=tuple(name for _, name, _ in axes),
             world_axes=tuple(axis[1:] for axis in world),
             sky_axes=sky_axes(tile.wcs, shapes[0]),
             correlation=correlation,
-        )  # fmt: skip
+        )
     except (AttributeError, ValueError):  # an inventory of other values
         return None

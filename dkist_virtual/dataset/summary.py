@@ -10,6 +10,7 @@ from dkist_virtual.cube.computed_array import Computed
 from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.dataset.overview import Overview
 from dkist_virtual.dataset.stored import array_line, stored_facts
+from dkist_virtual.store.format.dataset_asdf import made_from
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -29,9 +30,8 @@ def overview_of(
     sources = [tile.provenance for tile in tiles if tile.lineage.is_stored]
     facts: dict[str, Any] = {"computed_from": first.lineage.source}
     if len(sources) == len(tiles) and (source := sources[0]) is not None:
-        origin = source.description.origin
-        made_from = str(origin.get("asdf", "?")), origin.get("created"), origin.get("version")
-        facts = {"made_from": made_from, **stored_facts([*filter(None, sources)])}
+        made = made_from(source.description.origin)
+        facts = {"made_from": made, **stored_facts([*filter(None, sources)])}
     return Overview(
         kind=kind,
         instrument=inventory.get("instrumentName"),

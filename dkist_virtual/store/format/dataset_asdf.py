@@ -47,6 +47,7 @@ __all__ = [
     "StoredDescription",
     "TileMeta",
     "ignore_expected_warnings",
+    "made_from",
     "origin_of",
     "read_description",
     "read_plain",
@@ -259,6 +260,11 @@ def origin_of(
         "read_by": software(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def made_from(origin: Mapping[str, Any]) -> tuple[str, Any, Any]:
+    """Return name and date of the ASDF that a store was made from, and the version of its form."""
+    return str(origin.get("asdf", "?")), origin.get("created"), origin.get("version")
 
 
 def software() -> dict[str, str]:
