@@ -6,6 +6,7 @@ import contextlib
 import multiprocessing
 import re
 import threading
+from collections.abc import Iterator
 from functools import cached_property
 from pathlib import Path
 from queue import Empty
@@ -76,6 +77,28 @@ def _locks() -> list[Any]:
     return [*cores._LOCKS, *(cached.lock for cached in cores._CACHED)]
 
 
+@contextlib.contextmanager
+def held_by_a_thread(locks: list[Any]) -> Iterator[None]:
+    """Hold locks in another thread of this process."""
+    held, done = threading.Event(), threading.Event()
+
+    def hold() -> None:
+        with contextlib.ExitStack() as stack:
+            for lock in locks:
+                stack.enter_context(lock)
+            held.set()
+            done.wait()
+
+    thread = threading.Thread(target=hold)
+    thread.start()
+    held.wait()
+    try:
+        yield
+    finally:
+        done.set()
+        thread.join()
+
+
 def _read_all(queue: Any, ds: Any, unopened: Any) -> None:
     for one in (ds, unopened):
         r0 = np.asarray(one.headers["ATMOS_R0"]).tolist()
@@ -92,28 +115,13 @@ def test_what_another_thread_holds_is_open_in_a_forked_process(
     ds: Any = dv.open_dataset(tmp_path / "store", chunks="frame")
     unopened: Any = dv.open_dataset(tmp_path / "store", chunks="frame")
     expected = [np.asarray(ds[0, 0, 3].data).tolist(), np.asarray(ds.headers["ATMOS_R0"]).tolist()]
-    held, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with contextlib.ExitStack() as stack:
-            for lock in _locks():
-                stack.enter_context(lock)
-            held.set()
-            done.wait()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    held.wait()
-    try:
+    with held_by_a_thread(_locks()):
         context = multiprocessing.get_context("fork")
         queue = context.Queue()
         worker = context.Process(target=_read_all, args=(queue, ds, unopened))
         worker.start()
         got = received(queue, [worker], 2)
         worker.join()
-    finally:
-        done.set()
-        thread.join()
     assert got == [(*expected, str(ds))] * 2
     assert np.asarray(ds[0, 0, 3].data).tolist() == expected[0]  # the parent's are free again
 
@@ -136,19 +144,7 @@ def test_what_another_thread_holds_of_dask_is_open_in_a_forked_process(
     dv.convert(simulated("visp_plain"), tmp_path / "store", progress=False)
     ds: Any = dv.open_dataset(tmp_path / "store", chunks="frame")
     expected = float((ds[0, 0].data + 1).sum().compute())
-    held, done = threading.Event(), threading.Event()
-
-    def hold() -> None:
-        with contextlib.ExitStack() as stack:
-            for lock in _dask_locks():
-                stack.enter_context(lock)
-            held.set()
-            done.wait()
-
-    thread = threading.Thread(target=hold)
-    thread.start()
-    held.wait()
-    try:
+    with held_by_a_thread(_dask_locks()):
         context = multiprocessing.get_context("fork")
         queue = context.Queue()
         worker = context.Process(target=_sum, args=(queue, ds))
@@ -156,9 +152,6 @@ def test_what_another_thread_holds_of_dask_is_open_in_a_forked_process(
         worker.join(timeout=60)
         worker.kill()
         assert queue.get(timeout=1) == expected
-    finally:
-        done.set()
-        thread.join()
 
 
 def test_no_lock_is_made_that_a_fork_would_keep_shut() -> None:
