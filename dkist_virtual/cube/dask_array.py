@@ -151,7 +151,7 @@ def _runs_here(array: da.Array, scheduler: Any) -> bool:
     chosen = scheduler or dask.config.get("scheduler", None)
     if isinstance(chosen, str) and named_schedulers.get(chosen.lower()) in _HERE:
         return True
-    if chosen is None and "distributed" not in sys.modules:  # then there is no cluster's client
+    if chosen is None and "distributed" not in sys.modules:  # which would have a client
         return not dask.config.get("get", None)  # of old, which `get_scheduler` refuses
     return get_scheduler(scheduler=scheduler, collections=[array]) in _HERE
 

@@ -270,7 +270,7 @@ class _Forks:
 
     def in_child(self) -> None:
         self.open = Lock()
-        _compiler.__init__()  # type: ignore[misc]  # there is no thread
+        _compiler.__init__()  # type: ignore[misc]  # a fork copies no thread
 
 
 _forks = _Forks()

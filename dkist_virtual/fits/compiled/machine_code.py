@@ -210,9 +210,8 @@ def compile_kernel(module: str, name: str, prototypes: Sequence[Any]) -> Machine
     (compiled,) = bare.overloads.values()
     library = compiled.library
     objects = [library.serialize_using_object_code()[2][0]]  # as numba's own cache does
-    final = (
-        library._final_module
-    )  # what the object file was made of; nothing else says what it calls
+    # What the object file was made of: nothing else says what it calls.
+    final = library._final_module
     outside = {f.name for f in final.functions if f.is_declaration}
     outside |= {v.name for v in final.global_variables if v.is_declaration}
     outside = {name for name in outside if not name.startswith("llvm.")}
