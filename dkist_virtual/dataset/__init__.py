@@ -10,10 +10,8 @@
 - `provenance`: record where a dataset's pixels and headers come from; read headers when needed
 - `stored`: describe and download the dataset of a store without its WCS
 - `summary`: fill in the overview of a dataset or mosaic, without reading a frame
-- `to_sunpy`: export an image of the sky as a sunpy Map, with a FITS header that fits its WCS
-- `to_xarray`: export a dataset to xarray, with named dimensions and coordinates
-- `xarray_coordinates`: make xarray coordinates of the WCS, the headers, and what a user set
 - `derived/`: derive datasets: their state, what they were made from, bins, reprojection
+- `export/`: export a dataset to other libraries: sunpy and xarray
 
 Names are imported when they are first used: ndcube, astropy and zarr are loaded with a dataset.
 """

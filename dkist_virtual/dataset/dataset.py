@@ -305,7 +305,7 @@ class Dataset(FromASDF, Printed, LazyCube):
         DatasetError
             A keyword is unknown, or the dataset has no headers.
         """
-        from dkist_virtual.dataset.to_xarray import to_xarray
+        from dkist_virtual.dataset.export.to_xarray import to_xarray
 
         return to_xarray(self, headers)
 
@@ -328,7 +328,7 @@ class Dataset(FromASDF, Printed, LazyCube):
         SelectionError
             The selection is not an image of the sky, or its sky is not such a plane.
         """
-        from dkist_virtual.dataset.to_sunpy import to_map
+        from dkist_virtual.dataset.export.to_sunpy import to_map
 
         return to_map(self, tolerance)
 

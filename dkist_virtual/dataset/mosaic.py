@@ -12,11 +12,11 @@ import numpy as np
 from dkist_virtual.cube.points import COORDINATES
 from dkist_virtual.dataset.dataset import Dataset
 from dkist_virtual.dataset.derived.combined_headers import CombinedHeaders
+from dkist_virtual.dataset.export.to_xarray import tiles_to_xarray
 from dkist_virtual.dataset.files import Files
 from dkist_virtual.dataset.loader import FromASDF, Opened
 from dkist_virtual.dataset.overview import Overview, Printed
 from dkist_virtual.dataset.provenance import LazyMeta, Meta
-from dkist_virtual.dataset.to_xarray import tiles_to_xarray
 from dkist_virtual.errors import DatasetError, OutsideError, SelectionError
 from dkist_virtual.text import check_keywords
 

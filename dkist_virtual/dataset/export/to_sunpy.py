@@ -15,7 +15,7 @@ from astropy.wcs import WCS
 
 from dkist_virtual.cube.world_axes import World
 from dkist_virtual.dataset.derived.state import own_coordinates, own_meta
-from dkist_virtual.dataset.xarray_coordinates import dimensions
+from dkist_virtual.dataset.export.xarray_coordinates import dimensions
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, SelectionError
 from dkist_virtual.times import is_blank
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from dkist_virtual._version import __version__
 from dkist_virtual.cube.dask_array import PushdownArray
 from dkist_virtual.dataset.derived.state import own_meta
-from dkist_virtual.dataset.xarray_coordinates import (
+from dkist_virtual.dataset.export.xarray_coordinates import (
     added_coords,
     dimensions,
     leave_behind,
