@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import shutil
+import signal
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -22,6 +23,12 @@ pytest.register_assert_rewrite("dataset_checks", "decoder_checks", "watches")
 #: VirtualiZarr's versions for Python 3.11 open no Zarr v2 array with a compressor, whosever it is:
 #: they iterate over the keys of its configuration. The extra does not install them there.
 collect_ignore = [] if sys.version_info >= (3, 12) else ["system/test_virtualizarr.py"]
+
+
+# A shell starts what is in the background with Ctrl-C ignored, and so would be the programs that
+# tests start and interrupt: they would wait for ever.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what -m does not select
