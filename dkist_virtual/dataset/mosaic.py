@@ -12,6 +12,12 @@ import numpy as np
 from dkist_virtual.cube.points import COORDINATES
 from dkist_virtual.dataset.dataset import Dataset
 from dkist_virtual.dataset.derived.combined_headers import CombinedHeaders
+from dkist_virtual.dataset.derived.own_tiles import (
+    count_rows,
+    read_meta,
+    read_tiles,
+    table_equals,
+)
 from dkist_virtual.dataset.export.to_xarray import tiles_to_xarray
 from dkist_virtual.dataset.files import Files
 from dkist_virtual.dataset.loader import FromASDF, Opened
@@ -44,24 +50,45 @@ class TiledDataset(FromASDF, Printed):
 
     Parameters
     ----------
-    tiles : numpy.ndarray of object
+    dataset_array : array of object
         Datasets, None where there is no tile.
-    meta : dict
-        Of the whole mosaic, without headers: those are the tiles'.
+    meta : dict, optional
+        Of the whole mosaic. Headers in it have to be those of the tiles, which `combined_headers`
+        puts together. Without `meta` and `inventory` the record is that of the tiles.
+    mask : array of bool, optional
+        True where a tile is hidden, or where there is something else in `dataset_array`.
+    inventory : dict, optional
+        The Data Center's record of the dataset, where `meta` has none. Given in the place of
+        `meta` it is known by its ``datasetId``.
+    tiles : array of object, optional
+        Another name of `dataset_array`.
+
+    Raises
+    ------
+    DatasetError
+        No tile, headers that are not those of the tiles, or tiles with different records.
     """
 
     __array_ufunc__ = None  # numpy would take a mosaic for an array of objects
 
-    def __init__(self, tiles: NDArray[np.object_], meta: dict[str, Any] | LazyMeta) -> None:
-        absent = np.ma.getmaskarray(tiles) if np.ma.isMA(tiles) else np.zeros(tiles.shape, bool)
-        self._grid = np.where(absent, np.array(None, object), np.ma.getdata(tiles))
-        self._hidden = self._absent.copy()
+    def __init__(
+        self,
+        dataset_array: ArrayLike | None = None,
+        meta: Mapping[str, Any] | LazyMeta | None = None,
+        mask: ArrayLike | None = None,
+        *,
+        inventory: Mapping[str, Any] | None = None,
+        tiles: ArrayLike | None = None,
+    ) -> None:
+        self._grid, self._hidden = read_tiles(
+            tiles if dataset_array is None else dataset_array, mask
+        )
         self._places = np.empty(self.shape, object)
         for place in np.ndindex(self.shape):
             self._places[place] = place
         if self._hidden.all():
             raise DatasetError("a mosaic needs at least one tile")
-        self.meta = meta
+        self.meta = read_meta(meta, inventory, self._present())
 
     @classmethod
     def from_opened(cls, opened: Opened) -> Self:
@@ -259,7 +286,7 @@ class TiledDataset(FromASDF, Printed):
         MINDEX1 and MINDEX2 of the headers may count in another way.
         """
         self._check_headers()
-        counts = [0 if (of := tile.provenance) is None else of.n_frames for tile in self._present()]
+        counts = [count_rows(tile) for tile in self._present()]
         places: NDArray[np.int64] = np.repeat(np.argwhere(~self.mask), counts, axis=0)
         return places
 
@@ -329,7 +356,9 @@ class _TileHeaders:
     def table(self) -> HeaderTable | None:
         return self._mosaic.combined_headers
 
-    def replace(self, table: object) -> None:  # noqa: ARG002  # refused, whatever it is
+    def replace(self, table: object) -> None:
+        if table_equals(table, self.table()):
+            return
         raise DatasetError(
             "meta: the headers of a mosaic are those of its tiles: mosaic[i, j].meta['headers'] "
             "may be set, and columns of mosaic.combined_headers"

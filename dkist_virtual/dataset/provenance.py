@@ -371,6 +371,17 @@ class Meta(UserDict[str, Any]):
         plain = copy.deepcopy(self.without_headers(), memo)
         return Meta(plain, copy.deepcopy(self._headers, memo))
 
+    def with_whole_headers(self) -> Meta | dict[str, Any]:
+        """Return the same with a copy of the headers, for a dataset that an array was given for."""
+        owner = self._headers
+        if not isinstance(owner, FrameHeaders):
+            table = owner.table()
+            own = {} if table is None else {"headers": table.copy()}
+            return {**self.without_headers(), **own}
+        twin = FrameHeaders(owner.provenance)
+        twin.copy_rows(owner)
+        return Meta(self.shared(), twin)
+
     def without_headers(self) -> dict[str, Any]:
         """Return a dict of all but the headers."""
         return {key: value for key, value in self.data.items() if key != "headers"}

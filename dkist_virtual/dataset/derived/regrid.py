@@ -87,6 +87,7 @@ class RegriddedCube(FrameCube):
             sizes, _make_lazy(operation, masked=_uses_mask(cube, options)), **options
         )
         binned._data = _without_mask(binned._data)
+        _forget_rows(binned, self)
         binned._past = f"{self.lineage.source}, binned by {sizes}"
         if spread is not None:
             binned.uncertainty = spread
@@ -143,6 +144,7 @@ class RegriddedCube(FrameCube):
         result = super().reproject_to(target_wcs, *args, **options)
         cube = result[0] if isinstance(result, tuple) else result
         cube._unit = self.unit  # which ndcube forgets
+        _forget_rows(cube, self)
         cube._past = f"{self.lineage.source}, reprojected"
         cube._coordinates_from(self, index=())
         if self.mask is not None and not isinstance(self.mask, bool):
@@ -165,6 +167,12 @@ class RegriddedCube(FrameCube):
                     f"{what}: the {word} of this dataset does not follow, as {reason}. "
                     f"ds.{name} = None leaves it behind"
                 )
+
+
+def _forget_rows(result: FrameCube, cube: FrameCube) -> None:
+    """Take the headers of frames out of a result: no row is that of a pixel any more."""
+    if cube.provenance is not None:
+        result.meta = result.meta.without_headers()
 
 
 _REBIN: Final = (

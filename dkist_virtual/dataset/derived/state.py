@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import numpy as np
 from astropy.nddata import NDData
+from astropy.table import Table
 from astropy.wcs.wcsapi import BaseHighLevelWCS
 from ndcube import ExtraCoords, NDCube
 
@@ -47,7 +48,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.dataset.files import Files
-    from dkist_virtual.store.format.header_table import HeaderTable
 
 __all__ = ["FrameCube", "Mask", "copy_mask", "own_coordinates", "own_meta"]
 
@@ -207,14 +207,18 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         return None if self._headers is None else self._headers.provenance
 
     @property
-    def headers(self) -> HeaderTable | None:
+    def headers(self) -> Table | None:
         """The header table, one row per frame of the selection, in C order.
 
         A row leaves out of its ``keys()`` the cards that its frame did not have, so that
         ``WCS(ds.headers[i])`` works. Arithmetic keeps them; None where a pixel is not of one frame
-        any more, as after `rebin`.
+        any more, as after `rebin`. A dataset that was made of an array has the table that was given
+        as ``meta["headers"]``, whole in its slices too: no row of it is known to be of a pixel.
         """
-        return None if self._headers is None else self._headers.table()
+        if self._headers is not None:
+            return self._headers.table()
+        given = self.meta.get("headers")
+        return given if isinstance(given, Table) else None
 
     @property
     def meta(self) -> Any:
@@ -226,7 +230,7 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         if isinstance(value, LazyMeta) and self._headers is None:
             value = value.read()
         if isinstance(value, Meta) and self._headers is None:
-            value = value.without_headers()  # no row belongs to a pixel any more
+            value = value.with_whole_headers()
         elif self._headers is not None and not (
             isinstance(value, Meta) and value.headers is self._headers
         ):
@@ -312,8 +316,10 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
             "mask": copy_mask(self._mask), "uncertainty": self.uncertainty, "psf": self.psf,
             "meta": self.meta, **changes,
         }  # fmt: skip
-        if isinstance(given["meta"], Meta):
+        if isinstance(given["meta"], Meta) and given["provenance"] is not None:
             given["meta"] = given["meta"].shared()
+        elif isinstance(given["meta"], dict):
+            given["meta"] = _copy_meta(given["meta"])
         made = type(self)(**given)
         if made._headers is not None:
             made._headers.copy_rows(self._headers)
@@ -370,6 +376,12 @@ def copy_mask(mask: Any) -> Any:
     """Copy a mask, so that writing to it changes no other one; views are read-only."""
     is_view = isinstance(mask, np.ndarray) and not mask.flags.writeable
     return mask if is_view else copy.copy(mask)
+
+
+def _copy_meta(meta: dict[str, Any]) -> dict[str, Any]:
+    """Copy the meta of a dataset that was made of an array, with a header table of its own."""
+    given = meta.get("headers")
+    return {**meta, "headers": given.copy()} if isinstance(given, Table) else dict(meta)
 
 
 def own_coordinates(cube: NDCube) -> dict[str, tuple[str, Any]]:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.cube.world_axes import Values
     from dkist_virtual.dataset.derived.state import FrameCube
+    from dkist_virtual.store.format.header_table import HeaderTable
 
 __all__ = ["to_map"]
 
@@ -172,11 +173,17 @@ def _plane(ds: FrameCube, world: World) -> _Plane:
     return min(planes, key=lambda plane: plane.away)
 
 
+def _frame_headers(ds: FrameCube) -> HeaderTable | None:
+    """Return the headers of the selected frames; None where no row is known to be of a pixel."""
+    return None if ds.provenance is None else ds.headers
+
+
 def _stated_tangent(ds: FrameCube) -> list[Values]:
     """Read the tangent point in the header of the first frame, degrees, if it is there."""
-    if ds.headers is None or not len(ds.headers):
+    headers = _frame_headers(ds)
+    if headers is None or not len(headers):
         return []
-    row = ds.headers[0]
+    row = headers[0]
     found = {
         str(row[f"CTYPE{n}"]): u.Quantity(row[f"CRVAL{n}"], str(row[f"CUNIT{n}"]))
         for n in range(1, 6)
@@ -223,7 +230,7 @@ def _cards(ds: FrameCube) -> dict[str, Any]:
 
     Of several frames, DATE-BEG is the first and DATE-END the last.
     """
-    table, computed = ds.headers, ds.lineage.is_computed
+    table, computed = _frame_headers(ds), ds.lineage.is_computed
     instrument = (ds.inventory or {}).get("instrumentName")
     shared: dict[str, Any] = {} if instrument is None else {"INSTRUME": str(instrument)}
     if table is None or not len(table):
@@ -249,8 +256,8 @@ def _cards(ds: FrameCube) -> dict[str, Any]:
 def _date(ds: FrameCube, world: World) -> Time:
     """Return the middle of a selection in time, by its headers or else by its WCS."""
     tables = ds.lineage.other_headers()
-    if ds.headers is not None:
-        tables.insert(0, ds.headers)
+    if (own := _frame_headers(ds)) is not None:
+        tables.insert(0, own)
     known = [row.get("DATE-AVG") for table in tables for row in table]
     if known and not any(map(is_blank, known)):
         try:
