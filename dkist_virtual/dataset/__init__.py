@@ -11,7 +11,7 @@
 - `stored`: describe and download the dataset of a store without its WCS
 - `summary`: fill in the overview of a dataset or mosaic, without reading a frame
 - `derived/`: derive datasets: their state, what they were made from, bins, reprojection
-- `export/`: export a dataset to other libraries: sunpy and xarray
+- `export/`: export a dataset to other libraries: sunpy, xarray, ndcube
 
 Names are imported when they are first used: ndcube, astropy and zarr are loaded with a dataset.
 """

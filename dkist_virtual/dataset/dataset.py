@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, overload
 
 import numpy as np
 
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from astropy.coordinates import SkyCoord
     from astropy.units import Quantity
     from astropy.wcs.wcsapi import BaseHighLevelWCS
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
     from ndcube import ExtraCoords
     from sunpy.map import GenericMap
@@ -202,19 +203,35 @@ class Dataset(FromASDF, Printed, LazyCube):
             held=self.lineage.common(),
         )
 
+    @overload
+    def plot(self, axes: Axes, plot_axes: Sequence[object] | None = None, **look: Any) -> Axes: ...
+    @overload
     def plot(
         self,
+        axes: Sequence[object] | None = None,
+        plot_axes: Sequence[object] | None = None,
+        **look: Any,
+    ) -> ImagePlot | LinePlot: ...
+
+    def plot(
+        self,
+        axes: Axes | Sequence[object] | None = None,
         plot_axes: Sequence[object] | None = None,
         *,
         figure: Figure | None = None,
         **look: Any,
-    ) -> ImagePlot | LinePlot:
+    ) -> ImagePlot | LinePlot | Axes:
         """Draw an image of two axes, or a line along one, with a slider for each of the others.
 
         One plane is read, and another one when a slider moves.
 
         Parameters
         ----------
+        axes : matplotlib.axes.Axes, optional
+            To draw in, as ndcube does: a selection with one axis or two. By default the last axis
+            is to the right. Other keywords are those of ndcube's plot, and of
+            `matplotlib.axes.Axes.imshow` or `matplotlib.axes.Axes.plot`. Also in this place: what
+            `plot_axes` takes.
         plot_axes : sequence, optional
             For each axis of the array ``"x"``, ``"y"`` or None, as in ndcube; an Ellipsis stands
             for any number of None. By default the last two, those of a frame: wavelength to the
@@ -227,17 +244,51 @@ class Dataset(FromASDF, Printed, LazyCube):
         Returns
         -------
         ImagePlot or LinePlot
-            Whose `show`, `step` and `at` do what sliders do, and `save` writes a file.
+            Whose `show`, `step` and `at` do what sliders do, and `save` writes a file. If `axes`
+            of matplotlib are given, these.
 
         Examples
         --------
         >>> ds.plot().at(wavelength=630.25 * u.nm, stokes="V")  # doctest: +SKIP
         >>> ds[0, :, 500].plot()  # a raster map  # doctest: +SKIP
         >>> ds.plot(plot_axes=[None, "x", ..., None, "y"])  # doctest: +SKIP
+        >>> ds[0, 0].plot(axes=plt.subplot(projection=ds[0, 0].wcs))  # doctest: +SKIP
         """
+        if isinstance(axes, (list, tuple)):
+            if plot_axes is not None:
+                raise TypeError("plot: axes of the array are given twice")
+            axes, plot_axes = None, axes
+        if axes is not None:
+            return self._plot_in_axes(axes, plot_axes, figure=figure, **look)
         from dkist_virtual.plot.image_plot import draw
 
         return draw(self.subject(), plot_axes, figure=figure, **look)
+
+    def _plot_in_axes(
+        self,
+        axes: object,
+        plot_axes: Sequence[object] | None,
+        *,
+        figure: Figure | None,
+        **look: Any,
+    ) -> Axes:
+        """Draw a selection with one axis or two in axes of the user's."""
+        from dkist_virtual.dataset.export.in_memory import read_cube
+        from dkist_virtual.plot.interface.given_axes import check_axes, draw_in_axes
+        from dkist_virtual.plot.planes import shown_axes
+
+        checked = check_axes(axes)
+        if figure is not None and checked.get_figure() is not figure:
+            raise TypeError(
+                "axes and figure: these axes are in another figure. Expected one of them"
+            )
+        ndim = len(self.shape)
+        if plot_axes is None:
+            plot_axes = [..., *(["y", "x"] if ndim > 1 else ["x"])]
+        subject = self.subject()
+        shown = shown_axes(subject.world, plot_axes)
+        cube, absent = read_cube(self, subject)
+        return draw_in_axes(checked, cube, subject, shown, absent, **look)
 
     def plot_profile(
         self,
