@@ -197,7 +197,8 @@ def main(name: str) -> None:
     """Run the suite of ``tests/system/test_{name}.py``, and print what its table has to say."""
     place = ROOT / "tests" / "system" / f"test_{name}.py"
     spec = importlib.util.spec_from_file_location(place.stem, place)
-    assert spec is not None and spec.loader is not None
+    assert spec is not None
+    assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
     suite: Suite = module.SUITE
