@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from dkist_virtual.conversion.update import update
     from dkist_virtual.datacenter.search import search
     from dkist_virtual.dataset.dataset import Dataset
+    from dkist_virtual.dataset.load import load_dataset
     from dkist_virtual.dataset.mosaic import TiledDataset
     from dkist_virtual.dataset.open import open_dataset, open_zarr
-    from dkist_virtual.dataset.open import open_dataset as load_dataset
     from dkist_virtual.store.format.verify_json import Verification
     from dkist_virtual.verification.verify import verify
 
@@ -49,7 +49,7 @@ _HOMES = {
     "Dataset": ("dataset.dataset", "Dataset"),
     "TiledDataset": ("dataset.mosaic", "TiledDataset"),
     "open_dataset": ("dataset.open", "open_dataset"),
-    "load_dataset": ("dataset.open", "open_dataset"),
+    "load_dataset": ("dataset.load", "load_dataset"),
     "open_zarr": ("dataset.open", "open_zarr"),
     "search": ("datacenter.search", "search"),
     "update": ("conversion.update", "update"),

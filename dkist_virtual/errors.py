@@ -4,6 +4,7 @@
 
     DKISTVirtualError
     ├── DatasetError            (ValueError)           not a dataset, or of an unknown form
+    │   └── NotADatasetError    (TypeError)            a file, or an object, of something else
     ├── LocationError           (ValueError)           not a path or URL
     ├── SelectionError          (IndexError)           an index that does not fit the dataset
     │   └── OutsideError                               coordinates outside of the dataset
@@ -25,6 +26,7 @@
     └── StoreError                                     a problem of the store's own files
         ├── StoreExistsError      (FileExistsError)    in the way of a conversion
         ├── StoreMissingError     (FileNotFoundError)  no store there
+        │   └── NothingToLoadError  (ValueError)       nothing that load_dataset loads is there
         ├── StoreCorruptError     (ValueError)         convert again
         └── StoreReplacedError                         by another store since: open it again
 
@@ -33,11 +35,15 @@
     ├── HeaderWarning                                  a header table was changed or left out
     ├── SupersededWarning                              not the newest dataset
     ├── ChangedFrameWarning                            a file was modified since it was scanned
-    └── VerificationWarning                            the last verification found errors
+    ├── VerificationWarning                            the last verification found errors
+    └── LeftOutWarning                                 files that load_dataset did not load
 
 Each error is also the builtin that code without knowledge of this package would catch. All of them
 pickle: dask sends them from one process to another. None of them prints a token: passwords, queries
 of URLs and bearer tokens are left out of messages.
+
+Those that are classes of ``dkist`` too are in `dkist_virtual.conversion.asdf.dkist_errors`, which
+imports ``dkist``.
 """
 
 from __future__ import annotations
@@ -73,9 +79,12 @@ __all__ = [
     "FrameUnsupportedError",
     "HTTPSOffError",
     "HeaderWarning",
+    "LeftOutWarning",
     "LocationError",
     "LoginError",
     "MissingFramesWarning",
+    "NotADatasetError",
+    "NothingToLoadError",
     "OutsideError",
     "RemovedError",
     "SearchError",
@@ -93,6 +102,10 @@ __all__ = [
 
 class DatasetError(DKISTVirtualError, ValueError):
     """An ASDF without a dataset, or with one of a form that is not supported."""
+
+
+class NotADatasetError(DatasetError, TypeError):
+    """A file, or an object, that is something else than a dataset; ``dkist`` raises TypeError."""
 
 
 class LocationError(DKISTVirtualError, ValueError):
@@ -196,6 +209,10 @@ class StoreMissingError(StoreError, FileNotFoundError):
     """There is no store at the path or URL."""
 
 
+class NothingToLoadError(StoreMissingError, ValueError):
+    """There is nothing that `load_dataset` loads; ``dkist`` raises ValueError."""
+
+
 class StoreCorruptError(StoreError, ValueError):
     """A file of the store is missing, unreadable, or contradicts another one."""
 
@@ -229,3 +246,7 @@ class ChangedFrameWarning(DKISTVirtualWarning):
 
 class VerificationWarning(DKISTVirtualWarning):
     """The last verification of the store found errors."""
+
+
+class LeftOutWarning(DKISTVirtualWarning):
+    """Files that were found, or asked for, are not among the datasets that were loaded."""

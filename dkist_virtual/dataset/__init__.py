@@ -3,6 +3,7 @@
 - `arithmetic`: do arithmetic with units, binning and reprojection on pixels, WCS and masks
 - `dataset`: define `Dataset`: data, WCS, headers and files, sliced together
 - `files`: list the files behind a selection: chunk keys, URLs, names and sizes
+- `load`: load one dataset or several of what the ``dkist`` package loads, too
 - `loader`: load what datasets are made of from a store or an ASDF
 - `mosaic`: define `TiledDataset`: a grid of datasets, one per tile on the sky
 - `open`: open a path, URL, ASDF or ID as a dataset
@@ -24,15 +25,24 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dkist_virtual.dataset.dataset import Dataset
     from dkist_virtual.dataset.files import Files
+    from dkist_virtual.dataset.load import load_dataset
     from dkist_virtual.dataset.mosaic import TiledDataset
     from dkist_virtual.dataset.open import open_dataset, open_zarr
     from dkist_virtual.dataset.overview import Overview
 
-__all__ = ["Dataset", "Files", "Overview", "TiledDataset", "open_dataset", "open_zarr"]
+__all__ = [
+    "Dataset",
+    "Files",
+    "Overview",
+    "TiledDataset",
+    "load_dataset",
+    "open_dataset",
+    "open_zarr",
+]
 
 _ROOMS = {
     "Dataset": "dataset", "Files": "files", "Overview": "overview", "TiledDataset": "mosaic",
-    "open_dataset": "open", "open_zarr": "open",
+    "load_dataset": "load", "open_dataset": "open", "open_zarr": "open",
 }  # fmt: skip
 
 

@@ -63,6 +63,35 @@ class Dataset(FromASDF, Printed, LazyCube):
             raise DatasetError("is a mosaic: dv.open_dataset and dv.TiledDataset.from_asdf open it")
         return opened.datasets(cls)[0]
 
+    @classmethod
+    def _from_asdf(cls, opened: Opened) -> Any:
+        from dkist_virtual.dataset.open import dataset_of
+
+        return cls.from_opened(opened) if opened.description.grid is None else dataset_of(opened)
+
+    @classmethod
+    def from_directory(cls, directory: str | os.PathLike[str]) -> Any:
+        """Load what is in a directory, as `dkist_virtual.load_dataset` does.
+
+        It is here for old notebooks: ``dkist`` warns that it may go, and so does this.
+
+        Returns
+        -------
+        Dataset or TiledDataset, or a list of them
+        """
+        import warnings
+
+        from dkist_virtual.conversion.asdf.dkist_errors import OldMethodWarning
+        from dkist_virtual.dataset.load import load_dataset
+
+        warnings.warn(
+            "Dataset.from_directory is there for old notebooks of dkist, which may drop it: write "
+            "dv.load_dataset(directory)",
+            OldMethodWarning,
+            stacklevel=2,
+        )
+        return load_dataset(directory)
+
     def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded | Transfer:
         """Download the frames of the selection into a directory, and read them there from then on.
 

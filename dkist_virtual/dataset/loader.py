@@ -6,7 +6,7 @@ import io
 import os
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 from dkist_virtual.cube.selection import Selection
 from dkist_virtual.cube.virtual_array import VirtualArray, opened_selection
@@ -31,6 +31,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from dkist_virtual.conversion.asdf.dkist_object import Opened as OpenedObject
+    from dkist_virtual.conversion.asdf.source import Source
     from dkist_virtual.dataset.derived.state import FrameCube
     from dkist_virtual.store.format.header_table import HeaderTable
     from dkist_virtual.store.frame_locations import FramePlaces
@@ -38,7 +40,7 @@ if TYPE_CHECKING:
 
 _Cube = TypeVar("_Cube", bound="FrameCube")
 
-__all__ = ["FromASDF", "Opened", "open_asdf", "open_store"]
+__all__ = ["FromASDF", "Opened", "open_asdf", "open_object", "open_store"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +138,11 @@ class FromASDF:
         raise NotImplementedError
 
     @classmethod
+    def _from_asdf(cls, opened: Opened) -> Any:
+        """Make what `from_asdf` returns."""
+        return cls.from_opened(opened)
+
+    @classmethod
     def from_asdf(
         cls,
         asdf: str | os.PathLike[str],
@@ -145,7 +152,7 @@ class FromASDF:
         chunks: Chunks = "auto",
         storage_options: StorageOptions | None = None,
         cache: str | os.PathLike[str] | None = None,
-    ) -> Self:
+    ) -> Any:
         """Open a dataset or mosaic from its ASDF alone: no store is written, no frame is read.
 
         Parameters
@@ -155,35 +162,58 @@ class FromASDF:
         frames, missing, chunks, storage_options, cache
             As in `dkist_virtual.open_dataset`.
 
+        Returns
+        -------
+        Dataset or TiledDataset
+            By `Dataset` the mosaic too, as ``dkist`` does.
+
         Raises
         ------
         DatasetError
-            The ASDF has no dataset, or a mosaic for `Dataset`, or no mosaic for `TiledDataset`.
+            The ASDF has no dataset, or no mosaic for `TiledDataset`.
         """
         opened = open_asdf(asdf, ReadOptions(frames, missing, chunks, storage_options, cache))
         try:
-            return cls.from_opened(opened)
+            return cls._from_asdf(opened)
         except DatasetError as error:
             raise DatasetError(f"{os.fspath(asdf)}: {error}") from None
 
 
-def open_asdf(asdf: str | os.PathLike[str], options: ReadOptions) -> Opened:
-    """Open a dataset from its ASDF, with references in memory."""
+def open_asdf(
+    asdf: str | os.PathLike[str], options: ReadOptions, *, any_version: bool = False
+) -> Opened:
+    """Open a dataset from its ASDF, with references in memory.
+
+    `any_version` reads also what a newer version of ``dkist`` wrote, as far as that is understood.
+    """
     from dkist_virtual.conversion.asdf.locate import asdf_on_disk
     from dkist_virtual.conversion.asdf.source import read_source
-    from dkist_virtual.conversion.references import references_of
-    from dkist_virtual.store.format.header_table import HeaderTable
 
     with asdf_on_disk(os.fspath(asdf), options.fetcher()) as found:
-        source = read_source(found.path, found.label)
-        headers = source.headers
+        source = read_source(found.path, found.label, any_version=any_version)
         if not is_local(os.fspath(asdf)):
-            headers.columns  # noqa: B018  # reads them now: this file is temporary
+            source.headers.columns  # noqa: B018  # reads them now: this file is temporary
     location = Location.of(os.fspath(asdf))
     if location.query and location.path.endswith(".asdf") and not options.places:
         # Signed for a directory: the frames beside it are read with the same signature.
         options = replace(options, frames=str(location.parent))
-    handle = StoreHandle(None, references_of(source, found.directory), options)
+    return _opened(source, found.directory, options)
+
+
+def open_object(given: Any, options: ReadOptions) -> tuple[Opened, OpenedObject]:
+    """Open an open dataset or mosaic of ``dkist``, with references in memory."""
+    from dkist_virtual.conversion.asdf.dkist_object import read_open
+
+    found = read_open(given)
+    return _opened(found.source, found.directory, options), found
+
+
+def _opened(source: Source, directory: str, options: ReadOptions) -> Opened:
+    from dkist_virtual.conversion.references import references_of
+    from dkist_virtual.store.format.header_table import HeaderTable
+
+    headers = source.headers
+    handle = StoreHandle(None, references_of(source, directory), options)
     table = headers if isinstance(headers, HeaderTable) else HeaderTable(headers, copy=False)
     return Opened(handle, table, source.description)
 

@@ -30,7 +30,10 @@ if TYPE_CHECKING:
         StorageOptions,
     )
 
-__all__ = ["check_place", "open_dataset", "open_stored", "open_zarr", "select_alike"]
+__all__ = [
+    "check_place", "dataset_of", "open_dataset", "open_stored", "open_with", "open_zarr",
+    "select_alike", "store_directory",
+]  # fmt: skip
 
 AnyDataset: TypeAlias = "StoredDataset | Dataset | TiledDataset"
 
@@ -98,7 +101,14 @@ def open_dataset(
     from dkist_virtual.store.read_options import ReadOptions
 
     options = ReadOptions(frames, missing, chunks, storage_options, cache, allow_local, verify)
-    return _dataset(_open(store_or_asdf, options))
+    return open_with(store_or_asdf, options)
+
+
+def open_with(
+    store_or_asdf: str | os.PathLike[str] | Row, options: ReadOptions, *, any_version: bool = False
+) -> Dataset | TiledDataset:
+    """Open a dataset with options that were checked; see `open_dataset` and `open_asdf`."""
+    return dataset_of(_open(store_or_asdf, options, any_version=any_version))
 
 
 def open_stored(
@@ -117,7 +127,7 @@ def open_stored(
 
     options = ReadOptions(frames, storage_options=storage_options, allow_local=allow_local)
     opened = _open(store_or_asdf, options)
-    return StoredDataset.of(opened) or _dataset(opened)
+    return StoredDataset.of(opened) or dataset_of(opened)
 
 
 def select_alike(ds: AnyDataset, item: Index) -> AnyDataset:
@@ -131,17 +141,22 @@ def select_alike(ds: AnyDataset, item: Index) -> AnyDataset:
     return selected
 
 
-def _open(store_or_asdf: str | os.PathLike[str] | Row, options: ReadOptions) -> Opened:
+def _open(
+    store_or_asdf: str | os.PathLike[str] | Row, options: ReadOptions, *, any_version: bool = False
+) -> Opened:
     place = store_directory(_path_of(store_or_asdf))
     is_asdf = _is_asdf(place) or _is_asdf_on_server(place, options)
     if not is_asdf:
         _refuse_file(place)
     from dkist_virtual.dataset.loader import open_asdf, open_store
 
-    return open_asdf(place, options) if is_asdf else open_store(place, options)
+    if is_asdf:
+        return open_asdf(place, options, any_version=any_version)
+    return open_store(place, options)
 
 
-def _dataset(opened: Opened) -> Dataset | TiledDataset:
+def dataset_of(opened: Opened) -> Dataset | TiledDataset:
+    """Make the dataset or mosaic of an open store or ASDF."""
     if opened.description.grid is None:
         from dkist_virtual.dataset.dataset import Dataset
 

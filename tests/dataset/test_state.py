@@ -217,7 +217,7 @@ DATASETS: dict[str, Derived] = {
 }
 
 NOT_DERIVED = {
-    "from_asdf from_opened": "opens",
+    "from_asdf from_directory from_opened": "opens",
     "array_axis_physical_types axis_world_coords axis_world_coords_values combined_wcs wcs": "WCS",
     "data pixels quantity shape dimensions": "pixels without anything",
     "files download inventory provenance lineage": "what it is made of",

@@ -23,8 +23,12 @@ UPGRADE: Final = "Upgrade: pip install --upgrade dkist asdf gwcs asdf-astropy"
 _UNKNOWN_TAG: Final = re.compile(r"(\S+) is not recognized")
 
 
-def load_with_dkist(source: Tree) -> Any:
-    """Load a dataset without its frames as `dkist.Dataset` or `dkist.TiledDataset`."""
+def load_with_dkist(source: Tree, *, any_version: bool = False) -> Any:
+    """Load a dataset without its frames as `dkist.Dataset` or `dkist.TiledDataset`.
+
+    Where ``dkist`` is too old for it, `OutOfDateError` is raised, or with `any_version` what it
+    understands is loaded.
+    """
     with ignore_expected_warnings():
         import dkist
 
@@ -37,7 +41,7 @@ def load_with_dkist(source: Tree) -> Any:
             with TemporaryDirectory(prefix="dkist_virtual-") as directory:
                 small = Path(directory) / "dataset.asdf"
                 source.write_without_frames(small)
-                dataset = dkist.load_dataset(small)
+                dataset = dkist.load_dataset(small, ignore_version_mismatch=any_version)
     except (MemoryError, DatasetError):
         raise
     except Exception as error:
@@ -59,6 +63,8 @@ def _unreadable(
     import asdf
     import dkist
 
+    from dkist_virtual.conversion.asdf.dkist_errors import DKISTOutOfDateError, OutOfDateError
+
     # asdf only warns of an object that it cannot make, and dkist then finds "no dataset".
     reasons = [
         str(warning.message)
@@ -74,7 +80,8 @@ def _unreadable(
     why = "; ".join([shorten(error), *reasons])
     why = re.sub(r"\S*dkist_virtual-\w+[/\\]dataset\.asdf", label, why)
     newer = re.search("version", why)
-    return DatasetError(
+    kind = OutOfDateError if isinstance(error, DKISTOutOfDateError) else DatasetError
+    return kind(
         f"{label}: dkist {dkist.__version__} cannot read this dataset: {why}"
         + (f". {UPGRADE}" if newer else "")
     )

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.io.fetcher import Fetcher
 
-__all__ = ["AsdfFile", "asdf_on_disk", "check_place", "find_asdf"]
+__all__ = ["AsdfFile", "asdf_on_disk", "check_place", "find_asdf", "without_replaced"]
 
 #: The Data Center's file names, and its suffixes from oldest to newest, as ``dkist`` ranks them.
 _DATA_CENTER_NAME = re.compile(
@@ -186,7 +186,7 @@ def find_asdf(place: Path | str) -> tuple[Path, list[Path]]:
         raise DatasetError(
             f"{place}: no ASDF in this directory; expected a file *.asdf beside the frames{hint}"
         )
-    candidates = _without_replaced(found)
+    candidates = without_replaced(found)
     if len(candidates) > 1:
         # Where none has a dataset, `read_source` says what the newest is.
         candidates = [path for path in candidates if _names_a_dataset(path)] or candidates
@@ -194,7 +194,7 @@ def find_asdf(place: Path | str) -> tuple[Path, list[Path]]:
     return chosen, [path for path in found if path != chosen]
 
 
-def _without_replaced(paths: list[Path]) -> list[Path]:
+def without_replaced(paths: list[Path]) -> list[Path]:
     """Leave out what the Data Center has replaced under a newer kind of name."""
     kept: list[Path] = []
     best: dict[str, tuple[int, Path]] = {}

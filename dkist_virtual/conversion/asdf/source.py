@@ -22,7 +22,7 @@ from astropy.table import Table, vstack
 from dkist_virtual.conversion.asdf.dkist_loader import UPGRADE, load_with_dkist, versions
 from dkist_virtual.conversion.asdf.frames import Frames
 from dkist_virtual.conversion.asdf.tree import BlockColumns, Node, Tree, read_tree
-from dkist_virtual.errors import DatasetError, HeaderWarning
+from dkist_virtual.errors import DatasetError, HeaderWarning, NotADatasetError
 from dkist_virtual.io.asdf_blocks import check_start
 from dkist_virtual.io.local_file import open_regular
 from dkist_virtual.store.format.asdf_arrays import check_mask, check_strides
@@ -38,7 +38,7 @@ from dkist_virtual.text import counted, shorten
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Source", "read_source"]
+__all__ = ["Source", "read_source", "remaining_meta"]
 
 #: What ``dkist`` keeps in a dataset's meta and a store keeps elsewhere.
 _ELSEWHERE = frozenset({"headers", "inventory", "history"})
@@ -75,7 +75,7 @@ class Source:
             )
 
 
-def read_source(path: Path | str, label: str | None = None) -> Source:
+def read_source(path: Path | str, label: str | None = None, *, any_version: bool = False) -> Source:
     """Read the ASDF of a dataset.
 
     A header table with another number of rows than there are frames is left out, with a
@@ -87,18 +87,20 @@ def read_source(path: Path | str, label: str | None = None) -> Source:
         A local ASDF of any version that the installed ``dkist`` reads.
     label : str, optional
         The user's name for it, where `path` is a temporary copy.
+    any_version : bool
+        Whether to read also what a newer version of ``dkist`` wrote, as far as it is understood.
 
     Raises
     ------
     DatasetError
         The file is missing, not an ASDF, or holds something else than a dataset; or the dataset
-        is of a form that cannot be virtualised.
+        is of a form that cannot be virtualised, or needs a newer version of ``dkist``.
     """
     path = Path(path).expanduser()
     label = label or str(path)
     asdf = _read_tree(path, label)
     node = _dataset_node(asdf)
-    dataset = load_with_dkist(asdf)
+    dataset = load_with_dkist(asdf, any_version=any_version)
 
     frames: list[Frames] = []
     tiles: list[TileMeta] = []
@@ -110,19 +112,19 @@ def read_source(path: Path | str, label: str | None = None) -> Source:
             check_mask(loaded.mask, frames[-1].cut_shape)
         except DatasetError as error:
             raise DatasetError(f"{where}: {error}") from error
-        own = {} if index is None else _remaining(loaded.meta)
+        own = {} if index is None else remaining_meta(loaded.meta)
         tiles.append(TileMeta(index, loaded.wcs, loaded.unit, loaded.mask, own))
 
     inventory = dataset.meta["inventory"]
     if inventory is dataset.meta:
         # In versions before 0.3.0 the file's `meta` was the inventory, and dkist puts it into
         # itself: it then holds headers and history too, and cannot be written anywhere.
-        inventory = _remaining(dataset.meta)
+        inventory = remaining_meta(dataset.meta)
     description = Description(
         grid=grid,
         tiles=tuple(tiles),
         inventory=inventory,
-        meta=_remaining(dataset.meta),
+        meta=remaining_meta(dataset.meta),
         history=dataset.meta["history"],
         origin=origin_of(path, asdf.tree, inventory),
     )
@@ -176,13 +178,14 @@ def _dataset_node(asdf: Tree) -> Node:
             f"{label.rpartition('/')[0] or '.'}; expected the ASDF of a dataset"
         )
     if "dataset" in tree:
-        raise DatasetError(
+        raise NotADatasetError(
             f"{label}: the key dataset holds {tag or type(node).__name__}; expected a DKIST "
             "dataset or mosaic (tiled dataset)"
         )
     keys = ", ".join(sorted(set(map(str, tree)) - {"asdf_library", "history"})) or "nothing"
-    raise DatasetError(
-        f"{label}: this ASDF holds no dataset: expected the key dataset, found {keys}"
+    raise NotADatasetError(
+        f"{label}: this ASDF holds no dataset: expected the key dataset, found {keys}; it is not a "
+        "valid level 1 or level 2 DKIST file"
     )
 
 
@@ -214,7 +217,8 @@ def _places(node: Node, dataset: Any, label: str) -> tuple[tuple[int, int] | Non
     return (rows, columns), places
 
 
-def _remaining(meta: Node) -> dict[str, Any]:
+def remaining_meta(meta: Node) -> dict[str, Any]:
+    """Give what a store keeps in the meta, which is all but headers, inventory and history."""
     return {key: value for key, value in meta.items() if key not in _ELSEWHERE}
 
 

@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.dataset.files import Files
 
-__all__ = ["FrameCube", "Mask", "copy_mask", "own_coordinates", "own_meta"]
+__all__ = ["FrameCube", "Mask", "copy_mask", "own_coordinates", "own_meta", "take_over"]
 
 Mask: TypeAlias = "bool | dask.array.Array | NDArray[np.bool_] | None"
 
@@ -370,6 +370,15 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         self.__dict__.update({name: unpack(value) for name, value in state.items()})
         if self._uncertainty is not None:  # which pickles without the dataset that it is of
             self._uncertainty.parent_nddata = self
+
+
+def take_over(cube: FrameCube, other: NDCube) -> None:
+    """Copy what an NDCube of the same pixels has beside them: uncertainty, PSF and coordinates."""
+    spread = other.uncertainty
+    if spread is not None:
+        cube.uncertainty = type(spread)(spread, copy=True)
+    cube.psf = copy.copy(other.psf)
+    cube._coordinates_from(other)
 
 
 def copy_mask(mask: Any) -> Any:
