@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Self, overload
 
 import numpy as np
@@ -65,9 +66,9 @@ class Dataset(FromASDF, Printed, LazyCube):
 
     @classmethod
     def _from_asdf(cls, opened: Opened) -> Any:
-        from dkist_virtual.dataset.open import dataset_of
-
-        return cls.from_opened(opened) if opened.description.grid is None else dataset_of(opened)
+        if opened.description.grid is None:
+            return cls.from_opened(opened)
+        return _above("mosaic").TiledDataset.from_opened(opened)
 
     @classmethod
     def from_directory(cls, directory: str | os.PathLike[str]) -> Any:
@@ -82,7 +83,6 @@ class Dataset(FromASDF, Printed, LazyCube):
         import warnings
 
         from dkist_virtual.conversion.asdf.dkist_errors import OldMethodWarning
-        from dkist_virtual.dataset.load import load_dataset
 
         warnings.warn(
             "Dataset.from_directory is there for old notebooks of dkist, which may drop it: write "
@@ -90,7 +90,7 @@ class Dataset(FromASDF, Printed, LazyCube):
             OldMethodWarning,
             stacklevel=2,
         )
-        return load_dataset(directory)
+        return _above("load").load_dataset(directory)
 
     def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded | Transfer:
         """Download the frames of the selection into a directory, and read them there from then on.
@@ -419,3 +419,11 @@ class Dataset(FromASDF, Printed, LazyCube):
         from dkist_virtual.dataset.summary import overview_of
 
         return overview_of("Dataset", [self])
+
+
+def _above(module: str) -> Any:
+    """Import a module that imports this one, for a method that ``dkist`` has here.
+
+    By its name, as `dkist_virtual` imports its public names: this class needs neither.
+    """
+    return import_module(f"dkist_virtual.dataset.{module}")

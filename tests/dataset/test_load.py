@@ -148,17 +148,17 @@ NAME = "VBI_L1_20231016T184519_AJQWW"
 
 @pytest.mark.parametrize(
     "names",
-    mostly_slow(
-        [
-            ("a", "b"),
-            (NAME, f"{NAME}_user_tools"),
-            (f"{NAME}_metadata", f"{NAME}_user_tools", NAME, f"{NAME}_unknown"),
-            ("random", f"{NAME}_user_tools"),
-            (NAME, "VISP_L1_20231016T184519_AJQWW"),
+    [
+        pytest.param(("a", "b"), marks=pytest.mark.slow),
+        pytest.param((NAME, f"{NAME}_user_tools"), marks=pytest.mark.slow),
+        (f"{NAME}_metadata", f"{NAME}_user_tools", NAME, f"{NAME}_unknown"),
+        pytest.param(("random", f"{NAME}_user_tools"), marks=pytest.mark.slow),
+        pytest.param((NAME, "VISP_L1_20231016T184519_AJQWW"), marks=pytest.mark.slow),
+        pytest.param(
             ("VBI_L1_20231016T184519_AAAA", "VBI_L1_20231016T184519_AAAA_metadata"),
-        ],
-        every=3,
-    ),  # fmt: skip
+            marks=pytest.mark.slow,
+        ),
+    ],
 )
 def test_of_a_directory_the_same_files_are_loaded(names: tuple[str, ...], tmp_path: Path) -> None:
     with asdf.open(ROOT / "eit_dataset-1.1.0.asdf") as file:

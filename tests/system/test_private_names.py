@@ -29,6 +29,8 @@ NAMES = (
     "astropy.table.Table._new_from_slice",
     "astropy.table.pprint.TableFormatter._pformat_col_iter",
     "dask.array.Array._meta",
+    "dkist.io.DKISTFileManager._fm",
+    "dkist.io.dask.striped_array.FileManager._striped_external_array",
     "dkist.log",
     "dkist.net.attr_walker.walker",
     "dkist.net.client.DKISTQueryResponseTable._display_table",
