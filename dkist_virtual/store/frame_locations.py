@@ -10,6 +10,7 @@ import os
 import re
 from dataclasses import dataclass
 from functools import cached_property
+from hashlib import sha256
 from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
@@ -285,6 +286,30 @@ class FrameLocations:
                 self._listed[directory] = frozenset()
         return name in self._listed[directory]
 
+    def versions(self, urls: Iterable[str]) -> str:
+        """Give a text that changes when a file of some frames on this machine is replaced.
+
+        It is empty where no frame is on this machine: a server is not asked.
+        """
+        if not (self.allow_local or self.named or self.downloads):
+            return ""
+        text = []
+        for url in urls:
+            found = url
+            if self.named or self.downloads:
+                try:
+                    found = self.find(url)
+                except FrameRefusedError:  # which is said when it is read
+                    found = ""
+            if found and is_local(found):
+                text.append(_version_of(local_path(found)))
+        return sha256("\n".join(text).encode()).hexdigest() if text else ""
+
+    def versions_of_directories(self) -> str:
+        """Give a text that changes when files are replaced in the directories of frames."""
+        local = [local_path(place) for place in self.in_order if is_local(place)]
+        return sha256("\n".join(map(_version_of, local)).encode()).hexdigest()
+
     def look_again(self) -> None:
         """Forget which files are on this machine."""
         self._listed.clear()
@@ -293,3 +318,12 @@ class FrameLocations:
         """Forget also which files servers do not have."""
         self.look_again()
         self._gone.clear()
+
+
+def _version_of(path: str) -> str:
+    """Describe the version of a file, as its status tells it; empty without a file."""
+    try:
+        status = os.stat(path)
+    except OSError:
+        return ""
+    return f"{status.st_mtime_ns} {status.st_size} {status.st_ino}"
