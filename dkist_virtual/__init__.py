@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.load import load_dataset
     from dkist_virtual.dataset.mosaic import TiledDataset
     from dkist_virtual.dataset.open import open_dataset, open_zarr
+    from dkist_virtual.dataset.save.asdf_file import save_dataset
     from dkist_virtual.store.format.verify_json import Verification
     from dkist_virtual.verification.verify import verify
 
@@ -38,6 +39,7 @@ __all__ = [
     "load_dataset",
     "open_dataset",
     "open_zarr",
+    "save_dataset",
     "search",
     "update",
     "verify",
@@ -51,6 +53,7 @@ _HOMES = {
     "open_dataset": ("dataset.open", "open_dataset"),
     "load_dataset": ("dataset.load", "load_dataset"),
     "open_zarr": ("dataset.open", "open_zarr"),
+    "save_dataset": ("dataset.save.asdf_file", "save_dataset"),
     "search": ("datacenter.search", "search"),
     "update": ("conversion.update", "update"),
     "Verification": ("store.format.verify_json", "Verification"),

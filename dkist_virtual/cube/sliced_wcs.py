@@ -1,9 +1,10 @@
-"""Make the WCS of a selection, steps included."""
+"""Make the WCS of a selection, steps included, and one of the same for other packages."""
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
 from astropy.wcs.wcsapi import BaseHighLevelWCS, HighLevelWCSWrapper, SlicedLowLevelWCS
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KnownWCS", "SteppedWCS", "UnslicedWCS", "WCSSource", "forget_dropped", "high_level",
-    "slice_wcs",
+    "published", "slice_wcs",
 ]  # fmt: skip
 
 
@@ -116,6 +117,53 @@ class SteppedWCS(ResampledLowLevelWCS):  # type: ignore[misc]  # ndcube comes wi
         """The coordinates dropped below the steps: ndcube's `global_coords` needs them."""
         described: dict[str, object] = self._wcs.dropped_world_dimensions
         return described
+
+
+def published(low: BaseLowLevelWCS) -> BaseLowLevelWCS:
+    """Make a WCS of the classes of astropy, gwcs and ndcube alone, which ASDF can write.
+
+    It has the same coordinates at every pixel, bit for bit, and the same shape and names. A WCS
+    without steps is returned as it is.
+
+    ndcube's `ResampledLowLevelWCS` is only written around a WCS that is not sliced. So the steps
+    and the beginnings of slices go into one of it, and the axes that are dropped around that.
+    """
+    layers = [low]
+    while type(low) in _LAYERS:
+        low = low._wcs  # astropy's wrappers of a WCS have no public name for it
+        layers.append(low)
+    if SteppedWCS not in map(type, layers):
+        return layers[0]
+    inside = layers.pop()
+    n = inside.pixel_n_dim
+    factor, offset = np.ones(n), np.zeros(n)
+    low_shape = layers[0].pixel_shape
+    entries: list[int | slice] = [slice(None)] * n  # x first
+    for layer in reversed(layers):
+        kept = [axis for axis in range(n) if isinstance(entries[axis], slice)]
+        if not isinstance(layer, SlicedLowLevelWCS):
+            # A pixel (p + 1/2) f - 1/2 + o of what is inside, and p itself such a one.
+            offset[kept] += layer._offset * factor[kept]
+            factor[kept] *= layer._factor
+            continue
+        for axis, entry in zip(kept, layer._slices_pixel, strict=True):
+            if isinstance(entry, slice):
+                offset[axis] += (entry.start or 0) * factor[axis]
+            else:
+                entries[axis] = int(entry)
+    shape = iter(low_shape or ())
+    if low_shape is not None:
+        # ndcube divides the lengths by the factors. Those of dropped axes only have to be longer
+        # than the pixel that is left of them.
+        inside = copy.copy(inside)
+        inside.pixel_shape = tuple(
+            int(next(shape) * factor[axis]) if isinstance(entry, slice) else entry + 1
+            for axis, entry in enumerate(entries)
+        )
+    return SlicedLowLevelWCS(ResampledLowLevelWCS(inside, factor, offset), entries[::-1])
+
+
+_LAYERS: Final = (SteppedWCS, ResampledLowLevelWCS, SlicedLowLevelWCS)
 
 
 def forget_dropped(wcs: BaseHighLevelWCS) -> None:

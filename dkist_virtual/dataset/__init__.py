@@ -13,6 +13,7 @@
 - `summary`: fill in the overview of a dataset or mosaic, without reading a frame
 - `derived/`: derive datasets: their state, what they were made from, bins, reprojection
 - `export/`: export a dataset to other libraries: sunpy, xarray, ndcube
+- `save/`: save a dataset as an ASDF that the dkist package opens
 
 Names are imported when they are first used: ndcube, astropy and zarr are loaded with a dataset.
 """

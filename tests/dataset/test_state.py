@@ -15,6 +15,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import astropy.units as u
@@ -143,6 +144,16 @@ def cropped_by_values(ds: dv.Dataset) -> dv.Dataset:
     return ds.crop_by_values(*limits, units=low.world_axis_units)  # type: ignore[no-any-return]
 
 
+def saved(ds: Any) -> Any:
+    """Save, and open again: without its frames."""
+    with TemporaryDirectory() as directory:
+        dv.save_dataset(ds, f"{directory}/saved.asdf")
+        opened = dv.open_dataset(f"{directory}/saved.asdf")
+        for tile in opened.flat if isinstance(opened, dv.TiledDataset) else [opened]:
+            tile.headers.columns  # noqa: B018  # reads them now
+        return opened
+
+
 def bins(array: Any) -> Any:
     return array.reshape(3, 24, 2, 24, 2)
 
@@ -210,6 +221,7 @@ DATASETS: dict[str, Derived] = {
         lambda ds: ds[1].to_map(), lambda a: a[1], kind="map", public="to_map"
     ),
     "`ds.to_nddata()`": Derived(lambda ds: ds.to_nddata(), public="to_nddata"),
+    "`dv.save_dataset(ds, ...)`": Derived(saved),
     "`ds.plot()`": Derived(lambda ds: ds.plot(figure=Figure()), kind="plot", public="plot"),
     "`ds.plot_profile()`": Derived(
         lambda ds: ds.plot_profile((20, 30), figure=Figure()), kind="line", public="plot_profile"
@@ -395,6 +407,7 @@ PARTS: dict[str, Derived] = {
     "`mosaic.at(...)`": Derived(lambda m: m.at(time=read_time(m)), lambda a: a[0], public="at"),
     "`copy.deepcopy(mosaic)`": Derived(copy.deepcopy),
     "`pickle` of a mosaic": Derived(lambda m: pickle.loads(pickle.dumps(m))),
+    "`dv.save_dataset(mosaic, ...)`": Derived(saved),
     "`mosaic.to_xarray()`": Derived(lambda m: m.to_xarray(), kind="xarray", public="to_xarray"),
     "`mosaic.plot()`": Derived(lambda m: m.plot(figure=Figure()), kind="mosaic", public="plot"),
 }

@@ -16,6 +16,7 @@ from astropy.wcs.wcsapi import SlicedLowLevelWCS
 from dkist.net.globus import auth
 from matplotlib.figure import Figure
 from ndcube import NDCube
+from ndcube.wcs.wrappers import ResampledLowLevelWCS
 from numba.core.caching import FunctionCache
 
 import dkist_virtual
@@ -94,7 +95,11 @@ ATTRIBUTES: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "ndcube.GlobalCoords": (lambda: a_cube().global_coords, ("_internal_coords",)),
     "astropy.wcs.wcsapi.SlicedLowLevelWCS": (
         lambda: SlicedLowLevelWCS(WCS(naxis=2), 0),
-        ("_wcs",),
+        ("_slices_pixel", "_wcs"),
+    ),
+    "ndcube.wcs.wrappers.ResampledLowLevelWCS": (
+        lambda: ResampledLowLevelWCS(WCS(naxis=2), 2),
+        ("_factor", "_offset"),
     ),
     "astropy.visualization.wcsaxes.WCSAxes": (wcs_axes, ("_wcsaxesartist",)),
     "astropy.visualization.wcsaxes.CoordinateHelper": (

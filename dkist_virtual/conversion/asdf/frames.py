@@ -97,10 +97,15 @@ class Frames:
                 raise DatasetError(
                     f"fileuris holds {name!r}: expected names or null, in lists of equal length"
                 )
-        n_uri_axes = names.ndim
+        n_uri_axes, stored = names.ndim, list(node.get("subslice") or ())
         if names.size == 1:
-            # dkist drops all frame axes of a single frame, whatever the WCS has.
-            names = names.reshape(())
+            # dkist drops all frame axes of a single frame, whatever the WCS has, and indexes with
+            # the cut: None, before all else, is a frame axis after all.
+            n_added = 0
+            while not n_uri_axes and stored[n_added : n_added + 1] == [None]:
+                n_added += 1
+            names, stored = names.reshape((1,) * n_added), stored[n_added:]
+            n_uri_axes += n_added
         try:
             dtype = np.dtype(node["datatype"]).newbyteorder("=")
         except TypeError as error:
@@ -109,7 +114,7 @@ class Frames:
         if isinstance(target, bool) or not isinstance(target, (int, str)):
             raise DatasetError(f"target is {target!r}: expected an HDU's index or EXTNAME")
         uncut = cls(index, names, tuple(map(int, node["shape"])), dtype, target)
-        cut = _subslice(node.get("subslice"), n_uri_axes, len(uncut.shape))
+        cut = _subslice(stored, n_uri_axes, len(uncut.shape))
         return replace(uncut, subslice=cut)
 
     @property

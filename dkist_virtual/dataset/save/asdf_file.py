@@ -1,0 +1,134 @@
+"""Write a dataset to an ASDF of its own, as `dkist.save_dataset` does."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from dkist_virtual.errors import DatasetError, StoreError, StoreExistsError
+from dkist_virtual.io.locations import absolute, is_local, local_path, shown
+from dkist_virtual.text import shorten
+
+if TYPE_CHECKING:
+    from asdf.extension import ExtensionManager
+
+    from dkist_virtual.dataset.dataset import Dataset
+    from dkist_virtual.dataset.mosaic import TiledDataset
+
+__all__ = ["save_dataset"]
+
+
+def save_dataset(
+    dataset: Dataset | TiledDataset,
+    asdf_path: str | os.PathLike[str],
+    overwrite: bool = False,
+) -> None:
+    """Write a dataset or mosaic as an ASDF that dkist opens, and this package; reads no pixel.
+
+    The file has WCS, headers, mask, unit and meta of the selection, and the names of its frames:
+    put it into the directory of the frames, or open it with ``frames=``.
+
+    Parameters
+    ----------
+    dataset : Dataset or TiledDataset
+        Sliced or not. Not one that was computed: its pixels are in no files.
+    asdf_path : path
+        A file on this machine. It is complete, or not there.
+    overwrite : bool
+        Whether to replace a file.
+
+    Raises
+    ------
+    StoreExistsError
+        The file exists; it is a `FileExistsError`, as dkist's.
+    DatasetError
+        The dataset is computed, or holds something that ASDF cannot express.
+
+    Warns
+    -----
+    DKISTVirtualWarning
+        An uncertainty, a psf, or coordinates that were added, are left behind.
+
+    Examples
+    --------
+    >>> dv.save_dataset(ds[0, 10:20], "BKEWK/part.asdf")  # doctest: +SKIP
+    """
+    import asdf
+
+    path = _path(asdf_path)
+    _refuse(path, overwrite)
+    file = asdf.AsdfFile()
+    key, node = _node(dataset, file.extension_manager)
+    tree: dict[str, Any] = {key: node}
+    history = dataset.meta.get("history") or {}
+    if entries := history.get("entries"):
+        tree["history"] = {"entries": list(entries)}
+    _write(path, tree, overwrite)
+
+
+def _node(dataset: object, manager: ExtensionManager) -> tuple[str, Any]:
+    """Return the key and the node of a dataset in the tree of an ASDF."""
+    from dkist_virtual.dataset.dataset import Dataset
+    from dkist_virtual.dataset.mosaic import TiledDataset
+    from dkist_virtual.dataset.save.nodes import dataset_node, mosaic_node
+
+    if isinstance(dataset, Dataset):
+        return "dataset", dataset_node(dataset, manager, history=False)
+    if isinstance(dataset, TiledDataset):
+        return "dataset", mosaic_node(dataset, manager, history=False)
+    raise TypeError(
+        f"save_dataset of a {type(dataset).__module__}.{type(dataset).__name__}: expected a "
+        "Dataset or TiledDataset of this package. dkist.save_dataset saves those of dkist"
+    )
+
+
+def _path(asdf_path: str | os.PathLike[str]) -> str:
+    place = absolute(asdf_path, "asdf_path")
+    if not is_local(place):
+        raise StoreError(
+            f"{shown(place)}: an ASDF is written on this machine: expected a path. Copy it there "
+            "afterwards"
+        )
+    return local_path(place)
+
+
+def _refuse(path: str, overwrite: bool) -> None:
+    if os.path.lexists(path) and not overwrite:
+        raise StoreExistsError(f"{path}: exists already. overwrite=True replaces it")
+    if os.path.isdir(path):
+        raise StoreExistsError(f"{path}: is a directory: expected the name of a file")
+
+
+def _write(path: str, tree: dict[str, Any], overwrite: bool) -> None:
+    """Write a file beside its place, and rename it."""
+    import asdf
+
+    from dkist_virtual.io.local_file import sync
+    from dkist_virtual.store.format.dataset_asdf import ignore_expected_warnings
+
+    directory, name = os.path.split(os.path.realpath(path))
+    part = os.path.join(directory, f".{name[:200]}.{secrets.token_hex(4)}.part")
+    try:
+        # A file, not its path: asdf takes a path for a URI, which ends at a "#".
+        with ignore_expected_warnings(), open(part, "xb") as file:
+            asdf.AsdfFile(tree).write_to(file)
+        sync(part)
+        _refuse(path, overwrite)
+        os.replace(part, os.path.join(directory, name))
+    except OSError as error:
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(
+            f"{path}: cannot be written: {error.strerror or error}. What was there before stays "
+            "as it was"
+        ) from error
+    except asdf.exceptions.ValidationError as error:
+        raise DatasetError(
+            f"{path}: dkist's form of a dataset does not allow this one: {shorten(error)}"
+        ) from error
+    finally:
+        with suppress(OSError):
+            os.remove(part)
+    sync(directory)
