@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.provenance import Provenance
     from dkist_virtual.io.download.download import Downloaded
     from dkist_virtual.store.format.summary import Summary
+    from dkist_virtual.store.handle import StoreHandle
 
 __all__ = ["StoredDataset", "array_line", "stored_facts"]
 
@@ -128,20 +129,29 @@ def _select(source: Provenance, item: Index) -> Provenance:
 
 def stored_facts(sources: Sequence[Provenance]) -> dict[str, Any]:
     """Say for an overview where frames are, how many, and how large they are."""
-    handle = sources[0].array.handle
-    attributes = handle.store.references.attributes
-    files = Files(tuple(sources))
-    whole = attributes.get("n_frames")
+    handles = list({id(source.array.handle): source.array.handle for source in sources}.values())
+    handle, files = handles[0], Files(tuple(sources))
+    # A mosaic made by hand may have tiles of several datasets, and a frame in several tiles.
+    whole = _total(handles, "n_frames")
+    is_part = whole is not None and whole > len(files)
+    places = dict.fromkeys(place for one in handles for place in one.store.places.in_order)
+    place, *further = map(shown, places)
     return {
         "n_frames": len(files),
         "n_bytes": files.nbytes,
-        "total_frames": whole if whole != len(files) else None,
-        "total_bytes": attributes.get("n_bytes") if whole != len(files) else None,
-        "place": shown(files.places[0]),
-        "further_places": tuple(map(shown, files.places[1:])),
-        "store": None if handle.url is None else shown(handle.url),
+        "total_frames": whole if is_part else None,
+        "total_bytes": _total(handles, "n_bytes") if is_part else None,
+        "place": place,
+        "further_places": tuple(further),
+        "store": None if handle.url is None or len(handles) > 1 else shown(handle.url),
         "missing": handle.options.missing,
     }
+
+
+def _total(handles: Sequence[StoreHandle], name: str) -> int | None:
+    """Add what the references of several stores say of their frames; None where one does not."""
+    stated: list[Any] = [handle.store.references.attributes.get(name) for handle in handles]
+    return None if None in stated else sum(stated)
 
 
 def array_line(pixels: VirtualArray) -> str:

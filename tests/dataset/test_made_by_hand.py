@@ -205,6 +205,23 @@ def test_binned_tiles_make_a_mosaic() -> None:
     assert mosaic[0, 0].shape == (3, 2, 5)
 
 
+def test_tiles_of_several_datasets_are_described(simulated: Any, converted: Any) -> None:
+    first = dv.open_dataset(simulated("vbi_mosaic"))
+    other = dv.open_dataset(converted("vbi_mosaic"))
+    n = len(first[0, 0].files)
+    both = dv.TiledDataset(np.array([[first[0, 0], other[0, 1]]], object))
+    overview = both.overview()
+    assert overview.n_frames == 2 * n
+    assert overview.total_frames == len(first.files) + len(other.files)
+    assert overview.store is None
+    five_times = dv.TiledDataset(np.array([[first[0, 0]] * 5], object))
+    assert five_times.overview().n_frames == 5 * n
+    assert five_times.overview().total_frames is None
+    assert str(len(five_times.files)) in str(five_times)
+    assert other[0].overview().total_frames == len(other.files)
+    assert other[0].overview().store == str(converted("vbi_mosaic"))
+
+
 def test_a_fits_wcs_is_a_wcs() -> None:
     ds = dv.Dataset(np.zeros((4, 5)), wcs=WCS(naxis=2), meta={"headers": Table({"A": [1]})})
     assert ds[0].headers["A"].tolist() == [1]
