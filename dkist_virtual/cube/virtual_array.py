@@ -18,7 +18,7 @@ from dkist_virtual.cube.selection import Index, Selection
 from dkist_virtual.errors import FrameMissingError, MissingFramesWarning
 from dkist_virtual.fits.buffers import empty
 from dkist_virtual.fits.threads import open_in_forks
-from dkist_virtual.store.format.references import FrameColumns, chunk_key
+from dkist_virtual.store.format.references import chunk_key
 from dkist_virtual.store.read_options import ReadOptions, axis_chunks
 from dkist_virtual.store.zarr_store import spec_of
 
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from dkist_virtual.cube.dask_array import PushdownArray
-    from dkist_virtual.store.format.references import ArrayMetadata
+    from dkist_virtual.store.format.references import ArrayMetadata, FrameColumns
     from dkist_virtual.store.handle import StoreHandle
     from dkist_virtual.store.read_options import AxisNames, Chunks, Missing
 
@@ -222,20 +222,6 @@ class VirtualArray:
         """The files of references of the selection, where they are read later than the store."""
         return self.handle.store.references.arrays[self.name][1].mark(self.positions)
 
-    def _versions(self) -> str:
-        """Describe the versions of the frames' files on this machine.
-
-        dask takes arrays of one name for one array: pixels that were kept by `persist`, or on a
-        cluster, would be those of a dataset that is opened after its frames were replaced. Servers
-        are asked nothing, so that their frames have no version here.
-        """
-        places = self.handle.store.places
-        if not places.any_local:
-            return ""
-        if isinstance(self.handle.store.references.arrays[self.name][1], FrameColumns):
-            return places.versions(self.frames().urls.tolist())
-        return places.versions_of_directories()  # the references are still on the disk
-
     def dask(self, chunks: Chunks | None = None) -> PushdownArray:
         """Make a dask array of the selection.
 
@@ -247,12 +233,13 @@ class VirtualArray:
         from dkist_virtual.cube.dask_array import PushdownArray
 
         sizes, token = self.dask_chunks(chunks), self.token()
+        places = self.handle.store.places
 
         def make() -> da.Array:
             array: da.Array = da.from_array(
                 self,
                 chunks=sizes,
-                name=f"dkist-{tokenize(*token, sizes, self._versions())}",
+                name=f"dkist-{tokenize(*token, sizes, places.versions())}",
                 inline_array=True,
                 fancy=False,
                 meta=np.empty((0,) * self.ndim, self.dtype),
