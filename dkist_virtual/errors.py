@@ -24,7 +24,7 @@
     │   ├── LoginError                                 not logged in to Globus, or expired
     │   └── HTTPSOffError                              a collection that serves by Globus alone
     └── StoreError                                     a problem of the store's own files
-        ├── StoreExistsError      (FileExistsError)    in the way of a conversion
+        ├── StoreExistsError      (FileExistsError)    in the way of what is written
         ├── StoreMissingError     (FileNotFoundError)  no store there
         │   └── NothingToLoadError  (ValueError)       nothing that load_dataset loads is there
         ├── StoreCorruptError     (ValueError)         convert again
@@ -202,7 +202,7 @@ class StoreError(DKISTVirtualError):
 
 
 class StoreExistsError(StoreError, FileExistsError):
-    """A store or another file is in the way of a new store."""
+    """A store or another file is in the way of a new store, or of a new ASDF."""
 
 
 class StoreMissingError(StoreError, FileNotFoundError):

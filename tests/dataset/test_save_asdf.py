@@ -505,6 +505,10 @@ def test_our_objects_in_a_tree_are_read_as_those_of_dkist(visp: Path, tmp_path: 
         with asdf.open(path, lazy_load=False, memmap=False) as found:
             check_same(found["d"], ds[0, 1:4])
             check_same(found["deep"]["list"][0], part)
+            for one, wanted in ((found["d"], ds[0, 1:4]), (found["deep"]["list"][0], part)):
+                back = dv.load_dataset(one)
+                assert type(back) is dv.Dataset
+                check_same(back, wanted)
             assert type(found["d"]) is dkist.Dataset
             assert found["d"].meta.keys() == ds.meta.keys()
             for cube, wanted in zip(found["sequence"].data, (ds[0], ds[1]), strict=True):
