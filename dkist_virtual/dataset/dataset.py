@@ -221,7 +221,7 @@ class Dataset(FromASDF, Printed, LazyCube):
         inventory = self.inventory or {}
         title = [inventory.get("instrumentName"), inventory.get("datasetId")]
         title += ["(computed)"] * self.lineage.is_computed
-        mask = self._mask
+        mask = self._masked
         return Subject(
             data=self._data,
             mask=np.broadcast_to(mask, self.shape) if isinstance(mask, bool) else mask,
