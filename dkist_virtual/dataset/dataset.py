@@ -62,6 +62,10 @@ class Dataset(FromASDF, Printed, LazyCube):
         """Make the dataset of an open store or ASDF."""
         if opened.description.grid is not None:
             raise DatasetError("is a mosaic: dv.open_dataset and dv.TiledDataset.from_asdf open it")
+        if opened.is_inversion:
+            raise DatasetError(
+                "is a level 2 inversion: dv.open_dataset and dv.Inversion.from_asdf open it"
+            )
         return opened.datasets(cls)[0]
 
     @classmethod

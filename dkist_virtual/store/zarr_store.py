@@ -307,7 +307,8 @@ class FrameStore(ReadOnlyStore):
         url, offset, length = frames.row(position)
         if url and (self.places.named or self.places.downloads):
             self.places.sharing(url)  # it may read references, which the event loop cannot
-        return Reference(array, position, url, offset, length, spec_of(metadata))
+        most = self.references.file_limits[array]
+        return Reference(array, position, url, offset, length, spec_of(metadata), most)
 
     def _first_place(
         self, reference: Reference, reading: Callable[[str], Reading[Request, Reply, T]]
