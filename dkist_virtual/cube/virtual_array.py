@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.cube.dask_array import PushdownArray
     from dkist_virtual.store.format.references import ArrayMetadata, FrameColumns
+    from dkist_virtual.store.frame_locations import FrameLocations
     from dkist_virtual.store.handle import StoreHandle
     from dkist_virtual.store.read_options import AxisNames, Chunks, Missing
 
@@ -53,6 +54,11 @@ class VirtualArray:
     def metadata(self) -> ArrayMetadata:
         """The array's metadata."""
         return self.handle.store.references.arrays[self.name][0]
+
+    @property
+    def places(self) -> FrameLocations:
+        """Where its frames are read."""
+        return self.handle.store.places_of(self.name)
 
     @property
     def shape(self) -> tuple[int, ...]:
@@ -101,7 +107,7 @@ class VirtualArray:
         elif absent.size and absent.all() and self._all_absent(part):
             n = len(self.positions())
             said = f"all {n} frames selected are" if n > 1 else "the one frame selected is"
-            searched = ", ".join(self.handle.store.places.in_order)
+            searched = ", ".join(self.places.in_order)
             warnings.warn(
                 f"{said} absent: every pixel is NaN. Looked for in {searched}: if they are "
                 "elsewhere, open the dataset with frames=",
@@ -145,7 +151,7 @@ class VirtualArray:
         fill = np.nan if self.dtype.kind == "f" else 0
         out = empty((len(positions), *map(len, window)), self.dtype)
 
-        if len(positions) > 1 and store.places.remote:
+        if len(positions) > 1 and self.places.remote:
             absent = store.pixels_together(self.name, positions, window, out)
         else:
             absent = [None] * len(positions)
@@ -191,7 +197,7 @@ class VirtualArray:
 
         Of remote frames, those are that have no reference, or were absent when they were read.
         """
-        places = self.handle.store.places
+        places = self.places
         places.look_again()
         return np.array([places.where(url) is None for url in self.frames().urls.tolist()], bool)
 
@@ -233,7 +239,7 @@ class VirtualArray:
         from dkist_virtual.cube.dask_array import PushdownArray
 
         sizes, token = self.dask_chunks(chunks), self.token()
-        places = self.handle.store.places
+        places = self.places
 
         def make() -> da.Array:
             array: da.Array = da.from_array(
@@ -277,7 +283,7 @@ class VirtualArray:
             return self.shape
         wanted = list(self.shape)
         limit = parse_bytes(dask.config.get("array.chunk-size")) if chunks == "auto" else 0
-        if self.handle.store.places.remote:
+        if self.places.remote:
             limit *= REMOTE_CHUNKS
         size = math.prod(self.shape[n:]) * self.dtype.itemsize
         for axis in range(n - 1, -1, -1):

@@ -262,10 +262,12 @@ def fetch_file(
     path: str | os.PathLike[str],
     *,
     form: Literal["pdf", "json"] = "pdf",
+    keep: bool = False,
 ) -> Path:
     """Fetch the quality report or the preview movie of a dataset, or raise SearchError.
 
-    The path is a file, or a directory, which is created if the path ends with a slash.
+    The path is a file, or a directory, which is created if the path ends with a slash. With `keep`
+    a file that is there stays, and nothing is fetched.
     """
     if form not in ("pdf", "json"):
         raise ValueError(f"form = {form!r}: expected 'pdf' or 'json'")
@@ -274,6 +276,8 @@ def fetch_file(
         raise ValueError("path is empty: expected a file or a directory")
     name = f"{identity}_quality_report.{form}" if kind == "quality" else f"{identity}_movie.mp4"
     target = Path(text) / name if text.endswith("/") or os.path.isdir(text) else Path(text)
+    if keep and target.exists():
+        return target
     what = "quality report" if kind == "quality" else "preview movie"
     url = f"{net().conf.download_endpoint}/{kind}?{urlencode({'datasetId': identity})}"
     accept = {"Accept": "application/json"} if form == "json" else {}

@@ -2,6 +2,7 @@
 
 - `arithmetic`: do arithmetic with units, binning and reprojection on pixels, WCS and masks
 - `dataset`: define `Dataset`: data, WCS, headers and files, sliced together
+- `file_manager`: give the files the names that the file manager of ``dkist`` has
 - `files`: list the files behind a selection: chunk keys, URLs, names and sizes
 - `load`: load one dataset or several of what the ``dkist`` package loads, too
 - `loader`: load what datasets are made of from a store or an ASDF
@@ -13,7 +14,6 @@
 - `summary`: fill in the overview of a dataset or mosaic, without reading a frame
 - `derived/`: derive datasets: their state, what they were made from, bins, reprojection
 - `export/`: export a dataset to other libraries: sunpy, xarray, ndcube
-- `level2/`: hold level 2 inversions: quantities and profiles that are sliced together
 - `save/`: save a dataset as an ASDF that the dkist package opens
 
 Names are imported when they are first used: ndcube, astropy and zarr are loaded with a dataset.
@@ -27,7 +27,6 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dkist_virtual.dataset.dataset import Dataset
     from dkist_virtual.dataset.files import Files
-    from dkist_virtual.dataset.level2.inversion import Inversion, Profiles
     from dkist_virtual.dataset.load import load_dataset
     from dkist_virtual.dataset.mosaic import TiledDataset
     from dkist_virtual.dataset.open import open_dataset, open_zarr
@@ -36,9 +35,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Dataset",
     "Files",
-    "Inversion",
     "Overview",
-    "Profiles",
     "TiledDataset",
     "load_dataset",
     "open_dataset",
@@ -48,7 +45,6 @@ __all__ = [
 _ROOMS = {
     "Dataset": "dataset", "Files": "files", "Overview": "overview", "TiledDataset": "mosaic",
     "load_dataset": "load", "open_dataset": "open", "open_zarr": "open",
-    "Inversion": "level2.inversion", "Profiles": "level2.inversion",
 }  # fmt: skip
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Self, overload
 import numpy as np
 
 from dkist_virtual.dataset.arithmetic import LazyCube
+from dkist_virtual.dataset.file_manager import Reported
 from dkist_virtual.dataset.loader import FromASDF, Opened
 from dkist_virtual.dataset.overview import Overview, Printed
 from dkist_virtual.errors import DatasetError, SelectionError
@@ -39,7 +40,7 @@ TOLERANCE: Final = 0.25
 """How far, in pixels, the header of a map may be from the WCS: a coordinate stays in its pixel."""
 
 
-class Dataset(FromASDF, Printed, LazyCube):
+class Dataset(FromASDF, Printed, Reported, LazyCube):
     """A dataset whose pixels stay in their frames until they are computed.
 
     Slicing selects from data, WCS, headers, mask and files alike, and reads nothing. Made by
@@ -62,10 +63,6 @@ class Dataset(FromASDF, Printed, LazyCube):
         """Make the dataset of an open store or ASDF."""
         if opened.description.grid is not None:
             raise DatasetError("is a mosaic: dv.open_dataset and dv.TiledDataset.from_asdf open it")
-        if opened.is_inversion:
-            raise DatasetError(
-                "is a level 2 inversion: dv.open_dataset and dv.Inversion.from_asdf open it"
-            )
         return opened.datasets(cls)[0]
 
     @classmethod
@@ -96,7 +93,9 @@ class Dataset(FromASDF, Printed, LazyCube):
         )
         return _above("load").load_dataset(directory)
 
-    def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded | Transfer:
+    def download(
+        self, path: str | os.PathLike[str] | None = None, **options: Any
+    ) -> Downloaded | Transfer:
         """Download the frames of the selection into a directory, and read them there from then on.
 
         Options are those of `Files.download`: verify, dry_run, workers, progress, via.
@@ -225,7 +224,7 @@ class Dataset(FromASDF, Printed, LazyCube):
         inventory = self.inventory or {}
         title = [inventory.get("instrumentName"), inventory.get("datasetId")]
         title += ["(computed)"] * self.lineage.is_computed
-        mask = self._masked
+        mask = self._mask
         return Subject(
             data=self._data,
             mask=np.broadcast_to(mask, self.shape) if isinstance(mask, bool) else mask,

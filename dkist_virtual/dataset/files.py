@@ -6,18 +6,19 @@ import os
 import shlex
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import FrozenInstanceError, dataclass, field, replace
 from functools import cached_property
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
 from urllib.parse import unquote
 
 import numpy as np
 
-from dkist_virtual.errors import DatasetError, DownloadError, SelectionError, redacted
+from dkist_virtual.dataset.file_manager import FileManagerNames
+from dkist_virtual.errors import DownloadError, SelectionError, redacted
 from dkist_virtual.fits.file_check import Checked
 from dkist_virtual.io.download.download import Downloaded, Item, check_names, download
-from dkist_virtual.io.locations import Location, absolute, is_local, local_path
+from dkist_virtual.io.locations import Location, absolute, is_local
+from dkist_virtual.store.format.limits import frame_limit
 from dkist_virtual.store.format.references import chunk_key
 from dkist_virtual.store.frame_spec import FrameSpec
 from dkist_virtual.store.zarr_store import spec_of
@@ -37,8 +38,8 @@ _DOWNLOAD: Final = ("path", "verify", "dry_run", "workers", "progress", "via")
 _GLOBUS: Final = ("destination_endpoint", "label", "wait", "embargoed")
 
 
-@dataclass(frozen=True, eq=False)
-class Files:
+@dataclass(eq=False)  # not frozen, as basepath may be set: see __setattr__
+class Files(FileManagerNames):
     """The frames of a selection, in C order.
 
     ``files[mask]`` are some of them, by a mask with one entry a frame, such as
@@ -52,14 +53,22 @@ class Files:
         Which of the arrays' frames, counted on from one array to the next; all if not given.
     inventory : dict, optional
         The Data Center's record of the dataset.
-    shared : bool
-        Whether several arrays have frames in one file, each of which is listed once.
+    present : numpy.ndarray of bool, optional
+        Of a mosaic: where in its grid the tiles are.
     """
 
     sources: tuple[Provenance, ...]
     chosen: NDArray[np.int64] | None = None
     inventory: dict[str, Any] | None = field(default=None, repr=False)
-    shared: bool = field(default=False, repr=False)
+    present: NDArray[np.bool_] | None = field(default=None, repr=False)
+
+    def __setattr__(self, name: str, value: object) -> None:
+        if name != "basepath" and (name in vars(self) or name not in self.__dataclass_fields__):
+            raise FrozenInstanceError(f"cannot assign to field {name!r}")
+        super().__setattr__(name, value)
+
+    def __delattr__(self, name: str) -> None:
+        raise FrozenInstanceError(f"cannot delete field {name!r}")
 
     @property
     def arrays(self) -> tuple[VirtualArray, ...]:
@@ -78,16 +87,6 @@ class Files:
         """Select some of the frames; they need not form a rectangle."""
         all_of_them = np.arange(self._n_all) if self.chosen is None else self.chosen
         return replace(self, chosen=all_of_them[_index(item, len(self))])
-
-    def each_once(self) -> Files:
-        """Select each file once: the first of the frames that are in it."""
-        first: dict[str, int] = {}
-        row = 0
-        for source, positions, _ in self._parts():
-            for url in source.array.frames_at(positions).urls.tolist():
-                first.setdefault(url or f"\0{row}", row)  # frames without a file stay
-                row += 1
-        return replace(self[np.fromiter(first.values(), np.int64)], shared=True)
 
     def _parts(self) -> Iterator[tuple[Provenance, NDArray[np.int64], NDArray[np.int64]]]:
         """Give each array's source, its frames' positions, and their places in this selection."""
@@ -129,14 +128,14 @@ class Files:
     @property
     def urls(self) -> list[str | None]:
         """The URL that each frame is read from; None where the ASDF names no file."""
-        return [array.handle.store.places.find(url) or None for array, _, url in self._rows]
+        return [array.places.find(url) or None for array, _, url in self._rows]
 
     def where(self) -> list[str | None]:
         """Return the directory or URL of each frame; None if it is known to be absent.
 
         Each directory on this machine is listed once, see `refresh`; remote files count as present.
         """
-        return [array.handle.store.places.where(url) for array, _, url in self._rows]
+        return [array.places.where(url) for array, _, url in self._rows]
 
     def missing(self) -> list[str]:
         """Return the names of the frames that are known to be absent, as the ASDF names them."""
@@ -158,7 +157,7 @@ class Files:
     @property
     def names(self) -> list[str | None]:
         """The frames' names relative to `basepath`; None where the ASDF names no file."""
-        return [array.handle.store.places.name(url) or None for array, _, url in self._rows]
+        return [array.places.name(url) or None for array, _, url in self._rows]
 
     @property
     def filenames(self) -> list[str | None]:
@@ -168,13 +167,7 @@ class Files:
     @property
     def places(self) -> list[str]:
         """The directories and URLs that are searched for the frames, in order: downloads first."""
-        return list(self.arrays[0].handle.store.places.in_order)
-
-    @property
-    def basepath(self) -> Path | str:
-        """The first of `places`, a path where it is on this machine, as ``dkist`` calls it."""
-        base = self.places[0]
-        return Path(local_path(base)) if is_local(base) else base
+        return list(self.arrays[0].places.in_order)
 
     @property
     def sizes(self) -> NDArray[np.int64]:
@@ -191,26 +184,18 @@ class Files:
         """Count the files that are on this machine, as of the last `refresh`."""
         n = 0
         for source, positions, _ in self._parts():
-            places = source.array.handle.store.places
+            places = source.array.places
             if places.any_local:
                 n += places.here(source.array.frames_at(positions).urls.tolist())
         return n
 
-    def _all_sizes(self) -> NDArray[np.int64]:
-        """Read the length of every file of the arrays, whatever is selected of them."""
-        found: dict[str, int] = {}
-        sizes = []
-        for source in self.sources:
-            n = source.array.metadata.n_frames
-            own = source.read_scan("_size", source.first_row + np.arange(n))
-            sizes.append(own)
-            if self.shared:
-                urls = source.array.frames_at(np.arange(n)).urls.tolist()
-                found.update(zip(urls, own.tolist(), strict=True))
-        return np.array([*found.values()]) if self.shared else np.concatenate(sizes)
-
     def __str__(self) -> str:
-        sizes = self._all_sizes()
+        # Every frame of the arrays, whatever is selected of them.
+        whole = [
+            source.read_scan("_size", source.first_row + np.arange(source.array.metadata.n_frames))
+            for source in self.sources
+        ]
+        sizes = np.concatenate(whole)
         size = _size(self.sizes)
         if size is None:
             said = "of unknown size"
@@ -228,7 +213,7 @@ class Files:
         """Give for each file, once, its name, the places to read it from, and its row."""
         seen: dict[str, str] = {}
         for row, (array, position, url) in enumerate(self._rows):
-            places = array.handle.store.places
+            places = array.places
             name = places.name(url)
             if not url or seen.get(name) == url:
                 continue
@@ -244,8 +229,8 @@ class Files:
     def _refuse_shared_names(self) -> None:
         """Refuse frames whose name another file of the dataset has."""
         for array, _, url in self._rows:
-            if url and (shared := array.handle.store.places.sharing(url)):
-                name = redacted(array.handle.store.places.name(url))
+            if url and (shared := array.places.sharing(url)):
+                name = redacted(array.places.name(url))
                 raise DownloadError(
                     f"{name}: two frames of this dataset have that name, at "
                     f"{' and at '.join(map(redacted, shared))}, and in a directory one would be "
@@ -284,12 +269,15 @@ class Files:
 
     def download(
         self,
-        path: str | os.PathLike[str],
+        path: str | os.PathLike[str] | None = None,
+        destination_endpoint: str | None = None,
+        progress: bool | Literal["verbose"] | None = None,
+        wait: bool | None = None,
+        label: str | None = None,
         *,
         verify: bool = False,
         dry_run: bool = False,
         workers: int | None = None,
-        progress: bool | None = None,
         via: Literal["globus"] | None = None,
         **globus: Any,
     ) -> Downloaded | Transfer:
@@ -301,8 +289,9 @@ class Files:
 
         Parameters
         ----------
-        path : path
-            A directory; it is made if needed. Names keep their subdirectories.
+        path : path, optional
+            A directory; it is made if needed. Names keep their subdirectories. By default
+            `basepath`, where that is on this machine.
         verify : bool
             Whether to check each file's DATASUM before it gets its name, also of files that are
             there already.
@@ -310,12 +299,13 @@ class Files:
             Whether only to say which files would be downloaded, and how many bytes.
         workers : int, optional
             How many at once; by default as the setting ``dkist_virtual.concurrency``.
-        progress : bool, optional
-            Whether to show a bar on standard error; by default on a terminal.
+        progress : bool or "verbose", optional
+            Whether to show a bar on standard error; by default on a terminal. "verbose" is for
+            Globus.
         via : {"globus"}, optional
             Have Globus transfer them from the Data Center, with the dataset's ASDF. `path` is
             then one of the destination, in which ``{instrument}/{dataset_id}`` is filled in.
-        **globus
+        destination_endpoint, label, wait, **globus
             destination_endpoint, label, wait, embargoed: as `globus.transfer` takes them.
 
         Returns
@@ -332,6 +322,13 @@ class Files:
             Globus or the Data Center refuses access to these frames.
         """
         check_keywords("download", globus, (*_DOWNLOAD, *_GLOBUS))
+        if progress not in (True, False, None, "verbose"):
+            raise ValueError(
+                f"progress = {progress!r}: expected True, False, None, or 'verbose' with Globus"
+            )
+        named = {"destination_endpoint": destination_endpoint, "label": label, "wait": wait}
+        globus = {key: value for key, value in named.items() if value is not None} | globus
+        path = self._own_directory() if path is None else path
         if via == "globus":
             if verify or dry_run or workers is not None:
                 raise ValueError("verify, dry_run and workers are not for a transfer by Globus")
@@ -340,21 +337,20 @@ class Files:
             raise ValueError(f"via = {via!r}: expected 'globus', or None")
         if globus:
             raise ValueError(f"{', '.join(globus)}: for a transfer by Globus, with via='globus'")
+        if progress == "verbose":
+            raise ValueError("progress = 'verbose': for a transfer by Globus, with via='globus'")
         if workers is not None and workers < 1:
             raise ValueError(f"workers = {workers}: expected 1 or more")
         self._refuse_shared_names()
         sizes = self.sizes
-        every = Files(self.sources) if self.shared else self
-        checks: dict[str, list[Checked]] = {}
-        sums = every._known("_datasum") if verify else np.full(len(every), -1, np.int64)
-        for row, (array, position, url) in enumerate(every._rows):
-            if self.shared or verify:
-                checks.setdefault(url, []).append(_checked(array, position, int(sums[row])))
+        sums = self._known("_datasum") if verify else np.full(len(self), -1, np.int64)
         items = []
         for name, places, row, array, position in self._sources():
-            found = checks.get(self._rows[row][2]) or [_checked(array, position, -1)]
-            checked = replace(found[0], others=tuple(found[1:] if self.shared else ()))
-            most = array.handle.store.references.file_limits[array.name]
+            spec = spec_of(array.metadata)
+            target = spec.hdu if isinstance(spec, FrameSpec) else None
+            _, offset, _ = array.handle.store.frame(array.name, position)
+            checked = Checked(target, offset, int(sums[row]))
+            most = frame_limit(spec.shape, np.dtype(array.metadata.dtype).itemsize)
             size = int(sizes[row])
             items.append(Item(name, places, size, array.handle.opened.fetcher, checked, most))
         try:
@@ -366,9 +362,7 @@ class Files:
                 self._read_first(absolute(path))
         return replace(done, n_nameless=sum(not url for *_, url in self._rows))
 
-    def _transfer(
-        self, path: str | os.PathLike[str], *, progress: bool | None, **options: Any
-    ) -> Transfer:
+    def _transfer(self, path: str | os.PathLike[str], *, progress: Any, **options: Any) -> Transfer:
         from dkist_virtual.datacenter.globus import transfer
 
         self._refuse_shared_names()
@@ -380,39 +374,20 @@ class Files:
             self._read_first(done.local)
         return done
 
+    def _own_directory(self) -> str | os.PathLike[str]:
+        """Return the directory of the files, to download to."""
+        base = self.basepath
+        if isinstance(base, str):
+            raise ValueError(
+                f"path: the frames are read from {redacted(base)}: expected a directory on this "
+                "machine to download them to, as in ds.download('frames')"
+            )
+        return base
+
     def _read_first(self, directory: str) -> None:
         """Search a directory first for the frames of these datasets."""
         for handle in {id(array.handle): array.handle for array in self.arrays}.values():
             handle.opened.read_first(directory)
-
-    @property
-    def dataset_id(self) -> str:
-        """The dataset's ID, by its inventory."""
-        if not self.inventory or not self.inventory.get("datasetId"):
-            raise DatasetError("the dataset's inventory names no dataset ID to ask for")
-        return str(self.inventory["datasetId"])
-
-    def quality_report(
-        self, path: str | os.PathLike[str] = ".", *, form: Literal["pdf", "json"] = "pdf"
-    ) -> Path:
-        """Download the Data Center's quality report of the dataset to a file, or a directory."""
-        from dkist_virtual.datacenter.catalogue import fetch_file
-
-        return fetch_file("quality", self.dataset_id, path, form=form)
-
-    def preview_movie(self, path: str | os.PathLike[str] = ".") -> Path:
-        """Download the Data Center's preview movie of the dataset to a file, or a directory."""
-        from dkist_virtual.datacenter.catalogue import fetch_file
-
-        return fetch_file("movie", self.dataset_id, path)
-
-
-def _checked(array: VirtualArray, position: int, datasum: int) -> Checked:
-    """Say which HDU of a frame's file is checked after a download."""
-    spec = spec_of(array.metadata)
-    target = spec.hdu if isinstance(spec, FrameSpec) else None
-    _, offset, _ = array.handle.store.frame(array.name, position)
-    return Checked(target, offset, datasum)
 
 
 def _index(item: Any, n: int) -> Any:

@@ -19,6 +19,7 @@ from dkist_virtual.dataset.derived.own_tiles import (
     table_equals,
 )
 from dkist_virtual.dataset.export.to_xarray import tiles_to_xarray
+from dkist_virtual.dataset.file_manager import Reported
 from dkist_virtual.dataset.files import Files
 from dkist_virtual.dataset.loader import FromASDF, Opened
 from dkist_virtual.dataset.overview import Overview, Printed
@@ -42,7 +43,7 @@ __all__ = ["TiledDataset"]
 _Mosaic = TypeVar("_Mosaic", bound="TiledDataset")
 
 
-class TiledDataset(FromASDF, Printed):
+class TiledDataset(FromASDF, Printed, Reported):
     """The tiles of a mosaic, by their place in dkist's tile array.
 
     ``mosaic[i, j]`` is the `Dataset` of a tile, or `numpy.ma.masked` where there is none;
@@ -95,8 +96,7 @@ class TiledDataset(FromASDF, Printed):
         """Make a mosaic of the datasets of an open store or ASDF."""
         description = opened.description
         if description.grid is None:
-            own = "Inversion" if opened.is_inversion else "Dataset"
-            raise DatasetError(f"is not a mosaic: dv.open_dataset and dv.{own}.from_asdf open it")
+            raise DatasetError("is not a mosaic: dv.open_dataset and dv.Dataset.from_asdf open it")
         tiles = np.full(description.grid, None, object)
         for index, ds in zip(description.indices, opened.datasets(Dataset), strict=True):
             assert index is not None
@@ -295,9 +295,11 @@ class TiledDataset(FromASDF, Printed):
     def files(self) -> Files:
         """The files of all tiles, row-major; an error where a tile is computed."""
         sources = tuple(source for tile in self._present() for source in tile.files.sources)
-        return Files(sources, inventory=self.inventory)
+        return Files(sources, inventory=self.inventory, present=~np.asarray(self.mask))
 
-    def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded | Transfer:
+    def download(
+        self, path: str | os.PathLike[str] | None = None, **options: Any
+    ) -> Downloaded | Transfer:
         """Download the frames of all tiles at once, as `Dataset.download` does."""
         return self.files.download(path, **options)
 

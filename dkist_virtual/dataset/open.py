@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from dkist_virtual.cube.selection import Index
     from dkist_virtual.dataset.dataset import Dataset
-    from dkist_virtual.dataset.level2.inversion import Inversion
     from dkist_virtual.dataset.loader import Opened
     from dkist_virtual.dataset.mosaic import TiledDataset
     from dkist_virtual.dataset.stored import StoredDataset
@@ -36,8 +35,7 @@ __all__ = [
     "select_alike", "store_directory",
 ]  # fmt: skip
 
-OpenedDataset: TypeAlias = "Dataset | TiledDataset | Inversion"
-AnyDataset: TypeAlias = "StoredDataset | OpenedDataset"
+AnyDataset: TypeAlias = "StoredDataset | Dataset | TiledDataset"
 
 
 def open_dataset(
@@ -50,7 +48,7 @@ def open_dataset(
     cache: str | os.PathLike[str] | None = None,
     allow_local: bool | None = None,
     verify: bool = False,
-) -> Dataset | TiledDataset | Inversion:
+) -> Dataset | TiledDataset:
     """Open a dataset without reading a frame.
 
     Parameters
@@ -83,7 +81,7 @@ def open_dataset(
 
     Returns
     -------
-    Dataset, TiledDataset or Inversion
+    Dataset or TiledDataset
 
     Raises
     ------
@@ -157,12 +155,8 @@ def _open(
     return open_store(place, options)
 
 
-def dataset_of(opened: Opened) -> OpenedDataset:
-    """Make the dataset, mosaic or inversion of an open store or ASDF."""
-    if opened.is_inversion:
-        from dkist_virtual.dataset.level2.inversion import Inversion
-
-        return Inversion.from_opened(opened)
+def dataset_of(opened: Opened) -> Dataset | TiledDataset:
+    """Make the dataset or mosaic of an open store or ASDF."""
     if opened.description.grid is None:
         from dkist_virtual.dataset.dataset import Dataset
 

@@ -114,10 +114,7 @@ class LazyMeta:
     def read(self) -> dict[str, Any]:
         """Read it."""
         about = self.description
-        tile = None if self.number is None else about.tiles[self.number]
-        if tile is not None and isinstance(tile.index, str):  # whose inversion has a meta too
-            return {"inventory": about.inventory, **tile.meta}
-        own = {} if tile is None else tile.meta
+        own = {} if self.number is None else about.tiles[self.number].meta
         return {**about.meta, "inventory": about.inventory, "history": about.history, **own}
 
 
@@ -177,9 +174,7 @@ class Provenance:
         rows = self.rows() if rows is None else rows
         if self.table is None:
             return self.array.handle.opened.header_file.headers(rows)
-        from dkist_virtual.store.format.header_table import rows_of
-
-        table: HeaderTable = rows_of(self.table, rows) if len(self.table) else self.table.copy()
+        table: HeaderTable = self.table[rows] if len(self.table) else self.table.copy()
         return table
 
     def read_scan(self, column: str, rows: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -189,7 +184,7 @@ class Provenance:
         return np.full(len(rows), -1, np.int64)
 
     def __str__(self) -> str:
-        base = self.array.handle.store.places.in_order[0]
+        base = self.array.places.in_order[0]
         there = Path(local_path(base)) if is_local(base) else base
         return f"{counted(self.n_frames, 'frame')} in {there}"
 

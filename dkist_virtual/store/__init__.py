@@ -1,5 +1,6 @@
 """Open a store: its own files, and its frames as a read-only Zarr v3 group.
 
+- `array_document`: write the Zarr v3 metadata of an array of frames
 - `codecs`: make the codecs of `fits` speak of stores
 - `frame_locations`: choose where frames are read: the places that the user named, in order, or
   the store's own

@@ -25,6 +25,7 @@ from dkist_virtual.io.locations import (
     shown,
 )
 from dkist_virtual.io.safety import check_name, check_reference
+from dkist_virtual.store.format.limits import frame_limit
 from dkist_virtual.store.format.references import FrameColumns
 
 if TYPE_CHECKING:
@@ -90,8 +91,6 @@ class Reference:
     offset, length : int
         Its byte range there; -1 for a whole file.
     spec : FrameSpec or RawSpec
-    most : int
-        How many bytes are asked for at most.
     """
 
     array: str
@@ -100,7 +99,11 @@ class Reference:
     offset: int
     length: int
     spec: FrameSpec | RawSpec
-    most: int
+
+    @property
+    def most(self) -> int:
+        """How many bytes are asked for at most."""
+        return frame_limit(self.spec.shape, np.dtype(self.spec.dtype).itemsize)
 
     def text(self, start: int, stop: int | None) -> str:
         """A range of it, for an error message."""

@@ -45,6 +45,8 @@ class StoreHandle:
     identity : str or None
         Of the references that were opened first: opening the store again, in another process,
         raises where others are there by then. Never what a store says of itself.
+    moved : tuple of (str, tuple of str)
+        Arrays whose frames are read elsewhere than the options say, and the places of each.
 
     Attributes
     ----------
@@ -57,6 +59,7 @@ class StoreHandle:
     options: ReadOptions = field(default_factory=ReadOptions)
     downloads: tuple[str, ...] = ()
     identity: str | None = field(default=None, compare=False)
+    moved: tuple[tuple[str, tuple[str, ...]], ...] = ()
     opened: OpenStore = field(init=False, repr=False, compare=False)
 
     def __post_init__(self) -> None:
@@ -71,7 +74,8 @@ class StoreHandle:
     def __reduce__(self) -> tuple[object, ...]:
         opened = self.opened
         return StoreHandle, (
-            self.url, self.references, self.options, opened.downloads, opened.identity
+            self.url, self.references, self.options, opened.downloads, opened.identity,
+            tuple(opened.moved.items()),
         )  # fmt: skip
 
 
@@ -85,6 +89,8 @@ class OpenStore:
         Of its references, once they were read.
     downloads : tuple of str
         Directories that frames were downloaded to, and are read from first.
+    moved : dict of str to tuple of str
+        The places of arrays whose frames are read elsewhere than the options say.
     fetcher : Fetcher
     store : FrameStore
         The frames.
@@ -95,6 +101,7 @@ class OpenStore:
         self.url, self._given = recipe.url, recipe.references
         self.identity = recipe.identity
         self.downloads = recipe.downloads
+        self.moved = dict(recipe.moved)
         self.fetcher = recipe.options.fetcher()
         self.store = FrameStore(self.references, recipe.options, opened=self)
         self._lock = ThreadLock()
@@ -133,7 +140,8 @@ class OpenStore:
 
     def token(self) -> tuple[object, ...]:
         """Make the store's part of dask's names: all that pixels depend on."""
-        return self.url, self.references().identity, self.downloads, self._options_token
+        where = self.downloads, *self.moved.items()
+        return self.url, self.references().identity, where, self._options_token
 
     @cached_property
     def _options_token(self) -> str:
@@ -147,8 +155,16 @@ class OpenStore:
     def read_first(self, directory: str) -> None:
         """Read frames that are in a directory from there from now on; all slices share this."""
         self.downloads = tuple(dict.fromkeys((directory, *self.downloads)))
-        self.store.places.downloads = self.downloads
-        self.store.places.refresh()
+        self.moved = {
+            array: tuple(dict.fromkeys((directory, *places)))
+            for array, places in self.moved.items()
+        }
+        self.store.look_in_other_places()
+
+    def read_only_from(self, place: str, arrays: Iterable[str]) -> None:
+        """Read the frames of some arrays from one place from now on; all slices share this."""
+        self.moved |= dict.fromkeys(arrays, (place,))
+        self.store.look_in_other_places()
 
     @property
     def header_file(self) -> HeaderFile:

@@ -12,7 +12,7 @@ import json
 import math
 from functools import cached_property
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import numpy as np
 from zarr.abc.store import ByteRequest, RangeByteRequest
@@ -28,17 +28,15 @@ from dkist_virtual.fits.threads import open_in_forks
 from dkist_virtual.io.byte_range import Reply, Request
 from dkist_virtual.io.driver import read_many
 from dkist_virtual.io.locations import is_local, shown
-from dkist_virtual.store.codecs import FITSCodecV3, RawCodecV3
+from dkist_virtual.store.array_document import array_document, spec_of
 from dkist_virtual.store.format.references import (
     ROOT_KEY,
-    ArrayMetadata,
     ReferenceSet,
     chunk_key,
     parse_chunk_key,
 )
 from dkist_virtual.store.frame_locations import FrameLocations, Reference
 from dkist_virtual.store.frame_reader import FrameReader
-from dkist_virtual.store.frame_spec import FrameSpec, RawSpec
 from dkist_virtual.store.integrity import Recorded, Scanned
 from dkist_virtual.store.read_only import ReadOnlyStore, bounds, check_byte_range, cut
 from dkist_virtual.store.read_options import ReadOptions
@@ -62,33 +60,6 @@ QUICK_PIXELS: Final = 2**16
 """Fewer pixels are decoded in well under a millisecond."""
 
 
-def spec_of(metadata: ArrayMetadata) -> FrameSpec | RawSpec:
-    """Get the description of an array's frames that their codec decodes by."""
-    if metadata.compressor is not None:
-        return metadata.compressor
-    return RawSpec(metadata.dtype, metadata.shape[metadata.n_frame_axes :])
-
-
-def array_document(metadata: ArrayMetadata) -> dict[str, Any]:
-    """Make an array's ``zarr.json`` (Zarr v3) from its v2 metadata."""
-    dtype = np.dtype(metadata.dtype)
-    spec = spec_of(metadata)
-    codec = RawCodecV3(spec) if isinstance(spec, RawSpec) else FITSCodecV3(spec)
-    return {
-        "zarr_format": 3,
-        "node_type": "array",
-        "shape": list(metadata.shape),
-        "data_type": dtype.name,
-        "chunk_grid": {"name": "regular", "configuration": {"chunk_shape": list(metadata.chunks)}},
-        # The references' own keys, so that a chunk has the same name in both versions.
-        "chunk_key_encoding": {"name": "v2", "configuration": {"separator": "."}},
-        "codecs": [codec.to_dict()],
-        "fill_value": "NaN" if dtype.kind == "f" else 0,
-        "attributes": metadata.attributes,
-        "dimension_names": metadata.attributes.get("_ARRAY_DIMENSIONS"),
-    }
-
-
 class OpenStore(Recorded, Protocol):
     """The store on disk that references are of: `dkist_virtual.store.handle.OpenStore`."""
 
@@ -99,6 +70,7 @@ class OpenStore(Recorded, Protocol):
     url: str | None
     fetcher: Fetcher
     downloads: tuple[str, ...]
+    moved: dict[str, tuple[str, ...]]
 
 
 @open_in_forks
@@ -140,8 +112,12 @@ class FrameStore(ReadOnlyStore):
 
     def refresh(self) -> None:
         """Forget what was learnt about the frames, and look again which are on this machine."""
-        self.places.refresh()
+        self._look_again()
         self.reader.forget()
+
+    def _look_again(self) -> None:
+        for places in (self.places, *self._places_of.values()):
+            places.refresh()
 
     @cached_property
     def references(self) -> ReferenceSet:
@@ -151,13 +127,37 @@ class FrameStore(ReadOnlyStore):
 
     @cached_property
     def places(self) -> FrameLocations:
-        """Where frames are read."""
-        tables = [table for _, table in self.references.arrays.values()]
-        base = self.references.attributes.get("base", "")
-        named = self.options.places
-        places = FrameLocations(base, named, allow_local=self._allow_local, tables=tables)
+        """Where frames are read, of arrays that have no places of their own."""
+        places = self._locations(self.options.places)
         places.downloads = () if self._opened is None else self._opened.downloads
         return places
+
+    @cached_property
+    def _places_of(self) -> dict[str, FrameLocations]:
+        """The same of arrays that have."""
+        moved = {} if self._opened is None else self._opened.moved
+        return {array: self._locations(named) for array, named in moved.items()}
+
+    def _locations(self, named: Sequence[str]) -> FrameLocations:
+        tables = [table for _, table in self.references.arrays.values()]
+        base = self.references.attributes.get("base", "")
+        return FrameLocations(base, named, allow_local=self._allow_local, tables=tables)
+
+    def places_of(self, array: str) -> FrameLocations:
+        """Where the frames of an array are read."""
+        return self._places_of.get(array, self.places)
+
+    def look_in_other_places(self) -> None:
+        """Take over the places of the store on disk, which were changed."""
+        assert self._opened is not None
+        self.__dict__.pop("_places_of", None)
+        self.places.downloads = self._opened.downloads
+        self._look_again()
+
+    def _read_from(self) -> tuple[object, ...]:
+        """Return the part of what decides the bytes at a key that downloads and users change."""
+        moved = {} if self._opened is None else self._opened.moved
+        return self.places.downloads, *moved.items()
 
     def _shown(self) -> tuple[object, ...]:
         """Return the part of what decides the bytes at a key that never changes."""
@@ -168,8 +168,8 @@ class FrameStore(ReadOnlyStore):
     def __eq__(self, other: object) -> bool:
         if not isinstance(other, FrameStore) or self is other:
             return self is other
-        return (self._shown(), self.places.downloads, self.fetcher) == (
-            other._shown(), other.places.downloads, other.fetcher,
+        return (self._shown(), self._read_from(), self.fetcher) == (
+            other._shown(), other._read_from(), other.fetcher,
         )  # fmt: skip
 
     def __hash__(self) -> int:
@@ -181,7 +181,7 @@ class FrameStore(ReadOnlyStore):
         return FrameStore, (self.references, self.options)
 
     def __dask_tokenize__(self) -> tuple[object, ...]:
-        shown = (*self._shown(), self.places.downloads)
+        shown = (*self._shown(), self._read_from())
         return (type(self).__name__, shown, self.fetcher.storage_options, self.fetcher.cache)
 
     def __repr__(self) -> str:
@@ -305,23 +305,24 @@ class FrameStore(ReadOnlyStore):
     def _reference(self, array: str, position: int) -> Reference:
         metadata, frames = self.references.arrays[array]
         url, offset, length = frames.row(position)
-        if url and (self.places.named or self.places.downloads):
-            self.places.sharing(url)  # it may read references, which the event loop cannot
-        most = self.references.file_limits[array]
-        return Reference(array, position, url, offset, length, spec_of(metadata), most)
+        places = self.places_of(array)
+        if url and (places.named or places.downloads):
+            places.sharing(url)  # it may read references, which the event loop cannot
+        return Reference(array, position, url, offset, length, spec_of(metadata))
 
     def _first_place(
         self, reference: Reference, reading: Callable[[str], Reading[Request, Reply, T]]
     ) -> Reading[Request, Reply, T]:
         """Read a frame from the first place that has it."""
+        places = self.places_of(reference.array)
         absent: FrameMissingError | None = None
         failed: FrameError | None = None
         try:
-            for place in self.places.candidates(reference.url):
+            for place in places.candidates(reference.url):
                 try:
                     return (yield from reading(place))
                 except FrameMissingError as error:
-                    self.places.lacks(place)
+                    places.lacks(place)
                     absent = absent or error
                 except (FrameCorruptError, FrameUnreachableError) as error:
                     # The user can mend a file on this disk. If a server gives no frame, or the page

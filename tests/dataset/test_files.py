@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import pickle
 import shlex
+import shutil
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from astropy.io import fits
 from astropy.table import Table
+from dkist_assets import MOSAIC, ROOT, VISP, load, masked_mosaic, unpacked
 from simulated import MOSAICS
 
 import dkist_virtual as dv
-from dkist_virtual.errors import DownloadError, SelectionError
+from dkist_virtual.errors import DatasetError, DownloadError, SelectionError
 
 
 def wcs_of(n: int) -> Any:
@@ -271,3 +274,169 @@ def test_a_manifest_leads_nowhere_else(tmp_path: Path) -> None:
     for form in ("plain", "aria2", "globus"):
         with pytest.raises(DownloadError, match="backslash"):
             ds.files.to_manifest(form)  # type: ignore[arg-type]
+
+
+# The names of dkist's file manager ----------------------------------------------------------------
+
+
+@pytest.fixture
+def eit(tmp_path: Path) -> Path:
+    """A dataset of dkist's with its frames, of which there may be copies elsewhere."""
+    shutil.copytree(ROOT / "EIT", tmp_path / "EIT")
+    return tmp_path / "EIT" / "eit_test_dataset.asdf"
+
+
+def same_files(ours: Any, theirs: Any) -> None:
+    np.testing.assert_array_equal(ours.fileuri_array, theirs.fileuri_array)
+    assert ours.fileuri_array.dtype.kind == "U"
+    assert ours.shape == theirs.shape
+    assert ours.filenames == theirs.filenames
+    assert ours.basepath == theirs.basepath
+    assert len(ours) == len(theirs)
+
+
+def test_files_are_arranged_as_dkist_has_them(tmp_path: Path) -> None:
+    path = unpacked(VISP, tmp_path)
+    theirs, ours = load(path), dv.open_dataset(path)
+    for cut in (
+        ...,
+        0,
+        np.s_[1:3, 4:9],
+        np.s_[:, 7],
+        np.s_[2, 3],
+        np.s_[..., 5:9],
+        np.s_[0:1, 3:],
+    ):
+        same_files(ours[cut].files, theirs[cut].files)
+        assert ours[cut].files.output_shape == theirs[cut].files.output_shape
+        assert ours[cut].files.dask_array.shape == theirs[cut].files.dask_array.shape
+    assert ours.files == dv.load_dataset(theirs).files
+    assert hash(ours.files) == hash(dv.load_dataset(theirs).files)
+    assert ours.files != ours[0].files
+    assert ours.files != 1
+    row = ours.files[[3, 5]]
+    assert row.fileuri_array.tolist() == ["3.fits", "5.fits"]
+    assert row.output_shape == row.dask_array.shape == (2, 50, 128)
+
+
+def test_files_of_a_mosaic_are_arranged_by_its_tiles(tmp_path: Path) -> None:
+    path = masked_mosaic(tmp_path / "mosaic.asdf", tmp_path, [(0, 1), (2, 2)])
+    theirs, ours = load(path), dv.open_dataset(path)
+    for one, other in ((ours, theirs), (ours[0], theirs[0])):
+        # dkist's own array cuts names to the length of the first tile's.
+        found, cut = one.files.fileuri_array, other.files.fileuri_array
+        assert found.shape == cut.shape
+        for place in np.ndindex(one.shape):
+            if one.mask[place]:
+                assert (found[place] == "").all()
+            else:
+                assert list(found[place]) == other[place].files.filenames
+            assert [name[: cut.dtype.itemsize // 4] for name in found[place]] == list(cut[place])
+        assert one.files.filenames == other.files.filenames
+        assert one.files.shape == other.files.shape
+        assert one.files.basepath == other.files.basepath
+    cut = ours.slice_tiles[1].files
+    assert cut.fileuri_array.shape == (3, 3)
+    assert cut.filenames == theirs.slice_tiles[1].files.filenames
+    for name in ("output_shape", "dask_array"):
+        with pytest.raises(DatasetError, match=rf"mosaic\[i, j\]\.files\.{name}"):
+            getattr(ours.files, name)
+
+
+def test_pixels_of_whole_files(eit: Path) -> None:
+    theirs, ours = load(eit), dv.load_dataset(eit)
+    pixels = ours[2:5, 3:, 4].files.dask_array
+    np.testing.assert_array_equal(pixels, theirs[2:5].data)
+    np.testing.assert_array_equal(ours[1:].files[[0, 3]].dask_array, theirs.data[[1, 4]])
+
+
+@pytest.mark.slow
+def test_a_store_has_the_same_arrangement(tmp_path: Path) -> None:
+    small = ROOT / "small_visp" / "test_visp.asdf"
+    dv.convert(
+        small, tmp_path / "store"
+    )  # plain frames, with an axis of length 1 before the others
+    same_files(dv.open_dataset(tmp_path / "store").files, load(small).files)
+
+
+def test_basepath_is_shared_as_in_dkist(eit: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    other.mkdir()
+    for frame in sorted(eit.parent.glob("*.fits"))[:6]:
+        with fits.open(frame) as hdus:
+            hdus[0].data[:] = 7
+            hdus.writeto(other / frame.name)
+    theirs, ours = load(eit), dv.load_dataset(eit, missing="nan")
+    early_theirs, early_ours = theirs[2:5], ours[2:5]
+    before, doubled = ours.data, ours * 2
+    names = {ours.data.name}
+    for ds in (early_theirs, early_ours):
+        ds.files.basepath = str(other)  # of a slice: the dataset that it is of has it too
+    for ds in (theirs, ours, early_theirs, early_ours, ours[3], theirs[3]):
+        assert ds.files.basepath == other
+    names.add(ours.data.name)
+    assert len(names) == 2  # for dask, other pixels
+    # Frames that are not there are absent: they are not read where they were.
+    np.testing.assert_array_equal(ours.data, theirs.data)
+    assert (ours.data[:6] == 7).all().compute()
+    assert np.isnan(ours.data.compute()[6:]).all()
+    np.testing.assert_array_equal(before, theirs.data)
+    assert (doubled[0].data == 14).all().compute()
+    assert len(ours.files.missing()) == 5
+    for twin in (pickle.loads(pickle.dumps(ours)), dv.Dataset(ours)):
+        assert twin.files.basepath == other
+        assert (twin[5].data == 7).all().compute()
+    ours.files.basepath = eit.parent
+    theirs.files.basepath = eit.parent
+    np.testing.assert_array_equal(ours.data, theirs.data)
+    for wrong in (None, [str(other)], 3):
+        with pytest.raises(TypeError, match="basepath = "):
+            ours.files.basepath = wrong
+    assert ours.files.basepath == eit.parent
+
+
+def test_each_tile_has_a_basepath(tmp_path: Path) -> None:
+    theirs = load(unpacked(MOSAIC, tmp_path))
+    ours = dv.open_dataset(unpacked(MOSAIC, tmp_path))
+    for mosaic in (theirs, ours):
+        mosaic[0, 1].files.basepath = tmp_path / "a"
+        assert mosaic[0, 1].files.basepath == tmp_path / "a"
+        assert mosaic[0, 0].files.basepath == tmp_path
+        with pytest.raises(ValueError, match=r"files\.basepath = "):
+            mosaic.files.basepath  # noqa: B018
+        mosaic.files.basepath = tmp_path / "b"
+        assert mosaic.files.basepath == mosaic[0, 1].files.basepath == tmp_path / "b"
+
+
+def test_downloads_take_dkists_arguments(few: dv.Dataset, tmp_path: Path) -> None:
+    files = few.files
+    for given, words in (
+        ({"destination_endpoint": "x"}, "destination_endpoint: for a transfer by Globus"),
+        ({"label": "x", "wait": False}, "label, wait: for a transfer by Globus"),
+        ({"progress": "verbose"}, "progress = 'verbose': for a transfer by Globus"),
+        ({"progress": "much"}, "progress = 'much': expected"),
+    ):
+        with pytest.raises(ValueError, match=words):
+            files.download(tmp_path, **given)
+    with pytest.raises(ValueError, match="destination_endpoint: for a transfer by Globus"):
+        files.download(tmp_path, "endpoint")
+    # By default they are downloaded to where they are read.
+    assert "60 files to fetch" in str(files.download(dry_run=True))
+    elsewhere = dv.open_dataset(few.files.basepath / "few.asdf", frames="http://127.0.0.1:9/x")
+    with pytest.raises(ValueError, match=r"path: the frames are read from http://127\.0\.0\.1:9/x"):
+        elsewhere.files.download()
+
+
+def test_what_the_meta_says_of_the_quality(few: dv.Dataset) -> None:
+    assert not few.quality_report
+    assert dict(few.quality_report) == {}
+    ds = few[0]
+    ds.meta["quality"] = {"seeing": 3}
+    assert ds.quality_report == {"seeing": 3}
+    assert ds.quality_report["seeing"] == 3
+    assert (ds * 2).quality_report == {"seeing": 3}
+    assert not few.quality_report
+    with pytest.raises(ValueError, match="Unsupported quality report format: format = 'xml'"):
+        ds.quality_report(format="xml")
+    with pytest.raises(ValueError, match="overwrite = 'maybe'"):
+        ds.preview_movie(overwrite="maybe")  # type: ignore[arg-type]

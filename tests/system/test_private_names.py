@@ -53,7 +53,6 @@ NAMES = (
     "numba.core.caching.FunctionCache.save_overload",
     "numba.core.event.install_listener",
     "s3fs.S3FileSystem._call_s3",
-    "sys._getframe",
     "zarr.abc.codec.ArrayBytesCodecPartialDecodeMixin._decode_partial_single",
     "zarr.abc.codec.BaseCodec._decode_single",
     "zarr.abc.codec.BaseCodec._encode_single",
@@ -87,7 +86,7 @@ def compiled_library() -> Any:
 ATTRIBUTES: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "ndcube.NDCube": (
         a_cube,
-        ("_data", "_extra_coords", "_global_coords", "_meta", "_uncertainty", "_unit"),
+        ("_data", "_extra_coords", "_global_coords", "_mask", "_meta", "_uncertainty", "_unit"),
     ),
     "ndcube.ExtraCoords": (
         lambda: a_cube().extra_coords,

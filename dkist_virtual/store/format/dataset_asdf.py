@@ -17,12 +17,12 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final
+from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
 
 from dkist_virtual._version import __version__
 from dkist_virtual.errors import DatasetError, StoreCorruptError
@@ -30,7 +30,7 @@ from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.io.local_file import open_regular
 from dkist_virtual.store.format.asdf_arrays import check_strides
 from dkist_virtual.store.format.limits import MAX_TILES, check_asdf
-from dkist_virtual.store.format.names import METADATA_NAME, Place, is_array_name
+from dkist_virtual.store.format.names import METADATA_NAME
 from dkist_virtual.store.format.references import FORMAT_VERSION
 from dkist_virtual.store.format.summary import Summary
 from dkist_virtual.text import shorten
@@ -57,15 +57,18 @@ __all__ = [
 ]
 
 
+Place: TypeAlias = "tuple[int, int] | None"
+"""A tile's place in the grid of a mosaic; None where the dataset is not a mosaic."""
+
+
 @dataclass(frozen=True, eq=False)
 class TileMeta:
     """What belongs to one array of the dataset and is neither pixels nor headers.
 
     Parameters
     ----------
-    index : Place
-        The place in dkist's array of tiles, or the name of an inversion's array; None when the
-        dataset has one array.
+    index : tuple of int, optional
+        The place in dkist's array of tiles; None when the dataset is not a mosaic.
     wcs : gwcs.WCS or astropy.wcs.wcsapi.HighLevelWCSWrapper
         The WCS after dkist's own corrections of old versions. A wrapper, around a sliced gWCS,
         where the ASDF was saved from a cut of a dataset.
@@ -74,10 +77,10 @@ class TileMeta:
     mask : numpy.ndarray of bool, optional
         The mask, in the shape that the ASDF gives it.
     meta : dict
-        A tile's own meta. Empty when the dataset has one array: see `Description.meta`.
+        A tile's own meta. Empty when the dataset is not a mosaic: see `Description.meta`.
     """
 
-    index: Place
+    index: tuple[int, int] | None
     wcs: BaseHighLevelWCS
     unit: UnitBase | None
     mask: NDArray[np.bool_] | None
@@ -108,7 +111,7 @@ class Description:
         The shape of dkist's array of tiles (a mosaic cut to one row is ``(1, n)``); None when
         the dataset is not a mosaic.
     tiles : tuple of TileMeta
-        Those that are there, row-major; of an inversion its arrays; else exactly one.
+        Those that are there, row-major; exactly one when the dataset is not a mosaic.
     inventory : dict, optional
         The Data Center's record of the dataset.
     meta : dict
@@ -117,8 +120,6 @@ class Description:
         What ``dkist`` puts into ``meta["history"]``.
     origin : dict
         See `origin_of`.
-    profiles_meta : dict
-        The meta of an inversion's profiles as a whole; empty of anything else.
     """
 
     grid: tuple[int, int] | None
@@ -127,22 +128,20 @@ class Description:
     meta: dict[str, Any]
     history: dict[str, Any]
     origin: dict[str, Any]
-    profiles_meta: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_places(self.grid, self.indices)
 
     @property
     def indices(self) -> tuple[Place, ...]:
-        """The place of each tile in the grid, or the name of each array of an inversion."""
+        """The place of each tile in the grid."""
         return tuple(tile.index for tile in self.tiles)
 
 
 def _check_places(grid: tuple[int, int] | None, indices: Sequence[Place]) -> None:
     """Raise `DatasetError` where tiles and grid contradict each other."""
     if grid is None:
-        named = all(map(is_array_name, indices)) and 0 < len(set(indices)) == len(indices)
-        if list(indices) != [None] and not named:
+        if list(indices) != [None]:
             raise DatasetError(f"expected one array without a place in a mosaic: {list(indices)}")
         return
     # Each side too: beside a 0, any other one would make no tiles, and a list of its numbers.
@@ -166,7 +165,7 @@ class StoredDescription:
         For messages.
     grid : tuple of int, optional
     indices : tuple
-        The place of each tile in the grid, or the name of each array of an inversion.
+        The place of each tile in the grid.
     summary : Summary, optional
         What an overview says of it.
     """
@@ -232,11 +231,6 @@ class StoredDescription:
         """See `Description`."""
         return self.read().origin
 
-    @property
-    def profiles_meta(self) -> dict[str, Any]:
-        """See `Description`."""
-        return self.read().profiles_meta
-
 
 def tag_of(node: Any) -> str:
     """The YAML tag of a node of a tree that asdf did not convert; empty where it has none."""
@@ -257,14 +251,11 @@ def origin_of(
         UTC).
     """
     record = inventory or {}
-    created = record.get("createDate") or record.get("headerDataUnitCreationDate")
-    if created is None and "inversion" in tree and (made := record.get("created")) is not None:
-        created = str(made)  # a Time
     library = tree.get("asdf_library") or {}
     return {
         "asdf": path.name,
-        "created": created,
-        "version": tag_of(tree.get("dataset", tree.get("inversion"))).rpartition("/")[2] or None,
+        "created": record.get("createDate") or record.get("headerDataUnitCreationDate"),
+        "version": tag_of(tree["dataset"]).rpartition("/")[2] or None,
         "written_by": " ".join(str(library[key]) for key in ("name", "version") if key in library),
         "read_by": software(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -301,7 +292,7 @@ def write_description(
         "grid": None if description.grid is None else list(description.grid),
         "tiles": [
             {
-                "index": list(tile.index) if isinstance(tile.index, tuple) else tile.index,
+                "index": None if tile.index is None else list(tile.index),
                 **{name: getattr(tile, name) for name in ("wcs", "unit", "mask", "meta")},
             }
             for tile in description.tiles
@@ -310,8 +301,6 @@ def write_description(
         "meta": description.meta,
         "source_history": description.history,
     }
-    if description.profiles_meta:
-        tree["profiles_meta"] = description.profiles_meta
     # Files, not paths: asdf takes a path for a URI, which ends at a "#".
     with ignore_expected_warnings(), open(path, "wb") as file:
         if not has_digest:
@@ -368,7 +357,7 @@ def _outline(
         return None
     try:
         outline = json.loads(found[2])
-        grid, indices = _pair(outline["grid"]), tuple(map(_place, outline["tiles"]))
+        grid, indices = _pair(outline["grid"]), tuple(map(_pair, outline["tiles"]))
         _check_places(grid, indices)
     except (DatasetError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
@@ -455,7 +444,7 @@ def _description(tree: Mapping[str, Any]) -> Description:
         meta = dict(tile["meta"])
         # Other writers may put a plain text there.
         unit = None if tile["unit"] is None else Unit(tile["unit"])
-        tiles.append(TileMeta(_place(tile["index"]), wcs, unit, tile["mask"], meta))
+        tiles.append(TileMeta(_pair(tile["index"]), wcs, unit, tile["mask"], meta))
     inventory = tree["inventory"]
     return Description(
         grid=_pair(tree["grid"]),
@@ -464,12 +453,7 @@ def _description(tree: Mapping[str, Any]) -> Description:
         meta=dict(tree["meta"]),
         history=tree["source_history"],
         origin=dict(ours["origin"]),
-        profiles_meta=dict(tree.get("profiles_meta") or {}),
     )
-
-
-def _place(value: Iterable[int] | str | None) -> Place:
-    return value if isinstance(value, str) else _pair(value)
 
 
 def _pair(value: Iterable[int] | None) -> tuple[int, int] | None:
