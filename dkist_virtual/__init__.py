@@ -62,6 +62,8 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
+    if name == "net":  # of dkist, for notebooks that have imported this package as dkist
+        return import_module("dkist.net")
     if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
     room, attribute = _HOMES[name]
