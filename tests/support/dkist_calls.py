@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from plain_values import drawn
 
-__all__ = ["CALLS", "Call", "Notebook"]
+__all__ = ["CALLS", "DASK", "PLOTS", "Call", "Notebook"]
 
 
 @dataclass
