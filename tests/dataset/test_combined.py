@@ -221,7 +221,7 @@ BOTH: dict[str, tuple[Callable[[Sets], tuple[Any, Any]], str]] = {
     "one dataset opened twice": (opened_twice, ""),
     "an NDCubeSequence of tiles": (a_sequence, ONE_NAME),
 }
-QUICK = ("da.stack of tiles", "tile0 - tile1, datasets", "two datasets in one dask.compute")
+QUICK = ("two datasets in one dask.compute",)
 
 
 def cases(quick: tuple[str, ...] = (), *, theirs: bool = False) -> list[Any]:
@@ -303,6 +303,7 @@ def test_the_same_frames_from_two_places(places: dict[str, Path], scheduler: str
     same((other - one).data.compute(), right[1] - right[0])
 
 
+@pytest.mark.slow
 def test_absent_frames_as_nan_and_as_an_error(
     places: dict[str, Path], tmp_path: Path, scheduler: str
 ) -> None:

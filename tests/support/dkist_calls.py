@@ -144,8 +144,8 @@ def _with_an_older_asdf(n: Notebook) -> Any:
 
 
 LOADING = (
-    Call("load: a path as text", "visp", lambda n: n.dk.load_dataset(str(n.path)), quick=True),
-    Call("load: a Path", "eit", lambda n: n.dk.load_dataset(n.path), quick=True),
+    Call("load: a path as text", "visp", lambda n: n.dk.load_dataset(str(n.path))),
+    Call("load: a Path", "eit", lambda n: n.dk.load_dataset(n.path)),
     Call("load: a directory", "visp", lambda n: n.dk.load_dataset(str(n.path.parent))),
     Call("load: a directory, as a Path", "small_visp",
          lambda n: n.dk.load_dataset(n.path.parent)),
@@ -153,9 +153,9 @@ LOADING = (
     Call("load: a list of one path", "visp", lambda n: n.dk.load_dataset([n.path]), quick=True),
     Call("load: a tuple of two paths", "visp",
          lambda n: n.dk.load_dataset((str(n.path), n.others("vbi_mosaic")))),
-    Call("load: what Fido.fetch returns", "visp", _fetched, quick=True),
+    Call("load: what Fido.fetch returns", "visp", _fetched),
     Call("load: what Fido.fetch returns of two datasets", "visp", _two_fetched),
-    Call("load: a mosaic", "vbi_mosaic", lambda n: n.dk.load_dataset(n.path.parent), quick=True),
+    Call("load: a mosaic", "vbi_mosaic", lambda n: n.dk.load_dataset(n.path.parent)),
     Call("load: ignore_version_mismatch=True", "visp",
          lambda n: n.dk.load_dataset(n.path, ignore_version_mismatch=True)),
     Call("load: a directory with an older ASDF", "visp", _with_an_older_asdf),
@@ -211,7 +211,7 @@ def _axes_printed(n: Notebook) -> Any:
 
 
 PRINTING = (
-    Call("print a dataset", "visp", _printed, quick=True),
+    Call("print a dataset", "visp", _printed),
     Call("show a dataset in a cell", "visp", _shown),
     Call("show a mosaic in a cell", "vbi_mosaic", _mosaic_printed),
     Call("print the files", "visp", _files_printed,
@@ -233,7 +233,7 @@ def _pixels_and_headers(ds: Any) -> Any:
 
 
 SLICING = (
-    Call("ds[0]: one Stokes parameter", "visp", lambda n: _all_of(n.ds[0]), quick=True),
+    Call("ds[0]: one Stokes parameter", "visp", lambda n: _all_of(n.ds[0])),
     Call("ds[0, :, 20]: a scan", "visp", lambda n: _all_of(n.ds[0, :, 20])),
     Call("ds[0, 1:3, :, 10:-10]: a feature", "visp", lambda n: _all_of(n.ds[0, 1:3, :, 10:-10]),
          quick=True),
@@ -294,7 +294,7 @@ def _header_of_a_frame(n: Notebook) -> Any:
 
 
 HEADERS = (
-    Call("headers", "visp", lambda n: n.ds.headers, quick=True),
+    Call("headers", "visp", lambda n: n.ds.headers),
     Call("headers[column]", "visp", lambda n: n.ds.headers["DATE-AVG"]),
     Call("headers[:5]", "visp", lambda n: n.ds.headers[:5]),
     Call("headers of a selection", "visp", lambda n: n.ds[:, 0].headers),
@@ -307,7 +307,7 @@ HEADERS = (
     Call("pointing in a scatter plot", "visp", _pointing_plotted),
     Call("headers of a dataset without frames", "croppable_visp",
          lambda n: n.ds[1].headers["DATE-AVG", "LINEWAV"]),
-    Call("inventory", "visp", lambda n: n.ds.inventory, quick=True),
+    Call("inventory", "visp", lambda n: n.ds.inventory),
     Call("meta['inventory']", "visp", lambda n: n.ds.meta["inventory"]["headerDocumentationUrl"]),
     Call("meta: keys about quality", "visp",
          lambda n: {k: v for k, v in n.ds.meta["inventory"].items() if k.startswith("quality")}),
@@ -344,7 +344,7 @@ def _moved_slice(n: Notebook) -> Any:
 
 
 FILES = (
-    Call("files.filenames", "visp", lambda n: n.ds.files.filenames, quick=True),
+    Call("files.filenames", "visp", lambda n: n.ds.files.filenames),
     Call("files.basepath", "visp", lambda n: n.ds.files.basepath),
     Call("files.basepath = a directory", "visp", _moved),
     Call("files.basepath = text, of a selection", "visp", _moved_slice),
@@ -459,7 +459,7 @@ def _pixel_size(n: Notebook) -> Any:
 
 WORLD = (
     Call("wcs.pixel_to_world", "visp", lambda n: n.ds.wcs.pixel_to_world(30, 20, 2, 0),
-         quick=True),
+         ),
     Call("wcs.array_index_to_world", "visp",
          lambda n: n.ds.wcs.array_index_to_world(0, 2, 20, 30)),
     Call("there and back", "visp", _there_and_back),
@@ -468,7 +468,7 @@ WORLD = (
     Call("wcs: physical types, units, names", "visp",
          lambda n: [n.ds.wcs.world_axis_physical_types, n.ds.wcs.world_axis_units,
                     n.ds.wcs.pixel_axis_names, n.ds.wcs.axis_correlation_matrix]),
-    Call("axis_world_coords()", "visp", lambda n: n.ds[0].axis_world_coords(), quick=True),
+    Call("axis_world_coords()", "visp", lambda n: n.ds[0].axis_world_coords()),
     Call("axis_world_coords('time')", "visp", lambda n: n.ds.axis_world_coords("time")),
     Call("axis_world_coords_values", "visp",
          lambda n: list(n.ds[0, :, :, 3].axis_world_coords_values("em.wl"))),
@@ -558,7 +558,7 @@ def _of_tile(n: Notebook, i: int, j: int) -> Any:
 SAME_NAME = "all its dask arrays have the name load_files, so that other pixels are read"
 
 DASK = (
-    Call("data.mean().compute()", "eit", lambda n: n.ds.data.mean().compute(), quick=True),
+    Call("data.mean().compute()", "eit", lambda n: n.ds.data.mean().compute()),
     Call("ds[0].data.sum(axis=...)", "vtf", lambda n: n.ds[0].data.sum(axis=(0, 2)),
          tolerance=1e-6),
     Call("ds[0].data.mean(axis=0) with chunks as dkist's", "vtf",
@@ -763,7 +763,7 @@ def _pickled(n: Notebook) -> Any:
 
 
 NDCUBE = (
-    Call("rebin((1, 1, 4, 1))", "vtf", lambda n: n.ds[0].rebin((1, 1, 3, 4)), quick=True),
+    Call("rebin((1, 1, 4, 1))", "vtf", lambda n: n.ds[0].rebin((1, 1, 3, 4))),
     Call("rebin, function=np.sum, and squeeze", "visp",
          lambda n: _pixels_and_unit(n.ds[1].rebin((-1, -1, 1), function=np.sum).squeeze()),
          tolerance=1e-6),
@@ -836,7 +836,7 @@ def _coadded(n: Notebook) -> Any:
 
 TILES = (
     Call("tds.shape and tiles_shape", "vbi_mosaic",
-         lambda n: [n.ds.shape, [list(row) for row in n.ds.tiles_shape]], quick=True),
+         lambda n: [n.ds.shape, [list(row) for row in n.ds.tiles_shape]]),
     Call("tds[0, 1]", "vbi_mosaic", lambda n: _all_of(n.ds[0, 1]), quick=True),
     Call("tds.flat[0]", "vbi_mosaic", lambda n: n.ds.flat[0]),
     Call("for tile in tds.flat", "vbi_mosaic",
@@ -1073,7 +1073,7 @@ PLOTS = (
     Call("plot(fig=fig) with sliders", "vtf", _animated),
     Call("plot(fig=fig, plot_axes=['y', None, 'x'])", "visp", _raster_map),
     Call("plot(fig=fig, plot_axes=[None, None, 'x', None])", "visp", _spectra),
-    Call("plot of a spectrum", "visp", _line, quick=True),
+    Call("plot of a spectrum", "visp", _line),
     Call("plots of binned spectra into the same axes", "visp", _three_lines),
     Call("norm, coords.grid and plt.colorbar", "eit", _grid_and_bar),
     Call("two datasets side by side, axes=", "visp", _two_panels),
