@@ -124,7 +124,7 @@ CUTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("cut", mostly_slow(CUTS, every=3))
+@pytest.mark.parametrize("cut", mostly_slow(CUTS, every=6))
 def test_a_cut_is_opened_by_dkist_and_by_us_with_all_that_it_has(cut: Any, visp: Path) -> None:
     ds = opened(visp)[cut]
     path = visp / "saved.asdf"
@@ -322,7 +322,7 @@ def test_a_dataset_is_saved_over_the_asdf_that_it_was_opened_from(
 
 TILES: tuple[Any, ...] = (
     lambda m: m,
-    lambda m: m.slice_tiles[..., 3:9:2],
+    lambda m: m[:1].slice_tiles[..., 3:9:2],
     lambda m: m.slice_tiles[0],
     lambda m: m.flat,
     lambda m: m[0],
