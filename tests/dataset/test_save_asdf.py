@@ -5,7 +5,10 @@ dkist 1.18.1 gives all its dask arrays one name, so its pixels are computed one 
 
 from __future__ import annotations
 
+import ast
 import shutil
+import subprocess
+import sys
 import tomllib
 from collections.abc import Callable, Iterator
 from importlib import import_module
@@ -484,6 +487,19 @@ def test_the_entry_point_names_the_extension() -> None:
     assert getattr(import_module(module), name) is get_extensions
 
 
+@pytest.mark.slow
+def test_asdf_loads_the_extension_and_nothing_else_of_the_package() -> None:
+    code = (
+        "import sys, dkist_virtual.dataset.save.extension as e; e.get_extensions();"
+        "print(sorted(n for n in sys.modules if n.split('.')[0] in"
+        " ('dkist_virtual', 'astropy', 'dkist', 'ndcube', 'zarr', 'numba')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    loaded = ast.literal_eval(done.stdout)
+    assert {name.split(".")[0] for name in loaded} == {"dkist_virtual"}
+    assert not any(name.startswith("dkist_virtual.dataset.dataset") for name in loaded)
+
+
 def test_our_objects_in_a_tree_are_read_as_those_of_dkist(visp: Path, tmp_path: Path) -> None:
     ds = opened(visp)
     part = ds[:, ::3, 2]
@@ -569,6 +585,11 @@ def test_what_dkist_wrote_in_a_tree_stays_as_it_was(visp: Path, tmp_path: Path) 
         with asdf.open(visp / "both.asdf", lazy_load=False, memmap=False) as found:
             check_same(found["dataset"], ds)
             check_same(found["ours"], ds)
+            check_same(dv.load_dataset(found["dataset"]), ds)
+        # Blocks that are read when they are used.
+        with asdf.open(visp / "both.asdf") as found:
+            check_same(dv.load_dataset(found["dataset"]), ds)
+            check_same(dv.load_dataset(found["ours"]), ds)
         check_same(dv.open_dataset(visp / "both.asdf"), ds)
     finally:
         (visp / "both.asdf").unlink()

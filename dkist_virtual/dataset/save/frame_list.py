@@ -115,7 +115,7 @@ def frame_list_of_files(files: Files) -> FrameList:
             raise DatasetError(
                 f"save: files with frames of {first.shape}, {first.dtype}, in HDU {first.target!r} "
                 f"and of {other.shape}, {other.dtype}, in HDU {other.target!r} do not fit into one "
-                "list: save the files of each tile, mosaic[i, j].files"
+                "list: save the files of one tile, as in mosaic[i, j].files"
             )
     names = np.array([*files.names, None], object)[:-1]
     return FrameList(names, first.target, first.shape, first.dtype)
