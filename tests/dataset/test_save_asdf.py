@@ -127,7 +127,7 @@ CUTS = [
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("cut", mostly_slow(CUTS, every=6))
+@pytest.mark.parametrize("cut", mostly_slow(CUTS, every=len(CUTS)))
 def test_a_cut_is_opened_by_dkist_and_by_us_with_all_that_it_has(cut: Any, visp: Path) -> None:
     ds = opened(visp)[cut]
     path = visp / "saved.asdf"
@@ -333,17 +333,9 @@ TILES: tuple[Any, ...] = (
 )
 
 
-@pytest.mark.parametrize(
-    ("name", "part"),
-    mostly_slow(
-        [
-            (name, part)
-            for name in ("vbi_mosaic", "vbi_mosaic_missing", "dlnirsp")
-            for part in TILES
-        ],
-        ("vbi_mosaic", TILES[1]),
-    ),
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("part", TILES)
+@pytest.mark.parametrize("name", ["vbi_mosaic", "vbi_mosaic_missing", "dlnirsp"])
 def test_a_mosaic_is_opened_by_dkist_and_by_us(
     name: str, part: Callable[[Any], Any], simulated: Any, tmp_path: Path
 ) -> None:
@@ -500,6 +492,16 @@ def test_asdf_loads_the_extension_and_nothing_else_of_the_package() -> None:
     assert not any(name.startswith("dkist_virtual.dataset.dataset") for name in loaded)
 
 
+def test_a_dataset_in_a_tree_is_read_as_one_of_dkist(visp: Path, tmp_path: Path) -> None:
+    ds = opened(visp)[1, ::3, 2]
+    asdf.AsdfFile({"d": ds}).write_to(tmp_path / "tree.asdf")
+    with asdf.open(tmp_path / "tree.asdf") as found:
+        assert type(found["d"]) is dkist.Dataset
+        check_same(found["d"], ds, pixels=False)
+        check_same(dv.load_dataset(found["d"]), ds, pixels=False)
+
+
+@pytest.mark.slow
 def test_our_objects_in_a_tree_are_read_as_those_of_dkist(visp: Path, tmp_path: Path) -> None:
     ds = opened(visp)
     part = ds[:, ::3, 2]
