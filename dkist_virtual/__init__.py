@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dkist_virtual.conversion.update import update
     from dkist_virtual.datacenter.search import search
     from dkist_virtual.dataset.dataset import Dataset
+    from dkist_virtual.dataset.level2.inversion import Inversion, Profiles
     from dkist_virtual.dataset.load import load_dataset
     from dkist_virtual.dataset.mosaic import TiledDataset
     from dkist_virtual.dataset.open import open_dataset, open_zarr
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = [
     "Conversion",
     "Dataset",
+    "Inversion",
+    "Profiles",
     "TiledDataset",
     "Verification",
     "__version__",
@@ -49,6 +52,8 @@ _HOMES = {
     "Conversion": ("conversion.convert", "Conversion"),
     "convert": ("conversion.convert", "convert"),
     "Dataset": ("dataset.dataset", "Dataset"),
+    "Inversion": ("dataset.level2.inversion", "Inversion"),
+    "Profiles": ("dataset.level2.inversion", "Profiles"),
     "TiledDataset": ("dataset.mosaic", "TiledDataset"),
     "open_dataset": ("dataset.open", "open_dataset"),
     "load_dataset": ("dataset.load", "load_dataset"),

@@ -11,9 +11,7 @@ import click
 from dkist_virtual.dataset.open import check_place
 
 if TYPE_CHECKING:
-    from dkist_virtual.dataset.dataset import Dataset
-    from dkist_virtual.dataset.mosaic import TiledDataset
-    from dkist_virtual.dataset.stored import StoredDataset
+    from dkist_virtual.dataset.open import AnyDataset, OpenedDataset
 
 __all__ = [
     "check_place",
@@ -68,7 +66,7 @@ client_option = click.option(
 
 def open_place(
     place: str, frames: str | None, storage_options: dict[str, Any] | None
-) -> Dataset | TiledDataset:
+) -> OpenedDataset:
     """Open a dataset; with frames at ``globus:COLLECTION`` on that collection's HTTPS server."""
     from dkist_virtual.dataset.open import open_dataset
 
@@ -78,7 +76,7 @@ def open_place(
 
 def open_files(
     place: str, frames: str | None, storage_options: dict[str, Any] | None
-) -> StoredDataset | Dataset | TiledDataset:
+) -> AnyDataset:
     """Open a dataset likewise, for its files and its overview alone."""
     from dkist_virtual.dataset.open import open_stored
 
@@ -101,7 +99,7 @@ def _frames_of(
     return frames, options
 
 
-def overview_text(ds: StoredDataset | Dataset | TiledDataset, as_json: bool) -> str:
+def overview_text(ds: AnyDataset, as_json: bool) -> str:
     """Write the overview of a dataset as text or JSON."""
     overview = ds.overview()
     return json.dumps(overview.as_json(), indent=2) if as_json else overview.text()

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from astropy.units import Quantity
 
+    from dkist_virtual.dataset.dataset import Dataset
+    from dkist_virtual.dataset.level2.inversion import Inversion
     from dkist_virtual.plot.base import SteppedPlot
 
 __all__ = ["plot"]
@@ -35,6 +37,9 @@ __all__ = ["plot"]
 )
 @click.option(
     "--profile", metavar="PIXEL", help='Draw the profiles of a pixel, not an image: "500, 700".'
+)
+@click.option(
+    "--quantity", metavar="KEY", help="Of an inversion: which quantity or profile, by its key."
 )
 @frames_option
 @click.option(
@@ -53,6 +58,7 @@ def plot(
     index: str,
     axes: str | None,
     profile: str | None,
+    quantity: str | None,
     frames: str | None,
     output: str | None,
     dpi: int,
@@ -61,11 +67,14 @@ def plot(
 ) -> None:
     """Show a dataset, or part of it, as an image with sliders; a mosaic on the sky.
 
+    Of an inversion one quantity, or profile, is shown.
+
     \b
     Examples:
       dkist-virtual plot VTF.virtual --stokes V --wavelength "630.26 nm" -o v.png
       dkist-virtual plot BKEWK.virtual --slice "0, :, 500" -o raster.png
       dkist-virtual plot VTF.virtual --profile "500, 700" -o profiles.png
+      dkist-virtual plot INVERSION.virtual --quantity temperature --slice "..., 20"
       dkist-virtual plot VTF.virtual
     """
     if axes is not None and profile is not None:
@@ -78,6 +87,7 @@ def plot(
     from matplotlib import pyplot as plt
 
     from dkist_virtual.cube.selection import parse_index
+    from dkist_virtual.dataset.level2.inversion import Inversion
     from dkist_virtual.dataset.mosaic import TiledDataset
 
     if output is None and plt.get_backend().lower() == "agg":
@@ -89,7 +99,12 @@ def plot(
             f"{output!r}: expected a name that ends in one of {', '.join(kinds)}"
         )
     chosen = parse_index(index)
-    ds = open_place(store_or_asdf, frames, storage_options)
+    opened = open_place(store_or_asdf, frames, storage_options)
+    if quantity is not None and not isinstance(opened, Inversion):
+        raise click.UsageError("--quantity is for an inversion, which this is not")
+    ds: Dataset | TiledDataset = (
+        _member(opened, quantity) if isinstance(opened, Inversion) else opened
+    )
     if isinstance(ds, TiledDataset):
         if axes is not None or profile is not None:
             raise click.UsageError("--axes and --profile are for a dataset: this is a mosaic")
@@ -108,6 +123,16 @@ def plot(
     else:
         drawn.save(output, dpi=dpi)
         click.echo(output)
+
+
+def _member(inversion: Inversion, key: str | None) -> Dataset:
+    """Choose a quantity or profile of an inversion."""
+    members: dict[str, Dataset] = {**(inversion.profiles or {}), **inversion}
+    if key not in members:
+        said = "" if key is None else f", not {key!r}"
+        known = ", ".join(dict.fromkeys([*inversion, *members]))
+        raise click.UsageError(f"this is an inversion: --quantity names one of {known}{said}")
+    return members[key]
 
 
 def _axis(word: str) -> str | EllipsisType | None:

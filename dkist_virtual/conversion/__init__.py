@@ -2,6 +2,7 @@
 
 - `convert`: convert a dataset's ASDF and its frames to a store on disk
 - `journal`: keep on disk what a conversion has scanned so far, so that it can resume
+- `look`: look at one file: find the HDUs with frames, and check their headers
 - `previous`: read from an existing store what its conversion recorded about its frames
 - `references`: make a store's references from a dataset and a scan of its frames
 - `scan`: scan frames, many at once: find where their pixels are, and check header and length

@@ -17,13 +17,12 @@ from dkist_virtual.conversion.asdf.frames import check_names
 from dkist_virtual.conversion.asdf.locate import asdf_on_disk
 from dkist_virtual.conversion.asdf.source import read_source
 from dkist_virtual.conversion.previous import (
-    array_name,
     check_same_dataset,
     expectations,
     known_from_store,
 )
-from dkist_virtual.conversion.references import frame_urls, references_of
-from dkist_virtual.conversion.scan import Expected, ScanMode, scan_frames
+from dkist_virtual.conversion.references import frame_urls, n_bytes_of, references_of
+from dkist_virtual.conversion.scan import Expected, ScanMode, scan_files
 from dkist_virtual.conversion.staging import build_store, place_for, refuse_existing
 from dkist_virtual.conversion.unchanged import sha256_of
 from dkist_virtual.cube.axis_tables import summarise
@@ -46,6 +45,7 @@ from dkist_virtual.store.format.frame_index import (
     Names,
 )
 from dkist_virtual.store.format.headers import HEADERS_NAME, write_headers
+from dkist_virtual.store.format.names import array_name
 from dkist_virtual.store.format.references import JSON_NAME, PARQUET_NAME, write_json
 from dkist_virtual.store.format.references_parquet import write_parquet
 from dkist_virtual.store.frame_locations import one_place
@@ -54,6 +54,7 @@ from dkist_virtual.text import counted, human_bytes
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from dkist_virtual.conversion.asdf.frames import Frames
     from dkist_virtual.conversion.asdf.source import Source
     from dkist_virtual.conversion.journal import Journal
     from dkist_virtual.protocols import DaskClient
@@ -275,7 +276,7 @@ class Work:
                 scans = self._scan(source, fetcher, scanned, known, build.journal, shown=shown)
                 self._refuse_to_forget(target, known, scans, scanned)
                 build.finish(lambda new: self._write(new, source, stored, scans, origin))
-        states, sizes = (np.concatenate([s[name] for s in scans]) for name in ("state", "size"))
+        states = np.concatenate([s["state"] for s in scans])
         return Conversion(
             store=str(target),
             asdf=path if str(path) == label else label,
@@ -284,7 +285,7 @@ class Work:
             n_absent=int((states == ABSENT).sum()),
             n_unreachable=int((states == UNREACHABLE).sum()),
             missing=tuple(reason for s in scans for reason in s.missing)[:10],
-            n_bytes=sum(sizes[sizes >= 0].tolist()),
+            n_bytes=n_bytes_of(source, scans),
             seconds=time.perf_counter() - began,
             passed_over=tuple(others),
             n_kept=sum(s.kept for s in scans),
@@ -309,30 +310,34 @@ class Work:
         n = sum(part.n_frames for part in source.frames) if self.scan != "never" else 0
         scans: list[FrameIndex] = []
         with tqdm(total=n, unit=" frames", desc="Scanning", disable=not shown or n == 0) as bar:
-            for part in source.frames:
-                array, names = array_name(part.index), part.chunk_names
-                known, trusted = self._known(
-                    names, before.get(array), journal.known.get(array), believed
-                )
+            for group in _of_the_same_files(source):
+                names = group[0].chunk_names
+                arrays = [array_name(part.index) for part in group]
+                about = [
+                    self._known(names, before.get(array), journal.known.get(array), believed)
+                    for array in arrays
+                ]
 
                 def record(
-                    i: int, entry: FrameEntry, array: str = array, names: Names = names
+                    k: int,
+                    i: int,
+                    entry: FrameEntry,
+                    arrays: list[str] = arrays,
+                    names: Names = names,
                 ) -> None:
-                    journal.record(array, names[i], entry)
+                    journal.record(arrays[k], names[i], entry)
 
-                scans.append(
-                    scan_frames(
-                        frame_urls(names, base),
-                        Expected(part.hdu_shape, part.dtype, part.target),
-                        fetcher,
-                        mode=self.scan,
-                        workers=self.workers,
-                        on_frame=bar.update,
-                        on_entry=record,
-                        known=known,
-                        trusted=trusted,
-                        client=self.client,
-                    )
+                scans += scan_files(
+                    frame_urls(names, base),
+                    [Expected(part.hdu_shape, part.dtype, part.target) for part in group],
+                    fetcher,
+                    mode=self.scan,
+                    workers=self.workers,
+                    on_frame=bar.update,
+                    on_entry=record,
+                    known=[known for known, _ in about],
+                    trusted=[trusted for _, trusted in about],
+                    client=self.client,
                 )
         return scans
 
@@ -395,16 +400,36 @@ class Work:
         write_parquet(references, write)
 
 
+def _of_the_same_files(source: Source) -> list[list[Frames]]:
+    """Put arrays together whose frames are HDUs of the same files, as those of an inversion are."""
+    groups: list[list[Frames]] = []
+    for part in source.frames:
+        if (
+            source.inversion is not None
+            and groups
+            and np.array_equal(groups[-1][0].chunk_names, part.chunk_names)
+        ):
+            groups[-1].append(part)
+        else:
+            groups.append([part])
+    return groups
+
+
 def _absolute(name: str, given: str | os.PathLike[str] | None) -> str | None:
     place = one_place(name, given)
     return None if place is None else absolute(place, name)
+
+
+def _tile(index: tuple[int, int] | str) -> str:
+    """Name a tile, or an array of an inversion, in the header table."""
+    return index if isinstance(index, str) else f"{index[0]}_{index[1]}"
 
 
 def _write_headers(
     path: Path, source: Source, references: ReferenceSet, scans: Sequence[FrameIndex]
 ) -> None:
     tiles = [
-        np.full(part.n_frames, None if part.index is None else f"{part.index[0]}_{part.index[1]}")
+        np.full(part.n_frames, None if part.index is None else _tile(part.index), object)
         for part in source.frames
     ]
     urls = [frames.take(np.arange(len(frames))).urls for _, frames in references.arrays.values()]

@@ -13,17 +13,13 @@ from dkist_virtual.io.locations import name_below
 from dkist_virtual.store.format.dataset_asdf import METADATA_NAME, read_plain
 from dkist_virtual.store.format.frame_index import COLUMNS, FOUND, FrameIndex
 from dkist_virtual.store.format.headers import HEADERS_NAME, HeaderFile
+from dkist_virtual.store.format.names import array_name, identity_in
 from dkist_virtual.store.reader import StoreReader, references_in
 
 if TYPE_CHECKING:
     from dkist_virtual.conversion.asdf.source import Source
 
-__all__ = ["array_name", "check_same_dataset", "expectations", "known_from_store"]
-
-
-def array_name(index: tuple[int, int] | None) -> str:
-    """Name an array in a store, by the place of its tile in a mosaic."""
-    return "data" if index is None else f"data_{index[0]}_{index[1]}"
+__all__ = ["check_same_dataset", "expectations", "known_from_store"]
 
 
 def expectations(source: Source) -> dict[str, list[object]]:
@@ -37,7 +33,7 @@ def expectations(source: Source) -> dict[str, list[object]]:
 def check_same_dataset(store: Path, source: Source, label: str) -> None:
     """Raise `DatasetError` where an ASDF is of another dataset than a store."""
     records = (read_plain(store / METADATA_NAME).get("inventory"), source.description.inventory)
-    stored, found = ((record or {}).get("datasetId") for record in records)
+    stored, found = map(identity_in, records)
     if stored != found:
         raise DatasetError(
             f"{label}: is of the dataset {found}, and {store} of {stored}: expected another "

@@ -11,12 +11,13 @@ from urllib.parse import quote
 import numpy as np
 
 from dkist_virtual.conversion.asdf.frames import check_names
-from dkist_virtual.conversion.previous import array_name
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.fits.layout import BITPIX_DTYPES, pixel_dtype
 from dkist_virtual.io.locations import Location
 from dkist_virtual.io.safety import check_places
 from dkist_virtual.store.format.frame_index import FrameIndex, Names
+from dkist_virtual.store.format.header_table import rows_of
+from dkist_virtual.store.format.names import Place, array_name, identity_in
 from dkist_virtual.store.format.references import (
     FORMAT_VERSION,
     ArrayMetadata,
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
     from dkist_virtual.conversion.asdf.source import Source
     from dkist_virtual.store.format.dataset_asdf import TileMeta
 
-__all__ = ["frame_urls", "identifiers", "references_of"]
+__all__ = ["frame_urls", "identifiers", "n_bytes_of", "references_of"]
 
 
 _MARKS = ("%", "?", "#")
@@ -79,6 +80,7 @@ def references_of(
         Frames of different files would have one name.
     """
     check_names(source.frames, source.path)
+    shared = None if source.inversion is None else _SharedDimensions(source.inversion.groups.names)
     if scans is None:
         scans = [FrameIndex.unknown(part.n_frames) for part in source.frames]
     arrays: dict[str, tuple[ArrayMetadata, FrameTable]] = {}
@@ -86,37 +88,87 @@ def references_of(
     for part, tile, found in zip(source.frames, source.description.tiles, scans, strict=True):
         rows = slice(row, row + part.n_frames)
         row = rows.stop
-        metadata = _metadata(part, tile, found, source.headers, rows)
+        metadata = _metadata(part, tile, found, source.headers, rows, shared)
+        if source.inversion is not None:
+            metadata.attributes["key"] = source.inversion.keys[array_name(part.index)]
         arrays[array_name(part.index)] = (metadata, _columns(part, base, found, metadata))
     grid = source.description.grid
     present = [list(part.index) for part in source.frames if part.index is not None]
     references = ReferenceSet({}, arrays)
     known = all(scan.found.all() for scan in scans)
-    inventory = source.description.inventory or {}
     attributes: dict[str, Any] = {
         "format_version": FORMAT_VERSION,
-        "store_id": references.store_id(inventory.get("datasetId")),
+        "store_id": references.store_id(identity_in(source.description.inventory)),
         "base": base,
         "tiles": None if grid is None else {"shape": list(grid), "present": present},
         "n_frames": row,
         # In Python's integers, which have no end.
-        "n_bytes": sum(sum(s["size"].tolist()) for s in scans) if known else None,
+        "n_bytes": n_bytes_of(source, scans) if known else None,
         "head_bytes": max((s.head_bytes or 0 for s in scans), default=0) or None,
     }
+    if source.inversion is not None:
+        attributes["inversion"] = source.inversion.groups.to_json()
     identity = identity_of(attributes, str(attributes["store_id"]))
     return ReferenceSet(attributes, arrays, identity)
 
 
+def n_bytes_of(source: Source, scans: Sequence[FrameIndex]) -> int:
+    """Add the lengths of the files that were found; one of several frames counts once."""
+    if source.inversion is None:
+        return sum(sum(s["size"][s["size"] >= 0].tolist()) for s in scans)
+    sizes: dict[str, int] = {}
+    for part, found in zip(source.frames, scans, strict=True):
+        sizes.update(zip(part.chunk_names.tolist(), found["size"].tolist(), strict=True))
+    return sum(size for size in sizes.values() if size >= 0)
+
+
+class _SharedDimensions:
+    """Name the dimensions of an inversion's arrays for xarray: those of one length are shared.
+
+    Parameters
+    ----------
+    arrays : sequence of str
+        Names of arrays, which no dimension may have: xarray takes such an array for its
+        coordinates.
+    """
+
+    def __init__(self, arrays: Sequence[str]) -> None:
+        self._arrays = frozenset(arrays)
+        self._lengths: dict[str, int] = {}
+
+    def names(self, own: Sequence[str], shape: Sequence[int]) -> list[str]:
+        """Name the dimensions of an array by its own identifiers."""
+        chosen: list[str] = []
+        for name, length in zip(own, shape, strict=True):
+            stem = f"axis_{name}" if name in self._arrays else name
+            candidate, n = stem, 2
+            while (
+                candidate in self._arrays
+                or candidate in chosen
+                or self._lengths.get(candidate, length) != length
+            ):
+                candidate, n = f"{stem}_{n}", n + 1
+            self._lengths[candidate] = length
+            chosen.append(candidate)
+        return chosen
+
+
 def _metadata(
-    part: Frames, tile: TileMeta, found: FrameIndex, headers: Table, rows: slice
+    part: Frames,
+    tile: TileMeta,
+    found: FrameIndex,
+    headers: Table,
+    rows: slice,
+    shared: _SharedDimensions | None,
 ) -> ArrayMetadata:
     n_frame_axes = part.names.ndim
     chunks = (1,) * n_frame_axes + part.shape[n_frame_axes:]
     if not part.shape:
         raise DatasetError(f"frames of shape {part.hdu_shape} do not make an array")
     names = _axis_names(tile.wcs, len(part.shape), part.subslice)
+    dimensions = identifiers(names, part.index)
     attributes: dict[str, Any] = {
-        "_ARRAY_DIMENSIONS": identifiers(names, part.index),
+        "_ARRAY_DIMENSIONS": dimensions if shared is None else shared.names(dimensions, part.shape),
         "axis_names": names,
         "unit": None if tile.unit is None else tile.unit.to_string(),
     }
@@ -126,7 +178,8 @@ def _metadata(
         ]
     pixel = found.dtype
     if pixel is None:
-        pixel = _unscanned_dtype(part, headers[rows] if len(headers) else headers)
+        numbers = np.arange(rows.start, rows.stop)
+        pixel = _unscanned_dtype(part, rows_of(headers, numbers) if len(headers) else headers)
     # An array needs no codec where every frame that has a name was found, and is plain.
     elif found.is_verbatim and (found.found | (part.chunk_names == "")).all():
         return ArrayMetadata(part.shape, chunks, pixel.newbyteorder(">").str, None, attributes)
@@ -191,9 +244,9 @@ def _axis_names(
     return names
 
 
-def identifiers(names: Sequence[str], index: tuple[int, int] | None) -> list[str]:
+def identifiers(names: Sequence[str], index: Place) -> list[str]:
     """Make names unique identifiers, with a suffix for a mosaic's tile as its array has."""
-    suffix = "" if index is None else f"_{index[0]}_{index[1]}"
+    suffix = f"_{index[0]}_{index[1]}" if isinstance(index, tuple) else ""
     unique: list[str] = []
     for name in names:
         stem = re.sub(r"\W+", "_", name, flags=re.ASCII).strip("_").lower() or "axis"

@@ -1,30 +1,27 @@
 """Scan frames, many at once: find where their pixels are, and check header and length.
 
-A look reads the beginning of a file, never its tiles: the headers up to the one wanted, and the
-file's length. What those show to be wrong is refused here; tables are checked when they are
-read, streams when they are decoded. A frame that is known from before, and whose file did not
-change since, is not read.
+A look (`look`) reads headers and the file's length. What those show to be wrong is refused here;
+tables are checked when they are read, streams when they are decoded. A frame that is known from
+before, and whose file did not change since, is not read. A file with frames of several arrays is
+looked at once.
 """
 
 from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 
+from dkist_virtual.conversion.look import HEAD, HEAD_LIMIT, Expected, look, look_at_hdus
 from dkist_virtual.errors import (
     FrameCorruptError,
     FrameError,
     FrameMissingError,
     FrameUnreachableError,
 )
-from dkist_virtual.fits.decode import check_layout
-from dkist_virtual.fits.hdu import TruncatedHeaderError, find_hdu, layout_of, stated_datasum
-from dkist_virtual.fits.layout import BITPIX_DTYPES, Image, PlainImage
-from dkist_virtual.fits.tiled.decoders import refuse_unknown
 from dkist_virtual.io.byte_range import Request
 from dkist_virtual.io.driver import at_once, read_many
 from dkist_virtual.io.locations import is_local
@@ -38,127 +35,32 @@ from dkist_virtual.store.format.frame_index import (
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dkist_virtual.fits.header import HDUTarget
     from dkist_virtual.fits.partial import Reading
     from dkist_virtual.io.byte_range import Reply
     from dkist_virtual.io.fetcher import Fetcher
     from dkist_virtual.protocols import DaskClient, DaskFuture
 
-__all__ = ["Expected", "ScanMode", "scan_frames"]
+__all__ = ["HEAD", "HEAD_LIMIT", "Expected", "ScanMode", "scan_files", "scan_frames"]
 
 ScanMode: TypeAlias = Literal["always", "auto", "never"]
 
-HEAD: Final = 17 * 2880
-"""First read of a file: an empty primary HDU and the 330 cards of a DKIST header fit in."""
-
-HEAD_LIMIT: Final = 2**24
-"""Headers longer than this are refused: none is."""
-
 BATCH: Final = 64
 """Frames for each of the workers that are asked for together: an error does not wait for more."""
-
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    """What the ASDF says of the frames of one array.
-
-    Parameters
-    ----------
-    shape : tuple of int
-        The HDU's, in array order.
-    dtype : numpy.dtype
-        As inventories write it, from BITPIX alone.
-    target : int or str
-        Which HDU.
-    """
-
-    shape: tuple[int, ...]
-    dtype: np.dtype
-    target: HDUTarget
-
-    def check(self, layout: Image) -> None:
-        """Hold one frame against the ASDF.
-
-        Raises
-        ------
-        FrameCorruptError
-        """
-        check_layout(layout, self.target, shape=self.shape)
-        raw = np.dtype(BITPIX_DTYPES[layout.bitpix])
-        if self.dtype not in (raw, layout.dtype):
-            prefix = "" if isinstance(layout, PlainImage) else "Z"
-            raise FrameCorruptError(
-                f"HDU {self.target}: {prefix}BITPIX = {layout.bitpix}, which is {raw}: expected "
-                f"{self.dtype}, the datatype of the ASDF"
-            )
-
-
-# One frame ----------------------------------------------------------------------------------
-
-
-def look(url: str, expected: Expected) -> Reading[Request, Reply, FrameEntry]:
-    """Look at one frame.
-
-    Raises
-    ------
-    FrameMissingError, FrameUnreachableError
-    FrameCorruptError, FrameUnsupportedError
-        Naming file, HDU and keyword.
-    """
-    n = HEAD
-    while True:
-        (head,) = yield [Request.head(url, n)]
-        if (found := _seen(url, expected, head, n)) is not None:
-            return found
-        n *= 4
-
-
-def _seen(url: str, expected: Expected, head: Reply, n: int) -> FrameEntry | None:
-    """What the first `n` bytes of a file show; None where the header is longer."""
-    size = len(head.data) if head.total is None else head.total
-    try:
-        if size == 0:
-            raise FrameCorruptError("the file is empty: expected a FITS file")
-        hdu = find_hdu(head.data, expected.target, size=size)
-        layout = layout_of(hdu)
-        if not isinstance(layout, PlainImage):
-            refuse_unknown(layout)
-        hdu.check_complete(size)
-        expected.check(layout)
-        datasum = stated_datasum(hdu.header)
-    except TruncatedHeaderError as error:
-        if n >= min(size, HEAD_LIMIT):
-            raise FrameCorruptError(f"{url}: {error}") from None
-        return None
-    except FrameError as error:
-        raise error.at(url) from None
-    plain = isinstance(layout, PlainImage) and layout.is_verbatim
-    return FrameEntry(
-        size=size,
-        offset=hdu.start,
-        length=min(hdu.stop, size) - hdu.start,
-        data=hdu.start + layout.head_bytes if plain else -1,
-        head=layout.head_bytes,
-        mtime=-1 if head.mtime is None else head.mtime,
-        etag=head.etag,
-        datasum=-1 if datasum is None else datasum,
-        dtype=layout.dtype.str,
-        scaling=f"BSCALE = {layout.bscale:g}, BZERO = {layout.bzero:g}, BLANK = {layout.blank}",
-    )
 
 
 # Frames that are known ----------------------------------------------------------------------
 
 
 Job: TypeAlias = tuple[str, FrameEntry | None]
-"""A frame to scan: its URL, and what an earlier scan recorded about its file."""
+"""A file to scan: its URL, and what an earlier scan recorded about it."""
 
-Found: TypeAlias = FrameEntry | FrameError | None
-"""The result: what was found, why nothing was, or None where the file has not changed."""
+Found: TypeAlias = tuple[FrameEntry, ...] | FrameError | None
+"""The result: what was found of each frame in it, why nothing was, or None where the file has not
+changed."""
 
 
-def _examine(job: Job, expected: Expected) -> Reading[Request, Reply, Found]:
-    """Look at a frame, unless its file has not changed."""
+def _examine(job: Job, expected: Sequence[Expected]) -> Reading[Request, Reply, Found]:
+    """Look at the frames in a file, unless it has not changed."""
     url, before = job
     if not url:
         return FrameMissingError("the ASDF names no file for a frame")
@@ -167,21 +69,24 @@ def _examine(job: Job, expected: Expected) -> Reading[Request, Reply, Found]:
             (now,) = yield [Request.head(url, 0)]
             if before.describes(now):
                 return None
-        return (yield from look(url, expected))
+        if len(expected) == 1:
+            return ((yield from look(url, expected[0])),)
+        return (yield from look_at_hdus(url, expected))
     except (FrameMissingError, FrameUnreachableError) as error:
         return error
 
 
 def look_at_all(
-    jobs: Sequence[Job], expected: Expected, fetcher: Fetcher, workers: int | None
+    jobs: Sequence[Job], expected: Sequence[Expected], fetcher: Fetcher, workers: int | None
 ) -> Iterator[Found]:
-    """Look at frames, many at once, in order.
+    """Look at files, many at once, in order.
 
     Parameters
     ----------
     jobs : sequence of (URL, FrameEntry or None)
         An empty URL means a frame without a file.
-    expected : Expected
+    expected : sequence of Expected
+        Of the frames in each file.
     fetcher : Fetcher
     workers : int, optional
         How many at once.
@@ -242,72 +147,110 @@ def scan_frames(
         Under "always".
     FrameCorruptError, FrameUnsupportedError
     """
+    (index,) = scan_files(
+        urls, (expected,), fetcher, mode=mode, workers=workers, on_frame=on_frame,
+        on_entry=lambda _, i, entry: on_entry(i, entry), known=(known,), trusted=(trusted,),
+        client=client,
+    )  # fmt: skip
+    return index
+
+
+def scan_files(
+    urls: Sequence[str] | NDArray[Any],
+    expected: Sequence[Expected],
+    fetcher: Fetcher,
+    *,
+    mode: ScanMode,
+    workers: int | None,
+    on_frame: Callable[[], object],
+    on_entry: Callable[[int, int, FrameEntry], object],
+    known: Sequence[FrameIndex | None],
+    trusted: Sequence[bool | NDArray[np.bool_]],
+    client: DaskClient | None,
+) -> list[FrameIndex]:
+    """Scan all files of some arrays, each of which has a frame in every file.
+
+    Parameters and errors are those of `scan_frames`; `expected`, `known` and `trusted` have an
+    entry for each array, and `on_entry` is called with the number of the array too. A file is read
+    again if what is known of one of its frames does not do.
+    """
     n = len(urls)
-    index = FrameIndex.unknown(n)
-    dtype, first_url = None, ""
-    stays = np.zeros(n, bool)
-    if known is not None:
-        stays = known.found & trusted
-        index.rows[stays] = known.rows[stays]
-        if stays.any():
-            dtype, first_url = known.dtype, str(urls[int(stays.argmax())])
-        for _ in range(int(stays.sum())):
-            on_frame()
+    indices = [FrameIndex.unknown(n) for _ in expected]
+    dtypes: list[np.dtype | None] = [None] * len(expected)
+    first_url = ""
+    stays = np.ones(n, bool)
+    for before, believed in zip(known, trusted, strict=True):
+        stays &= False if before is None else before.found & believed
+    if stays.any():
+        first_url = str(urls[int(stays.argmax())])
+        for k, before in enumerate(known):
+            assert before is not None
+            indices[k].rows[stays] = before.rows[stays]
+            dtypes[k] = before.dtype
+    for _ in range(int(stays.sum()) * len(expected)):
+        on_frame()
     wanted = np.flatnonzero(~stays) if mode != "never" else np.empty(0, np.int64)
     kept = int(stays.sum())
     reasons: list[FrameError] = []
     for i, url, found in _looks(urls, wanted, known, expected, fetcher, workers, client):
         if isinstance(found, FrameError):
             absent = isinstance(found, FrameMissingError)
-            index["state"][i] = ABSENT if absent else UNREACHABLE
+            for index in indices:
+                index["state"][i] = ABSENT if absent else UNREACHABLE
             reasons.append(found)
+        kept += found is None
+        for k, index in enumerate(indices):
+            if not isinstance(found, FrameError):
+                before = known[k]
+                if found is None:
+                    assert before is not None
+                    index.rows[i] = before.rows[i]
+                    its_dtype, scaling = before.dtype, "the earlier scan"
+                else:
+                    its_dtype, scaling = np.dtype(found[k].dtype), found[k].scaling
+                if dtypes[k] is None:
+                    dtypes[k], first_url = its_dtype, first_url or url
+                elif its_dtype != dtypes[k]:
+                    raise FrameCorruptError(
+                        f"{url}: HDU {expected[k].target}: {scaling} makes {its_dtype} pixels: "
+                        f"expected {dtypes[k]}, as in {first_url}"
+                    )
+                if found is not None:
+                    index.put(i, found[k])
+                    on_entry(k, i, found[k])
             on_frame()
-            continue
-        if found is None:
-            assert known is not None
-            index.rows[i] = known.rows[i]
-            its_dtype, scaling = known.dtype, "the earlier scan"
-            kept += 1
-        else:
-            its_dtype, scaling = np.dtype(found.dtype), found.scaling
-        if dtype is None:
-            dtype, first_url = its_dtype, url
-        elif its_dtype != dtype:
-            raise FrameCorruptError(
-                f"{url}: HDU {expected.target}: {scaling} makes {its_dtype} pixels: expected "
-                f"{dtype}, as in {first_url}"
-            )
-        if found is not None:
-            index.put(i, found)
-            on_entry(i, found)
-        on_frame()
     if mode == "always" and reasons:
-        n_absent, n_unreachable = (int((index["state"] == s).sum()) for s in (ABSENT, UNREACHABLE))
+        states = indices[0]["state"]
+        n_absent, n_unreachable = (int((states == s).sum()) for s in (ABSENT, UNREACHABLE))
         kind = FrameMissingError if n_absent else FrameUnreachableError
         raise kind(
             f"{n_absent} of {n} frames are absent and {n_unreachable} not reachable, "
             f"the first: {reasons[0]}"
         )
-    return replace(index, dtype=dtype, missing=tuple(map(str, reasons[:10])), kept=kept)
+    missing = tuple(map(str, reasons[:10]))
+    return [
+        replace(index, dtype=dtype, missing=missing if k == 0 else (), kept=kept)
+        for k, (index, dtype) in enumerate(zip(indices, dtypes, strict=True))
+    ]
 
 
 def _looks(
     urls: Sequence[str] | NDArray[Any],
     wanted: NDArray[np.int64],
-    known: FrameIndex | None,
-    expected: Expected,
+    known: Sequence[FrameIndex | None],
+    expected: Sequence[Expected],
     fetcher: Fetcher,
     workers: int | None,
     client: DaskClient | None,
 ) -> Iterator[tuple[int, str, Found]]:
-    """Scan some frames, in order; a missing frame comes as its error."""
+    """Scan some files, in order; a missing one comes as its error."""
 
     def jobs() -> Iterator[tuple[list[int], list[Job]]]:
         # A piece at a time: there may be millions.
         for begin in range(0, len(wanted), PIECE):
             some = wanted[begin : begin + PIECE]
-            before = [None] * len(some) if known is None else known.entries(some)
             part = some.tolist()
+            before = _entries(known, some)
             yield part, [(str(urls[i]), entry) for i, entry in zip(part, before, strict=True)]
 
     if client is None:
@@ -321,6 +264,19 @@ def _looks(
             yield i, url, what
 
 
+def _entries(
+    known: Sequence[FrameIndex | None], positions: NDArray[np.int64]
+) -> list[FrameEntry | None]:
+    """Give what is known of some files; None where a frame in one is not known."""
+    every = [index.entries(positions) for index in known if index is not None]
+    if len(every) < len(known):
+        return [None] * len(positions)
+    return [
+        entries[0] if all(entry is not None for entry in entries) else None
+        for entries in zip(*every, strict=True)
+    ]
+
+
 PIECE: Final = 16_384
 """Frames that have their URLs as Python strings at a time."""
 
@@ -329,14 +285,14 @@ TASK: Final = 512
 
 
 def _scan_on_worker(
-    jobs: Sequence[Job], expected: Expected, fetcher: Fetcher, workers: int | None
+    jobs: Sequence[Job], expected: Sequence[Expected], fetcher: Fetcher, workers: int | None
 ) -> list[Found]:
     return list(look_at_all(jobs, expected, fetcher, workers))
 
 
 def _scan_on_cluster(
     pieces: Iterator[tuple[list[int], list[Job]]],
-    expected: Expected,
+    expected: Sequence[Expected],
     fetcher: Fetcher,
     workers: int | None,
     client: DaskClient,

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, TypeAlias
 import numpy as np
 
 from dkist_virtual.store.format.dataset_asdf import made_from
+from dkist_virtual.store.format.names import identity_in
 from dkist_virtual.store.format.summary import Summary
 
 if TYPE_CHECKING:
@@ -105,7 +106,7 @@ def summarise(description: Description, arrays: Sequence[ArrayMetadata]) -> Summ
     try:
         return Summary(
             instrument=inventory.get("instrumentName"),
-            dataset_id=inventory.get("datasetId"),
+            dataset_id=identity_in(inventory),
             product_id=inventory.get("productId"),
             unit=None if tile.unit is None else tile.unit.to_string(),
             made_from=made_from(description.origin),

@@ -309,6 +309,9 @@ class World:
             # The WCS converts a time to its distance from the epoch.
             guess = Time("2000-01-01T00:00:00", scale="utc")
             away = component[2](guess)
+            # That of a FITS header counts seconds, whatever unit the header states.
+            if np.isclose(component[2](guess + TimeDelta(1 * u.day)) - away, 86400):
+                unit = "s"
             return guess - TimeDelta(float(away) * u.Unit(unit)), unit
         raise ValueError(f"{axis.label}: its WCS has no epoch")
 

@@ -14,6 +14,7 @@
 - `summary`: fill in the overview of a dataset or mosaic, without reading a frame
 - `derived/`: derive datasets: their state, what they were made from, bins, reprojection
 - `export/`: export a dataset to other libraries: sunpy, xarray, ndcube
+- `level2/`: hold level 2 inversions: quantities and profiles that are sliced together
 - `save/`: save a dataset as an ASDF that the dkist package opens
 
 Names are imported when they are first used: ndcube, astropy and zarr are loaded with a dataset.
@@ -27,6 +28,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dkist_virtual.dataset.dataset import Dataset
     from dkist_virtual.dataset.files import Files
+    from dkist_virtual.dataset.level2.inversion import Inversion, Profiles
     from dkist_virtual.dataset.load import load_dataset
     from dkist_virtual.dataset.mosaic import TiledDataset
     from dkist_virtual.dataset.open import open_dataset, open_zarr
@@ -35,7 +37,9 @@ if TYPE_CHECKING:
 __all__ = [
     "Dataset",
     "Files",
+    "Inversion",
     "Overview",
+    "Profiles",
     "TiledDataset",
     "load_dataset",
     "open_dataset",
@@ -45,6 +49,7 @@ __all__ = [
 _ROOMS = {
     "Dataset": "dataset", "Files": "files", "Overview": "overview", "TiledDataset": "mosaic",
     "load_dataset": "load", "open_dataset": "open", "open_zarr": "open",
+    "Inversion": "level2.inversion", "Profiles": "level2.inversion",
 }  # fmt: skip
 
 

@@ -5,220 +5,42 @@ from __future__ import annotations
 import copy
 import inspect
 import warnings
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from functools import partial
-from numbers import Number
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 
 import astropy.units as u
 import numpy as np
-from astropy.nddata import NDData, StdDevUncertainty
+from astropy.nddata import NDData
 from ndcube import NDCube, NDCubeSequence
 
 from dkist_virtual.cube.computed_array import compute
 from dkist_virtual.cube.selection import Selection
-from dkist_virtual.cube.world_axes import World
 from dkist_virtual.dataset.derived.lineage import Part, join
+from dkist_virtual.dataset.derived.numpy_functions import (
+    PixelCall,
+    call_numpy,
+    mark_masked,
+    read_pixels,
+)
+from dkist_virtual.dataset.derived.operands import Operand, check_shapes, read_operand
 from dkist_virtual.dataset.derived.own_data import describe_misfit, read_own_data
 from dkist_virtual.dataset.derived.regrid import RegriddedCube
-from dkist_virtual.dataset.derived.state import Mask, copy_mask
+from dkist_virtual.dataset.derived.state import copy_mask
+from dkist_virtual.dataset.derived.uncertainties import SPREADS, follow_uncertainty
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 from dkist_virtual.text import check_keywords
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    import dask.array
     from astropy.nddata import NDUncertainty
     from numpy.typing import DTypeLike, NDArray
 
     from dkist_virtual.cube.computed_array import PixelFunction
 
 __all__ = ["LazyCube"]
-
-
-_Array: TypeAlias = "u.Quantity | NDArray[Any]"
-
-
-# Operands -----------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, eq=False)
-class _Operand:
-    pixels: Any  # or a number
-    unit: u.UnitBase | None = None
-    mask: Any = None
-    uncertainty: NDUncertainty | None = None
-    cube: NDCube | None = None
-
-    @property
-    def label(self) -> str:
-        of = f"pixels of shape {np.shape(self.pixels)}" if np.ndim(self.pixels) else self.pixels
-        return f"{of} without a unit" if self.unit is None else f"{of} in [{self.unit}]"
-
-
-def _operand(value: Any, dtype: DTypeLike) -> _Operand | None:
-    """Read an operand of a dataset's arithmetic; None where it is none."""
-    from dask.array import Array
-
-    if isinstance(value, NDData):
-        pixels = value.pixels if isinstance(value, LazyCube) else value.data
-        cube = value if isinstance(value, NDCube) else None
-        return _Operand(pixels, value.unit, value.mask, value.uncertainty, cube)
-    if isinstance(value, u.UnitBase):  # as astropy: changes no type
-        return _Operand(np.ones((), dtype)[()], value)
-    if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and not value.ndim):
-        value = np.asanyarray(value)[()]
-    mask = getattr(value, "mask", None)
-    if isinstance(value, np.ma.MaskedArray):
-        return _Operand(value.data, None, mask)
-    value = getattr(value, "unmasked", value)  # astropy's Masked
-    if isinstance(value, u.Quantity):
-        return _Operand(value.value, value.unit, mask)
-    if isinstance(value, (np.ndarray, np.generic, Number, Array)):
-        return _Operand(value, None, mask)
-    return None
-
-
-def _check_shapes(operands: Sequence[_Operand]) -> LazyCube:
-    """Return the dataset whose WCS the result has: the first one of its shape."""
-    shapes = [np.shape(operand.pixels) for operand in operands]
-    try:
-        shape = np.broadcast_shapes(*shapes)
-    except ValueError:
-        raise DatasetError(f"{_shapes(shapes)} do not fit together. {_KEEP}") from None
-    cubes = [operand.cube for operand in operands if operand.cube is not None]
-    of_shape = [one for one in cubes if isinstance(one, LazyCube) and one.shape == shape]
-    if not of_shape:
-        raise DatasetError(
-            f"{_shapes(shapes)} would give {shape}, and no dataset among them has a WCS for that. "
-            f"{_KEEP} Without a WCS, dask computes with ds.data"
-        )
-    for other in cubes:
-        if other is not of_shape[0]:
-            _check_axes(of_shape[0], other)
-    return of_shape[0]
-
-
-_Place: TypeAlias = tuple[tuple[object, str], int]
-"""References and name of a stored array, and its axis."""
-
-_KEEP = "An axis of one pixel is stretched: keep it with a slice, as in ds / ds[:, 0:1]."
-
-
-def _shapes(shapes: Sequence[tuple[int, ...]]) -> str:
-    return " and ".join(map(str, shapes))
-
-
-def _check_axes(cube: NDCube, other: NDCube) -> None:
-    """Refuse to combine, say, wavelengths with positions along the slit."""
-    mine, theirs = _axes(cube), _axes(other)
-    for n in range(1, len(theirs) + 1):
-        own, its = mine[-n], theirs[-n]
-        if own[1] != its[1] or (own[0] != its[0] and own[0] and its[0] and own[0][0] == its[0][0]):
-            raise DatasetError(
-                f"axis {len(theirs) - n} of {other.shape}, {its[2]}, would be combined with axis "
-                f"{len(mine) - n} of {cube.shape}, {own[2]}. {_KEEP} What "
-                "other.to_nddata(wcs=None) gives is combined whatever its axes are"
-            )
-
-
-def _axes(cube: NDCube) -> list[tuple[_Place | None, frozenset[str], str]]:
-    """Return for each array axis its place in the stored array, physical types and name.
-
-    In slices of one dataset the place tells axes apart, in others the coordinates along them:
-    labels are not the same in all datasets. A slice changes neither.
-    """
-    world = World(cube.wcs, cube.shape)
-    places: list[_Place | None] = [None] * len(cube.shape)
-    if isinstance(cube, LazyCube) and cube.provenance is not None:
-        array = cube.provenance.array
-        stored = (array.handle.store.references.identity, array.name)
-        places = [(stored, axis) for axis in array.selection.kept]
-    found = []
-    for axis, place in enumerate(places):
-        along = [one for one in world.axes if axis in one.array_axes]
-        label = " and ".join(one.label for one in along) or "without coordinates"
-        found.append((place, frozenset(one.physical_type for one in along), label))
-    return found
-
-
-# Masks and uncertainties --------------------------------------------------------------------
-
-
-def _combine_masks(operands: Sequence[_Operand], shape: tuple[int, ...]) -> Mask:
-    """Mask the pixels that are masked in any operand."""
-    masks = [operand.mask for operand in operands if operand.mask is not None]
-    if not masks:
-        return None
-    mask = masks[0]
-    for other in masks[1:]:
-        mask = mask | other
-    if len(masks) == 1:
-        mask = copy_mask(mask)  # the result's own: writing to it does not change the operand's
-    combined: Mask = mask if np.shape(mask) in ((), shape) else np.broadcast_to(mask, shape)
-    return combined
-
-
-def _add_spread(_a: _Array, _b: _Array, of_a: _Array, of_b: _Array) -> _Array:
-    return np.hypot(of_a, of_b)
-
-
-def _multiply_spread(a: _Array, b: _Array, of_a: _Array, of_b: _Array) -> _Array:
-    return np.hypot(of_a * b, a * of_b)
-
-
-def _divide_spread(a: _Array, b: _Array, of_a: _Array, of_b: _Array) -> _Array:
-    return np.hypot(of_a / b, a * of_b / b**2)
-
-
-def _same_spread(_a: _Array, of_a: _Array) -> _Array:
-    return +of_a
-
-
-_SPREADS: Final[dict[np.ufunc, PixelFunction]] = {
-    np.add: _add_spread,
-    np.subtract: _add_spread,
-    np.multiply: _multiply_spread,
-    np.true_divide: _divide_spread,
-    np.negative: _same_spread,
-    np.positive: _same_spread,
-    np.absolute: _same_spread,
-}
-
-
-def _deviation(uncertainty: NDUncertainty | None) -> StdDevUncertainty | None:
-    if uncertainty is None or isinstance(uncertainty, StdDevUncertainty):
-        return uncertainty
-    return uncertainty.represent_as(StdDevUncertainty)
-
-
-def _uncertainty(
-    name: str, spread: PixelFunction | None, operands: Sequence[_Operand]
-) -> StdDevUncertainty | None:
-    """Make the standard deviation of the result: those of the operands are independent."""
-    if all(operand.uncertainty is None for operand in operands):
-        return None
-    try:
-        known = [_deviation(operand.uncertainty) for operand in operands]
-    except TypeError:  # astropy's for an uncertainty of unknown kind
-        spread = None
-    if spread is None:
-        warnings.warn(
-            f"{name}: how these uncertainties follow is not known here; the result has none",
-            DKISTVirtualWarning,
-            stacklevel=4,
-        )
-        return None
-    pixels, units = [o.pixels for o in operands], [o.unit for o in operands]
-    for operand, one in zip(operands, known, strict=True):
-        pixels.append(np.float32(0) if one is None else one.array)
-        units.append(operand.unit if one is None or one.unit is None else one.unit)
-    computed, unit = compute(spread, pixels, units)
-    return StdDevUncertainty(computed.dask(), unit=unit, copy=False)
-
-
-# Cubes --------------------------------------------------------------------------------------
 
 
 def _operator(function: np.ufunc, *, reflected: bool = False) -> Callable[[LazyCube, Any], Any]:
@@ -251,6 +73,9 @@ def _parts(cube: NDCube) -> tuple[Part, ...]:
     return (Part(cube.wcs, Selection.whole(cube.shape), None, cube.unit),)
 
 
+_OF_BITS: Final = (np.bitwise_and, np.bitwise_or, np.bitwise_xor, np.invert)
+
+
 class LazyCube(RegriddedCube):
     """An NDCube with lazy arithmetic, by the rules of numpy and astropy.
 
@@ -269,6 +94,11 @@ class LazyCube(RegriddedCube):
     __mod__, __rmod__ = _operator(np.remainder), _operator(np.remainder, reflected=True)
     __pow__, __rpow__ = _operator(np.power), _operator(np.power, reflected=True)
     __neg__, __pos__, __abs__ = _unary(np.negative), _unary(np.positive), _unary(np.absolute)
+
+    __and__, __rand__ = _operator(np.bitwise_and), _operator(np.bitwise_and, reflected=True)
+    __or__, __ror__ = _operator(np.bitwise_or), _operator(np.bitwise_or, reflected=True)
+    __xor__, __rxor__ = _operator(np.bitwise_xor), _operator(np.bitwise_xor, reflected=True)
+    __invert__ = _unary(np.invert)
 
     # Of one type for each pixel: == stays ndcube's, whether this is the same object.
     __lt__, __le__ = _operator(np.less), _operator(np.less_equal)
@@ -293,37 +123,111 @@ class LazyCube(RegriddedCube):
             )
         return self._combine(function, inputs)
 
-    def __array_function__(self, function: Callable[..., Any], *_: Any) -> Any:
-        # numpy would take a dataset for a single object, and np.mean(ds) be ds.
-        raise TypeError(
-            f"np.{function.__name__} of a dataset: ds.data is a dask array that numpy's functions "
-            "take; ds.rebin gives a dataset of means"
-        )
+    def __array_function__(
+        self, function: Callable[..., Any], _: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+    ) -> Any:
+        result = call_numpy(function, args, kwargs)
+        if isinstance(result, PixelCall):
+            return self._combine(result.function, result.operands, result)
+        return result
 
-    def _combine(self, function: np.ufunc, values: Sequence[Any]) -> Any:
-        found = [_operand(value, self._data.dtype) for value in values]
+    def __array__(self, dtype: DTypeLike | None = None, copy: bool | None = None) -> NDArray[Any]:
+        return read_pixels(self, dtype, copy)
+
+    def to_numpy(self) -> NDArray[Any]:
+        """Read the pixels as an array without a unit, as `numpy.asarray` does.
+
+        Masked pixels are NaN. ``ds.quantity`` has the unit.
+
+        Raises
+        ------
+        DatasetError
+            Masked pixels of a type without NaN, such as integers.
+        """
+        return read_pixels(self)
+
+    def to_dask_array(self) -> dask.array.Array:
+        """Return the pixels as a dask array without a unit, by this name also to dask; reads none.
+
+        Masked pixels are NaN: ``ds.data`` is without a mask.
+
+        Raises
+        ------
+        DatasetError
+            Masked pixels of a type without NaN, such as integers.
+        """
+        from dask.array import asarray
+
+        array: dask.array.Array = asarray(mark_masked(self, "to_dask_array"))
+        return array
+
+    def __len__(self) -> int:
+        return self.shape[0]
+
+    def __iter__(self) -> Iterator[Any]:
+        if len(self.shape) == 1:  # whose parts are pixels, no datasets: Python would find none
+            pixels = read_pixels(self)
+            return iter(pixels if self.unit is None else u.Quantity(pixels, self.unit, copy=False))
+        return (self[number] for number in range(len(self)))
+
+    def __round__(self, ndigits: int | None = None) -> Any:
+        return self.__array_function__(np.round, (), (self, ndigits or 0), {})
+
+    def _combine(
+        self, function: PixelFunction, values: Sequence[Any], call: PixelCall | None = None
+    ) -> Any:
+        found = [read_operand(value, self._data.dtype) for value in values]
         operands = [operand for operand in found if operand is not None]
         if len(operands) < len(found):
             return NotImplemented
-        cube = _check_shapes(operands)
+        if call is None:  # a ufunc
+            call = PixelCall(f"np.{function.__name__}", function, (), SPREADS.get(function))
+        cube = check_shapes(operands)
         units = [operand.unit for operand in operands]
         try:
             pixels, unit = compute(function, [operand.pixels for operand in operands], units)
         except u.UnitsError as error:
             raise type(error)(
-                f"np.{function.__name__} of {' and '.join(o.label for o in operands)}: "
+                f"{call.name} of {' and '.join(o.label for o in operands)}: "
                 f"{str(error).rstrip('.')}. Numbers get a unit as in 5 * u.ct, datasets another "
                 "one by ds.to(unit), arrays of dask by NDData(array, unit=...)"
+            ) from None
+        except TypeError as error:
+            if function not in _OF_BITS:
+                raise
+            labels = " and ".join(operand.label for operand in operands)
+            raise TypeError(
+                f"{call.name} of {labels}: {error}. It is for true and false pixels, as in "
+                "(ds > 5 * u.ct) & (ds < 9 * u.ct)"
             ) from None
         made = cube._new_instance(
             data=pixels,
             unit=unit,
-            mask=_combine_masks(operands, cube.shape),
-            uncertainty=_uncertainty(f"np.{function.__name__}", _SPREADS.get(function), operands),
+            mask=call.masks(operands, cube.shape),
+            uncertainty=follow_uncertainty(call.name, call.spread, operands),
         )
         cubes = [operand.cube for operand in operands if operand.cube is not None]
         made._combined = join(part for one in (cube, *cubes) for part in _parts(one))
         return made
+
+    @overload
+    def fill_masked(
+        self,
+        fill_value: complex | u.Quantity,
+        uncertainty_fill_value: complex | u.Quantity | None = None,
+        unmask: bool = False,
+        fill_in_place: Literal[False] = False,
+    ) -> Self: ...
+
+    @overload
+    def fill_masked(
+        self,
+        fill_value: complex | u.Quantity,
+        uncertainty_fill_value: complex | u.Quantity | None = None,
+        unmask: bool = False,
+        *,
+        fill_in_place: Literal[True],
+    ) -> None: ...
 
     def fill_masked(
         self,
@@ -331,13 +235,14 @@ class LazyCube(RegriddedCube):
         uncertainty_fill_value: complex | u.Quantity | None = None,
         unmask: bool = False,
         fill_in_place: bool = False,
-    ) -> Self:
+    ) -> Self | None:
         """Replace masked pixels by a value, as `ndcube.NDCube.fill_masked`; reads nothing.
 
-        With `unmask` the result has no mask. `fill_in_place` is not possible, as the pixels are not
-        in memory.
+        With `unmask` the result has no mask. `fill_in_place` is possible where the pixels are an
+        array of yours in memory, as after `with_data`, and returns None.
         """
-        if fill_in_place:
+        own = self._data
+        if fill_in_place and not isinstance(own, np.ndarray):
             raise DatasetError(
                 "fill_masked: the pixels of frames are not written to. Without fill_in_place it "
                 "gives a dataset with the value in place of masked pixels"
@@ -355,6 +260,11 @@ class LazyCube(RegriddedCube):
         if values[1] is not None:
             filled = _fill(spread.array, mask, values[1])
             spread = type(spread)(filled, unit=spread.unit, copy=False)
+        if fill_in_place and isinstance(own, np.ndarray):
+            own[...] = pixels[...]
+            self.uncertainty = spread
+            self.mask = None if unmask else self.mask
+            return None
         changes = {"mask": None} if unmask else {}
         return self._new_instance(data=pixels, uncertainty=spread, **changes)
 
@@ -381,7 +291,10 @@ class LazyCube(RegriddedCube):
             As `ndcube.NDCube.to_nddata` takes them.
         """
         kind = how.get("nddata_type", NDData)
-        check_keywords("to_nddata", how, {"nddata_type", *inspect.signature(kind).parameters})
+        known = {"nddata_type", *inspect.signature(kind).parameters}
+        if issubclass(kind, NDCube):
+            known |= set(inspect.signature(NDCube).parameters)
+        check_keywords("to_nddata", how, known - {"kwargs"})
         # By ndcube's private names: its public ones also give those of the WCS.
         added = {"global_coords": self.global_coords._internal_coords}
         added["extra_coords"] = self.extra_coords.keys() or self.extra_coords._dropped_tables
@@ -393,7 +306,17 @@ class LazyCube(RegriddedCube):
                 DKISTVirtualWarning,
                 stacklevel=2,
             )
-        return super().to_nddata(**how)
+        if not issubclass(kind, LazyCube):
+            return super().to_nddata(**how)
+        stays = isinstance(how.get("data", "copy"), str)
+        if stays:
+            how["data"] = self._data
+        made = super().to_nddata(**{"provenance": self.provenance, **how})
+        if made._headers is not None:
+            made._headers.copy_rows(self._headers)
+        if stays:
+            made._past, made._combined = self._past, self._combined
+        return made
 
     def to(self, new_unit: u.UnitBase | str, equivalencies: Sequence[Any] = ()) -> Self:
         """Convert to another unit, as `astropy.units.Quantity.to` does; reads nothing."""
@@ -402,9 +325,9 @@ class LazyCube(RegriddedCube):
         convert = partial(_convert, unit=u.Unit(new_unit), equivalencies=equivalencies)
         pixels, unit = compute(convert, [self._data], [self.unit])
         spread = None if equivalencies else partial(_convert_spread, unit=unit)
-        own = _Operand(self._data, self.unit, uncertainty=self.uncertainty)
+        own = Operand(self._data, self.unit, uncertainty=self.uncertainty)
         return self._new_instance(
-            data=pixels, unit=unit, uncertainty=_uncertainty("to", spread, [own])
+            data=pixels, unit=unit, uncertainty=follow_uncertainty("to", spread, [own])
         )
 
     def with_data(
@@ -451,7 +374,7 @@ class LazyCube(RegriddedCube):
         made = self._new_instance(
             data=pixels,
             unit=unit,
-            mask=copy_mask(self._mask) if mask is None else mask,
+            mask=copy_mask(self._masked) if mask is None else mask,
             uncertainty=spread if uncertainty is None else uncertainty,
         )
         for key, value in (meta or {}).items():

@@ -63,6 +63,10 @@ class Dataset(FromASDF, Printed, Reported, LazyCube):
         """Make the dataset of an open store or ASDF."""
         if opened.description.grid is not None:
             raise DatasetError("is a mosaic: dv.open_dataset and dv.TiledDataset.from_asdf open it")
+        if opened.is_inversion:
+            raise DatasetError(
+                "is a level 2 inversion: dv.open_dataset and dv.Inversion.from_asdf open it"
+            )
         return opened.datasets(cls)[0]
 
     @classmethod
@@ -224,7 +228,7 @@ class Dataset(FromASDF, Printed, Reported, LazyCube):
         inventory = self.inventory or {}
         title = [inventory.get("instrumentName"), inventory.get("datasetId")]
         title += ["(computed)"] * self.lineage.is_computed
-        mask = self._mask
+        mask = self._masked
         return Subject(
             data=self._data,
             mask=np.broadcast_to(mask, self.shape) if isinstance(mask, bool) else mask,

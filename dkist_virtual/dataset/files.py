@@ -18,7 +18,6 @@ from dkist_virtual.errors import DownloadError, SelectionError, redacted
 from dkist_virtual.fits.file_check import Checked
 from dkist_virtual.io.download.download import Downloaded, Item, check_names, download
 from dkist_virtual.io.locations import Location, absolute, is_local
-from dkist_virtual.store.format.limits import frame_limit
 from dkist_virtual.store.format.references import chunk_key
 from dkist_virtual.store.frame_spec import FrameSpec
 from dkist_virtual.store.zarr_store import spec_of
@@ -53,6 +52,8 @@ class Files(FileManagerNames):
         Which of the arrays' frames, counted on from one array to the next; all if not given.
     inventory : dict, optional
         The Data Center's record of the dataset.
+    shared : bool
+        Whether several arrays have frames in one file, each of which is listed once.
     present : numpy.ndarray of bool, optional
         Of a mosaic: where in its grid the tiles are.
     """
@@ -60,6 +61,7 @@ class Files(FileManagerNames):
     sources: tuple[Provenance, ...]
     chosen: NDArray[np.int64] | None = None
     inventory: dict[str, Any] | None = field(default=None, repr=False)
+    shared: bool = field(default=False, repr=False)
     present: NDArray[np.bool_] | None = field(default=None, repr=False)
 
     def __setattr__(self, name: str, value: object) -> None:
@@ -87,6 +89,16 @@ class Files(FileManagerNames):
         """Select some of the frames; they need not form a rectangle."""
         all_of_them = np.arange(self._n_all) if self.chosen is None else self.chosen
         return replace(self, chosen=all_of_them[_index(item, len(self))])
+
+    def each_once(self) -> Files:
+        """Select each file once: the first of the frames that are in it."""
+        first: dict[str, int] = {}
+        row = 0
+        for source, positions, _ in self._parts():
+            for url in source.array.frames_at(positions).urls.tolist():
+                first.setdefault(url or f"\0{row}", row)  # frames without a file stay
+                row += 1
+        return replace(self[np.fromiter(first.values(), np.int64)], shared=True)
 
     def _parts(self) -> Iterator[tuple[Provenance, NDArray[np.int64], NDArray[np.int64]]]:
         """Give each array's source, its frames' positions, and their places in this selection."""
@@ -189,13 +201,21 @@ class Files(FileManagerNames):
                 n += places.here(source.array.frames_at(positions).urls.tolist())
         return n
 
+    def _all_sizes(self) -> NDArray[np.int64]:
+        """Read the length of every file of the arrays, whatever is selected of them."""
+        found: dict[str, int] = {}
+        sizes = []
+        for source in self.sources:
+            n = source.array.metadata.n_frames
+            own = source.read_scan("_size", source.first_row + np.arange(n))
+            sizes.append(own)
+            if self.shared:
+                urls = source.array.frames_at(np.arange(n)).urls.tolist()
+                found.update(zip(urls, own.tolist(), strict=True))
+        return np.array([*found.values()]) if self.shared else np.concatenate(sizes)
+
     def __str__(self) -> str:
-        # Every frame of the arrays, whatever is selected of them.
-        whole = [
-            source.read_scan("_size", source.first_row + np.arange(source.array.metadata.n_frames))
-            for source in self.sources
-        ]
-        sizes = np.concatenate(whole)
+        sizes = self._all_sizes()
         size = _size(self.sizes)
         if size is None:
             said = "of unknown size"
@@ -343,14 +363,17 @@ class Files(FileManagerNames):
             raise ValueError(f"workers = {workers}: expected 1 or more")
         self._refuse_shared_names()
         sizes = self.sizes
-        sums = self._known("_datasum") if verify else np.full(len(self), -1, np.int64)
+        every = Files(self.sources) if self.shared else self
+        checks: dict[str, list[Checked]] = {}
+        sums = every._known("_datasum") if verify else np.full(len(every), -1, np.int64)
+        for row, (array, position, url) in enumerate(every._rows):
+            if self.shared or verify:
+                checks.setdefault(url, []).append(_checked(array, position, int(sums[row])))
         items = []
         for name, places, row, array, position in self._sources():
-            spec = spec_of(array.metadata)
-            target = spec.hdu if isinstance(spec, FrameSpec) else None
-            _, offset, _ = array.handle.store.frame(array.name, position)
-            checked = Checked(target, offset, int(sums[row]))
-            most = frame_limit(spec.shape, np.dtype(array.metadata.dtype).itemsize)
+            found = checks.get(self._rows[row][2]) or [_checked(array, position, -1)]
+            checked = replace(found[0], others=tuple(found[1:] if self.shared else ()))
+            most = array.handle.store.references.file_limits[array.name]
             size = int(sizes[row])
             items.append(Item(name, places, size, array.handle.opened.fetcher, checked, most))
         try:
@@ -388,6 +411,14 @@ class Files(FileManagerNames):
         """Search a directory first for the frames of these datasets."""
         for handle in {id(array.handle): array.handle for array in self.arrays}.values():
             handle.opened.read_first(directory)
+
+
+def _checked(array: VirtualArray, position: int, datasum: int) -> Checked:
+    """Say which HDU of a frame's file is checked after a download."""
+    spec = spec_of(array.metadata)
+    target = spec.hdu if isinstance(spec, FrameSpec) else None
+    _, offset, _ = array.handle.store.frame(array.name, position)
+    return Checked(target, offset, datasum)
 
 
 def _index(item: Any, n: int) -> Any:

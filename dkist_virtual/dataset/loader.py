@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     import numpy as np
+    from astropy.table import Table
     from numpy.typing import NDArray
 
     from dkist_virtual.conversion.asdf.dkist_object import Opened as OpenedObject
@@ -63,6 +64,11 @@ class Opened:
         """Return the meta of the whole dataset or mosaic."""
         return LazyMeta(self.description)
 
+    @property
+    def is_inversion(self) -> bool:
+        """Whether it has the arrays of an inversion."""
+        return isinstance(self.description.indices[0], str)
+
     def datasets(self, cls: type[_Cube]) -> list[_Cube]:
         """Make a dataset of each array, in the order of the tiles."""
         from dkist_virtual.cube.sliced_wcs import UnslicedWCS
@@ -86,11 +92,13 @@ class Opened:
         """Give the frames of each array, in the order of the tiles."""
         first_row = 0
         arrays = self.handle.store.references.arrays
-        n = len(self.description.indices)
-        if len(arrays) != n:
+        indices = self.description.indices
+        n = len(indices)
+        named = any(isinstance(index, str) for index in indices)
+        if len(arrays) != n or (named and list(arrays) != list(indices)):
             raise StoreCorruptError(
                 f"{self.handle.url}: {len(arrays)} arrays in the references, {n} tiles in "
-                f"{METADATA_NAME}. Convert again"
+                f"{METADATA_NAME}{', of other names' * named}. Convert again"
             )
         for number, (name, (metadata, _)) in enumerate(arrays.items()):
             array = VirtualArray(self.handle, name, opened_selection(metadata))
@@ -117,7 +125,9 @@ class Opened:
         return StoreCorruptError(f"{self.handle.url}: {self._tile(array)}{error}. Convert again")
 
     def _tile(self, array: VirtualArray) -> str:
-        return "" if self.description.grid is None else f"tile {array.name}: "
+        if self.description.grid is not None:
+            return f"tile {array.name}: "
+        return "" if array.name == "data" else f"{array.name}: "
 
     def _check_chunks(self, array: VirtualArray) -> None:
         """Check the chunks that the user wants of an array now, not when its pixels are read."""
@@ -153,7 +163,9 @@ class FromASDF:
         storage_options: StorageOptions | None = None,
         cache: str | os.PathLike[str] | None = None,
     ) -> Any:
-        """Open a dataset or mosaic from its ASDF alone: no store is written, no frame is read.
+        """Open a dataset, mosaic or inversion from its ASDF alone; no store is written.
+
+        No frame is read.
 
         Parameters
         ----------
@@ -170,7 +182,7 @@ class FromASDF:
         Raises
         ------
         DatasetError
-            The ASDF has no dataset, or no mosaic for `TiledDataset`.
+            The ASDF has no dataset, or one of another class.
         """
         opened = open_asdf(asdf, ReadOptions(frames, missing, chunks, storage_options, cache))
         try:
@@ -192,7 +204,7 @@ def open_asdf(
     with asdf_on_disk(os.fspath(asdf), options.fetcher()) as found:
         source = read_source(found.path, found.label, any_version=any_version)
         if not is_local(os.fspath(asdf)):
-            source.headers.columns  # noqa: B018  # reads them now: this file is temporary
+            _read(source.headers)  # now: this file is temporary
     location = Location.of(os.fspath(asdf))
     if location.query and location.path.endswith(".asdf") and not options.places:
         # Signed for a directory: the frames beside it are read with the same signature.
@@ -216,6 +228,15 @@ def _opened(source: Source, directory: str, options: ReadOptions) -> Opened:
     handle = StoreHandle(None, references_of(source, directory), options)
     table = headers if isinstance(headers, HeaderTable) else HeaderTable(headers, copy=False)
     return Opened(handle, table, source.description)
+
+
+def _read(headers: Table) -> None:
+    """Read all columns of a header table; of the tables of an inversion those of each."""
+    from dkist_virtual.store.format.header_table import HeaderTable, StackedColumns
+
+    source = headers.source if isinstance(headers, HeaderTable) else None
+    for table in source.tables if isinstance(source, StackedColumns) else (headers,):
+        table.columns  # noqa: B018  # reads them
 
 
 def open_store(store: str, options: ReadOptions) -> Opened:

@@ -96,7 +96,8 @@ class TiledDataset(FromASDF, Printed, Reported):
         """Make a mosaic of the datasets of an open store or ASDF."""
         description = opened.description
         if description.grid is None:
-            raise DatasetError("is not a mosaic: dv.open_dataset and dv.Dataset.from_asdf open it")
+            own = "Inversion" if opened.is_inversion else "Dataset"
+            raise DatasetError(f"is not a mosaic: dv.open_dataset and dv.{own}.from_asdf open it")
         tiles = np.full(description.grid, None, object)
         for index, ds in zip(description.indices, opened.datasets(Dataset), strict=True):
             assert index is not None

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.cube.selection import Index
     from dkist_virtual.dataset.dataset import Dataset
+    from dkist_virtual.dataset.level2.inversion import Inversion
     from dkist_virtual.dataset.loader import Opened
     from dkist_virtual.dataset.mosaic import TiledDataset
     from dkist_virtual.dataset.stored import StoredDataset
@@ -35,7 +36,8 @@ __all__ = [
     "select_alike", "store_directory",
 ]  # fmt: skip
 
-AnyDataset: TypeAlias = "StoredDataset | Dataset | TiledDataset"
+OpenedDataset: TypeAlias = "Dataset | TiledDataset | Inversion"
+AnyDataset: TypeAlias = "StoredDataset | OpenedDataset"
 
 
 def open_dataset(
@@ -48,7 +50,7 @@ def open_dataset(
     cache: str | os.PathLike[str] | None = None,
     allow_local: bool | None = None,
     verify: bool = False,
-) -> Dataset | TiledDataset:
+) -> Dataset | TiledDataset | Inversion:
     """Open a dataset without reading a frame.
 
     Parameters
@@ -81,7 +83,7 @@ def open_dataset(
 
     Returns
     -------
-    Dataset or TiledDataset
+    Dataset, TiledDataset or Inversion
 
     Raises
     ------
@@ -155,8 +157,12 @@ def _open(
     return open_store(place, options)
 
 
-def dataset_of(opened: Opened) -> Dataset | TiledDataset:
-    """Make the dataset or mosaic of an open store or ASDF."""
+def dataset_of(opened: Opened) -> OpenedDataset:
+    """Make the dataset, mosaic or inversion of an open store or ASDF."""
+    if opened.is_inversion:
+        from dkist_virtual.dataset.level2.inversion import Inversion
+
+        return Inversion.from_opened(opened)
     if opened.description.grid is None:
         from dkist_virtual.dataset.dataset import Dataset
 

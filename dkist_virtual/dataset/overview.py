@@ -17,7 +17,10 @@ from dkist_virtual.cube.axis_tables import ArrayAxis, WorldAxis, describe_wcs
 from dkist_virtual.errors import redacted
 from dkist_virtual.text import human_bytes
 
-__all__ = ["ArrayAxis", "Overview", "Printed", "WorldAxis", "describe_wcs"]
+__all__ = [
+    "ArrayAxis", "Overview", "Printed", "WorldAxis", "align_table", "describe_wcs", "escape_text",
+    "facts_table", "html_table",
+]  # fmt: skip
 
 _NONE = "-"
 
@@ -151,11 +154,11 @@ class Overview:
         ]
         if self.grid is not None:
             header, rows = self._tile_table()
-            blocks += [_align([header], rows), self._first_tile() + ":"]
+            blocks += [align_table([header], rows), self._first_tile() + ":"]
         header, rows = self._array_table()
-        blocks.append(_align([header], rows, right=(0, 2)))
+        blocks.append(align_table([header], rows, right=(0, 2)))
         header, rows = self._world_table()
-        blocks.append(_align([header], rows, right=(0,)))
+        blocks.append(align_table([header], rows, right=(0,)))
         blocks += [redacted(self._misnamed()), self._correlation_text()]
         return "\n\n".join(block for block in blocks if block)
 
@@ -164,25 +167,21 @@ class Overview:
 
         Colours are those of the page, and every value is escaped.
         """
-        facts = "".join(
-            f"<tr>{_cell(label, 'th', scope='row')}{_cell(value)}</tr>"
-            for label, value in self._facts()
-        )
-        parts = [f'<table style="{_TABLE}">{_caption(self._title())}<tbody>{facts}</tbody></table>']
+        parts = [facts_table(self._title(), self._facts())]
         if self.grid is not None:
             header, rows = self._tile_table()
-            parts.append(_html_table("Tiles", header, rows, heads=1, centred=True))
-            parts.append(f"<p>{_escape(self._first_tile())}.</p>")
+            parts.append(html_table("Tiles", header, rows, heads=1, centred=True))
+            parts.append(f"<p>{escape_text(self._first_tile())}.</p>")
         if self.array_axes:
-            parts.append(_html_table("Array axes", *self._array_table(), right=(0, 2)))
+            parts.append(html_table("Array axes", *self._array_table(), right=(0, 2)))
         if self.world_axes:
-            parts.append(_html_table("World axes", *self._world_table(), right=(0,)))
+            parts.append(html_table("World axes", *self._world_table(), right=(0,)))
         if said := self._misnamed():
-            parts.append(f"<p>{_escape(said)}</p>")
+            parts.append(f"<p>{escape_text(said)}</p>")
         if self.world_axes and self.array_axes:
             header = ["World axis", *(f"{index} {name}" for index, name, _ in self.array_axes)]
             rows = self._correlation_rows()
-            parts.append(_html_table(_CORRELATION, header, rows, heads=1, centred=True))
+            parts.append(html_table(_CORRELATION, header, rows, heads=1, centred=True))
         return f'<div class="dkist-virtual-overview">{"".join(parts)}</div>'
 
     def as_json(self) -> dict[str, Any]:
@@ -306,7 +305,7 @@ class Overview:
         filled = [[""] * (depth - len(label)) + label for label in labels]
         head = [["", *line] for line in zip(*filled, strict=True)]
         head[-1][0] = "World axis \\ array axis"
-        return f"{_CORRELATION}:\n\n{_align(head, self._correlation_rows())}"
+        return f"{_CORRELATION}:\n\n{align_table(head, self._correlation_rows())}"
 
 
 _CORRELATION = "Which world coordinate changes along which array axis"
@@ -329,7 +328,7 @@ class Printed:
         return self.overview().html()
 
 
-def _align(
+def align_table(
     head: Sequence[Sequence[str]], rows: Sequence[Sequence[str]], *, right: tuple[int, ...] = ()
 ) -> str:
     """Lay out a table in columns, with a rule below its head; empty without rows."""
@@ -349,12 +348,13 @@ def _align(
     return "\n".join([*map(line, head), rule, *map(line, rows)])
 
 
-def _escape(text: str) -> str:
+def escape_text(text: str) -> str:
+    """Write text in HTML."""
     return escape(redacted(text))
 
 
 def _caption(text: str) -> str:
-    return f'<caption style="{_CAPTION}">{_escape(text)}</caption>'
+    return f'<caption style="{_CAPTION}">{escape_text(text)}</caption>'
 
 
 def _cell(
@@ -366,12 +366,20 @@ def _cell(
 ) -> str:
     style = _CELL.format(align=align, valign="bottom" if scope == "col" else "top")
     if tag == "td":
-        return f'<td style="{style};overflow-wrap:anywhere">{_escape(text)}</td>'
+        return f'<td style="{style};overflow-wrap:anywhere">{escape_text(text)}</td>'
     rule = f";{_RULE}" if scope == "col" else ""
-    return f'<th scope="{scope}" style="{style}{rule}">{_escape(text)}</th>'
+    return f'<th scope="{scope}" style="{style}{rule}">{escape_text(text)}</th>'
 
 
-def _html_table(
+def facts_table(caption: str, facts: Sequence[tuple[str, str]]) -> str:
+    """Make a table in HTML of labels and what is said under them."""
+    rows = "".join(
+        f"<tr>{_cell(label, 'th', scope='row')}{_cell(value)}</tr>" for label, value in facts
+    )
+    return f'<table style="{_TABLE}">{_caption(caption)}<tbody>{rows}</tbody></table>'
+
+
+def html_table(
     caption: str,
     header: Sequence[str],
     rows: Sequence[Sequence[str]],

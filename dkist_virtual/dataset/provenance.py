@@ -114,7 +114,10 @@ class LazyMeta:
     def read(self) -> dict[str, Any]:
         """Read it."""
         about = self.description
-        own = {} if self.number is None else about.tiles[self.number].meta
+        tile = None if self.number is None else about.tiles[self.number]
+        if tile is not None and isinstance(tile.index, str):  # whose inversion has a meta too
+            return {"inventory": about.inventory, **tile.meta}
+        own = {} if tile is None else tile.meta
         return {**about.meta, "inventory": about.inventory, "history": about.history, **own}
 
 
@@ -174,7 +177,9 @@ class Provenance:
         rows = self.rows() if rows is None else rows
         if self.table is None:
             return self.array.handle.opened.header_file.headers(rows)
-        table: HeaderTable = self.table[rows] if len(self.table) else self.table.copy()
+        from dkist_virtual.store.format.header_table import rows_of
+
+        table: HeaderTable = rows_of(self.table, rows) if len(self.table) else self.table.copy()
         return table
 
     def read_scan(self, column: str, rows: NDArray[np.int64]) -> NDArray[np.int64]:

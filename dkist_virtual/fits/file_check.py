@@ -27,23 +27,27 @@ class Checked:
         Where its data begins, where `target` is None.
     datasum : int
         As it was scanned, -1 to take the DATASUM card's.
+    others : tuple of Checked
+        More HDUs of the same file to check.
     """
 
     target: HDUTarget | None
     offset: int
     datasum: int = -1
+    others: tuple[Checked, ...] = ()
 
 
 def check_whole(data: FileSlices, checked: Checked) -> None:
     """Raise `FrameCorruptError` for a file that is not FITS to its end, or lacks the HDU."""
     for _ in _complete_hdus(data):
         pass
-    if checked.target is not None:
-        find_hdu(data, checked.target)
+    for one in (checked, *checked.others):
+        if one.target is not None:
+            find_hdu(data, one.target)
 
 
 def verify_datasum(data: FileSlices, checked: Checked) -> bool:
-    """Check the sum of an HDU's data; return whether there was a sum to check.
+    """Check the sum of an HDU's data; return whether there was a sum to check, of all HDUs.
 
     Raises
     ------
@@ -52,7 +56,9 @@ def verify_datasum(data: FileSlices, checked: Checked) -> bool:
     """
     from dkist_virtual.fits.checksum import check_hdu_datasum
 
-    return check_hdu_datasum(data, _hdu(data, checked), checked.datasum)
+    every = (checked, *checked.others)
+    found = [check_hdu_datasum(data, _hdu(data, one), one.datasum) for one in every]
+    return all(found)
 
 
 def _complete_hdus(data: FileSlices) -> Iterator[HDU]:

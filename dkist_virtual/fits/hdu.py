@@ -33,6 +33,7 @@ __all__ = [
     "find_hdu",
     "find_in_either",
     "image_layout",
+    "is_named",
     "layout_of",
     "least_length",
     "read_hdu",
@@ -221,7 +222,7 @@ def find_hdu(data: FileSlices | memoryview, target: HDUTarget, *, size: int | No
     start = index = 0
     try:
         for hdu in walk_hdus(data):
-            if target == hdu.index or (isinstance(target, str) and _has_name(hdu, target)):
+            if is_named(hdu, target):
                 return hdu
             start, index = hdu.stop, index + 1
     except TruncatedHeaderError as error:
@@ -258,6 +259,11 @@ def least_length(data: bytes | memoryview) -> int:
         # END is in a block that is still to come, and after it is the data.
         return start + (have // BLOCK + 1) * BLOCK + follows
     return start + BLOCK
+
+
+def is_named(hdu: HDU, target: HDUTarget) -> bool:
+    """Check whether an HDU of a file has this index or name."""
+    return target == hdu.index or (isinstance(target, str) and _has_name(hdu, target))
 
 
 def _has_name(hdu: HDU, target: str) -> bool:

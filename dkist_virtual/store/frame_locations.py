@@ -25,7 +25,6 @@ from dkist_virtual.io.locations import (
     shown,
 )
 from dkist_virtual.io.safety import check_name, check_reference
-from dkist_virtual.store.format.limits import frame_limit
 from dkist_virtual.store.format.references import FrameColumns
 
 if TYPE_CHECKING:
@@ -91,6 +90,8 @@ class Reference:
     offset, length : int
         Its byte range there; -1 for a whole file.
     spec : FrameSpec or RawSpec
+    most : int
+        How many bytes are asked for at most.
     """
 
     array: str
@@ -99,11 +100,7 @@ class Reference:
     offset: int
     length: int
     spec: FrameSpec | RawSpec
-
-    @property
-    def most(self) -> int:
-        """How many bytes are asked for at most."""
-        return frame_limit(self.spec.shape, np.dtype(self.spec.dtype).itemsize)
+    most: int
 
     def text(self, start: int, stop: int | None) -> str:
         """A range of it, for an error message."""

@@ -308,7 +308,8 @@ class FrameStore(ReadOnlyStore):
         places = self.places_of(array)
         if url and (places.named or places.downloads):
             places.sharing(url)  # it may read references, which the event loop cannot
-        return Reference(array, position, url, offset, length, spec_of(metadata))
+        most = self.references.file_limits[array]
+        return Reference(array, position, url, offset, length, spec_of(metadata), most)
 
     def _first_place(
         self, reference: Reference, reading: Callable[[str], Reading[Request, Reply, T]]

@@ -187,7 +187,7 @@ def _compare(frame: Frame) -> tuple[Finding, dict[str, object]]:
         outcome = outcome_of(error)
         return Finding(key, url, "refused" if outcome == "corrupt" else outcome, str(error)), {}
     assert url is not None
-    theirs, form = _astropy(store.fetcher.read(url), url, array)
+    theirs, form = _astropy(store.fetcher.read(url), url, array, frame.reference[1])
     if isinstance(theirs, str):
         return Finding(key, url, "refused", theirs), form
     difference = _difference(ours, theirs)
@@ -195,7 +195,7 @@ def _compare(frame: Frame) -> tuple[Finding, dict[str, object]]:
 
 
 def _astropy(
-    data: bytes, url: str, array: VirtualArray
+    data: bytes, url: str, array: VirtualArray, offset: int
 ) -> tuple[NDArray[np.generic] | str, dict[str, object]]:
     """The frame as astropy reads it from its whole file, less a leading axis of 1."""
     from astropy.io import fits
@@ -206,8 +206,9 @@ def _astropy(
             headers = [hdu.header for hdu in raw]
         with fits.open(io.BytesIO(data)) as hdus:
             images = [i for i, hdu in enumerate(hdus) if hdu.is_image and hdu.header["NAXIS"] > 0]
-            # A plain array's metadata do not say which HDU it was: it is the first with an image.
-            target = images[0] if spec is None else spec.hdu
+            # A plain array's metadata do not say which HDU it was, but where its pixels begin.
+            there = [i for i in images if hdus[i].fileinfo()["datLoc"] == offset]
+            target = [*there, *images][0] if spec is None else spec.hdu
             pixels = np.asarray(hdus[target].data)
             number = hdus.index_of(target)
     except Exception as error:  # noqa: BLE001  # whatever it is, astropy cannot read the frame

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -62,8 +63,12 @@ def open_frames(
     inventory = ds.names if isinstance(ds, StoredDataset) else ds.inventory or {}
     if selection:
         ds = select_alike(ds, parse_index(selection))
-    tiles = ds.files.sources
-    frames = [Frame(tile, int(position)) for tile in tiles for position in tile.array.positions()]
+    files = ds.files
+    every = [[Frame(tile, int(n)) for n in tile.array.positions()] for tile in files.sources]
+    # The frames of one file after each other, where several arrays have one in each: it is read
+    # once for all of them.
+    mixed = zip_longest(*every) if files.shared else every
+    frames = [frame for some in mixed for frame in some if frame is not None]
     chosen = [frames[i] for i in choose_evenly(len(frames), sample)]
     return ChosenFrames(chosen, sum(whole), inventory)
 

@@ -6,8 +6,10 @@ import os
 import time
 import warnings
 from collections import Counter
+from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime
+from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -18,6 +20,7 @@ from dkist_virtual.io.byte_range import Request
 from dkist_virtual.io.locations import is_local, shown
 from dkist_virtual.io.settings import setting
 from dkist_virtual.store.format.frame_index import FrameEntry
+from dkist_virtual.store.format.references import groups_of
 from dkist_virtual.store.format.verify_json import (
     UNREADABLE,
     VERIFY_NAME,
@@ -201,6 +204,8 @@ class _Run:
             remote = self.handle.store.places.remote
             workers = min(16, max(1, int(setting("concurrency")))) if remote else 4
         self._workers = workers
+        shared = groups_of(self.handle.store.references.attributes) is not None
+        self._files = _LastFiles(workers if shared else 0)
         rows = np.array([frame.position + frame.tile.first_row for frame in frames], np.int64)
         columns = ("size", "mtime", "offset", "length", "datasum")
         self._entries = {name: first.read_scan(f"_{name}", rows) for name in columns}
@@ -260,7 +265,7 @@ class _Run:
         frame = self.frames[number]
         url, offset, _ = frame.reference
         try:
-            place, reply = _read(frame.tile.array.handle.store, url)
+            place, reply = self._files.read(frame.tile.array.handle.store, url)
         except FrameError as error:
             return Finding(frame.key, url or None, outcome_of(error), str(error)), None
         stated = self._stated(number, offset, place == url)
@@ -316,6 +321,39 @@ class _Run:
             return None
         apart = np.asarray(angular_separation(*ours, *theirs))
         return float(np.degrees(apart).max() * 3600)
+
+
+class _LastFiles:
+    """Read whole files, and keep the last ones, whose other frames may be checked next.
+
+    Parameters
+    ----------
+    n : int
+        How many are kept; 0 where each file has one frame.
+    """
+
+    def __init__(self, n: int) -> None:
+        self._n = n
+        self._lock = Lock()
+        self._kept: dict[str, Future[tuple[str, Reply]]] = {}
+
+    def read(self, store: FrameStore, url: str) -> tuple[str, Reply]:
+        """Read a file, or give what was read of it; wait where another thread is reading it."""
+        if not self._n:
+            return _read(store, url)
+        with self._lock:
+            future = self._kept.get(url)
+            mine = future is None
+            if future is None:
+                future = self._kept[url] = Future()
+                for old in list(self._kept)[: -self._n]:
+                    del self._kept[old]
+        if mine:
+            try:
+                future.set_result(_read(store, url))
+            except BaseException as error:  # noqa: BLE001  # raised again in each thread
+                future.set_exception(error)
+        return future.result()
 
 
 def _read(store: FrameStore, url: str) -> tuple[str, Reply]:

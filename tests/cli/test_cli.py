@@ -16,7 +16,7 @@ from typing import Any
 
 import click
 import pytest
-from dkist_assets import NOT_DATASETS, ROOT, load, unpacked
+from dkist_assets import INVERSION, NOT_DATASETS, ROOT, load, unpacked
 from samples import mostly_slow
 
 from dkist_virtual.cli.main import cli, main
@@ -239,11 +239,11 @@ def test_a_broken_frame_in_a_process_of_its_own(data: Path) -> None:
 @pytest.mark.every(8)
 @pytest.mark.parametrize("name", ["convert", "info", "download", "verify"])
 @pytest.mark.parametrize("packed", [False, True])
-def test_an_inversion_is_called_one(name: str, packed: bool, tmp_path: Path, run: Run) -> None:
-    inversion = ROOT / NOT_DATASETS[1] if packed else unpacked(NOT_DATASETS[1], tmp_path)
+def test_something_else_is_called_so(name: str, packed: bool, tmp_path: Path, run: Run) -> None:
+    other = ROOT / INVERSION if packed else unpacked(NOT_DATASETS[0], tmp_path)
     more = [tmp_path / "out"] if name in ("convert", "download") else []
-    said = "is gzipped: unpack it" if packed else "a level 2 inversion, which is not supported yet"
-    assert_one_line(*run(name, inversion, *more), str(inversion), said)
+    said = "is gzipped: unpack it" if packed else "expected the key dataset, found gwcs"
+    assert_one_line(*run(name, other, *more), str(other), said)
     assert not (tmp_path / "out").exists()
 
 

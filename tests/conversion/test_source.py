@@ -436,18 +436,18 @@ def test_a_mask_in_the_asdf_is_kept(assets: Path, tmp_path: Path) -> None:
 
 
 class TestRefused:
-    @pytest.mark.parametrize(
-        ("name", "says"),
-        (
-            (NOT_DATASETS[0], "expected the key dataset, found gwcs"),
-            (NOT_DATASETS[1], "inversion, which is not supported yet"),
-        ),
-    )
-    def test_other_asdf(self, name: str, says: str, assets: Path) -> None:
-        path = unpacked(name, assets)
-        with pytest.raises(DatasetError, match=says) as caught:
+    def test_other_asdf(self, assets: Path) -> None:
+        path = unpacked(NOT_DATASETS[0], assets)
+        with pytest.raises(DatasetError, match="expected the key dataset, found gwcs") as caught:
             read_source(path)
         assert str(path) in str(caught.value)
+
+    @pytest.mark.parametrize("inversion", [1, {"quantities": {}}, {"quantities": {"items": {}}}])
+    def test_an_inversion_without_quantities(self, inversion: object, tmp_path: Path) -> None:
+        path = tmp_path / "x.asdf"
+        asdf.AsdfFile({"inversion": inversion}).write_to(path)
+        with pytest.raises(DatasetError, match="expected a DKIST level 2 inversion with quantit"):
+            read_source(path)
 
     def test_other_things_under_the_key(self, tmp_path: Path) -> None:
         path = tmp_path / "other.asdf"

@@ -167,11 +167,12 @@ OPERATORS = {
     "//": "__floordiv__ __rfloordiv__ __mod__ __rmod__ __pow__ __rpow__",
     ">": "__gt__ __ge__ __lt__ __le__",
     "-": "__neg__ __pos__ __abs__",
+    "&": "__and__ __rand__ __or__ __ror__ __xor__ __rxor__ __invert__",
 }
 
 DATASETS: dict[str, Derived] = {
     "`ds[...]`": Derived(
-        lambda ds: ds[1:, 2:, ::2], lambda a: a[1:, 2:, ::2], public="__getitem__"
+        lambda ds: ds[1:, 2:, ::2], lambda a: a[1:, 2:, ::2], public="__getitem__ __iter__"
     ),
     "`ds.crop(...)`": Derived(
         lambda ds: ds.crop(time_at(ds, 1), time_at(ds, 2)), lambda a: a[1:], public="crop"
@@ -187,8 +188,23 @@ DATASETS: dict[str, Derived] = {
     "`ds + x`, `-`, `*`, `/`": Derived(lambda ds: 1 * u.ct + ds - 1 * u.ct, public=OPERATORS["+"]),
     "`ds // x`, `%`, `**`": Derived(lambda ds: ds**2, public=OPERATORS["//"], unit="ct2"),
     "`ds > x`, `>=`, `<`, `<=`": Derived(lambda ds: ds > 1 * u.ct, public=OPERATORS[">"], unit=""),
+    "`~ds`, `ds & x` and others": Derived(
+        lambda ds: ~(ds > 1 * u.ct) & True, public=OPERATORS["&"], unit=""
+    ),
     "`-ds`, `+ds`, `abs(ds)`": Derived(lambda ds: abs(-ds), public=OPERATORS["-"]),
     "`np.sqrt(ds)` and others": Derived(np.sqrt, public="__array_ufunc__", unit="ct(1/2)"),
+    "`np.clip(ds, ...)`, `np.where(...)`": Derived(
+        lambda ds: np.where(np.full(SHAPE, True), np.clip(np.nan_to_num(ds), 0 * u.ct, None), 0),
+        public="__array_function__",
+    ),
+    "`round(ds)`, `np.round(ds)`": Derived(lambda ds: round(ds, 1), public="__round__"),
+    "`np.asarray(ds)`, `ds.to_numpy()`": Derived(
+        np.asarray, kind="array", public="__array__ to_numpy"
+    ),
+    "`ds.to_dask_array()`": Derived(
+        lambda ds: ds.to_dask_array(), kind="array", public="to_dask_array"
+    ),
+    "`np.mean(ds)` and others": Derived(np.mean, kind="array"),
     "`ds.to(...)`": Derived(
         lambda ds: ds.to("kct"), spread=lambda a: a / 1000, public="to", unit="kct"
     ),
@@ -295,6 +311,12 @@ def read_plot(got: Any, state: str) -> Any:
     return np.isnan(np.asarray(got.image.get_array(), float))
 
 
+def read_array(got: Any, state: str) -> Any:
+    if state == "unit":
+        return got.unit
+    return set(got.chunks[0]) if state == "read options" else np.isnan(np.asarray(got))
+
+
 def read_line(got: Any, state: str) -> Any:
     (axes,) = got.axes
     if state == "unit":
@@ -308,6 +330,7 @@ READERS = {
     "map": read_map,
     "plot": read_plot,
     "line": read_line,
+    "array": read_array,
 }
 
 
@@ -507,7 +530,7 @@ def test_every_public_name_is_a_derivation_or_known_to_be_none(
 
 def test_every_operator_is_in_a_row() -> None:
     named = set(words_of(how.public for how in DATASETS.values()))
-    known = {"__bool__", "__array_function__", "__str__", "__repr__", "__copy__"}
+    known = {"__bool__", "__len__", "__str__", "__repr__", "__copy__"}
     classes = [one for one in dv.Dataset.__mro__ if one.__module__.startswith("dkist_virtual")]
     assert LazyCube in classes
     ours = {
@@ -523,7 +546,7 @@ def test_every_operator_is_in_a_row() -> None:
 
 
 COLUMNS_OF = {
-    "mask": "_mask",
+    "mask": "_masked",
     "headers": "_headers",
     "meta": "_meta _opened_with",
     "uncertainty": "_uncertainty",

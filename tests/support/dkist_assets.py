@@ -52,8 +52,10 @@ FEW = (
     "test_tiled_dataset-1.3.0_dataset-1.2.0.asdf",
     "visp_no_headers.asdf.gz",
 )
-#: The ASDFs that hold something else.
-NOT_DATASETS = ("5d_gwcs.asdf", "test_L2_inversion.asdf.gz")
+#: The ASDF that holds something else.
+NOT_DATASETS = ("5d_gwcs.asdf",)
+#: A level 2 inversion.
+INVERSION = "test_L2_inversion.asdf.gz"
 
 #: Real datasets of three instruments, by their name without ``.asdf.gz``.
 REAL = ("croppable_visp", "croppable_cryo", "large_vbi", "large_visp", "visp_no_headers")

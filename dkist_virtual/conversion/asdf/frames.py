@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dkist_virtual.conversion.asdf.tree import Node
     from dkist_virtual.fits.header import HDUTarget
     from dkist_virtual.store.format.frame_index import Names
+    from dkist_virtual.store.format.names import Place
 
 __all__ = ["Frames", "check_names"]
 
@@ -31,12 +32,13 @@ _ABSOLUTE_PATH = re.compile(r"/|file:/|[A-Za-z]:[\\/]|\\\\")
 
 @dataclass(frozen=True, eq=False)
 class Frames:
-    """Describe the frames of one array of the dataset: the whole one, or one tile of a mosaic.
+    """Describe the frames of one array: of the dataset, a tile of a mosaic, or of an inversion.
 
     Parameters
     ----------
-    index : tuple of int, optional
-        The place ``[i, j]`` in dkist's array of tiles; None where the dataset is not a mosaic.
+    index : Place
+        The place ``[i, j]`` in dkist's array of tiles, or the name of an inversion's array; None
+        where the dataset has one array.
     names : numpy.ndarray of object
         File names as the ASDF has them, None where it has null. The shape is that of the frame
         axes as dkist gives them: that of ``fileuris``, and ``()`` for a single frame.
@@ -55,7 +57,7 @@ class Frames:
         The ASDF lists no frames, or a shape is invalid.
     """
 
-    index: tuple[int, int] | None
+    index: Place
     names: NDArray[np.object_]
     hdu_shape: tuple[int, ...]
     dtype: np.dtype
@@ -77,7 +79,7 @@ class Frames:
         self.names.setflags(write=False)
 
     @classmethod
-    def of_node(cls, node: Node, index: tuple[int, int] | None) -> Frames:
+    def of_node(cls, node: Node, index: Place) -> Frames:
         """Read the plain node of a file manager.
 
         Parameters
@@ -85,7 +87,7 @@ class Frames:
         node : mapping
             With the keys ``fileuris``, ``target``, ``datatype``, ``shape`` and, optionally,
             ``subslice``, as in every version of the file manager.
-        index : tuple of int, optional
+        index : Place
             As in `Frames`.
         """
         missing = [key for key in ("fileuris", "target", "datatype", "shape") if key not in node]

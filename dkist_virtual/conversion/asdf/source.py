@@ -21,6 +21,7 @@ from astropy.table import Table, vstack
 
 from dkist_virtual.conversion.asdf.dkist_loader import UPGRADE, load_with_dkist, versions
 from dkist_virtual.conversion.asdf.frames import Frames
+from dkist_virtual.conversion.asdf.inversion import InversionArrays
 from dkist_virtual.conversion.asdf.tree import BlockColumns, Node, Tree, read_tree
 from dkist_virtual.errors import DatasetError, HeaderWarning, NotADatasetError
 from dkist_virtual.io.asdf_blocks import check_start
@@ -32,11 +33,13 @@ from dkist_virtual.store.format.dataset_asdf import (
     origin_of,
     tag_of,
 )
-from dkist_virtual.store.format.header_table import HeaderTable
+from dkist_virtual.store.format.header_table import HeaderTable, StackedColumns
 from dkist_virtual.text import counted, shorten
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from dkist_virtual.store.format.names import Place
 
 __all__ = ["Source", "read_source", "remaining_meta"]
 
@@ -53,18 +56,22 @@ class Source:
     path : pathlib.Path
         The ASDF.
     frames : tuple of Frames
-        One for each array: the tiles that exist, row-major.
+        One for each array: the tiles that exist, row-major; of an inversion quantities, then
+        profiles.
     description : Description
         Everything but file list and header table.
     headers : astropy.table.Table
         One row for each frame: tiles row-major, then the C order of ``names``. No rows where
         the ASDF has none. If possible a `HeaderTable` that has read nothing yet.
+    inversion : InversionArrays, optional
+        The arrays of an inversion.
     """
 
     path: Path
     frames: tuple[Frames, ...]
     description: Description
     headers: Table
+    inversion: InversionArrays | None = None
 
     def __post_init__(self) -> None:
         n_frames = sum(frames.n_frames for frames in self.frames)
@@ -76,7 +83,7 @@ class Source:
 
 
 def read_source(path: Path | str, label: str | None = None, *, any_version: bool = False) -> Source:
-    """Read the ASDF of a dataset.
+    """Read the ASDF of a dataset, mosaic or inversion.
 
     A header table with another number of rows than there are frames is left out, with a
     `HeaderWarning`.
@@ -104,9 +111,14 @@ def read_source(path: Path | str, label: str | None = None, *, any_version: bool
 
     frames: list[Frames] = []
     tiles: list[TileMeta] = []
-    grid, places = _places(node, dataset, label)
+    inversion = InversionArrays.of(node, dataset, label) if "quantities" in node else None
+    if inversion is None:
+        grid, places = _places(node, dataset, label)
+    else:
+        arrays = zip(inversion.groups.names, inversion.nodes, inversion.datasets, strict=True)
+        grid, places = None, list(arrays)
     for index, plain, loaded in places:
-        where = label if index is None else f"{label}: tile {list(index)}"
+        where = _where(label, index)
         try:
             frames.append(Frames.of_node(plain["data"], index))
             check_mask(loaded.mask, frames[-1].cut_shape)
@@ -116,6 +128,11 @@ def read_source(path: Path | str, label: str | None = None, *, any_version: bool
         tiles.append(TileMeta(index, loaded.wcs, loaded.unit, loaded.mask, own))
 
     inventory = dataset.meta["inventory"]
+    meta = remaining_meta(dataset.meta)
+    if inversion is not None and dataset.meta.get("headers") is not None:
+        columns = asdf.columns(_headers_of(node))
+        # Of the files, a row for each. It is read now: `asdf` writes plain tables alone.
+        meta["headers"] = Table(_table(columns, dataset.meta["headers"], label), copy=False)
     if inventory is dataset.meta:
         # In versions before 0.3.0 the file's `meta` was the inventory, and dkist puts it into
         # itself: it then holds headers and history too, and cannot be written anywhere.
@@ -124,12 +141,20 @@ def read_source(path: Path | str, label: str | None = None, *, any_version: bool
         grid=grid,
         tiles=tuple(tiles),
         inventory=inventory,
-        meta=remaining_meta(dataset.meta),
+        meta=meta,
         history=dataset.meta["history"],
         origin=origin_of(path, asdf.tree, inventory),
+        profiles_meta={} if inversion is None else inversion.profiles_meta,
     )
     headers = _headers(asdf, node, dataset, places, frames)
-    return Source(path, tuple(frames), description, headers)
+    return Source(path, tuple(frames), description, headers, inversion)
+
+
+def _where(label: str, index: Place) -> str:
+    """Name an array for an error message."""
+    if index is None:
+        return label
+    return f"{label}: {index}" if isinstance(index, str) else f"{label}: tile {list(index)}"
 
 
 def _read_tree(path: Path, label: str) -> Tree:
@@ -167,10 +192,14 @@ def _dataset_node(asdf: Tree) -> Node:
         and ("data" in node or "datasets" in node)
     ):
         return node
-    if "inversion" in tree:
+    if "dataset" not in tree and "inversion" in tree:
+        inversion: Node = tree["inversion"]
+        quantities = inversion.get("quantities") if isinstance(inversion, Mapping) else None
+        if isinstance(quantities, Mapping) and quantities.get("items"):
+            return inversion
         raise DatasetError(
-            f"{label}: this is a level 2 inversion, which is not supported yet; expected the ASDF "
-            "of a level 1 dataset, with the key dataset"
+            f"{label}: the key inversion holds {tag_of(inversion) or type(inversion).__name__}: "
+            "expected a DKIST level 2 inversion with quantities"
         )
     if "dkist_virtual" in tree:
         raise DatasetError(
@@ -189,10 +218,10 @@ def _dataset_node(asdf: Tree) -> Node:
     )
 
 
-_Place = tuple[tuple[int, int] | None, Node, Any]
+_Array = tuple["Place", Node, Any]
 
 
-def _places(node: Node, dataset: Any, label: str) -> tuple[tuple[int, int] | None, list[_Place]]:
+def _places(node: Node, dataset: Any, label: str) -> tuple[tuple[int, int] | None, list[_Array]]:
     """List the arrays that exist: index, node of the tree and dkist's dataset, row-major."""
     if "datasets" not in node:
         return None, [(None, node, dataset)]
@@ -206,7 +235,7 @@ def _places(node: Node, dataset: Any, label: str) -> tuple[tuple[int, int] | Non
     except DatasetError as error:
         raise DatasetError(f"{label}: the mosaic: {error}") from error
     masked = np.broadcast_to(dataset.mask, dataset.shape).reshape(grid)
-    places: list[_Place] = []
+    places: list[_Array] = []
     for i, j in itertools.product(range(rows), range(columns)):
         if masked[i, j]:
             continue
@@ -223,7 +252,7 @@ def remaining_meta(meta: Node) -> dict[str, Any]:
 
 
 def _headers(
-    source: Tree, node: Node, dataset: Any, places: list[_Place], frames: list[Frames]
+    source: Tree, node: Node, dataset: Any, places: list[_Array], frames: list[Frames]
 ) -> Table:
     """Make one table of all frames' headers; without rows where they do not match the frames."""
     shared = source.columns(_headers_of(node)) if "datasets" in node else None
@@ -235,10 +264,12 @@ def _headers(
         return _table(shared, dataset.meta["headers"], source.label)[np.concatenate(rows)]
     tables = []
     for index, plain, loaded in places:
-        where = source.label if index is None else f"{source.label}: tile {list(index)}"
+        where = _where(source.label, index)
         tables.append(_table(source.columns(_headers_of(plain)), loaded.meta["headers"], where))
     if not _match(source.label, places, frames, [len(table) for table in tables]):
         return Table()
+    if "quantities" in node:  # whose arrays have cards of their own
+        return HeaderTable.of(StackedColumns(tables)) if any(map(len, tables)) else Table()
     return tables[0] if len(tables) == 1 else vstack(tables, metadata_conflicts="silent")
 
 
@@ -251,15 +282,14 @@ def _rows_of(part: Any, n_rows: int) -> NDArray[np.int64]:
     return np.arange(n_rows)[first : first + n] if first >= 0 else np.arange(0)
 
 
-def _match(label: str, places: list[_Place], frames: list[Frames], n_rows: Sequence[int]) -> bool:
+def _match(label: str, places: list[_Array], frames: list[Frames], n_rows: Sequence[int]) -> bool:
     """Tell whether there are as many rows as frames, or none; warn if not."""
     if not any(n_rows):
         return True
     for (index, _, _), part, n in zip(places, frames, n_rows, strict=True):
         if n != part.n_frames:
-            tile = "" if index is None else f"tile {list(index)}: "
             warnings.warn(
-                f"{label}: {tile}the header table has {counted(n, 'row')} for "
+                f"{_where(label, index)}: the header table has {counted(n, 'row')} for "
                 f"{counted(part.n_frames, 'frame')}. Rows belong to frames by position, and these "
                 "do not: the dataset is read without headers",
                 HeaderWarning,

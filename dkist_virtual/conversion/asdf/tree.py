@@ -192,7 +192,9 @@ class Tree:
         import yaml
 
         tree: Any = copy.copy(self.tree)
-        tree["dataset"] = self._without_frames(tree["dataset"])
+        for key in ("dataset", "inversion"):
+            if key in tree:
+                tree[key] = self._without_frames(tree[key])
         needed = set(_sources(tree))
         with open_regular(self.path) as source, open(target, "wb") as out:
             if _stamp(source) != self.stamp:
@@ -214,15 +216,17 @@ class Tree:
                     out.write(EMPTY_BLOCK)
 
     def _without_frames(self, node: object) -> object:
-        """Shorten the node of a dataset or mosaic, and the nodes in it."""
+        """Shorten the node of a dataset, mosaic or inversion, and the nodes in it."""
         if isinstance(node, (list, UserList)):
             return [self._without_frames(part) for part in node]
         if not isinstance(node, Mapping):  # a masked tile
             return node
         small: Any = copy.copy(node)
-        for key in ("datasets", "data", "meta"):
+        for key in ("datasets", "data", "meta", "quantities", "profiles"):
             if key in node:
                 small[key] = self._without_frames(node[key])
+        if "aligned_axes" in node and isinstance(members := node.get("items"), Mapping):
+            small["items"] = {key: self._without_frames(one) for key, one in members.items()}
         if "fileuris" in node:
             small["fileuris"] = _two_of(node["fileuris"])
         if "headers" in node:

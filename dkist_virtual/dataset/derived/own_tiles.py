@@ -24,7 +24,7 @@ def read_tiles(
     """Return the tiles as an array of objects, None where there is none, and which are hidden."""
     if given is None:
         raise TypeError("a mosaic is made of an array of datasets: TiledDataset(dataset_array)")
-    tiles = np.array(np.ma.getdata(given), object)
+    tiles = np.array(np.ma.getdata(given) if np.ma.isMA(given) else given, object)
     hidden = np.zeros(tiles.shape, bool)
     if mask is not None:
         hidden |= _read_mask(mask, tiles.shape)

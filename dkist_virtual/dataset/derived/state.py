@@ -78,7 +78,7 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
 
     _data: Pixels
     _wcs: BaseHighLevelWCS | UnslicedWCS
-    _mask: Mask | Computed
+    _masked: Mask | Computed
     _unit: UnitBase | LazyUnit | None
 
     def __init__(
@@ -168,13 +168,20 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
     @property
     def mask(self) -> Mask:
         """True where a pixel counts for nothing: a bool, an array of the data's shape, or None."""
-        if isinstance(self._mask, Computed):
-            self._mask = self._mask.dask()  # one array from now on: it may be written to
-        return self._mask
+        if isinstance(self._masked, Computed):
+            self._masked = self._masked.dask()  # one array from now on: it may be written to
+        return self._masked
 
     @mask.setter
     def mask(self, value: object) -> None:
-        self._mask = _as_mask(value, self.shape)
+        self._masked = _as_mask(value, self.shape)
+
+    @property
+    def _mask(self) -> Any:
+        # By this name numpy.ma.array asks anything that is not an array for its mask.
+        if self.mask is None or self.mask is False:
+            return np.ma.nomask
+        return np.array(np.broadcast_to(self.mask, self.shape))
 
     @property
     def uncertainty(self) -> NDUncertainty | None:
@@ -285,7 +292,7 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         cut = Selection.whole(self.shape)[index] if frames is None else frames.cut
         if not cut.result_shape:
             raise single_pixel_error(item)
-        mask = self._mask
+        mask = self._masked
         if isinstance(mask, Computed):
             mask = mask.select(index)  # made an array when it is used
         elif mask is not None and not isinstance(mask, bool):
@@ -302,6 +309,7 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
             provenance=frames,
             mask=mask,
             uncertainty=None if self.uncertainty is None else self.uncertainty[index],
+            meta=_slice_meta(self._meta, index, self.shape),
         )
         sliced._combined = tuple(part.select(index, self.shape) for part in self._combined)
         sliced._coordinates_from(self, index)
@@ -313,7 +321,7 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         given: dict[str, Any] = {
             "data": self._data, "wcs": self._wcs, "provenance": self.provenance,
             "unit": self._unit,
-            "mask": copy_mask(self._mask), "uncertainty": self.uncertainty, "psf": self.psf,
+            "mask": copy_mask(self._masked), "uncertainty": self.uncertainty, "psf": self.psf,
             "meta": self.meta, **changes,
         }  # fmt: skip
         if isinstance(given["meta"], Meta) and given["provenance"] is not None:
@@ -363,7 +371,8 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         elif isinstance(wcs.source, KnownWCS):
             forget_dropped(wcs.source.wcs)
         return {
-            **self.__dict__, "_dask": None, "_data": pack(self._data), "_mask": pack(self._mask),
+            **self.__dict__, "_dask": None, "_data": pack(self._data),
+            "_masked": pack(self._masked),
         }  # fmt: skip
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -389,8 +398,24 @@ def copy_mask(mask: Any) -> Any:
 
 def _copy_meta(meta: dict[str, Any]) -> dict[str, Any]:
     """Copy the meta of a dataset that was made of an array, with a header table of its own."""
+    if type(meta) is not dict:  # ndcube's, whose values are along axes
+        return copy.deepcopy(meta)
     given = meta.get("headers")
     return {**meta, "headers": given.copy()} if isinstance(given, Table) else dict(meta)
+
+
+def _slice_meta(meta: Any, index: BasicIndex, shape: Sequence[int]) -> Any:
+    """Slice a meta of ndcube's whose values are along axes; others are those of every part."""
+    if not getattr(meta, "__ndcube_can_slice__", False):
+        return meta
+    # It has no negative indices.
+    parts = zip(index, map(range, shape), strict=True)
+    return meta.slice[
+        tuple(
+            slice(*entry.indices(len(axis))) if isinstance(entry, slice) else axis[entry]
+            for entry, axis in parts
+        )
+    ]
 
 
 def own_coordinates(cube: NDCube) -> dict[str, tuple[str, Any]]:

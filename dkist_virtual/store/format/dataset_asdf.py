@@ -17,12 +17,12 @@ import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, BinaryIO, Final
 
 from dkist_virtual._version import __version__
 from dkist_virtual.errors import DatasetError, StoreCorruptError
@@ -30,7 +30,7 @@ from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.io.local_file import open_regular
 from dkist_virtual.store.format.asdf_arrays import check_strides
 from dkist_virtual.store.format.limits import MAX_TILES, check_asdf
-from dkist_virtual.store.format.names import METADATA_NAME
+from dkist_virtual.store.format.names import METADATA_NAME, Place, is_array_name
 from dkist_virtual.store.format.references import FORMAT_VERSION
 from dkist_virtual.store.format.summary import Summary
 from dkist_virtual.text import shorten
@@ -57,18 +57,15 @@ __all__ = [
 ]
 
 
-Place: TypeAlias = "tuple[int, int] | None"
-"""A tile's place in the grid of a mosaic; None where the dataset is not a mosaic."""
-
-
 @dataclass(frozen=True, eq=False)
 class TileMeta:
     """What belongs to one array of the dataset and is neither pixels nor headers.
 
     Parameters
     ----------
-    index : tuple of int, optional
-        The place in dkist's array of tiles; None when the dataset is not a mosaic.
+    index : Place
+        The place in dkist's array of tiles, or the name of an inversion's array; None when the
+        dataset has one array.
     wcs : gwcs.WCS or astropy.wcs.wcsapi.HighLevelWCSWrapper
         The WCS after dkist's own corrections of old versions. A wrapper, around a sliced gWCS,
         where the ASDF was saved from a cut of a dataset.
@@ -77,10 +74,10 @@ class TileMeta:
     mask : numpy.ndarray of bool, optional
         The mask, in the shape that the ASDF gives it.
     meta : dict
-        A tile's own meta. Empty when the dataset is not a mosaic: see `Description.meta`.
+        A tile's own meta. Empty when the dataset has one array: see `Description.meta`.
     """
 
-    index: tuple[int, int] | None
+    index: Place
     wcs: BaseHighLevelWCS
     unit: UnitBase | None
     mask: NDArray[np.bool_] | None
@@ -111,7 +108,7 @@ class Description:
         The shape of dkist's array of tiles (a mosaic cut to one row is ``(1, n)``); None when
         the dataset is not a mosaic.
     tiles : tuple of TileMeta
-        Those that are there, row-major; exactly one when the dataset is not a mosaic.
+        Those that are there, row-major; of an inversion its arrays; else exactly one.
     inventory : dict, optional
         The Data Center's record of the dataset.
     meta : dict
@@ -120,6 +117,8 @@ class Description:
         What ``dkist`` puts into ``meta["history"]``.
     origin : dict
         See `origin_of`.
+    profiles_meta : dict
+        The meta of an inversion's profiles as a whole; empty of anything else.
     """
 
     grid: tuple[int, int] | None
@@ -128,20 +127,22 @@ class Description:
     meta: dict[str, Any]
     history: dict[str, Any]
     origin: dict[str, Any]
+    profiles_meta: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _check_places(self.grid, self.indices)
 
     @property
     def indices(self) -> tuple[Place, ...]:
-        """The place of each tile in the grid."""
+        """The place of each tile in the grid, or the name of each array of an inversion."""
         return tuple(tile.index for tile in self.tiles)
 
 
 def _check_places(grid: tuple[int, int] | None, indices: Sequence[Place]) -> None:
     """Raise `DatasetError` where tiles and grid contradict each other."""
     if grid is None:
-        if list(indices) != [None]:
+        named = all(map(is_array_name, indices)) and 0 < len(set(indices)) == len(indices)
+        if list(indices) != [None] and not named:
             raise DatasetError(f"expected one array without a place in a mosaic: {list(indices)}")
         return
     # Each side too: beside a 0, any other one would make no tiles, and a list of its numbers.
@@ -165,7 +166,7 @@ class StoredDescription:
         For messages.
     grid : tuple of int, optional
     indices : tuple
-        The place of each tile in the grid.
+        The place of each tile in the grid, or the name of each array of an inversion.
     summary : Summary, optional
         What an overview says of it.
     """
@@ -231,6 +232,11 @@ class StoredDescription:
         """See `Description`."""
         return self.read().origin
 
+    @property
+    def profiles_meta(self) -> dict[str, Any]:
+        """See `Description`."""
+        return self.read().profiles_meta
+
 
 def tag_of(node: Any) -> str:
     """The YAML tag of a node of a tree that asdf did not convert; empty where it has none."""
@@ -251,11 +257,14 @@ def origin_of(
         UTC).
     """
     record = inventory or {}
+    created = record.get("createDate") or record.get("headerDataUnitCreationDate")
+    if created is None and "inversion" in tree and (made := record.get("created")) is not None:
+        created = str(made)  # a Time
     library = tree.get("asdf_library") or {}
     return {
         "asdf": path.name,
-        "created": record.get("createDate") or record.get("headerDataUnitCreationDate"),
-        "version": tag_of(tree["dataset"]).rpartition("/")[2] or None,
+        "created": created,
+        "version": tag_of(tree.get("dataset", tree.get("inversion"))).rpartition("/")[2] or None,
         "written_by": " ".join(str(library[key]) for key in ("name", "version") if key in library),
         "read_by": software(),
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -292,7 +301,7 @@ def write_description(
         "grid": None if description.grid is None else list(description.grid),
         "tiles": [
             {
-                "index": None if tile.index is None else list(tile.index),
+                "index": list(tile.index) if isinstance(tile.index, tuple) else tile.index,
                 **{name: getattr(tile, name) for name in ("wcs", "unit", "mask", "meta")},
             }
             for tile in description.tiles
@@ -301,6 +310,8 @@ def write_description(
         "meta": description.meta,
         "source_history": description.history,
     }
+    if description.profiles_meta:
+        tree["profiles_meta"] = description.profiles_meta
     # Files, not paths: asdf takes a path for a URI, which ends at a "#".
     with ignore_expected_warnings(), open(path, "wb") as file:
         if not has_digest:
@@ -357,7 +368,7 @@ def _outline(
         return None
     try:
         outline = json.loads(found[2])
-        grid, indices = _pair(outline["grid"]), tuple(map(_pair, outline["tiles"]))
+        grid, indices = _pair(outline["grid"]), tuple(map(_place, outline["tiles"]))
         _check_places(grid, indices)
     except (DatasetError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
         return None
@@ -444,7 +455,7 @@ def _description(tree: Mapping[str, Any]) -> Description:
         meta = dict(tile["meta"])
         # Other writers may put a plain text there.
         unit = None if tile["unit"] is None else Unit(tile["unit"])
-        tiles.append(TileMeta(_pair(tile["index"]), wcs, unit, tile["mask"], meta))
+        tiles.append(TileMeta(_place(tile["index"]), wcs, unit, tile["mask"], meta))
     inventory = tree["inventory"]
     return Description(
         grid=_pair(tree["grid"]),
@@ -453,7 +464,12 @@ def _description(tree: Mapping[str, Any]) -> Description:
         meta=dict(tree["meta"]),
         history=tree["source_history"],
         origin=dict(ours["origin"]),
+        profiles_meta=dict(tree.get("profiles_meta") or {}),
     )
+
+
+def _place(value: Iterable[int] | str | None) -> Place:
+    return value if isinstance(value, str) else _pair(value)
 
 
 def _pair(value: Iterable[int] | None) -> tuple[int, int] | None:

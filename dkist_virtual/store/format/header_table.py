@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.store.format.header_metadata import Notes
 
-__all__ = ["ColumnSource", "HeaderRow", "HeaderTable", "Rows"]
+__all__ = ["ColumnSource", "HeaderRow", "HeaderTable", "Rows", "StackedColumns", "rows_of"]
 
 PAGE: Final = 1_000
 """Rows that are read together, because code that reads one usually reads the next."""
@@ -288,3 +288,75 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
             return self.copy()
         copied: HeaderTable = super().__deepcopy__(memo)
         return copied
+
+
+def rows_of(table: Table, rows: NDArray[np.int64]) -> Table:
+    """Give some rows of a header table: of one array of an inversion with its own cards alone."""
+    source = table.source if isinstance(table, HeaderTable) else None
+    own = source.own(rows) if isinstance(source, StackedColumns) and len(rows) else None
+    return table[rows] if own is None else own
+
+
+class StackedColumns:
+    """Stack the columns of several tables: of an inversion, whose arrays have cards of their own.
+
+    Cards that a table does not have are masked in its rows. `own` gives rows of one table as they
+    are there.
+
+    Parameters
+    ----------
+    tables : sequence of Table
+    rows : array of int64, optional
+        Which rows, counted on from one table to the next; all if not given.
+    """
+
+    meta: Final[dict[str, Any]] = {}
+
+    def __init__(self, tables: Sequence[Table], rows: NDArray[np.int64] | None = None) -> None:
+        self.tables = tuple(tables)
+        self._ends = np.cumsum([len(table) for table in self.tables])
+        self._rows = np.arange(int(self._ends[-1])) if rows is None else rows
+
+    @property
+    def names(self) -> list[str]:
+        """All columns, in the order in which the tables have them."""
+        return list(dict.fromkeys(name for table in self.tables for name in table.colnames))
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def select(self, rows: Rows) -> StackedColumns:
+        """Give the same columns of some rows."""
+        return StackedColumns(self.tables, self._rows[rows])
+
+    def own(self, rows: NDArray[np.int64]) -> HeaderTable | None:
+        """Give rows of one table, with its columns alone; None where they are of several."""
+        which = np.unique(np.searchsorted(self._ends, self._rows[rows], side="right"))
+        if len(which) != 1:
+            return None
+        table = self.tables[which[0]]
+        part = table[self._rows[rows] - (int(self._ends[which[0]]) - len(table))]
+        return part if isinstance(part, HeaderTable) else HeaderTable(part, copy=False)
+
+    def read(self, names: Sequence[str]) -> list[Column]:
+        """Read some columns as a whole; one of several types as text."""
+        return [self._read(name) for name in names]
+
+    def _read(self, name: str) -> Column:
+        from astropy.table import TableMergeError, vstack
+
+        def parts(convert: Callable[[Any], Any] = lambda column: column) -> list[Table]:
+            return [
+                Table(
+                    {"": np.zeros(len(table), bool)}
+                    | {key: convert(table[key]) for key in (name,) if key in table.colnames},
+                    copy=False,
+                )
+                for table in self.tables
+            ]
+
+        try:
+            whole = vstack(parts(), metadata_conflicts="silent")
+        except TableMergeError:
+            whole = vstack(parts(lambda column: column.astype(str)), metadata_conflicts="silent")
+        return whole[name][self._rows]

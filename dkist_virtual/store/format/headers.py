@@ -108,6 +108,8 @@ def write_headers(
     fields = [keyword.field for keyword in keywords]
     fields += [pa.field(name, kind) for name, (kind, _) in ours_of.items()]
     about = {"header_rows": len(table), "store_id": store_id, **meta_notes(table.meta)}
+    if parts := _parts_of(table):
+        about["parts"] = parts
     schema = pa.schema(fields, metadata=arrow_metadata(about))
     with pq.ParquetWriter(str(path), schema, compression="zstd", write_page_checksum=True) as file:
         for begin in range(0, n_rows, ROW_GROUP):
@@ -121,6 +123,19 @@ def write_headers(
             file.write_table(pa.Table.from_arrays(arrays, schema=schema), row_group_size=ROW_GROUP)
     changed = [keyword.name for keyword in keywords if keyword.made_strings]
     return [*changed, "meta of the table"] if "strings" in about else changed
+
+
+def _parts_of(table: Table) -> list[list[Any]]:
+    """Say of stacked tables how many rows each has, and the types of its own columns."""
+    from dkist_virtual.store.format.header_table import HeaderTable, StackedColumns
+
+    source = table.source if isinstance(table, HeaderTable) else None
+    if not isinstance(source, StackedColumns):
+        return []
+    return [
+        [len(part), {name: part[name].dtype.str for name in part.colnames}]
+        for part in source.tables
+    ]
 
 
 @dataclass(frozen=True, slots=True)
@@ -234,7 +249,8 @@ class HeaderFile:
         ----------
         rows : slice or array of int, shape (m,), optional
             Positions of frames in chunk order; all if not given. The table has this order, and no
-            rows where the ASDF had no headers.
+            rows where the ASDF had no headers. Of frames of one array of an inversion it has the
+            cards that this array has.
         """
         from dkist_virtual.store.format.header_table import HeaderTable
 
@@ -245,7 +261,11 @@ class HeaderFile:
             chosen = chosen[rows]
         with translate_note_errors(self.name):
             meta = read_meta(about)
-        return HeaderTable.of(_Stored(self, self.keywords, meta, chosen))
+            types = None if rows is None else _own_types(about.get("parts") or (), chosen)
+        if types is None:
+            return HeaderTable.of(_Stored(self, self.keywords, meta, chosen))
+        names = [name for name in types if name in self._stored]
+        return HeaderTable.of(_Stored(self, names, meta, chosen, types))
 
     def own(self, column: str) -> np.ma.MaskedArray[Any, Any]:
         """Read a column of our own: of int64 or of `str` objects, masked where unknown."""
@@ -371,15 +391,44 @@ class _Stored:
     names: Sequence[str]
     meta: Notes
     rows: NDArray[np.int64] = field(repr=False)
+    types: Mapping[str, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.rows)
 
     def read(self, names: Sequence[str]) -> list[Column]:
-        return self.file.read(names, self.rows)
+        columns = self.file.read(names, self.rows)
+        return [_retyped(c, self.types.get(name)) for name, c in zip(names, columns, strict=True)]
 
     def select(self, rows: Rows) -> _Stored:
-        return _Stored(self.file, self.names, self.meta, self.rows[rows])
+        return _Stored(self.file, self.names, self.meta, self.rows[rows], self.types)
+
+
+def _own_types(parts: Sequence[Any], rows: NDArray[np.int64]) -> dict[str, str] | None:
+    """Find the columns of the one part that rows are of; None where there is no such part."""
+    if not len(rows):
+        return None
+    stop = 0
+    for n, types in parts:
+        start, stop = stop, stop + int(n)
+        if start <= rows.min() and rows.max() < stop:
+            return {str(name): str(kind) for name, kind in types.items()}
+    return None
+
+
+def _retyped(column: Column, kind: str | None) -> Column:
+    """Give a column the type that it had before it was stacked with those of other arrays."""
+    from astropy.table import Column, MaskedColumn
+
+    if kind is None:
+        return column
+    if isinstance(column, MaskedColumn) and not np.any(column.mask):
+        column = Column(column.data.data, name=column.name, unit=column.unit)
+    own = np.dtype(kind)
+    numbers = own.kind in "iuf" and own.itemsize <= 8
+    if not numbers or own == column.dtype or column.dtype.kind not in "iufSUO":
+        return column
+    return column.astype(own)
 
 
 def _integers(data: Array) -> NDArray[np.int64]:

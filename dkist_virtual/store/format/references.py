@@ -26,8 +26,9 @@ from dkist_virtual.store.format.limits import (
     MAX_FRAMES,
     check_attributes,
     check_root,
+    frame_limit,
 )
-from dkist_virtual.store.format.names import JSON_NAME, PARQUET_NAME
+from dkist_virtual.store.format.names import JSON_NAME, PARQUET_NAME, ArrayGroups, array_name
 from dkist_virtual.store.frame_spec import CODEC_ID, FrameSpec
 
 if TYPE_CHECKING:
@@ -47,6 +48,7 @@ __all__ = [
     "FrameTable",
     "ReferenceSet",
     "chunk_key",
+    "groups_of",
     "identity_of",
     "parse_chunk_key",
     "read_json",
@@ -279,6 +281,17 @@ class ReferenceSet:
         """
         return self.known_identity or identity_of(self.attributes, self.store_id(None))
 
+    @cached_property
+    def file_limits(self) -> dict[str, int]:
+        """How many bytes a file of each array's frames may have, by the shape of its pixels."""
+        limits = {
+            name: frame_limit(metadata.chunks, np.dtype(metadata.dtype).itemsize)
+            for name, (metadata, _) in self.arrays.items()
+        }
+        # A file of an inversion has a frame of each array.
+        shared = groups_of(self.attributes) is not None
+        return dict.fromkeys(limits, sum(limits.values())) if shared else limits
+
     def store_id(self, dataset_id: str | None) -> str:
         """Compute a SHA-256 that is equal for equal references, whatever wrote them.
 
@@ -401,7 +414,7 @@ def _entry(key: str, value: object) -> tuple[str, int, int]:
 
 
 def read_metadata(documents: Document) -> tuple[Document, dict[str, ArrayMetadata]]:
-    """Read the root's attributes, and the arrays by name in the order of their places."""
+    """Read the root's attributes, and the arrays by name in their order."""
     root = documents[".zattrs"][ROOT_KEY]
     version = root["format_version"]
     if type(version) is not int or version != FORMAT_VERSION:
@@ -411,16 +424,28 @@ def read_metadata(documents: Document) -> tuple[Document, dict[str, ArrayMetadat
         )
     check_root(root)
     names = ["data"]
-    if root.get("tiles") is not None:
-        names = [f"data_{int(i)}_{int(j)}" for i, j in root["tiles"]["present"]]
+    groups = groups_of(root)
+    if groups is not None:
+        names = groups.names
+    elif root.get("tiles") is not None:
+        names = [array_name((int(i), int(j))) for i, j in root["tiles"]["present"]]
     metadata = {
         name: ArrayMetadata.from_zarray(documents[f"{name}/.zarray"], documents[f"{name}/.zattrs"])
         for name in names
     }
+    for name, axes in () if groups is None else groups.axes.items():
+        if max(axes, default=-1) >= len(metadata[name].shape):
+            raise StoreCorruptError(f".zattrs: aligned axes {axes} of {name}: it has fewer axes")
     n_frames = sum(about.n_frames for about in metadata.values())
     if n_frames > MAX_FRAMES:
         raise StoreCorruptError(f".zarray: {n_frames} frames: more than {MAX_FRAMES} are not read")
     return dict(root), metadata
+
+
+def groups_of(root: Document) -> ArrayGroups | None:
+    """Read from a root's attributes which arrays an inversion has; None of anything else."""
+    given = root.get("inversion")
+    return None if given is None else ArrayGroups.from_json(given)
 
 
 def replaced_error(place: str) -> StoreReplacedError:
