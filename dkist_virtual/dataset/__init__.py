@@ -13,9 +13,10 @@
 - `stored`: describe and download the dataset of a store without its WCS
 - `summary`: fill in the overview of a dataset or mosaic, without reading a frame
 - `derived/`: derive datasets: their state, what they were made from, bins, reprojection
-- `export/`: export a dataset to other libraries: sunpy, xarray, ndcube
+- `export/`: export a dataset to other libraries: sunpy and xarray
 - `level2/`: hold level 2 inversions: quantities and profiles that are sliced together
 - `save/`: save a dataset as an ASDF that the dkist package opens
+- `plots/`: draw datasets and mosaics: choose how, by the keywords given
 
 Names are imported when they are first used: ndcube, astropy and zarr are loaded with a dataset.
 """

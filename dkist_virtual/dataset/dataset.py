@@ -12,17 +12,19 @@ from dkist_virtual.dataset.arithmetic import LazyCube
 from dkist_virtual.dataset.file_manager import Reported
 from dkist_virtual.dataset.loader import FromASDF, Opened
 from dkist_virtual.dataset.overview import Overview, Printed
+from dkist_virtual.dataset.plots.descriptor import DatasetPlotterDescriptor
 from dkist_virtual.errors import DatasetError, SelectionError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     import xarray
+    from astropy import units as u
     from astropy.coordinates import SkyCoord
     from astropy.units import Quantity
     from astropy.wcs.wcsapi import BaseHighLevelWCS
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
     from ndcube import ExtraCoords
     from sunpy.map import GenericMap
 
@@ -57,6 +59,9 @@ class Dataset(FromASDF, Printed, Reported, LazyCube):
     **kwargs
         What `ndcube.NDCube` takes: uncertainty, mask, meta, unit, copy, psf.
     """
+
+    plotter = DatasetPlotterDescriptor()
+    """What draws; a class of ndcube's `~ndcube.visualization.BasePlotter` may be set."""
 
     @classmethod
     def from_opened(cls, opened: Opened) -> Self:
@@ -253,10 +258,14 @@ class Dataset(FromASDF, Printed, Reported, LazyCube):
         self,
         axes: Axes | Sequence[object] | None = None,
         plot_axes: Sequence[object] | None = None,
+        axes_coordinates: Sequence[str | None] | None = None,
+        axes_units: Sequence[object] | None = None,
+        data_unit: u.UnitBase | str | None = None,
+        wcs: BaseHighLevelWCS | None = None,
         *,
-        figure: Figure | None = None,
+        figure: Figure | SubFigure | None = None,
         **look: Any,
-    ) -> ImagePlot | LinePlot | Axes:
+    ) -> Any:
         """Draw an image of two axes, or a line along one, with a slider for each of the others.
 
         One plane is read, and another one when a slider moves.
@@ -272,16 +281,25 @@ class Dataset(FromASDF, Printed, Reported, LazyCube):
             For each axis of the array ``"x"``, ``"y"`` or None, as in ndcube; an Ellipsis stands
             for any number of None. By default the last two, those of a frame: wavelength to the
             right, of two directions on the sky the one nearer to longitude.
-        figure : matplotlib.figure.Figure, optional
-            To draw in; by default a new one of pyplot's.
+        axes_coordinates, axes_units, wcs : optional
+            As in ndcube. Each of them draws, more slowly, what ndcube draws: in axes of astropy's,
+            the last axis to the right, with the sliders of mpl-animators where there are more.
+        data_unit : Unit or str, optional
+            Of the values that are shown.
+        figure : matplotlib.figure.Figure or SubFigure, optional
+            To draw in; by default a new one of pyplot's, or its current one if that is empty and
+            no slider is needed. `fig` is another name of it.
         **look
-            Of an image vmin, vmax, cmap, norm; of a line color, marker and so on.
+            Of an image vmin, vmax, which may be Quantities, cmap, norm, aspect, clip_interval,
+            colorbar; of a line color, marker, linestyle, ylim, ylabel and so on; of both title and
+            slider_labels.
 
         Returns
         -------
         ImagePlot or LinePlot
-            Whose `show`, `step` and `at` do what sliders do, and `save` writes a file. If `axes`
-            of matplotlib are given, these.
+            Whose `show`, `step` and `at` do what sliders do, and `save` writes a file. It also has
+            the names of its axes, such as `coords` and `set_title`, and `get_animation`. If `axes`
+            of matplotlib are given, these; where coordinates are asked for, what ndcube returns.
 
         Examples
         --------
@@ -290,41 +308,14 @@ class Dataset(FromASDF, Printed, Reported, LazyCube):
         >>> ds.plot(plot_axes=[None, "x", ..., None, "y"])  # doctest: +SKIP
         >>> ds[0, 0].plot(axes=plt.subplot(projection=ds[0, 0].wcs))  # doctest: +SKIP
         """
-        if isinstance(axes, (list, tuple)):
-            if plot_axes is not None:
-                raise TypeError("plot: axes of the array are given twice")
-            axes, plot_axes = None, axes
-        if axes is not None:
-            return self._plot_in_axes(axes, plot_axes, figure=figure, **look)
-        from dkist_virtual.plot.image_plot import draw
+        from dkist_virtual.dataset.plots.plotter import plot_of
 
-        return draw(self.subject(), plot_axes, figure=figure, **look)
-
-    def _plot_in_axes(
-        self,
-        axes: object,
-        plot_axes: Sequence[object] | None,
-        *,
-        figure: Figure | None,
-        **look: Any,
-    ) -> Axes:
-        """Draw a selection with one axis or two in axes of the user's."""
-        from dkist_virtual.dataset.export.in_memory import read_cube
-        from dkist_virtual.plot.interface.given_axes import check_axes, draw_in_axes
-        from dkist_virtual.plot.planes import shown_axes
-
-        checked = check_axes(axes)
-        if figure is not None and checked.get_figure() is not figure:
-            raise TypeError(
-                "axes and figure: these axes are in another figure. Expected one of them"
-            )
-        ndim = len(self.shape)
-        if plot_axes is None:
-            plot_axes = [..., *(["y", "x"] if ndim > 1 else ["x"])]
-        subject = self.subject()
-        shown = shown_axes(subject.world, plot_axes)
-        cube, absent = read_cube(self, subject)
-        return draw_in_axes(checked, cube, subject, shown, absent, **look)
+        named = {
+            "axes_coordinates": axes_coordinates, "axes_units": axes_units,
+            "data_unit": data_unit, "wcs": wcs,
+        }  # fmt: skip
+        given = {name: value for name, value in named.items() if value is not None}
+        return plot_of(self, axes, plot_axes, figure, given | look)
 
     def plot_profile(
         self,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
 
 import numpy as np
 
@@ -29,7 +29,7 @@ from dkist_virtual.text import check_keywords
 
 if TYPE_CHECKING:
     import xarray
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
     from numpy.typing import ArrayLike, NDArray
 
     from dkist_virtual.cube.selection import Index
@@ -304,22 +304,79 @@ class TiledDataset(FromASDF, Printed, Reported):
         """Download the frames of all tiles at once, as `Dataset.download` does."""
         return self.files.download(path, **options)
 
-    def plot(self, *, figure: Figure | None = None, **look: Any) -> MosaicPlot:
+    @overload
+    def plot(
+        self, slice_index: None = None, *, figure: Figure | None = None, **look: Any
+    ) -> MosaicPlot: ...
+    @overload
+    def plot(
+        self, slice_index: Any, share_zscale: bool = False, figure: Figure | None = None,
+        swap_tile_limits: str | None = None, *, hide_internal_tick_labels: bool = False,
+        **look: Any,
+    ) -> Figure: ...  # fmt: skip
+
+    def plot(
+        self,
+        slice_index: Any = None,
+        share_zscale: bool = False,
+        figure: Figure | SubFigure | None = None,
+        swap_tile_limits: str | None = None,
+        *,
+        hide_internal_tick_labels: bool = False,
+        **look: Any,
+    ) -> MosaicPlot | Figure:
         """Draw all tiles in their places on the sky, with a slider for each other axis.
 
-        The tiles' last two axes have to be on the sky.
+        The tiles' last two axes have to be on the sky. With `slice_index`, draw that slice of each
+        tile in axes of its own, as dkist does.
 
         Parameters
         ----------
-        figure : matplotlib.figure.Figure, optional
-            To draw in; by default a new one of pyplot's.
+        slice_index : int, slice, Ellipsis or sequence of them, optional
+            Leaves two axes of each tile. The grid's first axis goes to the right, its second
+            upwards.
+        share_zscale : bool
+            With `slice_index`: whether the tiles share a contrast. The tiles on the sky always do.
+        figure : matplotlib.figure.Figure or SubFigure, optional
+            To draw in; by default a new one of pyplot's, with `slice_index` its current one.
+        swap_tile_limits : {"x", "y", "xy"}, optional
+            With `slice_index`: axes of each tile to be turned around.
+        hide_internal_tick_labels : bool
+            With `slice_index`.
         **look
-            vmin, vmax, cmap.
+            vmin, vmax, which may be Quantities, cmap, title; with `slice_index` those of
+            `Dataset.plot` with `axes`.
+
+        Returns
+        -------
+        MosaicPlot or matplotlib.figure.Figure
+            The figure with `slice_index`.
         """
+        if slice_index is not None:
+            from dkist_virtual.dataset.plots.tile_grid import draw_tiles
+
+            look |= {
+                "share_zscale": share_zscale,
+                "swap_tile_limits": swap_tile_limits,
+                "hide_internal_tick_labels": hide_internal_tick_labels,
+            }
+            return draw_tiles(self, slice_index, figure, look)
+        from dkist_virtual.plot.interface.keywords import convert_limits, one_figure
         from dkist_virtual.plot.mosaic_plot import MosaicPlot
 
-        check_keywords("plot of a mosaic", look, ("figure", "vmin", "vmax", "cmap"))
-        return MosaicPlot([tile.subject() for tile in self._present()], figure=figure, **look)
+        of_slices = {"swap_tile_limits": swap_tile_limits,
+                     "hide_internal_tick_labels": hide_internal_tick_labels}  # fmt: skip
+        if asked := [name for name, value in of_slices.items() if value]:
+            raise TypeError(
+                f"plot of a mosaic: {asked[0]}: is for tiles in axes of their own: "
+                "mosaic.plot(slice_index, ...)"
+            )
+        known = ("figure", "fig", "vmin", "vmax", "cmap", "title", "slice_index", "share_zscale")
+        check_keywords("plot of a mosaic", look, known)
+        figure = one_figure(figure, look.pop("fig", None))
+        tiles = self._present()
+        look = convert_limits(look, tiles[0].unit)
+        return MosaicPlot([tile.subject() for tile in tiles], figure=figure, **look)
 
     def to_xarray(self, headers: Sequence[str] | None = None) -> xarray.Dataset:
         """Export the tiles as variables of an xarray Dataset, named as in the store.

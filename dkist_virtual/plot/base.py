@@ -2,27 +2,27 @@
 
 from __future__ import annotations
 
-import os
-import re
 from abc import ABC, abstractmethod
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import numpy as np
-from matplotlib.figure import Figure
-from matplotlib.transforms import Bbox
+from matplotlib.figure import Figure, SubFigure
 
 from dkist_virtual.cube.crop import nearest_index
 from dkist_virtual.cube.points import COORDINATES, as_points
 from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.errors import FrameError, SelectionError
-from dkist_virtual.plot.figure_text import EDGE, BoxedText, fit_title
+from dkist_virtual.plot.as_file import SAVE, cut_out, write
+from dkist_virtual.plot.figure_text import EDGE, BoxedText, fit_title, size_inches
+from dkist_virtual.plot.interface.like_axes import LikeAxes
 from dkist_virtual.plot.planes import PlaneReader, change_along, labels_of
 from dkist_virtual.plot.sliders import SLIDER_HEIGHT, Sliders
 from dkist_virtual.plot.ticks import name_of
 from dkist_virtual.text import check_keywords
 
 if TYPE_CHECKING:
+    import os
     from collections.abc import Mapping, Sequence
 
     from matplotlib.artist import Artist
@@ -31,13 +31,15 @@ if TYPE_CHECKING:
 
     from dkist_virtual.plot.planes import Plane, ShownAxes, Subject
 
-__all__ = ["Place", "SteppedPlot"]
+__all__ = ["Place", "SteppedPlot", "fits"]
 
 Place: TypeAlias = tuple[float, float, float, float]
 """Left, bottom, width and height, in fractions of a figure."""
 
 NARROWEST: Final = 5.5
-"""Inches of a figure: sliders and their values need them."""
+"""Inches of a figure with sliders: they and their values need them."""
+PLAIN: Final = 3.5
+"""Inches of a figure without sliders."""
 LOWEST: Final = 1.8
 """Inches above the sliders."""
 ABOVE: Final = 0.45
@@ -45,23 +47,35 @@ ABOVE: Final = 0.45
 _NAMED: Final = ("longitude", "latitude", "other")
 """Kinds of coordinates that a value alone does not tell apart."""
 
-SAVE: Final = (
-    "backend", "bbox_extra_artists", "bbox_inches", "dpi", "edgecolor", "facecolor", "format",
-    "metadata", "orientation", "pad_inches", "papertype", "pil_kwargs", "transparent",
-)  # fmt: skip
-"""Keywords that `matplotlib.figure.Figure.savefig` passes to one file format or another."""
+
+def _inches_below(n_sliders: int) -> float:
+    return 0.75 + SLIDER_HEIGHT * n_sliders
 
 
-class SteppedPlot(ABC):
+def fits(figure: Figure | SubFigure, n_sliders: int) -> bool:
+    """Whether a figure is large enough for a plot with so many sliders."""
+    wide, high = size_inches(figure)
+    narrowest = NARROWEST if n_sliders else PLAIN
+    return wide >= narrowest and high >= _inches_below(n_sliders) + LOWEST
+
+
+class SteppedPlot(LikeAxes, ABC):
     """A figure that steps through an array.
 
     `position` maps array axes that are not drawn to the pixel where to begin, by default the first.
+    `title` replaces the plot's own, and `slider_labels` the names of the sliders.
     """
 
-    figure: Figure
+    figure: Figure | SubFigure
 
     def __init__(
-        self, subject: Subject, shown: ShownAxes, position: Mapping[int, int] | None = None
+        self,
+        subject: Subject,
+        shown: ShownAxes,
+        position: Mapping[int, int] | None = None,
+        *,
+        title: str | None = None,
+        slider_labels: Sequence[str] | None = None,
     ) -> None:
         self.subject = subject
         self.shown = shown
@@ -74,49 +88,60 @@ class SteppedPlot(ABC):
             for axis, index in self._written_by.items()
             if subject.world.axes[index].kind in _NAMED
         }
+        self._own_title = title
+        self._written_title: str | None = None
+        self._slider_names = self._name_sliders(slider_labels)
         self._margins = 1.0, 1.3
-        self._reader = PlaneReader(subject.data, subject.mask, shown)
+        self._bounds: tuple[float, float, float, float] | None = None
+        self._reader = PlaneReader(subject.data, subject.mask, shown, convert=subject.convert)
         self._over: list[Artist] = []
         self.followers: list[SteppedPlot] = []
         """Other figures of the same dataset, which step with this one."""
 
-    def _make_figure(self, figure: Figure | None, height: float) -> Place:
+    def _make_figure(self, figure: Figure | SubFigure | None, height: float) -> Place:
         """Make a figure with sliders; return the place of the axes in it."""
         below = self._below()
         if figure is None:
             import matplotlib.pyplot as plt
 
             figure = plt.figure(figsize=(8.0, below + height + ABOVE))
-        if not isinstance(figure, Figure):
+        if not isinstance(figure, (Figure, SubFigure)):
             raise TypeError(f"figure = {figure!r}: expected a matplotlib Figure")
-        wide, high = figure.get_size_inches()
-        if wide < NARROWEST or high < below + LOWEST:
+        if not fits(figure, len(self.shown.sliding)):
+            wide, high = size_inches(figure)
+            narrowest = NARROWEST if self.shown.sliding else PLAIN
             raise ValueError(
                 f"figure of {wide:g} x {high:g} inches: this one, with {len(self.shown.sliding)} "
-                f"sliders, needs {NARROWEST:g} x {below + LOWEST:.1f} at least"
+                f"sliders, needs {narrowest:g} x {below + LOWEST:.1f} at least"
             )
         self.figure = figure
         figure.canvas.mpl_connect("close_event", lambda _: self._reader.close())
         shape = self.subject.world.shape
-        named = [self._name(axis) for axis in self.shown.sliding]
         lengths = [shape[axis] for axis in self.shown.sliding]
         start = [self.position[axis] for axis in self.shown.sliding]
-        self.sliders = Sliders(figure, named, lengths, start, self._on_slider)
+        self.sliders = Sliders(figure, self._slider_names, lengths, start, self._on_slider)
         self.sliders.place(self._longest_values())
         return self._place()
 
     def _below(self) -> float:
         """Inches under the axes, for their labels and the sliders."""
-        return 0.75 + SLIDER_HEIGHT * len(self.shown.sliding)
+        return _inches_below(len(self.shown.sliding))
 
     def _place(self) -> Place:
         """Find the place of the axes in the figure at its present size."""
-        wide, high = self.figure.get_size_inches()
+        wide, high = size_inches(self.figure)
         below = self._below()
         left, right = self._margins
         return (
             left / wide, below / high, (wide - left - right) / wide, (high - below - ABOVE) / high
         )  # fmt: skip
+
+    @property
+    def _root(self) -> Figure:
+        """The whole figure, of which `figure` may be a part."""
+        root = self.figure.get_figure(root=True)
+        assert root is not None
+        return root
 
     def _finish_layout(self) -> None:
         """Lay out the figure, and again whenever its size changes."""
@@ -126,27 +151,29 @@ class SteppedPlot(ABC):
         listener = self.figure.canvas.mpl_connect(
             "draw_event", lambda event: renderers.append(event.renderer)
         )
-        self.figure.draw_without_rendering()
+        self._root.draw_without_rendering()
         self.figure.canvas.mpl_disconnect(listener)
-        wide = self.figure.get_size_inches()[0]
+        wide, edge = size_inches(self.figure)[0], self.figure.bbox.x0 / self.figure.dpi
         to_inches = self.figure.dpi_scale_trans.inverted()
         tight = [axes.get_tightbbox(renderers[-1]) for axes in self._all_axes]
         boxes = [box.transformed(to_inches) for box in tight if box]
         left, right = self._margins
-        left += max(0.0, *(EDGE - box.x0 for box in boxes))
-        right += max(0.0, *(box.x1 - (wide - EDGE) for box in boxes))
+        left += max(0.0, *(EDGE - (box.x0 - edge) for box in boxes))
+        right += max(0.0, *(box.x1 - edge - (wide - EDGE) for box in boxes))
         if wide - left - right > 1:
             self._margins = left, right
         self._lay_out()
         self.figure.canvas.mpl_connect("resize_event", self._on_resize)
 
     def _lay_out(self) -> None:
-        """Place axes and title."""
-        self._put_axes(self._place())
+        """Place axes and title; axes that the user moved since stay."""
+        if self._bounds in (None, self._main_axes.get_position(original=True).bounds):
+            self._put_axes(self._place())
+            self._bounds = self._main_axes.get_position(original=True).bounds
         self._set_title()
 
     def _on_resize(self, _: Event) -> None:
-        if self.figure.get_size_inches().min() > 1:
+        if min(size_inches(self.figure)) > 1:
             self.sliders.place()
             self._lay_out()
 
@@ -154,6 +181,10 @@ class SteppedPlot(ABC):
     @abstractmethod
     def _all_axes(self) -> list[Axes]:
         """The axes that are not sliders; the title is above the first."""
+
+    @property
+    def _main_axes(self) -> Axes:
+        return self._all_axes[-1]
 
     @property
     def _message_axes(self) -> Axes:
@@ -176,6 +207,20 @@ class SteppedPlot(ABC):
         if index is None or list(self._labels.values()).count(index) > 1:
             return self.subject.axis_names[axis]
         return name_of(self.subject.world.axes[index])
+
+    def _name_sliders(self, labels: Sequence[str] | None) -> list[str]:
+        """Name the sliders; `labels` has names of the user's, for each axis that is not drawn."""
+        if labels is None:
+            return [self._name(axis) for axis in self.shown.sliding]
+        others = [axis for axis in range(self.shown.ndim) if axis not in self.shown.drawn]
+        for axes in (self.shown.sliding, others):
+            if len(axes) == len(labels):
+                named = dict(zip(axes, map(str, labels), strict=True))
+                return [named[axis] for axis in self.shown.sliding]
+        raise ValueError(
+            f"slider_labels = {labels!r}: expected {len(self.shown.sliding)} names, one for each "
+            "slider"
+        )
 
     def _point(self) -> list[float]:
         """The pixel that coordinates are given for: the middle of the axes that are drawn."""
@@ -279,6 +324,13 @@ class SteppedPlot(ABC):
     def _read(self) -> list[Plane]:
         return [self._reader.read(self.position)]
 
+    def _planes_at(self, position: list[int]) -> Sequence[Plane]:
+        before, self.position = self.position, position
+        try:
+            return self._read()
+        finally:
+            self.position = before
+
     @abstractmethod
     def _blank(self) -> None:
         """Take all pixels away."""
@@ -367,27 +419,18 @@ class SteppedPlot(ABC):
             Those of `matplotlib.figure.Figure.savefig`, such as ``dpi``.
         """
         check_keywords("save", options, SAVE)
-        if not self.sliders.widgets:
-            self._write(path, options)
+        n_sliders = len(self.sliders.widgets)
+        if n_sliders or self.figure is not self._root:
+            options.setdefault("bbox_inches", cut_out(self.figure, n_sliders))
+        if not n_sliders:
+            write(self._root, path, options)
             return
-        wide, high = self.figure.get_size_inches()
-        strip = SLIDER_HEIGHT * len(self.sliders.widgets)
-        options.setdefault("bbox_inches", Bbox.from_extents(0, strip, wide, high))
         try:
             with self.sliders.hidden():
                 self._set_title(self._slider_texts())
-                self._write(path, options)
+                write(self._root, path, options)
         finally:
             self._set_title()
-
-    def _write(self, path: str | os.PathLike[str], options: dict[str, Any]) -> None:
-        try:
-            self.figure.savefig(path, **options)
-        except TypeError as error:  # the message names a method inside of matplotlib
-            name = re.search(r"unexpected keyword argument '(\w+)'", str(error))
-            if name is None:
-                raise
-            raise TypeError(f"save: {os.fspath(path)}: this format takes no {name[1]}") from None
 
     def _slider_texts(self) -> str:
         """Write the sliders' values for a title."""
@@ -405,9 +448,25 @@ class SteppedPlot(ABC):
 
     # Titles and messages ---------------------------------------------------------------------
 
+    def set_title(self, label: str, **options: Any) -> Any:
+        """Replace the title, as `matplotlib.axes.Axes.set_title`, which is returned as there."""
+        self._has_moved()
+        return self._all_axes[0].set_title(label, **options)
+
     def _set_title(self, sliders: str = "") -> None:
+        """Write the title; one that the user wrote since stays."""
+        axes = self._all_axes[0]
+        if self._written_title not in (None, axes.get_title()):
+            return
+        self._fit_title(axes, sliders)
+        self._written_title = axes.get_title()
+
+    def _fit_title(self, axes: Axes, sliders: str) -> None:
+        if self._own_title is not None:
+            fit_title(axes, [self._own_title or ""])
+            return
         fixed = [*self.subject.held_texts().values(), *filter(None, [sliders])]
-        fit_title(self._all_axes[0], [self.subject.title, ", ".join(fixed)])
+        fit_title(axes, [self.subject.title, ", ".join(fixed)])
 
     def _write_over(self, axes: Axes, text: str, *, middle: bool = True) -> None:
         """Replace the messages over the picture by a text; an empty one removes them."""

@@ -7,6 +7,7 @@ import textwrap
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
+from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from dkist_virtual.fits.errors import one_line
@@ -17,10 +18,11 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.backend_bases import RendererBase
+    from matplotlib.figure import SubFigure
     from matplotlib.transforms import Bbox
 
 __all__ = ["BoxedText", "figure_inches", "fit_label", "fit_labels", "fit_title",
-           "text_inches"]  # fmt: skip
+           "size_inches", "text_inches"]  # fmt: skip
 
 SMALLEST: Final = 4.0
 """Points of the smallest text: longer text is broken into more lines."""
@@ -29,14 +31,22 @@ EDGE: Final = 0.08
 
 
 def figure_inches(artist: Artist) -> tuple[float, float]:
-    """Measure the figure of an artist.
+    """Measure the figure of an artist, or the part of a figure that it is in.
 
     By its transform: a figure that is being saved cropped has the size of the cut-out.
     """
-    figure = artist.get_figure(root=True)
+    figure = artist.get_figure()
     assert figure is not None
-    (x0, y0), (x1, y1) = figure.transFigure.transform([(0, 0), (1, 1)])
+    (x0, y0), (x1, y1) = figure.transSubfigure.transform([(0, 0), (1, 1)])
     return (x1 - x0) / figure.dpi, (y1 - y0) / figure.dpi
+
+
+def size_inches(figure: Figure | SubFigure) -> tuple[float, float]:
+    """Return the width and height of a figure, or of a part of one."""
+    if isinstance(figure, Figure):
+        wide, high = figure.get_size_inches()
+        return float(wide), float(high)
+    return figure.bbox.width / figure.dpi, figure.bbox.height / figure.dpi
 
 
 def text_inches(text: Text) -> tuple[float, float]:

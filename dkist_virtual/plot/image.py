@@ -10,8 +10,11 @@ from matplotlib.image import AxesImage
 from matplotlib.patches import Rectangle
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from matplotlib.axes import Axes
     from matplotlib.backend_bases import MouseEvent, RendererBase
+    from matplotlib.colorbar import Colorbar
     from numpy.typing import NDArray
 
 __all__ = [
@@ -29,7 +32,8 @@ __all__ = [
 IMAGE_LOOK: Final = (
     "figure", "vmin", "vmax", "cmap", "norm", "alpha", "filternorm", "filterrad", "gid",
     "interpolation", "interpolation_stage", "label", "path_effects", "picker", "resample",
-    "sketch_params", "snap", "url", "visible",
+    "sketch_params", "snap", "url", "visible", "aspect", "clip_interval", "colorbar", "fig",
+    "origin", "slider_labels", "title",
 )  # fmt: skip
 """Keywords of a plot of an image: of matplotlib's those that leave its pixels in place."""
 
@@ -130,8 +134,25 @@ class ScreenImage(AxesImage):
         super().__init__(axes, origin="lower", **kwargs)
         self._smooth = "interpolation" not in kwargs
         self._shown: tuple[list[tuple[int, int]], list[int]] | None = None
+        self.other_colorbar: Callable[[Colorbar], None] | None = None
+        """Is called with a colour bar that replaces the one that the image had."""
         self.set_pixels(pixels)
         self.set_extent((-0.5, pixels.shape[1] - 0.5, -0.5, pixels.shape[0] - 0.5))
+
+    @property
+    def colorbar(self) -> Any:
+        """The last colour bar that was made for the image; None before there is one."""
+        return self._bar
+
+    @colorbar.setter
+    def colorbar(self, bar: Any) -> None:
+        before = getattr(self, "_bar", None)
+        self._bar = bar
+        call = getattr(self, "other_colorbar", None)
+        if call is not None and before is not None and bar is not None:
+            connected: Any = self
+            self.callbacks.disconnect(connected.colorbar_cid)
+            call(bar)
 
     def set_pixels(self, pixels: NDArray[np.generic]) -> None:
         """Show other pixels, of the same shape."""

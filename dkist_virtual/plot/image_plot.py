@@ -5,14 +5,18 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
+from astropy.visualization import AsymmetricPercentileInterval
 from matplotlib.colors import Normalize
 
 from dkist_virtual.cube.world_axes import wrap
 from dkist_virtual.errors import FrameError, SelectionError
 from dkist_virtual.plot.figure_text import fit_label, fit_labels
 from dkist_virtual.plot.image import IMAGE_LOOK
+from dkist_virtual.plot.interface.current import make_current
+from dkist_virtual.plot.interface.replace_axes import move_artist, replace_axes
+from dkist_virtual.plot.interface.stepped_wcs import SteppedWCS
 from dkist_virtual.plot.line_plot import LinePlot, profile_axes, starting_point
-from dkist_virtual.plot.pixel_plot import PixelPlot
+from dkist_virtual.plot.pixel_plot import PixelPlot, add_colorbar
 from dkist_virtual.plot.planes import labels_of, shown_axes
 from dkist_virtual.plot.sky_grid import PlaneGrid, PlaneWCS
 from dkist_virtual.plot.ticks import coordinate_along, name_of, room_for_ticks, set_ticks
@@ -21,14 +25,16 @@ from dkist_virtual.text import check_keywords
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from astropy.units import Quantity
     from matplotlib.artist import Artist
+    from matplotlib.axes import Axes
     from matplotlib.backend_bases import MouseEvent
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
     from numpy.typing import NDArray
 
     from dkist_virtual.cube.world_axes import WorldAxis
     from dkist_virtual.plot.base import Place, SteppedPlot
-    from dkist_virtual.plot.planes import ShownAxes, Subject
+    from dkist_virtual.plot.planes import Plane, ShownAxes, Subject
     from dkist_virtual.plot.ticks import Coordinate
 
 __all__ = ["ImagePlot", "draw", "draw_profile", "sky_axes", "sky_grid"]
@@ -87,6 +93,29 @@ class _Sky(NamedTuple):
     grid: PlaneGrid
 
 
+def as_norm(norm: Any) -> Normalize | None:
+    """Return a norm that is given, also by the name of a scale such as ``"log"``."""
+    from matplotlib.cm import ScalarMappable
+
+    mappable: Any = ScalarMappable
+    made: Normalize | None = mappable(norm=norm).norm if isinstance(norm, str) else norm
+    return made
+
+
+def percentages(interval: Any, ends: tuple[object, object]) -> tuple[float, float] | None:
+    """Return the two percentages of a clip_interval."""
+    if interval is None:
+        return None
+    if ends != (None, None):
+        raise ValueError("clip_interval and vmin or vmax: expected one of them")
+    if len(interval) != 2 or not hasattr(interval, "to_value"):
+        raise ValueError(
+            f"clip_interval = {interval!r}: expected two percentages, as in [1, 99] * u.percent"
+        )
+    low, high = interval.to_value("%")
+    return float(low), float(high)
+
+
 class ImagePlot(PixelPlot):
     """An image of two axes of a dataset, with a slider for each of the others.
 
@@ -102,9 +131,20 @@ class ImagePlot(PixelPlot):
         To draw in; by default a new one of pyplot's.
     vmin, vmax : float, optional
         The ends of the contrast; each by default from the plane shown.
+    title : str, optional
+        In place of instrument, dataset and coordinates.
+    slider_labels : sequence of str, optional
+    aspect : {"auto", "equal"} or float, optional
+        As in `matplotlib.axes.Axes.imshow`; by default pixels of the sky keep their shape there.
+    clip_interval : Quantity, optional
+        Two percentages: the ends of the contrast of each plane.
+    colorbar : bool
     **look
         cmap, norm and other keywords of an image.
     """
+
+    _has_given_wcs = False
+    """Whether the user has asked for the coordinates of the axes: they are not changed then."""
 
     def __init__(
         self,
@@ -112,22 +152,37 @@ class ImagePlot(PixelPlot):
         shown: ShownAxes,
         position: Mapping[int, int] | None = None,
         *,
-        figure: Figure | None = None,
+        figure: Figure | SubFigure | None = None,
         vmin: float | None = None,
         vmax: float | None = None,
+        title: str | None = None,
+        slider_labels: Sequence[str] | None = None,
+        aspect: float | Literal["auto", "equal"] | None = None,
+        clip_interval: Quantity | None = None,
+        colorbar: bool = True,
         **look: Any,
     ) -> None:
         check_keywords("plot of an image", look, IMAGE_LOOK)
-        super().__init__(subject, shown, position)
+        if look.pop("origin", None) not in ("lower", None):
+            raise ValueError(
+                "origin: expected 'lower': pixels are drawn from below, where their coordinates "
+                "are. plot.axes.invert_yaxis() turns all of them around"
+            )
+        super().__init__(subject, shown, position, title=title, slider_labels=slider_labels)
+        self._own_aspect = aspect
+        self._clip = percentages(clip_interval, (vmin, vmax))
+        self._has_colorbar = colorbar
         assert shown.y is not None
         self._shape = subject.world.shape[shown.y], subject.world.shape[shown.x]
         self._ends = vmin, vmax
-        norm: Normalize | None = look.pop("norm", None)
+        norm: Normalize | None = as_norm(look.pop("norm", None))
         if norm is not None and (vmin, vmax) != (None, None):
             raise ValueError(
                 "norm and vmin or vmax: the ends of a norm are its own, give them there"
             )
         self._has_own_contrast = norm is not None and norm.scaled()
+        self._interval: Any = getattr(norm, "interval", None)
+        self._wcs: SteppedWCS | PlaneWCS | None = None
         self._own_map = look.pop("cmap", None)
         self._sky: _Sky | None = None
         if (axes := sky_axes(subject, shown)) is not None:
@@ -149,7 +204,8 @@ class ImagePlot(PixelPlot):
         else:
             from astropy.visualization.wcsaxes import WCSAxes
 
-            self.axes = self._wcs_axes = WCSAxes(self.figure, place, wcs=self._plane_wcs(self._sky))
+            self._wcs = self._plane_wcs(self._sky)
+            self.axes = self._wcs_axes = WCSAxes(self.figure, place, wcs=self._wcs)
             self.figure.add_axes(self.axes)
         self.axes.set_facecolor("0.97")
         self.axes.set_aspect(self._aspect()[0])
@@ -159,9 +215,9 @@ class ImagePlot(PixelPlot):
 
     def _put_axes(self, place: Place) -> None:
         self.axes.set_position(place)
-        if self._sky is None:
+        if self._wcs is None:
             fit_labels(self.axes)
-        else:
+        elif self._sky is not None and not self._has_given_wcs:
             self._place_ticks(self._sky)
 
     def _read_out(self, x: float, y: float) -> str:
@@ -178,6 +234,11 @@ class ImagePlot(PixelPlot):
 
     def _aspect(self) -> tuple[float | Literal["auto"], float]:
         """The axes' aspect, and the height of the image in widths."""
+        if self._own_aspect is not None:
+            one = 1.0 if self._own_aspect == "equal" else self._own_aspect
+            if one == "auto":
+                return "auto", 0.8
+            return float(one), float(one) * self._shape[0] / self._shape[1]
         if self._sky is None:
             return "auto", 0.8
         wide, high = self._sky.grid.pixel_size
@@ -232,9 +293,55 @@ class ImagePlot(PixelPlot):
             if self._sky.grid.distance_to(grid) <= SEEN_TO_MOVE:
                 return False
             self._sky = _Sky(self._sky.axes, grid)
-            self._wcs_axes.reset_wcs(self._plane_wcs(self._sky))
-        self._label_axes()
+        # The axes keep their WCS, which moves, and with it all that the user set in them.
+        if isinstance(self._wcs, PlaneWCS) and self._sky is not None:
+            self._wcs.grid = self._sky.grid
+        if isinstance(self._wcs, SteppedWCS):
+            self._wcs.move(self.position)
+        if self._wcs is None:
+            self._label_axes()
+        else:
+            self.axes.transData.invalidate()
         return True
+
+    # As axes of astropy's ---------------------------------------------------------------------
+
+    def _use_wcs(self) -> Axes:
+        """Make the axes astropy's, with the WCS of the array, and leave their ticks to the user."""
+        self._has_given_wcs = True
+        if self._wcs is None:
+            self._wcs = SteppedWCS(self.subject.world.low, self.shown, self.position)
+            before = self.axes
+            self._write_over(before, "")
+            self.axes = replace_axes(before, *self._wcs.plane())
+            for image in self.images:
+                move_artist(image, self.axes)
+            self._mark_absent(self._read())
+            self._show_coordinates_of_mouse(self.axes)
+            if self.colorbar is not None and self.colorbar.ax in before.child_axes:
+                self.colorbar = None
+                image = self.images[0]
+                image.other_colorbar = None
+                self.colorbar = add_colorbar(self.axes, image, self.subject.unit)
+                image.other_colorbar = self._take_colorbar
+            self._bounds = None
+            self._lay_out()
+            self._has_moved()
+            make_current(self.axes, self.images[0])
+        return self.axes
+
+    def _limits(self, planes: Sequence[Plane], *, signed: bool) -> tuple[float, float]:
+        interval = self._interval
+        if self._clip is not None:
+            interval = AsymmetricPercentileInterval(*self._clip)
+        if interval is None:
+            return super()._limits(planes, signed=signed)
+        known = np.asarray(planes[0].pixels, float)
+        known = known[np.isfinite(known)]
+        if not known.size:
+            return 0.0, 1.0
+        low, high = interval.get_limits(known)
+        return float(low), float(high)
 
     # The profile of a pixel -----------------------------------------------------------------
 
@@ -282,7 +389,7 @@ class ImagePlot(PixelPlot):
             self._mark = self.axes.axvline(x, color="C1", lw=1.2, zorder=4)
         else:
             self._mark = None if y is None else self.axes.axhline(y, color="C1", lw=1.2, zorder=4)
-        self._repainter.step()
+        self._repaint()
 
     def _on_click(self, event: MouseEvent) -> None:
         busy = str(getattr(self.figure.canvas.toolbar, "mode", ""))

@@ -12,17 +12,22 @@ from matplotlib.lines import Line2D
 
 from dkist_virtual.errors import SelectionError
 from dkist_virtual.plot.base import SteppedPlot
-from dkist_virtual.plot.figure_text import fit_labels
+from dkist_virtual.plot.figure_text import fit_labels, size_inches
 from dkist_virtual.plot.image import ABSENT, runs
-from dkist_virtual.plot.planes import ShownAxes, labels_of
+from dkist_virtual.plot.interface.current import make_current
+from dkist_virtual.plot.interface.like_axes import AxesList
+from dkist_virtual.plot.interface.replace_axes import move_artist, replace_axes
+from dkist_virtual.plot.interface.stepped_wcs import SteppedWCS
+from dkist_virtual.plot.planes import PlaneReader, ShownAxes, labels_of
 from dkist_virtual.plot.ticks import DataFormatter, coordinate_along, name_of
 from dkist_virtual.text import check_keywords
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
     from numpy.typing import NDArray
 
     from dkist_virtual.cube.world_axes import Kind, World
@@ -40,7 +45,8 @@ LINE_LOOK: Final = (
     "ls", "lw", "marker", "markeredgecolor", "markeredgewidth", "markerfacecolor",
     "markerfacecoloralt", "markersize", "markevery", "mec", "mew", "mfc", "mfcalt", "ms",
     "path_effects", "picker", "pickradius", "rasterized", "sketch_params", "snap",
-    "solid_capstyle", "solid_joinstyle", "url", "visible", "zorder",
+    "solid_capstyle", "solid_joinstyle", "url", "visible", "zorder", "fig", "slider_labels",
+    "title", "ylabel", "ylim",
 )  # fmt: skip
 """Keywords of a plot of a line: of matplotlib's those that leave its points in place."""
 
@@ -104,6 +110,13 @@ class LinePlot(SteppedPlot):
         Array axis to pixel: where to begin.
     figure : matplotlib.figure.Figure, optional
         To draw in; by default a new one of pyplot's.
+    title : str, optional
+        In place of instrument, dataset and coordinates.
+    slider_labels : sequence of str, optional
+    ylim : (float, float) or {"dynamic", "fixed"}, optional
+        The range of all values: by default, ``"dynamic"``, that of the values shown; ``"fixed"``
+        reads all pixels for theirs.
+    ylabel : str, optional
     **look
         Keywords of lines: color, marker and so on.
     """
@@ -114,12 +127,19 @@ class LinePlot(SteppedPlot):
         shown: ShownAxes,
         position: Mapping[int, int] | None = None,
         *,
-        figure: Figure | None = None,
+        figure: Figure | SubFigure | None = None,
+        title: str | None = None,
+        slider_labels: Sequence[str] | None = None,
+        ylim: str | tuple[float, float] | None = None,
+        ylabel: str | None = None,
         **look: Any,
     ) -> None:
         check_keywords("plot of a line", look, LINE_LOOK)
         look = normalize_kwargs(look, Line2D)
-        super().__init__(subject, shown, position)
+        super().__init__(subject, shown, position, title=title, slider_labels=slider_labels)
+        self._ylim = self._limits_of(ylim)
+        self._ylabel = ylabel
+        self._wcs: SteppedWCS | None = None
         n_panels = 1 if shown.y is None else subject.world.shape[shown.y]
         planes = self._read()
         height = 3.2 if n_panels == 1 else 1.35 * n_panels
@@ -128,13 +148,14 @@ class LinePlot(SteppedPlot):
         x = self._x()
         marker = "o" if len(x) < 100 else None
         look = {"color": "C0", "marker": marker, "markersize": 3, "linewidth": 1.2, **look}
-        self.axes: list[Axes] = []
+        self.axes: AxesList[Axes] = AxesList()
         self.lines: list[Line2D] = []
         for number in range(n_panels):
             axes = self.figure.add_axes(place, label=f"panel {number}")
             self.lines += axes.plot(x, np.full(len(x), np.nan), **look)
-            axes.set_ylabel(self._panel_label(number))
-            axes.yaxis.set_major_formatter(DataFormatter(self._panel_label(number)))
+            label = self._panel_label(number) if self._ylabel is None else self._ylabel
+            axes.set_ylabel(label)
+            axes.yaxis.set_major_formatter(DataFormatter(label))
             self._show_coordinates_of_mouse(axes)
             axes.tick_params(labelbottom=number == n_panels - 1)
             axes.margins(x=0.02, y=0.1)
@@ -143,6 +164,70 @@ class LinePlot(SteppedPlot):
         self._write_values()
         self._draw_lines(planes)
         self._finish_layout()
+        make_current(self._main_axes)
+
+    def _limits_of(self, ylim: Any) -> tuple[float, float] | None:
+        """Return the ends of the range of values that is given; None for those shown."""
+        if ylim is None or ylim == "dynamic":
+            return None
+        if ylim != "fixed":
+            if isinstance(ylim, str) or len(ylim) != 2:
+                raise ValueError(f"ylim = {ylim!r}: expected two numbers, 'dynamic' or 'fixed'")
+            return float(ylim[0]), float(ylim[1])
+        shape = self.subject.world.shape
+        reader = PlaneReader(
+            self.subject.data, self.subject.mask, self.shown, 0, self.subject.convert
+        )
+        ends = []
+        for at in np.ndindex(*(n if a in self.shown.sliding else 1 for a, n in enumerate(shape))):
+            pixels = np.asarray(reader.read(at).pixels, float)
+            known = pixels[np.isfinite(pixels)]
+            ends += [known.min(), known.max()] if known.size else []
+        return (float(min(ends)), float(max(ends))) if ends else None
+
+    # As axes of astropy's ---------------------------------------------------------------------
+
+    def _use_wcs(self) -> Axes:
+        """Make the axes astropy's, which count pixels and know the WCS of the array."""
+        if len(self.axes) > 1:
+            raise AttributeError(
+                "panels of Stokes parameters have no coordinates of astropy's: select one of "
+                "the parameters, as in ds[0]"
+            )
+        if self._wcs is None:
+            planes = self._read()
+            self._wcs = SteppedWCS(self.subject.world.low, self.shown, self.position)
+            before = self.axes[0]
+            self._write_over(before, "")
+            after = replace_axes(before, *self._wcs.plane())
+            self.axes[0] = after
+            after.set(ylabel=before.get_ylabel())
+            after.margins(x=0.02, y=0.1)
+            for line in self.lines:
+                move_artist(line, after)
+            self._draw_lines(planes)
+            after.set_xlim(-0.5, self.subject.world.shape[self.shown.x] - 0.5)
+            self._bounds = None
+            self._lay_out()
+            make_current(after)
+        return self.axes[0]
+
+    def _has_moved(self) -> None:
+        """Do nothing: a step draws all of the figure."""
+
+    def _artists(self) -> list[Artist]:
+        return [*self.lines]
+
+    def _draw_elsewhere(self, axes: Axes, planes: Sequence[Plane], before: Artist | None) -> Artist:
+        values = np.atleast_2d(np.asarray(planes[0].pixels, float))[0]
+        line: Any = before
+        if line is None:
+            (line,) = axes.plot(np.arange(len(values)), values)
+        line.set_ydata(values)
+        axes.relim()
+        axes.autoscale_view()
+        drawn: Artist = line
+        return drawn
 
     @property
     def _all_axes(self) -> list[Axes]:
@@ -154,11 +239,12 @@ class LinePlot(SteppedPlot):
 
     def _put_axes(self, place: Place) -> None:
         left, below, wide, high = place
-        gap = 0.25 / self.figure.get_size_inches()[1]
+        gap = 0.25 / size_inches(self.figure)[1]
         each = (high + gap) / len(self.axes) - gap
         for number, axes in enumerate(reversed(self.axes)):
             axes.set_position((left, below + number * (each + gap), wide, each))
-            fit_labels(axes)
+            if self._wcs is None:
+                fit_labels(axes)
 
     def _read_out(self, x: float, y: float) -> str:
         along, unit = self._along(), f" {self.subject.unit}" if self.subject.unit else ""
@@ -182,6 +268,8 @@ class LinePlot(SteppedPlot):
         return f"{StokesCoord(float(world.values(*at)[index])).symbol}{unit}"
 
     def _along(self) -> Coordinate | None:
+        if self._wcs is not None:
+            return None  # the axes count pixels
         world, x = self.subject.world, self.shown.x
         return coordinate_along(world, x, labels_of(world, [x])[x], self._point())
 
@@ -211,6 +299,9 @@ class LinePlot(SteppedPlot):
         self.figure.canvas.draw()
 
     def _draw(self, planes: Sequence[Plane], values: Sequence[float], moved: set[int]) -> None:  # noqa: ARG002
+        if self._wcs is not None:
+            self._wcs.move(self.position)
+            self.axes[0].transData.invalidate()
         self._draw_lines(planes)
         self._repaint()
 
@@ -228,6 +319,8 @@ class LinePlot(SteppedPlot):
             line.set_data(x[order], values[order])
             axes.relim()
             axes.autoscale_view()
+            if self._ylim is not None:
+                axes.set_ylim(*self._ylim)
         if absent is not None:
             for gone, axes in zip(absent, self.axes, strict=True):
                 self._hatch(axes, x, gone)

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from matplotlib.colors import Colormap
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
     from numpy.typing import NDArray
 
     from dkist_virtual.cube.world_axes import World, WorldAxis
@@ -68,6 +68,7 @@ class MosaicPlot(PixelPlot):
     vmin, vmax : float, optional
         The ends of the contrast, which all tiles share; each by default from the planes shown.
     cmap : str or colormap, optional
+    title : str, optional
 
     Raises
     ------
@@ -80,10 +81,11 @@ class MosaicPlot(PixelPlot):
         tiles: Sequence[Subject],
         position: Mapping[int, int] | None = None,
         *,
-        figure: Figure | None = None,
+        figure: Figure | SubFigure | None = None,
         vmin: float | None = None,
         vmax: float | None = None,
         cmap: str | Colormap | None = None,
+        title: str | None = None,
     ) -> None:
         texts = [tile.held_texts() for tile in tiles]
         shared = {
@@ -100,11 +102,13 @@ class MosaicPlot(PixelPlot):
                 f"a mosaic of tiles of shape {first.world.shape}: expected the sky along their "
                 "last two axes. mosaic[i, j].plot() draws one tile"
             )
-        super().__init__(first, shown, position)
+        super().__init__(first, shown, position, title=title)
         self._sky = sky
         self._tiles = list(tiles)
         # Nothing is cached or read ahead: the frames of nine tiles are 600 MB.
-        self._readers = [PlaneReader(tile.data, tile.mask, shown, keep=0) for tile in tiles]
+        self._readers = [
+            PlaneReader(tile.data, tile.mask, shown, 0, tile.convert) for tile in tiles
+        ]
         self._ends = vmin, vmax
         self._own_map = cmap
         planes = self._read()
@@ -142,7 +146,9 @@ class MosaicPlot(PixelPlot):
         edge = 0.02 * max(east - west, north - south)
         return west - edge, east + edge, south - edge, north + edge
 
-    def _make_axes(self, figure: Figure | None, box: tuple[float, float, float, float]) -> None:
+    def _make_axes(
+        self, figure: Figure | SubFigure | None, box: tuple[float, float, float, float]
+    ) -> None:
         ratio = (box[3] - box[2]) / (box[1] - box[0])
         place = self._make_pixel_figure(figure, ratio)
         self.axes = self.figure.add_axes(place)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -11,23 +12,25 @@ from matplotlib.transforms import Bbox
 from dkist_virtual.plot.base import SteppedPlot
 from dkist_virtual.plot.figure_text import figure_inches
 from dkist_virtual.plot.image import ScreenImage, absent_boxes, contrast, limits
+from dkist_virtual.plot.interface.current import make_current
 from dkist_virtual.plot.sliders import Repainter
 from dkist_virtual.plot.ticks import DataFormatter
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.cm import ScalarMappable
     from matplotlib.colorbar import Colorbar
     from matplotlib.colors import Colormap
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
     from numpy.typing import NDArray
 
     from dkist_virtual.plot.base import Place
     from dkist_virtual.plot.planes import Plane, ShownAxes, Subject
 
-__all__ = ["PixelPlot", "is_signed"]
+__all__ = ["PixelPlot", "add_colorbar", "is_signed"]
 
 SIGNED_MAP: Final = "RdBu_r"
 PLAIN_MAP: Final = "gray"
@@ -57,12 +60,16 @@ class PixelPlot(SteppedPlot):
     _ends: tuple[float | None, float | None]
     _own_map: str | Colormap | None
     _has_own_contrast = False
+    _has_colorbar = True
+    colorbar: Any = None
+    """The `matplotlib.colorbar.Colorbar`; None for a plot without one."""
+    _repainter: Repainter | None = None
 
     @property
     def _all_axes(self) -> list[Axes]:
         return [self.axes]
 
-    def _make_pixel_figure(self, figure: Figure | None, ratio: float) -> Place:
+    def _make_pixel_figure(self, figure: Figure | SubFigure | None, ratio: float) -> Place:
         """Make a figure for axes whose height is `ratio` times their width."""
         return self._make_figure(figure, float(np.clip(HIGHEST * ratio, LOWEST, HIGHEST)))
 
@@ -79,11 +86,49 @@ class PixelPlot(SteppedPlot):
             self.axes.add_image(image)
         self._place_images()
         self._set_contrast(planes, self._write_values())
-        self.colorbar = _add_colorbar(self.axes, self.images[0], self.subject.unit)
+        if self._has_colorbar:
+            self.colorbar = add_colorbar(self.axes, self.images[0], self.subject.unit)
+        self.images[0].other_colorbar = self._take_colorbar
         self._mark_absent(planes)
         self._finish_layout()
-        small = [self.colorbar.ax, *(slider.ax for slider in self.sliders.widgets)]
-        self._repainter = Repainter(self.figure, self.images, small)
+        self._repainter = Repainter(self.figure, self.images, self._small)
+        make_current(self.axes, self.images[0])
+
+    def _small(self) -> list[Axes]:
+        """The axes that a step changes as a whole."""
+        bar = getattr(self.colorbar, "ax", None)  # which one that is being made has not yet
+        return [*([] if bar is None else [bar]), *(slider.ax for slider in self.sliders.widgets)]
+
+    def _take_colorbar(self, bar: Colorbar) -> None:
+        """Let a colour bar of the user's take the place of the plot's own."""
+        if self.colorbar is not None:
+            self.colorbar.ax.remove()
+        self.colorbar = bar
+        self._has_moved()
+
+    def _has_moved(self) -> None:
+        if self._repainter is not None:
+            self._repainter.forget()
+
+    def _artists(self) -> list[Artist]:
+        return [*self.images]
+
+    def _use_wcs(self) -> Axes:
+        return self.axes
+
+    def _draw_elsewhere(self, axes: Axes, planes: Sequence[Plane], before: Artist | None) -> Artist:
+        pixels, shown = planes[0].pixels, self.images[0]
+        image: Any = before
+        if image is None:
+            norm: Any = copy.copy(shown.norm)
+            image = axes.imshow(pixels, origin="lower", cmap=shown.get_cmap(), norm=norm)
+        image.set_data(pixels)
+        if not self._has_own_contrast:
+            low, high = shown.get_clim()
+            signed = low is not None and high is not None and low == -high
+            image.set_clim(*contrast(self._ends, limits(pixels, signed=signed)))
+        drawn: Artist = image
+        return drawn
 
     def _move_coordinates(self, moved: set[int]) -> bool:  # noqa: ARG002
         """Follow a move along some axes; return whether coordinates on the axes changed."""
@@ -94,6 +139,7 @@ class PixelPlot(SteppedPlot):
             image.set_pixels(np.full(image.pixels.shape, np.nan, np.float32))
 
     def _repaint(self) -> None:
+        assert self._repainter is not None
         self._repainter.step()
 
     def _draw(self, planes: Sequence[Plane], values: Sequence[float], moved: set[int]) -> None:
@@ -102,6 +148,7 @@ class PixelPlot(SteppedPlot):
         self._set_contrast(planes, values)
         axes_changed = self._move_coordinates(moved)
         self._mark_absent(planes)
+        assert self._repainter is not None
         if axes_changed:
             self._repainter.everything()
         else:
@@ -111,12 +158,16 @@ class PixelPlot(SteppedPlot):
         """The pixels that the contrast is computed from."""
         return planes[0].pixels
 
+    def _limits(self, planes: Sequence[Plane], *, signed: bool) -> tuple[float, float]:
+        """Find the ends of the contrast that the planes would have by themselves."""
+        return limits(self._sample(planes), signed=signed)
+
     def _set_contrast(self, planes: Sequence[Plane], values: Sequence[float]) -> None:
         signed = is_signed(self.subject, self.shown, values)
         for image in self.images:
             image.set_cmap(self._own_map or (SIGNED_MAP if signed else PLAIN_MAP))
         if not self._has_own_contrast:  # images share their norm
-            found = limits(self._sample(planes), signed=signed)
+            found = self._limits(planes, signed=signed)
             self.images[0].set_clim(*contrast(self._ends, found))
 
     def _mark_absent(self, planes: Sequence[Plane]) -> None:
@@ -130,7 +181,7 @@ class PixelPlot(SteppedPlot):
                 self._over.append(self.axes.add_collection(boxes, autolim=False))
 
 
-def _add_colorbar(axes: Axes, mappable: ScalarMappable, unit: str) -> Colorbar:
+def add_colorbar(axes: Axes, mappable: ScalarMappable, unit: str) -> Colorbar:
     """Add a colour bar on the right of axes, in powers of ten of the unit where that is shorter."""
     bar = axes.inset_axes((1.03, 0, 0.035, 1))
 

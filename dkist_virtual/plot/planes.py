@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 
 import numpy as np
 
@@ -19,7 +19,7 @@ from dkist_virtual.errors import FrameMissingError, SelectionError
 from dkist_virtual.plot.figure_text import in_figure
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Plane", "PlaneReader", "ShownAxes", "Subject", "change_along", "context",
            "labels_of", "shown_axes"]  # fmt: skip
+
+Convert: TypeAlias = "Callable[[NDArray[Any]], NDArray[Any]]"
 
 CACHE_BYTES: Final = 2**28
 """Of the cache of planes, in which a step back finds its own: four of 4096 x 4096 pixels."""
@@ -54,6 +56,8 @@ class Subject:
         Instrument and dataset.
     held : dict of str to (World, WorldAxis, float)
         The coordinates that are the same everywhere in the data, by kind.
+    convert : callable, optional
+        From the pixels of `data`, as a numpy array, to those in `unit`.
     """
 
     data: VirtualArray | PixelArray
@@ -63,6 +67,7 @@ class Subject:
     unit: str
     title: str
     held: dict[str, tuple[World, WorldAxis, float]]
+    convert: Convert | None = None
 
     def __post_init__(self) -> None:
         # Figures show these texts, which are those of a file.
@@ -233,11 +238,13 @@ class PlaneReader:
         mask: PixelArray | bool | None,
         axes: ShownAxes,
         keep: int = CACHE_BYTES,
+        convert: Convert | None = None,
     ) -> None:
         self._data = data
         self._mask = mask
         self.axes = axes
         self._keep = keep
+        self._convert = convert
         self._planes: OrderedDict[tuple[int, ...], Plane] = OrderedDict()
         self._coming: dict[tuple[int, ...], Future[Plane]] = {}
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="dkist-virtual-ahead")
@@ -297,6 +304,8 @@ class PlaneReader:
                 shape = tuple(n for n, i in zip(self._data.shape, index, strict=True)
                               if isinstance(i, slice))  # fmt: skip
                 pixels, absent = np.full(shape, np.nan), np.ones(shape, bool)
+        if self._convert is not None:
+            pixels = self._convert(pixels)
         mask = self._mask
         if mask is not None and not isinstance(mask, bool) and mask.shape == self._data.shape:
             hidden = np.asarray(mask[index], bool)

@@ -8,6 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
 
 from matplotlib.backend_bases import TimerBase
+from matplotlib.colors import to_rgba
 from matplotlib.patches import Rectangle
 from matplotlib.transforms import Bbox
 from matplotlib.widgets import Slider
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
     from matplotlib.backend_bases import MouseEvent, RendererBase
-    from matplotlib.figure import Figure
+    from matplotlib.figure import Figure, SubFigure
     from matplotlib.text import Text
 
 __all__ = ["SLIDER_HEIGHT", "Repainter", "Sliders"]
@@ -49,7 +50,7 @@ class Sliders:
 
     def __init__(
         self,
-        figure: Figure,
+        figure: Figure | SubFigure,
         names: Sequence[str],
         lengths: Sequence[int],
         start: Sequence[int],
@@ -170,10 +171,15 @@ class Repainter:
     them are drawn over them again. Small axes, colour bar and sliders, change as a whole.
     """
 
-    def __init__(self, figure: Figure, images: Sequence[Artist], small: Sequence[Axes]) -> None:
+    def __init__(
+        self,
+        figure: Figure | SubFigure,
+        images: Sequence[Artist],
+        small: Callable[[], Sequence[Axes]],
+    ) -> None:
         self._figure = figure
         self._images = list(images)
-        self._small = list(small)
+        self._find_small = small
         self._picture: object = None
         self._areas: list[Bbox] = []
         self.n_full = 0
@@ -183,6 +189,10 @@ class Repainter:
         for image in images:
             image.set_animated(self._partly)
         canvas.mpl_connect("draw_event", self._on_draw)
+
+    def forget(self) -> None:
+        """Let the next step draw all of the figure."""
+        self._picture = None
 
     def everything(self) -> None:
         """Draw all of the figure: coordinates have moved."""
@@ -198,7 +208,7 @@ class Repainter:
         canvas.restore_region(self._picture)
         renderer = canvas.get_renderer()
         self._paint(renderer)
-        for number, axes in enumerate(self._small):
+        for number, axes in enumerate(self._find_small()):
             self._erase(self._areas[number], renderer)
             axes.draw(renderer)
             # The new texts may be longer.
@@ -213,7 +223,7 @@ class Repainter:
             self._picture = None  # a file that is saved has the animated artists in it
             return
         self._picture = canvas.copy_from_bbox(self._figure.bbox)
-        tight = (axes.get_tightbbox(event.renderer) for axes in self._small)
+        tight = (axes.get_tightbbox(event.renderer) for axes in self._find_small())
         self._areas = [area or Bbox.null() for area in tight]
         self._paint(event.renderer)
 
@@ -241,10 +251,17 @@ class Repainter:
         # astropy tells by no public name whether a grid is drawn.
         return any(one._grid_lines_kwargs.get("visible") for one in coordinates)
 
+    @property
+    def _background(self) -> Any:
+        """The colour behind everything: a part of a figure may have none of its own."""
+        colour = self._figure.get_facecolor()
+        root: Any = self._figure.get_figure(root=True)
+        return colour if to_rgba(colour)[3] else root.get_facecolor()
+
     def _erase(self, area: Bbox, renderer: RendererBase) -> None:
         box = Rectangle(
             (area.x0 - 1, area.y0 - 1), area.width + 2, area.height + 2, transform=None,
-            facecolor=self._figure.get_facecolor(), linewidth=0,
+            facecolor=self._background, linewidth=0,
         )  # fmt: skip
         box.set_figure(self._figure)
         box.draw(renderer)

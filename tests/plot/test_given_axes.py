@@ -92,7 +92,7 @@ PLANES: dict[str, tuple[str, Any, dict[str, Any]]] = {
 }  # fmt: skip
 
 
-@pytest.mark.parametrize("case", mostly_slow(PLANES, "transposed", "a line"))
+@pytest.mark.parametrize("case", mostly_slow(PLANES, "a line"))
 def test_as_ndcube_draws(case: str, datasets: Any) -> None:
     name, index, options = PLANES[case]
     ds = datasets(name)[index]
@@ -115,6 +115,7 @@ def test_a_mask_and_an_uncertainty(datasets: Any) -> None:
     compare(plane[4], data_unit=u.Unit("1000 ct"))
 
 
+@pytest.mark.slow
 def test_limits_with_a_unit(datasets: Any) -> None:
     ds = datasets("vtf")[0, 0, 0]
     axes = plt.subplot(projection=ds.wcs)
@@ -167,7 +168,7 @@ def test_plain_axes_get_world_coordinates(datasets: Any) -> None:
 def test_refusals_in_given_axes(datasets: Any) -> None:
     ds = datasets("visp")[0, 1]
     axes = plt.subplot(projection=ds.wcs)
-    for keyword in ("colour", "extent", "origin", "clip_interval"):
+    for keyword in ("colour", "extent", "clip_interval"):
         with pytest.raises(TypeError, match=f"plot of an image in given axes: no such .*{keyword}"):
             ds.plot(axes=axes, **{keyword: 1})
     with pytest.raises(TypeError, match="no such keyword: cmap"):

@@ -1,6 +1,5 @@
-"""Export a dataset to other libraries: sunpy, xarray, ndcube.
+"""Export a dataset to other libraries: sunpy and xarray.
 
-- `in_memory`: read a selection of one axis or two into an `ndcube.NDCube`, for ndcube's own plotter
 - `to_sunpy`: export an image of the sky as a sunpy Map, with a FITS header that fits its WCS
 - `to_xarray`: export a dataset to xarray, with named dimensions and coordinates
 - `xarray_coordinates`: make xarray coordinates of the WCS, the headers, and what a user set

@@ -28,10 +28,7 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.files import Files
     from dkist_virtual.dataset.mosaic import TiledDataset
 
-__all__ = [
-    "check_meta", "dataset_node", "files_node", "mosaic_node", "of_member", "plain_meta",
-    "plain_table", "tagged",
-]  # fmt: skip
+__all__ = ["dataset_node", "files_node", "mosaic_node", "plain_meta", "plain_table"]
 
 _PLAIN: Final = (str, int, float, bool, type(None))
 
@@ -54,10 +51,10 @@ def dataset_node(ds: Dataset, manager: ExtensionManager, *, history: bool = True
     """
     import dkist
 
-    meta = check_meta(_meta_of(ds.meta, history=history))
+    meta = _checked_meta(_meta_of(ds.meta, history=history))
     headers = ds.headers
     meta["headers"] = plain_table(headers) if headers is not None else _no_table()
-    return tagged(_parts(ds, meta), dkist.Dataset, manager)
+    return _tagged(_parts(ds, meta), dkist.Dataset, manager)
 
 
 def mosaic_node(
@@ -69,7 +66,7 @@ def mosaic_node(
     """
     import dkist
 
-    meta = check_meta(_meta_of(mosaic.meta, history=history))
+    meta = _checked_meta(_meta_of(mosaic.meta, history=history))
     headers = mosaic.combined_headers
     meta["headers"] = plain_table(headers) if headers is not None else _no_table()
     tiles = np.full(mosaic.shape, None, object)
@@ -77,14 +74,14 @@ def mosaic_node(
     first = 0
     for place in map(tuple, np.argwhere(~mask).tolist()):
         tile = mosaic[place]
-        with of_member(f"tile {list(place)}"):
+        with _said_of(f"tile {list(place)}"):
             n = 0 if headers is None else len(tile.headers)
-            own = check_meta(_meta_of(tile.meta, history=False, shared=mosaic.meta))
+            own = _checked_meta(_meta_of(tile.meta, history=False, shared=mosaic.meta))
             own["headers"] = {"offset": first, "size": n}
-            tiles[place] = tagged(_parts(tile, own), dkist.Dataset, manager)
+            tiles[place] = _tagged(_parts(tile, own), dkist.Dataset, manager)
         first += n
     node = {"datasets": tiles.tolist(), "meta": meta, "mask": mask}
-    return tagged(node, dkist.TiledDataset, manager)
+    return _tagged(node, dkist.TiledDataset, manager)
 
 
 def files_node(files: Files) -> Any:
@@ -124,7 +121,7 @@ def _no_table() -> Table:
     return Table()
 
 
-def tagged(node: dict[str, Any], of: type, manager: ExtensionManager) -> TaggedDict:
+def _tagged(node: dict[str, Any], of: type, manager: ExtensionManager) -> TaggedDict:
     """Tag a node as one of a class of dkist's, in the newest form that dkist writes."""
     from asdf.tagged import TaggedDict
 
@@ -213,7 +210,7 @@ def _warn_of_what_is_left(ds: Dataset) -> None:
         )
 
 
-def check_meta(meta: dict[str, Any]) -> dict[str, Any]:
+def _checked_meta(meta: dict[str, Any]) -> dict[str, Any]:
     """Refuse keys and values that ASDF cannot write, by the key."""
     import asdf
 
@@ -243,9 +240,8 @@ def _is_plain(value: object, depth: int = 100) -> bool:
 
 
 @contextmanager
-def of_member(name: str) -> Iterator[None]:
-    """Name the member of a mosaic or collection in errors."""
+def _said_of(tile: str) -> Iterator[None]:
     try:
         yield
     except DatasetError as error:
-        raise DatasetError(f"{name}: {error}") from error
+        raise DatasetError(f"{tile}: {error}") from error

@@ -17,6 +17,7 @@ from ndcube.visualization.mpl_plotter import MatplotlibPlotter
 from dkist_virtual.plot.figure_text import BoxedText
 from dkist_virtual.plot.image import ABSENT, absent_boxes, runs
 from dkist_virtual.plot.image_plot import sky_axes
+from dkist_virtual.plot.interface.current import make_current
 from dkist_virtual.plot.interface.keywords import (
     COORDINATES,
     NDCUBE,
@@ -28,13 +29,12 @@ from dkist_virtual.plot.planes import labels_of
 from dkist_virtual.plot.ticks import DataFormatter, coordinate_along, set_ticks
 
 if TYPE_CHECKING:
-    from matplotlib.image import AxesImage
     from ndcube import NDCube
     from numpy.typing import NDArray
 
     from dkist_virtual.plot.planes import ShownAxes, Subject
 
-__all__ = ["check_axes", "draw_in_axes", "make_current"]
+__all__ = ["check_axes", "draw_in_axes"]
 
 
 def check_axes(axes: object) -> Axes:
@@ -97,19 +97,6 @@ def draw_in_axes(
     if title is not None:
         axes.set_title(title or "")
     return axes
-
-
-def make_current(axes: Axes, drawn: AxesImage | None = None) -> None:
-    """Make axes pyplot's current ones, and an image the one of ``plt.colorbar()``.
-
-    A figure that is not pyplot's stays unknown to it.
-    """
-    import matplotlib.pyplot as plt
-
-    if getattr(axes.get_figure(root=True), "number", None) in plt.get_fignums():
-        plt.sca(axes)
-        if drawn is not None:
-            plt.sci(drawn)
 
 
 def _draw_plain(

@@ -17,15 +17,30 @@ from dkist_virtual.text import check_keywords
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["COORDINATES", "NDCUBE", "check_given", "convert_limits", "unit_of"]
+__all__ = ["COORDINATES", "NDCUBE", "check_animated", "check_given", "convert_limits",
+           "one_figure", "refuse_those_of_animators", "unit_of"]  # fmt: skip
 
 COORDINATES: Final = ("axes_coordinates", "axes_units", "wcs")
 """Keywords of a plot of ndcube's that say which coordinates are on the axes."""
 NDCUBE: Final = ("plot_axes", *COORDINATES, "data_unit")
 """All keywords of a plot of ndcube's but for the axes, and those of matplotlib."""
 
-_MOVING: Final = ("figure", "axes", "transform", "data", "xdata", "ydata", "extent", "origin")
+_MOVING: Final = ("figure", "axes", "transform", "data", "xdata", "ydata", "extent")
 """Properties of images and lines that would move pixels away from their coordinates."""
+
+
+_OWN: Final = "buttons and functions of your own go into plot.figure by matplotlib.widgets"
+_OF_ANIMATORS: Final = {
+    "button_func": _OWN,
+    "button_labels": _OWN,
+    "slider_functions": _OWN,
+    "slider_ranges": "ds[10:20].plot() has a slider for a part of an axis",
+    "start_image_func": _OWN,
+    "coord_params": "plot.coords has methods for each of them",
+    "interval": "plot.get_animation(interval=...) takes it",
+    "extent": "pixels are drawn where their coordinates are",
+}
+"""Keywords of mpl-animators' that a plot refuses, and what to write instead."""
 
 
 @cache
@@ -50,6 +65,32 @@ def check_given(kind: str, given: Mapping[str, Any]) -> None:
     what = "an image" if kind == "image" else "a line"
     known = {*_known(kind), *NDCUBE, "axes", "title"}
     check_keywords(f"plot of {what} in given axes", given, known)
+
+
+def check_animated(given: Mapping[str, Any], *, image: bool) -> None:
+    """Refuse the unknown keywords of a figure of mpl-animators'."""
+    from mpl_animators import ArrayAnimatorWCS
+    from mpl_animators.base import BaseFuncAnimator
+
+    known = {*_known("image" if image else "line"), *NDCUBE}
+    for kind in (ArrayAnimatorWCS, BaseFuncAnimator):
+        known.update(inspect.signature(kind).parameters)
+    known -= {"data", "wcs", "slices", "coord_params", "kwargs"}
+    check_keywords("plot with sliders", given, known)
+
+
+def refuse_those_of_animators(given: Mapping[str, Any]) -> None:
+    """Refuse keywords that only mpl-animators' figures have, and say what to write instead."""
+    for name in given:
+        if name in _OF_ANIMATORS:
+            raise TypeError(f"plot: {name}: {_OF_ANIMATORS[name]}")
+
+
+def one_figure(figure: Any, fig: Any) -> Any:
+    """Return the figure that is given by one of its two names."""
+    if figure is not None and fig is not None and fig is not figure:
+        raise TypeError("figure and fig: two figures are given. Expected one of them")
+    return fig if figure is None else figure
 
 
 def unit_of(unit: u.UnitBase | None, data_unit: Any) -> u.UnitBase | None:

@@ -1,4 +1,4 @@
-"""Read a selection of one axis or two into an `ndcube.NDCube`, for ndcube's own plotter."""
+"""Read a selection of one axis or two into an `ndcube.NDCube`."""
 
 from __future__ import annotations
 
