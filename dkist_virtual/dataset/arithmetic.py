@@ -112,6 +112,12 @@ class LazyCube(RegriddedCube):
             )
         return True
 
+    # By its type astropy knows an operand that it need not read: see `Quantity.__array_ufunc__`.
+    @property
+    def dtype(self) -> np.dtype:
+        """The type of the pixels."""
+        return np.dtype(self._data.dtype)
+
     def __array_ufunc__(self, function: np.ufunc, method: str, *inputs: Any, **options: Any) -> Any:
         if method != "__call__" or options or function.nout > 1 or function.signature:
             how = "" if method == "__call__" else f".{method}"

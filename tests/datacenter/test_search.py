@@ -636,6 +636,15 @@ def test_report_and_movie(catalogue: Any, tmp_path: Path) -> None:
     ds = dv.open_dataset("SIM000")
     report = ds.files.quality_report(tmp_path)
     assert report == tmp_path / "SIM000_quality_report.pdf"
+    # Also what dkist returns: the list of paths that were fetched, and no errors.
+    assert list(report) == [report[0]] == [str(report)]
+    assert (len(report), report.errors) == (1, [])
+    report.write_bytes(b"mine")
+    assert ds.quality_report(tmp_path, False) == report
+    assert report.read_bytes() == b"mine"
+    assert ds.quality_report(tmp_path, overwrite=True, format="PDF") == report
+    assert report.read_bytes().startswith(b"%PDF")
+    assert (ds * 2).preview_movie(tmp_path / "m.mp4").read_bytes()
     assert report.read_bytes() == b"%PDF-1.4 SIM000"
     assert json.loads(ds.files.quality_report(tmp_path / "r.json", form="json").read_bytes()) == {
         "dataset": "SIM000"

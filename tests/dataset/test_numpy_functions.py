@@ -89,13 +89,28 @@ PER_PIXEL: dict[str, Callable[[Any], Any]] = {
     "reflected and": lambda x: np.full(44, True) & (x > LEVEL),
     "reflected or": lambda x: False | (x > LEVEL),
     "logical": lambda x: np.logical_and(x > 900 * u.ct, x < LEVEL),
+    "quantity in another unit -": lambda x: 2 * u.kct - x,
+    "quantity in another unit >": lambda x: 2 * u.kct > x,
+    "array of another unit /": lambda x: COLUMN / x,
+    "array of another unit +": lambda x: COLUMN + x,
+    "maximum of another unit": lambda x: np.maximum(COLUMN, x),
     "maximum": lambda x: np.maximum(x, LEVEL),
 }
 
 
 @pytest.mark.filterwarnings("ignore:(invalid value|divide by zero|overflow):RuntimeWarning")
 @pytest.mark.parametrize(
-    "name", mostly_slow(PER_PIXEL, "clip", "where both", "nan_to_num", "interp", "and", "round()")
+    "name",
+    mostly_slow(
+        PER_PIXEL,
+        "clip",
+        "where both",
+        "nan_to_num",
+        "interp",
+        "and",
+        "round()",
+        "array of another unit +",
+    ),
 )
 def test_functions_of_each_pixel_give_datasets(name: str, pair: Any) -> None:
     ds, quantity = pair

@@ -22,6 +22,7 @@ import numpy as np
 import pytest
 from astropy.nddata import StdDevUncertainty
 from dkist_assets import DATASETS, ROOT, load, unpacked, with_files
+from inversions import make_inversion
 from ndcube import NDCollection, NDCubeSequence
 from samples import mostly_slow
 
@@ -375,6 +376,33 @@ def test_hidden_tiles_and_computed_ones(simulated: Any, tmp_path: Path) -> None:
     tiles = np.array([[mosaic[0, 0], mosaic[1, 0] * 2]], object)
     with pytest.raises(DatasetError, match=r"tile \[0, 1\]: save: the pixels are computed"):
         dv.save_dataset(dv.TiledDataset(tiles, mosaic.meta), tmp_path / "x.asdf")
+
+
+# Inversions -------------------------------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("cut", [np.s_[...], np.s_[1:], np.s_[:2, 1:5:2], np.s_[0]], ids=str)
+@pytest.mark.parametrize("compressed", [False, True])
+def test_an_inversion_is_opened_by_dkist_and_by_us(
+    cut: Any, compressed: bool, tmp_path: Path
+) -> None:
+    made = make_inversion(tmp_path / "inversion", tmp_path, compressed=compressed)
+    inversion = dv.load_dataset(made.asdf)[cut]
+    path = made.asdf.with_name("saved.asdf")
+    got = saved(inversion, path)
+    assert type(got) is dkist.Inversion
+    again = dv.load_dataset(path)
+    for one in (got, again):
+        assert list(one) == list(inversion)
+        assert {k: tuple(v) for k, v in one.aligned_axes.items()} == inversion.aligned_axes
+        check_headers(one.meta["headers"], inversion.headers)
+        assert one.meta["inventory"] == inversion.inventory
+        for key, ds in inversion.items():
+            check_same(one[key], ds)
+        for key, ds in inversion.profiles.items():
+            check_same(one.profiles[key], ds)
+    check_headers(again.headers, inversion.headers)
 
 
 # Names of frames --------------------------------------------------------------------------------

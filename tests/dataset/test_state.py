@@ -247,7 +247,7 @@ DATASETS: dict[str, Derived] = {
 NOT_DERIVED = {
     "from_asdf from_directory from_opened": "opens",
     "array_axis_physical_types axis_world_coords axis_world_coords_values combined_wcs wcs": "WCS",
-    "data pixels quantity shape dimensions": "pixels without anything",
+    "data pixels quantity shape dimensions dtype": "pixels without anything",
     "files download inventory provenance lineage": "what it is made of",
     "quality_report preview_movie": "fetched from the Data Center",
     "headers mask meta uncertainty unit psf global_coords extra_coords": "state itself",

@@ -79,6 +79,15 @@ class RegriddedCube(FrameCube):
         if max(sizes) == 1:
             return self
         self._refuse("rebin", psf="its pixels are those of before")
+        if (
+            propagate
+            and isinstance(cube.mask, np.ndarray)
+            and not isinstance(cube.data, np.ndarray)
+        ):
+            from dask.array import from_array
+
+            # ndcube indexes the one by the other.
+            cube.mask = from_array(cube.mask, chunks=cube.data.chunks)
         spread = None
         if cube.uncertainty is not None and "propagate_uncertainties" not in options:
             spread = _spread_of_bins(cube, sizes, operation, options)

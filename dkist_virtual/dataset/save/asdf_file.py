@@ -15,24 +15,25 @@ if TYPE_CHECKING:
     from asdf.extension import ExtensionManager
 
     from dkist_virtual.dataset.dataset import Dataset
+    from dkist_virtual.dataset.level2.inversion import Inversion
     from dkist_virtual.dataset.mosaic import TiledDataset
 
 __all__ = ["save_dataset"]
 
 
 def save_dataset(
-    dataset: Dataset | TiledDataset,
+    dataset: Dataset | TiledDataset | Inversion,
     asdf_path: str | os.PathLike[str],
     overwrite: bool = False,
 ) -> None:
-    """Write a dataset or mosaic as an ASDF that dkist opens, and this package; reads no pixel.
+    """Write a dataset, mosaic or inversion as an ASDF that dkist and this package open.
 
-    The file has WCS, headers, mask, unit and meta of the selection, and the names of its frames:
-    put it into the directory of the frames, or open it with ``frames=``.
+    No pixel is read. The file has WCS, headers, mask, unit and meta of the selection, and the
+    names of its frames: put it into the directory of the frames, or open it with ``frames=``.
 
     Parameters
     ----------
-    dataset : Dataset or TiledDataset
+    dataset : Dataset, TiledDataset or Inversion
         Sliced or not. Not one that was computed: its pixels are in no files.
     asdf_path : path
         A file on this machine. It is complete, or not there.
@@ -62,7 +63,7 @@ def save_dataset(
     file = asdf.AsdfFile()
     key, node = _node(dataset, file.extension_manager)
     tree: dict[str, Any] = {key: node}
-    history = dataset.meta.get("history") or {}
+    history = (dataset.meta or {}).get("history") or {}
     if entries := history.get("entries"):
         tree["history"] = {"entries": list(entries)}
     _write(path, tree, overwrite)
@@ -71,16 +72,21 @@ def save_dataset(
 def _node(dataset: object, manager: ExtensionManager) -> tuple[str, Any]:
     """Return the key and the node of a dataset in the tree of an ASDF."""
     from dkist_virtual.dataset.dataset import Dataset
+    from dkist_virtual.dataset.level2.inversion import Inversion
     from dkist_virtual.dataset.mosaic import TiledDataset
+    from dkist_virtual.dataset.save.level2_nodes import inversion_node
     from dkist_virtual.dataset.save.nodes import dataset_node, mosaic_node
 
+    if isinstance(dataset, Inversion):
+        return "inversion", inversion_node(dataset, manager, history=False)
     if isinstance(dataset, Dataset):
         return "dataset", dataset_node(dataset, manager, history=False)
     if isinstance(dataset, TiledDataset):
         return "dataset", mosaic_node(dataset, manager, history=False)
     raise TypeError(
         f"save_dataset of a {type(dataset).__module__}.{type(dataset).__name__}: expected a "
-        "Dataset or TiledDataset of this package. dkist.save_dataset saves those of dkist"
+        "Dataset, TiledDataset or Inversion of this package: dkist.save_dataset saves those of "
+        "dkist"
     )
 
 

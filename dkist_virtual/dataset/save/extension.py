@@ -53,6 +53,24 @@ class _MosaicConverter(_Written):
         return mosaic_node(obj, ctx.extension_manager)
 
 
+class _InversionConverter(_Written):
+    types = (_DATASET + "level2.inversion.Inversion",)
+
+    def to_yaml_tree(self, obj: Any, tag: object, ctx: Any) -> Any:  # noqa: ARG002
+        from dkist_virtual.dataset.save.level2_nodes import inversion_node
+
+        return inversion_node(obj, ctx.extension_manager)
+
+
+class _ProfilesConverter(_Written):
+    types = (_DATASET + "level2.inversion.Profiles",)
+
+    def to_yaml_tree(self, obj: Any, tag: object, ctx: Any) -> Any:  # noqa: ARG002
+        from dkist_virtual.dataset.save.level2_nodes import profiles_node
+
+        return profiles_node(obj, ctx.extension_manager)
+
+
 class _FilesConverter(_Written):
     types = (_DATASET + "files.Files",)
 
@@ -106,8 +124,8 @@ class SaveExtension(Extension):  # type: ignore[misc]
 
     extension_uri = "asdf://dkist-virtual/extensions/save-1.0.0"
     converters = (
-        _DatasetConverter(), _MosaicConverter(), _FilesConverter(), _TableConverter(),
-        _MetaConverter(), _MaskConverter(), _WCSConverter(),
+        _DatasetConverter(), _MosaicConverter(), _InversionConverter(), _ProfilesConverter(),
+        _FilesConverter(), _TableConverter(), _MetaConverter(), _MaskConverter(), _WCSConverter(),
     )  # fmt: skip
 
 

@@ -28,7 +28,10 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.files import Files
     from dkist_virtual.dataset.mosaic import TiledDataset
 
-__all__ = ["dataset_node", "files_node", "mosaic_node", "plain_meta", "plain_table"]
+__all__ = [
+    "check_meta", "dataset_node", "files_node", "mosaic_node", "of_member", "plain_meta",
+    "plain_table", "tagged",
+]  # fmt: skip
 
 _PLAIN: Final = (str, int, float, bool, type(None))
 
@@ -51,10 +54,10 @@ def dataset_node(ds: Dataset, manager: ExtensionManager, *, history: bool = True
     """
     import dkist
 
-    meta = _checked_meta(_meta_of(ds.meta, history=history))
+    meta = check_meta(_meta_of(ds.meta, history=history))
     headers = ds.headers
     meta["headers"] = plain_table(headers) if headers is not None else _no_table()
-    return _tagged(_parts(ds, meta), dkist.Dataset, manager)
+    return tagged(_parts(ds, meta), dkist.Dataset, manager)
 
 
 def mosaic_node(
@@ -66,7 +69,7 @@ def mosaic_node(
     """
     import dkist
 
-    meta = _checked_meta(_meta_of(mosaic.meta, history=history))
+    meta = check_meta(_meta_of(mosaic.meta, history=history))
     headers = mosaic.combined_headers
     meta["headers"] = plain_table(headers) if headers is not None else _no_table()
     tiles = np.full(mosaic.shape, None, object)
@@ -74,14 +77,14 @@ def mosaic_node(
     first = 0
     for place in map(tuple, np.argwhere(~mask).tolist()):
         tile = mosaic[place]
-        with _said_of(f"tile {list(place)}"):
+        with of_member(f"tile {list(place)}"):
             n = 0 if headers is None else len(tile.headers)
-            own = _checked_meta(_meta_of(tile.meta, history=False, shared=mosaic.meta))
+            own = check_meta(_meta_of(tile.meta, history=False, shared=mosaic.meta))
             own["headers"] = {"offset": first, "size": n}
-            tiles[place] = _tagged(_parts(tile, own), dkist.Dataset, manager)
+            tiles[place] = tagged(_parts(tile, own), dkist.Dataset, manager)
         first += n
     node = {"datasets": tiles.tolist(), "meta": meta, "mask": mask}
-    return _tagged(node, dkist.TiledDataset, manager)
+    return tagged(node, dkist.TiledDataset, manager)
 
 
 def files_node(files: Files) -> Any:
@@ -121,7 +124,7 @@ def _no_table() -> Table:
     return Table()
 
 
-def _tagged(node: dict[str, Any], of: type, manager: ExtensionManager) -> TaggedDict:
+def tagged(node: dict[str, Any], of: type, manager: ExtensionManager) -> TaggedDict:
     """Tag a node as one of a class of dkist's, in the newest form that dkist writes."""
     from asdf.tagged import TaggedDict
 
@@ -210,7 +213,7 @@ def _warn_of_what_is_left(ds: Dataset) -> None:
         )
 
 
-def _checked_meta(meta: dict[str, Any]) -> dict[str, Any]:
+def check_meta(meta: dict[str, Any]) -> dict[str, Any]:
     """Refuse keys and values that ASDF cannot write, by the key."""
     import asdf
 
@@ -240,8 +243,9 @@ def _is_plain(value: object, depth: int = 100) -> bool:
 
 
 @contextmanager
-def _said_of(tile: str) -> Iterator[None]:
+def of_member(name: str) -> Iterator[None]:
+    """Name the member of a mosaic or collection in errors."""
     try:
         yield
     except DatasetError as error:
-        raise DatasetError(f"{tile}: {error}") from error
+        raise DatasetError(f"{name}: {error}") from error
