@@ -76,9 +76,9 @@ class Dataset(FromASDF, Printed, Reported, LazyCube):
 
     @classmethod
     def _from_asdf(cls, opened: Opened) -> Any:
-        if opened.description.grid is None:
+        if opened.description.grid is None and not opened.is_inversion:
             return cls.from_opened(opened)
-        return _above("mosaic").TiledDataset.from_opened(opened)
+        return _above("open").dataset_of(opened)
 
     @classmethod
     def from_directory(cls, directory: str | os.PathLike[str]) -> Any:

@@ -71,7 +71,7 @@ def load_dataset(
 
     Returns
     -------
-    Dataset or TiledDataset, or a list of them
+    Dataset, TiledDataset or Inversion, or a list of them
         A list for several, or none; of a list with one, that one.
 
     Raises

@@ -176,8 +176,8 @@ class FromASDF:
 
         Returns
         -------
-        Dataset or TiledDataset
-            By `Dataset` the mosaic too, as ``dkist`` does.
+        Dataset, TiledDataset or Inversion
+            By `Dataset` each of them, as ``dkist`` does.
 
         Raises
         ------
