@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from dkist_assets import INVERSION, load, unpacked
+from frames import span
 from inversions import N_FILES, PROFILES, QUANTITIES, Made, make_inversion
 
 import dkist_virtual as dv
@@ -272,7 +273,7 @@ def test_download(made: Made, tmp_path: Path) -> None:
     assert sorted(p.name for p in (tmp_path / "here").iterdir()) == inversion[1:].files.names
     # A byte of another image than the first: the sums of all are checked.
     data = bytearray(made.files[0].read_bytes())
-    data[-2880 * 2 + 100] ^= 1
+    data[span(bytes(data), len(inversion) + len(inversion.profiles)).data + 20] ^= 1
     broken = tmp_path / "broken"
     broken.mkdir()
     (broken / made.files[0].name).write_bytes(data)
