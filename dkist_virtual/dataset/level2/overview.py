@@ -117,7 +117,13 @@ class InversionOverview:
 
         def group(members: Sequence[MemberText]) -> list[dict[str, Any]]:
             return [
-                {**member._asdict(), "shape": list(member.shape), "axes": list(member.axes)}
+                {
+                    "key": member.key,
+                    "shape": list(member.shape),
+                    "dtype": member.dtype,
+                    "unit": member.unit,
+                    "axes": list(member.axes),
+                }
                 for member in members
             ]
 

@@ -52,7 +52,7 @@ def plot_quantities(
     columns = _COLUMNS if inversions == "all" else min(n, _COLUMNS)
     rows = -(-n // columns)
     # Room for the tick labels on both sides of an image.
-    grid = figure.add_gridspec(rows, columns, wspace=0.65, hspace=0.35)
+    grid = figure.add_gridspec(rows, columns, wspace=0.95, hspace=0.35)
     for i, (key, ds) in enumerate(chosen.items()):
         row, column = divmod(i, columns)
         axes = _draw(ds, figure, grid[row, column], look)
