@@ -89,6 +89,10 @@ ATTRIBUTES: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
         a_cube,
         ("_data", "_extra_coords", "_global_coords", "_meta", "_uncertainty", "_unit"),
     ),
+    "ndcube.visualization.mpl_plotter.MatplotlibPlotter": (
+        lambda: a_cube().plotter,
+        ("_ndcube",),
+    ),
     "ndcube.ExtraCoords": (
         lambda: a_cube().extra_coords,
         ("_dropped_tables", "_lookup_tables", "_mapping", "_wcs"),
