@@ -6,6 +6,7 @@ and of ndcube as far as notebooks with DKIST data use it. Each row is run with b
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -330,7 +331,7 @@ def _moved(n: Notebook) -> Any:
     alone.write_bytes(n.path.read_bytes())
     ds = n.dk.load_dataset(alone)
     ds.files.basepath = n.tmp / "frames"
-    return [ds[0, 1], str(ds.files.basepath)]
+    return [ds[0, 1], str(Path(ds.files.basepath).resolve())]
 
 
 def _moved_slice(n: Notebook) -> Any:
@@ -586,12 +587,17 @@ def _shown_as_image(image: Any) -> Any:
     return drawn(plt.gcf())
 
 
+def _clipped(n: Notebook) -> Any:
+    unit = n.ds.unit
+    return np.asarray(np.clip(n.ds[1], 800 * unit, 900 * unit).data)
+
+
 OBJECT = "np.asarray(dataset) is an array of one object"
 
 NUMPY = (
     Call("np.asarray(ds)", "eit", lambda n: np.asarray(n.ds[1:3]), dkist=OBJECT,
          right=lambda n: np.stack(_frames(n)[1:3]).astype(float)),
-    Call("np.clip", "eit", lambda n: np.asarray(np.clip(n.ds[1], 800, 900).data), dkist=OBJECT,
+    Call("np.clip", "eit", _clipped, dkist=OBJECT,
          right=lambda n: np.clip(_frames(n)[1].astype(float), 800, 900)),
     Call("np.mean of a dataset's pixels", "eit", lambda n: np.mean(n.ds[1].data).compute()),
     Call("plt.imshow(ds)", "eit", lambda n: _shown_as_image(n.ds[0]), dkist=OBJECT,
@@ -765,8 +771,9 @@ def _pickled(n: Notebook) -> Any:
 NDCUBE = (
     Call("rebin((1, 1, 4, 1))", "vtf", lambda n: n.ds[0].rebin((1, 1, 3, 4))),
     Call("rebin, function=np.sum, and squeeze", "visp",
-         lambda n: _pixels_and_unit(n.ds[1].rebin((-1, -1, 1), function=np.sum).squeeze()),
-         tolerance=1e-6),
+         lambda n: np.asarray(n.ds[1].rebin((-1, -1, 1), function=np.sum).squeeze().data),
+         dkist="ignores function=, and gives means", tolerance=1e-6,
+         right=lambda n: _pixels(n)[1].sum(axis=(0, 1))),
     Call("rebin, operation=np.max", "vtf",
          lambda n: n.ds[0].rebin((1, 1, 2, 4), operation=np.max)),
     Call("subtract the mean spectrum", "vtf", _mean_subtracted, dkist=RECURSION,
@@ -1074,7 +1081,8 @@ PLOTS = (
     Call("plot(fig=fig, plot_axes=['y', None, 'x'])", "visp", _raster_map),
     Call("plot(fig=fig, plot_axes=[None, None, 'x', None])", "visp", _spectra),
     Call("plot of a spectrum", "visp", _line),
-    Call("plots of binned spectra into the same axes", "visp", _three_lines),
+    Call("plots of binned spectra into the same axes", "visp", _three_lines,
+         ours="`plot(axes=ax)` of the `ax` that another plot returned"),
     Call("norm, coords.grid and plt.colorbar", "eit", _grid_and_bar),
     Call("two datasets side by side, axes=", "visp", _two_panels),
     Call("plot_coord", "vbi_mosaic", _slit_drawn),
@@ -1153,8 +1161,7 @@ def _with_frames(n: Notebook, row: int = 0) -> Any:
     import dkist
     from astropy.io import fits
 
-    place = n.tmp / n.path.name
-    place.symlink_to(n.path)
+    place = Path(shutil.copy(n.path, n.tmp))
     model = dkist.load_dataset(place)
     hdus = {}
     for number, cube in enumerate([*model.values(), *model.profiles.values()]):
@@ -1301,7 +1308,8 @@ DATA_CENTER = (
     Call("files.quality_report(format='json', overwrite=True)", "visp",
          lambda n: _report(n, format="json", overwrite=True), asks=True),
     Call("files.preview_movie(path=)", "visp", _movie, asks=True),
-    Call("files.download(path=, destination_endpoint=)", "visp", _frames_transferred, asks=True),
+    Call("files.download(path=, destination_endpoint=)", "visp", _frames_transferred, asks=True,
+         ours="`ds.files.download(path, destination_endpoint=…)`"),
     Call("dkist.net.transfer_complete_datasets", "visp", _dataset_transferred, asks=True),
 )  # fmt: skip
 

@@ -23,48 +23,6 @@ import dkist_virtual as dv
 
 PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "coming-from-dkist.md"
 REAL = {"eit": "EIT/eit_test_dataset.asdf", "small_visp": "small_visp/test_visp.asdf"}
-# Rows that are being worked on: they may pass or not.
-PENDING: frozenset[str] = frozenset(
-    (
-        "files.basepath = a directory",
-        "files.basepath = text, of a selection",
-        "files.fileuri_array",
-        "files.fileuri_array of a selection",
-        "files.fileuri_array of a mosaic",
-        "files.shape and output_shape",
-        "np.asarray(ds)",
-        "np.clip",
-        "plt.imshow(ds)",
-        "rebin, function=np.sum, and squeeze",
-        "subtract the mean spectrum",
-        "plot(fig=fig) with sliders",
-        "plot(fig=fig, plot_axes=['y', None, 'x'])",
-        "plot(fig=fig, plot_axes=[None, None, 'x', None])",
-        "plots of binned spectra into the same axes",
-        "norm, coords.grid and plt.colorbar",
-        "plot_coord",
-        "add_collection of pixel coordinates",
-        "axes_units and data_unit",
-        "get_animation().save",
-        "what a plot with sliders has",
-        "tds.plot(0, figure=fig)",
-        "tds.plot(0, share_zscale=True, figure=fig)",
-        "tds.plot(slice_index=0, share_zscale=True)",
-        "set_title and set_xlabel",
-        "load an inversion",
-        "print an inversion",
-        "inversion[10:20, 5:9], profiles too",
-        "some quantities of an inversion",
-        "pixels of a quantity",
-        "files and headers of a quantity",
-        "inversion.plot",
-        "inversion.profiles.plot",
-        "files.quality_report(path=)",
-        "files.quality_report(format='json', overwrite=True)",
-        "files.preview_movie(path=)",
-        "files.download(path=, destination_endpoint=)",
-    )
-)
 PACKED = {"croppable_visp": "croppable_visp.asdf.gz", "inversion": "test_L2_inversion.asdf.gz"}
 
 
@@ -126,8 +84,6 @@ def expected(call: Call, place: Any, tmp_path: Path, globus: Any = None) -> Any:
 def test_a_call(call: Call, place: Any, tmp_path: Path, request: pytest.FixtureRequest) -> None:
     if call.ours:
         request.applymarker(pytest.mark.xfail(reason=call.ours, strict=True))
-    if call.name in PENDING:
-        request.applymarker(pytest.mark.xfail(reason="is being worked on", strict=False))
     globus = request.getfixturevalue("globus") if call.asks else None
     wanted = expected(call, place, tmp_path, globus)
     got = result(call, dv, place, tmp_path, globus)

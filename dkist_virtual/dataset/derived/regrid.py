@@ -49,7 +49,8 @@ class RegriddedCube(FrameCube):
             Pixels that become one, for each axis; a divisor of its length, or -1 for all of it.
         operation : callable
             Such as `numpy.mean`, `numpy.sum`, `numpy.median`, or a function of your own that takes
-            an array and ``axis=``, a tuple, and is given numpy arrays.
+            an array and ``axis=``, a tuple, and is given numpy arrays. ``function=`` is another
+            name of it.
         **options
             As `ndcube.NDCube.rebin` takes them: operation_ignores_mask, handle_mask,
             propagate_uncertainties, new_unit; and the options of a propagate_uncertainties. By
@@ -68,6 +69,10 @@ class RegriddedCube(FrameCube):
             Bins that do not fit, or that would add Stokes parameters to each other; an uncertainty
             that does not follow the operation, or a point spread function.
         """
+        if "function" in options:  # as dkist's documentation calls it; ndcube ignores it
+            if operation is not np.mean:
+                raise TypeError("rebin: operation and function are two names of one argument")
+            operation = options.pop("function")
         propagate = options.get("propagate_uncertainties", False)
         if not callable(propagate):
             # With them ndcube calls a function; without, it ignores what it does not know.
