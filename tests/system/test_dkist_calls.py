@@ -91,11 +91,14 @@ def test_a_call(call: Call, place: Any, tmp_path: Path, request: pytest.FixtureR
 
 
 @pytest.mark.parametrize("call", of([call for call in CALLS if call.dkist], quick=False))
-def test_where_dkist_is_wrong(call: Call, place: Any, tmp_path: Path) -> None:
+def test_where_dkist_is_wrong(
+    call: Call, place: Any, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
     """A dkist that is right by now fails here: its row needs no oracle of its own any more."""
-    wanted = expected(call, place, tmp_path)
+    globus = request.getfixturevalue("globus") if call.asks else None
+    wanted = expected(call, place, tmp_path, globus)
     try:
-        got = result(call, dkist, place, tmp_path)
+        got = result(call, dkist, place, tmp_path, globus)
     except Exception:  # noqa: BLE001  # that it fails is what the row says
         return
     with pytest.raises(AssertionError):

@@ -69,7 +69,7 @@ class RegriddedCube(FrameCube):
             Bins that do not fit, or that would add Stokes parameters to each other; an uncertainty
             that does not follow the operation, or a point spread function.
         """
-        if "function" in options:  # as dkist's documentation calls it; ndcube ignores it
+        if "function" in options:  # as dkist's documentation calls it
             if operation is not np.mean:
                 raise TypeError("rebin: operation and function are two names of one argument")
             operation = options.pop("function")
