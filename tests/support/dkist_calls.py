@@ -1306,7 +1306,8 @@ DATA_CENTER = (
     Call("files.quality_report(path=)", "visp", _report, asks=True),
     Call("files.quality_report(format='json', overwrite=True)", "visp",
          lambda n: _report(n, format="json", overwrite=True), asks=True,
-         dkist="fetches no file", right=lambda n: [b'{"dataset": "SIM000"}']),
+         # dkist 1.18.1 fetches no file, and leaves a connection open: it is not run.
+         right=lambda n: [b'{"dataset": "SIM000"}']),
     Call("files.preview_movie(path=)", "visp", _movie, asks=True),
     Call("files.download(path=, destination_endpoint=)", "visp", _frames_transferred, asks=True,
          ours="`ds.files.download(path, destination_endpoint=…)`"),
