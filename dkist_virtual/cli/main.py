@@ -205,7 +205,7 @@ def info(
     "--to",
     "destination_endpoint",
     metavar="ENDPOINT",
-    help="With --via globus: ID or name. [default: Globus Connect Personal on this machine]",
+    help="ID or name of the endpoint; means --via globus. [default: Globus Connect Personal here]",
 )
 @click.option("--label", help="With --via globus: the name of the transfer.")
 @click.option("--no-wait", is_flag=True, help="With --via globus: do not wait for the end.")

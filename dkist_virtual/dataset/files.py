@@ -324,7 +324,8 @@ class Files(FileManagerNames):
             Globus.
         via : {"globus"}, optional
             Have Globus transfer them from the Data Center, with the dataset's ASDF. `path` is
-            then one of the destination, in which ``{instrument}/{dataset_id}`` is filled in.
+            then one of the destination, in which ``{instrument}/{dataset_id}`` is filled in. So it
+            is where a `destination_endpoint` is named.
         destination_endpoint, label, wait, **globus
             destination_endpoint, label, wait, embargoed: as `globus.transfer` takes them.
 
@@ -349,6 +350,8 @@ class Files(FileManagerNames):
         named = {"destination_endpoint": destination_endpoint, "label": label, "wait": wait}
         globus = {key: value for key, value in named.items() if value is not None} | globus
         path = self._own_directory() if path is None else path
+        if via is None and destination_endpoint is not None:
+            via = "globus"  # nothing else has endpoints, and dkist asks for no more
         if via == "globus":
             if verify or dry_run or workers is not None:
                 raise ValueError("verify, dry_run and workers are not for a transfer by Globus")

@@ -104,7 +104,9 @@ class StoredDataset:
     def download(self, path: str | os.PathLike[str], **options: Any) -> Downloaded | Transfer:
         """Download the frames of the selection, as `Dataset.download` does."""
         files = self.files
-        if options.get("via") is not None:  # Globus asks for more than names
+        if options.get("via") or options.get(
+            "destination_endpoint"
+        ):  # Globus asks for more than names
             files = replace(files, inventory=self.description.inventory)
         return files.download(path, **options)
 

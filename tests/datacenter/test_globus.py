@@ -52,7 +52,9 @@ def test_what_is_handed_in_is_what_dkist_hands_in(
     done = ds[1, 2:].download(
         path, via="globus", destination_endpoint=ELSEWHERE, progress=False, label="mine"
     )
-    dkists, ours = globus.transfers
+    ds[1, 2:].files.download(path, destination_endpoint=ELSEWHERE, progress=False, label="mine")
+    dkists, ours, unchanged = globus.transfers
+    assert {**unchanged, "submission_id": ours.get("submission_id")} == ours
     # dkist has the report and the movie come along, which have methods of their own here.
     extra = {each for each in items(dkists) if each[0].endswith((".pdf", ".mp4"))}
     assert len(extra) == 2

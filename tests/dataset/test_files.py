@@ -411,15 +411,15 @@ def test_each_tile_has_a_basepath(tmp_path: Path) -> None:
 def test_downloads_take_dkists_arguments(few: dv.Dataset, tmp_path: Path) -> None:
     files = few.files
     for given, words in (
-        ({"destination_endpoint": "x"}, "destination_endpoint: for a transfer by Globus"),
+        ({"destination_endpoint": "x", "workers": 2}, "workers are not for a transfer by Globus"),
         ({"label": "x", "wait": False}, "label, wait: for a transfer by Globus"),
         ({"progress": "verbose"}, "progress = 'verbose': for a transfer by Globus"),
         ({"progress": "much"}, "progress = 'much': expected"),
     ):
         with pytest.raises(ValueError, match=words):
             files.download(tmp_path, **given)
-    with pytest.raises(ValueError, match="destination_endpoint: for a transfer by Globus"):
-        files.download(tmp_path, "endpoint")
+    with pytest.raises(ValueError, match="workers are not for a transfer by Globus"):
+        files.download(tmp_path, "endpoint", dry_run=True)
     # By default they are downloaded to where they are read.
     assert "60 files to fetch" in str(files.download(dry_run=True))
     elsewhere = dv.open_dataset(few.files.basepath / "few.asdf", frames="http://127.0.0.1:9/x")
