@@ -1309,8 +1309,7 @@ DATA_CENTER = (
          # dkist 1.18.1 fetches no file, and leaves a connection open: it is not run.
          right=lambda n: [b'{"dataset": "SIM000"}']),
     Call("files.preview_movie(path=)", "visp", _movie, asks=True),
-    Call("files.download(path=, destination_endpoint=)", "visp", _frames_transferred, asks=True,
-         ours="`ds.files.download(path, destination_endpoint=…)`"),
+    Call("files.download(path=, destination_endpoint=)", "visp", _frames_transferred, asks=True),
     Call("dkist.net.transfer_complete_datasets", "visp", _dataset_transferred, asks=True),
 )  # fmt: skip
 
