@@ -136,3 +136,16 @@ def test_a_download_of_one_is_not_taken_for_the_other(
     ds.files.refresh()
     assert ds[1].files.where() == [str(tmp_path / "here")] * 2
     np.testing.assert_array_equal(np.asarray(ds.data), whole)
+
+
+@pytest.mark.slow
+def test_frames_of_one_name_are_not_saved_under_it(
+    elsewhere: tuple[Path, Any], tmp_path: Path
+) -> None:
+    store, _ = elsewhere
+    ds: Any = dv.open_dataset(store)
+    for part in (ds, ds[0, 0], ds[2]):
+        with pytest.raises(DatasetError, match=r"elsewhere 5/f\.fits are both called 'f\.fits'"):
+            dv.save_dataset(part, tmp_path / "saved.asdf")
+    assert not (tmp_path / "saved.asdf").exists()
+    dv.save_dataset(ds[1], tmp_path / "saved.asdf")

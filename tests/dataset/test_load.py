@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from asdf.tags.core import ExtensionMetadata, Software
 from astropy.nddata import StdDevUncertainty
+from astropy.table import Row
 from dkist.utils.exceptions import (
     DKISTDeprecationWarning,
     DKISTOutOfDateError,
@@ -294,6 +295,17 @@ def test_an_open_dataset_is_taken_over(path: Path) -> None:
     np.testing.assert_array_equal(again.data, theirs[2, 2:].data)
     assert again.files.names == theirs.files.filenames[2:3]
     assert dv.load_dataset(theirs[:2]).data.name != dv.load_dataset(theirs[1:3]).data.name
+
+
+@pytest.mark.slow
+def test_a_cut_of_a_single_frame_whose_headers_dkist_gives_as_a_row_is_taken_over() -> None:
+    whole = load(EIT)
+    theirs = whole[2][3:9, 4:]
+    assert isinstance(theirs.meta["headers"], Row)
+    ours = dv.load_dataset(theirs)
+    np.testing.assert_array_equal(ours.data, theirs.data)
+    assert list(ours.headers["FILENAME"]) == [theirs.meta["headers"]["FILENAME"]]
+    assert ours.files.names == whole.files.filenames[2:3]
 
 
 def test_what_was_set_in_it_is_taken_along(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from astropy.table import Table, vstack
+from astropy.table import Row, Table, vstack
 
 from dkist_virtual.conversion.asdf.frames import Frames
 from dkist_virtual.conversion.asdf.source import Source, remaining_meta
@@ -338,6 +338,8 @@ def _named(found: Sequence[_Found]) -> tuple[str, list[Frames]]:
 def _headers(given: Any, found: _Found, where: str) -> Table:
     """Copy the header table, after a check that its rows are those of the frames."""
     table = given.meta.get("headers")
+    if isinstance(table, Row):  # as dkist slices the table of a single frame
+        table = table.table[[table.index]]
     if table is None or (not isinstance(table, Table) and not len(table)):
         return Table()
     if not isinstance(table, Table):

@@ -11,6 +11,7 @@ from dkist_virtual.errors import DatasetError, FrameError
 from dkist_virtual.fits.frame_spec import without_leading_axis
 from dkist_virtual.fits.hdu import find_data, walk_hdus
 from dkist_virtual.fits.layout import axis_lengths
+from dkist_virtual.io.locations import shown
 from dkist_virtual.store.frame_spec import FrameSpec
 from dkist_virtual.store.zarr_store import spec_of
 
@@ -68,7 +69,7 @@ def frame_list(array: VirtualArray) -> FrameList:
     Raises
     ------
     DatasetError
-        dkist's ASDF cannot say what is selected.
+        dkist's ASDF cannot say what is selected, or two files of the dataset have one name.
     FrameError
         Which HDU the pixels are in is in no frame that can be read.
     """
@@ -123,7 +124,15 @@ def frame_list_of_files(files: Files) -> FrameList:
 
 def _names(array: VirtualArray) -> NDArray[np.object_]:
     places = array.handle.store.places
-    names = [places.name(url) or None if url else None for url in array.frames().urls.tolist()]
+    names = []
+    for url in array.frames().urls.tolist():
+        if url and (shared := places.sharing(url)):
+            raise DatasetError(
+                f"save: the frames at {' and '.join(map(shown, shared))} are both called "
+                f"{places.name(url)!r}, and the saved dataset would read one file for both: copy "
+                "the store itself, which says where each of them is"
+            )
+        names.append(places.name(url) or None if url else None)
     return np.array([*names, None], object)[:-1]
 
 
