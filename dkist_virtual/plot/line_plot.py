@@ -16,7 +16,11 @@ from dkist_virtual.plot.figure_text import fit_labels, size_inches
 from dkist_virtual.plot.image import ABSENT, runs
 from dkist_virtual.plot.interface.current import make_current
 from dkist_virtual.plot.interface.like_axes import AxesList
-from dkist_virtual.plot.interface.replace_axes import move_artist, replace_axes
+from dkist_virtual.plot.interface.replace_axes import (
+    leave_out_constants,
+    move_artist,
+    replace_axes,
+)
 from dkist_virtual.plot.interface.stepped_wcs import SteppedWCS
 from dkist_virtual.plot.planes import PlaneReader, ShownAxes, labels_of
 from dkist_virtual.plot.ticks import DataFormatter, coordinate_along, name_of
@@ -203,6 +207,7 @@ class LinePlot(SteppedPlot):
             self.axes[0] = after
             after.set(ylabel=before.get_ylabel())
             after.margins(x=0.02, y=0.1)
+            leave_out_constants(after, self._wcs.plane()[0], self.subject.world.shape[self.shown.x])
             for line in self.lines:
                 move_artist(line, after)
             self._draw_lines(planes)

@@ -6,7 +6,7 @@ import copy
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from matplotlib.colors import Normalize
+from matplotlib.colors import LogNorm, Normalize
 from matplotlib.transforms import Bbox
 
 from dkist_virtual.plot.base import SteppedPlot
@@ -160,7 +160,11 @@ class PixelPlot(SteppedPlot):
 
     def _limits(self, planes: Sequence[Plane], *, signed: bool) -> tuple[float, float]:
         """Find the ends of the contrast that the planes would have by themselves."""
-        return limits(self._sample(planes), signed=signed)
+        sample: Any = self._sample(planes)
+        if isinstance(self.images[0].norm, LogNorm):
+            positive = sample[sample > 0]
+            return limits(positive, signed=False) if positive.size else (1.0, 10.0)
+        return limits(sample, signed=signed)
 
     def _set_contrast(self, planes: Sequence[Plane], values: Sequence[float]) -> None:
         signed = is_signed(self.subject, self.shown, values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import itertools
 import json
 import pickle
 from collections import Counter
@@ -312,6 +313,20 @@ def test_plots(inversion: dv.Inversion) -> None:
         inversion.plot(..., Figure())
     with pytest.raises(TypeError, match="nonsense"):
         inversion.plot(0, Figure(), nonsense=1)
+
+
+@pytest.mark.slow
+def test_labels_of_images_side_by_side_do_not_meet(inversion: dv.Inversion) -> None:
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    for wide, n in ((6.4, 3), (6.4, 4), (12, 4)):
+        figure = inversion.plot(0, Figure(figsize=(wide, 4)), inversions=list(inversion)[:n])
+        canvas = FigureCanvasAgg(figure)
+        canvas.draw()
+        boxes = [axes.get_tightbbox(canvas.get_renderer()) for axes in figure.axes]
+        for left, right in itertools.pairwise(boxes):
+            assert left.x1 <= right.x0, (wide, n)
 
 
 @pytest.mark.slow

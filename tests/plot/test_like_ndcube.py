@@ -114,6 +114,67 @@ def test_an_animation_saves_every_plane(datasets: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
+def test_a_line_has_no_ticks_of_a_coordinate_that_changes_by_rounding(datasets: Any) -> None:
+    """Astropy would draw thousands of a latitude that is the same along the slit."""
+    plot = datasets("visp")[0, :, 2, 3].plot()
+    plot.coords.grid()
+    plot.figure.canvas.draw()
+    kinds = plot.axes.wcs.world_axis_physical_types
+    ticks = {
+        kind.rpartition(".")[2]: len(one._ticks.world.get("b", []) + one._ticks.world.get("t", []))
+        for kind, one in zip(kinds, plot.axes.coords, strict=True)
+    }
+    assert 2 < ticks["lon"] < 20
+    assert ticks["lat"] == 0
+
+
+@pytest.mark.slow
+def test_grid_of_coordinates_without_an_inverse(datasets: Any) -> None:
+    """Of wavelength and time, for which gwcs finds no pixels."""
+    ds = datasets("vtf")[:, :, :, 3, 4]
+    plot = ds.plot()
+    plot.coords.grid()
+    plot.step(0)
+    plot.figure.canvas.draw()
+    expected = ds[1].data.compute()
+    transposed = plot.shown.y > plot.shown.x
+    np.testing.assert_array_equal(plot.image.pixels, expected.T if transposed else expected)
+
+
+@pytest.mark.slow
+def test_a_logarithmic_norm_ignores_what_is_not_positive(datasets: Any) -> None:
+    ds = datasets("visp")
+    planes = [(ds[0, 1] - 800 * u.ct), ds[1, 1] - 800 * u.ct, -ds[0, 1]]
+    for number, plane in enumerate(planes):
+        plot = plane.plot(norm="log")
+        plot.figure.canvas.draw()
+        values = plane.data.compute()
+        expected = np.percentile(values[values > 0], [0.25, 99.75]) if number < 2 else (1, 10)
+        np.testing.assert_allclose(plot.image.get_clim(), expected, rtol=1e-5)
+
+
+@pytest.mark.slow
+def test_wcs_is_a_keyword_with_sliders_too(datasets: Any) -> None:
+    ds = datasets("visp")[0]
+    plot = ds.plot(wcs=ds.wcs)
+    assert isinstance(plot, ArrayAnimatorWCS)
+    np.testing.assert_array_equal(plot.im.get_array(), ds[0].data.compute())
+
+
+@pytest.mark.slow
+def test_units_of_a_selection_with_axes_of_one_pixel(datasets: Any) -> None:
+    ds = datasets("vtf")[:1, :1, 0]
+    axes = ds.plot(axes_units=[None, None, "deg", "deg"])
+    assert [str(one.get_format_unit()) for one in axes.coords] == ["deg", "deg"]
+    np.testing.assert_array_equal(axes.images[0].get_array(), ds[0, 0].data.compute())
+
+
+def test_limits_are_single_values(datasets: Any) -> None:
+    with pytest.raises(TypeError, match=r"vmin = .*: expected a single value"):
+        datasets("visp")[0, 1].plot(vmin=[1, 2] * u.ct)
+
+
+@pytest.mark.slow
 def test_an_animation_in_other_axes(datasets: Any, tmp_path: Path) -> None:
     ds = datasets("vtf")
     plot = ds.plot()

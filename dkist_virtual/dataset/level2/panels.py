@@ -21,6 +21,14 @@ __all__ = ["plot_profiles", "plot_quantities"]
 
 _COLUMNS: Final = 4
 _STOKES: Final = ("I", "Q", "U", "V")
+_GAP: Final = 1.8
+"""Inches between two images for labels of `_POINTS` on both sides."""
+_POINTS: Final = 10.0
+_PADS: Final = 0.25
+"""Inches of that between labels, whatever their size."""
+_SMALLEST: Final = 3.0
+_SHARE: Final = 0.65
+"""Of the room of an image and the gap beside it: what the gap has at most."""
 _NO_LABEL: Final = " "  # an empty one would be filled in
 
 
@@ -51,8 +59,8 @@ def plot_quantities(
     n = len(chosen)
     columns = _COLUMNS if inversions == "all" else min(n, _COLUMNS)
     rows = -(-n // columns)
-    # Room for the tick labels on both sides of an image.
-    grid = figure.add_gridspec(rows, columns, wspace=0.95, hspace=0.35)
+    gap, points = _room(figure, columns)
+    grid = figure.add_gridspec(rows, columns, wspace=gap, hspace=0.35)
     for i, (key, ds) in enumerate(chosen.items()):
         row, column = divmod(i, columns)
         axes = _draw(ds, figure, grid[row, column], look)
@@ -61,6 +69,7 @@ def plot_quantities(
         if row < rows - 1:
             axes.set_xlabel(_NO_LABEL)
         axes.set_title(key)
+        _write_small(axes, points)
     return figure
 
 
@@ -127,6 +136,27 @@ def _draw(ds: Dataset, figure: Figure, place: Any, look: dict[str, Any]) -> Axes
     axes: Axes = figure.add_subplot(place, projection=ds)
     ds.plot(axes=axes, **look)
     return axes
+
+
+def _room(figure: Figure, columns: int) -> tuple[float, float]:
+    """Find room for the labels on both sides of images in a row.
+
+    Returns the gap between two images, in widths of an image, and the size of letters in points.
+    """
+    bounds = figure.subplotpars
+    wide = figure.bbox.width / figure.dpi * (bounds.right - bounds.left)
+    gap = min(_GAP, _SHARE * wide / columns)
+    image = (wide - gap * (columns - 1)) / columns
+    return gap / image, max(_SMALLEST, _POINTS * (gap - _PADS) / (_GAP - _PADS))
+
+
+def _write_small(axes: Any, points: float) -> None:
+    """Write title and labels in letters of that size, unless theirs is smaller."""
+    axes.title.set_fontsize(min(points * 1.2, axes.title.get_fontsize()))
+    for coordinate in axes.coords:
+        coordinate.set_ticklabel(size=points)
+        if label := coordinate.get_axislabel():
+            coordinate.set_axislabel(label, fontsize=points)
 
 
 def _current() -> Figure:

@@ -27,6 +27,8 @@ from dkist_virtual.plot.line_plot import LinePlot
 from dkist_virtual.plot.planes import shown_axes
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import astropy.units as u
     from matplotlib.figure import Figure, SubFigure
 
@@ -103,6 +105,7 @@ def _draw_in(
     if len(drawn) < shown.ndim:
         index = tuple(slice(None) if axis in drawn else 0 for axis in range(shown.ndim))
         y = None if shown.y is None else drawn.index(shown.y)
+        coordinates = _units_left(coordinates, ds, drawn)
         shown = replace(shown, x=drawn.index(shown.x), y=y, ndim=len(drawn))
         ds = ds[index]
     subject = ds.subject()
@@ -110,6 +113,16 @@ def _draw_in(
     if data_unit is not None:
         look["data_unit"] = data_unit
     return draw_in_axes(axes, cube, subject, shown, absent, **coordinates, **look)
+
+
+def _units_left(coordinates: dict[str, Any], ds: Any, drawn: Sequence[int]) -> dict[str, Any]:
+    """Leave out the units of coordinates that do not change along the axes drawn."""
+    units, matrix = coordinates.get("axes_units"), ds.wcs.low_level_wcs.axis_correlation_matrix
+    if not isinstance(units, (list, tuple)) or len(units) != len(matrix):
+        return coordinates
+    changes = matrix[:, [len(ds.shape) - 1 - axis for axis in drawn]].any(axis=1)
+    kept = [unit for unit, left in zip(units, changes[::-1], strict=True) if left]
+    return {**coordinates, "axes_units": kept}
 
 
 def _draw_on(

@@ -72,10 +72,10 @@ def check_animated(given: Mapping[str, Any], *, image: bool) -> None:
     from mpl_animators import ArrayAnimatorWCS
     from mpl_animators.base import BaseFuncAnimator
 
-    known = {*_known("image" if image else "line"), *NDCUBE}
+    known = set(_known("image" if image else "line"))
     for kind in (ArrayAnimatorWCS, BaseFuncAnimator):
         known.update(inspect.signature(kind).parameters)
-    known -= {"data", "wcs", "slices", "coord_params", "kwargs"}
+    known = known - {"data", "slices", "coord_params", "kwargs"} | set(NDCUBE)
     check_keywords("plot with sliders", given, known)
 
 
@@ -120,6 +120,8 @@ def convert_limits(look: Mapping[str, Any], unit: u.UnitBase | None) -> dict[str
         value = look.get(name)
         if not isinstance(value, u.Quantity):
             continue
+        if not value.isscalar:
+            raise TypeError(f"{name} = {value}: expected a single value")
         try:
             look[name] = float(value.to_value(unit or u.dimensionless_unscaled))
         except u.UnitsError:
