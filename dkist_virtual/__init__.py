@@ -65,12 +65,16 @@ _HOMES = {
     "verify": ("verification.verify", "verify"),
 }
 
+_DKIST = ("conf", "config", "log", "system_info", "write_default_config")
+"""What a notebook that imports this package as ``dkist`` may look for, and is not here."""
+
 
 def __getattr__(name: str) -> Any:
     if name == "net":  # of dkist, for notebooks that have imported this package as dkist
         return import_module("dkist.net")
     if name not in _HOMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        hint = f": it is dkist's own, import dkist; dkist.{name}" if name in _DKIST else ""
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}{hint}")
     room, attribute = _HOMES[name]
     value = getattr(import_module(f"{__name__}.{room}"), attribute)
     globals()[name] = value

@@ -210,7 +210,7 @@ def crop_index(world: World, points: Sequence[object]) -> tuple[slice, ...]:
     """
     bounds = [range(n) for n in world.shape]
     wanted = wanted_of(world, flatten(list(points)))
-    if not wanted:
+    if not wanted and not any(isinstance(point, (list, tuple)) and len(point) for point in points):
         raise SelectionError("crop: expected world coordinates to crop to, found none")
     for one in wanted:
         if not one.array_axes:

@@ -85,10 +85,28 @@ class Files(FileManagerNames):
         """Number of frames, those without a file included."""
         return self._n_all if self.chosen is None else len(self.chosen)
 
-    def __getitem__(self, item: slice | ArrayLike) -> Files:
-        """Select some of the frames; they need not form a rectangle."""
+    def __getitem__(self, item: slice | ArrayLike | tuple[Any, ...]) -> Files:
+        """Select some of the frames; they need not form a rectangle.
+
+        An integer, a slice or a mask counts the frames in their order; two indices or more are for
+        the axes of `fileuri_array`, as in ``dkist``.
+        """
+        if isinstance(item, tuple) and len(item) > 1:
+            item = self._by_axes(item)
         all_of_them = np.arange(self._n_all) if self.chosen is None else self.chosen
         return replace(self, chosen=all_of_them[_index(item, len(self))])
+
+    def _by_axes(self, item: tuple[Any, ...]) -> NDArray[np.int64]:
+        if self.chosen is not None or len(self.sources) != 1:
+            raise SelectionError(
+                f"index {item!r}: files that were chosen, or are of several tiles, have one axis: "
+                "expected integers, a slice or a mask"
+            )
+        shape = self.sources[0].array.frame_shape
+        try:
+            return np.arange(len(self)).reshape(shape)[item].ravel()
+        except IndexError as error:
+            raise SelectionError(f"index {item!r} of files of shape {shape}: {error}") from None
 
     def each_once(self) -> Files:
         """Select each file once: the first of the frames that are in it."""

@@ -253,6 +253,11 @@ def test_refusals_say_what_there_is(coordinate: Any, message: str, datasets: Any
         datasets("croppable_visp").crop(coordinate)
 
 
+def test_bounds_that_are_all_open_select_all(datasets: Any) -> None:
+    ds = datasets("croppable_visp")
+    assert ds.crop([None] * 3, [None] * 3).shape == ds.shape
+
+
 def test_nothing_is_read(simulated: Any, tmp_path: Path) -> None:
     """The frames are not there at all."""
     import shutil

@@ -440,3 +440,17 @@ def test_what_the_meta_says_of_the_quality(few: dv.Dataset) -> None:
         ds.quality_report(format="xml")
     with pytest.raises(ValueError, match="overwrite = 'maybe'"):
         ds.preview_movie(overwrite="maybe")  # type: ignore[arg-type]
+
+
+def test_two_indices_are_for_the_axes_of_the_files(few: dv.Dataset) -> None:
+    import dkist
+
+    theirs = dkist.load_dataset(few.files.basepath / "few.asdf").files.fileuri_array
+    for item in (np.s_[0, 1], np.s_[1, 0, 2:4], np.s_[..., 1], np.s_[0, :, ::-1]):
+        if np.ndim(theirs[item]) or item == (0, 1):
+            assert list(few.files[item].names) == np.ravel(theirs[item]).tolist(), item
+    assert list(few.files[(np.array([3, 1]),)].names) == list(few.files[[3, 1]].names)
+    with pytest.raises(SelectionError, match="of files of shape"):
+        few.files[0, 99]
+    with pytest.raises(SelectionError, match="have one axis"):
+        few.files[::2][0, 1]
