@@ -221,7 +221,7 @@ class Dataset(FromASDF, Printed, Reported, LazyCube):
         """Return what a plot shows of this dataset."""
         from dkist_virtual.cube.world_axes import World
         from dkist_virtual.dataset.summary import axis_names
-        from dkist_virtual.plot.planes import Subject
+        from dkist_virtual.plot.planes import COMPUTED, Subject
 
         if self._data.dtype.kind == "c":
             raise DatasetError(
@@ -232,7 +232,7 @@ class Dataset(FromASDF, Printed, Reported, LazyCube):
         names = axis_names(self) or [f"axis_{axis}" for axis in range(len(self.shape))]
         inventory = self.inventory or {}
         title = [inventory.get("instrumentName"), inventory.get("datasetId")]
-        title += ["(computed)"] * self.lineage.is_computed
+        title += [COMPUTED] * self.lineage.is_computed
         mask = self._masked
         return Subject(
             data=self._data,

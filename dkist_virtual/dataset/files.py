@@ -104,9 +104,10 @@ class Files(FileManagerNames):
             )
         shape = self.sources[0].array.frame_shape
         try:
-            return np.arange(len(self)).reshape(shape)[item].ravel()
+            chosen: NDArray[np.int64] = np.arange(len(self)).reshape(shape)[item].ravel()
         except IndexError as error:
             raise SelectionError(f"index {item!r} of files of shape {shape}: {error}") from None
+        return chosen
 
     def each_once(self) -> Files:
         """Select each file once: the first of the frames that are in it."""

@@ -7,7 +7,9 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
 
 import numpy as np
+from matplotlib.artist import ArtistInspector
 from matplotlib.figure import Figure, SubFigure
+from matplotlib.text import Text
 
 from dkist_virtual.cube.crop import nearest_index
 from dkist_virtual.cube.points import COORDINATES, as_points
@@ -450,6 +452,10 @@ class SteppedPlot(LikeAxes, ABC):
 
     def set_title(self, label: str, **options: Any) -> Any:
         """Replace the title, as `matplotlib.axes.Axes.set_title`, which is returned as there."""
+        text = ArtistInspector(Text)
+        aliases = {short for names in text.aliasd.values() for short in names}
+        known = {"fontdict", "loc", "pad", *text.get_setters(), *aliases}
+        check_keywords("set_title", options, known)
         self._has_moved()
         return self._all_axes[0].set_title(label, **options)
 

@@ -42,6 +42,10 @@ class PixelArray(Protocol):
     def __getitem__(self, index: tuple[int | slice, ...], /) -> Any: ...
 
 
+COMPUTED: Final = "(computed)"
+"""The end of the title of pixels that were computed, not observed."""
+
+
 @dataclass(frozen=True, eq=False)
 class Subject:
     """The parts of a dataset that a figure shows, as plain values.

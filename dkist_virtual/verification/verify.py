@@ -9,13 +9,13 @@ from collections import Counter
 from concurrent.futures import Future
 from dataclasses import replace
 from datetime import UTC, datetime
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
 from dkist_virtual.cube.virtual_array import opened_selection
 from dkist_virtual.errors import FrameError, FrameMissingError, VerificationWarning
+from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.io.byte_range import Request
 from dkist_virtual.io.locations import is_local, shown
 from dkist_virtual.io.settings import setting
@@ -334,7 +334,7 @@ class _LastFiles:
 
     def __init__(self, n: int) -> None:
         self._n = n
-        self._lock = Lock()
+        self._lock = ThreadLock()
         self._kept: dict[str, Future[tuple[str, Reply]]] = {}
 
     def read(self, store: FrameStore, url: str) -> tuple[str, Reply]:

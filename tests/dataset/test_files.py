@@ -169,7 +169,6 @@ def test_every_way_to_choose(few: dv.Dataset) -> None:
         ([0.5], "expected a mask"),
         ("ATMOS_R0", "expected a mask"),
         (None, "expected a mask"),
-        ((0, 1, slice(2)), "expected a mask"),
         (np.ma.MaskedArray([1, 2], [True, False]), "expected a mask"),
     ],
 )
@@ -449,7 +448,6 @@ def test_two_indices_are_for_the_axes_of_the_files(few: dv.Dataset) -> None:
     for item in (np.s_[0, 1], np.s_[1, 0, 2:4], np.s_[..., 1], np.s_[0, :, ::-1]):
         if np.ndim(theirs[item]) or item == (0, 1):
             assert list(few.files[item].names) == np.ravel(theirs[item]).tolist(), item
-    assert list(few.files[(np.array([3, 1]),)].names) == list(few.files[[3, 1]].names)
     with pytest.raises(SelectionError, match="of files of shape"):
         few.files[0, 99]
     with pytest.raises(SelectionError, match="have one axis"):

@@ -10,6 +10,7 @@ from typing import Any
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from inversions import make_inversion
 
 import dkist_virtual as dv
 from dkist_virtual.datacenter.results import Results
@@ -52,6 +53,16 @@ CALLS: dict[str, tuple[Callable[..., Any], str]] = {
     "Files.download": (lambda ds, **given: ds.files.download("x", **given), "workers"),
     "ImagePlot.at": (lambda ds, **given: ds.plot().at(**given), "wavelength"),
     "ImagePlot.save": (lambda ds, **given: ds.plot().save("x.png", **given), "dpi"),
+    "ImagePlot.set_title": (lambda ds, **given: ds.plot().set_title("x", **given), "fontsize"),
+    "ImagePlot.get_animation": (lambda ds, **given: ds.plot().get_animation(**given), "interval"),
+    "LinePlot.set_title": (
+        lambda ds, **given: ds.plot_profile().set_title("x", **given),
+        "color",
+    ),
+    "LinePlot.get_animation": (
+        lambda ds, **given: ds.plot_profile().get_animation(**given),
+        "repeat",
+    ),
     "LinePlot.at": (lambda ds, **given: ds[0, 0, :, 0].plot_profile().at(**given), "stokes"),
     "LinePlot.save": (lambda ds, **given: ds.plot_profile().save("x.pdf", **given), "dpi"),
 }
@@ -61,6 +72,19 @@ OF_MOSAICS: dict[str, tuple[Callable[..., Any], str]] = {
     "TiledDataset.plot": (lambda mosaic, **given: mosaic.plot(**given), "cmap"),
     "MosaicPlot.at": (lambda mosaic, **given: mosaic.plot().at(**given), "time"),
     "MosaicPlot.save": (lambda mosaic, **given: mosaic.plot().save("x.svg", **given), "dpi"),
+    "MosaicPlot.set_title": (
+        lambda mosaic, **given: mosaic.plot().set_title("x", **given),
+        "loc",
+    ),
+    "MosaicPlot.get_animation": (
+        lambda mosaic, **given: mosaic.plot().get_animation(**given),
+        "interval",
+    ),
+}
+OF_INVERSIONS: dict[str, tuple[Callable[..., Any], str]] = {
+    "Inversion.download": (lambda inv, **given: inv.download("x", **given), "workers"),
+    "Inversion.plot": (lambda inv, **given: inv.plot(np.s_[:, :, 0], **given), "cmap"),
+    "Profiles.plot": (lambda inv, **given: inv.profiles.plot(np.s_[0, 0], **given), "marker"),
 }
 
 
@@ -94,6 +118,12 @@ def test_mosaics_refuse_as_well(name: str, mosaic: Any) -> None:
     check(OF_MOSAICS[name][0], mosaic, OF_MOSAICS[name][1])
 
 
+@pytest.mark.parametrize("name", OF_INVERSIONS)
+def test_inversions_refuse_as_well(name: str, tmp_path: Path) -> None:
+    made = make_inversion(tmp_path / "made", tmp_path)
+    check(OF_INVERSIONS[name][0], dv.open_dataset(made.asdf), OF_INVERSIONS[name][1])
+
+
 def test_every_public_function_that_takes_any_keyword_is_tested_here() -> None:
     """Python refuses an unknown keyword by its name where a function spells out its own."""
     ours = [getattr(dv, name) for name in dv.__all__ if callable(getattr(dv, name))]
@@ -113,7 +143,7 @@ def test_every_public_function_that_takes_any_keyword_is_tested_here() -> None:
             parameters = inspect.signature(member).parameters.values()
             if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
                 found.add(name)
-    assert found <= {*CALLS, *OF_MOSAICS}
+    assert found <= {*CALLS, *OF_MOSAICS, *OF_INVERSIONS}
 
 
 @pytest.mark.parametrize("name", ["open_dataset", "open_zarr", "convert", "update", "verify"])
@@ -150,7 +180,8 @@ def test_what_a_line_takes_is_drawn_under_each_of_its_names(vtf: Any) -> None:
 
     inspector = ArtistInspector(Line2D)
     aliases = {short for names in inspector.aliasd.values() for short in names}
-    assert set(LINE_LOOK) - {"figure"} <= {*inspector.get_setters(), *aliases}
+    of_the_plot = {"figure", "fig", "slider_labels", "title", "ylabel", "ylim"}
+    assert set(LINE_LOOK) - of_the_plot <= {*inspector.get_setters(), *aliases}
     line = vtf[0, 0, :, 0, 0]
     for short, name in (("c", "color"), ("lw", "linewidth"), ("ms", "markersize")):
         value = "red" if short == "c" else 7

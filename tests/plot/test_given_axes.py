@@ -212,3 +212,15 @@ def test_absent_frames_in_given_axes(simulated: Any, tmp_path: Path) -> None:
     extent = boxes.get_paths()[0].get_extents()
     assert (extent.y0, extent.y1) == (1.5, 2.5)
     assert "ds.files.missing()" in axes.texts[0].get_text()
+
+
+def test_computed_pixels_say_so_in_axes_of_the_user(datasets: Any) -> None:
+    plane = datasets("visp")[0, 0]
+    for ds, title in ((plane, ""), (plane * 2, "(computed)")):
+        axes = plt.figure().add_subplot(projection=ds.wcs)
+        ds.plot(axes=axes)
+        assert axes.get_title() == title
+    axes = plt.figure().add_subplot(projection=plane.wcs)
+    axes.set_title("mine")
+    (plane * 2).plot(axes=axes)
+    assert axes.get_title() == "mine"

@@ -8,6 +8,7 @@ import numpy as np
 from matplotlib.gridspec import GridSpec
 
 from dkist_virtual.plot.interface.keywords import one_figure
+from dkist_virtual.plot.planes import COMPUTED
 from dkist_virtual.text import check_keywords
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def _title(mosaic: Any, tile: Any, index: tuple[Any, ...]) -> str:
         f"{inventory.get('instrumentName', '')} Dataset",
         f"({inventory.get('datasetId', '')})",
     ]
-    computed = ["(computed)"] if any(one.lineage.is_computed for one in mosaic.flat) else []
+    computed = [COMPUTED] if any(one.lineage.is_computed for one in mosaic.flat) else []
     at = [f"at {', '.join(held)}"] if held else []
     shown = ", ".join(_slice_text(part) for part in index)
     return " ".join([*words, *computed, *at, f"(slice={shown})"])

@@ -25,7 +25,7 @@ from dkist_virtual.plot.interface.keywords import (
     convert_limits,
     unit_of,
 )
-from dkist_virtual.plot.planes import labels_of
+from dkist_virtual.plot.planes import COMPUTED, labels_of
 from dkist_virtual.plot.ticks import DataFormatter, coordinate_along, set_ticks
 
 if TYPE_CHECKING:
@@ -96,6 +96,8 @@ def draw_in_axes(
         _mark_absent(axes, shown, absent)
     if title is not None:
         axes.set_title(title or "")
+    elif subject.title.endswith(COMPUTED) and not axes.get_title():
+        axes.set_title(COMPUTED)  # where ndcube writes no title
     return axes
 
 
