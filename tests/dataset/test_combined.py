@@ -26,6 +26,9 @@ from ndcube import NDCubeSequence
 import dkist_virtual as dv
 from dkist_virtual.errors import FrameMissingError
 
+# Their datasets take long to make; a row of `tests/system/test_dkist_calls.py` is quick.
+pytestmark = pytest.mark.slow
+
 Array = np.ndarray[Any, Any]
 ONE_NAME = (
     "dkist 1.18.1 gives all its dask arrays the name load_files, so that one array's pixels are "
@@ -98,12 +101,7 @@ def places(simulated: Any, tmp_path_factory: pytest.TempPathFactory) -> dict[str
     return {"mosaic": simulated("vbi_mosaic"), "plain": simulated("visp_plain"), "twin": twin}
 
 
-@pytest.fixture(
-    params=[
-        "threads",
-        pytest.param("distributed", marks=pytest.mark.slow),
-    ]
-)
+@pytest.fixture(params=["threads", "distributed"])
 def scheduler(request: pytest.FixtureRequest) -> Iterator[str]:
     """Compute with dask's threads, or on a cluster of processes."""
     if request.param == "threads":
@@ -221,21 +219,20 @@ BOTH: dict[str, tuple[Callable[[Sets], tuple[Any, Any]], str]] = {
     "one dataset opened twice": (opened_twice, ""),
     "an NDCubeSequence of tiles": (a_sequence, ONE_NAME),
 }
-QUICK = ("two datasets in one dask.compute",)
 
 
-def cases(quick: tuple[str, ...] = (), *, theirs: bool = False) -> list[Any]:
+def cases(*, theirs: bool = False) -> list[Any]:
     made = []
     for name, (case, reason) in BOTH.items():
-        marks: list[Any] = [] if name in quick else [pytest.mark.slow]
+        marks: list[Any] = []
         if theirs and reason:
             marks.append(pytest.mark.xfail(reason=reason, strict=True))
         made.append(pytest.param(case, id=name, marks=marks))
     return made
 
 
-@pytest.mark.parametrize("case", cases(QUICK))
-@pytest.mark.parametrize("chunks", ["auto", pytest.param("frame", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("case", cases())
+@pytest.mark.parametrize("chunks", ["auto", "frame"])
 def test_each_pixel_is_of_its_own_frame(
     case: Any, chunks: str, places: dict[str, Path], scheduler: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -262,7 +259,6 @@ def stores(places: dict[str, Path], directory: Path) -> dict[str, Path]:
     return made
 
 
-@pytest.mark.slow
 def test_two_stores(places: dict[str, Path], tmp_path: Path, scheduler: str) -> None:
     made = stores(places, tmp_path)
     one, other = dv.open_dataset(made["plain"]), dv.open_dataset(made["twin"])
@@ -272,7 +268,6 @@ def test_two_stores(places: dict[str, Path], tmp_path: Path, scheduler: str) -> 
     same((other[2] - one[1]).data.compute(), right[1][2] - right[0][1])
 
 
-@pytest.mark.slow
 def test_a_store_by_two_paths(places: dict[str, Path], tmp_path: Path, scheduler: str) -> None:
     made = stores(places, tmp_path)
     (tmp_path / "link.virtual").symlink_to(made["plain"])
@@ -282,7 +277,6 @@ def test_a_store_by_two_paths(places: dict[str, Path], tmp_path: Path, scheduler
     same((one[1] - other[2]).data.compute(), right[1] - right[2])
 
 
-@pytest.mark.slow
 def test_a_store_and_the_asdf(places: dict[str, Path], tmp_path: Path, scheduler: str) -> None:
     made = stores(places, tmp_path)
     store, asdf = dv.open_dataset(made["plain"]), dv.open_dataset(places["plain"])
@@ -303,7 +297,6 @@ def test_the_same_frames_from_two_places(places: dict[str, Path], scheduler: str
     same((other - one).data.compute(), right[1] - right[0])
 
 
-@pytest.mark.slow
 def test_absent_frames_as_nan_and_as_an_error(
     places: dict[str, Path], tmp_path: Path, scheduler: str
 ) -> None:
@@ -324,7 +317,6 @@ def test_absent_frames_as_nan_and_as_an_error(
     same(dask.compute(strict[:2].data, lenient[2].data)[1], right[2])
 
 
-@pytest.mark.slow
 def test_exports_concatenated(places: dict[str, Path], scheduler: str) -> None:
     import xarray as xr
 
@@ -343,7 +335,7 @@ def test_exports_concatenated(places: dict[str, Path], scheduler: str) -> None:
     same((mosaic["data_1_0"].data - mosaic["data_0_1"].data).compute(), tiles[2] - tiles[1])
 
 
-@pytest.mark.parametrize("through", ["asdf", pytest.param("store", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("through", ["asdf", "store"])
 def test_before_and_after_a_frame_was_replaced(
     through: str, places: dict[str, Path], tmp_path: Path, scheduler: str
 ) -> None:

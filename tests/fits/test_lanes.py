@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 import pytest
 from lane_checks import KERNELS, Streams, encoded, floats_by, integers_by, noise
+from samples import mostly_slow
 
 import dkist_virtual
 from dkist_virtual.fits.tiled import processor
@@ -86,7 +87,7 @@ LENGTHS: Final = (RAGGED, RAGGED[:1], RAGGED[:3], [640] * 16, [256] * 9)
 
 
 @pytest.mark.parametrize("kernel", KERNELS)
-@pytest.mark.parametrize("blocksize", [32, 16, 64, 24, 30, 8, 3, 1000])
+@pytest.mark.parametrize("blocksize", mostly_slow([32, 16, 64, 24, 30, 8, 3, 1000], 32, 30))
 def test_tiles_of_any_noise_and_length(kernel: Kernel, blocksize: int) -> None:
     rng = np.random.default_rng(blocksize)
     for lengths in LENGTHS:
@@ -145,7 +146,7 @@ def placed(streams: Streams, width: int, rows: int) -> Streams:
 
 @pytest.mark.parametrize("kernel", LANES)
 @pytest.mark.parametrize("dtype", ["f4", "f8"])
-@pytest.mark.parametrize("dither", [0, 1, 2])
+@pytest.mark.parametrize("dither", mostly_slow([0, 1, 2], 1))
 def test_floats_in_runs_with_blanks_and_dithers(kernel: Kernel, dtype: str, dither: int) -> None:
     rng = np.random.default_rng(dither)
     for width, rows, n in ((40, 7, 11), (64, 4, 8), (25, 3, 1), (2000, 20, 3)):

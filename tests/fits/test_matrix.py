@@ -34,6 +34,7 @@ from frames import (
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from lane_checks import KERNELS, decode_by
+from samples import mostly_slow
 
 from dkist_virtual.errors import FrameCorruptError
 from dkist_virtual.fits.decode import decode_frame
@@ -203,7 +204,10 @@ def few_cases(algorithm: str, dtype: str) -> list[tuple[int, tuple[Any, ...]]]:
 
 
 @pytest.mark.parametrize("chosen", [few_cases, pytest.param(every_case, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("dtype", [dtype for algorithm, dtype in MATRIX if algorithm == "RICE_1"])
+@pytest.mark.parametrize(
+    "dtype",
+    mostly_slow([dtype for algorithm, dtype in MATRIX if algorithm == "RICE_1"], "f4", "i2"),
+)
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_rice_by_every_kernel(
     kernel: Any, dtype: str, chosen: Callable[..., Any], monkeypatch: pytest.MonkeyPatch

@@ -7,6 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 import dkist_virtual
 
 PROGRAM = """
@@ -63,6 +65,7 @@ print("decoded", n)
 """
 
 
+@pytest.mark.slow
 def test_every_kernel_without_a_compiler() -> None:
     root = Path(dkist_virtual.__file__).parent.parent
     done = subprocess.run(

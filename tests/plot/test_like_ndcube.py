@@ -93,6 +93,7 @@ def test_coordinates_of_a_line(datasets: Any) -> None:
         ds.plot_profile().coords  # noqa: B018
 
 
+@pytest.mark.slow
 def test_an_animation_saves_every_plane(datasets: Any, tmp_path: Path) -> None:
     ds = datasets("vtf")
     plot = ds.plot(vmin=0, vmax=2000, colorbar=False)
