@@ -160,7 +160,9 @@ IMAGE: dict[str, Any] = {
     "vmin": 0.0, "vmax": 1.0, "cmap": "viridis", "norm": None, "alpha": 0.5, "filternorm": False,
     "filterrad": 3.0, "gid": "g", "interpolation": "nearest", "interpolation_stage": "rgba",
     "label": "mine", "path_effects": [], "picker": True, "resample": True,
-    "sketch_params": 1.0, "snap": True, "url": "u", "visible": True,
+    "sketch_params": 1.0, "snap": True, "url": "u", "visible": True, "aspect": "auto",
+    "clip_interval": None, "colorbar": False, "fig": None, "origin": "lower",
+    "slider_labels": None, "title": "mine",
 }  # fmt: skip
 
 

@@ -66,6 +66,8 @@ def compare(ds: dv.Dataset, slices: Any = None, **options: Any) -> Any:
         figure = plt.figure(figsize=(5, 4))
         axes = figure.add_subplot(111, projection=ds.wcs, slices=slices)
         assert one.plot(axes=axes, **options) is axes
+        if one is not ds and ds.lineage.is_computed:
+            axes.set_title("(computed)")  # which ndcube does not say
         drawn.append((looks(axes), np.asarray(figure.canvas.buffer_rgba()), axes))
     (ours, picture, axes), (theirs, their_picture, _) = drawn
     assert ours.keys() == theirs.keys()
