@@ -25,6 +25,7 @@ from dkist_virtual.fits.frame_spec import without_leading_axis
 from dkist_virtual.io.locations import absolute
 from dkist_virtual.store.format.asdf_arrays import check_mask
 from dkist_virtual.store.format.dataset_asdf import Description, TileMeta, software
+from dkist_virtual.store.format.header_table import same_cells
 from dkist_virtual.text import counted
 
 if TYPE_CHECKING:
@@ -407,21 +408,10 @@ def _with_combined(tables: list[Table], shown: Sequence[bool], combined: object)
             column: Any = np.ma.masked_all(len(stacked), combined[name].dtype)  # type: ignore[no-untyped-call]
             column[rows] = combined[name]
             stacked[name] = column if np.ma.is_masked(column) else column.data
-        elif not _same(stacked[name][rows], combined[name]):
+        elif not same_cells(stacked[name][rows], combined[name]):
             raise DatasetError(
                 f"column {name} of the mosaic's combined_headers is not that of its tiles' "
                 "headers, so it cannot be told which is right: set it in the tiles, or after "
                 "dv.load_dataset"
             )
     return stacked
-
-
-def _same(one: Any, other: Any) -> bool:
-    ours, theirs = np.ma.asarray(one), np.ma.asarray(other)
-    gone = np.ma.getmaskarray(ours)
-    if (gone != np.ma.getmaskarray(theirs)).any():
-        return False
-    left, right = ours.data[~gone], theirs.data[~gone]
-    if left.dtype.kind == "f" and right.dtype.kind == "f":
-        return bool(np.array_equal(left, right, equal_nan=True))
-    return bool(np.array_equal(left, right))

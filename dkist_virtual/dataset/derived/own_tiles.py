@@ -11,6 +11,7 @@ from astropy.table import Table
 from dkist_virtual.dataset.derived.state import FrameCube
 from dkist_virtual.dataset.provenance import LazyMeta, Meta
 from dkist_virtual.errors import DatasetError
+from dkist_virtual.store.format.header_table import same_cells
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -94,16 +95,7 @@ def table_equals(given: object, own: Table | None) -> bool:
         return not len(given) and not given.colnames
     if set(given.colnames) != set(own.colnames) or len(given) != len(own):
         return False
-    return all(_same_cells(given[name], own[name]) for name in own.colnames)
-
-
-def _same_cells(one: Any, other: Any) -> bool:
-    gone, its_gone = np.ma.getmaskarray(one), np.ma.getmaskarray(other)
-    if one.shape != other.shape or (gone != its_gone).any():
-        return False
-    cells, its = np.asarray(np.ma.getdata(one))[~gone], np.asarray(np.ma.getdata(other))[~gone]
-    nan = cells.dtype.kind == its.dtype.kind == "f"
-    return bool(np.array_equal(cells, its, equal_nan=nan))
+    return all(same_cells(given[name], own[name]) for name in own.colnames)
 
 
 def count_rows(tile: FrameCube) -> int:

@@ -25,7 +25,15 @@ if TYPE_CHECKING:
 
     from dkist_virtual.store.format.header_metadata import Notes
 
-__all__ = ["ColumnSource", "HeaderRow", "HeaderTable", "Rows", "StackedColumns", "rows_of"]
+__all__ = [
+    "ColumnSource",
+    "HeaderRow",
+    "HeaderTable",
+    "Rows",
+    "StackedColumns",
+    "rows_of",
+    "same_cells",
+]
 
 PAGE: Final = 1_000
 """Rows that are read together, because code that reads one usually reads the next."""
@@ -360,3 +368,14 @@ class StackedColumns:
         except TableMergeError:
             whole = vstack(parts(lambda column: column.astype(str)), metadata_conflicts="silent")
         return whole[name][self._rows]
+
+
+def same_cells(one: Any, other: Any) -> bool:
+    """Tell whether two columns have the same cells, and the same ones masked; NaN equals NaN."""
+    ours, theirs = np.ma.asarray(one), np.ma.asarray(other)
+    gone, its_gone = np.ma.getmaskarray(ours), np.ma.getmaskarray(theirs)
+    if ours.shape != theirs.shape or (gone != its_gone).any():
+        return False
+    cells, its = ours.data[~gone], theirs.data[~gone]
+    floats = cells.dtype.kind == its.dtype.kind == "f"
+    return bool(np.array_equal(cells, its, equal_nan=floats))
