@@ -9,7 +9,7 @@ import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from html import escape
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import numpy as np
 
@@ -18,9 +18,19 @@ from dkist_virtual.errors import redacted
 from dkist_virtual.text import human_bytes
 
 __all__ = [
-    "ArrayAxis", "Overview", "Printed", "WorldAxis", "align_table", "describe_wcs", "escape_text",
-    "facts_table", "html_table",
-]  # fmt: skip
+    "ArrayAxis",
+    "Overview",
+    "Printed",
+    "WorldAxis",
+    "align_table",
+    "describe_wcs",
+    "escape_text",
+    "facts_table",
+    "html_table",
+    "origin_facts",
+    "origin_values",
+    "write_facts",
+]
 
 _NONE = "-"
 
@@ -142,16 +152,7 @@ class Overview:
 
     def text(self) -> str:
         """Return the overview as plain text, in ASCII but for the names in it."""
-        facts = self._facts()
-        width = max(len(label) for label, _ in facts)
-        blocks = [
-            "\n".join(
-                [
-                    redacted(self._title()),
-                    *(f"  {label:<{width}}  {redacted(value)}" for label, value in facts),
-                ]
-            )
-        ]
+        blocks = [write_facts(self._title(), self._facts())]
         if self.grid is not None:
             header, rows = self._tile_table()
             blocks += [align_table([header], rows), self._first_tile() + ":"]
@@ -189,12 +190,10 @@ class Overview:
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         grid, present, missing = (values.pop(name) for name in ("grid", "present", "missing"))
         array, world = ("index", "name", "size"), ("index", "name", "physical_type", "unit")
-        made_from = self.made_from
         return {
             **values,
             "further_places": list(self.further_places),
-            "made_from": made_from
-            and dict(zip(("asdf", "date", "version"), made_from, strict=True)),
+            "made_from": origin_values(self.made_from),
             "shape": list(self.shape),
             "array_axes": [dict(zip(array, axis, strict=True)) for axis in self.array_axes],
             "world_axes": [dict(zip(world, axis, strict=True)) for axis in self.world_axes],
@@ -217,14 +216,7 @@ class Overview:
             there = f"{len(self.present)} of {n_tiles}, in a grid of {self.grid[0]}x{self.grid[1]}"
             facts.append(("tiles", there))
         facts += [("data", self.array), ("unit", self._unit())]
-        if self.place is not None:
-            facts.append(("frames in", ", then ".join((self.place, *self.further_places))))
-        if self.store is not None:
-            facts.append(("store", self.store))
-        if self.made_from is not None:
-            name, date, version = self.made_from
-            said = name if date is None else f"{name} of {date}"
-            facts.append(("made from", said if version is None else f"{said}, {version}"))
+        facts += origin_facts(self, "frames in")
         if self.computed_from is not None:
             facts.append(("computed from", self.computed_from))
         if self.missing == "raise":
@@ -309,6 +301,45 @@ class Overview:
 
 
 _CORRELATION = "Which world coordinate changes along which array axis"
+
+
+class _Origin(Protocol):
+    """What overviews say of the places of files, and of the store."""
+
+    @property
+    def place(self) -> str | None: ...
+    @property
+    def further_places(self) -> tuple[str, ...]: ...
+    @property
+    def store(self) -> str | None: ...
+    @property
+    def made_from(self) -> tuple[str, str | None, str | None] | None: ...
+
+
+def origin_facts(overview: _Origin, files_in: str) -> list[tuple[str, str]]:
+    """Say where the files are, under the label `files_in`, and which store of what this is."""
+    facts = []
+    if overview.place is not None:
+        facts.append((files_in, ", then ".join((overview.place, *overview.further_places))))
+    if overview.store is not None:
+        facts.append(("store", overview.store))
+    if overview.made_from is not None:
+        name, date, version = overview.made_from
+        said = name if date is None else f"{name} of {date}"
+        facts.append(("made from", said if version is None else f"{said}, {version}"))
+    return facts
+
+
+def origin_values(made_from: tuple[str, str | None, str | None] | None) -> Any:
+    """Return what a store was made from as values for `json`."""
+    return made_from and dict(zip(("asdf", "date", "version"), made_from, strict=True))
+
+
+def write_facts(title: str, facts: Sequence[tuple[str, str]]) -> str:
+    """Write a title, and under it labels with what is said of them, as plain text."""
+    width = max((len(label) for label, _ in facts), default=0)
+    lines = [f"  {label:<{width}}  {redacted(value)}" for label, value in facts]
+    return "\n".join([redacted(title), *lines])
 
 
 class Printed:

@@ -9,8 +9,15 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Self
 
 from dkist_virtual.cube.axis_tables import axis_names
-from dkist_virtual.dataset.overview import align_table, escape_text, facts_table, html_table
-from dkist_virtual.errors import redacted
+from dkist_virtual.dataset.overview import (
+    align_table,
+    escape_text,
+    facts_table,
+    html_table,
+    origin_facts,
+    origin_values,
+    write_facts,
+)
 from dkist_virtual.text import human_bytes
 
 if TYPE_CHECKING:
@@ -91,11 +98,7 @@ class InversionOverview:
 
     def text(self) -> str:
         """Return the overview as plain text."""
-        facts = self._facts()
-        width = max((len(label) for label, _ in facts), default=0)
-        head = [redacted(self._title())]
-        head += [f"  {label:<{width}}  {redacted(value)}" for label, value in facts]
-        blocks = ["\n".join(head)]
+        blocks = [write_facts(self._title(), self._facts())]
         for title, members in self._tables():
             rows = [member.cells() for member in members]
             blocks.append(align_table([[title, *_HEAD]], rows))
@@ -127,7 +130,6 @@ class InversionOverview:
                 for member in members
             ]
 
-        made_from = self.made_from
         return {
             "kind": "Inversion",
             **asdict(self),
@@ -135,8 +137,7 @@ class InversionOverview:
             "profiles": group(self.profiles),
             "aligned_axes": list(self.aligned_axes),
             "further_places": list(self.further_places),
-            "made_from": made_from
-            and dict(zip(("asdf", "date", "version"), made_from, strict=True)),
+            "made_from": origin_values(self.made_from),
         }
 
     def _title(self) -> str:
@@ -154,14 +155,7 @@ class InversionOverview:
             facts.append(("files", f"{self.n_files:,}, {size}"))
         if self.aligned_axes:
             facts.append(("aligned axes", ", ".join(self.aligned_axes)))
-        if self.place is not None:
-            facts.append(("files in", ", then ".join((self.place, *self.further_places))))
-        if self.store is not None:
-            facts.append(("store", self.store))
-        if self.made_from is not None:
-            name, date, version = self.made_from
-            said = name if date is None else f"{name} of {date}"
-            facts.append(("made from", said if version is None else f"{said}, {version}"))
+        facts += origin_facts(self, "files in")
         if self.missing is not None:
             absent = {"raise": "raise an error", "nan": "are read as NaN"}[self.missing]
             facts.append(("absent files", f"{absent} (missing={self.missing!r})"))
