@@ -60,7 +60,7 @@ class Expected:
     target: HDUTarget
 
     def check(self, layout: Image) -> None:
-        """Hold one frame against the ASDF.
+        """Check one frame against the ASDF.
 
         Raises
         ------

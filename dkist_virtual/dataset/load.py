@@ -205,7 +205,7 @@ def _load_results(results: Any, options: ReadOptions, *, any_version: bool) -> A
 
 
 def _may_be_asdf(name: str) -> bool:
-    """Tell whether a file is an ASDF, by its first bytes; True where there is no file to ask."""
+    """Tell whether a file is an ASDF, by its first bytes; True if the file cannot be read."""
     from dkist_virtual.io.asdf_blocks import MAGIC
 
     try:

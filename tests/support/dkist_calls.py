@@ -73,7 +73,7 @@ class Call:
     quick
         Whether `make test` runs it.
     asks
-        Whether it asks the Data Center or Globus, which a server on this machine stands for.
+        Whether it asks the Data Center or Globus: a server on this machine answers for them.
     tolerance
         By how much numbers may differ, relative to them: for sums of float32 in another order.
     """

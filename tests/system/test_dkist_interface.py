@@ -72,7 +72,7 @@ def test_every_name_of_the_package_is_here() -> None:
 def refused(theirs: Any, ours: Any) -> Iterator[str]:
     """The arguments of their signature, each beside those that are required, that ours refuses.
 
-    An empty text stands for all arguments at once, by their positions.
+    An empty text means all arguments at once, by their positions.
     """
     kind = inspect.Parameter
     given = list(inspect.signature(theirs).parameters.values())

@@ -147,7 +147,7 @@ def call_numpy(
     Raises
     ------
     TypeError
-        For this function, or one of its options, there is no rule here.
+        This function, or one of its options, is not known here.
     DatasetError
         Masked pixels, where it is not known what they would count for.
     """

@@ -190,8 +190,8 @@ class Inversion(FromASDF, AlignedDatasets):
         """The headers of the files: one row for each file of the selection.
 
         The headers of a quantity's own images are ``inversion["temperature"].headers``; the
-        table of all files is ``inversion.meta["headers"]``. None where there is no such table, or
-        where the first quantity was computed and is not of single frames.
+        table of all files is ``inversion.meta["headers"]``. None if the meta has no table, or if
+        the first quantity was computed and is not of single frames.
         """
         if self._file_headers is None:
             self._file_headers = self._new_file_headers()

@@ -405,7 +405,7 @@ class _Stored:
 
 
 def _own_types(parts: Sequence[Any], rows: NDArray[np.int64]) -> dict[str, str] | None:
-    """Find the columns of the one part that rows are of; None where there is no such part."""
+    """Find the columns of the part that has all these rows; None if no part has them all."""
     if not len(rows):
         return None
     stop = 0
