@@ -110,6 +110,23 @@ def test_a_process_ends_by_sys_exit_and_by_an_error_meanwhile(run) -> None:
 
 
 @pytest.mark.slow
+def test_compiling_leaves_filters_of_warnings_to_other_threads(run, tmp_path: Path) -> None:
+    run(
+        "import warnings\n"
+        "import scipy.linalg  # sets them when it is imported, as numba does\n"
+        "enter, threads = warnings.catch_warnings.__enter__, set()\n"
+        "def note(self):\n"
+        "    threads.add(threading.current_thread().name)\n"
+        "    return enter(self)\n"
+        "warnings.catch_warnings.__enter__ = note\n"
+        "check()\n"
+        "wait_for_the_kernel()\n"
+        "assert 'fits-compile' not in threads, threads\n"
+    )
+    assert len(kept(tmp_path)) == 1
+
+
+@pytest.mark.slow
 def test_the_kernel_comes_while_frames_are_decoded(run, tmp_path: Path) -> None:
     run(
         "background.MOST_SECONDS = float('inf')\n"

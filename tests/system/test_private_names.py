@@ -51,6 +51,7 @@ NAMES = (
     "numba.core.caching.FunctionCache.flush",
     "numba.core.caching.FunctionCache.load_overload",
     "numba.core.caching.FunctionCache.save_overload",
+    "numba.core.errors.WarningsFixer.catch_warnings",
     "numba.core.event.install_listener",
     "s3fs.S3FileSystem._call_s3",
     "sys._getframe",

@@ -17,8 +17,9 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import cache
+from importlib import import_module
 from threading import Condition, Event, Lock, Thread, current_thread
 from typing import Any, Final
 
@@ -130,7 +131,7 @@ class _Compiler:
                     return
                 job = self.jobs[0]
             try:
-                with _between_steps(self._pause):
+                with _between_steps(self._pause), _own_warnings():
                     job.run()
             except _GivenUpError:
                 continue
@@ -241,6 +242,27 @@ def _between_steps(pause: Callable[[], None]) -> Iterator[None]:
     pause()
     with event.install_listener("numba:run_pass", Listener()):
         yield
+
+
+@contextmanager
+def _own_warnings() -> Iterator[None]:
+    """Keep numba from setting filters of warnings in this thread.
+
+    It sets them a thousand times in a compilation, and puts back what was there. They belong to the
+    whole process: what another thread sets meanwhile, as ``with warnings.catch_warnings()`` does,
+    would be undone too early, or never. The kernels give no warnings that numba would collect.
+    """
+    errors: Any = import_module("numba.core.errors")  # which comes half typed
+    own, collected = current_thread(), errors.WarningsFixer.catch_warnings
+
+    def collect(fixer: Any, *place: Any, **named: Any) -> Any:
+        return nullcontext() if current_thread() is own else collected(fixer, *place, **named)
+
+    errors.WarningsFixer.catch_warnings = collect
+    try:
+        yield
+    finally:
+        errors.WarningsFixer.catch_warnings = collected
 
 
 @contextmanager
