@@ -28,8 +28,10 @@ MAY = {
     # A store keeps what an overview says of the axes, which `cube` describes.
     "conversion": {"cube"},
     "plot": {"cube"},
+    # Is handed datasets, and knows them by protocols.
+    "science": {"cube"},
     "datacenter": {"conversion"},
-    "dataset": {"conversion", "cube", "plot", "datacenter"},
+    "dataset": {"conversion", "cube", "plot", "datacenter", "science"},
     "verification": {"dataset"},
     # The names of the package, which are imported when they are first used.
     "__init__": {"verification", "_moved"},
