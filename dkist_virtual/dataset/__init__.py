@@ -15,7 +15,7 @@
 - `derived/`: derive datasets: their state, what they were made from, bins, reprojection
 - `export/`: export a dataset to other libraries: sunpy and xarray
 - `level2/`: hold level 2 inversions: quantities and profiles that are sliced together
-- `save/`: save a dataset as an ASDF that the dkist package opens
+- `save/`: save a dataset in the form that its name says, or as an ASDF that dkist opens
 - `plots/`: draw datasets and mosaics: choose how, by the keywords given
 
 Names are imported when they are first used: ndcube, astropy and zarr are loaded with a dataset.

@@ -50,6 +50,7 @@ CALLS: dict[str, tuple[Callable[..., Any], str]] = {
         "block_size",
     ),
     "Dataset.to_nddata": (lambda ds, **given: ds.to_nddata(**given), "mask"),
+    "Dataset.save": (lambda ds, **given: ds.save("x.asdf", **given), "overwrite"),
     "Files.download": (lambda ds, **given: ds.files.download("x", **given), "workers"),
     "ImagePlot.at": (lambda ds, **given: ds.plot().at(**given), "wavelength"),
     "ImagePlot.save": (lambda ds, **given: ds.plot().save("x.png", **given), "dpi"),
@@ -69,6 +70,7 @@ CALLS: dict[str, tuple[Callable[..., Any], str]] = {
 OF_MOSAICS: dict[str, tuple[Callable[..., Any], str]] = {
     "TiledDataset.at": (lambda mosaic, **given: mosaic.at(**given), "stokes"),
     "TiledDataset.download": (lambda mosaic, **given: mosaic.download("x", **given), "verify"),
+    "TiledDataset.save": (lambda mosaic, **given: mosaic.save("x.asdf", **given), "overwrite"),
     "TiledDataset.plot": (lambda mosaic, **given: mosaic.plot(**given), "cmap"),
     "MosaicPlot.at": (lambda mosaic, **given: mosaic.plot().at(**given), "time"),
     "MosaicPlot.save": (lambda mosaic, **given: mosaic.plot().save("x.svg", **given), "dpi"),

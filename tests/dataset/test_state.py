@@ -154,6 +154,20 @@ def saved(ds: Any) -> Any:
         return opened
 
 
+def kept_as(form: str) -> Callable[[Any], Any]:
+    """Save in a form, and open again."""
+
+    def make(ds: Any) -> Any:
+        with TemporaryDirectory() as directory:
+            ds.save(f"{directory}/saved{form}")
+            opened = dv.open_dataset(f"{directory}/saved{form}", chunks="frame")
+            for tile in opened.flat if isinstance(opened, dv.TiledDataset) else [opened]:
+                tile.headers.columns  # noqa: B018  # reads them now
+            return opened
+
+    return make
+
+
 def bins(array: Any) -> Any:
     return array.reshape(3, 24, 2, 24, 2)
 
@@ -238,6 +252,7 @@ DATASETS: dict[str, Derived] = {
     ),
     "`ds.to_nddata()`": Derived(lambda ds: ds.to_nddata(), public="to_nddata"),
     "`dv.save_dataset(ds, ...)`": Derived(saved),
+    '`ds.save("x.asdf")`': Derived(kept_as(".asdf"), public="save"),
     "`ds.plot()`": Derived(lambda ds: ds.plot(figure=Figure()), kind="plot", public="plot"),
     "`ds.plot_profile()`": Derived(
         lambda ds: ds.plot_profile((20, 30), figure=Figure()), kind="line", public="plot_profile"
@@ -432,6 +447,7 @@ PARTS: dict[str, Derived] = {
     "`copy.deepcopy(mosaic)`": Derived(copy.deepcopy),
     "`pickle` of a mosaic": Derived(lambda m: pickle.loads(pickle.dumps(m))),
     "`dv.save_dataset(mosaic, ...)`": Derived(saved),
+    '`mosaic.save("x.asdf")`': Derived(kept_as(".asdf"), public="save"),
     "`mosaic.to_xarray()`": Derived(lambda m: m.to_xarray(), kind="xarray", public="to_xarray"),
     "`mosaic.plot()`": Derived(lambda m: m.plot(figure=Figure()), kind="mosaic", public="plot"),
 }

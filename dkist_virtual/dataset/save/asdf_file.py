@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.level2.inversion import Inversion
     from dkist_virtual.dataset.mosaic import TiledDataset
 
-__all__ = ["save_dataset"]
+__all__ = ["save_asdf", "save_dataset"]
 
 
 def save_dataset(
@@ -67,6 +67,17 @@ def save_dataset(
     if entries := history.get("entries"):
         tree["history"] = {"entries": list(entries)}
     _write(path, tree, overwrite)
+
+
+def save_asdf(
+    dataset: Dataset | TiledDataset | Inversion,
+    place: str | os.PathLike[str],
+    *,
+    overwrite: bool = False,
+    progress: bool = True,  # noqa: ARG001  # no pixels are written
+) -> None:
+    """Write a dataset as `save_dataset` does, for `Dataset.save`."""
+    save_dataset(dataset, place, overwrite)
 
 
 def _node(dataset: object, manager: ExtensionManager) -> tuple[str, Any]:

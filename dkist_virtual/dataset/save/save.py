@@ -1,0 +1,101 @@
+"""Choose the form of a saved dataset by the name of its file, and check the form's options."""
+
+from __future__ import annotations
+
+import inspect
+import os
+from dataclasses import dataclass
+from importlib import import_module
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Final
+
+from dkist_virtual.errors import DatasetError
+from dkist_virtual.text import check_keywords
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["FORMS", "Form", "form_of", "save"]
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """A form in which a dataset can be saved.
+
+    Parameters
+    ----------
+    suffix : str
+        The end of its names.
+    what : str
+        What it is, for messages.
+    home : str, optional
+        The module and function that write it, below this folder: it takes the dataset and the
+        place, `overwrite` and `progress`, and its options, which are its other keywords. None
+        where the form is not there yet.
+    """
+
+    suffix: str
+    what: str
+    home: tuple[str, str] | None
+
+    def writer(self) -> Callable[..., None]:
+        """Import what writes this form."""
+        if self.home is None:
+            raise DatasetError(
+                f"save to a name with {self.suffix}: this version does not write {self.what} yet. "
+                f"It writes {_listed(form for form in FORMS if form.home is not None)}"
+            )
+        module, function = self.home
+        writer: Callable[..., None] = getattr(
+            import_module(f"dkist_virtual.dataset.save.{module}"), function
+        )
+        return writer
+
+
+FORMS: Final = (
+    Form(".virtual", "a store of references to the frames", None),
+    Form(".zarr", "pixels as Zarr", None),
+    Form(".fits", "a FITS image", None),
+    Form(".nc", "netCDF", None),
+    Form(".asdf", "an ASDF for dkist", ("asdf_file", "save_asdf")),
+)
+
+
+def form_of(place: str | os.PathLike[str]) -> Form:
+    """Find the form that a name says.
+
+    Raises
+    ------
+    ValueError
+        None of them.
+    """
+    suffix = PurePath(os.fspath(place)).suffix
+    for form in FORMS:
+        if form.suffix == suffix:
+            return form
+    raise ValueError(
+        f"save to {os.fspath(place)}: the end of the name says how a dataset is saved: expected "
+        f"{_listed(FORMS)}, found {suffix or 'none of them'}"
+    )
+
+
+def save(
+    dataset: object,
+    place: str | os.PathLike[str],
+    *,
+    overwrite: bool,
+    progress: bool,
+    **options: Any,
+) -> None:
+    """Save a dataset, mosaic or inversion: parameters and errors are those of `Savable.save`."""
+    form = form_of(place)
+    writer = form.writer()
+    named = inspect.signature(writer).parameters.values()
+    known = {one.name for one in named if one.kind is one.KEYWORD_ONLY} | {"overwrite", "progress"}
+    check_keywords(f"save to {form.suffix}", options, known)
+    writer(dataset, place, overwrite=overwrite, progress=progress, **options)
+
+
+def _listed(forms: Any) -> str:
+    """List forms for a message."""
+    return ", ".join(f"{form.suffix} ({form.what})" for form in forms)
