@@ -7,6 +7,7 @@
   pixel
 - `dask_array`: make the dask array of a dataset, whose slices select from the frames
 - `points`: read world coordinates that a user gives, as values of the axes of a WCS
+- `screens`: assume where positions off the limb of the Sun are, and say when that is needed
 - `selection`: compose basic indexing: what is left of an array after any number of slices
 - `sliced_wcs`: make the WCS of a selection, steps included
 - `virtual_array`: read one composed selection of a stored array, as numpy or as a dask array

@@ -239,7 +239,8 @@ def _in_frame(world: World, given: SkyCoord) -> SkyCoord:
 
 _OFF_DISK: Final = (
     "Seen from another place, or at another time, a position off the disk of the Sun needs a "
-    "distance, which it does not have. Let sunpy assume one wherever such a position is "
+    'distance, which it does not have: crop, at and reproject_to assume one with screen="spherical"'
+    ", around the dataset's observer. Or let sunpy assume one wherever such a position is "
     "transformed: with sunpy.coordinates.SphericalScreen(coordinate.observer, only_off_disk=True): "
     "ds.crop(coordinate). PlanarScreen does so too"
 )

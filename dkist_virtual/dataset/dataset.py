@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, Self, overload
+from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 
 import numpy as np
 
@@ -119,6 +119,7 @@ class Dataset(FromASDF, Printed, Reported, Savable, LazyCube):
         *points: object,
         keepdims: bool = False,
         wcs: BaseHighLevelWCS | ExtraCoords | None = None,
+        screen: Literal["spherical"] | None = None,
     ) -> Self:
         """Select the pixels between points in world coordinates; reads nothing.
 
@@ -138,6 +139,9 @@ class Dataset(FromASDF, Printed, Reported, Savable, LazyCube):
             ndcube does.
         wcs : WCS or ExtraCoords, optional
             Other coordinates than the dataset's own: passed to `ndcube.NDCube.crop`.
+        screen : {"spherical"}, optional
+            Where positions off the limb of the Sun that were seen by another observer, or at
+            another time, are assumed to be, as in `reproject_to`.
 
         Raises
         ------
@@ -152,16 +156,18 @@ class Dataset(FromASDF, Printed, Reported, Savable, LazyCube):
         """
         from dkist_virtual.cube.crop import crop_index
         from dkist_virtual.cube.points import with_times
+        from dkist_virtual.cube.screens import assume_screen
         from dkist_virtual.cube.world_axes import World
 
-        if wcs is not None and wcs is not self.wcs:
-            cropped: Self = super().crop(*map(with_times, points), wcs=wcs, keepdims=keepdims)
-            return cropped
+        world = World(self.wcs, self.shape)
+        with assume_screen("crop", screen, world.frame):
+            if wcs is not None and wcs is not self.wcs:
+                cropped: Self = super().crop(*map(with_times, points), wcs=wcs, keepdims=keepdims)
+                return cropped
+            box = crop_index(world, points)
         index = tuple(
             part.start if part.stop - part.start == 1 and n > 1 and not keepdims else part
-            for part, n in zip(
-                crop_index(World(self.wcs, self.shape), points), self.shape, strict=True
-            )
+            for part, n in zip(box, self.shape, strict=True)
         )
         if not any(isinstance(part, slice) for part in index):
             raise SelectionError(
@@ -177,6 +183,7 @@ class Dataset(FromASDF, Printed, Reported, Savable, LazyCube):
         stokes: str | None = None,
         time: object = None,
         sky: SkyCoord | None = None,
+        screen: Literal["spherical"] | None = None,
     ) -> Self:
         """Select the pixels nearest to some coordinates; reads nothing.
 
@@ -195,6 +202,8 @@ class Dataset(FromASDF, Printed, Reported, Savable, LazyCube):
             Without a time zone in UTC; of a sunpy TimeRange its middle.
         sky : astropy.coordinates.SkyCoord, optional
             A helioprojective one without an observer is taken to be seen by the telescope.
+        screen : {"spherical"}, optional
+            Where such a position off the limb of the Sun is assumed to be, as in `crop`.
 
         Raises
         ------
@@ -207,10 +216,13 @@ class Dataset(FromASDF, Printed, Reported, Savable, LazyCube):
         """
         from dkist_virtual.cube.crop import nearest_index
         from dkist_virtual.cube.points import as_points
+        from dkist_virtual.cube.screens import assume_screen
         from dkist_virtual.cube.world_axes import World
 
         points = as_points(wavelength=wavelength, stokes=stokes, time=time, sky=sky)
-        index = nearest_index(World(self.wcs, self.shape), points)
+        world = World(self.wcs, self.shape)
+        with assume_screen("at", screen, world.frame):
+            index = nearest_index(world, points)
         pixels = [pixel for pixel in index if isinstance(pixel, int)]
         if len(pixels) == len(index):
             return self[tuple(slice(pixel, pixel + 1) for pixel in pixels)]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from operator import itemgetter
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, overload
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self, TypeVar, overload
 
 import numpy as np
 
@@ -222,13 +222,18 @@ class TiledDataset(FromASDF, Printed, Reported, Savable):
         """Slice every tile alike: ``mosaic.slice_tiles[0, 10:20]``."""
         return _TileSlicer(self)
 
-    def crop(self, *points: object, keepdims: bool = False) -> Self:
+    def crop(
+        self,
+        *points: object,
+        keepdims: bool = False,
+        screen: Literal["spherical"] | None = None,
+    ) -> Self:
         """Crop every tile, as `Dataset.crop` does; reads nothing.
 
         Tiles outside are masked in the result. An axis is dropped where a single pixel of it is
         left in every tile. If all tiles are outside, `SelectionError` is raised.
         """
-        cropped = self._each(lambda tile: tile.crop(*points, keepdims=True))
+        cropped = self._each(lambda tile: tile.crop(*points, keepdims=True, screen=screen))
         if keepdims:
             return cropped
         before = [tile.shape for tile in self._tiles[~cropped.mask]]
@@ -248,7 +253,7 @@ class TiledDataset(FromASDF, Printed, Reported, Savable):
         Tiles that do not reach there are masked in the result. If no tile does, `SelectionError`
         is raised.
         """
-        check_keywords("at", coordinates, COORDINATES)
+        check_keywords("at", coordinates, (*COORDINATES, "screen"))
         return self._each(lambda tile: tile.at(**coordinates))
 
     # What belongs to them -------------------------------------------------------------------

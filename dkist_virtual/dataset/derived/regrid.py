@@ -8,12 +8,13 @@ from __future__ import annotations
 import warnings
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import astropy.units as u
 import numpy as np
 from astropy.nddata import StdDevUncertainty
 
+from dkist_virtual.cube.screens import assume_screen, check_screen, warn_of_lost
 from dkist_virtual.cube.world_axes import World
 from dkist_virtual.dataset.derived.state import FrameCube
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
@@ -135,12 +136,39 @@ class RegriddedCube(FrameCube):
                 )
         return sizes
 
-    def reproject_to(self, target_wcs: BaseHighLevelWCS, *args: Any, **options: Any) -> Any:
+    def reproject_to(
+        self,
+        target_wcs: BaseHighLevelWCS,
+        *args: Any,
+        screen: Literal["spherical"] | None = None,
+        **options: Any,
+    ) -> Any:
         """Reproject, as `ndcube.NDCube.reproject_to` does; reads the frames.
 
         The result has no headers, as none of them is that of a pixel any more. A pixel to which a
         masked one contributes is masked. Uncertainties and point spread functions are refused.
+
+        Parameters
+        ----------
+        target_wcs : WCS
+        *args, **options
+            As `ndcube.NDCube.reproject_to` and functions of `reproject` take them.
+        screen : {"spherical"}, optional
+            Where positions off the limb of the Sun are assumed to be, which is needed where
+            observer or time of `target_wcs` are others than the dataset's: on
+            `sunpy.coordinates.SphericalScreen` around the dataset's observer, ``only_off_disk``.
+            By default they are NaN, with a warning. It is refused with ``parallel=`` and with
+            ``return_type="dask"``, which compute positions in other processes, or later.
         """
+        check_screen("reproject_to", screen)
+        later = [
+            o for o in ("parallel", "return_type") if options.get(o) not in (None, False, "numpy")
+        ]
+        if screen is not None and later:
+            raise DatasetError(
+                f"reproject_to: screen={screen!r} is not known to what computes in other "
+                f"processes, or later: leave out {' and '.join(later)}"
+            )
         algorithm = options.get("algorithm", args[0] if args else "interpolation")
         check_keywords("reproject_to", options, _reprojection_keywords(algorithm))
         self._refuse(
@@ -155,7 +183,11 @@ class RegriddedCube(FrameCube):
                 DKISTVirtualWarning,
                 stacklevel=2,
             )
-        result = super().reproject_to(target_wcs, *args, **options)
+        world = World(self.wcs, self.shape)
+        if screen is None:
+            warn_of_lost("reproject_to", world, target_wcs, stacklevel=2)
+        with assume_screen("reproject_to", screen, world.frame):
+            result = super().reproject_to(target_wcs, *args, **options)
         cube = result[0] if isinstance(result, tuple) else result
         cube._unit = self.unit  # which ndcube forgets
         _forget_rows(cube, self)
@@ -165,7 +197,8 @@ class RegriddedCube(FrameCube):
             twin = self._new_instance(
                 data=np.asarray(self.mask, float), mask=None, uncertainty=None
             )
-            parts = super(RegriddedCube, twin).reproject_to(target_wcs, *args, **options)
+            with assume_screen("reproject_to", screen, world.frame):
+                parts = super(RegriddedCube, twin).reproject_to(target_wcs, *args, **options)
             share = parts[0] if isinstance(parts, tuple) else parts
             cube.mask = np.nan_to_num(np.asarray(share.data)) > _TRACE
         else:
