@@ -148,6 +148,7 @@ def test_attributes_and_arguments_hold_together(catalogue: Any) -> None:
     ]
 
 
+@pytest.mark.slow
 def test_random_queries_are_translated_as_dkist_does(catalogue: Any) -> None:
     from dkist.net import DKISTClient
     from dkist.net.tests.strategies import query_and, query_or

@@ -233,6 +233,7 @@ def run_program(name: str, *arguments: str, **environment: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_no_load_is_outside_the_buffer() -> None:
     """The pages before and after it cannot be read: a load there would end the process."""
     assert run_program("guarded.py", *KERNELS) == "read 200 buffers\n" * 3

@@ -352,6 +352,7 @@ def test_a_saved_picture_has_no_sliders(name: str, draw: Any, opened: Any, tmp_p
     plot.save(tmp_path / "tight.pdf", bbox_inches="tight")
 
 
+@pytest.mark.slow
 def test_a_saved_mosaic_has_no_sliders(opened: Any, tmp_path: Path) -> None:
     plot = opened("dlnirsp").plot()
     plot.at(stokes="V")

@@ -277,6 +277,7 @@ def test_absent_frames_are_marked_where_they_would_be(simulated: Any, tmp_path: 
     assert planes.read([2, 0, 3, 0]).absent is None
 
 
+@pytest.mark.slow
 def test_what_was_computed_from_absent_frames_is_absent(simulated: Any, tmp_path: Path) -> None:
     directory = tmp_path / "part"
     without(simulated, "vtf", tmp_path, 1)

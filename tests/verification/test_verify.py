@@ -437,6 +437,7 @@ def test_a_glance_elsewhere_takes_no_warning_away(copy: Copy) -> None:
     assert not dv.verify(store).ok
 
 
+@pytest.mark.slow
 def test_a_copy_of_the_frames_has_a_verification_of_its_own(copy: Copy) -> None:
     directory = copy("visp_moving")
     store = directory.parent / "store"
@@ -458,6 +459,7 @@ def test_a_copy_of_the_frames_has_a_verification_of_its_own(copy: Copy) -> None:
         dv.open_dataset(store, frames=elsewhere)
 
 
+@pytest.mark.slow
 def test_no_password_is_kept(copy: Copy) -> None:
     directory = copy("visp_moving")
     with FrameServer(directory).running() as server:
@@ -467,6 +469,7 @@ def test_no_password_is_kept(copy: Copy) -> None:
     assert "S3KRET" not in (directory.parent / "store" / "verify.json").read_text()
 
 
+@pytest.mark.slow
 def test_nothing_is_kept_where_that_was_asked_for(copy: Copy) -> None:
     store = copy("visp_moving").parent / "store"
     dv.verify(store, keep=False)
@@ -556,6 +559,7 @@ def test_exit_status(counts: dict[str, int], off: bool, status: int) -> None:
 # A server ---------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_store_on_a_server(copy: Copy) -> None:
     directory = copy("visp")
     with FrameServer(directory.parent).running() as server:
@@ -590,6 +594,7 @@ def run(*arguments: Any) -> int:
     return int(left.value.code or 0)
 
 
+@pytest.mark.slow
 def test_the_command(copy: Copy, capfd: pytest.CaptureFixture[str]) -> None:
     directory = copy("visp_moving")
     store = directory.parent / "store"
@@ -673,6 +678,7 @@ def test_checked_reads_refuse_bytes_that_changed(name: str, how: str, copy: Copy
         read(verify=True)
 
 
+@pytest.mark.slow
 def test_checked_reads_reach_workers(copy: Copy) -> None:
     import pickle
 
