@@ -6,9 +6,11 @@
 - `crop`: turn world coordinates into an index: the part between some points, or the nearest
   pixel
 - `dask_array`: make the dask array of a dataset, whose slices select from the frames
+- `pointing`: define `Pointing`: the corrections of a dataset's position on the Sun
 - `points`: read world coordinates that a user gives, as values of the axes of a WCS
 - `screens`: assume where positions off the limb of the Sun are, and say when that is needed
 - `selection`: compose basic indexing: what is left of an array after any number of slices
+- `shifted_wcs`: define the WCS of a dataset whose pointing is corrected
 - `sliced_wcs`: make the WCS of a selection, steps included
 - `virtual_array`: read one composed selection of a stored array, as numpy or as a dask array
 - `world_axes`: describe an array's axes by its WCS: which are time, sky, wavelength, and their

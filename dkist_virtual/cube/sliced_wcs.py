@@ -11,14 +11,18 @@ from astropy.wcs.wcsapi import BaseHighLevelWCS, HighLevelWCSWrapper, SlicedLowL
 from gwcs import WCS
 from ndcube.wcs.wrappers import ResampledLowLevelWCS
 
+from dkist_virtual.cube.shifted_wcs import ShiftedWCS
+
 if TYPE_CHECKING:
     from astropy.wcs.wcsapi import BaseLowLevelWCS
 
+    from dkist_virtual.cube.pointing import Pointing
     from dkist_virtual.cube.selection import Selection
 
 __all__ = [
     "KnownWCS", "SteppedWCS", "UnslicedWCS", "WCSSource", "forget_dropped", "high_level",
-    "published", "slice_wcs",
+    "published", "shifted", "slice_wcs",
+    "unshifted_wcs",
 ]  # fmt: skip
 
 
@@ -187,3 +191,23 @@ def high_level(wcs: BaseHighLevelWCS | BaseLowLevelWCS, shape: tuple[int, ...]) 
         # A single frame's WCS may have more axes than the frame.
         wcs.pixel_shape = shape[::-1] if len(stated) == len(shape) else None
     return wcs
+
+
+def shifted(wcs: BaseHighLevelWCS, pointing: Pointing, shape: tuple[int, ...]) -> BaseHighLevelWCS:
+    """Correct the pointing of a WCS of data of some shape."""
+    return HighLevelWCSWrapper(ShiftedWCS(wcs.low_level_wcs, pointing, shape))
+
+
+def unshifted_wcs(low: BaseLowLevelWCS) -> BaseLowLevelWCS:
+    """Make a low-level WCS without the corrections in it, sliced and binned as it is."""
+    if isinstance(low, ShiftedWCS):
+        return unshifted_wcs(low.unshifted)
+    inside = getattr(low, "_wcs", None)  # astropy's wrappers of a WCS have no public name for it
+    if not isinstance(low, (SlicedLowLevelWCS, ResampledLowLevelWCS)):
+        return low
+    inside = unshifted_wcs(getattr(inside, "low_level_wcs", inside))
+    if isinstance(low, SlicedLowLevelWCS):
+        return SlicedLowLevelWCS(inside, list(low._slices_pixel)[::-1])
+    if isinstance(low, SteppedWCS):
+        return SteppedWCS(inside, low._factor, low._offset, low._shape)
+    return ResampledLowLevelWCS(inside, low._factor, low._offset)

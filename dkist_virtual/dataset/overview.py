@@ -90,6 +90,8 @@ class Overview:
         The tiles ``[i, j]`` that are there, row-major; a mosaic only.
     missing : {"raise", "nan"}, optional
         What happens when an absent frame is read.
+    pointing : tuple of str
+        What the pointing is corrected by, a line for each correction.
     """
 
     kind: Literal["Dataset", "TiledDataset"]
@@ -116,6 +118,7 @@ class Overview:
     grid: tuple[int, int] | None = None
     present: tuple[tuple[int, int], ...] = ()
     missing: Literal["raise", "nan"] | None = None
+    pointing: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         np.dtype(self.dtype)
@@ -193,6 +196,7 @@ class Overview:
         return {
             **values,
             "further_places": list(self.further_places),
+            "pointing": list(self.pointing),
             "made_from": origin_values(self.made_from),
             "shape": list(self.shape),
             "array_axes": [dict(zip(array, axis, strict=True)) for axis in self.array_axes],
@@ -216,6 +220,8 @@ class Overview:
             there = f"{len(self.present)} of {n_tiles}, in a grid of {self.grid[0]}x{self.grid[1]}"
             facts.append(("tiles", there))
         facts += [("data", self.array), ("unit", self._unit())]
+        if self.pointing:
+            facts.append(("pointing", "corrected by " + "; then ".join(self.pointing)))
         facts += origin_facts(self, "frames in")
         if self.computed_from is not None:
             facts.append(("computed from", self.computed_from))

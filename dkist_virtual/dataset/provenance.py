@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from astropy.wcs.wcsapi import BaseHighLevelWCS
     from numpy.typing import NDArray
 
+    from dkist_virtual.cube.pointing import Pointing
     from dkist_virtual.cube.selection import BasicIndex, Selection
     from dkist_virtual.cube.virtual_array import VirtualArray
     from dkist_virtual.store.format.dataset_asdf import Description, StoredDescription, TileMeta
@@ -49,11 +50,14 @@ class Tile:
         Its place among the arrays.
     shape : tuple of int
         Of the dataset as it is opened.
+    pointing : Pointing, optional
+        What its pointing is corrected by.
     """
 
     description: Description | StoredDescription
     number: int
     shape: tuple[int, ...]
+    pointing: Pointing | None = None
 
     @property
     def stated(self) -> TileMeta:
@@ -62,10 +66,11 @@ class Tile:
 
     @cached_property
     def wcs(self) -> BaseHighLevelWCS:
-        """The WCS of the dataset as it is opened."""
-        from dkist_virtual.cube.sliced_wcs import high_level
+        """The WCS of the dataset as it is opened, with its pointing corrected."""
+        from dkist_virtual.cube.sliced_wcs import high_level, shifted
 
-        return high_level(self.stated.wcs, self.shape)
+        wcs = high_level(self.stated.wcs, self.shape)
+        return wcs if self.pointing is None else shifted(wcs, self.pointing, self.shape)
 
     @property
     def opened_with(self) -> frozenset[str]:

@@ -45,9 +45,20 @@ def overview_of(
         world_axes=worlds,
         sky_axes=sky_axes(first.wcs, first.shape) or None,
         correlation=correlation,
+        pointing=_pointing_lines(tiles),
         **facts,
         **mosaic,
     )
+
+
+def _pointing_lines(tiles: Sequence[FrameCube]) -> tuple[str, ...]:
+    """Describe what the pointing is corrected by; that of a mosaic in a line where tiles differ."""
+    from dkist_virtual.dataset.pointing.shift import pointing_of
+
+    found = [() if (one := pointing_of(tile)) is None else one.lines() for tile in tiles]
+    if len(set(found)) > 1:
+        return (f"values of their own for each of the {len(tiles)} tiles",)
+    return found[0]
 
 
 def axis_names(ds: FrameCube) -> list[str] | None:

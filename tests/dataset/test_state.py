@@ -195,6 +195,9 @@ DATASETS: dict[str, Derived] = {
         cropped_by_values, lambda a: a[1:, 2:45, 2:45], public="crop_by_values"
     ),
     "`ds.at(...)`": Derived(lambda ds: ds.at(time=time_at(ds, 1)), lambda a: a[1], public="at"),
+    "`ds.shift(...)`, `ds.unshifted()`": Derived(
+        lambda ds: ds.shift(1 * u.deg).unshifted().shift(dy=2 * u.arcsec), public="shift unshifted"
+    ),
     "`ds.squeeze()`": Derived(lambda ds: ds[1:2].squeeze(), lambda a: a[1], public="squeeze"),
     "`ds.explode_along_axis(...)`": Derived(
         lambda ds: ds.explode_along_axis(-1)[5], lambda a: a[..., 5], public="explode_along_axis"
@@ -266,6 +269,7 @@ NOT_DERIVED = {
     "files download inventory provenance lineage": "what it is made of",
     "quality_report preview_movie": "fetched from the Data Center",
     "headers mask meta uncertainty unit psf global_coords extra_coords": "state itself",
+    "pointing": "of the WCS",
     "overview subject plotter": "shown",
 }
 

@@ -1,0 +1,173 @@
+"""Define the WCS of a dataset whose pointing is corrected."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+import astropy.units as u
+import numpy as np
+from astropy.wcs.wcsapi import SlicedLowLevelWCS
+from astropy.wcs.wcsapi.wrappers.base import BaseWCSWrapper
+from ndcube.wcs.wrappers import ResampledLowLevelWCS
+from sunpy.coordinates.frames import Helioprojective
+
+from dkist_virtual.cube.world_axes import World, wrap
+from dkist_virtual.errors import DatasetError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from dkist_virtual.cube.pointing import Correction, Numbers, Pointing
+    from dkist_virtual.protocols import LowLevelWCS
+
+__all__ = ["ShiftedWCS", "check_sky", "pointing_in"]
+
+_ROUNDS: Final = 30
+_NEAR: Final = 1e-9
+"""Arcsec: a correction that changes by less is found."""
+
+
+def check_sky(wcs: Any, shape: Sequence[int]) -> World:
+    """Return the world of a WCS with (Tx, Ty), and refuse another one."""
+    world = World(wcs, shape)
+    if world.of_kind("longitude") is None or world.of_kind("latitude") is None:
+        raise DatasetError(
+            "shift: this dataset has no coordinates on the sky that could be corrected: shift the "
+            "dataset that it was made from"
+        )
+    if not isinstance(world.frame, Helioprojective):
+        frame = "of no frame" if world.frame is None else f"in the frame {world.frame.name}"
+        raise DatasetError(
+            f"shift: its coordinates on the sky are {frame}: expected helioprojective ones, Tx and "
+            "Ty"
+        )
+    return world
+
+
+class ShiftedWCS(BaseWCSWrapper):  # type: ignore[misc]  # astropy comes without types
+    """A low-level WCS whose Tx and Ty are corrected.
+
+    Parameters
+    ----------
+    wcs : BaseLowLevelWCS
+    pointing : Pointing
+        In the axes of the data that the WCS describes.
+    shape : tuple of int
+        Of that data.
+    """
+
+    def __init__(self, wcs: LowLevelWCS, pointing: Pointing, shape: Sequence[int]) -> None:
+        super().__init__(wcs)
+        self.pointing = pointing
+        self.shape = tuple(shape)
+        world = check_sky(wcs, shape)
+        lon, lat = world.of_kind("longitude"), world.of_kind("latitude")
+        assert lon is not None
+        assert lat is not None
+        self._lon, self._lat = lon.index, lat.index
+        units = [u.Unit(wcs.world_axis_units[index]) for index in (lon.index, lat.index)]
+        self._units = [float(unit.to(u.arcsec)) for unit in units]
+        beyond = [axis for axis in pointing.axes if len(shape) - 1 - axis >= wcs.pixel_n_dim]
+        if beyond:
+            raise DatasetError(
+                f"shift: values along axis {beyond[0]}, of which the WCS knows nothing: expected "
+                "the same for all of it"
+            )
+
+    @property
+    def unshifted(self) -> LowLevelWCS:
+        """The WCS without the correction."""
+        wcs: LowLevelWCS = self._wcs
+        return wcs
+
+    @property
+    def axis_correlation_matrix(self) -> NDArray[np.bool_]:
+        """Which world coordinate changes along which pixel axis."""
+        matrix = np.array(self._wcs.axis_correlation_matrix, bool)
+        both = [self._lon, self._lat]
+        if not self.pointing.is_shift:
+            matrix[both] = matrix[both].any(axis=0)
+        along = [len(self.shape) - 1 - axis for axis in self.pointing.axes]
+        matrix[np.ix_(both, along)] = True
+        return matrix
+
+    def pixel_to_world_values(self, *pixel_arrays: Any) -> Any:
+        """Compute the corrected coordinates."""
+        values = list(self._wcs.pixel_to_world_values(*pixel_arrays))
+        tx = ty = None
+        if not self.pointing.is_shift:
+            tx, ty = (
+                wrap(np.asarray(values[index], float) * unit, "arcsec")
+                for index, unit in zip((self._lon, self._lat), self._units, strict=True)
+            )
+        moved = self.pointing.displacement(tx, ty, self._pixels(pixel_arrays))
+        for index, unit, away in zip((self._lon, self._lat), self._units, moved, strict=True):
+            values[index] = values[index] + away / unit
+        return tuple(values)
+
+    def world_to_pixel_values(self, *world_arrays: Any) -> Any:
+        """Compute the pixels of corrected coordinates."""
+        given = [np.asarray(world, float) for world in world_arrays]
+        tx, ty = (
+            wrap(given[index] * unit, "arcsec")
+            for index, unit in zip((self._lon, self._lat), self._units, strict=True)
+        )
+        middle = [np.asarray((n - 1) / 2) for n in self.shape]
+        before = self._pixels_of(given, *self.pointing.undone(tx, ty, middle))
+        if not self.pointing.axes:
+            return before
+        last: Any = np.inf
+        for _ in range(_ROUNDS):
+            at = self._pixels((before,) if self.pixel_n_dim == 1 else before)
+            now = np.stack(np.broadcast_arrays(*self.pointing.undone(tx, ty, at)))
+            if not (np.abs(now - last) > _NEAR).any():
+                break
+            before, last = self._pixels_of(given, *now), now
+        return before
+
+    def _pixels_of(self, given: Sequence[Numbers], tx: Numbers, ty: Numbers) -> Any:
+        world = list(given)
+        for index, unit, value in zip((self._lon, self._lat), self._units, (tx, ty), strict=True):
+            # In the turn in which it was given, as 1,295,999 arcsec.
+            world[index] = given[index] + wrap(value - given[index] * unit, "arcsec") / unit
+        return self._wcs.world_to_pixel_values(*world)
+
+    def _pixels(self, pixel_arrays: Sequence[Any]) -> list[Numbers | None]:
+        """Return positions for each axis of the data; None where no correction varies."""
+        varies, ndim = self.pointing.axes, len(self.shape)
+        return [
+            np.asarray(pixel_arrays[ndim - 1 - axis], float) if axis in varies else None
+            for axis in range(ndim)
+        ]
+
+
+def pointing_in(wcs: Any, shape: Sequence[int]) -> Pointing | None:
+    """Find the corrections in a low-level WCS of data, sliced or binned, in the data's axes."""
+    from dkist_virtual.cube.pointing import Pointing
+
+    found: list[Correction] = []
+    ndim = len(shape)
+    # Pixel positions along each pixel axis of the layer: a number where the axis was dropped.
+    positions: list[Numbers | float] = [np.arange(n, dtype=float) for n in shape[::-1]]
+    positions = (positions + [0.0] * wcs.pixel_n_dim)[: max(ndim, wcs.pixel_n_dim)]
+    layer = wcs
+    while layer is not None:
+        if isinstance(layer, ShiftedWCS):
+            own = positions[: len(layer.shape)][::-1]
+            found[:0] = [one.sampled(own) for one in layer.pointing]
+        elif isinstance(layer, SlicedLowLevelWCS):
+            left = iter(positions)
+            positions = [
+                next(left) + (entry.start or 0) if isinstance(entry, slice) else float(entry)
+                for entry in layer._slices_pixel
+            ]
+        elif isinstance(layer, ResampledLowLevelWCS):
+            positions = [
+                (p + 0.5) * factor - 0.5 + offset
+                for p, factor, offset in zip(positions, layer._factor, layer._offset, strict=False)
+            ]
+        layer = getattr(layer, "_wcs", None)  # astropy's wrappers have no public name for it
+        layer = getattr(layer, "low_level_wcs", layer)
+    return Pointing(tuple(found)) if found else None

@@ -1,0 +1,6 @@
+"""Correct the pointing of a dataset: shift, rotate and scale its coordinates on the sky.
+
+- `pointed`: give datasets the methods that correct their pointing
+- `shift`: make a dataset whose pointing is corrected, or is not any more
+- `values`: read the values of a correction in each form that a user may give
+"""
