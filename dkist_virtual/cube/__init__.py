@@ -10,6 +10,8 @@
 - `points`: read world coordinates that a user gives, as values of the axes of a WCS
 - `screens`: assume where positions off the limb of the Sun are, and say when that is needed
 - `selection`: compose basic indexing: what is left of an array after any number of slices
+- `shifted_gwcs`: write a corrected pointing into a gwcs of astropy's models, which others read
+  without us
 - `shifted_wcs`: define the WCS of a dataset whose pointing is corrected
 - `sliced_wcs`: make the WCS of a selection, steps included
 - `virtual_array`: read one composed selection of a stored array, as numpy or as a dask array

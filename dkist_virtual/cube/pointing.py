@@ -81,6 +81,9 @@ class Correction:
             if given is None:
                 continue
             array = np.array(given, float)
+            for axis in range(array.ndim - len(after)):
+                if array.shape[axis] > 1 and (array == array.take([0], axis)).all():
+                    array = array.take([0], axis)  # the same along it
             array.flags.writeable = False
             object.__setattr__(self, name, array)
             own = name in ("along", "center")
@@ -270,8 +273,12 @@ class Correction:
         if self.rotation is not None:
             about = "" if self.scale is not None else f" about {_place(self.center)}"
             parts.append(f"rotation {_span(self.rotation, 'deg')}{about}")
-        parts.append(f"dx {_span(self.dx)}, dy {_span(self.dy)}")
+        if not parts or self.dx.any() or self.dy.any():
+            parts.append(f"dx {_span(self.dx)}, dy {_span(self.dy)}")
         return ", ".join(parts) + (f" ({self.source})" if self.source else "")
+
+    def __repr__(self) -> str:
+        return f"<Correction {self}>"
 
     def to_document(self) -> dict[str, Any]:
         """Write it as values for JSON."""
@@ -318,7 +325,7 @@ def _turned(degrees: Numbers) -> Numbers:
 
 
 def _span(values: Numbers, unit: str = "arcsec", sign: str = "+") -> str:
-    low, high = float(values.min()), float(values.max())
+    low, high = float(values.min()) + 0.0, float(values.max()) + 0.0  # no minus before a zero
     said = [f"{value:{sign}.6g}" for value in ((low,) if low == high else (low, high))]
     return f"{' to '.join(said)} {unit}".rstrip()
 
@@ -451,6 +458,9 @@ class Pointing:
 
     def __str__(self) -> str:
         return "; then ".join(self.lines())
+
+    def __repr__(self) -> str:
+        return f"<Pointing {self}>"
 
     def to_document(self) -> dict[str, Any]:
         """Write it as values for JSON, which `from_document` reads."""

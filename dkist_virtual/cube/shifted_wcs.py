@@ -66,7 +66,7 @@ class ShiftedWCS(BaseWCSWrapper):  # type: ignore[misc]  # astropy comes without
         lon, lat = world.of_kind("longitude"), world.of_kind("latitude")
         assert lon is not None
         assert lat is not None
-        self._lon, self._lat = lon.index, lat.index
+        self.sky = self._lon, self._lat = lon.index, lat.index
         units = [u.Unit(wcs.world_axis_units[index]) for index in (lon.index, lat.index)]
         self._units = [float(unit.to(u.arcsec)) for unit in units]
         beyond = [axis for axis in pointing.axes if len(shape) - 1 - axis >= wcs.pixel_n_dim]
@@ -86,11 +86,15 @@ class ShiftedWCS(BaseWCSWrapper):  # type: ignore[misc]  # astropy comes without
     def axis_correlation_matrix(self) -> NDArray[np.bool_]:
         """Which world coordinate changes along which pixel axis."""
         matrix = np.array(self._wcs.axis_correlation_matrix, bool)
+        ndim = len(self.shape)
+        if self.pointing.is_shift:
+            for one in self.pointing:
+                for index, array in ((self._lon, one.dx), (self._lat, one.dy)):
+                    matrix[index, [ndim - 1 - a for a in range(ndim) if array.shape[a] > 1]] = True
+            return matrix
         both = [self._lon, self._lat]
-        if not self.pointing.is_shift:
-            matrix[both] = matrix[both].any(axis=0)
-        along = [len(self.shape) - 1 - axis for axis in self.pointing.axes]
-        matrix[np.ix_(both, along)] = True
+        matrix[both] = matrix[both].any(axis=0)
+        matrix[np.ix_(both, [ndim - 1 - axis for axis in self.pointing.axes])] = True
         return matrix
 
     def pixel_to_world_values(self, *pixel_arrays: Any) -> Any:

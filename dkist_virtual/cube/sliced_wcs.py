@@ -14,6 +14,8 @@ from ndcube.wcs.wrappers import ResampledLowLevelWCS
 from dkist_virtual.cube.shifted_wcs import ShiftedWCS
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from astropy.wcs.wcsapi import BaseLowLevelWCS
 
     from dkist_virtual.cube.pointing import Pointing
@@ -126,12 +128,13 @@ class SteppedWCS(ResampledLowLevelWCS):  # type: ignore[misc]  # ndcube comes wi
 def published(low: BaseLowLevelWCS) -> BaseLowLevelWCS:
     """Make a WCS of the classes of astropy, gwcs and ndcube alone, which ASDF can write.
 
-    It has the same coordinates at every pixel, bit for bit, and the same shape and names. A WCS
-    without steps is returned as it is.
+    It has the same coordinates at every pixel, bit for bit, and the same shape and names; those of
+    a corrected pointing to 1e-9 arcsec. A WCS without steps and correction is returned as it is.
 
     ndcube's `ResampledLowLevelWCS` is only written around a WCS that is not sliced. So the steps
     and the beginnings of slices go into one of it, and the axes that are dropped around that.
     """
+    low = _with_plain_sky(low)
     layers = [low]
     while type(low) in _LAYERS:
         low = low._wcs  # astropy's wrappers of a WCS have no public name for it
@@ -165,6 +168,15 @@ def published(low: BaseLowLevelWCS) -> BaseLowLevelWCS:
             for axis, entry in enumerate(entries)
         )
     return SlicedLowLevelWCS(ResampledLowLevelWCS(inside, factor, offset), entries[::-1])
+
+
+def _with_plain_sky(low: BaseLowLevelWCS) -> BaseLowLevelWCS:
+    """Write the corrections within a low-level WCS into the gwcs that they are of."""
+    if isinstance(low, ShiftedWCS):
+        from dkist_virtual.cube.shifted_gwcs import shifted_gwcs
+
+        return shifted_gwcs(low)
+    return _around(low, _with_plain_sky)
 
 
 _LAYERS: Final = (SteppedWCS, ResampledLowLevelWCS, SlicedLowLevelWCS)
@@ -202,10 +214,20 @@ def unshifted_wcs(low: BaseLowLevelWCS) -> BaseLowLevelWCS:
     """Make a low-level WCS without the corrections in it, sliced and binned as it is."""
     if isinstance(low, ShiftedWCS):
         return unshifted_wcs(low.unshifted)
-    inside = getattr(low, "_wcs", None)  # astropy's wrappers of a WCS have no public name for it
+    return _around(low, unshifted_wcs)
+
+
+def _around(
+    low: BaseLowLevelWCS, change: Callable[[BaseLowLevelWCS], BaseLowLevelWCS]
+) -> BaseLowLevelWCS:
+    """Slice and bin what is changed of the WCS inside of a low-level one as that is."""
     if not isinstance(low, (SlicedLowLevelWCS, ResampledLowLevelWCS)):
         return low
-    inside = unshifted_wcs(getattr(inside, "low_level_wcs", inside))
+    before = low._wcs  # astropy's wrappers of a WCS have no public name for it
+    before = getattr(before, "low_level_wcs", before)
+    inside = change(before)
+    if inside is before:
+        return low
     if isinstance(low, SlicedLowLevelWCS):
         return SlicedLowLevelWCS(inside, list(low._slices_pixel)[::-1])
     if isinstance(low, SteppedWCS):

@@ -97,3 +97,72 @@ def test_pointing_is_written_and_read(datasets: Any) -> None:
     for wrong in ({}, {"version": 2, "corrections": []}, {"version": 1, "corrections": [{}]}):
         with pytest.raises(DatasetError, match="pointing"):
             Pointing.from_document(wrong)
+
+
+def turned(offset: Any, degrees: float) -> Any:
+    """Turn counter-clockwise, with Tx to the right and Ty up: west (1, 0) to north (0, 1)."""
+    cos, sin = np.cos(np.deg2rad(degrees)), np.sin(np.deg2rad(degrees))
+    return np.array([[cos, -sin], [sin, cos]]) @ offset
+
+
+def test_signs_by_hand(datasets: Any) -> None:
+    """Numbers without arithmetic: what is 10 arcsec west of the centre is turned to the north."""
+    ds = datasets("large_vbi")
+    at = position(ds, 0, 5, 7)
+    west = at - [10, 0]  # a centre, of which the pixel is 10 arcsec west: at greater Tx
+    for changes, expected in [
+        ({"dx": 4 * u.arcsec}, west + [14, 0]),
+        ({"dy": 4 * u.arcsec}, west + [10, 4]),
+        ({"rotation": 90 * u.deg}, west + [0, 10]),
+        ({"rotation": -90 * u.deg}, west + [0, -10]),
+        ({"scale": 2}, west + [20, 0]),
+        # Scaled to 20, then turned to the north, then shifted.
+        ({"scale": 2, "rotation": 90 * u.deg, "dx": 1 * u.arcsec}, west + [1, 20]),
+    ]:
+        center = {"center": west * u.arcsec} if set(changes) & {"rotation", "scale"} else {}
+        moved = ds.shift(**changes, **center)
+        np.testing.assert_allclose(position(moved, 0, 5, 7), expected, rtol=0, atol=1e-8)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_rotation_and_scale_are_about_the_centre_of_the_field(name: str, datasets: Any) -> None:
+    ds = datasets(name)
+    moved = ds.shift(2 * u.arcsec, 1 * u.arcmin, rotation=30 * u.deg, scale=1.25)
+    ends = np.array([[(n - 1) // 2, n // 2] for n in ds.shape])
+    corners = np.array(np.meshgrid(*ends)).reshape(len(ends), -1).T
+    center = np.mean([position(ds, *map(int, corner)) for corner in corners], axis=0)
+    np.testing.assert_allclose(moved.pointing.center.to_value("arcsec"), center, rtol=0, atol=1e-8)
+    for pixel in some_pixels(ds.shape):
+        away = 1.25 * turned(position(ds, *pixel) - center, 30)
+        np.testing.assert_allclose(
+            position(moved, *pixel), center + away + [2, 60], rtol=0, atol=1e-8
+        )
+
+
+def test_scales_along_slit_and_raster(datasets: Any) -> None:
+    ds = datasets("croppable_visp")
+    center = position(ds, 0, 344, 0, 1277) * u.arcsec
+    moved = ds.shift(scale=(1.5, 1), center=center)
+    middle = position(ds, 0, 344, 0, 1277)
+    # Away from the centre along the slit 1.5 times as far, along the raster as far as before.
+    slit = position(moved, 0, 344, 0, 1900) - middle
+    np.testing.assert_allclose(
+        slit, 1.5 * (position(ds, 0, 344, 0, 1900) - middle), rtol=0, atol=2e-2
+    )
+    np.testing.assert_allclose(
+        position(moved, 0, 500, 0, 1277) - middle,
+        position(ds, 0, 500, 0, 1277) - middle,
+        rtol=0,
+        atol=2e-2,
+    )
+    other = ds.shift(scale=(1, 1.5), center=center)
+    np.testing.assert_allclose(
+        position(other, 0, 500, 0, 1277) - middle,
+        1.5 * (position(ds, 0, 500, 0, 1277) - middle),
+        rtol=0,
+        atol=2e-2,
+    )
+    with pytest.raises(DatasetError, match="give one factor"):
+        datasets("croppable_visp").shift(1 * u.arcsec).rebin((1, 688, 1, 1))[0, 0].shift(
+            scale=(1, 1.1)
+        )

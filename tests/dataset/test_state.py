@@ -444,6 +444,9 @@ PARTS: dict[str, Derived] = {
     "`mosaic.slice_tiles[...]`": Derived(
         lambda m: m.slice_tiles[1:, ::2], lambda a: a[1:, ::2], public="slice_tiles"
     ),
+    "`mosaic.shift(...)`, `mosaic.unshifted()`": Derived(
+        lambda m: m.shift(1 * u.deg).unshifted().shift(dy=2 * u.arcsec), public="shift unshifted"
+    ),
     "`mosaic.crop(...)`": Derived(
         lambda m: m.crop(read_time(m), time_at(m[0, 0], 1)), lambda a: a[:2], public="crop"
     ),
@@ -459,6 +462,7 @@ PARTS: dict[str, Derived] = {
 NOT_PARTS = {
     "from_asdf from_opened": "opens",
     "combined_headers headers mask meta": "state itself",
+    "pointing": "of the WCS",
     "files download inventory tile_of_row": "what it is made of",
     "quality_report preview_movie": "fetched from the Data Center",
     "overview shape tiles_shape": "shown",

@@ -2,5 +2,6 @@
 
 - `pointed`: give datasets the methods that correct their pointing
 - `shift`: make a dataset whose pointing is corrected, or is not any more
+- `tiles`: correct the pointing of the tiles of a mosaic
 - `values`: read the values of a correction in each form that a user may give
 """

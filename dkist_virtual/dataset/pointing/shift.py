@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from dkist_virtual.cube.pointing import Numbers
     from dkist_virtual.cube.world_axes import World
 
-__all__ = ["apply_pointing", "pointing_of", "shift", "unshifted"]
+__all__ = ["apply_pointing", "center_of", "pointing_of", "shift", "unshifted"]
 
 
 def pointing_of(ds: Any) -> Pointing | None:
@@ -103,6 +103,13 @@ def _sky(world: World, *position: float) -> Numbers:
     return np.array(
         [float(values[a.index]) * u.Unit(a.unit).to(u.arcsec) for a in axes if a is not None]
     )
+
+
+def center_of(ds: Any) -> Numbers:
+    """Find (Tx, Ty) of the centre of a dataset's field at mid-time, in arcsec."""
+    from dkist_virtual.cube.shifted_wcs import check_sky
+
+    return _center(check_sky(ds.wcs, ds.shape), None)
 
 
 def _center(world: World, center: Any) -> Numbers:

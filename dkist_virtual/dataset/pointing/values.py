@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
+from astropy.table import Column, MaskedColumn, Table
+from astropy.time import Time
 
 from dkist_virtual.errors import DatasetError
 
@@ -15,7 +17,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.cube.pointing import Numbers
 
-__all__ = ["Given", "read_center", "read_values"]
+__all__ = ["Given", "frame_shape", "read_center", "read_points", "read_values"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,32 +47,170 @@ def read_values(ds: Any, dx: Any, dy: Any, *, rotation: Any, scale: Any) -> Give
             "shift: expected dx, dy, rotation= or scale=, found none of them. ds.unshifted() takes "
             "corrections away"
         )
+    turned = None if rotation is None else _angles(ds, "rotation", rotation, u.deg)
+    factors = None if scale is None else _factors(ds, scale)
+    if isinstance(dx, Table | tuple):
+        if dy is not None:
+            raise TypeError("shift: points in time have dx and dy: expected no dy beside them")
+        east, north, source = read_points(ds, dx)
+        return Given(east, north, turned, factors, source)
+    named = {"dx": dx, "dy": dy, "rotation": rotation}
+    said = [f"{name} of the headers' {one}" for name, one in named.items() if isinstance(one, str)]
+    zero = np.zeros((1,) * len(ds.shape))
     return Given(
-        _angles(ds, "dx", dx, u.arcsec, 0.0),
-        _angles(ds, "dy", dy, u.arcsec, 0.0),
-        None if rotation is None else _angles(ds, "rotation", rotation, u.deg, 0.0),
-        None if scale is None else _factors(ds, scale),
+        zero if dx is None else _angles(ds, "dx", dx, u.arcsec),
+        zero if dy is None else _angles(ds, "dy", dy, u.arcsec),
+        turned,
+        factors,
+        ", ".join(said),
     )
 
 
-def _angles(ds: Any, name: str, value: Any, unit: u.UnitBase, default: float) -> Numbers:
-    if value is None:
-        return np.full((1,) * len(ds.shape), default)
+def _angles(ds: Any, name: str, value: Any, unit: u.UnitBase) -> Numbers:
+    """Read angles, as an array with an axis for each of the dataset's."""
+    if isinstance(value, str):
+        value = _column(ds, name, value)
+    if isinstance(value, Column):
+        if value.unit is None:
+            raise TypeError(
+                f"shift: {name}: the column {value.name} has no unit: expected an angle, as in "
+                f'{name}=ds.headers["{value.name}"] * u.{unit}'
+            )
+        value = value.quantity if not isinstance(value, MaskedColumn) else value * 1
+    masked = getattr(value, "mask", None)
+    if masked is not None and np.any(masked):
+        raise DatasetError(
+            f"shift: {name}: {np.count_nonzero(masked)} values are masked: expected one for each. "
+            "np.interp can fill them"
+        )
+    value = getattr(value, "unmasked", value)
     if not isinstance(value, u.Quantity):
         raise TypeError(
             f"shift: {name}={value!r:.60} has no unit: expected an angle, as in {name}="
-            f"{'0.3 * u.deg' if unit == u.deg else '3 * u.arcsec'}"
+            f"{'0.3' if unit == u.deg else '3'} * u.{unit}"
         )
     if not value.unit.is_equivalent(unit):
         raise TypeError(f"shift: {name} is in {value.unit}: expected an angle, as in {unit}")
-    return _along_axes(ds, name, np.asarray(value.to_value(unit), float))
+    array = np.asarray(value.to_value(unit), float)
+    if not np.isfinite(array).all():
+        raise DatasetError(
+            f"shift: {name}: {np.count_nonzero(~np.isfinite(array))} values are not finite: "
+            "expected one for each"
+        )
+    return _along_axes(ds, name, array)
+
+
+def _column(ds: Any, name: str, keyword: str) -> Column:
+    """Return a column of the headers by its keyword."""
+    headers = ds.headers
+    if headers is None or keyword not in headers.colnames:
+        raise DatasetError(
+            f'shift: {name}="{keyword}": the headers of this dataset have no such column: expected '
+            'a keyword of ds.headers, a Quantity, or "headers" for the pointing of each frame'
+        )
+    return headers[keyword]
+
+
+def frame_shape(ds: Any) -> tuple[int, ...]:
+    """Return the shape of the axes of frames, the first of a dataset; of all without frames."""
+    if ds.provenance is None:
+        return tuple(ds.shape)
+    return tuple(ds.provenance.array.frame_shape)
 
 
 def _along_axes(ds: Any, name: str, array: Numbers) -> Numbers:
-    """Give an array an axis for each of the dataset's."""
-    if array.ndim:
-        raise DatasetError(f"shift: {name} of shape {array.shape}: expected one value")
-    return array.reshape((1,) * len(ds.shape))
+    """Give an array an axis for each of the dataset's, of length 1 where it is the same."""
+    frames, ndim = frame_shape(ds), len(ds.shape)
+    if array.ndim == 0:
+        return array.reshape((1,) * ndim)
+    for shape in (frames, tuple(ds.shape)):
+        fits = array.ndim == len(shape)
+        if fits and all(n in (1, size) for n, size in zip(array.shape, shape, strict=True)):
+            return array.reshape(array.shape + (1,) * (ndim - array.ndim))
+    along = [axis for axis, size in enumerate(frames) if size == len(array)]
+    if array.ndim == 1 and ds.provenance is not None and len(array) == int(np.prod(frames)):
+        if len(along) < 2:  # one for each frame, as a column of the headers
+            return array.reshape(frames + (1,) * (ndim - len(frames)))
+    elif array.ndim == 1 and len(along) == 1:
+        return array.reshape([len(array) if axis == along[0] else 1 for axis in range(ndim)])
+    if array.ndim == 1 and len(along) > 1:
+        shape = tuple(len(array) if axis == along[-1] else 1 for axis in range(len(frames)))
+        raise DatasetError(
+            f"shift: {name} has {len(array)} values, which may be along each of the axes "
+            f"{along}: expected an array that says along which, such as one of shape {shape}"
+        )
+    of = "the frames" if ds.provenance is not None else "the data"
+    raise DatasetError(
+        f"shift: {name} of shape {array.shape}: expected one value, as many as an axis of {of} is "
+        f"long, or an array of the shape of {of}, {frames}, of length 1 along axes where it is the "
+        "same"
+    )
+
+
+def read_points(ds: Any, points: Any) -> tuple[Numbers, Numbers, str]:
+    """Interpolate points (time, dx, dy) at the times of the frames.
+
+    A little before the first and after the last, by half the time between the two points at that
+    end, their values are used; further away is refused.
+    """
+    if isinstance(points, Table):
+        if missing := [name for name in ("time", "dx", "dy") if name not in points.colnames]:
+            raise TypeError(
+                f"shift: the table of points has no column {missing[0]}: expected time, dx, dy, "
+                f"found {', '.join(points.colnames)}"
+            )
+        points = tuple(points[name] for name in ("time", "dx", "dy"))
+    if len(points) != 3:
+        raise TypeError(
+            f"shift: a tuple of {len(points)}: expected points (Time, dx, dy). Two values are "
+            "ds.shift(dx, dy)"
+        )
+    given, *values = points
+    given = given if isinstance(given, Time) else Time(given)
+    moved = []
+    for name, value in zip(("dx", "dy"), values, strict=True):
+        if isinstance(value, Column) and value.unit is not None:
+            value = value.quantity
+        if not isinstance(value, u.Quantity) or not value.unit.is_equivalent(u.arcsec):
+            raise TypeError(f"shift: {name} of the points: expected angles, found {value!r:.60}")
+        moved.append(np.asarray(value.to_value(u.arcsec), float))
+    shapes = {np.shape(given), *(one.shape for one in moved)}
+    if len(shapes) > 1 or len(given.shape) != 1 or len(given) < 2:
+        raise DatasetError(
+            f"shift: points of shapes {sorted(shapes)}: expected at least two, each with a time, "
+            "dx and dy"
+        )
+    at, axes = _times(ds)
+    seconds = np.asarray((given - given[0]).to_value("s"), float)
+    order = np.argsort(seconds)
+    seconds = seconds[order]
+    if not (np.diff(seconds) > 0).all() or not np.isfinite(moved).all():
+        raise DatasetError("shift: points: expected different times, and finite dx and dy")
+    wanted = np.asarray((at - given[0]).to_value("s"), float)
+    before, after = (seconds[1] - seconds[0]) / 2, (seconds[-1] - seconds[-2]) / 2
+    outside = (wanted < seconds[0] - before) | (wanted > seconds[-1] + after)
+    if outside.any():
+        raise DatasetError(
+            f"shift: {np.count_nonzero(outside)} of {outside.size} times of this selection, from "
+            f"{at.min().isot} to {at.max().isot}, are outside of the points, from "
+            f"{given.min().isot} to {given.max().isot}: give points there, or select fewer frames"
+        )
+    shape = [1] * len(ds.shape)
+    for axis, n in zip(axes, wanted.shape, strict=True):
+        shape[axis] = n
+    east, north = (np.interp(wanted, seconds, one[order]).reshape(shape) for one in moved)
+    return east, north, f"{len(given)} points in time"
+
+
+def _times(ds: Any) -> tuple[Time, tuple[int, ...]]:
+    """Compute the times of a dataset, and along which of its axes they change."""
+    from dkist_virtual.cube.world_axes import World
+
+    for part in World(ds.wcs, ds.shape).parts:
+        axis = part.of_kind("time")
+        if axis is not None:
+            return part.time(part.along([axis])[0]), axis.array_axes
+    raise DatasetError("shift: points in time: this dataset has no times to interpolate them at")
 
 
 def _factors(ds: Any, scale: Any) -> Numbers:
