@@ -30,18 +30,23 @@ from dkist_virtual.store.format.names import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
     from dkist_virtual.conversion.journal import Journal
 
 __all__ = [
     "Building",
+    "alone",
     "build_store",
     "existing_store",
     "is_being_built",
     "place_for",
+    "put_in_place",
     "raise_store_errors",
     "refuse_existing",
+    "sweep",
+    "sync_all",
+    "work_directory",
 ]
 
 WORTH: Final = 1_000
@@ -136,27 +141,32 @@ class Building:
 
     def finish(self, write: Callable[[Path], None]) -> None:
         """Write the store's files, by a function that takes a directory, and rename that."""
-        from dkist_virtual.io.local_file import sync
-
         new = self.work / self.target.name
         new.mkdir()
         write(new)
-        _sync_all(new)
+        sync_all(new)
         refuse_existing(self.target, self.overwrite)
-        replaced = self.work / _REPLACED
-        try:
-            if self.target.exists():
-                self.target.rename(replaced)
-            new.rename(self.target)
-            sync(self.target.parent)
-        except BaseException:
-            # Ctrl-C between the two renames would have the old store swept up.
-            if replaced.exists() and not self.target.exists():
-                replaced.rename(self.target)
-            raise
+        put_in_place(new, self.target, self.work)
 
 
-def _sync_all(directory: Path) -> None:
+def put_in_place(new: Path, target: Path, work: Path) -> None:
+    """Rename a directory to its place; what was there goes into the directory of the work."""
+    from dkist_virtual.io.local_file import sync
+
+    replaced = work / _REPLACED
+    try:
+        if target.exists():
+            target.rename(replaced)
+        new.rename(target)
+        sync(target.parent)
+    except BaseException:
+        # Ctrl-C between the two renames would have the old one swept up.
+        if replaced.exists() and not target.exists():
+            replaced.rename(target)
+        raise
+
+
+def sync_all(directory: Path) -> None:
     """Flush all files below a directory to the disk, before it gets its name."""
     from dkist_virtual.io.local_file import sync
 
@@ -171,7 +181,7 @@ _LONGEST: Final = 255
 
 _REPLACED: Final = "replaced by the new one"
 _LOCK: Final = "lock"
-_JOURNAL: Final = "scanned.jsonl"
+JOURNAL: Final = "scanned.jsonl"
 
 
 @contextmanager
@@ -196,10 +206,10 @@ def build_store(
     from dkist_virtual.conversion.journal import Journal
 
     refuse_existing(target, overwrite)
-    work = _work_directory(target)
-    with raise_store_errors(target), _alone(work, target):
-        _sweep(work, target)
-        journal = Journal(work / _JOURNAL, about)
+    work = work_directory(target)
+    with raise_store_errors(target), alone(work, target):
+        sweep(work, target)
+        journal = Journal(work / JOURNAL, about)
         try:
             with journal:
                 yield Building(target, work, journal, overwrite)
@@ -207,7 +217,7 @@ def build_store(
             if journal.n < WORTH:
                 shutil.rmtree(work, ignore_errors=True)
             else:
-                _sweep(work, target)
+                sweep(work, target)
                 if isinstance(error, KeyboardInterrupt):
                     raise KeyboardInterrupt(
                         f"{journal.n} frames have been scanned, and the same command goes on "
@@ -219,10 +229,10 @@ def build_store(
 
 def is_being_built(target: Path) -> bool:
     """Tell whether a conversion is building a store, or was stopped while it did."""
-    return _work_directory(target).exists()
+    return work_directory(target).exists()
 
 
-def _work_directory(target: Path) -> Path:
+def work_directory(target: Path) -> Path:
     """Name the directory beside a store that it is built in; hashed where it gets too long."""
     with raise_store_errors(target):
         target.parent.mkdir(parents=True, exist_ok=True)
@@ -233,8 +243,10 @@ def _work_directory(target: Path) -> Path:
 
 
 @contextmanager
-def _alone(work: Path, target: Path) -> Iterator[None]:
-    """Keep other conversions out of a directory, which is made if need be."""
+def alone(
+    work: Path, target: Path, what: str = "conversion is writing this store"
+) -> Iterator[None]:
+    """Keep other processes out of a directory, which is made if need be."""
     while True:
         work.mkdir(exist_ok=True)
         try:
@@ -243,9 +255,7 @@ def _alone(work: Path, target: Path) -> Iterator[None]:
         except FileNotFoundError:  # another conversion has just removed the directory
             continue
     if lock is None:
-        raise StoreExistsError(
-            f"{target}: another conversion is writing this store just now, in {work}"
-        )
+        raise StoreExistsError(f"{target}: another {what} just now, in {work}")
     try:
         yield
     finally:
@@ -256,11 +266,11 @@ def _alone(work: Path, target: Path) -> Iterator[None]:
                 work.rmdir()
 
 
-def _sweep(work: Path, target: Path) -> None:
-    """Remove what a stopped conversion left, except its journal."""
+def sweep(work: Path, target: Path, keep: Collection[str] = (JOURNAL,)) -> None:
+    """Remove what a stopped process left, except its journal and what else is kept."""
     replaced = work / _REPLACED
     if replaced.exists() and not target.exists():  # killed between two renames
         replaced.rename(target)
     for path in work.iterdir():
-        if path.name not in (_LOCK, _JOURNAL):
+        if path.name not in (_LOCK, *keep):
             shutil.rmtree(path, ignore_errors=True)

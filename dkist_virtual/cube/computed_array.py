@@ -19,6 +19,7 @@ import numpy as np
 from dkist_virtual.cube.dask_array import PushdownArray
 from dkist_virtual.cube.selection import BasicIndex, Index, Selection, full_index, operand_index
 from dkist_virtual.cube.virtual_array import VirtualArray
+from dkist_virtual.cube.zarr_array import ZarrArray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -26,10 +27,10 @@ if TYPE_CHECKING:
     import dask.array
     from numpy.typing import DTypeLike, NDArray
 
-__all__ = ["Computed", "PixelFunction", "Pixels", "compute", "pack", "unpack"]
+__all__ = ["Computed", "PixelFunction", "Pixels", "compute", "is_source", "pack", "unpack"]
 
-Pixels: TypeAlias = "VirtualArray | Computed | dask.array.Array | NDArray[Any]"
-"""Where the pixels of a dataset come from: frames, a computation, or an array."""
+Pixels: TypeAlias = "VirtualArray | ZarrArray | Computed | dask.array.Array | NDArray[Any]"
+"""Where the pixels of a dataset come from: frames, a saved cube, a computation, or an array."""
 
 PixelFunction: TypeAlias = Callable[..., Any]
 """A function of arrays or Quantities, each pixel by itself, such as a ufunc."""
@@ -84,7 +85,7 @@ class Computed:
         if np.ndim(operand) == 0:
             return operand  # type: ignore[no-any-return]  # a number, of Python's or numpy's
         own = operand_index(index, operand.shape, self.shape)
-        selected: Pixels = operand.select(own) if _is_source(operand) else operand[own]
+        selected: Pixels = operand.select(own) if is_source(operand) else operand[own]
         return selected
 
     def __getitem__(self, item: Index) -> NDArray[np.generic]:
@@ -98,7 +99,7 @@ class Computed:
 
     def token(self) -> tuple[object, ...]:
         """Return what may change in the operands: see `VirtualArray.token`."""
-        return tuple(operand.token() for operand in self.operands if _is_source(operand))
+        return tuple(operand.token() for operand in self.operands if is_source(operand))
 
     def dask(self) -> dask.array.Array:
         """Make a dask array of it, which reads in the chunks that its frames were opened with."""
@@ -149,12 +150,13 @@ def _make(function: object, operands: tuple[object, ...], *about: Any) -> Comput
     return Computed(unpack(function), tuple(map(unpack, operands)), *about)
 
 
-def _is_source(pixels: object) -> TypeGuard[VirtualArray | Computed]:
-    return isinstance(pixels, (VirtualArray, Computed))
+def is_source(pixels: object) -> TypeGuard[VirtualArray | ZarrArray | Computed]:
+    """Tell whether pixels are read later: a slice of them selects what is read."""
+    return isinstance(pixels, (VirtualArray, ZarrArray, Computed))
 
 
 def _as_dask(pixels: Any) -> Any:
-    return pixels.dask() if _is_source(pixels) else pixels
+    return pixels.dask() if is_source(pixels) else pixels
 
 
 def _call_with_units(

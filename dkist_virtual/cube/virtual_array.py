@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from dkist_virtual.store.handle import StoreHandle
     from dkist_virtual.store.read_options import AxisNames, Chunks, Missing
 
-__all__ = ["REMOTE_CHUNKS", "VirtualArray", "opened_selection"]
+__all__ = ["REMOTE_CHUNKS", "VirtualArray", "chunks_left", "empty_shape", "opened_selection"]
 
 REMOTE_CHUNKS: Final = 2
 """How many times larger joined chunks of remote frames are: the frames of a chunk are requested at
@@ -90,9 +90,9 @@ class VirtualArray:
 
     def __getitem__(self, item: Index) -> NDArray[np.generic]:
         """Read; ``missing="raise"`` says how many frames are absent."""
-        empty_shape = _empty_shape(self.shape, item)
-        if empty_shape is not None:  # no `Selection`, but dask reads such
-            return np.empty(empty_shape, self.dtype)
+        nothing = empty_shape(self.shape, item)
+        if nothing is not None:  # no `Selection`, but dask reads such
+            return np.empty(nothing, self.dtype)
         part = self if item is Ellipsis else self.select(item)
         try:
             pixels, absent = part._read(self.handle.options.missing)
@@ -263,7 +263,7 @@ class VirtualArray:
             return tuple(map(_pieces, self.shape, self._join_frames(str(wanted))))
         whole = opened_selection(self.metadata)
         along = axis_chunks(wanted, whole.result_shape, *self._axis_names(whole))
-        sizes = _chunks_left(along, whole, self.selection)
+        sizes = chunks_left(along, whole, self.selection)
         if sizes == self.shape:  # all in one
             return tuple((n,) for n in sizes)
         from dask.array.core import normalize_chunks
@@ -327,7 +327,7 @@ def _names(metadata: ArrayMetadata, attribute: str) -> list[str]:
     return [name if isinstance(name, str) else "" for name in names]
 
 
-def _empty_shape(shape: tuple[int, ...], item: Any) -> tuple[int, ...] | None:
+def empty_shape(shape: tuple[int, ...], item: Any) -> tuple[int, ...] | None:
     """Return the shape of slices that leave nothing; None where they leave something."""
     parts = item if isinstance(item, tuple) else (item,)
     slices = [part for part in parts if isinstance(part, slice)]
@@ -337,7 +337,7 @@ def _empty_shape(shape: tuple[int, ...], item: Any) -> tuple[int, ...] | None:
     return chosen if 0 in chosen else None
 
 
-def _chunks_left(along: Sequence[Any], whole: Selection, part: Selection) -> tuple[Any, ...]:
+def chunks_left(along: Sequence[Any], whole: Selection, part: Selection) -> tuple[Any, ...]:
     """Return which chunks of a whole array are left in a part of it, as dask takes them.
 
     A length stays that of the chunks along its axis. Of lengths given one by one, those remain of

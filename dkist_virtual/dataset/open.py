@@ -10,6 +10,12 @@ from dkist_virtual.conversion.asdf.locate import find_asdf
 from dkist_virtual.datacenter.ids import is_id
 from dkist_virtual.errors import FrameError, StoreMissingError
 from dkist_virtual.io.locations import Location, absolute, is_local, local_path
+from dkist_virtual.store.cubes.presence import (
+    CUBE_SUFFIX,
+    ROOT_NAME,
+    is_cube,
+    is_unfinished_cube,
+)
 from dkist_virtual.store.format.names import JSON_NAME, PARQUET_NAME
 from dkist_virtual.store.presence import check_present
 
@@ -147,6 +153,8 @@ def _open(
     store_or_asdf: str | os.PathLike[str] | Row, options: ReadOptions, *, any_version: bool = False
 ) -> Opened:
     place = store_directory(_path_of(store_or_asdf))
+    if _is_cube(place):
+        return _open_cube(place, options)
     is_asdf = _is_asdf(place) or _is_asdf_on_server(place, options)
     if not is_asdf:
         _refuse_file(place)
@@ -154,7 +162,29 @@ def _open(
 
     if is_asdf:
         return open_asdf(place, options, any_version=any_version)
-    return open_store(place, options)
+    try:
+        return open_store(place, options)
+    except StoreMissingError as error:
+        # On a server a cube may have any name.
+        if is_local(place):
+            raise
+        try:
+            return _open_cube(place, options)
+        except StoreMissingError:
+            raise error from None
+
+
+def _is_cube(place: str) -> bool:
+    """Tell whether a place is a saved cube, or one that is being written: by names alone."""
+    if is_local(place):
+        return is_cube(place) or is_unfinished_cube(place)
+    return Location.of(place).path.endswith(CUBE_SUFFIX)
+
+
+def _open_cube(place: str, options: ReadOptions) -> Opened:
+    from dkist_virtual.dataset.save.cube.opened import open_cube
+
+    return open_cube(place, options)
 
 
 def dataset_of(opened: Opened) -> OpenedDataset:
@@ -202,7 +232,12 @@ def open_zarr(
         frames=frames, missing=missing, storage_options=storage_options, cache=cache,
         allow_local=allow_local, verify=verify,
     )  # fmt: skip
-    return StoreHandle(store_directory(store), None, options).opened.group
+    place = store_directory(store)
+    if _is_cube(place):
+        from dkist_virtual.store.cubes.cube_handle import CubeHandle
+
+        return CubeHandle(place, None, options).opened.group
+    return StoreHandle(place, None, options).opened.group
 
 
 def check_place(store_or_asdf: str | os.PathLike[str]) -> None:
@@ -213,10 +248,10 @@ def check_place(store_or_asdf: str | os.PathLike[str]) -> None:
     """
     if not isinstance(store_or_asdf, str) or _identity(store_or_asdf) is None:
         place = store_directory(store_or_asdf)
-        if not _is_asdf(place):
+        if not _is_cube(place) and not _is_asdf(place):
             _refuse_file(place)
             check_present(place)
-        elif is_local(place):
+        elif is_local(place) and not _is_cube(place):
             find_asdf(local_path(place))
 
 
@@ -232,7 +267,7 @@ def _refuse_file(place: str) -> None:
 def store_directory(place: str | os.PathLike[str]) -> str:
     """Return the directory of a store, or of one of its reference files."""
     location = Location.of(absolute(place))
-    named = location.name in (JSON_NAME, PARQUET_NAME)
+    named = location.name in (JSON_NAME, PARQUET_NAME, ROOT_NAME)
     return str(location.parent if named else location)
 
 

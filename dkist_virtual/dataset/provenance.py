@@ -52,12 +52,17 @@ class Tile:
         Of the dataset as it is opened.
     pointing : Pointing, optional
         What its pointing is corrected by.
+    added_meta, added_keywords : frozenset of str
+        Keys of the meta, and columns of the header table, that a user had added before it was
+        saved.
     """
 
     description: Description | StoredDescription
     number: int
     shape: tuple[int, ...]
     pointing: Pointing | None = None
+    added_meta: frozenset[str] = frozenset()
+    added_keywords: frozenset[str] = frozenset()
 
     @property
     def stated(self) -> TileMeta:
@@ -76,7 +81,8 @@ class Tile:
     def opened_with(self) -> frozenset[str]:
         """The keys of the meta that the dataset has when it is opened."""
         own = (key for tile in self.description.tiles for key in tile.meta)
-        return frozenset((*self.description.meta, *own, "inventory", "history", "headers"))
+        known = frozenset((*self.description.meta, *own, "inventory", "history", "headers"))
+        return known - self.added_meta
 
     def __getstate__(self) -> dict[str, Any]:
         if "wcs" in vars(self):
@@ -254,11 +260,12 @@ class FrameHeaders:
         self._table = table[np.searchsorted(theirs, ours)]
 
     def added_keywords(self) -> list[str]:
-        """Return the keywords that were added since the dataset was opened."""
-        if self._table is None:
+        """Return the keywords that were added since the dataset was opened from its ASDF."""
+        before = self.provenance.tile.added_keywords
+        if self._table is None and not before:
             return []
-        known = set(self.provenance.headers().colnames)
-        return [name for name in self._table.colnames if name not in known]
+        known = set(self.provenance.headers().colnames) - before
+        return [name for name in self.table().colnames if name not in known]
 
     def replace(self, table: object) -> None:
         """Replace the table by a copy of another one with a row for each frame."""

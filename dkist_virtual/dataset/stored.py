@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.cube.selection import BasicIndex, Index
     from dkist_virtual.cube.virtual_array import VirtualArray
+    from dkist_virtual.cube.zarr_array import ZarrArray
     from dkist_virtual.datacenter.globus import Transfer
     from dkist_virtual.dataset.level2.overview import InversionOverview
     from dkist_virtual.dataset.loader import Opened
@@ -219,7 +220,7 @@ def _total(handles: Sequence[StoreHandle], name: str) -> int | None:
     return None if None in stated else sum(stated)
 
 
-def array_line(pixels: VirtualArray) -> str:
+def array_line(pixels: VirtualArray | ZarrArray) -> str:
     """Describe the dask array of a selection in one line, without building a graph."""
     sizes = pixels.dask_chunks()
     n = math.prod(map(len, sizes))

@@ -8,6 +8,7 @@ from dkist_virtual.cube import axis_tables
 from dkist_virtual.cube.axis_tables import describe_wcs, sky_axes
 from dkist_virtual.cube.computed_array import Computed
 from dkist_virtual.cube.virtual_array import VirtualArray
+from dkist_virtual.cube.zarr_array import ZarrArray
 from dkist_virtual.dataset.overview import Overview
 from dkist_virtual.dataset.stored import array_line, stored_facts
 from dkist_virtual.store.format.dataset_asdf import made_from
@@ -74,7 +75,7 @@ def _array_line(ds: FrameCube) -> str:
     pixels = ds.pixels
     if isinstance(pixels, Computed):
         return f"dask.array, shape {ds.shape}, {pixels.dtype}, computed when it is asked for"
-    if not isinstance(pixels, VirtualArray):
+    if not isinstance(pixels, VirtualArray | ZarrArray):
         kind = type(pixels)
         name = f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
         return f"{name}, shape {ds.shape}, {pixels.dtype}"

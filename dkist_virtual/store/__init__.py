@@ -14,5 +14,6 @@
 - `read_options`: check the options for reading a dataset, once, and carry them as one object
 - `reader`: read the store's own files by name, on this machine or from a server
 - `zarr_store`: show references as a read-only Zarr v3 store
+- `cubes/`: read saved cubes: computed pixels as Zarr v3, with all that belongs to them beside
 - `format/`: read and write the files of a store, one module for each kind of file
 """

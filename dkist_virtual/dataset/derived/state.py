@@ -16,7 +16,7 @@ from astropy.table import Table
 from astropy.wcs.wcsapi import BaseHighLevelWCS
 from ndcube import ExtraCoords, NDCube
 
-from dkist_virtual.cube.computed_array import Computed, Pixels, pack, unpack
+from dkist_virtual.cube.computed_array import Computed, Pixels, is_source, pack, unpack
 from dkist_virtual.cube.selection import (
     BasicIndex,
     Index,
@@ -26,6 +26,7 @@ from dkist_virtual.cube.selection import (
 )
 from dkist_virtual.cube.sliced_wcs import KnownWCS, UnslicedWCS, forget_dropped
 from dkist_virtual.cube.virtual_array import VirtualArray
+from dkist_virtual.cube.zarr_array import ZarrArray
 from dkist_virtual.dataset.derived.lineage import Lineage, Part
 from dkist_virtual.dataset.provenance import (
     READING,
@@ -105,7 +106,8 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         self._past: str | None = None  # what pixels that are not computed from frames come from
         self._dask: tuple[object, dask.array.Array] | None = None
         unit = kwargs.pop("unit", None)
-        if not isinstance(data, VirtualArray) or kwargs.get("uncertainty") is not None:
+        stored = isinstance(data, (VirtualArray, ZarrArray))
+        if not stored or kwargs.get("uncertainty") is not None:
             unit = unit.read() if isinstance(unit, LazyUnit) else unit
         super().__init__(
             data,
@@ -144,7 +146,7 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         the data of a computed dataset, is ordinary dask, which reads whole chunks for a slice:
         slice the dataset.
         """
-        if isinstance(self._data, (VirtualArray, Computed)):
+        if is_source(self._data):
             token = self._data.token()
             if self._dask is None or self._dask[0] != token:  # another one after a download
                 self._dask = token, self._data.dask()
@@ -299,7 +301,7 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
             mask = mask[index]
         if origin is not None and frames is not None and data is origin.array:
             chosen: Pixels = frames.array
-        elif isinstance(data, VirtualArray | Computed):
+        elif is_source(data):
             chosen = data.select(index)
         else:
             chosen = data[index]

@@ -1,6 +1,7 @@
 """Save a dataset: the end of the name says whether as a store, an ASDF or another form.
 
 - `asdf_file`: write a dataset to an ASDF of its own, as `dkist.save_dataset` does
+- `cube/`: save computed pixels as a cube, and open it again
 - `extension`: tell asdf how to write the classes of this package
 - `frame_list`: list the frames of a selection as dkist's ASDF does
 - `level2_nodes`: make the nodes of inversions and their profiles for the tree of an ASDF

@@ -54,7 +54,7 @@ class Form:
 
 FORMS: Final = (
     Form(".virtual", "a store of references to the frames", None),
-    Form(".zarr", "pixels as Zarr", None),
+    Form(".zarr", "pixels as Zarr", ("cube.save_cube", "save_cube")),
     Form(".fits", "a FITS image", None),
     Form(".nc", "netCDF", None),
     Form(".asdf", "an ASDF for dkist", ("asdf_file", "save_asdf")),

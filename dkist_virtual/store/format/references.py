@@ -28,7 +28,13 @@ from dkist_virtual.store.format.limits import (
     check_root,
     frame_limit,
 )
-from dkist_virtual.store.format.names import JSON_NAME, PARQUET_NAME, ArrayGroups, array_name
+from dkist_virtual.store.format.names import (
+    JSON_NAME,
+    PARQUET_NAME,
+    ArrayGroups,
+    array_name,
+    is_array_name,
+)
 from dkist_virtual.store.frame_spec import CODEC_ID, FrameSpec
 
 if TYPE_CHECKING:
@@ -429,6 +435,10 @@ def read_metadata(documents: Document) -> tuple[Document, dict[str, ArrayMetadat
         names = groups.names
     elif root.get("tiles") is not None:
         names = [array_name((int(i), int(j))) for i, j in root["tiles"]["present"]]
+    elif (given := root.get("arrays")) is not None:  # of a cube: what it was computed from
+        names = list(dict.fromkeys(given))
+        if not names or not all(map(is_array_name, names)):
+            raise StoreCorruptError(f".zattrs: arrays = {given!r:.80}: expected names of arrays")
     metadata = {
         name: ArrayMetadata.from_zarray(documents[f"{name}/.zarray"], documents[f"{name}/.zattrs"])
         for name in names
