@@ -17,6 +17,5 @@
 - `virtual_array`: read one composed selection of a stored array, as numpy or as a dask array
 - `world_axes`: describe an array's axes by its WCS: which are time, sky, wavelength, and their
   values
-- `zarr_array`: read selections of an array of a saved cube, lazily: only the chunks that they
-  need
+- `saved/`: select pixels of saved cubes lazily
 """

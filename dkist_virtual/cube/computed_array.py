@@ -17,9 +17,9 @@ import cloudpickle
 import numpy as np
 
 from dkist_virtual.cube.dask_array import PushdownArray
+from dkist_virtual.cube.saved.zarr_array import ZarrArray
 from dkist_virtual.cube.selection import BasicIndex, Index, Selection, full_index, operand_index
 from dkist_virtual.cube.virtual_array import VirtualArray
-from dkist_virtual.cube.zarr_array import ZarrArray
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

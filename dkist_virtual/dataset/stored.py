@@ -23,9 +23,9 @@ from dkist_virtual.store.format.references import groups_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from dkist_virtual.cube.saved.zarr_array import ZarrArray
     from dkist_virtual.cube.selection import BasicIndex, Index
     from dkist_virtual.cube.virtual_array import VirtualArray
-    from dkist_virtual.cube.zarr_array import ZarrArray
     from dkist_virtual.datacenter.globus import Transfer
     from dkist_virtual.dataset.level2.overview import InversionOverview
     from dkist_virtual.dataset.loader import Opened

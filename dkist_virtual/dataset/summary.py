@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Literal
 from dkist_virtual.cube import axis_tables
 from dkist_virtual.cube.axis_tables import describe_wcs, sky_axes
 from dkist_virtual.cube.computed_array import Computed
+from dkist_virtual.cube.saved.zarr_array import ZarrArray
 from dkist_virtual.cube.virtual_array import VirtualArray
-from dkist_virtual.cube.zarr_array import ZarrArray
 from dkist_virtual.dataset.overview import Overview
 from dkist_virtual.dataset.stored import array_line, stored_facts
 from dkist_virtual.store.format.dataset_asdf import made_from

@@ -17,6 +17,7 @@ from astropy.wcs.wcsapi import BaseHighLevelWCS
 from ndcube import ExtraCoords, NDCube
 
 from dkist_virtual.cube.computed_array import Computed, Pixels, is_source, pack, unpack
+from dkist_virtual.cube.saved.zarr_array import ZarrArray
 from dkist_virtual.cube.selection import (
     BasicIndex,
     Index,
@@ -26,7 +27,6 @@ from dkist_virtual.cube.selection import (
 )
 from dkist_virtual.cube.sliced_wcs import KnownWCS, UnslicedWCS, forget_dropped
 from dkist_virtual.cube.virtual_array import VirtualArray
-from dkist_virtual.cube.zarr_array import ZarrArray
 from dkist_virtual.dataset.derived.lineage import Lineage, Part
 from dkist_virtual.dataset.provenance import (
     READING,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import numpy as np
 
 from dkist_virtual.cube.computed_array import compute
+from dkist_virtual.cube.saved.zarr_array import ZarrArray
 from dkist_virtual.cube.selection import Selection
 from dkist_virtual.cube.virtual_array import VirtualArray, opened_selection
-from dkist_virtual.cube.zarr_array import ZarrArray
 from dkist_virtual.dataset.loader import Opened
 from dkist_virtual.dataset.provenance import FrameHeaders, LazyMeta, LazyUnit, Provenance, Tile
 from dkist_virtual.errors import DatasetError, StoreCorruptError, StoreError

@@ -12,8 +12,8 @@ import numpy as np
 
 from dkist_virtual.cube.computed_array import Computed, Pixels
 from dkist_virtual.cube.dask_array import PushdownArray
+from dkist_virtual.cube.saved.zarr_array import ZarrArray
 from dkist_virtual.cube.virtual_array import VirtualArray
-from dkist_virtual.cube.zarr_array import ZarrArray
 from dkist_virtual.errors import FrameRefusedError
 from dkist_virtual.io.locations import is_local, join, local_path
 from dkist_virtual.text import counted
