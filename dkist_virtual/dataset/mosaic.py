@@ -18,6 +18,7 @@ from dkist_virtual.dataset.derived.own_tiles import (
     read_tiles,
     table_equals,
 )
+from dkist_virtual.dataset.derived.stitched import Stitchable
 from dkist_virtual.dataset.export.to_xarray import tiles_to_xarray
 from dkist_virtual.dataset.file_manager import Reported
 from dkist_virtual.dataset.files import Files
@@ -45,7 +46,7 @@ __all__ = ["TiledDataset"]
 _Mosaic = TypeVar("_Mosaic", bound="TiledDataset")
 
 
-class TiledDataset(FromASDF, Printed, Reported, Savable, PointedMosaic):
+class TiledDataset(FromASDF, Printed, Reported, Savable, PointedMosaic, Stitchable):
     """The tiles of a mosaic, by their place in dkist's tile array.
 
     ``mosaic[i, j]`` is the `Dataset` of a tile, or `numpy.ma.masked` where there is none;

@@ -1,4 +1,6 @@
 """Correct the pointing of datasets, align them with maps, and stitch mosaics.
 
 Functions here are handed datasets, and know them by protocols.
+
+- `stitching/`: stitch the tiles of a mosaic into one lazy image or cube over the whole field
 """

@@ -71,6 +71,7 @@ OF_MOSAICS: dict[str, tuple[Callable[..., Any], str]] = {
     "TiledDataset.at": (lambda mosaic, **given: mosaic.at(**given), "stokes"),
     "TiledDataset.download": (lambda mosaic, **given: mosaic.download("x", **given), "verify"),
     "TiledDataset.save": (lambda mosaic, **given: mosaic.save("x.asdf", **given), "overwrite"),
+    "TiledDataset.stitch": (lambda mosaic, **given: mosaic.stitch(**given), "combine"),
     "TiledDataset.plot": (lambda mosaic, **given: mosaic.plot(**given), "cmap"),
     "MosaicPlot.at": (lambda mosaic, **given: mosaic.plot().at(**given), "time"),
     "MosaicPlot.save": (lambda mosaic, **given: mosaic.plot().save("x.svg", **given), "dpi"),

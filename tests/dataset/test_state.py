@@ -270,6 +270,7 @@ NOT_DERIVED = {
     "quality_report preview_movie": "fetched from the Data Center",
     "headers mask meta uncertainty unit psf global_coords extra_coords": "state itself",
     "pointing": "of the WCS",
+    "stitching": "what it is made of",
     "overview subject plotter": "shown",
 }
 
@@ -438,6 +439,13 @@ def read_time(mosaic: dv.TiledDataset) -> Any:
     return time_at(mosaic[0, 0], 0)
 
 
+def stitched(whole: dv.TiledDataset) -> dv.Dataset:
+    """The field, and of it the pixels of the first tile, which are its own."""
+    ds = whole.stitch(resample="shift", orientation="tiles")
+    (y, x) = ds.stitching._field.tiles[0].lattice.boxes[0][:, 0]
+    return ds[:, y : y + 48, x : x + 48]
+
+
 PARTS: dict[str, Derived] = {
     "`mosaic[...]`": Derived(lambda m: m[:1], public="__getitem__ __iter__"),
     "`mosaic.flat`": Derived(lambda m: m.flat, public="flat"),
@@ -455,6 +463,7 @@ PARTS: dict[str, Derived] = {
     "`pickle` of a mosaic": Derived(lambda m: pickle.loads(pickle.dumps(m))),
     "`dv.save_dataset(mosaic, ...)`": Derived(saved),
     '`mosaic.save("x.asdf")`': Derived(kept_as(".asdf"), public="save"),
+    "`mosaic.stitch()`": Derived(stitched, kind="stitched", public="stitch"),
     "`mosaic.to_xarray()`": Derived(lambda m: m.to_xarray(), kind="xarray", public="to_xarray"),
     "`mosaic.plot()`": Derived(lambda m: m.plot(figure=Figure()), kind="mosaic", public="plot"),
 }
@@ -467,6 +476,9 @@ NOT_PARTS = {
     "quality_report preview_movie": "fetched from the Data Center",
     "overview shape tiles_shape": "shown",
 }
+
+
+READERS["stitched"] = read_dataset
 
 
 def read_mosaic(got: Any, state: str) -> Any:
@@ -513,7 +525,13 @@ def test_what_a_part_of_a_mosaic_keeps_of_the_whole(
     if word == "no":
         return
     assert word == "kept"
-    if state == "hidden tiles":
+    if PARTS[row].kind == "stitched" and state != "meta of the mosaic":
+        record = whole.stitch().stitching
+        if state == "hidden tiles":
+            assert record.tiles == ((0, 0), (1, 0), (1, 1))
+        else:
+            assert list(record.headers[1, 0]["NUMBER"]) == [6, 7, 8]
+    elif state == "hidden tiles":
         n = {"xarray": lambda: len(got), "mosaic": lambda: len(got.images)}
         shown = n.get(PARTS[row].kind, lambda: len(got.flat))()
         assert shown == (1 if "[...]" in row and "slice" not in row else 3)
@@ -589,7 +607,15 @@ def test_every_piece_of_state_is_a_column(mosaic: dv.TiledDataset) -> None:
     for row in (*table[0].values(), *table[1].values()):
         assert set(row) == set(SET) == set(COLUMNS_OF)
     # What a dataset holds: pixels, WCS and what it remembers of them; the rest is in a column.
-    known = {"_data", "_wcs", "_past", "_combined", "_dask", *words_of(COLUMNS_OF.values())}
+    known = {
+        "_data",
+        "_wcs",
+        "_past",
+        "_combined",
+        "_dask",
+        "_stitching",
+        *words_of(COLUMNS_OF.values()),
+    }
     assert set(vars(fresh(mosaic)[0, 0])) == known
     of_mosaic = {"_grid", "_places", "_hidden", "_meta"}
     assert set(vars(fresh(mosaic))) == of_mosaic

@@ -9,5 +9,6 @@
 - `own_tiles`: read what a user makes a mosaic of: tiles, mask, meta, inventory and headers
 - `regrid`: bin and reproject pixels, WCS, masks, uncertainties and coordinates
 - `state`: hold the state of a dataset, and give each derived dataset its part of it
+- `stitched`: stitch a mosaic into one dataset
 - `uncertainties`: combine masks, and standard deviations as independent of each other
 """

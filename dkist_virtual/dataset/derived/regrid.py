@@ -218,6 +218,7 @@ class RegriddedCube(FrameCube):
 
 def _forget_rows(result: FrameCube, cube: FrameCube) -> None:
     """Take the headers of frames out of a result: no row is that of a pixel any more."""
+    result._stitching = None
     if cube.provenance is not None:
         result.meta = result.meta.without_headers()
 

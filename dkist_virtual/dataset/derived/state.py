@@ -49,6 +49,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.dataset.files import Files
+    from dkist_virtual.science.stitching.record import Stitching
 
 __all__ = ["FrameCube", "Mask", "copy_mask", "own_coordinates", "own_meta", "take_over"]
 
@@ -104,6 +105,7 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
             self._opened_with = opened.provenance.tile
         self._combined: tuple[Part, ...] = ()  # all datasets that arithmetic combined
         self._past: str | None = None  # what pixels that are not computed from frames come from
+        self._stitching: Stitching | None = getattr(twin, "_stitching", None)
         self._dask: tuple[object, dask.array.Array] | None = None
         unit = kwargs.pop("unit", None)
         stored = isinstance(data, (VirtualArray, ZarrArray))
@@ -285,6 +287,11 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
             known = self._opened_with.opened_with
         return Lineage(parts, self._headers, self.unit, stored, self._past, known)
 
+    @property
+    def stitching(self) -> Stitching | None:
+        """What it was stitched of, and the time of each pixel; None if of nothing."""
+        return self._stitching
+
     # Derived datasets -----------------------------------------------------------------------
 
     def __getitem__(self, item: Index) -> Self:
@@ -314,6 +321,7 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
             meta=_slice_meta(self._meta, index, self.shape),
         )
         sliced._combined = tuple(part.select(index, self.shape) for part in self._combined)
+        sliced._stitching = self._stitching and self._stitching.select(index)
         sliced._coordinates_from(self, index)
         return sliced
 
@@ -336,6 +344,7 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         made._past, made._opened_with = self._past, self._opened_with
         made._coordinates_from(self)
         made._combined = self._combined
+        made._stitching = self._stitching if made.shape == self.shape else None
         return made
 
     def _coordinates_from(

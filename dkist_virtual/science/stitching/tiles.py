@@ -1,0 +1,351 @@
+"""Describe each tile of a mosaic: its pixels, and where and when each of them is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+
+import numpy as np
+
+from dkist_virtual.cube.computed_array import pack, unpack
+from dkist_virtual.errors import DatasetError
+
+if TYPE_CHECKING:
+    from astropy.coordinates import BaseCoordinateFrame
+    from astropy.table import Table
+    from astropy.time import Time
+    from astropy.units import UnitBase
+    from astropy.wcs.wcsapi import BaseHighLevelWCS
+    from numpy.typing import NDArray
+
+    from dkist_virtual.cube.world_axes import Kind, World
+    from dkist_virtual.science.stitching.lattice import Lattice
+
+__all__ = ["Place", "Sight", "Stitched", "Tile", "check_alike"]
+
+Place: TypeAlias = tuple[int, ...]
+
+_SKY: Final[tuple[Kind, Kind]] = ("longitude", "latitude")
+
+
+class Frames(Protocol):
+    """The frames of a dataset: see `dkist_virtual.dataset.provenance.Provenance`."""
+
+    array: Any
+
+
+class Stitched(Protocol):
+    """A dataset that is stitched."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the data."""
+
+    @property
+    def wcs(self) -> BaseHighLevelWCS:
+        """Its world coordinates."""
+
+    @property
+    def pixels(self) -> Any:
+        """What its pixels are read from."""
+
+    @property
+    def mask(self) -> Any:
+        """True where a pixel counts for nothing."""
+
+    @property
+    def unit(self) -> UnitBase | None:
+        """The unit of the pixels."""
+
+    @property
+    def headers(self) -> Table | None:
+        """The header table."""
+
+    @property
+    def provenance(self) -> Frames | None:
+        """The frames that the headers belong to."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tile:
+    """A tile in its place.
+
+    Parameters
+    ----------
+    place : tuple of int
+        In the grid of the mosaic.
+    pixels : array
+        As the tile's dataset has them: frames, a computation, or an array.
+    mask : array, optional
+        True where a pixel counts for nothing.
+    sky : tuple of int
+        The axes of the array that are the rows and columns of the tile on the sky.
+    moving : tuple of int
+        Those of the other axes along which the pointing changes, counted among these.
+    lattice : Lattice
+        Where its pixels are in the output grid; with a pointing for each pixel of `moving`.
+    seconds : numpy.ndarray
+        When each pixel was taken, with the other axes first, then rows and columns; one pixel long
+        along axes on which it is the same.
+    seeing : numpy.ndarray, optional
+        As `seconds`, a number that is larger where the seeing was better.
+    gain, offset : float
+        Its pixels are multiplied by the one, and then the other is added.
+    """
+
+    place: Place
+    pixels: Any
+    mask: Any
+    sky: tuple[int, int]
+    moving: tuple[int, ...]
+    lattice: Lattice
+    seconds: NDArray[np.float64]
+    seeing: NDArray[np.float64] | None = None
+    gain: float = 1.0
+    offset: float = 0.0
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(vars(self))
+        return {**state, "pixels": pack(state["pixels"]), "mask": pack(state["mask"])}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        for name, value in state.items():
+            object.__setattr__(self, name, unpack(value))
+
+    @property
+    def carried(self) -> tuple[int, ...]:
+        """The axes of the array that are not of the sky, ascending."""
+        return tuple(axis for axis in range(np.ndim(self.pixels)) if axis not in self.sky)
+
+    def pointing(self, at: Sequence[int]) -> int:
+        """Return the number of the pointing of a pixel of the carried axes."""
+        if not self.moving:
+            return 0
+        sizes = [self.pixels.shape[self.carried[axis]] for axis in self.moving]
+        return int(np.ravel_multi_index([at[axis] for axis in self.moving], sizes))
+
+    def read(self, source: Any, carried: Sequence[Any], rows: slice, columns: slice) -> Any:
+        """Read a window of the pixels or the mask: the carried axes first, then rows and columns.
+
+        `carried` has an int or a slice for each of these axes; ints drop theirs.
+        """
+        index: list[Any] = [slice(None)] * source.ndim
+        for axis, part in zip(self.carried, carried, strict=True):
+            index[axis] = part
+        index[self.sky[0]], index[self.sky[1]] = rows, columns
+        part = source[tuple(index)]
+        if hasattr(part, "compute"):  # dask's: within a task of dask's, and so in this thread
+            part = part.compute(scheduler="synchronous")
+        left = [axis for axis in range(source.ndim) if not isinstance(index[axis], int)]
+        return np.moveaxis(np.asarray(part), [left.index(axis) for axis in self.sky], [-2, -1])
+
+    def token(self) -> tuple[object, ...]:
+        """Return what may change in what it is read from."""
+        found = []
+        for source in (self.pixels, self.mask):
+            known = getattr(source, "token", None)
+            found.append(known() if known is not None else source)
+        return tuple(found)
+
+
+@dataclass(frozen=True, eq=False)
+class Sight:
+    """What the WCS of a tile says of the sky and of time.
+
+    Parameters
+    ----------
+    place : tuple of int
+        In the grid of the mosaic.
+    cube : Stitched
+        The tile's dataset.
+    world : World
+        Its coordinates.
+    """
+
+    place: Place
+    cube: Stitched
+    world: World = field(repr=False)
+
+    def __post_init__(self) -> None:
+        lon, lat = self.world.of_kind("longitude"), self.world.of_kind("latitude")
+        both = () if lon is None or lat is None else {*lon.array_axes, *lat.array_axes}
+        if len(both) < 2 or min(self.cube.shape[axis] for axis in sorted(both)[-2:]) < 2:
+            raise DatasetError(
+                f"stitch: tile {list(self.place)} of shape {self.cube.shape} is not an image of "
+                "the sky, of at least two pixels along two axes"
+            )
+        if self.world.frame is None:
+            raise DatasetError(f"stitch: tile {list(self.place)}: its WCS names no frame")
+
+    @property
+    def frame(self) -> BaseCoordinateFrame:
+        """The frame of its sky."""
+        frame = self.world.frame
+        assert frame is not None
+        return frame
+
+    @cached_property
+    def _sky_axes(self) -> list[int]:
+        found: set[int] = set()
+        for axis in self.world.axes:
+            if axis.kind in ("longitude", "latitude"):
+                found |= set(axis.array_axes)
+        return sorted(found)
+
+    @property
+    def sky(self) -> tuple[int, int]:
+        """The axes of the array that are its rows and columns: the last along which the sky is."""
+        row, column = self._sky_axes[-2:]
+        return row, column
+
+    @property
+    def carried(self) -> tuple[int, ...]:
+        """The other axes of the array."""
+        return tuple(axis for axis in range(len(self.cube.shape)) if axis not in self.sky)
+
+    @property
+    def moving(self) -> tuple[int, ...]:
+        """Which of these the pointing changes along, counted among them."""
+        return tuple(self.carried.index(axis) for axis in self._sky_axes[:-2])
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Its rows and columns."""
+        row, column = self.sky
+        return self.cube.shape[row], self.cube.shape[column]
+
+    @property
+    def pointings(self) -> int:
+        """How many pointings it has."""
+        return math.prod(self.cube.shape[self.carried[axis]] for axis in self.moving)
+
+    @property
+    def jumps(self) -> tuple[bool, bool]:
+        """Whether rows, or columns, follow each other in time: the pointing may jump between."""
+        timed = {on for axis in self.world.axes if axis.kind == "time" for on in axis.array_axes}
+        row, column = self.sky
+        return row in timed, column in timed
+
+    def at(self, pointing: int, rows: Any, columns: Any) -> NDArray[np.float64]:
+        """Return longitude and latitude, arcsec, of rows and columns: (rows, columns, 2)."""
+        from astropy import units as u
+
+        row, column = np.meshgrid(np.asarray(rows, float), np.asarray(columns, float),
+                                  indexing="ij")  # fmt: skip
+        positions: list[Any] = [np.zeros(row.shape)] * len(self.cube.shape)
+        sizes = [self.cube.shape[self.carried[axis]] for axis in self.moving]
+        for axis, where in zip(
+            self.moving, np.unravel_index(pointing, sizes) if sizes else (), strict=True
+        ):
+            positions[self.carried[axis]] = np.full(row.shape, float(where))
+        positions[self.sky[0]], positions[self.sky[1]] = row, column
+        values = self.world.values(*positions)
+        found = []
+        for kind in _SKY:
+            coordinate = self.world.of_kind(kind)
+            assert coordinate is not None
+            found.append(values[coordinate.index] * u.Unit(coordinate.unit).to(u.arcsec))
+        places = np.stack(found, axis=-1)
+        if not np.isfinite(places).all():
+            raise DatasetError(
+                f"stitch: tile {list(self.place)}: its WCS has no position on the sky for some "
+                "of its pixels: mosaic.mask[...] = True leaves a tile out"
+            )
+        return places
+
+    def centre(self) -> NDArray[np.float64]:
+        """Return longitude and latitude of its middle, in the middle of its pointings."""
+        row, column = ((n - 1) / 2 for n in self.shape)
+        return self.at(self.pointings // 2, [row], [column])[0, 0]  # type: ignore[no-any-return]
+
+    def seconds(self, since: Time) -> NDArray[np.float64]:
+        """Return when its pixels were taken: see `Tile.seconds`."""
+        from astropy import units as u
+
+        for world in self.world.parts:
+            axis = world.of_kind("time")
+            if axis is not None:
+                (values,) = world.along([axis])
+                start = float((world.time(0.0) - since).to_value(u.s))
+                values = start + values * u.Unit(axis.unit or "s").to(u.s)
+                return self.spread(values, axis.array_axes if world is self.world else ())
+        moment = getattr(self.frame, "obstime", None)
+        return self.spread(
+            np.array(np.nan if moment is None else (moment - since).to_value(u.s)), ()
+        )
+
+    def spread(self, values: Any, axes: Sequence[int]) -> NDArray[np.float64]:
+        """Put values along some axes of the array in the order of `Tile.seconds`."""
+        order = [*self.carried, *self.sky]
+        shape = [1] * len(order)
+        at = sorted(axes, key=order.index)
+        for axis in at:
+            shape[order.index(axis)] = self.cube.shape[axis]
+        moved = np.transpose(np.asarray(values, float), [list(axes).index(axis) for axis in at])
+        return moved.reshape(shape)
+
+    def seeing(self, keyword: str) -> NDArray[np.float64]:
+        """Return a header column for each pixel: see `Tile.seconds`."""
+        table, frames = self.cube.headers, self.cube.provenance
+        if table is None or frames is None or keyword not in table.colnames:
+            raise DatasetError(
+                f'stitch(combine="best"): takes the pixel with the best seeing, by {keyword}, and '
+                f"the headers of tile {list(self.place)} have no such column: write "
+                f'combine="mean" or "feather"'
+            )
+        shape = frames.array.frame_shape
+        values = np.ma.filled(np.ma.asarray(table[keyword]).astype(float), np.nan)
+        return self.spread(values.reshape(shape), range(len(shape)))
+
+
+def check_alike(sights: Sequence[Sight]) -> None:
+    """Refuse tiles that differ in what is carried: axes, wavelengths, Stokes parameters, unit."""
+    first = sights[0]
+    shape = [first.cube.shape[axis] for axis in first.carried]
+    for other in sights[1:]:
+        where = f"stitch: tiles {list(first.place)} and {list(other.place)}"
+        own = [other.cube.shape[axis] for axis in other.carried]
+        if own != shape or (other.sky, other.moving) != (first.sky, first.moving):
+            raise DatasetError(
+                f"{where}: expected the same axes beside those on the sky, {tuple(first.sky)}; "
+                f"found shapes {first.cube.shape} and {other.cube.shape}. "
+                "mosaic.slice_tiles[...] selects the same of each"
+            )
+        if type(other.frame) is not type(first.frame):
+            raise DatasetError(
+                f"{where}: expected the same frame of their sky, found {first.frame.name} and "
+                f"{other.frame.name}"
+            )
+        if other.cube.unit != first.cube.unit:
+            raise DatasetError(
+                f"{where}: expected the same unit, found {first.cube.unit} and {other.cube.unit}. "
+                "tile.to(unit) converts one"
+            )
+        for kind in ("wavelength", "stokes"):
+            _check_coordinate(where, first, other, kind)
+
+
+def _check_coordinate(where: str, first: Sight, other: Sight, kind: Any) -> None:
+    """Refuse tiles of other wavelengths or Stokes parameters, by more than a tenth of a pixel."""
+    found = []
+    for sight in (first, other):
+        for world in sight.world.parts:
+            axis = world.of_kind(kind)
+            if axis is not None and not set(axis.array_axes) & set(sight.sky):
+                found.append((axis.unit, world.along([axis])[0]))
+    if len(found) < 2:
+        return
+    (unit, ours), (theirs_in, theirs) = found[:2]
+    step = float(np.abs(np.diff(np.sort(ours, axis=None))).min(initial=np.inf))
+    allowed = 0.1 * step if np.isfinite(step) and step else 1e-6 * float(np.abs(ours).max())
+    away = np.abs(ours - theirs).max() if ours.shape == theirs.shape else np.inf
+    if unit != theirs_in or away > allowed:
+        raise DatasetError(
+            f"{where}: expected the same {kind} along the axes that are not of the sky; they "
+            f"differ by {away:.6g} {unit}".rstrip()
+            + ". mosaic.slice_tiles[...] selects the same "
+            "of each"
+        )
