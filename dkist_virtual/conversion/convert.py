@@ -9,7 +9,7 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -21,7 +21,14 @@ from dkist_virtual.conversion.previous import (
     expectations,
     known_from_store,
 )
-from dkist_virtual.conversion.references import frame_urls, n_bytes_of, references_of
+from dkist_virtual.conversion.references import (
+    References,
+    check_form,
+    frame_urls,
+    n_bytes_of,
+    references_of,
+    write_references,
+)
 from dkist_virtual.conversion.scan import Expected, ScanMode, scan_files
 from dkist_virtual.conversion.staging import build_store, place_for, refuse_existing
 from dkist_virtual.conversion.unchanged import sha256_of
@@ -46,8 +53,6 @@ from dkist_virtual.store.format.frame_index import (
 )
 from dkist_virtual.store.format.headers import HEADERS_NAME, write_headers
 from dkist_virtual.store.format.names import array_name
-from dkist_virtual.store.format.references import JSON_NAME, PARQUET_NAME, write_json
-from dkist_virtual.store.format.references_parquet import write_parquet
 from dkist_virtual.store.frame_locations import one_place
 from dkist_virtual.text import counted, human_bytes
 
@@ -61,11 +66,6 @@ if TYPE_CHECKING:
     from dkist_virtual.store.format.references import ReferenceSet
 
 __all__ = ["Conversion", "Work", "convert"]
-
-References: TypeAlias = Literal["auto", "json", "parquet"]
-
-JSON_LIMIT = 5_000
-"""Above this many frames, ``references="auto"`` writes parquet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -239,10 +239,7 @@ class Work:
     def __post_init__(self) -> None:
         if self.scan not in ("auto", "always", "never"):
             raise ValueError(f"scan = {self.scan!r}: expected 'auto', 'always' or 'never'")
-        if self.references not in ("auto", "json", "parquet"):
-            raise ValueError(
-                f"references = {self.references!r}: expected 'auto', 'json' or 'parquet'"
-            )
+        check_form(self.references)
 
     def run(self, asdf: str | os.PathLike[str], store: str | os.PathLike[str]) -> Conversion:
         """Read the ASDF, scan the frames, and write the store."""
@@ -387,17 +384,7 @@ class Work:
         description = replace(source.description, origin=origin)
         summary = summarise(description, [metadata for metadata, _ in references.arrays.values()])
         write_description(description, new / METADATA_NAME, summary)
-        as_json = sum(map(len, scans)) <= JSON_LIMIT
-        if self.references == "json" or (self.references == "auto" and as_json):
-            (new / JSON_NAME).write_bytes(write_json(references))
-            return
-
-        def write(name: str, data: bytes) -> None:
-            path = new / PARQUET_NAME / name
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(data)
-
-        write_parquet(references, write)
+        write_references(references, new, self.references)
 
 
 def _of_the_same_files(source: Source) -> list[list[Frames]]:

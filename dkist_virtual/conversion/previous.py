@@ -31,8 +31,15 @@ def expectations(source: Source) -> dict[str, list[object]]:
 
 
 def check_same_dataset(store: Path, source: Source, label: str) -> None:
-    """Raise `DatasetError` where an ASDF is of another dataset than a store."""
-    records = (read_plain(store / METADATA_NAME).get("inventory"), source.description.inventory)
+    """Raise `DatasetError` where an ASDF is of another dataset than a store, or of more than it."""
+    about = read_plain(store / METADATA_NAME)
+    if about["dkist_virtual"]["origin"].get("saved") is not None:
+        raise DatasetError(
+            f"{store}: is the store of a selection that was saved, and an ASDF is of all frames of "
+            "a dataset: expected the store of a conversion. Update that, and save the selection "
+            "again"
+        )
+    records = (about.get("inventory"), source.description.inventory)
     stored, found = map(identity_in, records)
     if stored != found:
         raise DatasetError(

@@ -1,11 +1,11 @@
-"""Make a store's references from a dataset and a scan of its frames."""
+"""Make a store's references from a dataset and a scan of its frames, and write them."""
 
 from __future__ import annotations
 
 import math
 import re
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 from urllib.parse import quote
 
 import numpy as np
@@ -20,16 +20,21 @@ from dkist_virtual.store.format.header_table import rows_of
 from dkist_virtual.store.format.names import Place, array_name, identity_in
 from dkist_virtual.store.format.references import (
     FORMAT_VERSION,
+    JSON_NAME,
+    PARQUET_NAME,
     ArrayMetadata,
     FrameColumns,
     FrameTable,
     ReferenceSet,
     identity_of,
+    write_json,
 )
+from dkist_virtual.store.format.references_parquet import write_parquet
 from dkist_virtual.store.frame_spec import FrameSpec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from astropy.table import Table
     from astropy.wcs.wcsapi import BaseHighLevelWCS
@@ -38,8 +43,15 @@ if TYPE_CHECKING:
     from dkist_virtual.conversion.asdf.source import Source
     from dkist_virtual.store.format.dataset_asdf import TileMeta
 
-__all__ = ["frame_urls", "identifiers", "n_bytes_of", "references_of"]
+__all__ = [
+    "References", "check_form", "frame_urls", "identifiers", "n_bytes_of", "references_of",
+    "write_references",
+]  # fmt: skip
 
+References: TypeAlias = Literal["auto", "json", "parquet"]
+
+JSON_LIMIT: Final = 5_000
+"""Above this many frames, ``references="auto"`` writes parquet."""
 
 _MARKS = ("%", "?", "#")
 """Characters that a URL has to percent-encode in a name; first the one that encodes."""
@@ -120,6 +132,27 @@ def n_bytes_of(source: Source, scans: Sequence[FrameIndex]) -> int:
     for part, found in zip(source.frames, scans, strict=True):
         sizes.update(zip(part.chunk_names.tolist(), found["size"].tolist(), strict=True))
     return sum(size for size in sizes.values() if size >= 0)
+
+
+def check_form(references: str) -> None:
+    """Raise ValueError for anything else than a form in which references are written."""
+    if references not in ("auto", "json", "parquet"):
+        raise ValueError(f"references = {references!r}: expected 'auto', 'json' or 'parquet'")
+
+
+def write_references(references: ReferenceSet, directory: Path, form: References) -> None:
+    """Write references as JSON or Parquet into the directory of a store."""
+    n_frames = sum(metadata.n_frames for metadata, _ in references.arrays.values())
+    if form == "json" or (form == "auto" and n_frames <= JSON_LIMIT):
+        (directory / JSON_NAME).write_bytes(write_json(references))
+        return
+
+    def write(name: str, data: bytes) -> None:
+        path = directory / PARQUET_NAME / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(data)
+
+    write_parquet(references, write)
 
 
 class _SharedDimensions:

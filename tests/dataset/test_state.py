@@ -162,7 +162,7 @@ def kept_as(form: str) -> Callable[[Any], Any]:
             ds.save(f"{directory}/saved{form}")
             opened = dv.open_dataset(f"{directory}/saved{form}", chunks="frame")
             for tile in opened.flat if isinstance(opened, dv.TiledDataset) else [opened]:
-                tile.headers.columns  # noqa: B018  # reads them now
+                tile.headers.columns, tile.unit, tile.wcs  # noqa: B018  # reads them now
             return opened
 
     return make
@@ -256,6 +256,7 @@ DATASETS: dict[str, Derived] = {
     "`ds.to_nddata()`": Derived(lambda ds: ds.to_nddata(), public="to_nddata"),
     "`dv.save_dataset(ds, ...)`": Derived(saved),
     '`ds.save("x.asdf")`': Derived(kept_as(".asdf"), public="save"),
+    '`ds.save("x.virtual")`': Derived(kept_as(".virtual")),
     "`ds.plot()`": Derived(lambda ds: ds.plot(figure=Figure()), kind="plot", public="plot"),
     "`ds.plot_profile()`": Derived(
         lambda ds: ds.plot_profile((20, 30), figure=Figure()), kind="line", public="plot_profile"
@@ -464,6 +465,7 @@ PARTS: dict[str, Derived] = {
     "`dv.save_dataset(mosaic, ...)`": Derived(saved),
     '`mosaic.save("x.asdf")`': Derived(kept_as(".asdf"), public="save"),
     "`mosaic.stitch()`": Derived(stitched, kind="stitched", public="stitch"),
+    '`mosaic.save("x.virtual")`': Derived(kept_as(".virtual")),
     "`mosaic.to_xarray()`": Derived(lambda m: m.to_xarray(), kind="xarray", public="to_xarray"),
     "`mosaic.plot()`": Derived(lambda m: m.plot(figure=Figure()), kind="mosaic", public="plot"),
 }

@@ -8,4 +8,5 @@
 - `nodes`: make the nodes of datasets, mosaics, tables and files for the tree of an ASDF
 - `savable`: give datasets the method that saves them
 - `save`: choose the form of a saved dataset by the name of its file, and check the form's options
+- `store/`: save a selection as a store of references to its frames, without a pixel
 """

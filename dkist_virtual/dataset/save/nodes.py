@@ -29,8 +29,8 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.mosaic import TiledDataset
 
 __all__ = [
-    "check_meta", "dataset_node", "files_node", "mosaic_node", "of_member", "plain_meta",
-    "plain_table", "tagged",
+    "check_meta", "dataset_node", "files_node", "left_behind", "mosaic_node", "of_member",
+    "plain_meta", "plain_table", "tagged",
 ]  # fmt: skip
 
 _PLAIN: Final = (str, int, float, bool, type(None))
@@ -193,8 +193,8 @@ def _wcs_of(wcs: BaseHighLevelWCS) -> BaseHighLevelWCS:
     return wcs if low is wcs.low_level_wcs else HighLevelWCSWrapper(low)
 
 
-def _warn_of_what_is_left(ds: Dataset) -> None:
-    """Warn of state that dkist's form has no place for."""
+def left_behind(ds: Dataset) -> list[str]:
+    """Name the state of a dataset for which neither dkist's form nor a store has a place."""
     left = []
     if ds.uncertainty is not None:
         left.append("uncertainty")
@@ -204,7 +204,12 @@ def _warn_of_what_is_left(ds: Dataset) -> None:
         left.append("global_coords")
     if ds.extra_coords.keys() or ds.extra_coords._dropped_tables:
         left.append("extra_coords")
-    if left:
+    return left
+
+
+def _warn_of_what_is_left(ds: Dataset) -> None:
+    """Warn of state that dkist's form has no place for."""
+    if left := left_behind(ds):
         warnings.warn(
             f"save: {' and '.join(left)} of the dataset: dkist's form has no place for it, and the "
             "saved dataset has none. ds.to_xarray() keeps all but a psf",

@@ -53,7 +53,7 @@ class Form:
 
 
 FORMS: Final = (
-    Form(".virtual", "a store of references to the frames", None),
+    Form(".virtual", "a store of references to the frames", ("store.write", "save_store")),
     Form(".zarr", "pixels as Zarr", ("cube.save_cube", "save_cube")),
     Form(".fits", "a FITS image", None),
     Form(".nc", "netCDF", None),

@@ -242,6 +242,10 @@ class HeaderFile:
         """The keywords of the header table, in order."""
         return list(self._stored)
 
+    def has(self, column: str) -> bool:
+        """Whether a column of our own is there: stores of earlier versions lack some."""
+        return column in self._schema.names
+
     def headers(self, rows: Rows | None = None) -> HeaderTable:
         """Give the header table of some frames, which reads columns on first use.
 
