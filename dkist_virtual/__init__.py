@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.load import load_dataset
     from dkist_virtual.dataset.mosaic import TiledDataset
     from dkist_virtual.dataset.open import open_dataset, open_zarr
+    from dkist_virtual.dataset.pointing.stores import shift_store
     from dkist_virtual.dataset.save.asdf_file import save_dataset
     from dkist_virtual.store.format.verify_json import Verification
     from dkist_virtual.verification.verify import verify
@@ -44,6 +45,7 @@ __all__ = [
     "open_zarr",
     "save_dataset",
     "search",
+    "shift_store",
     "update",
     "verify",
 ]
@@ -60,6 +62,7 @@ _HOMES = {
     "open_zarr": ("dataset.open", "open_zarr"),
     "save_dataset": ("dataset.save.asdf_file", "save_dataset"),
     "search": ("datacenter.search", "search"),
+    "shift_store": ("dataset.pointing.stores", "shift_store"),
     "update": ("conversion.update", "update"),
     "Verification": ("store.format.verify_json", "Verification"),
     "verify": ("verification.verify", "verify"),

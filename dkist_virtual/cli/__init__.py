@@ -5,4 +5,5 @@
 - `plot`: define the command that shows a dataset as an image or as lines
 - `search`: define the commands that ask the Data Center or Globus: search, quality, movie,
   login
+- `shift`: define the command that lets a store remember a correction of its pointing
 """

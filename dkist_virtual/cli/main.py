@@ -14,6 +14,7 @@ import click
 from dkist_virtual._version import __version__
 from dkist_virtual.cli import plot as cli_plot
 from dkist_virtual.cli import search as cli_search
+from dkist_virtual.cli import shift as cli_shift
 from dkist_virtual.cli.options import (
     check_place,
     client_option,
@@ -53,6 +54,7 @@ def cli() -> None:
       dkist-virtual info DATASET.virtual                  show what is in it
       dkist-virtual download DATASET.virtual frames/      fetch its frames, or some of them
       dkist-virtual update DATASET.virtual NEWER.asdf     apply corrected metadata
+      dkist-virtual shift DATASET.virtual --dx 3 --dy -1  correct its pointing, reversibly
       dkist-virtual verify DATASET.virtual                check the frames against the store
 
     \b
@@ -253,7 +255,9 @@ def download(
         raise click.UsageError(str(error)) from error
 
 
-for command in (cli_search.quality, cli_search.movie, cli_search.login, cli_plot.plot):
+for command in (
+    cli_search.quality, cli_search.movie, cli_search.login, cli_plot.plot, cli_shift.shift,
+):  # fmt: skip
     cli.add_command(command)
 
 

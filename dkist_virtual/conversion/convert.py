@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 import warnings
@@ -33,7 +34,7 @@ from dkist_virtual.conversion.scan import Expected, ScanMode, scan_files
 from dkist_virtual.conversion.staging import build_store, place_for, refuse_existing
 from dkist_virtual.conversion.unchanged import sha256_of
 from dkist_virtual.cube.axis_tables import summarise
-from dkist_virtual.errors import HeaderWarning, StoreError, redacted
+from dkist_virtual.errors import DKISTVirtualWarning, HeaderWarning, StoreError, redacted
 from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.io.locations import absolute, is_local
 from dkist_virtual.io.safety import check_no_secrets
@@ -52,7 +53,7 @@ from dkist_virtual.store.format.frame_index import (
     Names,
 )
 from dkist_virtual.store.format.headers import HEADERS_NAME, write_headers
-from dkist_virtual.store.format.names import array_name
+from dkist_virtual.store.format.names import POINTING_NAME, array_name
 from dkist_virtual.store.frame_locations import one_place
 from dkist_virtual.text import counted, human_bytes
 
@@ -272,7 +273,13 @@ class Work:
                 check_names(source.frames, source.path)
                 scans = self._scan(source, fetcher, scanned, known, build.journal, shown=shown)
                 self._refuse_to_forget(target, known, scans, scanned)
-                build.finish(lambda new: self._write(new, source, stored, scans, origin))
+
+                def write(new: Path) -> None:
+                    self._write(new, source, stored, scans, origin)
+                    if there:
+                        _keep_pointing(target, new, kept=self.trusted)
+
+                build.finish(write)
         states = np.concatenate([s["state"] for s in scans])
         return Conversion(
             store=str(target),
@@ -385,6 +392,26 @@ class Work:
         summary = summarise(description, [metadata for metadata, _ in references.arrays.values()])
         write_description(description, new / METADATA_NAME, summary)
         write_references(references, new, self.references)
+
+
+def _keep_pointing(target: Path, new: Path, *, kept: bool) -> None:
+    """Keep the correction of the pointing in an update of a store, and say so either way."""
+    before = target / POINTING_NAME
+    if not before.is_file():
+        return
+    if kept:
+        shutil.copyfile(before, new / POINTING_NAME)
+    warnings.warn(
+        f"{target}: the correction of its pointing "
+        + (
+            "was kept, and was made for the ASDF of before: dkist-virtual shift shows it with "
+            "--show and removes it with --reset"
+            if kept
+            else "is not in the store that replaces it: dkist-virtual shift corrects it again"
+        ),
+        DKISTVirtualWarning,
+        stacklevel=6,
+    )
 
 
 def _of_the_same_files(source: Source) -> list[list[Frames]]:

@@ -26,6 +26,7 @@ from dkist_virtual.store.format.names import (
     JSON_NAME,
     METADATA_NAME,
     PARQUET_NAME,
+    POINTING_NAME,
     VERIFY_NAME,
 )
 
@@ -91,9 +92,11 @@ def refuse_existing(target: Path, overwrite: bool) -> bool:
         found = set(os.listdir(target)) if target.is_dir() else set()
     if METADATA_NAME not in found or not {JSON_NAME, PARQUET_NAME} & found:
         raise StoreExistsError(f"{target}: is not a store, so it is not replaced by one")
-    known = {JSON_NAME, PARQUET_NAME, METADATA_NAME, HEADERS_NAME, VERIFY_NAME}
-    # A verification that was killed may leave what it was about to write.
-    strange = sorted(name for name in found - known if not name.startswith(".verify."))
+    known = {JSON_NAME, PARQUET_NAME, METADATA_NAME, HEADERS_NAME, VERIFY_NAME, POINTING_NAME}
+    # What writes those two and was killed may leave what it was about to write.
+    strange = sorted(
+        name for name in found - known if not name.startswith((".verify.", ".pointing."))
+    )
     if strange:
         raise StoreExistsError(
             f"{target}: holds {strange[0]}, which is not a store's file, so it is not replaced: "

@@ -468,8 +468,8 @@ class Pointing:
         return {"version": _VERSION, "corrections": made}
 
     @classmethod
-    def from_document(cls, given: Any) -> Self:
-        """Read what `to_document` wrote.
+    def from_document(cls, given: Any, shape: Sequence[int] | None = None) -> Self:
+        """Read what `to_document` wrote, of data with the axes of a shape.
 
         Raises
         ------
@@ -483,4 +483,7 @@ class Pointing:
                 f"pointing: expected version {_VERSION}, found {given.get('version')!r}: a newer "
                 "dkist_virtual reads it"
             )
-        return cls(tuple(Correction.from_document(one) for one in given["corrections"]))
+        found = cls(tuple(Correction.from_document(one) for one in given["corrections"]))
+        if shape is not None and any(len(one.at) != len(shape) for one in found):
+            raise DatasetError(f"pointing: expected corrections of {len(shape)} axes")
+        return found

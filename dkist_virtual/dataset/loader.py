@@ -23,6 +23,7 @@ from dkist_virtual.store.format.dataset_asdf import (
 from dkist_virtual.store.format.references import replaced_error
 from dkist_virtual.store.format.verify_json import VERIFY_NAME, warn_if_wrong
 from dkist_virtual.store.handle import StoreHandle
+from dkist_virtual.store.pointing_json import StoredPointing
 from dkist_virtual.store.read_options import ReadOptions
 
 if TYPE_CHECKING:
@@ -54,11 +55,14 @@ class Opened:
     table : HeaderTable or None
         The headers of an ASDF.
     description : Description or StoredDescription
+    pointing : StoredPointing, optional
+        What a store says its pointing is corrected by.
     """
 
     handle: StoreHandle
     table: HeaderTable | None
     description: Description | StoredDescription
+    pointing: StoredPointing | None = None
 
     def meta(self) -> LazyMeta:
         """Return the meta of the whole dataset or mosaic."""
@@ -103,7 +107,10 @@ class Opened:
         for number, (name, (metadata, _)) in enumerate(arrays.items()):
             array = VirtualArray(self.handle, name, opened_selection(metadata))
             self._check_chunks(array)
-            tile = Tile(self.description, number, array.shape)
+            corrected = None if self.pointing is None else (self.pointing, name)
+            tile = Tile(self.description, number, array.shape, corrected)
+            if self.pointing is not None and is_local(self.handle.url or ""):
+                tile.pointing  # noqa: B018  # reads it now: from a server when it is first used
             yield Provenance(array, self.table, first_row, tile, Selection.whole(array.shape))
             first_row += metadata.n_frames
 
@@ -275,4 +282,4 @@ def _open(handle: StoreHandle) -> Opened:
             description = read_description(io.BytesIO(reader(METADATA_NAME)))
         except FileNotFoundError:
             raise StoreCorruptError(f"{shown(place)}: is missing from the store") from None
-    return Opened(handle, None, description)
+    return Opened(handle, None, description, StoredPointing(handle))

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from dkist_virtual.cube.virtual_array import VirtualArray
     from dkist_virtual.store.format.dataset_asdf import Description, StoredDescription, TileMeta
     from dkist_virtual.store.format.header_table import HeaderTable
+    from dkist_virtual.store.pointing_json import StoredPointing
 
 __all__ = [
     "READING", "FrameHeaders", "Headers", "LazyMeta", "LazyUnit", "Meta", "Provenance", "Tile",
@@ -50,8 +51,9 @@ class Tile:
         Its place among the arrays.
     shape : tuple of int
         Of the dataset as it is opened.
-    pointing : Pointing, optional
-        What its pointing is corrected by.
+    corrected : Pointing or (StoredPointing, str), optional
+        What its pointing is corrected by; or the file of a store that says so, and the name of the
+        array in it.
     added_meta, added_keywords : frozenset of str
         Keys of the meta, and columns of the header table, that a user had added before it was
         saved.
@@ -60,7 +62,7 @@ class Tile:
     description: Description | StoredDescription
     number: int
     shape: tuple[int, ...]
-    pointing: Pointing | None = None
+    corrected: Pointing | tuple[StoredPointing, str] | None = None
     added_meta: frozenset[str] = frozenset()
     added_keywords: frozenset[str] = frozenset()
 
@@ -72,10 +74,33 @@ class Tile:
     @cached_property
     def wcs(self) -> BaseHighLevelWCS:
         """The WCS of the dataset as it is opened, with its pointing corrected."""
-        from dkist_virtual.cube.sliced_wcs import high_level, shifted
+        pointing = self.pointing
+        if pointing is None:
+            return self.unshifted
+        from dkist_virtual.cube.sliced_wcs import shifted
 
-        wcs = high_level(self.stated.wcs, self.shape)
-        return wcs if self.pointing is None else shifted(wcs, self.pointing, self.shape)
+        return shifted(self.unshifted, pointing, self.shape)
+
+    @cached_property
+    def unshifted(self) -> BaseHighLevelWCS:
+        """The WCS of the dataset as it is opened, as its ASDF has it."""
+        from dkist_virtual.cube.sliced_wcs import high_level
+
+        return high_level(self.stated.wcs, self.shape)
+
+    @cached_property
+    def pointing(self) -> Pointing | None:
+        """What its pointing is corrected by, in the axes of the dataset as it is opened."""
+        if not isinstance(self.corrected, tuple):
+            return self.corrected
+        from dkist_virtual.cube.pointing import Pointing
+
+        file, array = self.corrected
+        document = file.of(array, self.shape)
+        try:
+            return None if document is None else Pointing.from_document(document, self.shape)
+        except DatasetError as error:
+            raise file.error(error) from error
 
     @property
     def opened_with(self) -> frozenset[str]:
@@ -89,6 +114,7 @@ class Tile:
             from dkist_virtual.cube.sliced_wcs import forget_dropped
 
             forget_dropped(self.wcs)
+            forget_dropped(self.unshifted)
         return vars(self)
 
 

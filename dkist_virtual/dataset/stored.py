@@ -23,6 +23,7 @@ from dkist_virtual.store.format.references import groups_of
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from dkist_virtual.cube.pointing import Pointing
     from dkist_virtual.cube.saved.zarr_array import ZarrArray
     from dkist_virtual.cube.selection import BasicIndex, Index
     from dkist_virtual.cube.virtual_array import VirtualArray
@@ -35,7 +36,7 @@ if TYPE_CHECKING:
     from dkist_virtual.store.format.summary import Summary
     from dkist_virtual.store.handle import StoreHandle
 
-__all__ = ["StoredDataset", "array_line", "file_facts", "stored_facts"]
+__all__ = ["StoredDataset", "array_line", "file_facts", "pointing_lines", "stored_facts"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -135,6 +136,7 @@ class StoredDataset:
             sky_axes=dict(about.sky_axes) or None,
             correlation=about.correlation,
             made_from=about.made_from,
+            pointing=pointing_lines([source.tile.pointing for source in self.sources]),
             **stored_facts(self.sources),
             **mosaic,
         )
@@ -153,6 +155,14 @@ class StoredDataset:
             made_from=self.summary.made_from,
             **file_facts(self.files),
         )
+
+
+def pointing_lines(tiles: Sequence[Pointing | None]) -> tuple[str, ...]:
+    """Describe what the pointing of a dataset is corrected by; of a mosaic, that of its tiles."""
+    found = [() if one is None else one.lines() for one in tiles]
+    if len(set(found)) > 1:
+        return (f"values of their own for each of the {len(tiles)} tiles",)
+    return found[0]
 
 
 def _select_aligned(

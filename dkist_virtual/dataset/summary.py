@@ -10,7 +10,8 @@ from dkist_virtual.cube.computed_array import Computed
 from dkist_virtual.cube.saved.zarr_array import ZarrArray
 from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.dataset.overview import Overview
-from dkist_virtual.dataset.stored import array_line, stored_facts
+from dkist_virtual.dataset.pointing.shift import pointing_of
+from dkist_virtual.dataset.stored import array_line, pointing_lines, stored_facts
 from dkist_virtual.store.format.dataset_asdf import made_from
 
 if TYPE_CHECKING:
@@ -46,20 +47,10 @@ def overview_of(
         world_axes=worlds,
         sky_axes=sky_axes(first.wcs, first.shape) or None,
         correlation=correlation,
-        pointing=_pointing_lines(tiles),
+        pointing=pointing_lines([pointing_of(tile) for tile in tiles]),
         **facts,
         **mosaic,
     )
-
-
-def _pointing_lines(tiles: Sequence[FrameCube]) -> tuple[str, ...]:
-    """Describe what the pointing is corrected by; that of a mosaic in a line where tiles differ."""
-    from dkist_virtual.dataset.pointing.shift import pointing_of
-
-    found = [() if (one := pointing_of(tile)) is None else one.lines() for tile in tiles]
-    if len(set(found)) > 1:
-        return (f"values of their own for each of the {len(tiles)} tiles",)
-    return found[0]
 
 
 def axis_names(ds: FrameCube) -> list[str] | None:

@@ -9,6 +9,8 @@
 - `frame_spec`: say which HDU of a file is a frame, for a store
 - `handle`: open a store by its recipe, here or in another process
 - `integrity`: check what is read of a frame against what a scan recorded about its file
+- `pointing_json`: read and write ``pointing.json``, what the pointing of a store's dataset is
+  corrected by
 - `presence`: tell whether a store is at a place, before anything of it is read
 - `read_only`: refuse to write to a Zarr store, as zarr does, and check byte ranges
 - `read_options`: check the options for reading a dataset, once, and carry them as one object

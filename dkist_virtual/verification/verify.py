@@ -299,7 +299,7 @@ class _Run:
         from dkist_virtual.cube.world_axes import World
 
         if source.first_row not in self._worlds:
-            self._worlds[source.first_row] = World(source.wcs, source.cut.shape)
+            self._worlds[source.first_row] = World(source.tile.unshifted, source.cut.shape)
         return self._worlds[source.first_row]
 
     def _away(self, world: World, frame: Frame, header: Header) -> float | None:

@@ -2,6 +2,7 @@
 
 - `pointed`: give datasets the methods that correct their pointing
 - `shift`: make a dataset whose pointing is corrected, or is not any more
+- `stores`: let a store remember what its pointing is corrected by
 - `tiles`: correct the pointing of the tiles of a mosaic
 - `values`: read the values of a correction in each form that a user may give
 """

@@ -70,7 +70,7 @@ def _of_tile(ds: Any, pointing: Pointing | None) -> Any:
     """Make the dataset of another pointing of the array as it was opened."""
     from dkist_virtual.cube.sliced_wcs import UnslicedWCS
 
-    tile = replace(ds.provenance.tile, pointing=pointing)
+    tile = replace(ds.provenance.tile, corrected=pointing)
     return ds._new_instance(
         provenance=replace(ds.provenance, tile=tile), wcs=UnslicedWCS(tile, ds.provenance.cut)
     )

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any, Final, Self, TypeAlias
 
 __all__ = [
-    "HEADERS_NAME", "JSON_NAME", "METADATA_NAME", "PARQUET_NAME", "VERIFY_NAME", "ArrayGroups",
-    "Place", "array_name", "identity_in", "is_array_name", "safe_array_names",
+    "HEADERS_NAME", "JSON_NAME", "METADATA_NAME", "PARQUET_NAME", "POINTING_NAME", "VERIFY_NAME",
+    "ArrayGroups", "Place", "array_name", "identity_in", "is_array_name", "safe_array_names",
 ]  # fmt: skip
 
 JSON_NAME: Final = "references.json"
@@ -23,6 +23,9 @@ HEADERS_NAME: Final = "headers.parquet"
 
 VERIFY_NAME: Final = "verify.json"
 """The name of what the last verification found."""
+
+POINTING_NAME: Final = "pointing.json"
+"""The name of what the pointing of a store's dataset is corrected by."""
 
 Place: TypeAlias = "tuple[int, int] | str | None"
 """Which array of a dataset: a tile by its place in the grid of a mosaic, an array of an inversion
