@@ -148,3 +148,27 @@ def test_tiles_have_their_own(converted: Callable[[str], Path], tmp_path: Path) 
     assert "values of their own for each of the 4 tiles" in str(opened)
     assert "values of their own" in str(dv.open_dataset(place).overview().text())
     assert "corrected by dx +1 arcsec" in str(opened[0, 1])
+
+
+def test_a_store_of_a_selection_has_it_beside(store: Path, tmp_path: Path) -> None:
+    steps = np.linspace(0, 2, 4)[None] * u.arcsec
+    part = dv.open_dataset(store).shift(steps, 1 * u.arcmin)[1:, 1::2].shift(rotation=30 * u.deg)
+    part.save(tmp_path / "part.virtual")
+    opened = dv.open_dataset(tmp_path / "part.virtual")
+    assert opened.pointing == part.pointing
+    plain = dv.shift_store(tmp_path / "part.virtual", reset=True)
+    for pixel in ([0] * len(part.shape), [n - 1 for n in part.shape]):
+        np.testing.assert_array_equal(position(opened, *pixel), position(part, *pixel))
+        np.testing.assert_array_equal(position(plain, *pixel), position(part.unshifted(), *pixel))
+    part[0, 0].save(tmp_path / "row.virtual")
+    assert dv.open_dataset(tmp_path / "row.virtual").pointing == part[0, 0].pointing
+
+
+def test_files_have_the_corrected_coordinates(store: Path, tmp_path: Path) -> None:
+    steps = np.linspace(0, 2, 4)[None] * u.arcsec
+    part = dv.open_dataset(store)[:, ::2].shift(steps[:, ::2], rotation=5 * u.deg)
+    dv.save_dataset(part, tmp_path / "part.asdf")
+    opened = dv.open_dataset(tmp_path / "part.asdf")
+    for pixel in ([0] * len(part.shape), [n - 1 for n in part.shape]):
+        found, expected = position(opened, *pixel), position(part, *pixel)
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9)

@@ -107,7 +107,9 @@ def _tile(ds: Dataset, place: Place, shared: Any) -> TileMeta:
             for key, value in _plain(ds.meta).items()
             if key not in shared or shared[key] is not value
         }
-    return TileMeta(place, _published(ds.wcs), ds.unit, mask, check_meta(own))
+    # The correction of the pointing has a file of its own, and stays reversible.
+    wcs = ds.unshifted().wcs if ds.pointing is not None else ds.wcs
+    return TileMeta(place, _published(wcs), ds.unit, mask, check_meta(own))
 
 
 def _plain(meta: Any) -> dict[str, Any]:

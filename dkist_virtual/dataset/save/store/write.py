@@ -26,6 +26,7 @@ from dkist_virtual.store.format.frame_index import COLUMNS
 from dkist_virtual.store.format.header_table import HeaderTable
 from dkist_virtual.store.format.headers import HEADERS_NAME, ROW_GROUP, write_headers
 from dkist_virtual.store.format.names import array_name, identity_in
+from dkist_virtual.store.pointing_json import write_pointing
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -103,8 +104,20 @@ def save_store(
     )
     headers = HeaderTable() if table is None else table
     about = {"saved": made.attributes["store_id"]}
+    tiles_of = [dataset] if isinstance(dataset, Dataset) else list(dataset.flat)
+    pointing = {
+        array_name(array.index): (tile.shape, tile.pointing.to_document())
+        for array, tile in zip(arrays, tiles_of, strict=True)
+        if tile.pointing is not None
+    }
     with build_store(target, about, overwrite=overwrite) as build:
-        build.finish(lambda new: _write(new, made, arrays, description, headers, references))
+
+        def write(new: Path) -> None:
+            _write(new, made, arrays, description, headers, references)
+            if pointing:
+                write_pointing(str(new), pointing)
+
+        build.finish(write)
 
 
 def _tiles_of(mosaic: TiledDataset) -> dict[tuple[int, int], Dataset]:
