@@ -237,6 +237,8 @@ def test_the_real_mosaic(tmp_path: Path) -> None:
         ({"combine": "median"}, ValueError, "'mean', 'first', 'feather', 'best'"),
         ({"orientation": "east"}, ValueError, "'north', 'tiles'"),
         ({"order": 2}, ValueError, "'linear', 'cubic'"),
+        ({"match": "both"}, ValueError, "'gain', 'offset'"),
+        ({"register": 1}, ValueError, "False, True"),
         ({"search": 0}, ValueError, "search=0"),
         ({"combine": "best"}, DatasetError, 'by ATMOS_R0.*write combine="mean"'),
     ],

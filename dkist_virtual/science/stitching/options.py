@@ -14,8 +14,8 @@ _CHOICES: Final[dict[str, tuple[object, ...]]] = {
     "resample": ("interpolate", "shift"),
     "order": ("linear", "cubic"),
     "orientation": ("north", "tiles"),
-    "register": (False,),
-    "match": (None,),
+    "register": (False, True),
+    "match": (None, "gain", "offset"),
     "combine": ("mean", "first", "feather", "best"),
 }
 

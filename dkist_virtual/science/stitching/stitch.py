@@ -15,7 +15,13 @@ from dkist_virtual.errors import DatasetError
 from dkist_virtual.science.stitching.carried_axes import carried_coordinates, make_wcs
 from dkist_virtual.science.stitching.field import Field
 from dkist_virtual.science.stitching.lattice import Lattice, place
-from dkist_virtual.science.stitching.record import Stitching
+from dkist_virtual.science.stitching.overlaps import (
+    compare_brightness,
+    measure_shifts,
+    plane_of,
+)
+from dkist_virtual.science.stitching.record import Pair, Stitching
+from dkist_virtual.science.stitching.solve import solve
 from dkist_virtual.science.stitching.tangent_plane import Plane
 from dkist_virtual.science.stitching.tiles import Place, Sight, Stitched, Tile, check_alike
 
@@ -71,9 +77,8 @@ def stitch(cubes: Sequence[tuple[Place, Stitched]], options: Options) -> Whole:
     plane = _plane(middle, options.orientation)
     lattices = [_lattice(sight, plane) for sight in sights]
     low, high = _box(lattices)
-    margin = options.search if options.register else 0
-    plane = plane.moved(low[1] - margin, low[0] - margin)
-    lattices = [lattice.moved(*(margin - low)) for lattice in lattices]
+    plane = plane.moved(low[1], low[0])
+    lattices = [lattice.moved(*-low) for lattice in lattices]
     tiles = [
         Tile(
             sight.place, sight.cube.pixels, _mask_of(sight), sight.sky, sight.moving, lattice,
@@ -81,8 +86,14 @@ def stitch(cubes: Sequence[tuple[Place, Stitched]], options: Options) -> Whole:
         )
         for sight, lattice, times in zip(sights, lattices, seconds, strict=True)
     ]  # fmt: skip
-    pairs: tuple[Any, ...] = ()
+    at = plane_of(middle, options.plane)
+    fixed = sights.index(middle)
     down_right = np.zeros((len(tiles), 2))
+    pairs: tuple[Pair, ...] = ()
+    if options.register:
+        tiles, down_right, pairs = _register(tiles, at, fixed, options.search)
+    if options.match is not None:
+        tiles = _match(tiles, at, fixed, options.match, middle)
     low, high = _box([tile.lattice for tile in tiles])
     plane = plane.moved(low[1], low[0])
     tiles = [replace(t, lattice=t.lattice.moved(*-low)) for t in tiles]
@@ -113,6 +124,47 @@ def stitch(cubes: Sequence[tuple[Place, Stitched]], options: Options) -> Whole:
     wcs = make_wcs(plane, middle.frame, shape, coordinates, names)
     mask = replace(field, what="mask").dask()
     return Whole(field.dask(), mask, wcs, record, middle.cube)
+
+
+def _register(
+    tiles: list[Tile], at: tuple[int, ...], fixed: int, search: int
+) -> tuple[list[Tile], NDArray[np.float64], tuple[Pair, ...]]:
+    """Move tiles to where their overlaps agree."""
+    places = [tile.place for tile in tiles]
+    measured = measure_shifts(tiles, at, search)
+    shifts, away, weights = solve("register", places, measured, fixed, 0.2)
+    tiles = [
+        replace(tile, lattice=tile.lattice.moved(float(down), float(right)))
+        for tile, (down, right) in zip(tiles, shifts, strict=True)
+    ]
+    pairs = tuple(
+        Pair(
+            places[one.first], places[one.second], (one.value[1], one.value[0]),
+            one.correlation, one.pixels, float(far), float(weight),
+        )
+        for one, far, weight in zip(measured, away, weights, strict=True)
+    )  # fmt: skip
+    return tiles, shifts, pairs
+
+
+def _match(
+    tiles: list[Tile], at: tuple[int, ...], fixed: int, kind: str, middle: Sight
+) -> list[Tile]:
+    """Make tiles as bright as each other in their overlaps."""
+    stokes = middle.world.of_kind("stokes")
+    if kind == "offset" and stokes is not None:
+        along = [axis for axis in stokes.array_axes if middle.cube.shape[axis] > 1]
+        if along:
+            index = ", ".join([":"] * along[0] + ["0"])
+            raise DatasetError(
+                'stitch(match="offset"): a number that is added to I is not one to be added to '
+                f'Q, U and V: select one of them, as mosaic.slice_tiles[{index}], or match="gain"'
+            )
+    measured = compare_brightness(tiles, at, kind)
+    values = solve("match", [tile.place for tile in tiles], measured, fixed, 0.01)[0][:, 0]
+    if kind == "gain":
+        return [replace(t, gain=float(np.exp(of))) for t, of in zip(tiles, values, strict=True)]
+    return [replace(t, offset=float(of)) for t, of in zip(tiles, values, strict=True)]
 
 
 def _pixel_type(sights: Sequence[Sight]) -> np.dtype:
