@@ -88,6 +88,12 @@ cli.add_command(cli_search.search)
     help="Format of the references; auto is parquet above 5,000 frames.",
 )
 @click.option(
+    "--relative",
+    is_flag=True,
+    help="Write the places of the frames relative to the store, so that the directory with both "
+    "can be moved, copied or served.",
+)
+@click.option(
     "--overwrite",
     is_flag=True,
     help="Replace an existing store; of its frames only those that changed are read again.",
@@ -107,6 +113,7 @@ def convert(asdf: str, store: str, client: str | None, **options: Any) -> None:
     Examples:
       dkist-virtual convert VISP_L1_20221024T185745_BKEWK_metadata.asdf BKEWK.virtual
       dkist-virtual convert BKEWK/ BKEWK.virtual --scan always
+      dkist-virtual convert BKEWK/ BKEWK/BKEWK.virtual --relative
       dkist-virtual convert BKEWK.asdf BKEWK.virtual --frames /archive/BKEWK \\
           --base https://example.org/BKEWK
       dkist-virtual convert BKEWK.asdf BKEWK.virtual --client tcp://node1:8786

@@ -55,6 +55,7 @@ from dkist_virtual.store.format.frame_index import (
 from dkist_virtual.store.format.headers import HEADERS_NAME, write_headers
 from dkist_virtual.store.format.names import POINTING_NAME, array_name
 from dkist_virtual.store.frame_locations import one_place
+from dkist_virtual.store.relative.write import relative_base
 from dkist_virtual.text import counted, human_bytes
 
 if TYPE_CHECKING:
@@ -139,6 +140,7 @@ def convert(
     base: str | os.PathLike[str] | None = None,
     scan: ScanMode = "auto",
     references: References = "auto",
+    relative: bool = False,
     overwrite: bool = False,
     rescan: bool = False,
     progress: bool | None = None,
@@ -163,6 +165,10 @@ def convert(
         is an error; or scan none.
     references : {"auto", "json", "parquet"}
         The references' format; "auto" is parquet above 5,000 frames.
+    relative : bool
+        Write the places of the frames relative to the store, so that the directory with both can
+        be moved, copied or served: for frames in or below the directory that the store is in, or
+        the one above it. By default the store says their absolute place.
     overwrite : bool
         Replace a store that exists already. Frames that it knows are read again only where their
         files have changed: by length, and by ETag or modification time.
@@ -196,6 +202,8 @@ def convert(
         `store` exists; with `overwrite`, it is something else than a store.
     StoreError
         `store` is not on this machine.
+    ValueError
+        With `relative`, the frames are elsewhere, or `base` is given too.
     FrameError
         A frame is broken, of another shape or type than the others, or, under ``"always"``,
         missing. No store is left.
@@ -205,6 +213,7 @@ def convert(
         base=base,
         scan=scan,
         references=references,
+        relative=relative,
         overwrite=overwrite,
         rescan=rescan,
         progress=progress,
@@ -220,6 +229,8 @@ class Work:
 
     Parameters
     ----------
+    relative : bool
+        Whether the store says where its frames are relative to itself.
     trusted : bool
         Whether the store exists and its frames are taken to be as they were, without looking at
         their files.
@@ -229,6 +240,7 @@ class Work:
     base: str | os.PathLike[str] | None
     scan: ScanMode
     references: References
+    relative: bool = False
     overwrite: bool
     rescan: bool = False
     trusted: bool = False
@@ -249,9 +261,16 @@ class Work:
         there = refuse_existing(target, self.overwrite)
         # Before anything is read, so that a wrong one fails at once.
         frames, base = _absolute("frames", self.frames), _absolute("base", self.base)
+        if self.relative and base is not None and not self.trusted:
+            raise ValueError(
+                "relative and base: both say where the store says that its frames are: expected "
+                "one of them"
+            )
         fetcher = Fetcher(self.storage_options or {})
         shown = sys.stderr.isatty() if self.progress is None else self.progress
         with asdf_on_disk(asdf, fetcher) as (path, directory, others, label):
+            scanned, stored = frames or base or directory, base or frames or directory
+            written = relative_base(target, stored) if self.relative else stored
             imported = time.perf_counter()
             with ignore_expected_warnings():
                 import dkist  # noqa: F401  # takes seconds, which the printed time leaves out
@@ -260,7 +279,6 @@ class Work:
                 print(f"Reading {redacted(path.name)}", file=sys.stderr)  # noqa: T201  # asked for
             source = read_source(path, label)
             sha256 = sha256_of(path)
-            scanned, stored = frames or base or directory, base or frames or directory
             if self.trusted:
                 check_same_dataset(target, source, label)
             else:
@@ -275,7 +293,7 @@ class Work:
                 self._refuse_to_forget(target, known, scans, scanned)
 
                 def write(new: Path) -> None:
-                    self._write(new, source, stored, scans, origin)
+                    self._write(new, source, written, scans, origin)
                     if there:
                         _keep_pointing(target, new, kept=self.trusted)
 

@@ -15,6 +15,7 @@ from dkist_virtual.store.format.frame_index import COLUMNS, FOUND, FrameIndex
 from dkist_virtual.store.format.headers import HEADERS_NAME, HeaderFile
 from dkist_virtual.store.format.names import array_name, identity_in
 from dkist_virtual.store.reader import StoreReader, references_in
+from dkist_virtual.store.relative.resolve import is_relative
 
 if TYPE_CHECKING:
     from dkist_virtual.conversion.asdf.source import Source
@@ -67,7 +68,8 @@ def known_from_store(store: Path, source: Source) -> dict[str, FrameIndex]:
     known = {}
     row = 0
     now = expectations(source)
-    for name, (metadata, _) in references.arrays.items():
+    for name, (metadata, frames) in references.arrays.items():
+        first = row
         rows = np.arange(row, row + metadata.n_frames)
         row += metadata.n_frames
         if name not in now or before.get(name) != now[name]:
@@ -75,7 +77,10 @@ def known_from_store(store: Path, source: Source) -> dict[str, FrameIndex]:
         found = rows[columns["size"].filled(-1)[rows] >= 0]
         if not len(found):
             continue
-        names = [name_below(base, url) or url for url in columns["url"].data[found]]
+        urls = columns["url"].data[found]
+        if is_relative(references):  # `_url` is as it is in the store
+            urls = frames.take(found - first).urls
+        names = [name_below(base, url) or url for url in urls]
         index = FrameIndex.unknown(
             len(found),
             np.array(names, np.dtypes.StringDType()),

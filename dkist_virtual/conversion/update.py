@@ -14,6 +14,7 @@ from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.io.locations import absolute, is_local, local_path
 from dkist_virtual.store.format.references import PARQUET_NAME
 from dkist_virtual.store.reader import StoreReader, references_in
+from dkist_virtual.store.relative.resolve import is_relative
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -81,6 +82,7 @@ def update(
         base=str(attributes["base"]),
         scan=scan,
         references="parquet" if (target / PARQUET_NAME).is_dir() else "json",
+        relative=is_relative(references),
         overwrite=True,
         trusted=True,
         progress=progress,

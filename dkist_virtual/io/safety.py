@@ -28,6 +28,7 @@ __all__ = [
     "check_places",
     "check_reference",
     "check_size",
+    "split_relative",
     "unsafe_name",
 ]
 
@@ -56,6 +57,12 @@ def check_reference(url: str, *, local: bool) -> None:
         raise FrameRefusedError(
             f"the reference {url!r} contains a control character, which no URL may"
         )
+    if url.partition("/")[0] == "..":  # those that lead to an allowed place were resolved by now
+        raise FrameRefusedError(
+            f"the reference {url} is relative, and leads further than one may: expected a file in "
+            "the directory that the store is in, or in the one above that. Say where the frames "
+            "are with frames="
+        )
     protocol, there, _ = ("", "", url) if is_local(url) else url.partition("://")
     if not local and (not there or protocol.lower() not in _REMOTE):
         raise FrameRefusedError(
@@ -65,6 +72,28 @@ def check_reference(url: str, *, local: bool) -> None:
         )
     if there:
         check_address(url)
+
+
+MOST_UP: Final = 2
+"""How many directories a relative reference may climb from its store: to the one that the store is
+in, and to the one above, where a directory of frames may be beside one of stores."""
+
+
+def split_relative(url: str) -> tuple[int, str] | None:
+    """Split a reference that is relative to its store.
+
+    Returns
+    -------
+    tuple of (int, str), or None
+        How many directories it climbs from the store, 1 or 2, and the name below that, empty for
+        that directory itself. None of a reference that is not relative, or climbs further: then
+        `check_reference` refuses it.
+    """
+    parts = url.split("/")
+    up = next((n for n, part in enumerate(parts) if part != ".."), len(parts))
+    if not 1 <= up <= MOST_UP or ".." in parts[up:]:
+        return None
+    return up, "/".join(parts[up:])
 
 
 def check_address(url: str) -> None:

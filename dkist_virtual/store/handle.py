@@ -14,6 +14,7 @@ from dkist_virtual.store.format.limits import headers_limit
 from dkist_virtual.store.format.references import ReferenceSet, replaced_error
 from dkist_virtual.store.read_options import ReadOptions
 from dkist_virtual.store.reader import REFERENCE_NAMES, StoreReader, references_in
+from dkist_virtual.store.relative.resolve import is_relative
 from dkist_virtual.store.zarr_store import FrameStore
 
 if TYPE_CHECKING:
@@ -217,8 +218,8 @@ class OpenStore:
 
     def integer(self, array: str, column: str, position: int) -> int:
         """Get what a scan recorded about a frame's file; -1 where unknown."""
-        if self.url is None:
-            return -1
+        if self.url is None or (column == "_mtime" and is_relative(self.references())):
+            return -1  # copies of a directory with its store have other times
         return self.header_file.integer(column, self._first_rows[array] + position)
 
     def etag(self, array: str, position: int) -> str | None:

@@ -27,6 +27,7 @@ from dkist_virtual.store.format.references import (
 )
 from dkist_virtual.store.format.references_parquet import read_parquet
 from dkist_virtual.store.presence import no_store_error
+from dkist_virtual.store.relative.resolve import resolve_references
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -41,6 +42,8 @@ __all__ = ["REFERENCE_NAMES", "StoreReader", "references_in"]
 def references_in(read: StoreReader) -> ReferenceSet:
     """Read the references of a store, JSON or parquet, by their known names.
 
+    Those that are relative to the store are made absolute.
+
     Raises
     ------
     StoreMissingError
@@ -53,13 +56,13 @@ def references_in(read: StoreReader) -> ReferenceSet:
     except FileNotFoundError:
         pass
     else:
-        return read_json(text, join(read.url, JSON_NAME))
+        return resolve_references(read_json(text, join(read.url, JSON_NAME)), read.url)
     shards = read.below(PARQUET_NAME)
     try:
         shards.keep(".zmetadata", shards(".zmetadata"))
     except FileNotFoundError:
         raise no_store_error(read.url) from None
-    return read_parquet(shards, shards.url)
+    return resolve_references(read_parquet(shards, shards.url), read.url)
 
 
 REFERENCE_NAMES: Final = (JSON_NAME, f"{PARQUET_NAME}/.zmetadata")

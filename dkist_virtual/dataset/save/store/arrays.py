@@ -26,8 +26,11 @@ from dkist_virtual.store.format.references import (
     FrameTable,
     ReferenceSet,
 )
+from dkist_virtual.store.relative.write import make_relative
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from numpy.typing import NDArray
 
     from dkist_virtual.cube.virtual_array import VirtualArray
@@ -95,24 +98,33 @@ class SavedArray:
         return cls(index, _metadata(array, index, unit), frames, names, scan, bases)
 
 
-def references_to(arrays: Sequence[SavedArray], attributes: dict[str, Any]) -> ReferenceSet:
+def references_to(
+    arrays: Sequence[SavedArray],
+    dataset_id: str | None,
+    attributes: dict[str, Any],
+    store: Path | None = None,
+) -> ReferenceSet:
     """Make the reference set of arrays.
 
     Parameters
     ----------
     arrays : sequence of SavedArray
+    dataset_id : str or None
     attributes : dict
-        ``dataset_id``, and what the root says of mosaics and inversions.
+        What the root says of mosaics.
+    store : pathlib.Path, optional
+        The store that they are relative to.
 
     Raises
     ------
     DatasetError
         Frames in several places have names with directories.
+    ValueError
+        Frames are too far from the store that they are relative to.
     """
     tables: dict[str, tuple[ArrayMetadata, FrameTable]] = {
         array_name(array.index): (array.metadata, array.frames) for array in arrays
     }
-    dataset_id = attributes.pop("dataset_id")
     files: dict[str, int] = {}
     for array in arrays:
         files.update(zip(array.frames.urls.tolist(), array.scan["size"].tolist(), strict=True))
@@ -120,14 +132,18 @@ def references_to(arrays: Sequence[SavedArray], attributes: dict[str, Any]) -> R
     heads = [array.scan.head_bytes or 0 for array in arrays]
     root = {
         "format_version": FORMAT_VERSION,
-        "store_id": ReferenceSet({}, tables).store_id(dataset_id),
+        "store_id": "",
         "base": _base_of(arrays),
         "n_frames": sum(array.metadata.n_frames for array in arrays),
         "n_bytes": None if min(sizes) < 0 else sum(sizes),
         "head_bytes": max(heads) or None,
         **attributes,
     }
-    return ReferenceSet(root, tables)
+    made = ReferenceSet(root, tables)
+    if store is not None:
+        made = make_relative(made, store)
+    made.attributes["store_id"] = made.store_id(dataset_id)
+    return made
 
 
 def _base_of(arrays: Sequence[SavedArray]) -> str:

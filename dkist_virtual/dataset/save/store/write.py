@@ -48,6 +48,7 @@ def save_store(
     overwrite: bool = False,
     progress: bool = True,  # noqa: ARG001  # no pixels are written
     references: References = "auto",
+    relative: bool = False,
 ) -> None:
     """Write a store of the frames of a selection, which opens as that selection.
 
@@ -65,6 +66,9 @@ def save_store(
         Nothing is shown: it takes no time.
     references : {"auto", "json", "parquet"}
         As in `dkist_virtual.convert`.
+    relative : bool
+        Whether to write the places of the frames relative to the store, as in
+        `dkist_virtual.convert`.
 
     Raises
     ------
@@ -97,10 +101,9 @@ def save_store(
     grid = description.grid
     made = references_to(
         arrays,
-        {
-            "dataset_id": identity_in(description.inventory),
-            "tiles": None if grid is None else {"shape": list(grid), "present": present},
-        },
+        identity_in(description.inventory),
+        {"tiles": None if grid is None else {"shape": list(grid), "present": present}},
+        target if relative else None,
     )
     headers = HeaderTable() if table is None else table
     about = {"saved": made.attributes["store_id"]}
