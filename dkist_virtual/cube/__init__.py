@@ -6,6 +6,8 @@
 - `crop`: turn world coordinates into an index: the part between some points, or the nearest
   pixel
 - `dask_array`: make the dask array of a dataset, whose slices select from the frames
+- `fits_wcs/`: express a WCS in a FITS header: as a tangent plane, evenly spaced, or by lookup
+  tables
 - `pointing`: define `Pointing`: the corrections of a dataset's position on the Sun
 - `points`: read world coordinates that a user gives, as values of the axes of a WCS
 - `screens`: assume where positions off the limb of the Sun are, and say when that is needed

@@ -116,6 +116,10 @@ def open_with(
     store_or_asdf: str | os.PathLike[str] | Row, options: ReadOptions, *, any_version: bool = False
 ) -> Dataset | TiledDataset:
     """Open a dataset with options that were checked; see `open_dataset` and `open_asdf`."""
+    if (saved := _saved(store_or_asdf)) is not None:
+        from dkist_virtual.dataset.save.files.opened import open_saved
+
+        return open_saved(*saved, options)
     return dataset_of(_open(store_or_asdf, options, any_version=any_version))
 
 
@@ -134,6 +138,8 @@ def open_stored(
     from dkist_virtual.store.read_options import ReadOptions
 
     options = ReadOptions(frames, storage_options=storage_options, allow_local=allow_local)
+    if _saved(store_or_asdf) is not None:
+        return open_with(store_or_asdf, options)
     opened = _open(store_or_asdf, options)
     return StoredDataset.of(opened) or dataset_of(opened)
 
@@ -246,6 +252,8 @@ def check_place(store_or_asdf: str | os.PathLike[str]) -> None:
     It imports little: the command line answers a mistyped path with it at once. Nothing is asked
     about IDs and URLs.
     """
+    if _saved(store_or_asdf) is not None:
+        return
     if not isinstance(store_or_asdf, str) or _identity(store_or_asdf) is None:
         place = store_directory(store_or_asdf)
         if not _is_cube(place) and not _is_asdf(place):
@@ -255,9 +263,20 @@ def check_place(store_or_asdf: str | os.PathLike[str]) -> None:
             find_asdf(local_path(place))
 
 
+def _saved(place: object) -> tuple[str, str] | None:
+    """Return path and form of a file on this machine with saved pixels; None for others."""
+    if not isinstance(place, (str, os.PathLike)) or not is_local(url := absolute(place)):
+        return None
+    from dkist_virtual.dataset.save.files.opened import form_of_file
+
+    path = local_path(url)
+    form = form_of_file(path)
+    return None if form is None else (path, form)
+
+
 def _refuse_file(place: str) -> None:
     """Raise `StoreMissingError` for a file on this machine, which is not a store."""
-    if is_local(place) and os.path.isfile(place):
+    if is_local(place) and os.path.isfile(place) and _saved(place) is None:
         raise StoreMissingError(
             f"{place}: is a file, and not an ASDF: expected the directory of a store, or a "
             "dataset's file *.asdf"

@@ -122,11 +122,12 @@ class Coordinates:
             return of("STOKES", ""), 1.0
         if axis.kind == "time":
             try:
-                moments = part.time([0.0, 1.0])
+                moments = part.time([0.0, 1e3])
             except ValueError:
                 return "its WCS has no epoch"
             self._epoch = part, axis
-            return of("TIME", "s"), float((moments[1] - moments[0]).to_value("s"))
+            # To nine digits: differences of moments are rounded.
+            return of("TIME", "s"), float(f"{(moments[1] - moments[0]).to_value('s') / 1e3:.9g}")
         unit = u.Unit(axis.unit or "")
         if axis.kind == "wavelength":
             for own, code in _SPECTRAL:

@@ -35,6 +35,9 @@ __all__ = ["TOLERANCE", "fits_wcs"]
 TOLERANCE: Final = 1e-3
 """How far, in pixels, the header of a file may be from the WCS by default."""
 
+_FINER: Final = 1e-3
+"""Of that: other coordinates than the sky's, whose tables are short, and exact at every pixel."""
+
 _MOST_CELLS: Final = 2**23
 """A lookup table has at most so many numbers: 64 MiB."""
 
@@ -113,14 +116,15 @@ class _Expression:
         self.steps = {unit: Steps.of(self.checked, unit) for unit in self.units}
         self.names = [one.code for one in coordinates.all]
         self.rows: list[_Row | None] = [None] * len(coordinates.all)
-        self.centre = np.zeros(coordinates.n_pixels)  # the reference pixel, from 0
+        self.centre: Values = np.zeros(coordinates.n_pixels)  # the reference pixel, from 0
 
     def _units(self) -> list[tuple[int, ...]]:
         """List the coordinates, a longitude with its latitude."""
+        others: list[tuple[int, ...]]
         kinds = [one.kind for one in self.of.all]
         pair = tuple(kinds.index(kind) for kind in ("longitude", "latitude") if kind in kinds)
         others = [(n,) for n, kind in enumerate(kinds) if kind not in ("longitude", "latitude")]
-        return [pair, *others] if len(pair) == 2 else others
+        return [pair, *others] if len(pair) == 2 else [*others]
 
     def _pixels(self, unit: Sequence[int]) -> tuple[int, ...]:
         return tuple(sorted({p for member in unit for p in self.of.all[member].pixels}))
@@ -174,9 +178,10 @@ class _Expression:
                     float(fit.tangent[place]),
                 )  # fmt: skip
         else:
-            self.rows[unit[0]] = _Row(
-                described[0].code, "evenly spaced", fit.matrix[0], offset=float(fit.offset[0])
-            )
+            matrix, offset = fit.matrix[0], float(fit.offset[0])
+            if described[0].kind == "stokes":  # whole numbers, which readers compare
+                matrix, offset = matrix.round(6), round(offset, 6)
+            self.rows[unit[0]] = _Row(described[0].code, "evenly spaced", matrix, offset=offset)
         return True
 
     def _centre(self, fit: Straight) -> Values:
@@ -198,7 +203,11 @@ class _Expression:
             plane = (places - self._centre(fit)) @ fit.matrix.T
             found = np.column_stack(touching_plane(fit.tangent).wcs_pix2world(*(plane - 1).T, 0))
         off = found - self.checked.values[:, list(unit)]
-        return self.steps[unit].pixels(off) <= self.tolerance
+        return self.steps[unit].pixels(off) <= self._allowed(unit)
+
+    def _allowed(self, unit: tuple[int, ...]) -> float:
+        """Return how far, in pixels, a form without a table, or between its entries, may be."""
+        return self.tolerance if len(unit) == 2 else self.tolerance * _FINER
 
     # Tables ---------------------------------------------------------------------------------
 
@@ -238,7 +247,7 @@ class _Expression:
             )
             return tuple(members)
         columns = [values[:, m] for m in members]
-        columns += [places[:, axis] + 1 for axis in axes[len(members) :]]  # type: ignore[index]
+        columns += [places[:, axis] + 1 for axis in axes[len(members) :]]
         table = np.stack([column.reshape(shape).T for column in columns], axis=-1)
         number = len(self.tables) + 1
         self.tables.append(Table(number, table, tuple(index + 1 for index in indices)))
@@ -278,9 +287,11 @@ class _Expression:
         units = [unit for unit in self.units if set(unit) <= set(members)]
 
         def away(off: Values) -> float:
-            return max(self.steps[unit].pixels(off[:, list(unit)]) for unit in units)
+            return max(
+                self.steps[unit].pixels(off[:, list(unit)]) / self._allowed(unit) for unit in units
+            )
 
-        return knots(self.checked, axis, away, self.tolerance / 10)
+        return knots(self.checked, axis, away, 0.1)
 
     def _note_order(
         self, members: list[int], axes: list[int | None], columns: list[Values],
@@ -375,8 +386,6 @@ class _Expression:
         epoch, frame = self.of.epoch, self.of.frame
         if epoch is not None:
             yield "TIMESYS", "UTC", ""
-            yield "TREFPOS", "TOPOCENT", "time is that at the telescope"
-            yield "TIMEUNIT", "s", ""
             yield "DATEREF", _date_of(epoch), "the time axis counts from here"
         if frame is None:
             return

@@ -95,7 +95,7 @@ class Checked:
     def middle(self) -> Values:
         """Return the coordinates of the pixel in the middle."""
         if not self._lines:
-            return self.values[0]
+            return np.asarray(self.values[0])
         places, values = self.lines(0)[0]
         found: Values = values[(len(places) - 1) // 2]
         return found
@@ -204,6 +204,8 @@ class Steps:
         if len(self.matrix) == 2:
             off[:, 0] = ((off[:, 0] + 180) % 360 - 180) * self.shrink
         sizes = np.linalg.norm(self.matrix, axis=0)
+        if not np.isfinite(sizes).all():
+            return np.inf
         if not sizes.any():
             far = np.abs(off).max(axis=1) / self.alone
         elif len(self.matrix) == 1:
@@ -233,9 +235,9 @@ def knots(
     axis : int
         A pixel axis.
     away : callable
-        How far, in pixels, differences of all coordinates are.
+        How far differences of all coordinates are.
     tolerance : float
-        Pixels.
+        How far they may be.
     """
     n = checked.coordinates.shape[::-1][axis]
     for few in (2, 3, 5, 9, 17, 33, 65):

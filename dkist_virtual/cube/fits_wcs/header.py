@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from astropy.io import fits
@@ -93,6 +94,20 @@ class FITSWCS:
     forms: dict[str, str] = field(default_factory=dict)
     unsaid: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+
+    def numbered(self, after: int) -> FITSWCS:
+        """Return the same with lookup tables that are counted from another number."""
+        if not after or not self.tables:
+            return self
+        versions = re.compile(r"PV\d+_1")
+        return replace(
+            self,
+            cards=tuple(
+                (key, value + after if versions.fullmatch(key) else value, comment)
+                for key, value, comment in self.cards
+            ),
+            tables=tuple(replace(table, version=table.version + after) for table in self.tables),
+        )
 
     def header(self) -> fits.Header:
         """Return the cards as a header."""

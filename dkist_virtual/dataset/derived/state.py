@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import copy
 from collections import OrderedDict
-from typing import TYPE_CHECKING, Any, Final, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeAlias
 
 import numpy as np
 from astropy.nddata import NDData
@@ -35,7 +35,6 @@ from dkist_virtual.dataset.provenance import (
     LazyUnit,
     Meta,
     Provenance,
-    Tile,
 )
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.text import check_keywords
@@ -58,6 +57,14 @@ Mask: TypeAlias = "bool | dask.array.Array | NDArray[np.bool_] | None"
 _NDCUBE: Final = {
     "uncertainty", "mask", "meta", "unit", "copy", "psf", "extra_coords", "global_coords",
 }  # fmt: skip
+
+
+class KnownKeys(Protocol):
+    """What knows which keys of a meta a dataset was opened with."""
+
+    @property
+    def opened_with(self) -> frozenset[str]:
+        """Those keys."""
 
 
 class _UnreadWCS(BaseHighLevelWCS):  # type: ignore[misc]  # astropy comes without types
@@ -98,7 +105,7 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         self._headers = None if provenance is None else FrameHeaders(provenance)
         if twin is not None and self._headers is not None:
             self._headers.copy_rows(twin._headers)
-        self._opened_with: Tile | None = getattr(twin, "_opened_with", None)
+        self._opened_with: KnownKeys | None = getattr(twin, "_opened_with", None)
         meta = kwargs.get("meta")
         opened = meta.headers if isinstance(meta, Meta) else self._headers
         if isinstance(opened, FrameHeaders):

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.derived.state import FrameCube
     from dkist_virtual.store.format.header_table import HeaderTable
 
-__all__ = ["to_map"]
+__all__ = ["common_cards", "stated_tangent", "to_map"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -53,7 +53,7 @@ def to_map(ds: FrameCube, tolerance: float) -> GenericMap:
             f"to {plane.away:.3g} pixels away from one: expected {tolerance:g} at most. "
             "ds.to_map(tolerance=...) takes more; ds.wcs says where each pixel is"
         )
-    cards, date = _cards(ds), _date(ds, world)
+    cards, date = common_cards(ds), _date(ds, world)
     sky: Any = world.frame  # as `_check_spatial` saw
     frame = sky.replicate_without_data(obstime=date, observer=_observer(sky, cards, date))
     data, crpix, cd = np.asarray(ds.data), plane.crpix, plane.cd  # sunpy rotates no dask array
@@ -168,7 +168,7 @@ def _plane(ds: FrameCube, world: World) -> _Plane:
             f"for {unknown.sum()} of the {unknown.size} pixels checked"
         )
     middle = len(sky[0]) // 2
-    tangents = [np.array([sky[0][middle], sky[1][middle]]), *_stated_tangent(ds)]
+    tangents = [np.array([sky[0][middle], sky[1][middle]]), *stated_tangent(ds)]
     planes = [_fit(x.ravel(), y.ravel(), sky, tangent) for tangent in tangents]
     return min(planes, key=lambda plane: plane.away)
 
@@ -178,7 +178,7 @@ def _frame_headers(ds: FrameCube) -> HeaderTable | None:
     return None if ds.provenance is None else ds.headers
 
 
-def _stated_tangent(ds: FrameCube) -> list[Values]:
+def stated_tangent(ds: FrameCube) -> list[Values]:
     """Read the tangent point in the header of the first frame, degrees, if it is there."""
     headers = _frame_headers(ds)
     if headers is None or not len(headers):
@@ -225,7 +225,7 @@ _OF_PIXELS: Final = re.compile(r"BTYPE|DATA(MIN|MAX|MEAN|MEDN|RMS|KURT|SKEW|P\d\
 """Cards about the pixels of a frame, which are wrong of computed pixels."""
 
 
-def _cards(ds: FrameCube) -> dict[str, Any]:
+def common_cards(ds: FrameCube) -> dict[str, Any]:
     """Return the cards that all frames of a selection have in common.
 
     Of several frames, DATE-BEG is the first and DATE-END the last.

@@ -7,6 +7,7 @@
 - `level2_nodes`: make the nodes of inversions and their profiles for the tree of an ASDF
 - `nodes`: make the nodes of datasets, mosaics, tables and files for the tree of an ASDF
 - `savable`: give datasets the method that saves them
+- `files/`: save a dataset as one file, FITS, netCDF or ASDF, and open it again
 - `save`: choose the form of a saved dataset by the name of its file, and check the form's options
 - `store/`: save a selection as a store of references to its frames, without a pixel
 """

@@ -74,10 +74,44 @@ def save_asdf(
     place: str | os.PathLike[str],
     *,
     overwrite: bool = False,
-    progress: bool = True,  # noqa: ARG001  # no pixels are written
+    progress: bool = True,
+    pixels: bool | None = None,
 ) -> None:
-    """Write a dataset as `save_dataset` does, for `Dataset.save`."""
-    save_dataset(dataset, place, overwrite)
+    """Write a dataset for `Dataset.save`: as `save_dataset` does, or with its pixels.
+
+    Parameters
+    ----------
+    dataset : Dataset, TiledDataset or Inversion
+    place : path
+    overwrite, progress : bool
+        As in `Dataset.save`.
+    pixels : bool, optional
+        Whether the pixels are in the file. By default those that were computed are; those of
+        frames stay there.
+
+    Raises
+    ------
+    DatasetError
+        Pixels of a mosaic or inversion: an ASDF has those of one dataset.
+    """
+    from dkist_virtual.cube.virtual_array import VirtualArray
+    from dkist_virtual.dataset.dataset import Dataset
+
+    own = [dataset] if isinstance(dataset, Dataset) else list(getattr(dataset, "flat", []))
+    stored = all(isinstance(one.pixels, VirtualArray) for one in own)
+    if pixels is None:
+        pixels = not stored
+    if not pixels:
+        save_dataset(dataset, place, overwrite)
+        return
+    if not isinstance(dataset, Dataset):
+        raise DatasetError(
+            "save to .asdf: an ASDF has the pixels of one dataset, and these are of several: save "
+            "them as .zarr or .fits, or each tile in a file of its own"
+        )
+    from dkist_virtual.dataset.save.files.asdf_cube import save_asdf_cube
+
+    save_asdf_cube(dataset, place, overwrite=overwrite, progress=progress)
 
 
 def _node(dataset: object, manager: ExtensionManager) -> tuple[str, Any]:

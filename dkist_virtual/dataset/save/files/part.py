@@ -1,0 +1,62 @@
+"""Write a file beside its place, and rename it when it is complete."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+
+from dkist_virtual.errors import StoreError, StoreExistsError
+from dkist_virtual.io.local_file import sync
+from dkist_virtual.io.locations import absolute, is_local, local_path, shown
+
+__all__ = ["part_of"]
+
+
+@contextmanager
+def part_of(place: str | os.PathLike[str], *, overwrite: bool) -> Iterator[str]:
+    """Give the path of a file to be written, and rename it to its place.
+
+    Raises
+    ------
+    StoreExistsError
+        There is a file already, or a directory.
+    StoreError
+        The place is not on this machine, or cannot be written.
+    """
+    url = absolute(place, "place")
+    if not is_local(url):
+        raise StoreError(
+            f"{shown(url)}: files are written on this machine: expected a path. Copy it there "
+            "afterwards"
+        )
+    path = local_path(url)
+    _refuse(path, overwrite)
+    directory, name = os.path.split(os.path.realpath(path))
+    part = os.path.join(directory, f".{name[:200]}.{secrets.token_hex(4)}.part")
+    try:
+        with open(part, "xb"):
+            pass
+        yield part
+        sync(part)
+        _refuse(path, overwrite)
+        os.replace(part, os.path.join(directory, name))
+    except OSError as error:
+        if isinstance(error, StoreError):
+            raise
+        raise StoreError(
+            f"{path}: cannot be written: {error.strerror or error}. What was there before stays "
+            "as it was"
+        ) from error
+    finally:
+        with suppress(OSError):
+            os.remove(part)
+    sync(directory)
+
+
+def _refuse(path: str, overwrite: bool) -> None:
+    if os.path.lexists(path) and not overwrite:
+        raise StoreExistsError(f"{path}: exists already. overwrite=True replaces it")
+    if os.path.isdir(path):
+        raise StoreExistsError(f"{path}: is a directory: expected the name of a file")
