@@ -267,7 +267,7 @@ def _saved(place: object) -> tuple[str, str] | None:
     """Return path and form of a file on this machine with saved pixels; None for others."""
     if not isinstance(place, (str, os.PathLike)) or not is_local(url := absolute(place)):
         return None
-    from dkist_virtual.dataset.save.files.opened import form_of_file
+    from dkist_virtual.dataset.save.files.names import form_of_file
 
     path = local_path(url)
     form = form_of_file(path)

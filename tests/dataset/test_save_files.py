@@ -166,9 +166,10 @@ def test_asdf_alone_reads_what_was_saved_as_asdf(datasets: Any, tmp_path: Path) 
         assert cube["wcs"].pixel_to_world(3, 4, 1, 2)[1] == ds.wcs.pixel_to_world(3, 4, 1, 2)[1]
 
 
+@pytest.mark.slow
 def test_sunpy_makes_the_map_of_a_plane(datasets: Any, tmp_path: Path) -> None:
     """A frame, and a raster at one wavelength: as `to_map`, and where the WCS says."""
-    for number, ds in enumerate((datasets("vbi_mosaic")[1], datasets("visp")[0, :, :, 5])):
+    for number, ds in enumerate((datasets("vbi_mosaic")[1], datasets("visp")[0, :, 5])):
         place = tmp_path / f"{number}.fits"
         save(ds, place)
         smap = sunpy.map.Map(place)
@@ -178,6 +179,7 @@ def test_sunpy_makes_the_map_of_a_plane(datasets: Any, tmp_path: Path) -> None:
         assert smap.instrument == ds.headers["INSTRUME"][0]
 
 
+@pytest.mark.slow
 def test_frames_that_were_observed_stay_observed(datasets: Any, tmp_path: Path) -> None:
     ds = datasets("visp")[0, 1:3, :, 4:40:3]
     for place, options in ((tmp_path / "a.fits", {}), (tmp_path / "a.asdf", {"pixels": True})):
@@ -186,6 +188,7 @@ def test_frames_that_were_observed_stay_observed(datasets: Any, tmp_path: Path) 
         assert not got.lineage.is_computed
 
 
+@pytest.mark.slow
 def test_a_mosaic_has_an_image_for_each_tile(simulated: Any, tmp_path: Path) -> None:
     mosaic = dv.open_dataset(simulated("vbi_mosaic_missing"))
     mosaic.meta["note"] = "mine"
@@ -218,7 +221,10 @@ TYPES = (
 )
 
 
-@pytest.mark.parametrize("name", TYPES)
+@pytest.mark.parametrize(
+    "name",
+    [pytest.param(n, marks=[] if n in ("int8", "bool") else [pytest.mark.slow]) for n in TYPES],
+)
 def test_pixels_of_all_types_are_the_same_bit_for_bit(
     name: str, datasets: Any, tmp_path: Path
 ) -> None:
@@ -289,6 +295,7 @@ def test_a_file_that_fails_half_way_is_not_there(datasets: Any, tmp_path: Path) 
         assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_wcs_that_fits_cannot_express_is_refused_or_approximate(
     datasets: Any, tmp_path: Path
 ) -> None:

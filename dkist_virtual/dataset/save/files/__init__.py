@@ -1,4 +1,4 @@
-"""Save a dataset as one file, FITS, netCDF or ASDF, and open it again.
+"""Save a dataset as one file, FITS or ASDF, and open it again.
 
 - `beside`: say what belongs to a dataset beside its pixels, as the tree of an ASDF, and read it
 - `part`: write a file beside its place, and rename it when it is complete
@@ -7,6 +7,6 @@
 - `fits_headers`: make the headers and the small tables of that FITS
 - `fits_opened`: open a FITS image or mosaic
 - `asdf_cube`: save pixels as an ASDF, and open it
-- `netcdf`: save a dataset as netCDF, and open it
-- `opened`: find out which of these a file is, and open it
+- `names`: know these files by their names and their first bytes
+- `opened`: open one of them
 """

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dkist_virtual.dataset.save.files.beside import beside, check_version, make_dataset
-from dkist_virtual.dataset.save.files.opened import CUBE_KEY
+from dkist_virtual.dataset.save.files.names import CUBE_KEY
 from dkist_virtual.dataset.save.files.part import part_of
 from dkist_virtual.dataset.save.files.pixels import Region, region_array, write_pixels
 from dkist_virtual.errors import DatasetError
