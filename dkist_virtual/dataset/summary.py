@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from dkist_virtual.cube import axis_tables
 from dkist_virtual.cube.axis_tables import describe_wcs, sky_axes
 from dkist_virtual.cube.computed_array import Computed
+from dkist_virtual.cube.dask_array import PushdownArray
 from dkist_virtual.cube.saved.zarr_array import ZarrArray
 from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.dataset.overview import Overview
@@ -68,6 +69,8 @@ def _array_line(ds: FrameCube) -> str:
         return f"dask.array, shape {ds.shape}, {pixels.dtype}, computed when it is asked for"
     if not isinstance(pixels, VirtualArray | ZarrArray):
         kind = type(pixels)
+        if isinstance(pixels, PushdownArray):
+            return f"dask.array, shape {ds.shape}, {pixels.dtype}, computed when it is asked for"
         name = f"{kind.__module__.partition('.')[0]}.{kind.__name__}"
         return f"{name}, shape {ds.shape}, {pixels.dtype}"
     return array_line(pixels)

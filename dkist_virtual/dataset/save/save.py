@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import inspect
 import os
+import warnings
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
 
-from dkist_virtual.errors import DatasetError
+from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 from dkist_virtual.text import check_keywords
 
 if TYPE_CHECKING:
@@ -93,6 +94,15 @@ def save(
     named = inspect.signature(writer).parameters.values()
     known = {one.name for one in named if one.kind is one.KEYWORD_ONLY} | {"overwrite", "progress"}
     check_keywords(f"save to {form.suffix}", options, known)
+    if getattr(dataset, "stitching", None) is not None:
+        warnings.warn(
+            "save: ds.stitching, with the time of each pixel, the footprints and the header rows "
+            "of the tiles, is left behind, and meta['stitched'] says what was done. "
+            "ds.with_data(ds.stitching.seconds, unit='s') is a dataset of the times, which can be "
+            "saved too",
+            DKISTVirtualWarning,
+            stacklevel=3,
+        )
     writer(dataset, place, overwrite=overwrite, progress=progress, **options)
 
 

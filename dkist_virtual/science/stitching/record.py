@@ -99,12 +99,17 @@ class Stitching:
         return replace(self, _field=self._field.select(index))
 
     @property
+    def seconds(self) -> dask.array.Array:
+        """When each pixel was taken, in seconds after `epoch`: NaN where there is no tile; lazy."""
+        return replace(self._field, what="seconds").dask()
+
+    @property
     def time(self) -> dask.array.Array:
         """When each pixel was taken: datetime64 in UTC, NaT where there is no tile; lazy.
 
         Where tiles are blended, it is the mean of their times, with the weights of the pixels.
         """
-        seconds = replace(self._field, what="seconds").dask()
+        seconds = self.seconds
         start = np.datetime64(self.epoch.utc.isot, "ns")
         count: Any = _moments
         moments: dask.array.Array = seconds.map_blocks(count, start, dtype="M8[ns]")
@@ -187,5 +192,5 @@ class Stitching:
 
 def _moments(seconds: NDArray[np.float64], start: np.datetime64) -> NDArray[Any]:
     known = np.isfinite(seconds)
-    after = np.rint(np.where(known, seconds, 0) * 1e9).astype("m8[ns]")
+    after = np.rint(np.where(known, seconds, 0) * 1e6).astype("m8[us]")  # beyond, it is rounding
     return np.where(known, start + after, np.datetime64("NaT", "ns"))

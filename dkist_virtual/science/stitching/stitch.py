@@ -224,6 +224,13 @@ def _check_visit(sights: Sequence[Sight], seconds: Sequence[NDArray[np.float64]]
                 f"stitch: tiles {list(sights[a].place)} and {list(sights[b].place)} were taken "
                 f"{apart / 3600:.1f} hours apart, and are of more than one visit: {how}"
             )
+        one, other = (_passes(of, len(sights[a].carried)) for of in (seconds[a], seconds[b]))
+        if one is not None and other is not None and not _is_one_visit(one, other):
+            raise DatasetError(
+                f"stitch: the moments of tiles {list(sights[a].place)} and "
+                f"{list(sights[b].place)} do not belong together, one by one: each pixel of the "
+                f"time axis would be of more than one visit: {how}"
+            )
         middle_a, middle_b = sights[a].centre(), sights[b].centre()
         far = np.hypot(*(middle_a - middle_b))
         if far < 1e-3 * _scales(sights[a])[0] and apart > 0:
@@ -231,6 +238,26 @@ def _check_visit(sights: Sequence[Sight], seconds: Sequence[NDArray[np.float64]]
                 f"stitch: tiles {list(sights[a].place)} and {list(sights[b].place)} show the same "
                 f"place at two times, and are of more than one visit: {how}"
             )
+
+
+def _passes(seconds: NDArray[np.float64], axes: int) -> NDArray[np.float64] | None:
+    """Return the first and last moment of each pass of a tile: (passes, 2).
+
+    None where not exactly one of the carried axes is one of time.
+    """
+    timed = [axis for axis in range(axes) if seconds.shape[axis] > 1]
+    if len(timed) != 1:
+        return None
+    each = np.moveaxis(seconds, timed[0], 0).reshape(seconds.shape[timed[0]], -1)
+    return np.stack([each.min(axis=1), each.max(axis=1)], axis=1)
+
+
+def _is_one_visit(one: NDArray[np.float64], other: NDArray[np.float64]) -> bool:
+    """Return whether two tiles follow each other, or were taken pass by pass."""
+    if one.max() < other.min() or other.max() < one.min():
+        return True
+    both = np.stack([np.minimum(one, other)[:, 0], np.maximum(one, other)[:, 1]], axis=1)
+    return bool((both[1:, 0] > both[:-1, 1]).all())
 
 
 def _scales(sight: Sight) -> tuple[float, float, NDArray[np.float64]]:
