@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import pickle
+import re
 from typing import Any
 
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.io.fits import Header
+from astropy.table import MaskedColumn, QTable
+from astropy.time import Time
+from astropy.utils.masked import Masked
+from astropy.wcs import WCS
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 import dkist_virtual as dv
 from dkist_virtual.cube.pointing import Pointing
 from dkist_virtual.errors import DatasetError
 
-REAL = ("croppable_visp", "croppable_cryo", "large_vbi")
+REAL = ("croppable_visp", pytest.param("croppable_cryo", marks=pytest.mark.slow), "large_vbi")
 VISP_AT = (3, 5, 100, 2)
 """Stokes V, step 5, pixel 2 of the slit."""
 
@@ -166,3 +174,195 @@ def test_scales_along_slit_and_raster(datasets: Any) -> None:
         datasets("croppable_visp").shift(1 * u.arcsec).rebin((1, 688, 1, 1))[0, 0].shift(
             scale=(1, 1.1)
         )
+
+
+def test_values_of_steps_frames_and_columns(datasets: Any) -> None:
+    ds = datasets("croppable_visp")
+    steps = np.linspace(-1, 3, 688) * u.arcsec
+    frames = (np.arange(4)[:, None] + np.zeros(688)) * u.arcsec
+    column = ds.headers.copy()["CRVAL1"] * 0 + np.arange(4 * 688)
+    for values, at in [
+        (steps, lambda stokes, step: steps[step].value),
+        (frames, lambda stokes, step: stokes),
+        (frames[:, :1], lambda stokes, step: stokes),
+        (column * u.mas, lambda stokes, step: (688 * stokes + step) / 1000),
+    ]:
+        moved = ds.shift(values, dy=-values)
+        for pixel in ((0, 0, 0, 7), VISP_AT, (3, 687, 5, 2554)):
+            expected = position(ds, *pixel) + at(*pixel[:2]) * np.array([1, -1])
+            np.testing.assert_allclose(position(moved, *pixel), expected, rtol=0, atol=1e-9)
+        part = moved[1:, 100::3]
+        expected = position(ds, 2, 106, 0, 5) + at(2, 106) * np.array([1, -1])
+        np.testing.assert_allclose(position(part, 1, 2, 0, 5), expected, rtol=0, atol=1e-9)
+    # A correction of a part is placed in the whole.
+    part = ds[:, 10:20:2].shift(np.arange(5) * u.arcsec)
+    moved = part[0, 3:, :, 2].shift(1 * u.arcsec)
+    expected = position(ds, 0, 18, 4, 2) + [5, 0]
+    np.testing.assert_allclose(position(moved[1:], 0, 4), expected, rtol=0, atol=1e-9)
+    for wrong, said in [
+        (np.zeros(5) * u.deg, "of shape"),
+        (np.zeros((688, 4)) * u.deg, "of shape"),
+        (ds.headers["CRVAL1"], "has no unit"),
+        ("CRVAL1", "has no unit"),
+        ("NOSUCH", "no such column"),
+        (np.full(688, np.nan) * u.deg, "not finite"),
+        (Masked(np.zeros(688) * u.mas, mask=np.arange(688) < 3), "3 values are masked"),
+        (MaskedColumn(np.zeros(688), mask=np.arange(688) < 3, unit="deg"), "3 values are masked"),
+    ]:
+        with pytest.raises((TypeError, DatasetError), match=said):
+            ds.shift(wrong)
+    with pytest.raises(DatasetError, match=r"shape \(1, 4\)"):
+        ds[:, :4].shift(np.zeros(4) * u.deg)
+
+
+def test_a_column_with_its_unit(datasets: Any) -> None:
+    ds = datasets("large_vbi")[...]
+    ds.headers["DRIFT"] = [0.5, 1.5, 4.0]
+    ds.headers["DRIFT"].unit = u.arcsec
+    moved = ds.shift(dy="DRIFT")
+    expected = position(ds, 2, 30, 40) + [0, 4]
+    np.testing.assert_allclose(position(moved, 2, 30, 40), expected, rtol=0, atol=1e-9)
+    assert "(dy of the headers' DRIFT)" in str(moved.pointing)
+
+
+def test_points_in_time(datasets: Any) -> None:
+    whole = datasets("croppable_visp")
+    ds = whole[:, ::43]  # 16 steps
+    row = ds[0, :, 0, 0]
+    times = next(one for one in row.wcs.pixel_to_world(np.arange(16.0)) if isinstance(one, Time))
+    seconds = (times - times[0]).to_value("s")
+    points = (times[[0, 7, 15]], [0, 1, 5] * u.arcsec, [0, 0, 1] * u.arcmin)
+    expected_x = np.interp(seconds, seconds[[0, 7, 15]], [0, 1, 5])
+    expected_y = np.interp(seconds, seconds[[0, 7, 15]], [0, 0, 60])
+    for form in (points, QTable(points, names=["time", "dx", "dy"])):
+        moved = ds.shift(form)
+        np.testing.assert_allclose(np.squeeze(moved.pointing.dx.value), expected_x, atol=1e-7)
+        np.testing.assert_allclose(np.squeeze(moved.pointing.dy.value), expected_y, atol=1e-7)
+    found = position(moved, 1, 12, 3, 100)
+    expected = position(whole, 1, 12 * 43, 3, 100) + [expected_x[12], expected_y[12]]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-7)  # times are to a nanosecond
+    near = ds[:, 4:9].shift((times[[4, 7]], [0, 1] * u.arcsec, [0, 0] * u.arcsec))
+    assert np.squeeze(near.pointing.dx.value)[-1] == 1  # held a little beyond the last
+    with pytest.raises(DatasetError, match=r"5 of 16 times .* outside of the points"):
+        # Half of the time between the last two points, three steps: 11 to 15 are beyond.
+        ds.shift((times[[0, 6, 9]], [0, 1, 1] * u.arcsec, [0, 0, 0] * u.arcsec))
+    with pytest.raises(TypeError, match="expected points"):
+        ds.shift((1 * u.arcsec, 2 * u.arcsec))
+
+
+def fits_position(ds: dv.Dataset, frame: int, *pixel: int) -> Any:
+    """(Tx, Ty) of a frame's pixel by astropy and its header alone; the pixel in FITS order."""
+    row = ds.headers[frame]
+    keys = re.compile(r"(CRPIX|CRVAL|CDELT|CUNIT|CTYPE)\d|PC\d_\d|LONPOLE")
+    cards = {name: row[name] for name in ds.headers.colnames if keys.fullmatch(name)}
+    header = Header({n: v.item() if hasattr(v, "item") else v for n, v in cards.items()})
+    wcs = WCS(header)
+    degrees = wcs.wcs_pix2world([pixel], 0)[0][[wcs.wcs.lng, wcs.wcs.lat]]
+    return (degrees * 3600 + 648000) % 1296000 - 648000
+
+
+def test_the_pointing_of_headers(datasets: Any) -> None:
+    ds = datasets("croppable_cryo")
+    moved = ds.shift("headers")
+    away = []
+    for frame in range(36):
+        at = tuple(map(int, np.unravel_index(frame, (4, 3, 3))))
+        for y, x in ((0, 0), (1887, 1750), (900, 20)):
+            expected = fits_position(ds, frame, x, y, 0)
+            np.testing.assert_allclose(position(moved, *at, y, x), expected, rtol=0, atol=1e-5)
+        away.append(
+            np.hypot(*(position(ds, *at, 944, 875) - fits_position(ds, frame, 875, 944, 0)))
+        )
+    by_step = np.reshape(away, (4, 3, 3)).mean(axis=(0, 2))
+    np.testing.assert_allclose(by_step, [0, 22.02, 26.43], atol=0.01)
+    part = ds[2, 1, :, 100:400:3, 7:].shift("headers")
+    expected = fits_position(ds, 2 * 9 + 3 + 2, 12, 103, 0)
+    np.testing.assert_allclose(position(part, 2, 1, 5), expected, rtol=0, atol=1e-5)
+    # Whatever was corrected before: it takes the headers' place.
+    other = ds[2, 1].shift(5 * u.arcsec, rotation=1 * u.deg).shift("headers")
+    expected = fits_position(ds, 2 * 9 + 3 + 2, 12, 103, 0)
+    np.testing.assert_allclose(position(other, 2, 103, 12), expected, rtol=0, atol=1e-5)
+    with pytest.raises(TypeError, match="no other values"):
+        ds.shift("headers", 1 * u.arcsec)
+    with pytest.raises(DatasetError, match="no headers of its frames"):
+        ds.rebin((1, 1, 1, 2, 1)).shift("headers")
+
+
+def test_a_raster_has_the_pointing_of_its_headers_already(datasets: Any) -> None:
+    ds = datasets("croppable_visp")[:, 100:140:13]
+    moved = ds.shift(7 * u.arcsec).shift("headers")
+    for step in range(4):
+        expected = fits_position(datasets("croppable_visp"), 100 + 13 * step, 40, 3, 0)
+        np.testing.assert_allclose(position(moved, 0, step, 3, 40), expected, rtol=0, atol=1e-8)
+        np.testing.assert_allclose(position(ds, 0, step, 3, 40), expected, rtol=0, atol=1e-4)
+
+
+@pytest.mark.slow
+def test_maps_are_shifted_as_sunpy_shifts_them(datasets: Any) -> None:
+    part = datasets("large_vbi")[0, ::64, ::64]
+    part = part.with_data(np.arange(64.0 * 64).reshape(64, 64), unit="ct")
+    moved = part.shift(3 * u.arcsec, -1.5 * u.arcsec).to_map()
+    expected = part.to_map().shift_reference_coord(3 * u.arcsec, -1.5 * u.arcsec)
+    x, y = np.array([0, 63, 20, 5]) * u.pix, np.array([0, 63, 1, 60]) * u.pix
+    found, wanted = moved.pixel_to_world(x, y), expected.pixel_to_world(x, y)
+    np.testing.assert_allclose(found.Tx.value, wanted.Tx.value, rtol=0, atol=1e-3)
+    np.testing.assert_allclose(found.Ty.value, wanted.Ty.value, rtol=0, atol=1e-3)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_world_to_pixel_undoes_it(name: str, datasets: Any) -> None:
+    ds = datasets(name)
+    n = len(datasets(name).pixels.frame_shape)
+    values = np.random.default_rng(3).normal(size=ds.shape[:n]) * 0.01 * u.arcsec
+    moved = ds.shift(values, 40 * u.arcsec, rotation=2 * u.deg).shift(scale=1.02)
+    low = moved.wcs.low_level_wcs
+    for pixel in some_pixels(ds.shape, 3)[:3]:
+        world = low.pixel_to_world_values(*pixel[::-1].astype(float))
+        np.testing.assert_allclose(low.world_to_pixel_values(*world), pixel[::-1], atol=1e-3)
+
+
+angles = st.floats(-500, 500)
+
+
+@given(
+    st.lists(
+        st.one_of(
+            st.builds(lambda a, b: {"dx": a * u.arcsec, "dy": b * u.arcsec}, angles, angles),
+            st.builds(
+                lambda r, s, x, y: {
+                    "rotation": r * u.deg, "scale": s, "center": [x, y] * u.arcsec
+                },
+                st.floats(-180, 180), st.floats(0.5, 2), angles, angles,
+            ),
+        ),
+        min_size=1, max_size=4,
+    )
+)  # fmt: skip
+@settings(max_examples=25, deadline=None)
+def test_corrections_follow_each_other(changes: list[dict[str, Any]]) -> None:
+    """Those of a WCS of FITS, of which one is 3 pixels wide."""
+    header = WCS(naxis=2)
+    header.wcs.ctype, header.wcs.cunit = ["HPLN-TAN", "HPLT-TAN"], ["arcsec", "arcsec"]
+    header.wcs.cdelt, header.wcs.crval, header.wcs.crpix = [2, 3], [-4, 7], [1.5, 2]
+    header.wcs.dateobs = "2022-10-24T19:00:00"
+    ds = dv.Dataset(np.zeros((4, 3)), header, unit="ct")
+    expected = np.array([(c + 648000) % 1296000 - 648000 for c in position_values(ds, 2, 1)], float)
+    moved = ds
+    for change in changes:
+        moved = moved.shift(**change)
+        if "dx" in change:
+            expected = expected + [change["dx"].value, change["dy"].value]
+        else:
+            center = change["center"].value
+            away = change["scale"] * turned(expected - center, change["rotation"].value)
+            expected = center + away
+    np.testing.assert_allclose(position_values(moved, 2, 1), expected, rtol=0, atol=1e-6)
+    assert len(moved.pointing) == len(changes)
+    np.testing.assert_allclose(position_values(moved[1:, 1:], 1, 0), expected, rtol=0, atol=1e-6)
+    assert Pointing.from_document(moved.pointing.to_document()) == moved.pointing
+
+
+def position_values(ds: dv.Dataset, *pixel: int) -> Any:
+    """(Tx, Ty) in arcsec, of a WCS of FITS, which has degrees."""
+    degrees = np.array(ds.wcs.low_level_wcs.pixel_to_world_values(*pixel[::-1]))
+    return (degrees * 3600 + 648000) % 1296000 - 648000

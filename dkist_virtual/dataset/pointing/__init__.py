@@ -1,5 +1,7 @@
 """Correct the pointing of a dataset: shift, rotate and scale its coordinates on the sky.
 
+- `fits_pointing`: take the pointing in each frame's own FITS header: its CRVAL, CRPIX and PC
+  matrix
 - `pointed`: give datasets the methods that correct their pointing
 - `shift`: make a dataset whose pointing is corrected, or is not any more
 - `stores`: let a store remember what its pointing is corrected by

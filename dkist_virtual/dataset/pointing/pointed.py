@@ -45,7 +45,7 @@ class PointedCube:
             of the shape of those axes, of length 1 along axes where it is the same; one for each
             row of the headers; or the keyword of a column of these, whose ``unit`` is set. In place
             of dx, points in time to interpolate: a table with time, dx and dy, or a tuple
-            (Time, dx, dy).
+            (Time, dx, dy). ``"headers"`` takes the pointing in each frame's own FITS header.
         rotation : Quantity, optional
             Counter-clockwise with north up and Tx to the right; also one for each step or frame.
         scale : float or (float, float), optional
@@ -73,6 +73,7 @@ class PointedCube:
         >>> ds.shift(3 * u.arcsec, -1.5 * u.arcsec)  # doctest: +SKIP
         >>> ds.shift(rotation=0.3 * u.deg, scale=(1, 1.02))  # doctest: +SKIP
         >>> ds.shift((times, dx, dy))  # doctest: +SKIP
+        >>> ds.shift("headers")  # doctest: +SKIP
         """
         from dkist_virtual.dataset.pointing.shift import shift
 

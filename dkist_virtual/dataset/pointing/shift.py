@@ -34,6 +34,12 @@ def shift(
     ds: Any, dx: Any = None, dy: Any = None, *, rotation: Any, scale: Any, center: Any
 ) -> Any:
     """Correct the pointing of a dataset, see `Dataset.shift`."""
+    if isinstance(dx, str) and dx == "headers":
+        if any(value is not None for value in (dy, rotation, scale, center)):
+            raise TypeError('shift("headers"): takes no other values: shift again with those')
+        from dkist_virtual.dataset.pointing.fits_pointing import correction_by_headers
+
+        return apply_pointing(ds, Pointing((correction_by_headers(ds),)))
     given = read_values(ds, dx, dy, rotation=rotation, scale=scale)
     return apply_pointing(ds, Pointing((_correction(ds, given, center),)))
 

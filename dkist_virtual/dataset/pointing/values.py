@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
-from astropy.table import Column, MaskedColumn, Table
+from astropy.table import Column, Table
 from astropy.time import Time
 
 from dkist_virtual.errors import DatasetError
@@ -76,9 +76,11 @@ def _angles(ds: Any, name: str, value: Any, unit: u.UnitBase) -> Numbers:
                 f"shift: {name}: the column {value.name} has no unit: expected an angle, as in "
                 f'{name}=ds.headers["{value.name}"] * u.{unit}'
             )
-        value = value.quantity if not isinstance(value, MaskedColumn) else value * 1
-    masked = getattr(value, "mask", None)
-    if masked is not None and np.any(masked):
+        masked = getattr(value, "mask", False)
+        value = u.Quantity(np.ma.getdata(value), value.unit)
+    else:
+        masked = getattr(value, "mask", False)
+    if np.any(masked):
         raise DatasetError(
             f"shift: {name}: {np.count_nonzero(masked)} values are masked: expected one for each. "
             "np.interp can fill them"
