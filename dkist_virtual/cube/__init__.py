@@ -8,6 +8,7 @@
 - `dask_array`: make the dask array of a dataset, whose slices select from the frames
 - `fits_wcs/`: express a WCS in a FITS header: as a tangent plane, evenly spaced, or by lookup
   tables
+- `inverse/`: find the pixels of world coordinates: what the WCS of a dataset itself cannot invert
 - `pointing`: define `Pointing`: the corrections of a dataset's position on the Sun
 - `points`: read world coordinates that a user gives, as values of the axes of a WCS
 - `screens`: assume where positions off the limb of the Sun are, and say when that is needed

@@ -11,6 +11,7 @@ from astropy.wcs.wcsapi import BaseHighLevelWCS, HighLevelWCSWrapper, SlicedLowL
 from gwcs import WCS
 from ndcube.wcs.wrappers import ResampledLowLevelWCS
 
+from dkist_virtual.cube.inverse.invertible_wcs import plain
 from dkist_virtual.cube.shifted_wcs import ShiftedWCS
 
 if TYPE_CHECKING:
@@ -140,8 +141,8 @@ def published(low: BaseLowLevelWCS) -> BaseLowLevelWCS:
         low = low._wcs  # astropy's wrappers of a WCS have no public name for it
         layers.append(low)
     if SteppedWCS not in map(type, layers):
-        return layers[0]
-    inside = layers.pop()
+        return plain(layers[0])
+    inside = plain(layers.pop())
     n = inside.pixel_n_dim
     factor, offset = np.ones(n), np.zeros(n)
     low_shape = layers[0].pixel_shape

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.protocols import LowLevelWCS
 
-__all__ = ["Kind", "Values", "World", "WorldAxis", "decimals", "wrap"]
+__all__ = ["EVALUATING", "Kind", "Values", "World", "WorldAxis", "decimals", "wrap"]
 
 Values: TypeAlias = "NDArray[np.floating[Any]]"
 
@@ -40,7 +40,7 @@ Kind: TypeAlias = Literal["stokes", "time", "wavelength", "longitude", "latitude
 _SPECTRAL: Final = ("em.wl", "em.freq", "em.energy", "em.wavenumber", "spect")
 
 
-_EVALUATING = ThreadLock()
+EVALUATING: Final = ThreadLock()
 """dkist's WCS writes the pointing of each frame into a model that threads share."""
 
 
@@ -231,7 +231,7 @@ class World:
         pixels = list(arrays[::-1][:n])
         shape = arrays[0].shape if arrays else ()
         pixels += [np.zeros(shape)] * (n - len(pixels))
-        with _EVALUATING:
+        with EVALUATING:
             values = self.low.pixel_to_world_values(*pixels)
         if self.low.world_n_dim == 1:
             values = (values,)

@@ -83,10 +83,11 @@ class Tile:
 
     @cached_property
     def unshifted(self) -> BaseHighLevelWCS:
-        """The WCS of the dataset as it is opened, as its ASDF has it."""
+        """The WCS of the dataset as it is opened, as its ASDF has it, with an inverse."""
+        from dkist_virtual.cube.inverse.invertible_wcs import invertible
         from dkist_virtual.cube.sliced_wcs import high_level
 
-        return high_level(self.stated.wcs, self.shape)
+        return invertible(high_level(self.stated.wcs, self.shape), self.shape)
 
     @cached_property
     def pointing(self) -> Pointing | None:

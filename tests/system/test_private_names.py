@@ -44,6 +44,7 @@ NAMES = (
     "dkist.net.globus.transfer.start_transfer_from_file_list",
     "dkist.net.globus.transfer.watch_transfer_progress",
     "dkist.utils.inventory.path_format_inventory",
+    "dkist.wcs.models.BaseVaryingCelestialTransform._map_transform",
     "fsspec.asyn.AsyncFileSystem._cat_file",
     "fsspec.spec.AbstractFileSystem._strip_protocol",
     "ndcube.NDCube._new_instance",

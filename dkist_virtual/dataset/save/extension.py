@@ -111,7 +111,10 @@ class _MaskConverter(_Written):
 
 
 class _WCSConverter(_Written):
-    types = ("dkist_virtual.cube.sliced_wcs.SteppedWCS",)
+    types = (
+        "dkist_virtual.cube.sliced_wcs.SteppedWCS",
+        "dkist_virtual.cube.inverse.invertible_wcs.InvertibleWCS",
+    )
 
     def to_yaml_tree(self, obj: Any, tag: object, ctx: object) -> Any:  # noqa: ARG002
         from dkist_virtual.cube.sliced_wcs import published
