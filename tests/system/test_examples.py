@@ -80,6 +80,7 @@ def test_every_example_is_run_here() -> None:
         "mosaic.py",
         "normalise.py",
         "read_remote.py",
+        "save.py",
         "search.py",
         "select_by_coordinates.py",
         "verify_store.py",
@@ -190,6 +191,16 @@ def test_normalise() -> None:
     assert re.search(r"Refused: .* computed from 2 frames in .*are in no files", printed)
     assert re.search(r"The files: \['VTF_demo_\d+.fits', 'VTF_demo_\d+.fits'\]", printed)
     assert "Binned: (5, 12, 16) | centre off by 0.000000 arcsec\nHeaders: None" in printed
+
+
+@pytest.mark.slow
+def test_save() -> None:
+    printed = run("save.py")
+    assert re.search(
+        r"Saved: \(2, 24, 64\) in \d{2,3} kB\nOpened: \(2, 24, 64\) with 2 header", printed
+    )
+    assert re.search(r"The same pixels: \[\d.*\]\nThe same coordinates: True\n", printed)
+    assert "Computed: (2, 24, 64) True\n" in printed
 
 
 @pytest.mark.slow
