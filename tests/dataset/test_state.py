@@ -32,6 +32,7 @@ import dkist_virtual as dv
 from dkist_virtual.cube.computed_array import Computed
 from dkist_virtual.cube.sliced_wcs import UnslicedWCS
 from dkist_virtual.cube.virtual_array import VirtualArray
+from dkist_virtual.cube.world_axes import World
 from dkist_virtual.dataset.arithmetic import LazyCube
 from dkist_virtual.dataset.provenance import LazyMeta, LazyUnit
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
@@ -97,6 +98,7 @@ SET: dict[str, Callable[[dv.Dataset], Any]] = {
     "global coordinates": lambda ds: ds.global_coords.add("room", "custom:room", 290 * u.K),
     "extra coordinates": set_extra,
     "read options": lambda ds: None,  # how it was opened
+    "pointing": lambda ds: None,  # of another dataset, by ds.shift
 }
 
 
@@ -404,6 +406,37 @@ def cells(table: dict[str, dict[str, str]]) -> list[Any]:
     ]
 
 
+def first_longitude(got: Any, kind: str) -> Any:
+    """Tx of the first pixel, in arcsec."""
+    if kind == "xarray":
+        longitude = got[next(name for name in got.coords if name.startswith("longitude"))]
+        return float(longitude.values.flat[0]) * u.Unit(longitude.attrs["units"]).to(u.arcsec)
+    if kind == "map":
+        return got.pixel_to_world(0 * u.pix, 0 * u.pix).Tx.to_value(u.arcsec)
+    shown = kind in ("plot", "mosaic")
+    world = got.subject.world if shown else World(got.wcs, got.data.shape)
+    for part in world.parts:
+        if (axis := part.of_kind("longitude")) is not None:
+            values = part.values(*([0.0] * len(part.shape) or [0.0]))
+            return float(values[axis.index]) * u.Unit(axis.unit).to(u.arcsec)
+    raise AssertionError("no longitude")
+
+
+def try_pointing(make: Callable[[Any], Any], whole: Any, kind: str, word: str) -> None:
+    """Compare coordinates of what is made of the same with and without a correction."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DKISTVirtualWarning)
+        moved = make(whole.shift(36 * u.arcsec))
+        if word == "kept":
+            away = first_longitude(moved, kind) - first_longitude(make(whole), kind)
+            assert away == pytest.approx(36, abs=0.01)
+        elif word == "new":
+            assert moved.pointing.dx == 0 * u.arcsec
+            assert moved.pointing.dy == 2 * u.arcsec
+        else:
+            assert word == "no"
+
+
 def try_cell(make: Callable[[], Any], how: Derived, state: str, word: str) -> None:
     if word == "refused":
         with pytest.raises(DatasetError, match=r"leaves it behind|says what becomes of it"):
@@ -428,8 +461,11 @@ def test_what_a_derived_dataset_keeps(
     row: str, state: str, word: str, mosaic: dv.TiledDataset
 ) -> None:
     ds = fresh(mosaic)[0, 0]
-    SET[state](ds)
     how = DATASETS[row]
+    if state == "pointing":
+        try_pointing(how.make, ds, how.kind, word)
+        return
+    SET[state](ds)
     try_cell(lambda: how.make(ds), how, state, word)
 
 
@@ -499,13 +535,15 @@ def test_what_a_part_of_a_mosaic_keeps_of_its_tiles(
     whole, how = fresh(mosaic), PARTS[row]
     SET[state](whole[0, 0])
 
-    def make() -> Any:
+    def make(whole: dv.TiledDataset = whole) -> Any:
         got = how.make(whole)
         if isinstance(got, dv.TiledDataset):
             return got.flat[0]
         return got["data_0_0"] if how.kind == "xarray" else got
 
-    if how.kind == "mosaic" and state == "mask":
+    if state == "pointing":
+        try_pointing(make, whole, how.kind, word)
+    elif how.kind == "mosaic" and state == "mask":
         np.testing.assert_array_equal(read_mosaic(make(), state), MASK[0])
     else:
         try_cell(make, how, state, word)
@@ -599,6 +637,7 @@ COLUMNS_OF = {
     "global coordinates": "__global_coords",
     "extra coordinates": "__extra_coords",
     "read options": "_headers",
+    "pointing": "_headers",
 }
 
 
