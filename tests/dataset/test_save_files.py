@@ -116,7 +116,11 @@ def test_a_computed_dataset_opens_as_it_was(
     assert got.meta["note"] == "mine"
     np.testing.assert_array_equal(got.psf, ds.psf)
     assert got.lineage.source == ds.lineage.source
-    # Its parts, and what is made of them, have the right parts of it.
+    # Its parts, and what is made of them, have the right parts of it, rows of the headers included.
+    same_headers(got[..., 2:7].headers, ds.headers)
+    same_headers((got[0] * 2).headers, ds[0].headers)
+    assert list(got[0].headers["NUMBER"]) == list(ds[0].headers["NUMBER"])
+    assert str(ds.provenance.n_frames) in str(got)
     part = got[0, 1:, ..., 3:9] + got[0, 1:, ..., 3:9]
     np.testing.assert_array_equal(part.data, 2 * np.asarray(ds[0, 1:, ..., 3:9].data))
     assert part.wcs.low_level_wcs.pixel_n_dim == len(part.shape)
@@ -150,6 +154,30 @@ def test_astropy_reads_what_was_saved_as_fits(name: str, datasets: Any, tmp_path
         more = [np.zeros(50)] * (wcs.naxis - len(pixels))
         sky = sky_of(wcs, *pixels, *more)
     same_place(sky, sky_of(ds.wcs, *pixels))
+
+
+@pytest.mark.parametrize("ending", ["fits", "asdf"])
+def test_a_corrected_pointing_is_that_of_the_file(
+    ending: str, datasets: Any, tmp_path: Path
+) -> None:
+    """10 arcsec to the west and 5 to the south, for astropy as well, and never a second time."""
+    ds = datasets("visp")[0]
+    shifted = ds.shift(10 * u.arcsec, -5 * u.arcsec) * 1
+    place = tmp_path / f"cube.{ending}"
+    got = save(shifted, place)
+    before, after = sky_of(ds.wcs, 3, 4, 1), sky_of(got.wcs, 3, 4, 1)
+    assert (after.Tx - before.Tx).to_value("arcsec") == pytest.approx(10, abs=1e-9)
+    assert (after.Ty - before.Ty).to_value("arcsec") == pytest.approx(-5, abs=1e-9)
+    assert got.pointing is None
+    assert got.meta["applied_pointing"] == shifted.pointing.to_document()
+    again = save(got, tmp_path / f"again.{ending}")
+    same_place(sky_of(again.wcs, 3, 4, 1), after)
+    if ending == "fits":
+        with fits.open(place) as file, warnings.catch_warnings():
+            warnings.simplefilter("ignore", FITSFixedWarning)
+            wcs = WCS(file[0].header, fobj=file)
+            assert "pointing corrected" in str(file[0].header["HISTORY"])
+        same_place(sky_of(wcs, *[np.array(n) for n in (3, 4, 1)], *[0] * (wcs.naxis - 3)), after)
 
 
 def test_asdf_alone_reads_what_was_saved_as_asdf(datasets: Any, tmp_path: Path) -> None:

@@ -58,7 +58,15 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.derived.lineage import Part
     from dkist_virtual.dataset.provenance import FrameHeaders, Provenance
 
-__all__ = ["MOST_PARTS", "Tile", "describe", "record_of", "write_beside", "write_root"]
+__all__ = [
+    "MOST_PARTS",
+    "Tile",
+    "describe",
+    "record_of",
+    "selected_frames",
+    "write_beside",
+    "write_root",
+]
 
 MOST_PARTS: Final = 64
 """Datasets that are described, of all that were combined into one array."""
@@ -281,7 +289,7 @@ def _references(sources: Sequence[_Source], document: CubeDocument) -> Reference
     """Make the references to the frames of a selection, which keep their order."""
     if not sources:
         return None
-    arrays = {source.name: _selected(source.provenance) for source in sources}
+    arrays = {source.name: selected_frames(source.provenance) for source in sources}
     places = sources[0].provenance.array.places.in_order
     attributes = {
         "format_version": FORMAT_VERSION,
@@ -293,7 +301,8 @@ def _references(sources: Sequence[_Source], document: CubeDocument) -> Reference
     return ReferenceSet(attributes, arrays)  # type: ignore[arg-type]  # columns are a table
 
 
-def _selected(source: Provenance) -> tuple[ArrayMetadata, FrameColumns]:
+def selected_frames(source: Provenance) -> tuple[ArrayMetadata, FrameColumns]:
+    """Describe the frames of a selection, as an array of their own."""
     array, metadata = source.array, source.array.metadata
     n = metadata.n_frame_axes
     axes = array.selection.axes

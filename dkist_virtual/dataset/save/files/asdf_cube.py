@@ -12,15 +12,21 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dkist_virtual.dataset.save.files.beside import beside, check_version, make_dataset
+from dkist_virtual.dataset.save.files.beside import (
+    beside,
+    check_version,
+    make_dataset,
+    uncertainty_of,
+)
 from dkist_virtual.dataset.save.files.names import CUBE_KEY
 from dkist_virtual.dataset.save.files.part import part_of
-from dkist_virtual.dataset.save.files.pixels import Region, region_array, write_pixels
+from dkist_virtual.dataset.save.files.pixels import FileHandle, Region, write_pixels
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.text import shorten
 
 if TYPE_CHECKING:
     from dkist_virtual.dataset.dataset import Dataset
+    from dkist_virtual.store.read_options import ReadOptions
 
 __all__ = ["open_asdf_cube", "save_asdf_cube"]
 
@@ -75,7 +81,7 @@ def save_asdf_cube(
             write_pixels(ds.data, region, bar)
 
 
-def open_asdf_cube(path: str, chunks: Any = "auto") -> Dataset:
+def open_asdf_cube(path: str, options: ReadOptions) -> Dataset:
     """Open an ASDF that `save_asdf_cube` wrote; pixels stay in the file until they are computed.
 
     Raises
@@ -111,10 +117,14 @@ def open_asdf_cube(path: str, chunks: Any = "auto") -> Dataset:
             "It was cut short: save it again"
         )
     region = Region(path, begin, shape, region.stored, region.dtype)
-    return make_dataset(
-        region_array(region, chunks), {**cube, "psf": psf}, mask=mask, spread=spread,
-        headers=headers,
-    )  # fmt: skip
+    observed = cube["computed_from"] is None
+    handle = FileHandle.of(path, {"data": region}, options, observed=observed)
+    made = make_dataset(
+        handle, {**cube, "psf": psf, "uncertainty": None}, mask=mask, headers=headers
+    )
+    if spread is not None:
+        made.uncertainty = uncertainty_of(cube["uncertainty"], spread)
+    return made
 
 
 def _plain(mask: Any, shape: tuple[int, ...]) -> Any:

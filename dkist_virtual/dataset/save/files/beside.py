@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import warnings
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -16,25 +15,16 @@ from dkist_virtual.text import shorten
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from dkist_virtual.cube.virtual_array import VirtualArray
     from dkist_virtual.dataset.dataset import Dataset
+    from dkist_virtual.dataset.save.files.pixels import FileHandle
 
-__all__ = ["KNOWN", "Beside", "beside", "from_bytes", "make_dataset", "to_bytes"]
+__all__ = [
+    "KNOWN", "beside", "check_version", "from_bytes", "make_dataset", "to_bytes", "uncertainty_of",
+]  # fmt: skip
 
 KNOWN: Final = 1
 """The version of the tree."""
-
-
-@dataclass(frozen=True)
-class Beside:
-    """What a dataset that was opened from a file knew when it was saved.
-
-    Parameters
-    ----------
-    opened_with : frozenset of str
-        The keys of its meta that its user did not add.
-    """
-
-    opened_with: frozenset[str]
 
 
 def beside(ds: Dataset, what: str, *, headers: bool = False) -> dict[str, Any]:
@@ -80,6 +70,10 @@ def beside(ds: Dataset, what: str, *, headers: bool = False) -> dict[str, Any]:
         "meta": meta,
         "own_meta": sorted(set(meta) - ds.lineage.opened_with),
         "computed_from": redacted(ds.lineage.source) if computed else None,
+        "past": ds.lineage.past,
+        "frames": _frames(ds),
+        "origin": {} if ds.provenance is None else ds.provenance.description.origin,
+        "added_headers": [] if ds.provenance is None else ds.meta.headers.added_keywords(),
         "pointing": None if ds.pointing is None else ds.pointing.to_document(),
         "psf": None if ds.psf is None else np.asarray(ds.psf),
         "uncertainty": _spread(ds),
@@ -87,6 +81,26 @@ def beside(ds: Dataset, what: str, *, headers: bool = False) -> dict[str, Any]:
     if headers:
         tree["headers"] = None if ds.headers is None else plain_table(ds.headers)
     return tree
+
+
+def _frames(ds: Dataset) -> str | None:
+    """Write the references to the frames of the pixels; None where a pixel is not of one frame."""
+    from dkist_virtual.dataset.save.cube.beside import selected_frames
+    from dkist_virtual.store.format.references import FORMAT_VERSION, ReferenceSet, write_json
+
+    source = ds.provenance
+    if source is None:
+        return None
+    metadata, columns = selected_frames(source)
+    stated = source.array.handle.store.references.attributes
+    attributes = {
+        "format_version": FORMAT_VERSION,
+        "store_id": stated["store_id"],
+        "base": source.array.places.in_order[0],
+        "n_frames": metadata.n_frames,
+    }
+    references = ReferenceSet(attributes, {"data": (metadata, columns)})
+    return write_json(references).decode()
 
 
 def _spread(ds: Dataset) -> dict[str, Any] | None:
@@ -144,46 +158,91 @@ def check_version(tree: Mapping[str, Any], name: str) -> None:
 
 
 def make_dataset(
-    pixels: Any, tree: Mapping[str, Any], *, mask: Any, spread: Any, headers: Any
+    handle: FileHandle, tree: Mapping[str, Any], *, mask: Any = None, headers: Any = None
 ) -> Dataset:
-    """Make the dataset of pixels and of what belongs to them.
+    """Make the dataset of a file and of what belongs to its pixels.
 
     Parameters
     ----------
-    pixels : array or dask array
+    handle : FileHandle
+        With the arrays ``data``, and, where there are such, ``mask`` and ``uncertainty``.
     tree : mapping
         Of `beside`.
-    mask, spread : array or None
-        `spread` has the numbers of the uncertainty.
-    headers : astropy.table.Table or None
+    mask : array, optional
+        Where it is in memory.
+    headers : astropy.table.Table, optional
+        A row for each frame.
     """
-    import astropy.nddata
     import astropy.units as u
 
-    from dkist_virtual.cube.sliced_wcs import high_level
+    from dkist_virtual.cube.selection import Selection
+    from dkist_virtual.cube.sliced_wcs import UnslicedWCS
     from dkist_virtual.dataset.dataset import Dataset
+    from dkist_virtual.dataset.provenance import Provenance, Tile
+    from dkist_virtual.store.format.dataset_asdf import Description, TileMeta
     from dkist_virtual.store.format.header_table import HeaderTable
 
     meta = dict(tree["meta"])
     if tree["pointing"] is not None:
         meta["applied_pointing"] = tree["pointing"]  # which the WCS has already
-    known = frozenset((*meta, "headers", "inventory", "history")) - set(tree["own_meta"])
-    if headers is not None:
-        meta["headers"] = HeaderTable(headers, copy=False)
-    uncertainty = None
-    if spread is not None and (said := tree["uncertainty"]) is not None:
-        kind = getattr(astropy.nddata, said["type"], astropy.nddata.UnknownUncertainty)
-        unit = None if said["unit"] is None else u.Unit(said["unit"])
-        uncertainty = kind(spread, unit=unit, copy=False)
+    inventory, history = meta.pop("inventory", None), meta.pop("history", None)
+    unit = None if tree["unit"] is None else u.Unit(tree["unit"])
+    shape = handle.array("data").shape
+    table = None if headers is None else HeaderTable(headers, copy=False)
+    about = TileMeta(None, tree["wcs"], unit, None, {})
+    tile = Tile(
+        Description(None, (about,), inventory, meta, history or {}, dict(tree["origin"])),
+        0,
+        shape,
+        added_meta=frozenset(tree["own_meta"]),
+        added_keywords=frozenset(tree["added_headers"]),
+    )
+    source, frame_axes = None, None
+    if tree["frames"] is not None and table is not None:
+        array = _frame_array(tree["frames"], handle)
+        if array.shape == shape and array.metadata.n_frames == len(table):
+            frame_axes = len(array.frame_shape)
+            source = Provenance(array, table, 0, tile, Selection.whole(shape))
+    given: dict[str, Any] = {**meta, "inventory": inventory}
+    if history is not None:
+        given["history"] = history
+    if source is None and table is not None:
+        given["headers"] = table
+    names = [name for name, _ in handle.regions]
+    if mask is None and "mask" in names:
+        mask = handle.select("mask", frame_axes).dask()
     made = Dataset(
-        pixels,
-        high_level(tree["wcs"], tuple(pixels.shape)),
-        unit=None if tree["unit"] is None else u.Unit(tree["unit"]),
+        handle.select("data", frame_axes),
+        UnslicedWCS(tile),
+        provenance=source,
+        unit=unit,
         mask=mask,
-        uncertainty=uncertainty,
-        meta=meta,
+        meta=given,
         psf=tree["psf"],
     )
-    made._past = tree["computed_from"]
-    made._opened_with = Beside(known)
+    made._past, made._opened_with = tree["past"], tile
+    if (said := tree["uncertainty"]) is not None and "uncertainty" in names:
+        made.uncertainty = uncertainty_of(said, handle.select("uncertainty", frame_axes).dask())
+    if source is None and made._past is None:
+        made._past = tree["computed_from"]
     return made
+
+
+def uncertainty_of(said: Mapping[str, Any], values: Any) -> Any:
+    """Make an uncertainty of its numbers and of what a tree says of it."""
+    import astropy.nddata
+    import astropy.units as u
+
+    kind = getattr(astropy.nddata, said["type"], astropy.nddata.UnknownUncertainty)
+    return kind(values, unit=None if said["unit"] is None else u.Unit(said["unit"]), copy=False)
+
+
+def _frame_array(text: str, handle: FileHandle) -> VirtualArray:
+    """Make the array of the frames that the pixels are from, of which none is read."""
+    from dkist_virtual.cube.virtual_array import VirtualArray, opened_selection
+    from dkist_virtual.store.format.references import read_json
+    from dkist_virtual.store.handle import StoreHandle
+
+    references = read_json(text.encode(), handle.place)
+    frames = StoreHandle(None, references)
+    return VirtualArray(frames, "data", opened_selection(references.arrays["data"][0]))

@@ -11,7 +11,7 @@ from astropy.io import fits
 from dkist_virtual.dataset.save.files.beside import KNOWN, from_bytes, make_dataset
 from dkist_virtual.dataset.save.files.fits_file import ERROR, IMAGE
 from dkist_virtual.dataset.save.files.fits_headers import STORED, read_table
-from dkist_virtual.dataset.save.files.pixels import Region, region_array
+from dkist_virtual.dataset.save.files.pixels import FileHandle, Region
 from dkist_virtual.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -19,11 +19,12 @@ if TYPE_CHECKING:
 
     from dkist_virtual.dataset.dataset import Dataset
     from dkist_virtual.dataset.mosaic import TiledDataset
+    from dkist_virtual.store.read_options import ReadOptions
 
 __all__ = ["open_fits"]
 
 
-def open_fits(path: str, chunks: Any = "auto") -> Dataset | TiledDataset:
+def open_fits(path: str, options: ReadOptions) -> Dataset | TiledDataset:
     """Open a FITS file on this machine: one that was saved, or one with an image.
 
     Of a file of other origin the first image that is not compressed is opened, with the WCS in its
@@ -38,15 +39,15 @@ def open_fits(path: str, chunks: Any = "auto") -> Dataset | TiledDataset:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of headers that are not quite FITS
             with fits.open(path, memmap=True) as file:
-                return _opened(path, file, chunks)
+                return _opened(path, file, options)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read as FITS: {error}") from error
 
 
-def _opened(path: str, file: fits.HDUList, chunks: Any) -> Dataset | TiledDataset:
+def _opened(path: str, file: fits.HDUList, options: ReadOptions) -> Dataset | TiledDataset:
     names = [hdu.name for hdu in file]
     if "MOSAIC" not in file[0].header or "ASDF" not in names:
-        return _dataset(path, file, "", chunks)
+        return _dataset(path, file, "", options)
     from dkist_virtual.dataset.mosaic import TiledDataset
 
     tree = _tree(path, file, "")
@@ -55,7 +56,7 @@ def _opened(path: str, file: fits.HDUList, chunks: Any) -> Dataset | TiledDatase
         if name.startswith(f"{IMAGE}_"):
             suffix = name.removeprefix(IMAGE)
             place = tuple(int(n) for n in suffix[1:].split("_"))
-            tiles[place] = _dataset(path, file, suffix, chunks)
+            tiles[place] = _dataset(path, file, suffix, options)
     return TiledDataset(tiles, tree["meta"])
 
 
@@ -63,23 +64,25 @@ def _tree(path: str, file: fits.HDUList, suffix: str) -> dict[str, Any]:
     return from_bytes(file[f"ASDF{suffix}"].data.tobytes(), path)
 
 
-def _dataset(path: str, file: fits.HDUList, suffix: str, chunks: Any) -> Dataset:
+def _dataset(path: str, file: fits.HDUList, suffix: str, options: ReadOptions) -> Dataset:
     names = [hdu.name for hdu in file]
     if f"ASDF{suffix}" not in names or f"{IMAGE}{suffix}" not in names:
-        return _of_another_origin(path, file, chunks)
+        return _of_another_origin(path, file, options)
     tree = _tree(path, file, suffix)
-    pixels = _pixels(path, file[f"{IMAGE}{suffix}"], chunks, tree["dtype"])
-    mask = spread = headers = None
+    regions = {"data": _region(path, file[f"{IMAGE}{suffix}"], tree["dtype"])}
     if f"MASK{suffix}" in names:
-        mask = _pixels(path, file[f"MASK{suffix}"], pixels.chunks, "bool")
+        regions["mask"] = _region(path, file[f"MASK{suffix}"], "bool")
     if f"{ERROR}{suffix}" in names:
-        spread = _pixels(path, file[f"{ERROR}{suffix}"], pixels.chunks)
+        regions["uncertainty"] = _region(path, file[f"{ERROR}{suffix}"])
+    headers = None
     if f"HEADERS{suffix}" in names:
         headers = read_table(file[f"HEADERS{suffix}"], tree["columns"])
-    return make_dataset(pixels, tree, mask=mask, spread=spread, headers=headers)
+    observed = tree["computed_from"] is None
+    handle = FileHandle.of(path, regions, options, observed=observed)
+    return make_dataset(handle, tree, headers=headers)
 
 
-def _pixels(path: str, hdu: Any, chunks: Any, dtype: str | None = None) -> Any:
+def _region(path: str, hdu: Any, dtype: str | None = None) -> Region:
     header = hdu.header
     kind = np.dtype(f">{'f' if header['BITPIX'] < 0 else 'u' if header['BITPIX'] == 8 else 'i'}"
                     f"{abs(header['BITPIX']) // 8}")  # fmt: skip
@@ -95,11 +98,10 @@ def _pixels(path: str, hdu: Any, chunks: Any, dtype: str | None = None) -> Any:
             )
         dtype = names[0]
     shape = tuple(header[f"NAXIS{axis}"] for axis in range(header["NAXIS"], 0, -1))
-    region = Region(path, hdu.fileinfo()["datLoc"], shape, kind.str, dtype)
-    return region_array(region, chunks)
+    return Region(path, hdu.fileinfo()["datLoc"], shape, kind.str, dtype)
 
 
-def _of_another_origin(path: str, file: fits.HDUList, chunks: Any) -> Dataset:
+def _of_another_origin(path: str, file: fits.HDUList, options: ReadOptions) -> Dataset:
     """Open the first image of a file that this package did not save."""
     images = [hdu for hdu in file if hdu.is_image and not _is_compressed(hdu) and hdu.shape]
     if not images:
@@ -120,11 +122,16 @@ def _of_another_origin(path: str, file: fits.HDUList, chunks: Any) -> Dataset:
         "meta": {key: hdu.header[key] for key in hdu.header if key and key not in _SEVERAL},
         "own_meta": [],
         "computed_from": None,
+        "past": None,
+        "frames": None,
+        "origin": {},
+        "added_headers": [],
         "pointing": None,
         "psf": None,
         "uncertainty": None,
     }
-    return make_dataset(_pixels(path, hdu, chunks), tree, mask=None, spread=None, headers=None)
+    handle = FileHandle.of(path, {"data": _region(path, hdu)}, options, observed=True)
+    return make_dataset(handle, tree)
 
 
 _SEVERAL = ("HISTORY", "COMMENT")

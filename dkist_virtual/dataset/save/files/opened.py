@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from dkist_virtual.errors import DatasetError
 
@@ -27,16 +27,10 @@ def open_saved(path: str, form: str, options: ReadOptions) -> Dataset | TiledDat
             f"{path}: has its pixels in itself: frames= and missing= are for datasets whose pixels "
             "are in frames"
         )
-    if options.chunks == "frame" or isinstance(options.chunks, dict):
-        raise DatasetError(
-            f"{path}: has no frames, and its axes no names: expected chunks='auto', a length, or "
-            "lengths along each axis"
-        )
-    chunks: Any = options.chunks
     if form == "fits":
         from dkist_virtual.dataset.save.files.fits_opened import open_fits
 
-        return open_fits(path, chunks)
+        return open_fits(path, options)
     from dkist_virtual.dataset.save.files.asdf_cube import open_asdf_cube
 
-    return open_asdf_cube(path, chunks)
+    return open_asdf_cube(path, options)

@@ -10,13 +10,22 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dkist_virtual.cube.dask_array import PushdownArray
+from dkist_virtual.cube.saved.zarr_array import ZarrArray
+from dkist_virtual.errors import StoreReplacedError
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     import dask.array
     from numpy.typing import NDArray
     from tqdm import tqdm
 
-__all__ = ["Region", "as_dask", "region_array", "write_pixels"]
+    from dkist_virtual.store.read_options import ReadOptions
+
+__all__ = ["FileHandle", "Region", "as_dask", "write_pixels"]
+
+_READ: Final = 2**24
+"""Bytes of a file that are read at a time."""
 
 _PART: Final = 2**25
 """Bytes of an array in memory that are written at a time."""
@@ -55,6 +64,19 @@ class Region:
         """The length of its pixels in the file."""
         return math.prod(self.shape) * np.dtype(self.stored).itemsize
 
+    @property
+    def shards(self) -> tuple[int, ...]:
+        """The lengths of a part that is read at once."""
+        sizes, left = [], _READ // np.dtype(self.dtype).itemsize
+        for n in self.shape[::-1]:  # whole axes, the last first
+            sizes.append(max(1, min(n, left)))
+            left //= max(n, 1)
+        return tuple(sizes[::-1])
+
+    @property
+    def metadata(self) -> None:
+        """Nothing: its axes have no names."""
+
     def _map(self, mode: Any) -> np.memmap[Any, Any]:
         return np.memmap(self.path, np.dtype(self.stored), mode, self.start, self.shape)
 
@@ -79,18 +101,71 @@ class Region:
         return turned.view(to)
 
 
-def region_array(region: Region, chunks: Any = "auto") -> dask.array.Array:
-    """Make a dask array of a region; its name says which file, as it is now."""
-    import dask.array as da
-    from dask.base import tokenize
+@dataclass(frozen=True)
+class FileHandle:
+    """What opens the arrays of a file, for `ZarrArray`, which selects from them.
 
-    status = os.stat(region.path)
-    token = tokenize(region, status.st_size, status.st_mtime_ns, status.st_ino, chunks)
-    array: da.Array = da.from_array(
-        region, chunks=chunks, name=f"saved-{token}", fancy=False,
-        meta=np.empty((0,) * region.ndim, region.dtype),
-    )  # fmt: skip
-    return array
+    Parameters
+    ----------
+    regions : tuple of (str, Region)
+        By name.
+    options : ReadOptions
+    observed : bool
+        Whether pixels are copies of those of frames.
+    was : tuple of int
+        The length, the time and the number of the file as it was opened.
+    """
+
+    regions: tuple[tuple[str, Region], ...]
+    options: ReadOptions
+    observed: bool
+    was: tuple[int, int, int]
+
+    @classmethod
+    def of(
+        cls, path: str, regions: Mapping[str, Region], options: ReadOptions, *, observed: bool
+    ) -> FileHandle:
+        """Make it for a file as it is now."""
+        return cls(tuple(regions.items()), options, observed, _state(path))
+
+    @property
+    def cube(self) -> FileHandle:
+        """Itself."""
+        return self
+
+    @property
+    def place(self) -> str:
+        """The path of the file."""
+        return self.regions[0][1].path
+
+    def array(self, name: str) -> Any:
+        """Return a region by its name."""
+        return dict(self.regions)[name]
+
+    def check_same(self) -> None:
+        """Raise `StoreReplacedError` where another file took its place."""
+        if _state(self.place) != self.was:
+            raise StoreReplacedError(
+                f"{self.place}: was replaced after it was opened: expected the same file. Open it "
+                "again"
+            )
+
+    def token(self) -> tuple[object, ...]:
+        """Return what pixels depend on, beside their place."""
+        return self.regions, self.was
+
+    def select(self, name: str, frame_axes: int | None) -> ZarrArray:
+        """Select all of an array."""
+        handle: Any = self  # of the same methods
+        return ZarrArray.of(handle, name, frame_axes)
+
+
+def _state(path: str) -> tuple[int, int, int]:
+    try:
+        status = os.stat(path)
+    except OSError as error:
+        raise StoreReplacedError(f"{path}: is gone: {error.strerror}. Open it again") from error
+    return status.st_size, status.st_mtime_ns, status.st_ino
 
 
 def as_dask(values: Any) -> dask.array.Array:
