@@ -4,7 +4,8 @@
 
     DKISTVirtualError
     ├── DatasetError            (ValueError)           not a dataset, or of an unknown form
-    │   └── NotADatasetError    (TypeError)            a file, or an object, of something else
+    │   ├── NotADatasetError    (TypeError)            a file, or an object, of something else
+    │   └── AlignmentError                             a pointing that a reference does not show
     ├── LocationError           (ValueError)           not a path or URL
     ├── SelectionError          (IndexError)           an index that does not fit the dataset
     │   └── OutsideError                               coordinates outside of the dataset
@@ -63,6 +64,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "AccessError",
+    "AlignmentError",
     "ChangedFrameWarning",
     "DKISTVirtualError",
     "DKISTVirtualWarning",
@@ -106,6 +108,10 @@ class DatasetError(DKISTVirtualError, ValueError):
 
 class NotADatasetError(DatasetError, TypeError):
     """A file, or an object, that is something else than a dataset; ``dkist`` raises TypeError."""
+
+
+class AlignmentError(DatasetError):
+    """A pointing that could not be found: the reference is too different, or too far away."""
 
 
 class LocationError(DKISTVirtualError, ValueError):

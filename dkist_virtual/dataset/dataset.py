@@ -13,6 +13,7 @@ from dkist_virtual.dataset.file_manager import Reported
 from dkist_virtual.dataset.loader import FromASDF, Opened
 from dkist_virtual.dataset.overview import Overview, Printed
 from dkist_virtual.dataset.plots.descriptor import DatasetPlotterDescriptor
+from dkist_virtual.dataset.pointing.aligned import AlignedCube
 from dkist_virtual.dataset.pointing.pointed import PointedCube
 from dkist_virtual.dataset.save.savable import Savable
 from dkist_virtual.errors import DatasetError, SelectionError
@@ -44,7 +45,7 @@ TOLERANCE: Final = 0.25
 """How far, in pixels, the header of a map may be from the WCS: a coordinate stays in its pixel."""
 
 
-class Dataset(FromASDF, Printed, Reported, Savable, PointedCube, LazyCube):
+class Dataset(FromASDF, Printed, Reported, Savable, AlignedCube, PointedCube, LazyCube):
     """A dataset whose pixels stay in their frames until they are computed.
 
     Slicing selects from data, WCS, headers, mask and files alike, and reads nothing. Made by

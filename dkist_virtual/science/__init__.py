@@ -2,5 +2,6 @@
 
 Functions here are handed datasets, and know them by protocols.
 
+- `alignment/`: find the pointing of a dataset by comparing its images with maps of the Sun
 - `stitching/`: stitch the tiles of a mosaic into one lazy image or cube over the whole field
 """

@@ -174,6 +174,14 @@ def bins(array: Any) -> Any:
     return array.reshape(3, 24, 2, 24, 2)
 
 
+def aligned(ds: Any) -> Any:
+    """Aligned with what it shows itself, which are random pixels."""
+    random = np.random.default_rng(5).normal(size=ds.shape[1:])
+    image = ds.with_data(np.broadcast_to(random, ds.shape), mask=False)
+    pixel = ds[0].wcs.pixel_to_world(0, 0).separation(ds[0].wcs.pixel_to_world(1, 0))
+    return ds.align(image, image=image, search=4 * pixel)
+
+
 def reprojected(ds: dv.Dataset) -> Any:
     return ds[0].reproject_to(ds[0].wcs, shape_out=SHAPE[1:])
 
@@ -200,6 +208,7 @@ DATASETS: dict[str, Derived] = {
     "`ds.shift(...)`, `ds.unshifted()`": Derived(
         lambda ds: ds.shift(1 * u.deg).unshifted().shift(dy=2 * u.arcsec), public="shift unshifted"
     ),
+    "`ds.align(...)`": Derived(aligned, public="align"),
     "`ds.squeeze()`": Derived(lambda ds: ds[1:2].squeeze(), lambda a: a[1], public="squeeze"),
     "`ds.explode_along_axis(...)`": Derived(
         lambda ds: ds.explode_along_axis(-1)[5], lambda a: a[..., 5], public="explode_along_axis"
@@ -272,8 +281,8 @@ NOT_DERIVED = {
     "files download inventory provenance lineage": "what it is made of",
     "quality_report preview_movie": "fetched from the Data Center",
     "headers mask meta uncertainty unit psf global_coords extra_coords": "state itself",
-    "pointing": "of the WCS",
     "stitching": "what it is made of",
+    "pointing alignment plot_alignment": "of the WCS",
     "overview subject plotter": "shown",
 }
 

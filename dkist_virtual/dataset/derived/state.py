@@ -48,6 +48,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.dataset.files import Files
+    from dkist_virtual.science.alignment.find import Alignment
     from dkist_virtual.science.stitching.record import Stitching
 
 __all__ = ["FrameCube", "Mask", "copy_mask", "own_coordinates", "own_meta", "take_over"]
@@ -112,6 +113,7 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
             self._opened_with = opened.provenance.tile
         self._combined: tuple[Part, ...] = ()  # all datasets that arithmetic combined
         self._past: str | None = None  # what pixels that are not computed from frames come from
+        self._alignment: Alignment | None = getattr(twin, "_alignment", None)
         self._stitching: Stitching | None = getattr(twin, "_stitching", None)
         self._dask: tuple[object, dask.array.Array] | None = None
         unit = kwargs.pop("unit", None)
@@ -351,6 +353,7 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         if made._headers is not None:
             made._headers.copy_rows(self._headers)
         made._past, made._opened_with = self._past, self._opened_with
+        made._alignment = self._alignment
         made._coordinates_from(self)
         made._combined = self._combined
         made._stitching = self._stitching if made.shape == self.shape else None

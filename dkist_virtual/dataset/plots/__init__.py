@@ -1,5 +1,6 @@
 """Draw datasets and mosaics: choose how, by the keywords given.
 
+- `alignment`: draw what an alignment compared, before and after it, and what it found
 - `animate`: draw with mpl-animators' sliders, on coordinates of ndcube's
 - `descriptor`: give a dataset its plotter
 - `draw`: draw a dataset in a figure with sliders, in given axes, or on coordinates of ndcube's

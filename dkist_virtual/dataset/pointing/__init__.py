@@ -1,5 +1,6 @@
 """Correct the pointing of a dataset: shift, rotate and scale its coordinates on the sky.
 
+- `aligned`: give datasets the methods that align them with maps of the Sun
 - `fits_pointing`: take the pointing in each frame's own FITS header: its CRVAL, CRPIX and PC
   matrix
 - `pointed`: give datasets the methods that correct their pointing
