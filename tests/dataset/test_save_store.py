@@ -23,7 +23,14 @@ from samples import mostly_slow
 
 import dkist_virtual as dv
 from dkist_virtual.demo.server import FrameServer
-from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, StoreExistsError
+from dkist_virtual.errors import (
+    DatasetError,
+    DKISTVirtualWarning,
+    FrameRefusedError,
+    StoreExistsError,
+)
+
+STORES = sorted((Path(__file__).parents[1] / "store" / "stores").glob("*.*"))
 
 SELECTIONS: dict[str, list[Any]] = {
     "visp": [np.s_[1:3, 2, 5:20:3], np.s_[:], np.s_[0], np.s_[..., 7], np.s_[::2, ::3, 1::2]],
@@ -326,6 +333,48 @@ def test_frames_on_a_server(
     # The store itself on a server.
     with FrameServer(tmp_path).running() as other:
         check_same(dv.open_dataset(f"{other.url}/part.virtual"), opened)
+
+
+@pytest.mark.slow
+def test_what_a_store_may_not_refer_to_is_not_taken_over(
+    converted: Callable[[str], Path], tmp_path: Path
+) -> None:
+    """A store on a server may not name files of this machine, and one on this machine may."""
+    with FrameServer(converted("visp").parent).running() as server:
+        place = f"{server.url}/visp"
+        ds = dv.open_dataset(place)[0, 1]
+        with pytest.raises(FrameRefusedError, match="opened from a server"):
+            ds.save(tmp_path / "part.virtual")
+        trusted = dv.open_dataset(place, allow_local=True)[0, 1]
+        check_same(again(trusted, tmp_path / "part.virtual"), trusted)
+
+
+@pytest.mark.slow
+def test_frames_that_were_moved_or_downloaded(
+    converted: Callable[[str], Path], tmp_path: Path
+) -> None:
+    ds = dv.open_dataset(converted("visp"))
+    copies = shutil.copytree(Path(ds.files.urls[0]).parent, tmp_path / "copies")
+    ds.files.basepath = copies
+    part = ds[1, :, 3]
+    assert {Path(url).parent for url in part.files.urls} == {copies}
+    check_same(again(part, tmp_path / "moved.virtual"), part)
+    ds = dv.open_dataset(converted("visp"))
+    ds[0, 1:3].download(tmp_path / "here")
+    assert len({Path(url).parent for url in ds[0].files.urls}) == 2
+    check_same(again(ds[0], tmp_path / "fetched.virtual"), ds[0])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("store", STORES, ids=lambda store: store.name)
+def test_stores_of_earlier_versions(store: Path, tmp_path: Path) -> None:
+    frames = store.parent / "datasets" / store.stem
+    ds = dv.open_dataset(store, frames=frames)
+    opened = again(ds, tmp_path / "copy.virtual")
+    if isinstance(ds, dv.TiledDataset):
+        check_same(opened.flat[-1], ds.flat[-1])
+    else:
+        check_same(opened, ds)
 
 
 @pytest.mark.slow

@@ -84,7 +84,8 @@ class SavedArray:
         array, places = origin.array, origin.array.places
         before = array.frames()
         elsewhere = bool(places.named or places.downloads)
-        urls = _pinned(places, before.urls) if elsewhere else before.urls
+        # Also where they stay: a store on this machine may name files that this one may not.
+        urls = _pinned(places, before.urls)
         frames = FrameColumns(urls, before.offsets, before.lengths)
         names = np.array([places.name(url) if url else "" for url in before.urls], STRINGS)
         scan = _scan_of(origin)
