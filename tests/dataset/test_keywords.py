@@ -86,6 +86,7 @@ OF_MOSAICS: dict[str, tuple[Callable[..., Any], str]] = {
 }
 OF_INVERSIONS: dict[str, tuple[Callable[..., Any], str]] = {
     "Inversion.download": (lambda inv, **given: inv.download("x", **given), "workers"),
+    "Inversion.save": (lambda inv, **given: inv.save("x.asdf", **given), "overwrite"),
     "Inversion.plot": (lambda inv, **given: inv.plot(np.s_[:, :, 0], **given), "cmap"),
     "Profiles.plot": (lambda inv, **given: inv.profiles.plot(np.s_[0, 0], **given), "marker"),
 }

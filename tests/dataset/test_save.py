@@ -8,8 +8,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from inversions import make_inversion
 
 import dkist_virtual as dv
+from dkist_virtual.errors import DatasetError
 
 
 @pytest.fixture(scope="module")
@@ -35,3 +37,26 @@ def test_an_asdf_is_that_of_save_dataset(visp: Any, tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match="overwrite=True"):
         visp[0].save(tmp_path / "part.asdf")
     visp[1].save(tmp_path / "part.asdf", overwrite=True)
+
+
+@pytest.mark.slow
+def test_an_inversion_is_an_asdf_and_each_quantity_a_store(tmp_path: Path) -> None:
+    made = make_inversion(tmp_path / "made", tmp_path)
+    inversion = dv.open_dataset(made.asdf)
+    assert isinstance(inversion, dv.Inversion)
+    inversion[1:].save(tmp_path / "made" / "part.asdf")
+    part = dv.open_dataset(tmp_path / "made" / "part.asdf")
+    assert isinstance(part, dv.Inversion)
+    with pytest.raises(DatasetError, match=r"An inversion is saved as \.asdf; one of"):
+        inversion.save(tmp_path / "inversion.virtual")
+    dv.convert(made.asdf, tmp_path / "all.virtual")
+    for opened in (inversion, dv.open_dataset(tmp_path / "all.virtual")):
+        quantity = opened["temperature"][1:, 2:5]
+        quantity.save(tmp_path / "t.virtual", overwrite=True)
+        again = dv.open_dataset(tmp_path / "t.virtual")
+        np.testing.assert_array_equal(again.data.compute(), quantity.data.compute())
+        np.testing.assert_array_equal(again.data.compute(), part["temperature"][:, 2:5].data)
+        assert again.files.urls == quantity.files.urls
+        assert again.headers.colnames == quantity.headers.colnames
+        assert list(again.headers["EXTNAME"]) == list(quantity.headers["EXTNAME"])
+        assert (again.unit, set(again.meta) - {"history"}) == (quantity.unit, set(quantity.meta))

@@ -13,6 +13,7 @@ from dkist_virtual.dataset.level2.collection import AlignedDatasets, aligned_nam
 from dkist_virtual.dataset.level2.overview import InversionOverview, MemberText
 from dkist_virtual.dataset.loader import FromASDF, Opened
 from dkist_virtual.dataset.provenance import FrameHeaders
+from dkist_virtual.dataset.save.savable import Savable
 from dkist_virtual.dataset.summary import axis_names
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.store.format.references import groups_of
@@ -80,7 +81,7 @@ class Profiles(AlignedDatasets):
         return plot_profiles(self, slice_index, figure, profiles, kwargs)
 
 
-class Inversion(FromASDF, AlignedDatasets):
+class Inversion(FromASDF, Savable, AlignedDatasets):
     """The physical quantities of a level 2 inversion, by their keys, with its profiles.
 
     ``inversion["temperature"]`` is a `Dataset`, ``inversion["temperature", "velocity"]`` a smaller
@@ -95,6 +96,9 @@ class Inversion(FromASDF, AlignedDatasets):
     **kwargs
         The same by their names.
     """
+
+    saved_as = (".asdf",)
+    """The ends of the names that `save` takes."""
 
     def __init__(self, *args: Any, profiles: Profiles | None = None, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -91,6 +91,11 @@ def save(
     """Save a dataset, mosaic or inversion: parameters and errors are those of `Savable.save`."""
     form = form_of(place)
     writer = form.writer()
+    if form.suffix not in getattr(dataset, "saved_as", (form.suffix,)):
+        raise DatasetError(
+            f"save to {form.suffix}: is for datasets and mosaics. An inversion is saved as .asdf; "
+            f'one of its quantities in any form, as in inversion["temperature"].save("t.virtual")'
+        )
     named = inspect.signature(writer).parameters.values()
     known = {one.name for one in named if one.kind is one.KEYWORD_ONLY} | {"overwrite", "progress"}
     check_keywords(f"save to {form.suffix}", options, known)
