@@ -15,6 +15,7 @@ from astropy.coordinates import SkyCoord
 from dkist_assets import unpacked
 from matplotlib.figure import Figure
 from reproject import reproject_interp
+from samples import mostly_slow
 from suns import LIMB, SCALE, mosaic, scene, tile, tile_wcs
 
 import dkist_virtual as dv
@@ -37,8 +38,19 @@ def plain() -> dv.TiledDataset:
     return mosaic(missing=((2, 0),))
 
 
-@pytest.mark.parametrize("how", [{}, {"orientation": "tiles"}, {"order": "cubic"},
-                                 {"combine": "feather"}, {"combine": "first"}])  # fmt: skip
+@pytest.mark.parametrize(
+    "how",
+    mostly_slow(
+        [
+            {},
+            {"orientation": "tiles"},
+            {"order": "cubic"},
+            {"combine": "feather"},
+            {"combine": "first"},
+        ],
+        {},
+    ),
+)
 def test_pixels_are_those_of_the_scene_at_their_coordinates(
     plain: dv.TiledDataset, how: dict[str, Any]
 ) -> None:
@@ -139,6 +151,7 @@ def test_a_part_is_that_of_the_whole(plain: dv.TiledDataset) -> None:
     np.testing.assert_array_equal(parts, whole)
 
 
+@pytest.mark.slow
 def test_what_is_known_of_each_pixel(plain: dv.TiledDataset) -> None:
     ds = plain.stitch(combine="first")
     record = ds.stitching
@@ -161,6 +174,7 @@ def test_what_is_known_of_each_pixel(plain: dv.TiledDataset) -> None:
     assert ds[:20, :20].stitching.headers == {(0, 0): None}
 
 
+@pytest.mark.slow
 def test_whole_pixels_are_those_of_the_tiles(plain: dv.TiledDataset) -> None:
     straight = mosaic(rotation=0)
     ds = straight.stitch(resample="shift", combine="first")
@@ -173,6 +187,7 @@ def test_whole_pixels_are_those_of_the_tiles(plain: dv.TiledDataset) -> None:
         mosaic(rotation=3).stitch(resample="shift", orientation="north")
 
 
+@pytest.mark.slow
 def test_the_limb_needs_no_screen() -> None:
     on = mosaic(around=(LIMB * np.cos(0.5), LIMB * np.sin(0.5)))
     ds = on.stitch()
@@ -187,6 +202,7 @@ def test_the_limb_needs_no_screen() -> None:
     assert smap.data.shape == ds.shape
 
 
+@pytest.mark.slow
 def test_maps_plots_and_files(plain: dv.TiledDataset, tmp_path: Path) -> None:
     ds = plain.stitch()
     smap = ds.to_map()
@@ -201,6 +217,7 @@ def test_maps_plots_and_files(plain: dv.TiledDataset, tmp_path: Path) -> None:
     np.testing.assert_array_equal(again, ds.wcs.low_level_wcs.pixel_to_world_values(3, 9))
 
 
+@pytest.mark.slow
 def test_the_real_mosaic(tmp_path: Path) -> None:
     real = dv.open_dataset(unpacked("large_vbi.asdf.gz", tmp_path))
     assert isinstance(real, dv.TiledDataset)
@@ -272,3 +289,15 @@ def test_what_does_not_fit_is_refused(plain: dv.TiledDataset) -> None:
         with pytest.raises(DatasetError, match=said):
             one.stitch()
     assert SCALE == 0.5
+
+
+@pytest.mark.parametrize("turn", [20.0, -35.0])
+def test_a_grid_turned_as_the_tiles_has_the_pixels_of_the_middle_one(turn: float) -> None:
+    one = tile((100.0, -50.0), rotation=turn)
+    ds = dv.TiledDataset(np.array([one], object)).stitch(orientation="tiles")
+    np.testing.assert_array_equal(pixels(ds), np.asarray(one.data))
+    # By hand: 10 pixels of 0.5 arcsec along x, turned from west towards north.
+    lon, lat = sky(ds)
+    step = lon[20, 30] - lon[20, 20], lat[20, 30] - lat[20, 20]
+    expected = 5 * np.cos(np.deg2rad(turn)), 5 * np.sin(np.deg2rad(turn))
+    np.testing.assert_allclose(step, expected, atol=1e-4)

@@ -22,6 +22,7 @@ from dkist_virtual.io.download import download
 from dkist_virtual.plot import image_plot as plot
 from dkist_virtual.plot import line_plot as lines
 from dkist_virtual.plot import mosaic_plot
+from dkist_virtual.science.stitching import record as stitched
 from dkist_virtual.verification import against_astropy as compare
 from dkist_virtual.verification import frame as frame_check
 
@@ -41,6 +42,8 @@ HELD = (
     lines.LinePlot,
     mosaic_plot.MosaicPlot,
     plot.ImagePlot,
+    stitched.Pair,
+    stitched.Stitching,
 )
 
 

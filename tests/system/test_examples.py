@@ -78,6 +78,7 @@ def test_every_example_is_run_here() -> None:
         "download_subset.py",
         "look.py",
         "mosaic.py",
+        "stitch.py",
         "normalise.py",
         "read_remote.py",
         "save.py",
@@ -169,6 +170,16 @@ def test_mosaic() -> None:
     assert "Tiles that show it: [[1, 1]]\n" in printed
     assert "Good seeing: 4 of 10 files" in printed
     assert "Row 4 belongs to tile [1, 1]\nPicture of 5 tiles: True\n" in printed
+
+
+@pytest.mark.slow
+def test_stitch() -> None:
+    printed = run("stitch.py")
+    assert "Tiles ((0, 0), (0, 2), (1, 1), (2, 0), (2, 2)) make (2, " in printed
+    assert "Tile (0, 0) moved by [0. 0.] arcsec times 1.0\n" in printed
+    assert "The middle is tile (0, 0)\n" in printed
+    assert "A part: (30, 30) of tiles [(0, 0)" in printed
+    assert "Picture: True\n" in printed
 
 
 @pytest.mark.slow

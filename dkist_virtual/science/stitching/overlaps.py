@@ -240,9 +240,14 @@ def _refine(
         flat = [(image - np.average(image, weights=taper)) * taper for image in images]
         if not all(np.ptp(image) > 0 for image in flat):
             return shift, 0.0, images[0].size, (1.0, 0.0, 1.0)
-        slopes = np.stack([np.gradient(images[1], axis=axis) for axis in (0, 1)])
+        # Of the same mean and contrast: a factor that is fitted would be too small, by the noise,
+        # and what it leaves of the brightness would look like a shift.
+        alike = [image / np.sqrt((image**2).sum()) for image in flat]
+        slopes = _slopes(
+            [image / np.sqrt((f**2).sum()) for image, f in zip(images, flat, strict=True)]
+        )
         if near:
-            step = _least_squares(images, slopes, taper)
+            step = _least_squares(alike[0] - alike[1], slopes * taper)
         else:
             step = correlate(flat[0], flat[1], upsample_factor=20, normalization=None)[0]
             step = np.asarray(step, np.float64)
@@ -261,17 +266,23 @@ def _refine(
     return shift, correlation, images[0].size, (up / mean, across / mean, along / mean)
 
 
+def _slopes(images: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
+    """Return the mean slopes of two images, downwards and to the right."""
+    slopes: NDArray[np.float64] = np.mean(
+        [[np.gradient(image, axis=axis) for axis in (0, 1)] for image in images], axis=0
+    )
+    return slopes
+
+
 def _least_squares(
-    images: Sequence[NDArray[np.float64]], slopes: NDArray[np.float64], taper: NDArray[np.float64]
+    difference: NDArray[np.float64], slopes: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the shift of the second image that makes it the first, times a number, plus one."""
-    columns = [slopes[0], slopes[1], images[1], np.ones_like(taper)]
-    matrix = np.stack([(column * taper).ravel() for column in columns], axis=1)
+    """Return the shift of the second image that makes the first of it."""
+    matrix = slopes.reshape(2, -1).T
     scale = np.linalg.norm(matrix, axis=0)
     scale[scale == 0] = 1
-    found = np.linalg.lstsq(matrix / scale, (images[0] * taper).ravel(), rcond=1e-8)[0] / scale
-    with np.errstate(divide="ignore", invalid="ignore"):
-        step: NDArray[np.float64] = -found[:2] / found[2]
+    found = np.linalg.lstsq(matrix / scale, difference.ravel(), rcond=1e-8)[0]
+    step: NDArray[np.float64] = -found / scale
     return step
 
 

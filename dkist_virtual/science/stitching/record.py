@@ -94,6 +94,17 @@ class Stitching:
         """Shape of the selection."""
         return self._field.shape
 
+    @property
+    def residual(self) -> float:
+        """How far the overlaps are from agreeing, in output pixels: 0 without registration.
+
+        It is the root of the mean square, with the weights of the pairs.
+        """
+        weights = [pair.weight for pair in self.pairs]
+        if not any(weights):
+            return 0.0
+        return float(np.sqrt(np.average([p.residual**2 for p in self.pairs], weights=weights)))
+
     def select(self, index: Index) -> Stitching:
         """Return what is known of a part of the selection."""
         return replace(self, _field=self._field.select(index))
@@ -181,8 +192,7 @@ class Stitching:
             said.append(f"up to {self.moved.max():.2f} pixels from their places")
         if about.register:
             far = np.abs(self.offsets.to_value("arcsec")).max()
-            left = max((p.residual for p in self.pairs if p.weight), default=0.0)
-            said.append(f"moved by up to {far:.3f} arcsec, residual {left:.2f} pixels")
+            said.append(f"moved by up to {far:.3f} arcsec, residual {self.residual:.2f} pixels")
         if about.match == "gain":
             said.append(f"gains {self.gains.min():.4f} to {self.gains.max():.4f}")
         if about.match == "offset":
