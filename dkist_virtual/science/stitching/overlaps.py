@@ -240,14 +240,12 @@ def _refine(
         flat = [(image - np.average(image, weights=taper)) * taper for image in images]
         if not all(np.ptp(image) > 0 for image in flat):
             return shift, 0.0, images[0].size, (1.0, 0.0, 1.0)
-        # Of the same mean and contrast: a factor that is fitted would be too small, by the noise,
-        # and what it leaves of the brightness would look like a shift.
         alike = [image / np.sqrt((image**2).sum()) for image in flat]
         slopes = _slopes(
             [image / np.sqrt((f**2).sum()) for image, f in zip(images, flat, strict=True)]
         )
         if near:
-            step = _least_squares(alike[0] - alike[1], slopes * taper)
+            step = _least_squares(alike, slopes * taper, taper)
         else:
             step = correlate(flat[0], flat[1], upsample_factor=20, normalization=None)[0]
             step = np.asarray(step, np.float64)
@@ -275,14 +273,19 @@ def _slopes(images: Sequence[NDArray[np.float64]]) -> NDArray[np.float64]:
 
 
 def _least_squares(
-    difference: NDArray[np.float64], slopes: NDArray[np.float64]
+    images: Sequence[NDArray[np.float64]], slopes: NDArray[np.float64], taper: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return the shift of the second image that makes the first of it."""
-    matrix = slopes.reshape(2, -1).T
+    """Return the shift of the second image that makes the first of it, and a factor and a number.
+
+    The factor multiplies the mean of both: one of the second alone would be too small, by its
+    noise, and what that leaves of the brightness would look like a shift.
+    """
+    columns = [*slopes, (images[0] + images[1]) / 2, taper]
+    matrix = np.stack([column.ravel() for column in columns], axis=1)
     scale = np.linalg.norm(matrix, axis=0)
     scale[scale == 0] = 1
-    found = np.linalg.lstsq(matrix / scale, difference.ravel(), rcond=1e-8)[0]
-    step: NDArray[np.float64] = -found / scale
+    found = np.linalg.lstsq(matrix / scale, (images[0] - images[1]).ravel(), rcond=1e-8)[0]
+    step: NDArray[np.float64] = -(found / scale)[:2]
     return step
 
 
