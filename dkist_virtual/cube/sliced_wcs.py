@@ -130,7 +130,8 @@ def published(low: BaseLowLevelWCS) -> BaseLowLevelWCS:
     """Make a WCS of the classes of astropy, gwcs and ndcube alone, which ASDF can write.
 
     It has the same coordinates at every pixel, bit for bit, and the same shape and names; those of
-    a corrected pointing to 1e-9 arcsec. A WCS without steps and correction is returned as it is.
+    a corrected pointing to 1e-9 arcsec. One without steps, bins and correction is returned as it
+    is.
 
     ndcube's `ResampledLowLevelWCS` is only written around a WCS that is not sliced. So the steps
     and the beginnings of slices go into one of it, and the axes that are dropped around that.
@@ -140,7 +141,11 @@ def published(low: BaseLowLevelWCS) -> BaseLowLevelWCS:
     while type(low) in _LAYERS:
         low = low._wcs  # astropy's wrappers of a WCS have no public name for it
         layers.append(low)
-    if SteppedWCS not in map(type, layers):
+    kinds = list(map(type, layers))
+    binned = ResampledLowLevelWCS in kinds
+    if SteppedWCS not in kinds and not (
+        binned and SlicedLowLevelWCS in kinds[kinds.index(ResampledLowLevelWCS) :]
+    ):
         return plain(layers[0])
     inside = plain(layers.pop())
     n = inside.pixel_n_dim

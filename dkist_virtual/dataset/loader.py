@@ -73,6 +73,11 @@ class Opened:
         """Whether it has the arrays of an inversion."""
         return isinstance(self.description.indices[0], str)
 
+    @property
+    def is_row(self) -> bool:
+        """Whether it is a mosaic with one axis: those of stores have two."""
+        return False
+
     def datasets(self, cls: type[_Cube]) -> list[_Cube]:
         """Make a dataset of each array, in the order of the tiles."""
         from dkist_virtual.cube.sliced_wcs import UnslicedWCS

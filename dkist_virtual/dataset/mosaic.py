@@ -105,7 +105,7 @@ class TiledDataset(FromASDF, Printed, Reported, Savable, PointedMosaic, Stitchab
         for index, ds in zip(description.indices, opened.datasets(Dataset), strict=True):
             assert index is not None
             tiles[index] = ds
-        return cls(tiles, opened.meta())
+        return cls(tiles[0] if opened.is_row else tiles, opened.meta())
 
     # The grid -------------------------------------------------------------------------------
 

@@ -57,6 +57,9 @@ class Tile:
     added_meta, added_keywords : frozenset of str
         Keys of the meta, and columns of the header table, that a user had added before it was
         saved.
+    applied : tuple of dict
+        Corrections of the pointing that the WCS has in it since it was saved, as
+        `Pointing.to_document` writes them. They are not applied again.
     """
 
     description: Description | StoredDescription
@@ -65,6 +68,7 @@ class Tile:
     corrected: Pointing | tuple[StoredPointing, str] | None = None
     added_meta: frozenset[str] = frozenset()
     added_keywords: frozenset[str] = frozenset()
+    applied: tuple[dict[str, Any], ...] = ()
 
     @property
     def stated(self) -> TileMeta:

@@ -8,6 +8,7 @@ from dkist_virtual.cube import axis_tables
 from dkist_virtual.cube.axis_tables import describe_wcs, sky_axes
 from dkist_virtual.cube.computed_array import Computed
 from dkist_virtual.cube.dask_array import PushdownArray
+from dkist_virtual.cube.pointing import Pointing
 from dkist_virtual.cube.saved.zarr_array import ZarrArray
 from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.dataset.overview import Overview
@@ -30,8 +31,9 @@ def overview_of(
     first = tiles[0]
     inventory = first.inventory or {}
     axes, worlds, correlation = describe_wcs(first.wcs, first.shape, axis_names(first))
-    sources = [tile.provenance for tile in tiles if tile.lineage.is_stored]
-    facts: dict[str, Any] = {"computed_from": first.lineage.source}
+    sources = [tile.provenance for tile in tiles if isinstance(tile.pixels, VirtualArray)]
+    copied = "a copy of " * (isinstance(first.pixels, ZarrArray) and first.pixels.is_copy)
+    facts: dict[str, Any] = {"computed_from": f"{copied}{first.lineage.source}"}
     if len(sources) == len(tiles) and (source := sources[0]) is not None:
         made = made_from(source.description.origin)
         facts = {"made_from": made, **stored_facts([*filter(None, sources)])}
@@ -48,10 +50,17 @@ def overview_of(
         world_axes=worlds,
         sky_axes=sky_axes(first.wcs, first.shape) or None,
         correlation=correlation,
-        pointing=pointing_lines([pointing_of(tile) for tile in tiles]),
+        pointing=(*_applied(first), *pointing_lines([pointing_of(tile) for tile in tiles])),
         **facts,
         **mosaic,
     )
+
+
+def _applied(ds: FrameCube) -> tuple[str, ...]:
+    """Describe the corrections that the WCS has in it since the dataset was saved."""
+    known = getattr(ds._opened_with, "applied", ())
+    lines = (line for one in known for line in Pointing.from_document(one).lines())
+    return tuple(f"{line} (before it was saved)" for line in lines)
 
 
 def axis_names(ds: FrameCube) -> list[str] | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,7 +35,6 @@ class ZarrArray:
     handle : CubeHandle
     name : str
         Of the array.
-    stored_shape : tuple of int
     type : str
         Of the pixels, as numpy writes it.
     shards : tuple of int
@@ -43,6 +42,8 @@ class ZarrArray:
     frame_axes : int or None
         How many axes, the first ones, run over frames.
     axis_names : tuple of str
+    is_copy : bool
+        Whether the pixels are those of frames, unchanged.
     selection : Selection
     """
 
@@ -52,10 +53,13 @@ class ZarrArray:
     shards: tuple[int, ...]
     frame_axes: int | None
     axis_names: tuple[str, ...]
+    is_copy: bool
     selection: Selection
 
     @classmethod
-    def of(cls, handle: CubeHandle, name: str, frame_axes: int | None) -> ZarrArray:
+    def of(
+        cls, handle: CubeHandle, name: str, frame_axes: int | None = None, *, is_copy: bool = False
+    ) -> ZarrArray:
         """Select all of an array of a cube."""
         array = handle.cube.array(name)
         shape = tuple(map(int, array.shape))
@@ -63,7 +67,7 @@ class ZarrArray:
         names = getattr(array.metadata, "dimension_names", None) or ("",) * len(shape)
         return cls(
             handle, name, np.dtype(array.dtype).newbyteorder("=").str, shards, frame_axes,
-            tuple(str(one or "") for one in names), Selection.whole(shape),
+            tuple(str(one or "") for one in names), is_copy, Selection.whole(shape),
         )  # fmt: skip
 
     @property
@@ -91,10 +95,7 @@ class ZarrArray:
         return self._at(self.selection[item])
 
     def _at(self, selection: Selection) -> ZarrArray:
-        return ZarrArray(
-            self.handle, self.name, self.type, self.shards, self.frame_axes, self.axis_names,
-            selection,
-        )  # fmt: skip
+        return replace(self, selection=selection)
 
     def __getitem__(self, item: Index) -> NDArray[np.generic]:
         """Read.

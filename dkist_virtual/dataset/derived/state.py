@@ -290,9 +290,9 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
             wcs = self.wcs if origin is None else origin.wcs
             cut = Selection.whole(self.shape) if origin is None else origin.cut
             parts = (Part(wcs, cut, self._headers, self.unit),)
-        stored = isinstance(self._data, VirtualArray)
-        if isinstance(self._data, ZarrArray):  # a copy of pixels of frames, in a saved file
-            stored = getattr(self._data.handle, "observed", False)
+        stored = isinstance(self._data, VirtualArray) or (
+            isinstance(self._data, ZarrArray) and self._data.is_copy
+        )
         known = frozenset(("inventory", "history", "headers"))
         if self._opened_with is not None:
             known = self._opened_with.opened_with

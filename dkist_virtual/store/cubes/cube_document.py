@@ -117,8 +117,8 @@ class CubeArray:
         What was combined, beside the first.
     added_meta, added_keywords : tuple of str
         Keys of the meta, and columns of the header table, that the user had added.
-    pointing : dict or None
-        The correction of the pointing that its WCS has in it.
+    pointing : tuple of dict
+        The corrections of the pointing that its WCS has in it.
     """
 
     index: Place = None
@@ -134,7 +134,7 @@ class CubeArray:
     parts: tuple[CubePart, ...] = ()
     added_meta: tuple[str, ...] = ()
     added_keywords: tuple[str, ...] = ()
-    pointing: dict[str, Any] | None = None
+    pointing: tuple[dict[str, Any], ...] = ()
 
     def __post_init__(self) -> None:
         texts = (self.source, self.operations, *self.added_meta, *self.added_keywords)
@@ -145,7 +145,7 @@ class CubeArray:
             and all(type(n) is int and n >= 0 for n in numbers)
             and all(type(flag) is bool for flag in (self.is_copy, self.mask_array))
             and self.mask in (None, True, False)
-            and isinstance(self.pointing, dict | None)
+            and all(isinstance(one, dict) for one in self.pointing)
             and not (self.mask is not None and self.mask_array)
         )
         if not good:
@@ -187,7 +187,7 @@ class CubeArray:
             index = (int(i), int(j))
         spread = values.pop("uncertainty", None)
         parts = tuple(CubePart(**part) for part in values.pop("parts", ()))
-        for name in ("added_meta", "added_keywords"):
+        for name in ("added_meta", "added_keywords", "pointing"):
             values[name] = tuple(values.get(name, ()))
         return cls(
             index=index, uncertainty=None if spread is None else Spread(**spread), parts=parts,
@@ -205,6 +205,8 @@ class CubeDocument:
         32 hexadecimal digits, others for every cube that is written.
     grid : tuple of int or None
         Of a mosaic.
+    is_row : bool
+        Whether the mosaic has one axis, the second one of its grid.
     arrays : tuple of CubeArray
         One; of a mosaic one for each tile that is there, row-major.
     record : dict
@@ -220,6 +222,7 @@ class CubeDocument:
     grid: tuple[int, int] | None
     arrays: tuple[CubeArray, ...]
     record: dict[str, Any] = field(default_factory=dict)
+    is_row: bool = False
 
     def __post_init__(self) -> None:
         indices = [array.index for array in self.arrays]
@@ -274,6 +277,7 @@ class CubeDocument:
                 grid=grid,
                 arrays=tuple(map(CubeArray.from_json, about["arrays"])),
                 record=dict(about["record"]),
+                is_row=about.get("is_row") is True,
             )
         except StoreCorruptError:
             raise

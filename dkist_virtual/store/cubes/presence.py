@@ -10,10 +10,13 @@ from typing import Final
 
 from dkist_virtual.io.locations import is_local, join, local_path
 
-__all__ = ["CUBE_SUFFIX", "ROOT_NAME", "is_cube", "is_unfinished_cube"]
+__all__ = ["CUBE_SUFFIX", "JOURNAL_NAME", "ROOT_NAME", "is_cube", "is_unfinished_cube"]
 
 CUBE_SUFFIX: Final = ".zarr"
 """The end of the name of a saved cube."""
+
+JOURNAL_NAME: Final = "written.jsonl"
+"""Beside a cube that is being written: what is complete of it."""
 
 ROOT_NAME: Final = "zarr.json"
 """The root of a Zarr v3 group, which is written last: without it there is no cube."""
@@ -28,6 +31,9 @@ def is_unfinished_cube(place: str) -> bool:
     """Tell whether a place on this machine is a cube that is being written, or was stopped."""
     if not is_local(place):
         return False
-    path = local_path(place).rstrip("/")
-    here, above = os.path.basename(path), os.path.basename(os.path.dirname(path))
-    return any(name.startswith(".") and name.endswith(".part") for name in (here, above))
+    path = local_path(place)
+    return any(
+        os.path.exists(os.path.join(directory, JOURNAL_NAME))
+        for directory in (path, os.path.dirname(path.rstrip("/")))
+        if os.path.basename(directory).startswith(".") and directory.endswith(".part")
+    )

@@ -135,7 +135,15 @@ def _array(index: Place, ds: Dataset, parts: Sequence[tuple[str, Part]]) -> Cube
         ),
         added_meta=tuple(map(str, own_meta(ds))),
         added_keywords=tuple(added),
+        pointing=_corrections(ds),
     )
+
+
+def _corrections(ds: Dataset) -> tuple[dict[str, Any], ...]:
+    """Return the corrections of the pointing that the WCS has in it, those of before first."""
+    before: tuple[dict[str, Any], ...] = getattr(ds._opened_with, "applied", ())
+    now = ds.pointing
+    return before if now is None else (*before, now.to_document())
 
 
 def _spread(ds: Dataset) -> Spread | None:
@@ -412,11 +420,15 @@ def _added(ds: Dataset) -> dict[str, Any]:
         found["global_coords"] = [[str(name), str(k), v] for name, (k, v) in own.items()]
     extra = ds.extra_coords
     if extra.keys() or extra._dropped_tables:
-        alone = type(extra)()  # without the dataset, which ndcube would write too
-        alone._wcs, alone._mapping = extra._wcs, extra._mapping
-        alone._lookup_tables = list(extra._lookup_tables)
-        alone._dropped_tables = list(extra._dropped_tables)
-        found["extra_coords"] = alone
+        # Its tables alone: ndcube would write the dataset that they are of, too.
+        found["extra_coords"] = {
+            "wcs": extra._wcs,
+            "mapping": extra._mapping,
+            "lookup_tables": [
+                [np.ravel(axes).tolist(), table] for axes, table in extra._lookup_tables
+            ],
+            "dropped_tables": list(extra._dropped_tables),
+        }
     if ds.psf is not None:
         found["psf"] = np.asarray(ds.psf)
     return found

@@ -23,14 +23,14 @@ Region = tuple[slice, ...]
 CHUNK: Final = (512, 128, 4)
 """Pixels of a chunk along the last axis, the one before, and so on; 1 along all others."""
 
-IN_SHARD: Final = (4, 4, 2)
-"""Chunks of a shard along the same axes."""
+IN_SHARD: Final = (4096, 256, 8)
+"""Pixels of a shard along the same axes: whole rows, as frames are compressed row by row."""
 
 CHUNK_BYTES: Final = 2**20
-SHARD_BYTES: Final = 2**25
+SHARD_BYTES: Final = 2**24
 """About so many bytes of pixels are a chunk, and a shard, before compression."""
 
-BLOCK_BYTES: Final = 2**27
+BLOCK_BYTES: Final = 3 * 2**25
 """Pixels that are computed together at most, where the chunks of dask allow it."""
 
 
@@ -157,7 +157,9 @@ def _counts(shape: Sequence[int], chunks: Sequence[int], itemsize: int) -> list[
     """Choose how many chunks are a shard along each axis."""
     there = [-(-n // size) for n, size in zip(shape, chunks, strict=True)]
     wanted = [1] * max(len(shape) - len(IN_SHARD), 0) + [*IN_SHARD[::-1]][-len(shape) :]
-    counts = [min(n, count) for n, count in zip(there, wanted, strict=True)]
+    counts = [
+        min(n, -(-pixels // size)) for n, pixels, size in zip(there, wanted, chunks, strict=True)
+    ]
 
     def n_bytes() -> int:
         return math.prod(chunks) * math.prod(counts) * itemsize
@@ -165,9 +167,9 @@ def _counts(shape: Sequence[int], chunks: Sequence[int], itemsize: int) -> list[
     for axis in sorted(range(len(shape)), reverse=True):
         while counts[axis] < there[axis] and 2 * n_bytes() <= SHARD_BYTES:
             counts[axis] = min(2 * counts[axis], there[axis])
-    while n_bytes() > SHARD_BYTES and max(counts) > 1:
-        most = counts.index(max(counts))
-        counts[most] = -(-counts[most] // 2)
+    for axis in range(len(shape)):
+        while counts[axis] > 1 and n_bytes() > SHARD_BYTES:
+            counts[axis] = -(-counts[axis] // 2)
     return [_evenly(n, count) for n, count in zip(there, counts, strict=True)]
 
 

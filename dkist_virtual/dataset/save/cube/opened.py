@@ -106,6 +106,11 @@ class OpenedCube(Opened):
         """Whether it has the arrays of an inversion: no cube has."""
         return False
 
+    @property
+    def is_row(self) -> bool:
+        """Whether it is a mosaic with one axis."""
+        return self.cube_handle.cube.document.is_row
+
     def provenances(self) -> Iterator[Provenance]:
         """Give the frames of each array whose pixels are of one frame each."""
         for array, provenance in zip(self._arrays(), self._frames(), strict=True):
@@ -124,6 +129,7 @@ class OpenedCube(Opened):
             shape,
             added_meta=frozenset(about.added_meta),
             added_keywords=frozenset(about.added_keywords),
+            applied=about.pointing,
         )
 
     def _frames(self) -> list[Provenance | None]:
@@ -181,7 +187,12 @@ class OpenedCube(Opened):
         tile = self._tile_of(number) if origin is None else origin.tile
         meta: Any = LazyMeta(self.description, number)
         if origin is None:
-            meta = meta.read()
+            # That of a dataset that was made of an array may have had neither.
+            meta = {
+                key: value
+                for key, value in meta.read().items()
+                if value or key not in ("history", "inventory")
+            }
             if about.header_rows:
                 meta["headers"] = handle.cube.header_file.headers(np.r_[rows])
         ds = cls(
@@ -198,7 +209,8 @@ class OpenedCube(Opened):
         return ds
 
     def _array(self, name: str, about: CubeArray) -> ZarrArray:
-        array = ZarrArray.of(self.cube_handle, name, about.frame_axes)
+        copied = about.is_copy and name == about.name
+        array = ZarrArray.of(self.cube_handle, name, about.frame_axes, is_copy=copied)
         expected = self.cube_handle.cube.array(about.name).shape
         if array.shape != tuple(expected):
             raise StoreCorruptError(
@@ -300,10 +312,14 @@ class OpenedCube(Opened):
         # By ndcube's private names: its public ones check again what the dataset had.
         for name, kind, value in added.get("global_coords", ()):
             ds._global_coords._internal_coords[str(name)] = (str(kind), value)
-        if (extra := added.get("extra_coords")) is not None:
-            extra._ndcube = ds
-            extra._lookup_tables = list(extra._lookup_tables or [])
-            extra._dropped_tables = list(extra._dropped_tables or [])
+        if (tables := added.get("extra_coords")) is not None:
+            extra = type(ds.extra_coords)()
+            extra._wcs, extra._mapping = tables.get("wcs"), tables.get("mapping")
+            extra._lookup_tables = [
+                (tuple(map(int, axes)) if len(axes) > 1 else int(axes[0]), table)
+                for axes, table in tables.get("lookup_tables") or ()
+            ]
+            extra._dropped_tables = list(tables.get("dropped_tables") or ())
             ds._extra_coords = extra
         if (psf := added.get("psf")) is not None:
             ds.psf = np.array(psf)

@@ -8,7 +8,7 @@ import shutil
 import sys
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -36,7 +36,7 @@ from dkist_virtual.dataset.save.cube.sources import chunks_of, token_of
 from dkist_virtual.dataset.summary import axis_names
 from dkist_virtual.errors import DatasetError, StoreCorruptError, StoreExistsError
 from dkist_virtual.store.cubes.cube_document import CubeDocument, known_names
-from dkist_virtual.store.cubes.presence import ROOT_NAME
+from dkist_virtual.store.cubes.presence import JOURNAL_NAME, ROOT_NAME
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -46,8 +46,6 @@ if TYPE_CHECKING:
     from dkist_virtual.store.format.names import Place
 
 __all__ = ["save_cube"]
-
-_JOURNAL: Final = "written.jsonl"
 
 
 def save_cube(
@@ -83,16 +81,16 @@ def save_cube(
     FrameMissingError
         A frame is absent, and the dataset was not opened with ``missing="nan"``.
     """
-    tiles, grid = _tiles(dataset)
+    tiles, shape = _tiles(dataset)
     described = describe(tiles)
     writings = [one for tile in described for one in _arrays(tile, chunks)]
     target = place_for(place)
     _refuse(target, overwrite)
     work = work_directory(target)
     with raise_store_errors(target), alone(work, target, "process is writing this cube"):
-        sweep(work, target, keep=(_JOURNAL, target.name))
+        sweep(work, target, keep=(JOURNAL_NAME, target.name))
         try:
-            _write(described, grid, dataset.meta, writings, target, work, overwrite, progress)
+            _write(described, shape, dataset.meta, writings, target, work, overwrite, progress)
         except BaseException:
             if not any((work / target.name).glob("*/c")):
                 shutil.rmtree(work, ignore_errors=True)  # nothing that another run could use
@@ -102,7 +100,8 @@ def save_cube(
 
 def _tiles(
     dataset: Dataset | TiledDataset,
-) -> tuple[list[tuple[Place, Dataset]], tuple[int, int] | None]:
+) -> tuple[list[tuple[Place, Dataset]], tuple[int, ...] | None]:
+    """Return the datasets with their places, and the shape of a mosaic."""
     from dkist_virtual.dataset.dataset import Dataset
     from dkist_virtual.dataset.mosaic import TiledDataset
 
@@ -114,9 +113,8 @@ def _tiles(
             'as in inversion[KEY].save("part.zarr")'
         )
     hidden = np.atleast_2d(np.asarray(dataset.mask, bool))
-    rows, columns = hidden.shape
     places = [(int(i), int(j)) for i, j in np.argwhere(~hidden)]
-    return list(zip(places, dataset.flat, strict=True)), (rows, columns)
+    return list(zip(places, dataset.flat, strict=True)), dataset.shape
 
 
 def _arrays(tile: Tile, chunks: Sequence[int] | None) -> Iterator[Writing]:
@@ -171,7 +169,7 @@ def _refuse(target: Path, overwrite: bool) -> None:
 
 def _write(
     tiles: Sequence[Tile],
-    grid: tuple[int, int] | None,
+    shape: tuple[int, ...] | None,
     about: Mapping[str, Any],
     writings: Sequence[Writing],
     target: Path,
@@ -183,7 +181,7 @@ def _write(
 
     new = work / target.name
     token = _token(writings)
-    with ShardJournal(work / _JOURNAL, token) as journal:
+    with ShardJournal(work / JOURNAL_NAME, token) as journal:
         if not all((new / writing.name / ROOT_NAME).is_file() for writing in writings):
             journal.restart()
         if not journal.done:
@@ -194,6 +192,15 @@ def _write(
         for path in new.iterdir():  # what is small is written again
             if path.is_file():
                 path.unlink()
+        grid = None if shape is None else (1 if len(shape) == 1 else shape[0], shape[-1])
+        document = CubeDocument(
+            cube_id=secrets.token_hex(16),
+            grid=grid,
+            is_row=shape is not None and len(shape) == 1,
+            arrays=tuple(tile.array for tile in tiles),
+            record=record_of(tiles, about),
+        )
+        write_beside(new, tiles, document, about)  # before pixels are computed for nothing
         total = sum(writing.n_bytes for writing in writings)
         shown = progress and sys.stderr.isatty()
         with (
@@ -205,13 +212,6 @@ def _write(
         ):  # fmt: skip
             for writing in writings:
                 write_shards(writing, new, journal, bar.update)
-        document = CubeDocument(
-            cube_id=secrets.token_hex(16),
-            grid=grid,
-            arrays=tuple(tile.array for tile in tiles),
-            record=record_of(tiles, about),
-        )
-        write_beside(new, tiles, document, about)
         write_root(new, document)
         sync_all(new)
     _refuse(target, overwrite)

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
+from dkist_virtual.cube.dask_array import PushdownArray
 from dkist_virtual.dataset.save.cube.sources import part_of
 
 if TYPE_CHECKING:
@@ -202,6 +203,7 @@ def write_shards(
             sync(os.path.join(directory, writing.name, "c", *map(str, number)))
             journal.record(writing.name, number)
             count(_bytes(writing, region))
+        del pixels  # before the next ones are computed
 
 
 def _bytes(writing: Writing, region: Region) -> int:
@@ -212,8 +214,8 @@ def _bytes(writing: Writing, region: Region) -> int:
 def _computed(writing: Writing, tasks: Iterable[_Task]) -> Iterator[tuple[_Task, Any]]:
     """Compute one block after the other; on a cluster some ahead of the one that is written."""
     ahead = _ahead(writing)
-    compute = partial(_compute, writing)
-    if ahead < 2:
+    compute = partial(_compute, writing, here=ahead < 1)
+    if ahead < 1:
         for task in tasks:
             yield task, compute(task)
         return
@@ -233,20 +235,32 @@ def _computed(writing: Writing, tasks: Iterable[_Task]) -> Iterator[tuple[_Task,
                 future.cancel()
 
 
-def _compute(writing: Writing, task: _Task) -> Any:
-    pixels = np.asarray(part_of(writing.pixels, task[0]))
+def _compute(writing: Writing, task: _Task, *, here: bool) -> Any:
+    """Compute a block, in this process with no copy of it."""
+    from dask.array import Array, store
+
+    part = part_of(writing.pixels, task[0])
+    if not isinstance(part, Array) or not here:
+        pixels = np.asarray(part)
+    elif isinstance(part, PushdownArray):
+        pixels = part.compute()
+    elif part.npartitions == 1:
+        pixels = np.asarray(part.to_delayed().item().compute())  # dask would copy it
+    else:
+        pixels = np.empty(part.shape, part.dtype)
+        store(part, pixels, lock=False)
     return pixels.astype(writing.dtype, copy=False)
 
 
 def _ahead(writing: Writing) -> int:
-    """Return how many blocks are computed at once: one, but on a cluster."""
+    """Return how many blocks a cluster computes at once; 0 where there is none."""
     if "distributed" not in sys.modules:
-        return 1
+        return 0
     from dask.base import get_scheduler
 
     client = getattr(get_scheduler(), "__self__", None)
     if client is None or not hasattr(client, "nthreads"):
-        return 1
+        return 0
     blocks = zip(writing.layout.blocks, writing.layout.shape, strict=True)
     n_bytes = math.prod(min(pair) for pair in blocks) * writing.dtype.itemsize
     n_threads: int = sum(client.nthreads().values())

@@ -157,7 +157,7 @@ class FileHandle:
     def select(self, name: str, frame_axes: int | None) -> ZarrArray:
         """Select all of an array."""
         handle: Any = self  # of the same methods
-        return ZarrArray.of(handle, name, frame_axes)
+        return ZarrArray.of(handle, name, frame_axes, is_copy=self.observed)
 
 
 def _state(path: str) -> tuple[int, int, int]:
