@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "KnownWCS", "SteppedWCS", "UnslicedWCS", "WCSSource", "forget_dropped", "high_level",
-    "published", "shifted", "slice_wcs",
+    "published", "published_wcs", "shifted", "slice_wcs",
     "unshifted_wcs",
 ]  # fmt: skip
 
@@ -183,6 +183,14 @@ def _with_plain_sky(low: BaseLowLevelWCS) -> BaseLowLevelWCS:
 
         return shifted_gwcs(low)
     return _around(low, _with_plain_sky)
+
+
+def published_wcs(wcs: BaseHighLevelWCS) -> BaseHighLevelWCS:
+    """Make a high-level WCS of the classes that `published` makes a low-level one of."""
+    low = published(wcs.low_level_wcs)
+    if low is wcs.low_level_wcs:
+        return wcs
+    return low if isinstance(low, BaseHighLevelWCS) else HighLevelWCSWrapper(low)
 
 
 _LAYERS: Final = (SteppedWCS, ResampledLowLevelWCS, SlicedLowLevelWCS)

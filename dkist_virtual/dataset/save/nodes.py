@@ -185,12 +185,9 @@ def _unit_of(ds: Dataset) -> Any:
 
 
 def _wcs_of(wcs: BaseHighLevelWCS) -> BaseHighLevelWCS:
-    from astropy.wcs.wcsapi import HighLevelWCSWrapper
+    from dkist_virtual.cube.sliced_wcs import published_wcs
 
-    from dkist_virtual.cube.sliced_wcs import published
-
-    low = published(wcs.low_level_wcs)
-    return wcs if low is wcs.low_level_wcs else HighLevelWCSWrapper(low)
+    return published_wcs(wcs)
 
 
 def left_behind(ds: Dataset) -> list[str]:

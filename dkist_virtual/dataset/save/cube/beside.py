@@ -237,12 +237,9 @@ def _now() -> str:
 
 def _wcs_of(wcs: BaseHighLevelWCS) -> BaseHighLevelWCS:
     """Return a WCS of classes that ASDF can write."""
-    from astropy.wcs.wcsapi import HighLevelWCSWrapper
+    from dkist_virtual.cube.sliced_wcs import published_wcs
 
-    from dkist_virtual.cube.sliced_wcs import published
-
-    low = published(wcs.low_level_wcs)
-    return wcs if low is wcs.low_level_wcs else HighLevelWCSWrapper(low)
+    return published_wcs(wcs)
 
 
 def _part_wcs(part: Part) -> BaseHighLevelWCS:

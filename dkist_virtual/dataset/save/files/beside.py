@@ -43,9 +43,7 @@ def beside(ds: Dataset, what: str, *, headers: bool = False) -> dict[str, Any]:
     DatasetError
         Something that ASDF cannot write.
     """
-    from astropy.wcs.wcsapi import HighLevelWCSWrapper
-
-    from dkist_virtual.cube.sliced_wcs import published
+    from dkist_virtual.cube.sliced_wcs import published_wcs
 
     left = []
     if ds.global_coords._internal_coords:
@@ -61,11 +59,10 @@ def beside(ds: Dataset, what: str, *, headers: bool = False) -> dict[str, Any]:
         )
     given = ds.meta.without_headers() if hasattr(ds.meta, "without_headers") else dict(ds.meta)
     meta = check_meta({key: value for key, value in given.items() if key != "headers"})
-    low = published(ds.wcs.low_level_wcs)
     computed = ds.lineage.is_computed
     tree = {
         "version": KNOWN,
-        "wcs": ds.wcs if low is ds.wcs.low_level_wcs else HighLevelWCSWrapper(low),
+        "wcs": published_wcs(ds.wcs),
         "unit": None if ds.unit is None else ds.unit.to_string(),
         "meta": meta,
         "own_meta": sorted(set(meta) - ds.lineage.opened_with),

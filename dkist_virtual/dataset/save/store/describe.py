@@ -118,9 +118,6 @@ def _plain(meta: Any) -> dict[str, Any]:
 
 
 def _published(wcs: BaseHighLevelWCS) -> BaseHighLevelWCS:
-    from astropy.wcs.wcsapi import HighLevelWCSWrapper
+    from dkist_virtual.cube.sliced_wcs import published_wcs
 
-    from dkist_virtual.cube.sliced_wcs import published
-
-    low = published(wcs.low_level_wcs)
-    return wcs if low is wcs.low_level_wcs else HighLevelWCSWrapper(low)
+    return published_wcs(wcs)
