@@ -21,12 +21,14 @@ from astropy.coordinates import SkyCoord
 from astropy.time import Time
 from astropy.wcs import WCS
 from matplotlib.figure import Figure
+from scipy.ndimage import gaussian_filter, map_coordinates, spline_filter
 from sunpy.coordinates import (
     HeliographicStonyhurst,
     Helioprojective,
     propagate_with_solar_surface,
 )
 from sunpy.map import Map
+from sunpy.map.header_helper import make_fitswcs_header
 from turning_sun import Sun, telescope
 
 import dkist_virtual as dv
@@ -294,3 +296,35 @@ def test_scikit_image_is_named_where_it_is_missing(
     monkeypatch.setitem(sys.modules, "skimage.feature", None)
     with pytest.raises(ImportError, match=r"dkist-virtual\[align\]"):
         small.ds.align(reference)
+
+
+@pytest.mark.slow
+def test_off_the_limb_a_screen_is_asked_for(datasets: Any) -> None:
+    """BMPNP is mirrored, and more than 1000 arcsec from the centre; its steps take six minutes."""
+    ds = datasets("croppable_cryo")[0, :, :, ::16, ::16]
+    rows, columns = np.indices(ds.shape[2:])
+    field = gaussian_filter(np.random.default_rng(4).normal(size=(400, 400)), 2.0)
+    spline = spline_filter(field / field.std())
+
+    def corona(tx: Any, ty: Any) -> Any:
+        """A picture on the plane of the sky, of 1 arcsec pixels."""
+        return map_coordinates(spline, [ty - 50, tx + 1350], order=3, prefilter=False)
+
+    pixels = np.empty(ds.shape)
+    for place in np.ndindex(ds.shape[:2]):
+        sky, _ = ds.wcs.pixel_to_world(
+            columns, rows, *(np.full(rows.shape, n) for n in place[::-1])
+        )
+        pixels[place] = corona(sky.Tx.to_value(u.arcsec) + 4, sky.Ty.to_value(u.arcsec) - 2.5)
+    frame = sky.frame.replicate_without_data()
+    middle = SkyCoord(-1140 * u.arcsec, 245 * u.arcsec, frame=frame)
+    header = make_fitswcs_header((220, 320), middle, scale=[1, 1] * u.arcsec / u.pixel)
+    seen = WCS(header).pixel_to_world(*np.indices((220, 320))[::-1])
+    reference = Map(corona(*(of.to_value(u.arcsec) for of in (seen.Tx, seen.Ty))), header)
+    off = ds.with_data(pixels)
+    with pytest.raises(AlignmentError, match='screen="spherical"'):
+        off.align(reference)
+    found = off.align(reference, screen="spherical").alignment
+    assert found.dx.shape == (3, 3)
+    np.testing.assert_allclose(found.dx.to_value(u.arcsec), 4, atol=0.3)
+    np.testing.assert_allclose(found.dy.to_value(u.arcsec), -2.5, atol=0.3)

@@ -72,6 +72,7 @@ def run_alone(script: str, *arguments: str) -> str:
 def test_every_example_is_run_here() -> None:
     scripts = {path.name for path in EXAMPLES.glob("*.py")}
     assert scripts == {
+        "align.py",
         "cluster.py",
         "convert_and_read.py",
         "export.py",
@@ -106,6 +107,17 @@ def test_convert_and_read_takes_a_dataset(simulated: Callable[[str], Path]) -> N
     (said,) = re.findall(r"Its mean: (\S+) ct", printed)
     assert float(said) == pytest.approx(mean, abs=0.01)
     assert "Compared with astropy: {'equal': 5}" in printed
+
+
+@pytest.mark.slow
+def test_align(tmp_path: Path) -> None:
+    printed = run("align.py", str(tmp_path))
+    west = [float(x) for x in re.findall(r"\ndx (\S+) to (\S+) arcsec", printed)[0]]
+    north = [float(y) for y in re.findall(r"\ndy (\S+) to (\S+) arcsec", printed)[0]]
+    assert west == pytest.approx([3.2, 3.2], abs=0.07)
+    assert north == pytest.approx([-1.7, -1.7], abs=0.07)
+    assert "Refused: align: the best shift of 2 of 2 steps" in printed
+    assert (tmp_path / "alignment.png").stat().st_size > 10_000
 
 
 @pytest.mark.slow

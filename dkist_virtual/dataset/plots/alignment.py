@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -14,13 +14,17 @@ if TYPE_CHECKING:
 
 __all__ = ["draw_alignment"]
 
+_FEW: Final = 20
+
 
 def draw_alignment(found: Alignment, figure: Figure | SubFigure | None) -> Figure | SubFigure:
     """Draw an alignment, see `Dataset.plot_alignment`."""
     if figure is None:
         import matplotlib.pyplot as plt
 
-        figure = plt.figure(figsize=(11, 8), layout="constrained")
+        figure = plt.figure(figsize=(11, 7), layout="constrained")
+    from matplotlib.ticker import MaxNLocator
+
     pictures = found.pictures
     whole = pictures["tx"].ndim == 2 and min(pictures["tx"].shape) > 1
     grid = figure.add_gridspec(2, 6, height_ratios=(2, 1))
@@ -42,7 +46,7 @@ def draw_alignment(found: Alignment, figure: Figure | SubFigure | None) -> Figur
                 axes.set_ylabel("Ty [arcsec]")
     shift = figure.add_subplot(grid[1, :3])
     quality = figure.add_subplot(grid[1, 3:])
-    style = "-" if found.dx.size > 1 else "o"
+    style = "-" if found.dx.size > _FEW else "o-"
     for name, of in (("dx", found.dx), ("dy", found.dy)):
         shift.plot(np.ravel(of.to_value("arcsec")), style, label=name)
     shift.set_ylabel("shift [arcsec]")
@@ -52,6 +56,7 @@ def draw_alignment(found: Alignment, figure: Figure | SubFigure | None) -> Figur
     quality.set_ylim(min(0.0, float(np.nanmin(found.quality))), 1)
     for one in (shift, quality):
         one.set_xlabel("step")
+        one.xaxis.set_major_locator(MaxNLocator(integer=True))
     figure.suptitle(
         f"aligned, model {found.model}: median correlation {np.nanmedian(found.quality):.2f}"
     )
@@ -59,7 +64,7 @@ def draw_alignment(found: Alignment, figure: Figure | SubFigure | None) -> Figur
 
 
 def _image(axes: Axes, pictures: dict[str, Any], name: str) -> None:
-    """Draw one of both, with an outline of what is bright in the dataset."""
+    """Draw one of both, with an outline of what stands out in the dataset."""
     tx, ty, pixels, own = (pictures[key] for key in ("tx", "ty", name, "image"))
     if np.isfinite(pixels).any():
         low, high = np.nanpercentile(pixels, (1, 99))
@@ -67,6 +72,8 @@ def _image(axes: Axes, pictures: dict[str, Any], name: str) -> None:
             tx, ty, pixels, vmin=low, vmax=high, cmap="gray", shading="nearest", rasterized=True
         )
     if name != "image" and np.isfinite(own).any():
-        level = np.nanpercentile(own, 80)
+        low, middle, high = np.nanpercentile(own, (1, 50, 99))
+        # A spot is dark, and bright points are bright.
+        level = (middle + (low if middle - low > high - middle else high)) / 2
         axes.contour(tx, ty, own, levels=[level], colors="C1", linewidths=0.6)
     axes.set_aspect("equal")

@@ -236,7 +236,7 @@ def find_alignment(
         search=reach * u.arcsec,
         psf=width * u.arcsec,
         sampling=size * steps.scale * u.arcsec,
-        references=tuple(one.name for one in maps),
+        references=tuple(" ".join(one.name.split()) for one in maps),
         used=used.reshape(steps.shape),
         pictures=_pictures(compared, shift),
     )

@@ -252,4 +252,4 @@ def _cut(one: GenericMap, moments: Floats, box: Box, x: Floats, y: Floats) -> Se
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "All-NaN slice")
         scale = float(np.sqrt(wide * high_ / np.nanmedian(area)))
-    return SeenMap(f"{one.name}", pixels, moments, box, x - left, y - bottom, scale)
+    return SeenMap(" ".join(one.name.split()), pixels, moments, box, x - left, y - bottom, scale)
