@@ -247,3 +247,42 @@ def test_moments_belong_together() -> None:
     assert _is_one_visit(passes(0, 40, 80), passes(10, 50, 90))  # pass by pass
     assert _is_one_visit(passes(0, 10, 20), passes(60, 70, 80))  # one after the other
     assert not _is_one_visit(passes(0, 40, 80), passes(50, 90, 130))  # by one pass apart
+
+
+@pytest.mark.slow
+def test_the_real_mosaic_with_pixels_of_a_known_sun(tmp_path: Path) -> None:
+    real = dv.open_dataset(unpacked("large_vbi.asdf.gz", tmp_path))
+    assert isinstance(real, dv.TiledDataset)
+
+    def sun(lon: Any, lat: Any) -> Any:
+        """Brightness at Tx and Ty, arcsec, in grains of a third of an arcsecond."""
+        waves = [np.cos(20 * (lon * np.cos(a) + lat * np.sin(a)) + 7 * a) for a in range(5)]
+        return 100 + 5 * np.sum(waves, axis=0)
+
+    def block(block_info: Any, world: World, dx: float, dy: float) -> Any:
+        ends = block_info[None]["array-location"]
+        at = np.meshgrid(*[np.arange(first, last) for first, last in ends], indexing="ij")
+        values = world.values(*at)
+        return sun(values[0] - dx, values[1] - dy).astype("f4")
+
+    # Of the nine, those that meet in a corner: nine take minutes.
+    wrong = np.random.default_rng(8).uniform(-0.05, 0.05, (2, 2, 2))  # arcsec: 5 pixels
+    wrong[0, 0] = 0
+    tiles = np.empty((2, 2), object)
+    for place in np.ndindex(2, 2):
+        one = real[place]
+        pixels = da.map_blocks(
+            block, world=World(one.wcs, one.shape), dx=wrong[place][0], dy=wrong[place][1],
+            chunks=((1,) * 3, (256,) * 16, (256,) * 16), dtype="f4", meta=np.empty((0,) * 3, "f4"),
+        )  # fmt: skip
+        tiles[place] = one.with_data(pixels, unit="ct")
+    ds = dv.TiledDataset(tiles).stitch(register=True, order="cubic")
+    np.testing.assert_allclose(
+        ds.stitching.offsets.to_value(u.arcsec), -wrong.reshape(4, 2), atol=0.0005
+    )
+    assert ds.stitching.middle == (0, 0)
+    part = ds[1, 3700:3900, 3650:3900]  # where four tiles meet
+    assert part.stitching.footprint.any(axis=(1, 2)).compute().sum() == 4
+    y, x = np.indices(part.shape)
+    lon, lat = World(part.wcs, part.shape).values(y, x)[:2]
+    np.testing.assert_allclose(np.asarray(part.data), sun(lon, lat), atol=0.5)

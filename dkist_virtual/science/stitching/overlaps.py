@@ -23,7 +23,7 @@ __all__ = ["Measured", "compare_brightness", "measure_shifts", "plane_of"]
 _LEAST: Final = 8
 """Pixels along each axis that an overlap has at least, to be compared."""
 
-_SIDE: Final = 1024
+_SIDE: Final = 512
 """Pixels along each axis of an overlap that are compared at most, around its middle."""
 
 _CLOSE: Final = 0.005
