@@ -325,7 +325,8 @@ def _turned(degrees: Numbers) -> Numbers:
 
 
 def _span(values: Numbers, unit: str = "arcsec", sign: str = "+") -> str:
-    low, high = float(values.min()) + 0.0, float(values.max()) + 0.0  # no minus before a zero
+    # Without what is rounding, and no minus before a zero.
+    low, high = (round(float(value), 9) + 0.0 for value in (values.min(), values.max()))
     said = [f"{value:{sign}.6g}" for value in ((low,) if low == high else (low, high))]
     return f"{' to '.join(said)} {unit}".rstrip()
 

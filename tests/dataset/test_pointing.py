@@ -9,6 +9,7 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.coordinates import SkyCoord
 from astropy.io.fits import Header
 from astropy.table import MaskedColumn, QTable
 from astropy.time import Time
@@ -145,6 +146,21 @@ def test_rotation_and_scale_are_about_the_centre_of_the_field(name: str, dataset
         np.testing.assert_allclose(
             position(moved, *pixel), center + away + [2, 60], rtol=0, atol=1e-8
         )
+
+
+def test_a_centre_may_be_a_coordinate(datasets: Any) -> None:
+    ds = datasets("large_vbi")
+    frame = next(one for one in ds.wcs.pixel_to_world(0, 0, 0) if hasattr(one, "Tx")).frame
+    expected = ds.shift(rotation=1 * u.deg, center=[-160, 80] * u.arcsec).pointing
+    for center in (
+        SkyCoord(-160 * u.arcsec, 80 * u.arcsec, frame=frame.replicate_without_data()),
+        SkyCoord(-160 * u.arcsec, 80 * u.arcsec, frame="helioprojective"),
+    ):
+        found = ds.shift(rotation=1 * u.deg, center=center).pointing
+        np.testing.assert_allclose(found.center.value, expected.center.value, rtol=0, atol=1e-9)
+    for wrong in (3, [1, 2], [1, 2] * u.m, [1, 2, 3] * u.deg, [np.nan, 1] * u.deg):
+        with pytest.raises((TypeError, DatasetError), match="shift: center"):
+            ds.shift(rotation=1 * u.deg, center=wrong)
 
 
 def test_scales_along_slit_and_raster(datasets: Any) -> None:

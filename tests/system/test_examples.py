@@ -81,6 +81,7 @@ def test_every_example_is_run_here() -> None:
         "mosaic.py",
         "stitch.py",
         "normalise.py",
+        "pointing.py",
         "read_remote.py",
         "save.py",
         "search.py",
@@ -201,6 +202,16 @@ def test_look() -> None:
     assert re.search(sliders, printed)
     assert "Shown: V  (4 of 4)\nPanels: I [ct], Q [ct], U [ct], V [ct]\n" in printed
     assert "Pictures: line.png, profiles.png, v.png, wavelength-y.png\n" in printed
+
+
+@pytest.mark.slow
+def test_pointing() -> None:
+    printed = run("pointing.py")
+    assert "Corrected by dx +3 arcsec, dy -1.5 arcsec\nTaken away again: None\n" in printed
+    assert "Corrected by dx +0 to +0.4 arcsec, dy +0 arcsec; then rotation +0.3 deg" in printed
+    assert "The store says dx +3 arcsec, dy +0 arcsec\n" in printed
+    assert "Cryo-NIRSP is corrected by" in printed
+    assert "dx -7.2637 arcsec, dy -25.4118 arcsec" in printed
 
 
 @pytest.mark.slow

@@ -9,6 +9,7 @@ import astropy.units as u
 import numpy as np
 from astropy.table import Column, Table
 from astropy.time import Time
+from sunpy.coordinates.frames import Helioprojective
 
 from dkist_virtual.errors import DatasetError
 
@@ -236,7 +237,8 @@ def read_center(center: Any, frame: BaseCoordinateFrame | None) -> Numbers:
     if isinstance(center, SkyCoord):
         if frame is None:
             raise DatasetError("shift: center: the sky of this dataset has no frame")
-        own = center if center.is_equivalent_frame(frame) else center.transform_to(frame)
+        seen = isinstance(center.frame, Helioprojective) and center.observer is None
+        own = center if seen else center.transform_to(frame)  # None: as seen by the telescope
         found = np.array([own.Tx.to_value(u.arcsec), own.Ty.to_value(u.arcsec)], float)
     else:
         try:
