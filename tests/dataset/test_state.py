@@ -664,6 +664,7 @@ def test_every_piece_of_state_is_a_column(mosaic: dv.TiledDataset) -> None:
         "_combined",
         "_dask",
         "_stitching",
+        "_alignment",
         *words_of(COLUMNS_OF.values()),
     }
     assert set(vars(fresh(mosaic)[0, 0])) == known
