@@ -17,6 +17,7 @@ from astropy.nddata import StdDevUncertainty
 from astropy.wcs import WCS, FITSFixedWarning
 
 import dkist_virtual as dv
+from dkist_virtual.dataset.save.files.fits_file import express
 from dkist_virtual.errors import (
     DatasetError,
     DKISTVirtualWarning,
@@ -358,3 +359,46 @@ def test_without_its_extension_a_file_has_the_wcs_of_its_header(
     np.testing.assert_array_equal(got.data, ds.data)
     assert got.headers is None
     same_place(sky_of(got.wcs, 5, 6, 1), sky_of(ds.wcs, 5, 6, 1))
+
+
+# The table of the page ---------------------------------------------------------------------------
+
+PAGE = Path(__file__).parents[2] / "docs" / "how-to" / "save-as-fits.md"
+
+OF_THE_PAGE: dict[str, tuple[str, Any]] = {
+    "ViSP, BKEWK (688 steps)": ("croppable_visp", ...),
+    "ViSP, simulated": ("visp", ...),
+    "VBI, a tile of a mosaic": ("large_vbi", ...),
+    "VBI, a frame of it": ("large_vbi", 1),
+    "VTF, simulated": ("vtf", ...),
+    "Cryo-NIRSP, BMPNP": ("croppable_cryo", ...),
+    "Cryo-NIRSP, a frame of it": ("croppable_cryo", (0, 1, 2)),
+    "Cryo-NIRSP, simulated": ("cryonirsp", ...),
+    "DL-NIRSP, simulated": ("dlnirsp", ...),
+}
+
+
+def rows_of_the_page() -> dict[str, list[str]]:
+    lines = PAGE.read_text(encoding="utf-8").splitlines()
+    cells = [
+        [cell.strip() for cell in line.strip("|").split("|")] for line in lines if line[:1] == "|"
+    ]
+    return {name: rest for name, *rest in cells[2:]}
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        pytest.param(row, marks=[] if "BMPNP" in row or "VBI" in row else [pytest.mark.slow])
+        for row in OF_THE_PAGE
+    ],
+)
+def test_the_page_says_what_fits_can_express(row: str, datasets: Any) -> None:
+    assert set(rows_of_the_page()) == set(OF_THE_PAGE)
+    name, index = OF_THE_PAGE[row]
+    made = express(datasets(name)[index])
+    assert made.unsaid == ()
+    assert made.away < 1e-3
+    forms = {code.replace("AWAV", "WAVE"): form for code, form in made.forms.items()}
+    assert forms["HPLN"] == forms["HPLT"]
+    assert rows_of_the_page()[row] == [forms.get(c, "") for c in ("HPLN", "WAVE", "TIME", "STOKES")]

@@ -170,6 +170,19 @@ def kept_as(form: str) -> Callable[[Any], Any]:
     return make
 
 
+FILES = TemporaryDirectory()  # in which the pixels stay
+
+
+def kept_in(name: str, **options: Any) -> Callable[[Any], Any]:
+    """Save with the pixels, in a file, and open it again."""
+
+    def make(ds: Any) -> Any:
+        ds.save(f"{FILES.name}/{name}", overwrite=True, progress=False, **options)
+        return dv.open_dataset(f"{FILES.name}/{name}", chunks="frame")
+
+    return make
+
+
 def bins(array: Any) -> Any:
     return array.reshape(3, 24, 2, 24, 2)
 
@@ -268,6 +281,8 @@ DATASETS: dict[str, Derived] = {
     "`dv.save_dataset(ds, ...)`": Derived(saved),
     '`ds.save("x.asdf")`': Derived(kept_as(".asdf"), public="save"),
     '`ds.save("x.virtual")`': Derived(kept_as(".virtual")),
+    '`ds.save("x.fits")`': Derived(kept_in("x.fits")),
+    '`ds.save("x.asdf", pixels=True)`': Derived(kept_in("x.asdf", pixels=True)),
     "`ds.plot()`": Derived(lambda ds: ds.plot(figure=Figure()), kind="plot", public="plot"),
     "`ds.plot_profile()`": Derived(
         lambda ds: ds.plot_profile((20, 30), figure=Figure()), kind="line", public="plot_profile"
@@ -511,6 +526,7 @@ PARTS: dict[str, Derived] = {
     '`mosaic.save("x.asdf")`': Derived(kept_as(".asdf"), public="save"),
     "`mosaic.stitch()`": Derived(stitched, kind="stitched", public="stitch"),
     '`mosaic.save("x.virtual")`': Derived(kept_as(".virtual")),
+    '`mosaic.save("x.fits")`': Derived(kept_in("mosaic.fits")),
     "`mosaic.to_xarray()`": Derived(lambda m: m.to_xarray(), kind="xarray", public="to_xarray"),
     "`mosaic.plot()`": Derived(lambda m: m.plot(figure=Figure()), kind="mosaic", public="plot"),
 }

@@ -161,6 +161,9 @@ def touching_plane(tangent: Values) -> WCS:
     return touching
 
 
+_SMALLEST: Final = 1e-3 / 3600
+"""Degrees: what moves less from pixel to pixel is a drift."""
+
 _ALONE: Final = {"longitude": 1e-4 / 3600, "latitude": 1e-4 / 3600, "time": 1e-3}
 """What counts as a pixel, in degrees and seconds, of coordinates that do not change."""
 
@@ -210,11 +213,9 @@ class Steps:
             far = np.abs(off).max(axis=1) / self.alone
         elif len(self.matrix) == 1:
             far = np.abs(off[:, 0]) / sizes[sizes > 0].min()
-        else:
-            inverse = np.linalg.pinv(self.matrix, rcond=1e-3)
-            moved = off @ inverse.T
-            left = off - moved @ self.matrix.T
-            far = np.linalg.norm(moved, axis=1) + np.linalg.norm(left, axis=1) / sizes.max()
+        else:  # of the smallest pixel: neither a drift nor a jump between frames is one
+            known = sizes[sizes >= _SMALLEST]
+            far = np.linalg.norm(off, axis=1) / (known.min() if len(known) else sizes.max())
         found = float(far.max(initial=0.0))
         return found if np.isfinite(found) else np.inf
 

@@ -45,18 +45,6 @@ def beside(ds: Dataset, what: str, *, headers: bool = False) -> dict[str, Any]:
     """
     from dkist_virtual.cube.sliced_wcs import published_wcs
 
-    left = []
-    if ds.global_coords._internal_coords:
-        left.append("global_coords")
-    if ds.extra_coords.keys() or ds.extra_coords._dropped_tables:
-        left.append("extra_coords")
-    if left:
-        warnings.warn(
-            f"save: {' and '.join(left)} of the dataset: {what} has no place for it, and the saved "
-            "dataset has none",
-            DKISTVirtualWarning,
-            stacklevel=2,
-        )
     given = ds.meta.without_headers() if hasattr(ds.meta, "without_headers") else dict(ds.meta)
     meta = check_meta({key: value for key, value in given.items() if key != "headers"})
     computed = ds.lineage.is_computed
@@ -74,10 +62,48 @@ def beside(ds: Dataset, what: str, *, headers: bool = False) -> dict[str, Any]:
         "pointing": None if ds.pointing is None else ds.pointing.to_document(),
         "psf": None if ds.psf is None else np.asarray(ds.psf),
         "uncertainty": _spread(ds),
+        "coordinates": _coordinates(ds, what),
     }
     if headers:
         tree["headers"] = None if ds.headers is None else plain_table(ds.headers)
     return tree
+
+
+def _coordinates(ds: Dataset, what: str) -> dict[str, Any]:
+    """Say which coordinates a user added; warn of those that ASDF cannot write."""
+    import asdf
+
+    from dkist_virtual.store.format.dataset_asdf import ignore_expected_warnings
+
+    found: dict[str, Any] = {}
+    left = []
+    # By ndcube's private names: its public ones also give those of the WCS.
+    if own := ds.global_coords._internal_coords:
+        found["global_coords"] = [[str(name), str(k), v] for name, (k, v) in own.items()]
+        try:
+            with ignore_expected_warnings():
+                asdf.AsdfFile(found).write_to(io.BytesIO())
+        except MemoryError:
+            raise
+        except Exception:  # noqa: BLE001  # each package has errors of its own
+            found, left = {}, ["global_coords"]
+    if ds.extra_coords.keys() or ds.extra_coords._dropped_tables:
+        left.append("extra_coords")
+    if left:
+        warnings.warn(
+            f"save: {' and '.join(left)} of the dataset: {what} has no place for it, and the saved "
+            "dataset has none",
+            DKISTVirtualWarning,
+            stacklevel=3,
+        )
+    return found
+
+
+def _add(made: Dataset, coordinates: Mapping[str, Any]) -> None:
+    """Add the coordinates that a user had added."""
+    # By ndcube's private names: its public ones check again what the dataset had.
+    for name, kind, value in coordinates.get("global_coords", ()):
+        made._global_coords._internal_coords[str(name)] = (str(kind), value)
 
 
 def _frames(ds: Dataset) -> str | None:
@@ -218,6 +244,7 @@ def make_dataset(
         psf=tree["psf"],
     )
     made._past, made._opened_with = tree["past"], tile
+    _add(made, tree["coordinates"])
     if (said := tree["uncertainty"]) is not None and "uncertainty" in names:
         made.uncertainty = uncertainty_of(said, handle.select("uncertainty", frame_axes).dask())
     if source is None and made._past is None:

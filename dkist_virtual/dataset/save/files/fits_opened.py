@@ -129,6 +129,7 @@ def _of_another_origin(path: str, file: fits.HDUList, options: ReadOptions) -> D
         "pointing": None,
         "psf": None,
         "uncertainty": None,
+        "coordinates": {},
     }
     handle = FileHandle.of(path, {"data": _region(path, hdu)}, options, observed=True)
     return make_dataset(handle, tree)
