@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import pickle
 import re
+from io import BytesIO
 from typing import Any
 
+import asdf
 import astropy.units as u
 import numpy as np
 import pytest
@@ -20,7 +22,8 @@ from hypothesis import strategies as st
 
 import dkist_virtual as dv
 from dkist_virtual.cube.pointing import Pointing
-from dkist_virtual.errors import DatasetError
+from dkist_virtual.cube.sliced_wcs import published
+from dkist_virtual.errors import DatasetError, OutsideError
 
 REAL = ("croppable_visp", pytest.param("croppable_cryo", marks=pytest.mark.slow), "large_vbi")
 VISP_AT = (3, 5, 100, 2)
@@ -30,7 +33,8 @@ VISP_AT = (3, 5, 100, 2)
 def position(ds: dv.Dataset, *pixel: int) -> Any:
     """(Tx, Ty) of a pixel in arcsec, by astropy's high-level objects; the pixel in array order."""
     world = ds.wcs.pixel_to_world(*pixel[::-1])
-    sky = next(one for one in world if hasattr(one, "Tx"))
+    alone = isinstance(world, SkyCoord)
+    sky = world if alone else next(one for one in world if hasattr(one, "Tx"))
     return np.array([sky.Tx.to_value(u.arcsec), sky.Ty.to_value(u.arcsec)])
 
 
@@ -382,3 +386,40 @@ def position_values(ds: dv.Dataset, *pixel: int) -> Any:
     """(Tx, Ty) in arcsec, of a WCS of FITS, which has degrees."""
     degrees = np.array(ds.wcs.low_level_wcs.pixel_to_world_values(*pixel[::-1]))
     return (degrees * 3600 + 648000) % 1296000 - 648000
+
+
+def test_a_spectrum_is_corrected_and_positions_are_found(datasets: Any) -> None:
+    ds = datasets("large_vbi")
+    moved = ds.shift(100 * u.arcsec)
+    sky = next(one for one in moved.wcs.pixel_to_world(700, 300, 1) if hasattr(one, "Tx"))
+    found = moved[1].at(sky=sky)
+    np.testing.assert_allclose(position(found, 0, 0), position(moved, 1, 300, 700), atol=1e-9)
+    with pytest.raises(OutsideError):
+        ds[1].at(sky=sky)
+    series = ds[:, 300, 700].shift(100 * u.arcsec)
+    found = position(series, 1)
+    np.testing.assert_allclose(found, position(moved, 1, 300, 700), rtol=0, atol=1e-9)
+    spectrum = datasets("croppable_visp")[2, 40, :, 1000].shift(1 * u.arcmin)
+    dropped = spectrum.global_coords["helioprojective"]
+    expected = position(datasets("croppable_visp"), 2, 40, 0, 1000)[0] + 60
+    assert dropped.Tx.to_value(u.arcsec) == pytest.approx(expected, abs=1e-9)
+
+
+@pytest.mark.parametrize("name", REAL)
+def test_a_gwcs_of_other_packages_has_the_same_coordinates(name: str, datasets: Any) -> None:
+    ds = datasets(name)
+    n = len(ds.pixels.frame_shape)
+    values = np.random.default_rng(4).normal(size=ds.shape[:n]) * u.arcsec
+    moved = ds.shift(values, 40 * u.arcsec, rotation=2 * u.deg)[1:].shift(scale=1.02)
+    low, file = published(moved.wcs.low_level_wcs), BytesIO()
+    asdf.AsdfFile({"wcs": low}).write_to(file)
+    with asdf.open(BytesIO(file.getvalue())) as opened:
+        again = opened["wcs"]
+    assert not type(low).__module__.startswith("dkist_virtual")
+    pixels = some_pixels(moved.shape, 20).T[::-1].astype(float)
+    ours = np.array(moved.wcs.low_level_wcs.pixel_to_world_values(*pixels))
+    theirs = np.array(again.pixel_to_world_values(*pixels))
+    np.testing.assert_allclose(theirs, ours, rtol=0, atol=1e-9)
+    np.testing.assert_array_equal(
+        again.axis_correlation_matrix, moved.wcs.low_level_wcs.axis_correlation_matrix
+    )
