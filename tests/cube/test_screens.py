@@ -86,6 +86,7 @@ def test_the_same_observer_and_time_need_none(prominence: Any) -> None:
     np.testing.assert_allclose(found[covered], expected[covered], atol=0.3)
 
 
+@pytest.mark.slow
 def test_a_mask_is_reprojected_with_the_pixels(prominence: Any) -> None:
     target = target_of(prominence, days=0.1)
     masked = prominence.with_data(prominence.data, mask=prominence.data > RADIUS + 100)

@@ -237,6 +237,7 @@ def test_axes_of_stokes_and_wavelength_are_corrected_too(
 # Refusals -----------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_a_reference_of_something_else_is_refused(small: Observed) -> None:
     other = Sun.around(small.middle, across=150, seed=99)
     with pytest.raises(AlignmentError, match=r"correlation .* weak: 0\.\d\d is .* search="):
@@ -250,6 +251,7 @@ def test_a_shift_at_the_end_of_the_search_is_refused(images: Observed) -> None:
         images.ds[:1].align(reference, search=3.1 * u.arcsec)
 
 
+@pytest.mark.slow
 def test_a_reference_elsewhere_is_refused(small: Observed, reference: Any) -> None:
     with pytest.raises(AlignmentError, match="nothing where the dataset is"):
         small.ds.shift(500 * u.arcsec).align(reference)
@@ -290,6 +292,7 @@ def test_a_figure_shows_it_before_and_after(aligned: Any, small: Observed) -> No
         small.ds.plot_alignment()
 
 
+@pytest.mark.slow
 def test_scikit_image_is_named_where_it_is_missing(
     small: Observed, reference: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

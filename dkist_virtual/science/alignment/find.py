@@ -179,7 +179,7 @@ def find_alignment(
     """
     _check(model, least, support)
     check_screen("align", screen)
-    reach = _arcsec("search", search, 10.0)
+    reach, given = _arcsec("search", search, 10.0), _arcsec("psf", psf, 0.0)
     steps = Steps.of(image)
     maps = maps_of(reference)
     used = nearest_in_time(maps, steps.epoch + steps.seconds * u.s)
@@ -193,7 +193,7 @@ def find_alignment(
         raise AlignmentError(
             f"align: the reference has nothing where the dataset is. {_hint(seen, screen)}".rstrip()
         )
-    width = _arcsec("psf", psf, _PIXELS_OF_PSF * max(theirs, steps.scale))
+    width = given or _PIXELS_OF_PSF * max(theirs, steps.scale)
     size = max(round(width / _BINS_OF_PSF / steps.scale), 1)
     own = _PIXELS_OF_PSF * steps.scale
     blur = np.sqrt(max(width**2 - own**2, 0.0)) / _TO_FWHM / steps.scale
