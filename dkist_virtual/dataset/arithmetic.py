@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import inspect
+import itertools
 import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -16,6 +17,7 @@ from ndcube import NDCube, NDCubeSequence
 
 from dkist_virtual.cube.computed_array import compute
 from dkist_virtual.cube.selection import Selection
+from dkist_virtual.dataset.derived.frame_columns import read_keyword
 from dkist_virtual.dataset.derived.lineage import Part, join
 from dkist_virtual.dataset.derived.numpy_functions import (
     PixelCall,
@@ -80,7 +82,8 @@ class LazyCube(RegriddedCube):
     """An NDCube with lazy arithmetic, by the rules of numpy and astropy.
 
     Operands are numbers, Quantities, arrays, NDData and other cubes, of shapes that numpy
-    broadcasts to that of a dataset among them. The result has the WCS, meta and headers of the
+    broadcasts to that of a dataset among them, and columns of the header table, which are along
+    the axes of frames. The result has the WCS, meta and headers of the
     first dataset that has its shape.
     """
 
@@ -182,7 +185,7 @@ class LazyCube(RegriddedCube):
     def _combine(
         self, function: PixelFunction, values: Sequence[Any], call: PixelCall | None = None
     ) -> Any:
-        found = [read_operand(value, self._data.dtype) for value in values]
+        found = [read_operand(value, self) for value in values]
         operands = [operand for operand in found if operand is not None]
         if len(operands) < len(found):
             return NotImplemented
@@ -214,6 +217,9 @@ class LazyCube(RegriddedCube):
         )
         cubes = [operand.cube for operand in operands if operand.cube is not None]
         made._combined = join(part for one in (cube, *cubes) for part in _parts(one))
+        before = [one._columns for one in cubes if isinstance(one, LazyCube)]
+        new = [operand.column for operand in operands if operand.column is not None]
+        made._columns = tuple(dict.fromkeys((*itertools.chain(*before), *new)))
         return made
 
     @overload
@@ -335,6 +341,37 @@ class LazyCube(RegriddedCube):
         return self._new_instance(
             data=pixels, unit=unit, uncertainty=follow_uncertainty("to", spread, [own])
         )
+
+    def along_frames(self, keyword: str) -> Self:
+        """Make a dataset of a header column: its value for each frame; reads no frame.
+
+        The result has the axes of this dataset, those of a frame one pixel long, so that
+        arithmetic stretches them. Masked cells are masked pixels, and the column's unit is that of
+        the pixels. ``ds / ds.headers["LIGHTLVL"]`` is the same as
+        ``ds / ds.along_frames("LIGHTLVL")``.
+
+        Parameters
+        ----------
+        keyword : str
+            Of a column of numbers in `headers`.
+
+        Raises
+        ------
+        DatasetError
+            No such column, or one of text, as dates are; or the pixels are of no frames.
+
+        Examples
+        --------
+        >>> transparency = ds.along_frames("LIGHTLVL")  # doctest: +SKIP
+        """
+        values, unit, mask = read_keyword(self, keyword)
+        cut = tuple(slice(None) if size == n else slice(0, 1)
+                    for size, n in zip(values.shape, self.shape, strict=True))  # fmt: skip
+        made = self[cut].with_data(values, unit=unit, mask=False if mask is None else mask)
+        if mask is None:
+            made.mask = None
+        made._columns = (keyword,)
+        return made
 
     def with_data(
         self,

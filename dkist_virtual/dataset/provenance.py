@@ -260,7 +260,7 @@ class FrameHeaders:
         with READING:
             if self._table is None:
                 self._table = self.provenance.headers()
-            self._table.rows_are_frames = True
+            self._table.rows_are_frames, self._table.rows_of = True, self.provenance
             return self._table
 
     def check(self) -> HeaderTable:

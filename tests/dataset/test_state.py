@@ -258,6 +258,12 @@ DATASETS: dict[str, Derived] = {
         public="with_data",
         unit="km/s",
     ),
+    "`ds.along_frames(...)`": Derived(
+        lambda ds: ds.along_frames("ATMOS_R0"),
+        lambda a: a[:, :1, :1],
+        public="along_frames",
+        unit="",
+    ),
     "`ds.rebin(...)`": Derived(
         lambda ds: ds.rebin((1, 2, 2)),
         lambda a: bins(a).all(axis=(2, 4)),
@@ -678,6 +684,7 @@ def test_every_piece_of_state_is_a_column(mosaic: dv.TiledDataset) -> None:
         "_wcs",
         "_past",
         "_combined",
+        "_columns",
         "_dask",
         "_stitching",
         "_alignment",

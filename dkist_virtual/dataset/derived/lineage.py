@@ -100,6 +100,8 @@ class Lineage:
         What else they come from, in words.
     opened_with : frozenset of str
         The keys of the meta that the dataset had when it was opened.
+    columns : tuple of str
+        The columns of header tables that were combined with the pixels.
     """
 
     parts: tuple[Part, ...]
@@ -108,11 +110,15 @@ class Lineage:
     is_stored: bool
     past: str | None
     opened_with: frozenset[str]
+    columns: tuple[str, ...] = ()
 
     @property
     def source(self) -> str:
         """What the pixels are, or were computed from, in words."""
-        return self.past or "an array" if self.headers is None else str(self.headers.provenance)
+        if self.headers is None:
+            return self.past or "an array"
+        said = str(self.headers.provenance)
+        return f"{said} and {', '.join(self.columns)} of their headers" if self.columns else said
 
     @property
     def is_computed(self) -> bool:

@@ -12,6 +12,7 @@ from astropy.nddata import NDData
 from ndcube import NDCube
 
 from dkist_virtual.cube.world_axes import World
+from dkist_virtual.dataset.derived.frame_columns import column_name, read_column
 from dkist_virtual.dataset.derived.state import FrameCube
 from dkist_virtual.errors import DatasetError
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from astropy.nddata import NDUncertainty
-    from numpy.typing import DTypeLike
 
 __all__ = ["Operand", "check_shapes", "read_operand"]
 
@@ -36,6 +36,8 @@ class Operand:
     uncertainty : NDUncertainty or None
     cube : NDCube or None
         Where it is one.
+    column : str or None
+        The name of the table's column that it is.
     """
 
     pixels: Any  # or a number
@@ -43,6 +45,7 @@ class Operand:
     mask: Any = None
     uncertainty: NDUncertainty | None = None
     cube: NDCube | None = None
+    column: str | None = None
 
     @property
     def label(self) -> str:
@@ -51,16 +54,19 @@ class Operand:
         return f"{of} without a unit" if self.unit is None else f"{of} in [{self.unit}]"
 
 
-def read_operand(value: Any, dtype: DTypeLike) -> Operand | None:
+def read_operand(value: Any, of: FrameCube) -> Operand | None:
     """Read an operand of a dataset's arithmetic; None where it is none."""
     from dask.array import Array
 
+    if (name := column_name(value)) is not None:
+        values, unit, mask = read_column(of, value)
+        return Operand(values, unit, mask, column=name)
     if isinstance(value, NDData):
         pixels = value.pixels if isinstance(value, FrameCube) else value.data
         cube = value if isinstance(value, NDCube) else None
         return Operand(pixels, value.unit, value.mask, value.uncertainty, cube)
     if isinstance(value, u.UnitBase):  # as astropy: changes no type
-        return Operand(np.ones((), dtype)[()], value)
+        return Operand(np.ones((), of.pixels.dtype)[()], value)
     if isinstance(value, (list, tuple)) or (isinstance(value, np.ndarray) and not value.ndim):
         value = np.asanyarray(value)[()]
     mask = getattr(value, "mask", None)

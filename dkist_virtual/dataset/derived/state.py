@@ -112,6 +112,7 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         if isinstance(opened, FrameHeaders):
             self._opened_with = opened.provenance.tile
         self._combined: tuple[Part, ...] = ()  # all datasets that arithmetic combined
+        self._columns: tuple[str, ...] = ()  # of header tables, that arithmetic combined
         self._past: str | None = None  # what pixels that are not computed from frames come from
         self._alignment: Alignment | None = getattr(twin, "_alignment", None)
         self._stitching: Stitching | None = getattr(twin, "_stitching", None)
@@ -132,6 +133,7 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
             self._unit = unit
         if twin is not None:
             self._data, self._past, self._combined = twin._data, twin._past, twin._combined
+            self._columns = twin._columns
             self._coordinates_from(twin)
 
     @property
@@ -296,7 +298,7 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         known = frozenset(("inventory", "history", "headers"))
         if self._opened_with is not None:
             known = self._opened_with.opened_with
-        return Lineage(parts, self._headers, self.unit, stored, self._past, known)
+        return Lineage(parts, self._headers, self.unit, stored, self._past, known, self._columns)
 
     @property
     def stitching(self) -> Stitching | None:
@@ -355,7 +357,7 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         made._past, made._opened_with = self._past, self._opened_with
         made._alignment = self._alignment
         made._coordinates_from(self)
-        made._combined = self._combined
+        made._combined, made._columns = self._combined, self._columns
         made._stitching = self._stitching if made.shape == self.shape else None
         return made
 

@@ -149,6 +149,8 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
     """The table of which this has some neighbouring rows, and the first of them."""
     rows_are_frames: bool = False
     """Whether each row belongs to a frame of a dataset, so that rows cannot be moved."""
+    rows_of: Any = None
+    """What knows which frames, where they are known: a dataset's provenance."""
 
     @classmethod
     def of(cls, source: ColumnSource) -> Self:
@@ -235,6 +237,7 @@ class HeaderTable(Table):  # type: ignore[misc]  # astropy comes without types
             if name not in self._source.names:
                 raise KeyError(name)
             (self._read[name],) = self._source.read([name])
+            self._read[name].parent_table = self  # as that of astropy's columns
         return self._read[name]
 
     def _row(self, index: int) -> HeaderRow:
