@@ -25,7 +25,11 @@ from dkist_virtual.cube.pointing import Pointing
 from dkist_virtual.cube.sliced_wcs import published
 from dkist_virtual.errors import DatasetError, OutsideError
 
-REAL = ("croppable_visp", pytest.param("croppable_cryo", marks=pytest.mark.slow), "large_vbi")
+REAL = (
+    pytest.param("croppable_visp", marks=pytest.mark.slow),
+    pytest.param("croppable_cryo", marks=pytest.mark.slow),
+    "large_vbi",
+)
 VISP_AT = (3, 5, 100, 2)
 """Stokes V, step 5, pixel 2 of the slit."""
 
@@ -308,6 +312,7 @@ def test_the_pointing_of_headers(datasets: Any) -> None:
         ds.rebin((1, 1, 1, 2, 1)).shift("headers")
 
 
+@pytest.mark.slow
 def test_a_raster_has_the_pointing_of_its_headers_already(datasets: Any) -> None:
     ds = datasets("croppable_visp")[:, 100:140:13]
     moved = ds.shift(7 * u.arcsec).shift("headers")

@@ -112,6 +112,7 @@ def test_what_is_not_a_correction_is_refused(store: Path, tmp_path: Path) -> Non
     assert not path.exists()
 
 
+@pytest.mark.slow
 def test_an_update_keeps_it_and_a_replacement_says_that_it_is_gone(
     store: Path, simulated: Callable[[str], Path]
 ) -> None:
@@ -140,6 +141,7 @@ def test_a_server_has_it_too(store: Path) -> None:
         assert dv.open_dataset(f"{server.url}/visp.virtual").pointing is None
 
 
+@pytest.mark.slow
 def test_tiles_have_their_own(converted: Callable[[str], Path], tmp_path: Path) -> None:
     place = shutil.copytree(converted("vbi_mosaic"), tmp_path / "vbi.virtual")
     grid = np.arange(4).reshape(2, 2)
@@ -164,6 +166,7 @@ def test_a_store_of_a_selection_has_it_beside(store: Path, tmp_path: Path) -> No
     assert dv.open_dataset(tmp_path / "row.virtual").pointing == part[0, 0].pointing
 
 
+@pytest.mark.slow
 def test_files_have_the_corrected_coordinates(store: Path, tmp_path: Path) -> None:
     steps = np.linspace(0, 2, 4)[None] * u.arcsec
     part = dv.open_dataset(store)[:, ::2].shift(steps[:, ::2], rotation=5 * u.deg)
