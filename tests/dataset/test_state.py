@@ -165,6 +165,10 @@ def kept_as(form: str) -> Callable[[Any], Any]:
             opened = dv.open_dataset(f"{directory}/saved{form}", chunks="frame")
             for tile in opened.flat if isinstance(opened, dv.TiledDataset) else [opened]:
                 tile.headers.columns, tile.unit, tile.wcs  # noqa: B018  # reads them now
+                if form == ".zarr" and tile.mask is not None:
+                    tile.mask = np.asarray(tile.mask)
+                if form == ".zarr" and tile.uncertainty is not None:
+                    tile.uncertainty = StdDevUncertainty(np.asarray(tile.uncertainty.array))
             return opened
 
     return make
@@ -289,6 +293,7 @@ DATASETS: dict[str, Derived] = {
     '`ds.save("x.virtual")`': Derived(kept_as(".virtual")),
     '`ds.save("x.fits")`': Derived(kept_in("x.fits")),
     '`ds.save("x.asdf", pixels=True)`': Derived(kept_in("x.asdf", pixels=True)),
+    '`ds.save("x.zarr")`': Derived(kept_as(".zarr")),
     "`ds.plot()`": Derived(lambda ds: ds.plot(figure=Figure()), kind="plot", public="plot"),
     "`ds.plot_profile()`": Derived(
         lambda ds: ds.plot_profile((20, 30), figure=Figure()), kind="line", public="plot_profile"
@@ -533,6 +538,7 @@ PARTS: dict[str, Derived] = {
     "`mosaic.stitch()`": Derived(stitched, kind="stitched", public="stitch"),
     '`mosaic.save("x.virtual")`': Derived(kept_as(".virtual")),
     '`mosaic.save("x.fits")`': Derived(kept_in("mosaic.fits")),
+    '`mosaic.save("x.zarr")`': Derived(kept_as(".zarr")),
     "`mosaic.to_xarray()`": Derived(lambda m: m.to_xarray(), kind="xarray", public="to_xarray"),
     "`mosaic.plot()`": Derived(lambda m: m.plot(figure=Figure()), kind="mosaic", public="plot"),
 }

@@ -27,10 +27,10 @@ IN_SHARD: Final = (4096, 256, 8)
 """Pixels of a shard along the same axes: whole rows, as frames are compressed row by row."""
 
 CHUNK_BYTES: Final = 2**20
-SHARD_BYTES: Final = 2**24
+SHARD_BYTES: Final = 2**23
 """About so many bytes of pixels are a chunk, and a shard, before compression."""
 
-BLOCK_BYTES: Final = 3 * 2**25
+BLOCK_BYTES: Final = 2**26
 """Pixels that are computed together at most, where the chunks of dask allow it."""
 
 
