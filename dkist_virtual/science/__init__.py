@@ -1,4 +1,4 @@
-"""Correct the pointing of datasets, align them with maps, and stitch mosaics.
+"""Align datasets with maps of the Sun, and stitch mosaics.
 
 Functions here are handed datasets, and know them by protocols.
 
