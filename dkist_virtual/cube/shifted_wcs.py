@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 import astropy.units as u
@@ -27,6 +28,12 @@ __all__ = ["ShiftedWCS", "check_sky", "pointing_in"]
 _ROUNDS: Final = 30
 _NEAR: Final = 1e-9
 """Arcsec: a correction that changes by less is found."""
+_SAME_PIXEL: Final = 1e-6
+"""Pixels: a position that the correction moves by less from itself is found."""
+_FARTHEST: Final = 1e300
+"""How far coordinates are that the WCS does not have."""
+_AT_ONCE: Final = 2**20
+"""Positions that are tried at once."""
 
 
 def check_sky(wcs: Any, shape: Sequence[int]) -> World:
@@ -129,7 +136,119 @@ class ShiftedWCS(BaseWCSWrapper):  # type: ignore[misc]  # astropy comes without
             if not (np.abs(now - last) > _NEAR).any():
                 break
             before, last = self._pixels_of(given, *now), now
-        return before
+        # Where steps move by more than they are apart, rounds end nowhere, or off the steps.
+        return before if self._far is None else self._searched(given, tx, ty, before)
+
+    @cached_property
+    def _far(self) -> tuple[Numbers, Numbers] | None:
+        """The least and greatest (Tx, Ty) where steps move too far for rounds; None where not."""
+        ends = [
+            np.arange(n) if axis in self.pointing.axes else np.unique([0, (n - 1) // 2, n - 1])
+            for axis, n in enumerate(self.shape)
+        ]
+        ends += [np.zeros(1, int)] * (self.pixel_n_dim - len(self.shape))
+        grid = np.meshgrid(*ends, indexing="ij")[::-1]
+        before, after = (
+            np.stack(
+                [
+                    wrap(np.asarray(values[index], float) * unit, "arcsec")
+                    for index, unit in zip(self.sky, self._units, strict=True)
+                ]
+            )
+            for values in (
+                self._wcs.pixel_to_world_values(*map(np.asarray, grid)),
+                self.pixel_to_world_values(*map(np.asarray, grid)),
+            )
+        )
+        for axis in self.pointing.axes:
+            step, more = (
+                np.hypot(*np.diff(one, axis=axis + 1)) for one in (before, after - before)
+            )
+            if ((step > _NEAR) & (more > 0.9 * step)).any():
+                flat = after.reshape(2, -1)
+                low, high = np.nanmin(flat, axis=1), np.nanmax(flat, axis=1)
+                room = 0.05 * (high - low) + 1
+                return low - room, high + room
+        return None
+
+    def _searched(self, given: Sequence[Numbers], tx: Numbers, ty: Numbers, before: Any) -> Any:
+        """Find by each step the pixels that rounds do not; NaN for a place between no steps."""
+        single = self.pixel_n_dim == 1
+        whole = np.broadcast_arrays(*((before,) if single else before), tx, ty, *given)
+        shape, n = whole[0].shape, self.pixel_n_dim
+        flat = [np.array(one, float).reshape(-1) for one in whole]
+        pixels, sky, world = flat[:n], flat[n : n + 2], flat[n + 2 :]
+        at = self._pixels(pixels)
+        again = self._list(self._pixels_of(world, *self.pointing.undone(sky[0], sky[1], at)))
+        away = np.max([np.abs(b - a) for b, a in zip(again, pixels, strict=True)], axis=0)
+        assert self._far is not None
+        low, high = self._far
+        near = [(a <= one) & (one <= b) for a, one, b in zip(low, sky, high, strict=True)]
+        unsettled = ~(away <= _SAME_PIXEL)
+        (lost,) = np.nonzero(unsettled | (near[0] & near[1]))
+        size = max(1, _AT_ONCE // max(self.shape))
+        for begin in range(0, len(lost), size):
+            some = lost[begin : begin + size]
+            found = self._between([one[some] for one in world], *(one[some] for one in sky))
+            better = np.isfinite(np.sum(found, axis=0)) | unsettled[some]
+            for one, values in zip(pixels, found, strict=True):
+                one[some] = np.where(better, values, one[some])
+        made = tuple(one.reshape(shape)[()] for one in pixels)
+        return made[0] if single else made
+
+    def _list(self, pixels: Any) -> list[Numbers]:
+        return [np.asarray(one, float) for one in ((pixels,) if self.pixel_n_dim == 1 else pixels)]
+
+    def _between(self, given: Sequence[Numbers], tx: Numbers, ty: Numbers) -> list[Numbers]:
+        """Find pixels by trying each step of the one axis along which the correction varies.
+
+        Of several that are at a place on the sky, that whose other coordinates are nearest.
+        """
+        n_points = len(tx)
+        if len(self.pointing.axes) > 1:
+            return [np.full(n_points, np.nan)] * self.pixel_n_dim
+        (axis,) = self.pointing.axes
+        number, n = len(self.shape) - 1 - axis, self.shape[axis]
+
+        def tried(position: Numbers) -> list[Numbers]:
+            at: list[Numbers | None] = [None] * len(self.shape)
+            at[axis] = position
+            world = [np.broadcast_to(one, position.shape) for one in given]
+            found = self._pixels_of(world, *self.pointing.undone(tx, ty, at))
+            return self._list(found)
+
+        # One step more at each end, where the correction is that of the end.
+        steps = np.broadcast_to(np.arange(-1.0, n + 1)[:, None], (n + 2, n_points))
+        found = tried(steps)
+        beyond = found[number] - steps
+        beyond[np.abs(beyond) <= _SAME_PIXEL] = 0  # a step itself is between its neighbours
+        crosses = beyond[:-1] * beyond[1:] <= 0
+        others = [
+            index
+            for index in np.flatnonzero(self.axis_correlation_matrix[:, number]).tolist()
+            if index not in self.sky
+        ]
+        positions = [np.where(crosses, one[:-1], 0.0) for one in found]
+        positions[number] = steps[:-1] + 0.5
+        far = np.zeros(crosses.shape)
+        values = self._wcs.pixel_to_world_values(*positions)
+        for index in others:
+            far += np.abs(np.asarray(values[index], float) - given[index])
+        low = np.argmin(np.where(crosses, np.nan_to_num(far, nan=_FARTHEST), np.inf), axis=0)
+        points = np.arange(n_points)
+        slope = beyond[low + 1, points] - beyond[low, points]
+        flat = slope == 0
+        slope = np.where(flat, -1.0, slope)
+        first = steps[low, points]
+        position = first - np.where(flat, 0.0, beyond[low, points] / slope)
+        for _ in range(_ROUNDS):
+            now = tried(position)
+            more = now[number] - position
+            if not (np.abs(more) > _NEAR).any():
+                break
+            position = np.clip(position - more / slope, first, first + 1)
+        good = crosses.any(axis=0) & (np.abs(more) <= _SAME_PIXEL)
+        return [np.where(good, one, np.nan) for one in now]
 
     def _pixels_of(self, given: Sequence[Numbers], tx: Numbers, ty: Numbers) -> Any:
         world = list(given)

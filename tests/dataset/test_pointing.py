@@ -346,6 +346,18 @@ def test_world_to_pixel_undoes_it(name: str, datasets: Any) -> None:
         np.testing.assert_allclose(low.world_to_pixel_values(*world), pixel[::-1], atol=1e-3)
 
 
+@pytest.mark.parametrize("steps", [[0, 0.2, 0.4, 0.6], [0, -0.05, -0.1, -0.15], [0, 5, -3, 1]])
+def test_pixels_are_found_where_steps_are_moved_by_more_than_they_are_apart(
+    steps: list[float], datasets: Any
+) -> None:
+    """Steps of 0.03 arcsec: also where others are at the same place, since their time is not."""
+    ds = datasets("visp")
+    low = ds.shift([steps] * u.arcsec, [steps[::-1]] * u.arcsec).wcs.low_level_wcs
+    pixels = np.array([[5, 63, 40, 0], [2, 30, 39, 0], [0, 1, 2, 3], [0, 1, 2, 3]], float)
+    found = low.world_to_pixel_values(*low.pixel_to_world_values(*pixels))
+    np.testing.assert_allclose(found, pixels, rtol=0, atol=1e-3)
+
+
 angles = st.floats(-500, 500)
 
 
