@@ -21,6 +21,7 @@ from dkist_virtual.dataset.save.files.fits_file import express
 from dkist_virtual.errors import (
     DatasetError,
     DKISTVirtualWarning,
+    FrameMissingError,
     StoreExistsError,
     StoreMissingError,
 )
@@ -155,6 +156,24 @@ def test_astropy_reads_what_was_saved_as_fits(name: str, datasets: Any, tmp_path
         more = [np.zeros(50)] * (wcs.naxis - len(pixels))
         sky = sky_of(wcs, *pixels, *more)
     same_place(sky, sky_of(ds.wcs, *pixels))
+
+
+@pytest.mark.parametrize("ending", ["fits", "asdf"])
+def test_names_that_urls_do_not_have(ending: str, datasets: Any, tmp_path: Path) -> None:
+    ds = datasets("visp")[0] * 1
+    place = tmp_path / "\u00fc #1 %20?"
+    place.mkdir()
+    np.testing.assert_array_equal(save(ds, place / f"\u03c3 #2.{ending}").data, ds.data)
+
+
+@pytest.mark.parametrize("ending", ["fits", "asdf"])
+def test_a_frame_that_is_absent_is_not_a_fault_of_the_file(
+    ending: str, simulated: Any, tmp_path: Path
+) -> None:
+    ds = dv.open_dataset(simulated("visp"), frames=tmp_path)[0] * 1
+    with pytest.raises(FrameMissingError, match="absent"):
+        ds.save(tmp_path / f"cube.{ending}")
+    assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("ending", ["fits", "asdf"])

@@ -94,7 +94,12 @@ def open_asdf_cube(path: str, options: ReadOptions) -> Dataset:
     from dkist_virtual.store.format.dataset_asdf import ignore_expected_warnings
 
     try:
-        with ignore_expected_warnings(), asdf.open(path, lazy_load=True, memmap=False) as file:
+        # A file, not its path: asdf takes a path for a URI, which ends at a "#".
+        with (
+            ignore_expected_warnings(),
+            open(path, "rb") as opened,
+            asdf.open(opened, lazy_load=True, memmap=False) as file,
+        ):
             cube: Mapping[str, Any] = dict(file[CUBE_KEY])
             check_version(cube, path)
             dtype = np.dtype(cube["data"].dtype)

@@ -7,7 +7,7 @@ import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from dkist_virtual.errors import StoreError, StoreExistsError
+from dkist_virtual.errors import DKISTVirtualError, StoreError, StoreExistsError
 from dkist_virtual.io.local_file import sync
 from dkist_virtual.io.locations import absolute, is_local, local_path, shown
 
@@ -43,7 +43,7 @@ def part_of(place: str | os.PathLike[str], *, overwrite: bool) -> Iterator[str]:
         _refuse(path, overwrite)
         os.replace(part, os.path.join(directory, name))
     except OSError as error:
-        if isinstance(error, StoreError):
+        if isinstance(error, DKISTVirtualError):  # also of a frame that the pixels are read from
             raise
         raise StoreError(
             f"{path}: cannot be written: {error.strerror or error}. What was there before stays "
