@@ -31,7 +31,7 @@ class Savable:
         place : path
             On this machine. ``.virtual`` is a store of the selection: references to its frames, and
             no pixels. ``.zarr`` has the pixels, as they were computed; ``.fits`` an image with its
-            FITS WCS; ``.nc`` netCDF for xarray; ``.asdf`` what dkist opens.
+            FITS WCS; ``.asdf`` what dkist opens, or pixels.
         overwrite : bool
             Whether to replace what is there.
         progress : bool

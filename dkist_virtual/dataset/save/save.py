@@ -44,7 +44,8 @@ class Form:
         if self.home is None:
             raise DatasetError(
                 f"save to a name with {self.suffix}: this version does not write {self.what} yet. "
-                f"It writes {_listed(form for form in FORMS if form.home is not None)}"
+                f"It writes {_listed(form for form in FORMS if form.home is not None)}; "
+                'ds.to_xarray().to_dataset(name="data") is written by xarray'
             )
         module, function = self.home
         writer: Callable[..., None] = getattr(
