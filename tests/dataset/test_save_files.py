@@ -30,6 +30,8 @@ NAMES = ("visp", "visp_moving", "vbi_mosaic", "vtf", "cryonirsp", "dlnirsp")
 QUICK = ("visp",)
 EACH = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in NAMES]
 
+ENDINGS = ["fits", pytest.param("asdf", marks=pytest.mark.slow)]
+
 
 def save(ds: Any, place: Path, **options: Any) -> Any:
     """Save, and open again; a note on wavelengths that are not in order may be said."""
@@ -107,7 +109,7 @@ def same_dataset(got: Any, ds: Any) -> None:
     assert str(got.global_coords) == str(ds.global_coords)
 
 
-@pytest.mark.parametrize("ending", ["fits", "asdf"])
+@pytest.mark.parametrize("ending", ENDINGS)
 @pytest.mark.parametrize("name", EACH)
 def test_a_computed_dataset_opens_as_it_was(
     name: str, ending: str, datasets: Any, tmp_path: Path
@@ -176,7 +178,7 @@ def test_a_frame_that_is_absent_is_not_a_fault_of_the_file(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("ending", ["fits", "asdf"])
+@pytest.mark.parametrize("ending", ENDINGS)
 def test_a_corrected_pointing_is_that_of_the_file(
     ending: str, datasets: Any, tmp_path: Path
 ) -> None:
@@ -269,10 +271,8 @@ TYPES = (
 )
 
 
-@pytest.mark.parametrize(
-    "name",
-    [pytest.param(n, marks=[] if n in ("int8", "bool") else [pytest.mark.slow]) for n in TYPES],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("name", TYPES)
 def test_pixels_of_all_types_are_the_same_bit_for_bit(
     name: str, datasets: Any, tmp_path: Path
 ) -> None:
@@ -293,6 +293,7 @@ def test_pixels_of_all_types_are_the_same_bit_for_bit(
         np.testing.assert_array_equal(file[0].data, array)
 
 
+@pytest.mark.slow
 def test_masked_pixels_are_nan_if_that_is_asked_for(datasets: Any, tmp_path: Path) -> None:
     ds = datasets("visp")[0, 1] * 1
     ds.mask = np.zeros(ds.shape, bool)
@@ -367,6 +368,7 @@ def test_other_fits_files_are_refused_as_before(simulated: Any) -> None:
         dv.open_dataset(frame)
 
 
+@pytest.mark.slow
 def test_without_its_extension_a_file_has_the_wcs_of_its_header(
     datasets: Any, tmp_path: Path
 ) -> None:
@@ -407,10 +409,7 @@ def rows_of_the_page() -> dict[str, list[str]]:
 
 @pytest.mark.parametrize(
     "row",
-    [
-        pytest.param(row, marks=[] if "BMPNP" in row or "VBI" in row else [pytest.mark.slow])
-        for row in OF_THE_PAGE
-    ],
+    [pytest.param(row, marks=[] if "BMPNP" in row else [pytest.mark.slow]) for row in OF_THE_PAGE],
 )
 def test_the_page_says_what_fits_can_express(row: str, datasets: Any) -> None:
     assert set(rows_of_the_page()) == set(OF_THE_PAGE)
