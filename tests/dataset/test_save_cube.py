@@ -114,9 +114,7 @@ MADE: dict[str, Callable[[dv.Dataset], Any]] = {
 }
 
 
-@pytest.mark.parametrize(
-    "name", mostly_slow(MADE, "all that was set", "combined", "an array", "cut and stepped")
-)
+@pytest.mark.parametrize("name", mostly_slow(MADE, "cut and stepped"))
 def test_a_computed_dataset_opens_as_it_was(name: str, simulated: Any, tmp_path: Path) -> None:
     made = MADE[name](dv.open_dataset(simulated("visp_plain")))
     opened = saved(made, tmp_path / "made.zarr")
@@ -126,6 +124,7 @@ def test_a_computed_dataset_opens_as_it_was(name: str, simulated: Any, tmp_path:
     check_same(again, opened)
 
 
+@pytest.mark.slow
 def test_it_says_that_it_is_computed_and_from_what(simulated: Any, tmp_path: Path) -> None:
     ds = dv.open_dataset(simulated("visp_plain"))
     opened = saved(ds / 2, tmp_path / "half.zarr")
@@ -161,6 +160,7 @@ def test_tiles_keep_their_places(simulated: Any, tmp_path: Path) -> None:
     assert row.shape == mosaic.flat.shape
 
 
+@pytest.mark.slow
 def test_others_read_it_without_this_package(simulated: Any, tmp_path: Path) -> None:
     import xarray
     import zarr
@@ -184,8 +184,11 @@ def test_others_read_it_without_this_package(simulated: Any, tmp_path: Path) -> 
 
 
 @pytest.fixture
-def chunked(simulated: Any, tmp_path: Path) -> tuple[Path, np.ndarray]:
-    """A cube of many chunks in several shards, and its pixels."""
+def chunked(
+    simulated: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> tuple[Path, np.ndarray]:
+    """A cube of many chunks in many shards, and its pixels."""
+    monkeypatch.setattr("dkist_virtual.dataset.save.cube.layout.SHARD_BYTES", 2_000)
     ds = dv.open_dataset(simulated("visp_plain"))
     (ds * 2).save(tmp_path / "chunked.zarr", chunks=(1, 1, 5, 5))
     return tmp_path / "chunked.zarr", np.asarray(ds.data) * 2
@@ -209,14 +212,16 @@ def test_a_slice_reads_its_chunks_alone(
     assert asked == []
     size = sum(path.stat().st_size for path in (place / "data" / "c").rglob("*") if path.is_file())
     np.testing.assert_array_equal(np.asarray(ds[0][1][2].data), expected[0, 1, 2])
-    row = -(-expected.shape[-1] // 5)
+    # Newer versions of zarr read neighbouring chunks of a shard together, with what is between.
+    n_shards = sum(path.is_file() for path in (place / "data" / "c").rglob("*"))
+    assert len({key for key, _ in asked}) < n_shards / 4
     assert sum(n for _, n in asked) < size / 4
-    assert len(asked) <= row + 1  # and the index of a shard
     asked.clear()
     np.testing.assert_array_equal(np.asarray(ds.data[0][1][2, 3:5]), expected[0, 1, 2, 3:5])
     assert len(asked) == 2
 
 
+@pytest.mark.slow
 def test_chunks_are_those_that_were_asked_for(chunked: tuple[Path, np.ndarray]) -> None:
     place, expected = chunked
     frames: Any = dv.open_dataset(place, chunks="frame")
@@ -228,6 +233,7 @@ def test_chunks_are_those_that_were_asked_for(chunked: tuple[Path, np.ndarray]) 
         dv.open_dataset(place, chunks=(1, 2))
 
 
+@pytest.mark.slow
 def test_it_is_read_from_a_server(chunked: tuple[Path, np.ndarray]) -> None:
     place, expected = chunked
     with FrameServer(place.parent).running() as server:
@@ -257,6 +263,7 @@ def test_bytes_that_are_gone_or_changed_are_errors(chunked: tuple[Path, np.ndarr
     assert expected.size
 
 
+@pytest.mark.slow
 def test_another_cube_in_its_place_is_not_read(chunked: tuple[Path, np.ndarray]) -> None:
     place, _ = chunked
     ds: Any = dv.open_dataset(place)
@@ -273,6 +280,7 @@ def test_options_for_frames_are_refused(chunked: tuple[Path, np.ndarray]) -> Non
         dv.open_dataset(place, verify=True)
 
 
+@pytest.mark.slow
 def test_the_command_line(chunked: tuple[Path, np.ndarray], capsys: Any) -> None:
     from dkist_virtual.cli.main import main
 
@@ -289,6 +297,7 @@ def test_the_command_line(chunked: tuple[Path, np.ndarray], capsys: Any) -> None
 # Writing ----------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_what_is_there_stays_until_it_may_go(simulated: Any, tmp_path: Path) -> None:
     ds: Any = dv.open_dataset(simulated("visp_plain"))[0]
     place = tmp_path / "made.zarr"
@@ -311,6 +320,7 @@ def test_what_is_there_stays_until_it_may_go(simulated: Any, tmp_path: Path) -> 
     assert sorted(path.name for path in tmp_path.iterdir()) == ["made.zarr", "other.zarr"]
 
 
+@pytest.mark.slow
 def test_absent_frames_raise_or_are_nan(simulated: Any, tmp_path: Path) -> None:
     import shutil
 
@@ -328,6 +338,7 @@ def test_absent_frames_raise_or_are_nan(simulated: Any, tmp_path: Path) -> None:
     assert not np.isnan(np.asarray(opened[0, 0].data)).any()
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_a_sentence(
     simulated: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -376,6 +387,7 @@ def test_what_was_stopped_is_not_opened_and_goes_on(
     assert [path.name for path in tmp_path.iterdir()] == ["made.zarr"]
 
 
+@pytest.mark.slow
 def test_another_dataset_begins_anew(
     simulated: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
