@@ -12,6 +12,8 @@ from gwcs import WCS
 from ndcube.wcs.wrappers import ResampledLowLevelWCS
 
 from dkist_virtual.cube.inverse.invertible_wcs import plain
+from dkist_virtual.cube.pointing import Pointing
+from dkist_virtual.cube.selection import Selection
 from dkist_virtual.cube.shifted_wcs import ShiftedWCS
 
 if TYPE_CHECKING:
@@ -19,8 +21,6 @@ if TYPE_CHECKING:
 
     from astropy.wcs.wcsapi import BaseLowLevelWCS
 
-    from dkist_virtual.cube.pointing import Pointing
-    from dkist_virtual.cube.selection import Selection
 
 __all__ = [
     "KnownWCS", "SteppedWCS", "UnslicedWCS", "WCSSource", "forget_dropped", "high_level",
@@ -181,8 +181,46 @@ def _with_plain_sky(low: BaseLowLevelWCS) -> BaseLowLevelWCS:
     if isinstance(low, ShiftedWCS):
         from dkist_virtual.cube.shifted_gwcs import shifted_gwcs
 
+        if isinstance(low.unshifted, ShiftedWCS):
+            low = ShiftedWCS(_with_plain_sky(low.unshifted), low.pointing, low.shape)
+        if (inside := _within(low)) is not None:
+            return _with_plain_sky(inside)
         return shifted_gwcs(low)
     return _around(low, _with_plain_sky)
+
+
+def _within(low: ShiftedWCS) -> BaseLowLevelWCS | None:
+    """Slice what is corrected, instead of correcting what is sliced; None where that is not it.
+
+    A WCS that was opened from a file of a selection is sliced, and is corrected after that.
+    """
+    layer = low.unshifted
+    if not isinstance(layer, (SlicedLowLevelWCS, ResampledLowLevelWCS)):
+        return None
+    if layer.pixel_n_dim != len(low.shape):
+        return None
+    axes: list[int | range] = []  # x first
+    lengths = iter(low.shape[::-1])
+    if isinstance(layer, SlicedLowLevelWCS):
+        for entry in layer._slices_pixel:
+            if isinstance(entry, slice):
+                start = entry.start or 0
+                axes.append(range(start, start + next(lengths)))
+            else:
+                axes.append(int(entry))
+    else:
+        for n, factor, offset in zip(lengths, layer._factor, layer._offset, strict=True):
+            start = factor / 2 - 0.5 + offset
+            if start == int(start) and factor == int(factor):
+                axes.append(range(int(start), int(start + n * factor), int(factor)))
+            elif low.pointing.axes:
+                return None
+            else:
+                axes.append(range(n))
+    shape = tuple(a + 1 if isinstance(a, int) else a[-1] + 1 for a in axes)[::-1]
+    cut = Selection(shape, tuple(axes[::-1]))
+    pointing = Pointing(tuple(one.placed(cut) for one in low.pointing))
+    return _around(layer, lambda inside: ShiftedWCS(inside, pointing, shape))
 
 
 def published_wcs(wcs: BaseHighLevelWCS) -> BaseHighLevelWCS:

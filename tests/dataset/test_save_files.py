@@ -191,7 +191,13 @@ def test_a_corrected_pointing_is_that_of_the_file(
     assert (after.Tx - before.Tx).to_value("arcsec") == pytest.approx(10, abs=1e-9)
     assert (after.Ty - before.Ty).to_value("arcsec") == pytest.approx(-5, abs=1e-9)
     assert got.pointing is None
-    assert got.meta["applied_pointing"] == shifted.pointing.to_document()
+    assert "dx +10 arcsec, dy -5 arcsec (before it was saved)" in str(got)
+    twice = save(got.shift(1 * u.arcsec, 0 * u.arcsec), tmp_path / f"twice.{ending}")
+    assert "dx +10 arcsec, dy -5 arcsec (before" in str(twice)
+    assert "then dx +1 arcsec, dy +0 arcsec (before" in str(twice)
+    moved = sky_of(twice.wcs, 3, 4, 1)
+    assert (moved.Tx - before.Tx).to_value("arcsec") == pytest.approx(11, abs=1e-9)
+    assert (moved.Ty - before.Ty).to_value("arcsec") == pytest.approx(-5, abs=1e-9)
     again = save(got, tmp_path / f"again.{ending}")
     same_place(sky_of(again.wcs, 3, 4, 1), after)
     if ending == "fits":

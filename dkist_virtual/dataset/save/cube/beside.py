@@ -61,6 +61,7 @@ if TYPE_CHECKING:
 __all__ = [
     "MOST_PARTS",
     "Tile",
+    "applied_to",
     "describe",
     "record_of",
     "selected_frames",
@@ -135,12 +136,12 @@ def _array(index: Place, ds: Dataset, parts: Sequence[tuple[str, Part]]) -> Cube
         ),
         added_meta=tuple(map(str, own_meta(ds))),
         added_keywords=tuple(added),
-        pointing=_corrections(ds),
+        pointing=applied_to(ds),
     )
 
 
-def _corrections(ds: Dataset) -> tuple[dict[str, Any], ...]:
-    """Return the corrections of the pointing that the WCS has in it, those of before first."""
+def applied_to(ds: Dataset) -> tuple[dict[str, Any], ...]:
+    """Return the corrections of the pointing that the WCS has in it, the first one first."""
     before: tuple[dict[str, Any], ...] = getattr(ds._opened_with, "applied", ())
     now = ds.pointing
     return before if now is None else (*before, now.to_document())

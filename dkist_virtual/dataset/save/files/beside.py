@@ -44,6 +44,7 @@ def beside(ds: Dataset, what: str, *, headers: bool = False) -> dict[str, Any]:
         Something that ASDF cannot write.
     """
     from dkist_virtual.cube.sliced_wcs import published_wcs
+    from dkist_virtual.dataset.save.cube.beside import applied_to
 
     given = ds.meta.without_headers() if hasattr(ds.meta, "without_headers") else dict(ds.meta)
     meta = check_meta({key: value for key, value in given.items() if key != "headers"})
@@ -59,7 +60,7 @@ def beside(ds: Dataset, what: str, *, headers: bool = False) -> dict[str, Any]:
         "frames": _frames(ds),
         "origin": {} if ds.provenance is None else ds.provenance.description.origin,
         "added_headers": [] if ds.provenance is None else ds.meta.headers.added_keywords(),
-        "pointing": None if ds.pointing is None else ds.pointing.to_document(),
+        "pointing": list(applied_to(ds)) or None,
         "psf": None if ds.psf is None else np.asarray(ds.psf),
         "uncertainty": _spread(ds),
         "coordinates": _coordinates(ds, what),
@@ -206,8 +207,6 @@ def make_dataset(
     from dkist_virtual.store.format.header_table import HeaderTable
 
     meta = dict(tree["meta"])
-    if tree["pointing"] is not None:
-        meta["applied_pointing"] = tree["pointing"]  # which the WCS has already
     inventory, history = meta.pop("inventory", None), meta.pop("history", None)
     unit = None if tree["unit"] is None else u.Unit(tree["unit"])
     shape = handle.array("data").shape
@@ -219,6 +218,7 @@ def make_dataset(
         shape,
         added_meta=frozenset(tree["own_meta"]),
         added_keywords=frozenset(tree["added_headers"]),
+        applied=tuple(map(dict, tree["pointing"] or ())),  # which the WCS has already
     )
     source, frame_axes = None, None
     if tree["frames"] is not None and table is not None:

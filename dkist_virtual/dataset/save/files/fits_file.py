@@ -274,14 +274,17 @@ def _write_image(
 
 
 def _history(ds: Dataset, expressed: FITSWCS) -> list[str]:
+    from dkist_virtual.cube.pointing import Pointing
+    from dkist_virtual.dataset.save.cube.beside import applied_to
+
     lines = [
         f"pixels computed from {redacted(ds.lineage.source)}"
         if ds.lineage.is_computed
         else f"pixels of {redacted(ds.lineage.source)}",
         f"WCS of the header: at most {expressed.away:.2g} pixels from that of the dataset",
     ]
-    if ds.pointing is not None:
-        lines += [f"pointing corrected in the WCS by {line}" for line in ds.pointing.lines()]
+    for one in map(Pointing.from_document, applied_to(ds)):
+        lines += [f"pointing corrected in the WCS by {line}" for line in one.lines()]
     return [*lines, *(f"not in the WCS of the header: {said}" for said in expressed.unsaid)]
 
 
