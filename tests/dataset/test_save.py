@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import astropy.units as u
 import numpy as np
 import pytest
 from inversions import make_inversion
@@ -37,6 +38,14 @@ def test_an_asdf_is_that_of_save_dataset(visp: Any, tmp_path: Path) -> None:
     with pytest.raises(FileExistsError, match="overwrite=True"):
         visp[0].save(tmp_path / "part.asdf")
     visp[1].save(tmp_path / "part.asdf", overwrite=True)
+
+
+def test_an_asdf_says_what_its_wcs_was_corrected_by(visp: Any, tmp_path: Path) -> None:
+    moved = visp[0].shift(2 * u.arcsec, 1 * u.arcsec)
+    moved.save(tmp_path / "part.asdf")
+    opened = dv.open_dataset(tmp_path / "part.asdf", frames=visp.files.basepath)
+    assert opened.meta["applied_pointing"] == moved.pointing.to_document()
+    assert "applied_pointing" not in visp.meta
 
 
 @pytest.mark.slow

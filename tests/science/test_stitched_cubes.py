@@ -179,6 +179,7 @@ def test_a_shift_of_the_mosaic_is_one_of_the_field() -> None:
     tiles = dv.TiledDataset(np.array([tile((0, 0)), tile((15, 2))], object))
     moved = tiles.shift(3 * u.arcsec, -2 * u.arcsec).stitch()
     before, after = tiles.stitch().wcs.pixel_to_world(4, 7), moved.wcs.pixel_to_world(4, 7)
+    assert "corrected by dx +3 arcsec, dy -2 arcsec" in moved.meta["stitched"]
     assert (after.Tx - before.Tx).to_value(u.arcsec) == pytest.approx(3, abs=1e-3)
     assert (after.Ty - before.Ty).to_value(u.arcsec) == pytest.approx(-2, abs=1e-3)
     again = moved.shift(dx=1 * u.arcsec)

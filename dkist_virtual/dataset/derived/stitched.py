@@ -87,6 +87,7 @@ class Stitchable:
         >>> whole = mosaic.stitch(register=True, match="gain")  # doctest: +SKIP
         >>> whole[0].plot()  # doctest: +SKIP
         """
+        from dkist_virtual.dataset.stored import pointing_lines
         from dkist_virtual.science.stitching.options import Options
         from dkist_virtual.science.stitching.stitch import stitch
 
@@ -99,13 +100,15 @@ class Stitchable:
         middle: Any = whole.middle
         _check_state(cubes, middle)
         shared = {**self.meta.without_headers(), **_common_meta(cubes, self.meta)}
+        corrections = pointing_lines([tile.pointing for _, tile in cubes])
+        said = "; ".join([str(whole.record), *(f"corrected by {one}" for one in corrections)])
         made = type(middle)(
             whole.pixels, wcs=whole.wcs, mask=whole.mask, unit=middle.unit,
-            meta={**shared, "stitched": str(whole.record)},
+            meta={**shared, "stitched": said},
         )  # fmt: skip
         made._stitching = whole.record
         made._coordinates_from(middle, index=())
-        made._past = f"{whole.record}: {_sources(cubes)}"
+        made._past = f"{said}: {_sources(cubes)}"
         return made  # type: ignore[no-any-return]
 
 

@@ -164,6 +164,8 @@ def _parts(ds: Dataset, meta: dict[str, Any]) -> dict[str, Any]:
             'write the pixels: ds.to_xarray().to_dataset(name="data").to_zarr(PATH, zarr_format=2)'
         )
     _warn_of_what_is_left(ds)
+    if ds.pointing is not None:  # which the WCS has already
+        meta = {**meta, "applied_pointing": ds.pointing.to_document()}
     node = {
         "meta": meta,
         "wcs": _wcs_of(ds.wcs),
