@@ -100,6 +100,7 @@ MADE: dict[str, Callable[[dv.Dataset], Any]] = {
     "all that was set": lambda ds: with_state(ds) * 3,
     "arithmetic": lambda ds: ds / 2,
     "frames": lambda ds: ds[0],
+    "fill values": lambda ds: ds[0].with_data(np.full(ds[0].shape, np.nan), mask=ds[0] < ds[0]),
     "a mask of all": lambda ds: ds.with_data(ds.data, mask=True),
     "bins": lambda ds: ds[0].rebin((1, 1, 4)),
     "combined": lambda ds: ds - ds[:, :, 0:1],
@@ -114,7 +115,7 @@ MADE: dict[str, Callable[[dv.Dataset], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", mostly_slow(MADE, "cut and stepped"))
+@pytest.mark.parametrize("name", mostly_slow(MADE, "cut and stepped", "fill values"))
 def test_a_computed_dataset_opens_as_it_was(name: str, simulated: Any, tmp_path: Path) -> None:
     made = MADE[name](dv.open_dataset(simulated("visp_plain")))
     opened = saved(made, tmp_path / "made.zarr")

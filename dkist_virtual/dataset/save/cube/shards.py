@@ -184,9 +184,9 @@ def write_shards(
 
     from dkist_virtual.io.local_file import sync
 
-    array = zarr.open_array(
-        LocalStore(directory / writing.name), mode="r+", config={"write_empty_chunks": True}
-    )
+    # Not config= of open_array: zarr 3.1 ignores it for an array that exists.
+    with zarr.config.set({"array.write_empty_chunks": True}):
+        array = zarr.open_array(LocalStore(directory / writing.name), mode="r+")
     tasks: list[_Task] = []
     for block, shards in writing.layout.parts():
         left = [shard for shard in shards if (writing.name, shard[0]) not in journal.done]
