@@ -110,6 +110,10 @@ def test_what_is_not_a_correction_is_refused(store: Path, tmp_path: Path) -> Non
     with pytest.raises(DatasetError):
         dv.shift_store(store, np.zeros(77) * u.arcsec)
     assert not path.exists()
+    (dv.open_dataset(store)[0, 0] * 2).save(tmp_path / "made.zarr")
+    with pytest.raises(DatasetError, match=r"is a cube with pixels.*another name"):
+        dv.shift_store(tmp_path / "made.zarr", 1 * u.arcsec)
+    assert not (tmp_path / "made.zarr" / "pointing.json").exists()
 
 
 @pytest.mark.slow

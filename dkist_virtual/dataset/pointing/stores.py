@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from dkist_virtual.errors import DatasetError, LocationError, StoreMissingError
 from dkist_virtual.io.locations import absolute, is_local, local_path, shown
+from dkist_virtual.store.cubes.presence import ROOT_NAME
 from dkist_virtual.store.format.names import METADATA_NAME
 from dkist_virtual.store.pointing_json import remove_pointing, write_pointing
 
@@ -74,6 +75,12 @@ def shift_store(
     directory = local_path(place)
     if not os.path.isfile(os.path.join(directory, METADATA_NAME)):
         raise StoreMissingError(f"{directory}: no store here: dkist-virtual convert makes one")
+    if os.path.isfile(os.path.join(directory, ROOT_NAME)):
+        raise DatasetError(
+            f"{directory}: is a cube with pixels, whose WCS is corrected when it is saved: "
+            "expected a store of references to frames. Correct the dataset, and save it under "
+            "another name: dv.open_dataset(...).shift(...).save(...)"
+        )
     given = {"rotation": rotation, "scale": scale, "center": center}
     is_given = any(value is not None for value in (dx, dy, *given.values()))
     if reset and not is_given:  # also a file that cannot be read
