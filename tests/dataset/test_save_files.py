@@ -362,6 +362,8 @@ def test_a_wcs_that_fits_cannot_express_is_refused_or_approximate(
         assert {"HPLN-TAB", "HPLT-TAB"} <= {file[0].header[f"CTYPE{n}"] for n in (1, 2)}
     with pytest.warns(DKISTVirtualWarning, match="pixels away from that of the dataset"):
         ds.save(tmp_path / "near.fits", wcs="approximate", tolerance=5, progress=False)
+    with pytest.warns(DKISTVirtualWarning, match=r"no tangent plane is within 0\.01 pixels"):
+        ds.save(tmp_path / "table.fits", wcs="approximate", tolerance=0.01, progress=False)
     smap = sunpy.map.Map(tmp_path / "near.fits")
     same_place(smap.pixel_to_world(3 * u.pix, 300 * u.pix), sky_of(ds.wcs, 3, 300), 1)
     # And it opens with the WCS that it had.

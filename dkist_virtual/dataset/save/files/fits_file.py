@@ -80,7 +80,8 @@ def save_fits(
         As in `Dataset.save`.
     wcs : {"exact", "approximate"}
         Whether a WCS that FITS cannot express is refused, or is replaced by one that is near, with
-        a warning that says how near.
+        a warning that says how near. ``"approximate"`` also takes a tangent plane in place of a
+        lookup table, if one is within `tolerance`.
     tolerance : float, optional
         How far the WCS of the file may be from that of the dataset, in pixels: by default 0.001,
         and 0.25 for an approximate one. It is compared before anything is written.
@@ -196,6 +197,11 @@ def _near(ds: Dataset, suffix: str, wcs: str, tolerance: float) -> FITSWCS:
         _warn(
             f"save to .fits: {where}the WCS of the file is up to {expressed.away:.3g} pixels away "
             "from that of the dataset"
+        )
+    if wcs == "approximate" and expressed.forms.get("HPLN") == "lookup table":
+        _warn(
+            f"save to .fits: {where}no tangent plane is within {tolerance:g} pixels of the sky, "
+            "which stays in a lookup table: sunpy's maps do not read it. tolerance= takes more"
         )
     for note in expressed.notes:
         _warn(f"save to .fits: {where}{note}")
