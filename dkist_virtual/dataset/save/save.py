@@ -77,7 +77,8 @@ def form_of(place: str | os.PathLike[str]) -> Form:
             return form
     raise ValueError(
         f"save to {os.fspath(place)}: the end of the name says how a dataset is saved: expected "
-        f"{_listed(FORMS)}, found {suffix or 'none of them'}"
+        f"{_listed(form for form in FORMS if form.home is not None)}, "
+        f"found {suffix or 'none of them'}"
     )
 
 
