@@ -306,7 +306,7 @@ class Correction:
             if not good or not all(len(a) for a in at):
                 raise ValueError("other keys or pixels")
             return cls(at=at, source=given.get("source", ""), **arrays)
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
+        except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
             raise DatasetError(f"pointing: not a correction of it: {error}") from error
 
 

@@ -159,7 +159,7 @@ def _open(
     store_or_asdf: str | os.PathLike[str] | Row, options: ReadOptions, *, any_version: bool = False
 ) -> Opened:
     place = store_directory(_path_of(store_or_asdf))
-    if _is_cube(place):
+    if is_local(place) and _is_cube(place):
         return _open_cube(place, options)
     is_asdf = _is_asdf(place) or _is_asdf_on_server(place, options)
     if not is_asdf:
@@ -168,14 +168,15 @@ def _open(
 
     if is_asdf:
         return open_asdf(place, options, any_version=any_version)
-    try:
+    if is_local(place):
         return open_store(place, options)
+    # On a server both may have any name: what the name says is asked for first.
+    first, second = (_open_cube, open_store) if _is_cube(place) else (open_store, _open_cube)
+    try:
+        return first(place, options)
     except StoreMissingError as error:
-        # On a server a cube may have any name.
-        if is_local(place):
-            raise
         try:
-            return _open_cube(place, options)
+            return second(place, options)
         except StoreMissingError:
             raise error from None
 
@@ -242,7 +243,11 @@ def open_zarr(
     if _is_cube(place):
         from dkist_virtual.store.cubes.cube_handle import CubeHandle
 
-        return CubeHandle(place, None, options).opened.group
+        try:
+            return CubeHandle(place, None, options).opened.group
+        except StoreMissingError:
+            if is_local(place):
+                raise
     return StoreHandle(place, None, options).opened.group
 
 
@@ -270,7 +275,10 @@ def _saved(place: object) -> tuple[str, str] | None:
     from dkist_virtual.dataset.save.files.names import form_of_file
 
     path = local_path(url)
-    form = form_of_file(path)
+    try:
+        form = form_of_file(path)
+    except OSError:  # one that may not be read: what opens it says so
+        return None
     return None if form is None else (path, form)
 
 

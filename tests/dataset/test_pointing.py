@@ -111,7 +111,11 @@ def test_pointing_is_written_and_read(datasets: Any) -> None:
     again = Pointing.from_document(ds.pointing.to_document())
     assert again == ds.pointing
     assert again != ds[1:].shift(1 * u.arcsec).pointing
-    for wrong in ({}, {"version": 2, "corrections": []}, {"version": 1, "corrections": [{}]}):
+    far = {"pixels": [[0, 10**30, 1]], "dx": [0.0], "dy": [0.0]}
+    for wrong in (
+        {}, {"version": 2, "corrections": []}, {"version": 1, "corrections": [{}]},
+        {"version": 1, "corrections": [far]},
+    ):  # fmt: skip
         with pytest.raises(DatasetError, match="pointing"):
             Pointing.from_document(wrong)
 

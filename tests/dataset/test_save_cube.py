@@ -29,6 +29,7 @@ from dkist_virtual.errors import (
     StoreCorruptError,
     StoreError,
     StoreExistsError,
+    StoreMissingError,
     StoreReplacedError,
 )
 from dkist_virtual.store.cubes.cube_store import CubeStore
@@ -279,6 +280,20 @@ def test_options_for_frames_are_refused(chunked: tuple[Path, np.ndarray]) -> Non
         dv.open_dataset(place, frames=place)
     with pytest.raises(ValueError, match="verify is for frames"):
         dv.open_dataset(place, verify=True)
+
+
+def test_a_store_on_a_server_may_end_in_zarr(
+    converted: Callable[[str], Path], tmp_path: Path
+) -> None:
+    (tmp_path / "visp.zarr").symlink_to(converted("visp"))
+    with FrameServer(tmp_path).running() as server:
+        place = f"{server.url}/visp.zarr"
+        ds: Any = dv.open_dataset(place, frames=tmp_path)
+        assert ds.shape == dv.open_dataset(converted("visp")).shape
+        assert "data" in dv.open_zarr(place)
+        for name in ("none.zarr", "none.virtual"):
+            with pytest.raises(StoreMissingError):
+                dv.open_dataset(f"{server.url}/{name}", frames=tmp_path)
 
 
 @pytest.mark.slow
@@ -532,7 +547,9 @@ def test_killed_and_repeated_it_goes_on(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_a_cluster_computes(simulated: Any, tmp_path: Path) -> None:
+def test_a_cluster_computes(
+    simulated: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from distributed import Client, LocalCluster
 
     ds: Any = dv.open_dataset(simulated("visp_plain"))
@@ -543,4 +560,11 @@ def test_a_cluster_computes(simulated: Any, tmp_path: Path) -> None:
         (ds * 2).save(tmp_path / "made.zarr", chunks=(1, 1, 5, 25))
         opened: Any = dv.open_dataset(tmp_path / "made.zarr")
         found = opened.data.compute()
-    np.testing.assert_array_equal(found, np.asarray(ds.data) * 2)
+        # Neither the bar nor the file goes to the workers.
+        monkeypatch.setattr(sys.stderr, "isatty", lambda: True, raising=False)
+        (ds * 2).save(tmp_path / "made.asdf")
+        monkeypatch.undo()
+    expected = np.asarray(ds.data) * 2
+    np.testing.assert_array_equal(found, expected)
+    again: Any = dv.open_dataset(tmp_path / "made.asdf")
+    np.testing.assert_array_equal(np.asarray(again.data), expected)

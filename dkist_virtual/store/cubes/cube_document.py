@@ -281,7 +281,9 @@ class CubeDocument:
             )
         except StoreCorruptError:
             raise
-        except (KeyError, TypeError, ValueError, AttributeError, RecursionError) as error:
+        except (
+            KeyError, TypeError, ValueError, OverflowError, AttributeError, RecursionError,
+        ) as error:  # fmt: skip
             raise StoreCorruptError(
                 f"{shown(place)}: {ROOT_NAME} is not that of a saved cube: "
                 f"{type(error).__name__}: {error}. Save it again"

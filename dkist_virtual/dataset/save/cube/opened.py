@@ -57,14 +57,14 @@ def open_cube(place: str, options: ReadOptions) -> OpenedCube:
             f"{shown(place)}: a cube that is being written, or that was stopped: save it again to "
             "the same place, and it goes on from there"
         )
+    handle = CubeHandle(place, None, options)
+    document = handle.cube.document
     for name, given in (("frames", options.frames), ("verify", options.verify)):
         if given:
             raise ValueError(
                 f"{name} is for frames, and the pixels of {shown(place)} are its own: expected "
                 f"none. dv.open_dataset(...) without {name}= opens it"
             )
-    handle = CubeHandle(place, None, options)
-    document = handle.cube.document
     description = _description(handle, METADATA_NAME)
     if (description.grid, description.indices) != (
         document.grid, tuple(array.index for array in document.arrays),
@@ -144,19 +144,22 @@ class OpenedCube(Opened):
         return found
 
     def _provenance(self, name: str, row: int, tile: Tile) -> Provenance:
-        arrays = self.handle.store.references.arrays
-        if name not in arrays:
-            raise StoreCorruptError(
-                f"{shown(self.cube_handle.cube.place)}: there are no frames of {name}: save the "
-                "cube again"
-            )
-        array = VirtualArray(self.handle, name, opened_selection(arrays[name][0]))
+        array = self._frame_array(name)
         if array.shape != tile.shape:
             raise StoreCorruptError(
                 f"{shown(self.cube_handle.cube.place)}: {name} has shape {tile.shape}, and its "
                 f"frames {array.shape}: save the cube again"
             )
         return Provenance(array, None, row, tile, Selection.whole(array.shape))
+
+    def _frame_array(self, name: str) -> VirtualArray:
+        arrays = self.handle.store.references.arrays
+        if name not in arrays:
+            raise StoreCorruptError(
+                f"{shown(self.cube_handle.cube.place)}: there are no frames of {name}: save the "
+                "cube again"
+            )
+        return VirtualArray(self.handle, name, opened_selection(arrays[name][0]))
 
     def datasets(self, cls: type[_Cube]) -> list[_Cube]:
         """Make a dataset of each array, in the order of the tiles."""
@@ -266,8 +269,7 @@ class OpenedCube(Opened):
             tile = Tile(description, number, ())
             shape = tile.stated.wcs.low_level_wcs.array_shape
             if about.frames:
-                arrays = self.handle.store.references.arrays
-                array = VirtualArray(self.handle, name, opened_selection(arrays[name][0]))
+                array = self._frame_array(name)
                 shape = array.shape
                 tile = Tile(description, number, shape)
                 whole = Selection.whole(shape)
