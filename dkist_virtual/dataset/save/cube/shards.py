@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.dataset.save.cube.layout import Layout, Region
 
-__all__ = ["ShardJournal", "Writing", "create", "write_shards"]
+__all__ = ["ShardJournal", "Writing", "cluster", "create", "write_shards"]
 
 _AHEAD_BYTES: Final = 2**28
 """Pixels that a cluster computes ahead of what is written."""
@@ -103,8 +103,6 @@ class ShardJournal:
     ----------
     done : set
         Name of the array and number of the shard of all that are complete.
-    is_new : bool
-        Whether there was none of this token.
     """
 
     def __init__(self, path: Path, token: str) -> None:
@@ -118,12 +116,11 @@ class ShardJournal:
                 name, number = json.loads(line)
                 self.done.add((name, tuple(number)))
             end += len(line)
-        self.is_new = not end
         self._first = len(first) + 1
         self._file = open(path, "r+b" if end else "wb")  # noqa: SIM115  # until `__exit__`
         self._file.truncate(end)
         self._file.seek(end)
-        if self.is_new:
+        if not end:
             self._write(first)
 
     def record(self, name: str, number: tuple[int, ...]) -> None:
@@ -254,14 +251,20 @@ def _compute(writing: Writing, task: _Task, *, here: bool) -> Any:
 
 def _ahead(writing: Writing) -> int:
     """Return how many blocks a cluster computes at once; 0 where there is none."""
-    if "distributed" not in sys.modules:
-        return 0
-    from dask.base import get_scheduler
-
-    client = getattr(get_scheduler(), "__self__", None)
-    if client is None or not hasattr(client, "nthreads"):
+    client = cluster()
+    if client is None:
         return 0
     blocks = zip(writing.layout.blocks, writing.layout.shape, strict=True)
     n_bytes = math.prod(min(pair) for pair in blocks) * writing.dtype.itemsize
     n_threads: int = sum(client.nthreads().values())
     return max(1, min(n_threads, _AHEAD_BYTES // max(n_bytes, 1)))
+
+
+def cluster() -> Any:
+    """Return the client of the cluster that computes dask arrays; None where there is none."""
+    if "distributed" not in sys.modules:
+        return None
+    from dask.base import get_scheduler
+
+    client = getattr(get_scheduler(), "__self__", None)
+    return client if hasattr(client, "nthreads") else None

@@ -11,10 +11,11 @@ import numpy as np
 
 from dkist_virtual.cube.dask_array import PushdownArray
 from dkist_virtual.cube.saved.zarr_array import ZarrArray
+from dkist_virtual.dataset.save.cube.shards import cluster
 from dkist_virtual.errors import StoreReplacedError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
     import dask.array
     from numpy.typing import NDArray
@@ -26,6 +27,9 @@ __all__ = ["FileHandle", "Region", "as_dask", "write_pixels"]
 
 _READ: Final = 2**24
 """Bytes of a file that are read at a time."""
+
+_AHEAD: Final = 2**28
+"""Bytes of pixels that a cluster computes at a time."""
 
 _PART: Final = 2**25
 """Bytes of an array in memory that are written at a time."""
@@ -200,7 +204,30 @@ def write_pixels(values: Any, region: Region, bar: tqdm[Any]) -> None:
     array = as_dask(values)
     target: Any = _Counted(region, bar)
     with dask.config.set({"array.slicing.split-large-chunks": False}):
-        da.store(array, target, lock=False, compute=True)
+        if cluster() is None:
+            da.store(array, target, lock=False, compute=True)
+            return
+        # The workers compute, and this process writes: the file need not be where they are.
+        for blocks in _batches(array):
+            computed: Any = dask.base.compute(*(array[block] for block in blocks))
+            for block, pixels in zip(blocks, computed, strict=True):
+                target[block] = pixels
+
+
+def _batches(array: dask.array.Array) -> Iterator[list[tuple[slice, ...]]]:
+    """Give the regions of chunks, as many at a time as are computed together."""
+    from dask.array.core import slices_from_chunks
+
+    batch: list[tuple[slice, ...]] = []
+    n_bytes = 0
+    for region in slices_from_chunks(array.chunks):
+        size = math.prod(part.stop - part.start for part in region) * array.dtype.itemsize
+        if batch and n_bytes + size > _AHEAD:
+            yield batch
+            batch, n_bytes = [], 0
+        batch.append(region)
+        n_bytes += size
+    yield batch
 
 
 @dataclass(frozen=True, eq=False)
