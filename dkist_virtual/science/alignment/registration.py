@@ -28,6 +28,7 @@ __all__ = [
     "correlations",
     "fit_line",
     "follow",
+    "jumps",
     "likelihoods",
     "refine",
     "smooth",

@@ -223,11 +223,6 @@ class Steps:
         """Convert shifts of (rows, columns) of bins to (Tx, Ty): shape (images, 2)."""
         return np.asarray(size * (shift[:, :1] * self.row + shift[:, 1:] * self.column))
 
-    def in_bins(self, shift: Floats, size: int) -> Floats:
-        """Convert shifts in (Tx, Ty) to (rows, columns) of bins."""
-        matrix = size * np.stack([self.row, self.column], axis=-1)
-        return np.asarray(np.linalg.solve(matrix, shift[..., None])[..., 0])
-
     def read(self, ds: ImageSeries, size: int, blur: float) -> Floats:
         """Read the images, blurred by so many pixels and averaged over bins.
 
@@ -246,12 +241,12 @@ class Steps:
         at_once = max(int(_BLOCK // one), 1)
         found = []
         if self.step_axes and int(np.prod(self.shape[1:])) > 1:
-            parts = [(slice(k, k + 1), self.shape[1:]) for k in range(self.shape[0])]
+            parts = [slice(k, k + 1) for k in range(self.shape[0])]
         elif self.step_axes:
-            parts = [(slice(k, min(k + at_once, n)), ()) for k in range(0, n, at_once)]
+            parts = [slice(k, min(k + at_once, n)) for k in range(0, n, at_once)]
         else:
-            parts = [(slice(None), ())]
-        for part, _ in parts:
+            parts = [slice(None)]
+        for part in parts:
             index: list[Any] = [slice(None)] * len(ds.shape)
             if self.step_axes:
                 index[self.step_axes[0]] = part
