@@ -1,4 +1,4 @@
-"""Save datasets as FITS and ASDF; astropy, sunpy, asdf and the package read the files."""
+"""Save datasets as FITS, netCDF and ASDF; astropy, sunpy, asdf and the package read the files."""
 
 from __future__ import annotations
 
@@ -30,7 +30,13 @@ NAMES = ("visp", "visp_moving", "vbi_mosaic", "vtf", "cryonirsp", "dlnirsp")
 QUICK = ("visp",)
 EACH = [pytest.param(name, marks=[] if name in QUICK else [pytest.mark.slow]) for name in NAMES]
 
-ENDINGS = ["fits", pytest.param("asdf", marks=pytest.mark.slow)]
+
+def slow(name: str) -> Any:
+    """A case for make test-slow."""
+    return pytest.param(name, marks=pytest.mark.slow)
+
+
+ENDINGS = ["fits", "nc", slow("asdf")]
 
 
 def save(ds: Any, place: Path, **options: Any) -> Any:
@@ -160,7 +166,7 @@ def test_astropy_reads_what_was_saved_as_fits(name: str, datasets: Any, tmp_path
     same_place(sky, sky_of(ds.wcs, *pixels))
 
 
-@pytest.mark.parametrize("ending", ["fits", "asdf"])
+@pytest.mark.parametrize("ending", ["fits", slow("nc"), "asdf"])
 def test_names_that_urls_do_not_have(ending: str, datasets: Any, tmp_path: Path) -> None:
     ds = datasets("visp")[0] * 1
     place = tmp_path / "\u00fc #1 %20?"
@@ -168,7 +174,7 @@ def test_names_that_urls_do_not_have(ending: str, datasets: Any, tmp_path: Path)
     np.testing.assert_array_equal(save(ds, place / f"\u03c3 #2.{ending}").data, ds.data)
 
 
-@pytest.mark.parametrize("ending", ["fits", "asdf"])
+@pytest.mark.parametrize("ending", ["fits", "nc", "asdf"])
 def test_a_frame_that_is_absent_is_not_a_fault_of_the_file(
     ending: str, simulated: Any, tmp_path: Path
 ) -> None:
@@ -178,7 +184,7 @@ def test_a_frame_that_is_absent_is_not_a_fault_of_the_file(
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.parametrize("ending", ENDINGS)
+@pytest.mark.parametrize("ending", ["fits", *map(slow, ("nc", "asdf"))])
 def test_a_corrected_pointing_is_that_of_the_file(
     ending: str, datasets: Any, tmp_path: Path
 ) -> None:
@@ -238,7 +244,11 @@ def test_sunpy_makes_the_map_of_a_plane(datasets: Any, tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_frames_that_were_observed_stay_observed(datasets: Any, tmp_path: Path) -> None:
     ds = datasets("visp")[0, 1:3, :, 4:40:3]
-    for place, options in ((tmp_path / "a.fits", {}), (tmp_path / "a.asdf", {"pixels": True})):
+    for place, options in (
+        (tmp_path / "a.fits", {}),
+        (tmp_path / "a.nc", {}),
+        (tmp_path / "a.asdf", {"pixels": True}),
+    ):
         got = save(ds, place, **options)
         same_dataset(got, ds)
         assert not got.lineage.is_computed
@@ -291,7 +301,7 @@ def test_pixels_of_all_types_are_the_same_bit_for_bit(
         ends = [0, 1]
     array = np.resize(np.array(ends, kind), ds.shape)
     own = ds.with_data(array, unit="ct")
-    for ending in ("fits", "asdf"):
+    for ending in ("fits", "nc", "asdf"):
         got = save(own, tmp_path / f"{name}.{ending}")
         assert got.dtype == kind
         assert np.asarray(got.data).tobytes() == array.tobytes()
@@ -344,7 +354,7 @@ def test_a_file_that_fails_half_way_is_not_there(datasets: Any, tmp_path: Path) 
         raise RuntimeError("half way")
 
     bad = ds.with_data(ds.data.map_blocks(fail, dtype=ds.dtype, meta=np.empty((0, 0), ds.dtype)))
-    for ending in ("fits", "asdf"):
+    for ending in ("fits", "nc", "asdf"):
         with pytest.raises(RuntimeError, match="half way"):
             bad.save(tmp_path / f"cube.{ending}", progress=False)
         assert list(tmp_path.iterdir()) == []

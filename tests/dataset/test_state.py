@@ -292,6 +292,7 @@ DATASETS: dict[str, Derived] = {
     '`ds.save("x.asdf")`': Derived(kept_as(".asdf"), public="save"),
     '`ds.save("x.virtual")`': Derived(kept_as(".virtual")),
     '`ds.save("x.fits")`': Derived(kept_in("x.fits")),
+    '`ds.save("x.nc")`': Derived(kept_in("x.nc")),
     '`ds.save("x.asdf", pixels=True)`': Derived(kept_in("x.asdf", pixels=True)),
     '`ds.save("x.zarr")`': Derived(kept_as(".zarr")),
     "`ds.plot()`": Derived(lambda ds: ds.plot(figure=Figure()), kind="plot", public="plot"),

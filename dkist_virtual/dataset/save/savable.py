@@ -31,8 +31,9 @@ class Savable:
         place : path
             On this machine. ``.virtual`` is a store of the selection: references to its frames, and
             no pixels. ``.zarr`` has the pixels, as they were computed; ``.fits`` an image with its
-            FITS WCS; ``.asdf`` what dkist opens, or pixels. Without pixels it names the frames as
-            files beside it: save it in their directory, or open it with ``frames=``.
+            FITS WCS; ``.nc`` netCDF with the names of CF, coordinates at every pixel included;
+            ``.asdf`` what dkist opens, or pixels. Without pixels it names the frames as files
+            beside it: save it in their directory, or open it with ``frames=``.
         overwrite : bool
             Whether to replace what is there.
         progress : bool

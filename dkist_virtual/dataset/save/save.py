@@ -58,7 +58,7 @@ FORMS: Final = (
     Form(".virtual", "a store of references to the frames", ("store.write", "save_store")),
     Form(".zarr", "pixels as Zarr", ("cube.save_cube", "save_cube")),
     Form(".fits", "a FITS image", ("files.fits_file", "save_fits")),
-    Form(".nc", "netCDF", None),
+    Form(".nc", "netCDF", ("files.netcdf_file", "save_netcdf")),
     Form(".asdf", "an ASDF: frames for dkist, or pixels", ("asdf_file", "save_asdf")),
 )
 

@@ -31,6 +31,10 @@ def open_saved(path: str, form: str, options: ReadOptions) -> Dataset | TiledDat
         from dkist_virtual.dataset.save.files.fits_opened import open_fits
 
         return open_fits(path, options)
+    if form == "netcdf":
+        from dkist_virtual.dataset.save.files.netcdf_file import open_netcdf
+
+        return open_netcdf(path, options)
     from dkist_virtual.dataset.save.files.asdf_cube import open_asdf_cube
 
     return open_asdf_cube(path, options)
