@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import astropy.units as u
@@ -160,3 +161,12 @@ def test_a_plain_array_stays_along_the_last_axis(opened: Any) -> None:
     np.testing.assert_array_equal(along, pixels / level[:, None, None])
     apart = np.asarray((ds / np.asarray(ds.headers["NEW"])).data)
     np.testing.assert_array_equal(apart, pixels / level)
+
+
+@pytest.mark.parametrize("name", ["x.zarr", "x.asdf"])
+def test_a_saved_result_says_which_column_it_was_computed_with(
+    opened: Any, name: str, tmp_path: Path
+) -> None:
+    ds = opened()[0, 0]
+    (ds / ds.headers["LIGHTLVL"]).save(tmp_path / name, progress=False)
+    assert dv.open_dataset(tmp_path / name)[1:].lineage.columns == ("LIGHTLVL",)

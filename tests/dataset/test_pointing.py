@@ -94,6 +94,7 @@ def test_what_is_no_correction_is_refused(datasets: Any) -> None:
         ({"dx": 3}, "dx=3 has no unit"),
         ({"dy": 3 * u.m}, "dy is in m"),
         ({"dx": np.nan * u.deg}, "finite"),
+        ({"dx": (3, 2) * u.arcsec}, r"one shift is ds.shift\(dx, dy\)"),
         ({}, "unshifted"),
         ({"dx": 1 * u.deg, "center": [0, 0] * u.deg}, "center= is for"),
         ({"scale": "2"}, "scale='2'"),

@@ -12,7 +12,7 @@ import pytest
 from inversions import make_inversion
 
 import dkist_virtual as dv
-from dkist_virtual.errors import DatasetError
+from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 
 
 @pytest.fixture(scope="module")
@@ -32,17 +32,20 @@ def test_a_name_of_no_form_is_refused_with_those_that_there_are(
 
 
 def test_an_asdf_is_that_of_save_dataset(visp: Any, tmp_path: Path) -> None:
-    visp[0].save(tmp_path / "part.asdf")
+    with pytest.warns(DKISTVirtualWarning, match="names frames that are in .*put it there"):
+        visp[0].save(tmp_path / "part.asdf")
     opened = dv.open_dataset(tmp_path / "part.asdf", frames=visp.files.basepath)
     np.testing.assert_array_equal(opened.data.compute(), visp[0].data.compute())
     with pytest.raises(FileExistsError, match="overwrite=True"):
         visp[0].save(tmp_path / "part.asdf")
-    visp[1].save(tmp_path / "part.asdf", overwrite=True)
+    with pytest.warns(DKISTVirtualWarning, match="names frames that are in"):
+        visp[1].save(tmp_path / "part.asdf", overwrite=True)
 
 
 def test_an_asdf_says_what_its_wcs_was_corrected_by(visp: Any, tmp_path: Path) -> None:
     moved = visp[0].shift(2 * u.arcsec, 1 * u.arcsec)
-    moved.save(tmp_path / "part.asdf")
+    with pytest.warns(DKISTVirtualWarning, match="names frames that are in"):
+        moved.save(tmp_path / "part.asdf")
     opened = dv.open_dataset(tmp_path / "part.asdf", frames=visp.files.basepath)
     assert opened.meta["applied_pointing"] == moved.pointing.to_document()
     assert "applied_pointing" not in visp.meta

@@ -55,6 +55,11 @@ def read_values(ds: Any, dx: Any, dy: Any, *, rotation: Any, scale: Any) -> Give
             raise TypeError("shift: points in time have dx and dy: expected no dy beside them")
         east, north, source = read_points(ds, dx)
         return Given(east, north, turned, factors, source)
+    if dy is None and np.shape(dx) == (2,) and not isinstance(dx, Column):
+        raise TypeError(
+            "shift: dx has two values, and there is no dy: one shift is ds.shift(dx, dy), values "
+            "for two steps are ds.shift(values, 0 * u.arcsec)"
+        )
     named = {"dx": dx, "dy": dy, "rotation": rotation}
     said = [f"{name} of the headers' {one}" for name, one in named.items() if isinstance(one, str)]
     zero = np.zeros((1,) * len(ds.shape))

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import secrets
+import warnings
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from dkist_virtual.errors import DatasetError, StoreError, StoreExistsError
+from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, StoreError, StoreExistsError
 from dkist_virtual.io.locations import absolute, is_local, local_path, shown
 from dkist_virtual.text import shorten
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from asdf.extension import ExtensionManager
 
     from dkist_virtual.dataset.dataset import Dataset
@@ -103,6 +106,7 @@ def save_asdf(
         pixels = not stored
     if not pixels:
         save_dataset(dataset, place, overwrite)
+        _warn_if_elsewhere(own, place)
         return
     if not isinstance(dataset, Dataset):
         raise DatasetError(
@@ -112,6 +116,22 @@ def save_asdf(
     from dkist_virtual.dataset.save.files.asdf_cube import save_asdf_cube
 
     save_asdf_cube(dataset, place, overwrite=overwrite, progress=progress)
+
+
+def _warn_if_elsewhere(datasets: Sequence[Dataset], place: str | os.PathLike[str]) -> None:
+    """Warn where an ASDF names frames that are not in its directory."""
+    directory = os.path.realpath(os.path.dirname(_path(place)))
+    for one in datasets:
+        places = () if one.provenance is None else one.provenance.array.places.in_order
+        there = [os.path.realpath(local_path(base)) for base in places if is_local(base)]
+        if places and directory not in there:
+            warnings.warn(
+                f"{_path(place)}: names frames that are in {shown(places[0])}: put it there, or "
+                "open it with frames=. A name with .virtual keeps where they are",
+                DKISTVirtualWarning,
+                stacklevel=5,
+            )
+            return
 
 
 def _node(dataset: object, manager: ExtensionManager) -> tuple[str, Any]:

@@ -128,7 +128,7 @@ class Stitching:
 
     @property
     def footprint(self) -> dask.array.Array:
-        """True where a tile contributes: shape (tiles, *shape), in the order of `tiles`; lazy."""
+        """True where a tile contributes; lazy: an axis for `tiles`, then those of the data."""
         import dask.array as da
 
         shares = [

@@ -119,6 +119,8 @@ class CubeArray:
         Keys of the meta, and columns of the header table, that the user had added.
     pointing : tuple of dict
         The corrections of the pointing that its WCS has in it.
+    columns : tuple of str
+        The columns of header tables that were combined with the pixels.
     """
 
     index: Place = None
@@ -135,9 +137,11 @@ class CubeArray:
     added_meta: tuple[str, ...] = ()
     added_keywords: tuple[str, ...] = ()
     pointing: tuple[dict[str, Any], ...] = ()
+    columns: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        texts = (self.source, self.operations, *self.added_meta, *self.added_keywords)
+        texts = [self.source, self.operations, *self.added_meta, *self.added_keywords]
+        texts += self.columns
         numbers = (self.header_rows, 0 if self.frame_axes is None else self.frame_axes)
         good = (
             all(isinstance(text, str) for text in texts)
@@ -187,7 +191,7 @@ class CubeArray:
             index = (int(i), int(j))
         spread = values.pop("uncertainty", None)
         parts = tuple(CubePart(**part) for part in values.pop("parts", ()))
-        for name in ("added_meta", "added_keywords", "pointing"):
+        for name in ("added_meta", "added_keywords", "pointing", "columns"):
             values[name] = tuple(values.get(name, ()))
         return cls(
             index=index, uncertainty=None if spread is None else Spread(**spread), parts=parts,

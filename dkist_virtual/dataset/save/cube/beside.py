@@ -137,6 +137,7 @@ def _array(index: Place, ds: Dataset, parts: Sequence[tuple[str, Part]]) -> Cube
         added_meta=tuple(map(str, own_meta(ds))),
         added_keywords=tuple(added),
         pointing=applied_to(ds),
+        columns=lineage.columns,
     )
 
 

@@ -206,7 +206,7 @@ class OpenedCube(Opened):
             unit=LazyUnit(tile),
             meta=meta,
         )
-        ds._past, ds._opened_with = about.past, tile
+        ds._past, ds._opened_with, ds._columns = about.past, tile, about.columns
         if about.uncertainty is not None:
             ds.uncertainty = self._uncertainty(about)
         return ds
