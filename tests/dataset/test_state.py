@@ -160,7 +160,9 @@ def kept_as(form: str) -> Callable[[Any], Any]:
     """Save in a form, and open again."""
 
     def make(ds: Any) -> Any:
-        with TemporaryDirectory() as directory:
+        with TemporaryDirectory() as directory, warnings.catch_warnings():
+            # The frames are elsewhere, and no pixel is read.
+            warnings.filterwarnings("ignore", "[^ ]* names frames that are in")
             ds.save(f"{directory}/saved{form}")
             opened = dv.open_dataset(f"{directory}/saved{form}", chunks="frame")
             for tile in opened.flat if isinstance(opened, dv.TiledDataset) else [opened]:
