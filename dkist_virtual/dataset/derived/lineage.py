@@ -112,6 +112,9 @@ class Lineage:
     opened_with: frozenset[str]
     columns: tuple[str, ...] = ()
 
+    def __str__(self) -> str:
+        return f"computed from {self.source}" if self.is_computed else self.source
+
     @property
     def source(self) -> str:
         """What the pixels are, or were computed from, in words."""

@@ -59,7 +59,9 @@ def open_cube(place: str, options: ReadOptions) -> OpenedCube:
         )
     handle = CubeHandle(place, None, options)
     document = handle.cube.document
-    for name, given in (("frames", options.frames), ("verify", options.verify)):
+    has_nan = options.missing != "raise"
+    of_frames = {"frames": options.frames, "missing": has_nan, "verify": options.verify}
+    for name, given in of_frames.items():
         if given:
             raise ValueError(
                 f"{name} is for frames, and the pixels of {shown(place)} are its own: expected "

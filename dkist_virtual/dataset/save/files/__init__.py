@@ -2,7 +2,8 @@
 
 - `beside`: say what belongs to a dataset beside its pixels, as the tree of an ASDF, and read it
 - `part`: write a file beside its place, and rename it when it is complete
-- `pixels`: write the pixels of a dataset into a file, and read them there, in parts
+- `pixels`: write the pixels of a dataset into a file, and open them there
+- `region`: read and write an array inside of a file, in parts
 - `fits_file`: save a dataset as FITS
 - `fits_headers`: make the headers and the small tables of that FITS
 - `fits_opened`: open a FITS image or mosaic

@@ -20,7 +20,8 @@ from dkist_virtual.dataset.save.files.beside import (
 )
 from dkist_virtual.dataset.save.files.names import CUBE_KEY
 from dkist_virtual.dataset.save.files.part import part_of
-from dkist_virtual.dataset.save.files.pixels import FileHandle, Region, write_pixels
+from dkist_virtual.dataset.save.files.pixels import FileHandle, write_pixels
+from dkist_virtual.dataset.save.files.region import Region
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.text import shorten
 

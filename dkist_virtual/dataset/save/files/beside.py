@@ -57,7 +57,7 @@ def beside(ds: Dataset, what: str, *, headers: bool = False) -> dict[str, Any]:
         "own_meta": sorted(set(meta) - ds.lineage.opened_with),
         "computed_from": redacted(ds.lineage.source) if computed else None,
         "past": ds.lineage.past,
-        "columns": list(ds.lineage.columns),
+        "computed_with": list(ds.lineage.columns),
         "frames": _frames(ds),
         "origin": {} if ds.provenance is None else ds.provenance.description.origin,
         "added_headers": [] if ds.provenance is None else ds.meta.headers.added_keywords(),
@@ -245,7 +245,7 @@ def make_dataset(
         psf=tree["psf"],
     )
     made._past, made._opened_with = tree["past"], tile
-    made._columns = tuple(tree.get("columns", ()))
+    made._columns = tuple(tree.get("computed_with", ()))
     _add(made, tree["coordinates"])
     if (said := tree["uncertainty"]) is not None and "uncertainty" in names:
         made.uncertainty = uncertainty_of(said, handle.select("uncertainty", frame_axes).dask())

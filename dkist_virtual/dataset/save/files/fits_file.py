@@ -24,7 +24,8 @@ from dkist_virtual.dataset.save.files.fits_headers import (
     table_hdu,
 )
 from dkist_virtual.dataset.save.files.part import part_of
-from dkist_virtual.dataset.save.files.pixels import Region, as_dask, write_pixels
+from dkist_virtual.dataset.save.files.pixels import as_dask, write_pixels
+from dkist_virtual.dataset.save.files.region import Region
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, redacted
 
 if TYPE_CHECKING:

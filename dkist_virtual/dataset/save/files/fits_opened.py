@@ -11,7 +11,8 @@ from astropy.io import fits
 from dkist_virtual.dataset.save.files.beside import KNOWN, from_bytes, make_dataset
 from dkist_virtual.dataset.save.files.fits_file import ERROR, IMAGE
 from dkist_virtual.dataset.save.files.fits_headers import STORED, read_table
-from dkist_virtual.dataset.save.files.pixels import FileHandle, Region
+from dkist_virtual.dataset.save.files.pixels import FileHandle
+from dkist_virtual.dataset.save.files.region import Region
 from dkist_virtual.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def open_fits(path: str, options: ReadOptions) -> Dataset | TiledDataset:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of headers that are not quite FITS
-            with fits.open(path, memmap=True) as file:
+            with fits.open(path, memmap=False) as file:
                 return _opened(path, file, options)
     except OSError as error:
         raise DatasetError(f"{path}: cannot be read as FITS: {error}") from error

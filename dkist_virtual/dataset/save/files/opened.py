@@ -22,10 +22,10 @@ def open_saved(path: str, form: str, options: ReadOptions) -> Dataset | TiledDat
     DatasetError
         It is not what its name says, or an option is about frames: pixels are in the file.
     """
-    if options.frames is not None or options.missing != "raise":
+    if options.frames is not None or options.missing != "raise" or options.verify:
         raise DatasetError(
-            f"{path}: has its pixels in itself: frames= and missing= are for datasets whose pixels "
-            "are in frames"
+            f"{path}: has its pixels in itself: frames=, missing= and verify= are for datasets "
+            "whose pixels are in frames"
         )
     if form == "fits":
         from dkist_virtual.dataset.save.files.fits_opened import open_fits

@@ -1,4 +1,4 @@
-"""Write the pixels of a dataset into a file, and read them there, in parts."""
+"""Write the pixels of a dataset into a file, and open them there."""
 
 from __future__ import annotations
 
@@ -18,91 +18,18 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     import dask.array
-    from numpy.typing import NDArray
     from tqdm import tqdm
 
+    from dkist_virtual.dataset.save.files.region import Region
     from dkist_virtual.store.read_options import ReadOptions
 
-__all__ = ["FileHandle", "Region", "as_dask", "write_pixels"]
-
-_READ: Final = 2**24
-"""Bytes of a file that are read at a time."""
+__all__ = ["FileHandle", "as_dask", "write_pixels"]
 
 _AHEAD: Final = 2**28
 """Bytes of pixels that a cluster computes at a time."""
 
 _PART: Final = 2**25
 """Bytes of an array in memory that are written at a time."""
-
-
-@dataclass(frozen=True)
-class Region:
-    """An array inside of a file on this machine: its pixels one after the other, in C order.
-
-    Parameters
-    ----------
-    path : str
-    start : int
-        Of its first byte.
-    shape : tuple of int
-    stored : str
-        The type of the numbers in the file, such as ``">f4"``.
-    dtype : str
-        That of the pixels. An unsigned integer that is stored as a signed one is that plus half of
-        its range, as in FITS, and the other way round.
-    """
-
-    path: str
-    start: int
-    shape: tuple[int, ...]
-    stored: str
-    dtype: str
-
-    @property
-    def ndim(self) -> int:
-        """The number of axes."""
-        return len(self.shape)
-
-    @property
-    def n_bytes(self) -> int:
-        """The length of its pixels in the file."""
-        return math.prod(self.shape) * np.dtype(self.stored).itemsize
-
-    @property
-    def shards(self) -> tuple[int, ...]:
-        """The lengths of a part that is read at once."""
-        sizes, left = [], _READ // np.dtype(self.dtype).itemsize
-        for n in self.shape[::-1]:  # whole axes, the last first
-            sizes.append(max(1, min(n, left)))
-            left //= max(n, 1)
-        return tuple(sizes[::-1])
-
-    @property
-    def metadata(self) -> None:
-        """Nothing: its axes have no names."""
-
-    def _map(self, mode: Any) -> np.memmap[Any, Any]:
-        return np.memmap(self.path, np.dtype(self.stored), mode, self.start, self.shape)
-
-    def __getitem__(self, item: Any) -> NDArray[Any]:
-        values = np.array(self._map("r")[item])  # a copy: the file is not kept open
-        return self._turned(values.astype(values.dtype.newbyteorder("=")), np.dtype(self.dtype))
-
-    def __setitem__(self, item: Any, values: Any) -> None:
-        stored = np.dtype(self.stored)
-        native = np.asarray(values).astype(np.dtype(self.dtype), copy=False)
-        mapped = self._map("r+")  # for these pixels alone: memory stays bounded
-        mapped[item] = self._turned(native, stored.newbyteorder("="))
-
-    def _turned(self, values: NDArray[Any], to: np.dtype[Any]) -> NDArray[Any]:
-        """Convert numbers; between signed and unsigned by turning the highest bit."""
-        kinds = {values.dtype.kind, to.kind}
-        if len(kinds) == 1 or "b" in kinds:
-            return values.astype(to, copy=False)
-        turned: NDArray[Any] = values.view(f"u{to.itemsize}") ^ np.array(
-            1 << (8 * to.itemsize - 1), f"u{to.itemsize}"
-        )
-        return turned.view(to)
 
 
 @dataclass(frozen=True)
