@@ -34,7 +34,7 @@ class FetchedFile(_Path):
     def __iter__(self) -> Iterator[str]:
         return iter([str(self)])
 
-    def with_segments(self, *segments: str | os.PathLike[str]) -> Path:
+    def with_segments(self, *segments: str | os.PathLike[str]) -> Any:
         """Make paths of it, its directory say, ordinary ones; Python 3.12 asks for this."""
         return Path(*segments)
 

@@ -405,7 +405,8 @@ def _with_combined(tables: list[Table], shown: Sequence[bool], combined: object)
         return stacked
     for name in combined.colnames:
         if name not in stacked.colnames:
-            column: Any = np.ma.masked_all(len(stacked), combined[name].dtype)  # type: ignore[no-untyped-call]
+            empty: Any = np.ma.masked_all  # which has types in newer versions of numpy alone
+            column = empty(len(stacked), combined[name].dtype)
             column[rows] = combined[name]
             stacked[name] = column if np.ma.is_masked(column) else column.data
         elif not same_cells(stacked[name][rows], combined[name]):

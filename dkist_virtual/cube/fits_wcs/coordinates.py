@@ -164,6 +164,6 @@ class Coordinates:
             value = own[axis.index] if part is self.world else np.full(n, self._constants[id(axis)])
             if axis.kind == "longitude":
                 middle = self.world.middle_longitude() if part is self.world else value[:1].sum()
-                value = wrap(value, axis.unit, middle)
+                value = wrap(value, axis.unit, float(middle))
             found[:, index] = value * factor
         return found

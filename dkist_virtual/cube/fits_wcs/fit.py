@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from astropy.wcs import WCS
@@ -209,6 +209,7 @@ class Steps:
         sizes = np.linalg.norm(self.matrix, axis=0)
         if not np.isfinite(sizes).all():
             return np.inf
+        far: Any
         if not sizes.any():
             far = np.abs(off).max(axis=1) / self.alone
         elif len(self.matrix) == 1:

@@ -325,7 +325,7 @@ def jumps(
         if len(ends) == 2:
             size[number] = np.hypot(*(ends[1] - ends[0]))
     usual = float(np.median(size[size > 0])) if (size > 0).any() else 0.0
-    for number in np.argsort(-size):
+    for number in np.argsort(-size).tolist():
         others = result[max(number - half, 0) : number + half]
         if size[number] < max(6 * usual, _SMALL_JUMP) or others.any():
             continue

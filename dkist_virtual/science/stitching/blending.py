@@ -53,7 +53,7 @@ def _taps(at: NDArray[Any], n: int, order: Order) -> tuple[NDArray[np.int64], li
         (0.5 * t - 0.5) * t * t,
     ]
     within = (base >= 1) & (base <= n - 3)
-    linear = (0.0, 1 - t, t, 0.0)
+    linear: list[Any] = [0.0, 1 - t, t, 0.0]
     weights = [np.where(within, of, line) for of, line in zip(weights, linear, strict=True)]
     return base.astype(np.int64) - 1, weights
 

@@ -199,7 +199,8 @@ def _write(file: io.FileIO, region: Region, axes: Sequence[range], values: NDArr
         return
     _, _, blocks = _blocks(region, axes, 0)
     for place, begin in blocks:
-        left: Any = memoryview(np.ascontiguousarray(values[place]).reshape(-1).view("u1"))  # type: ignore[arg-type]
+        pixels: Any = np.ascontiguousarray(values[place]).reshape(-1).view("u1")
+        left = memoryview(pixels)
         file.seek(begin)
         while left:
             left = left[file.write(left) :]
