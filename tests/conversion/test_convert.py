@@ -31,7 +31,6 @@ from astropy.io import fits
 from astropy.table import MaskedColumn, Table
 from dkist_assets import NOT_DATASETS, unpacked
 from golden import BY_NAME, raw_references, write_dataset
-from samples import mostly_slow
 from simulated import once
 from watches import opened_frames
 
@@ -705,10 +704,8 @@ def test_kill_leaves_no_store(make: Make, tmp_path: Path) -> None:
     assert dv.convert(path, tmp_path / "store").n_scanned == 6
 
 
-@pytest.mark.parametrize(
-    ("stage", "overwrite"),
-    mostly_slow([("scanning", False), ("renaming", True)], ("scanning", False)),
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("stage", "overwrite"), [("scanning", False), ("renaming", True)])
 def test_interrupting_leaves_nothing(
     stage: str, overwrite: bool, make: Make, tmp_path: Path
 ) -> None:

@@ -33,7 +33,7 @@ from dkist_virtual.cube.inverse.lattice import TOLERANCE
 SIMULATED = ("vtf", "visp", "vbi_mosaic", "cryonirsp", "dlnirsp", "visp_moving")
 REAL = ("croppable_cryo", "croppable_visp", "large_vbi", "large_visp", "visp_no_headers")
 WCSS = (*SIMULATED, *REAL)
-QUICK = ("vtf", "dlnirsp", "croppable_cryo")
+QUICK = ("vtf", "croppable_cryo")
 EDGES = (-0.49, -0.4, 0.4, 0.49)
 
 

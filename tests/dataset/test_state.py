@@ -494,7 +494,7 @@ def try_cell(make: Callable[[], Any], how: Derived, state: str, word: str) -> No
         assert word in ("warned", "no", "none")
 
 
-@pytest.mark.parametrize(("row", "state", "word"), mostly_slow(cells(tables()[0]), every=7))
+@pytest.mark.parametrize(("row", "state", "word"), mostly_slow(cells(tables()[0]), every=10))
 def test_what_a_derived_dataset_keeps(
     row: str, state: str, word: str, mosaic: dv.TiledDataset
 ) -> None:
@@ -568,7 +568,7 @@ def read_mosaic(got: Any, state: str) -> Any:
 READERS["mosaic"] = read_mosaic
 
 
-@pytest.mark.parametrize(("row", "state", "word"), mostly_slow(cells(tables()[1]), every=5))
+@pytest.mark.parametrize(("row", "state", "word"), mostly_slow(cells(tables()[1]), every=9))
 def test_what_a_part_of_a_mosaic_keeps_of_its_tiles(
     row: str, state: str, word: str, mosaic: dv.TiledDataset
 ) -> None:
@@ -589,7 +589,7 @@ def test_what_a_part_of_a_mosaic_keeps_of_its_tiles(
         try_cell(make, how, state, word)
 
 
-@pytest.mark.parametrize(("row", "state", "word"), mostly_slow(cells(tables()[2]), every=4))
+@pytest.mark.parametrize(("row", "state", "word"), mostly_slow(cells(tables()[2]), every=7))
 def test_what_a_part_of_a_mosaic_keeps_of_the_whole(
     row: str, state: str, word: str, mosaic: dv.TiledDataset
 ) -> None:

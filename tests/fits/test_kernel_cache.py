@@ -91,6 +91,7 @@ def test_kernels_are_cached_where_the_packages_folder_is_read_only(tmp_path: Pat
     assert [decode()[0] for _ in range(2)] == [0, 0]
 
 
+@pytest.mark.slow
 def test_arrays_with_gaps_and_unaligned_ones_are_passed_to_numbas_own_function() -> None:
     kernel = Kernel("dkist_virtual.fits.tiled.rice", "decode_integers")
     unaligned = np.empty(2 * 8 + 1, "u1")[1:].view(np.int64)

@@ -145,7 +145,7 @@ def placed(streams: Streams, width: int, rows: int) -> Streams:
 
 
 @pytest.mark.parametrize("kernel", LANES)
-@pytest.mark.parametrize("dtype", ["f4", "f8"])
+@pytest.mark.parametrize("dtype", mostly_slow(["f4", "f8"], "f4"))
 @pytest.mark.parametrize("dither", mostly_slow([0, 1, 2], 1))
 def test_floats_in_runs_with_blanks_and_dithers(kernel: Kernel, dtype: str, dither: int) -> None:
     rng = np.random.default_rng(dither)

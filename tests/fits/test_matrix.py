@@ -206,7 +206,7 @@ def few_cases(algorithm: str, dtype: str) -> list[tuple[int, tuple[Any, ...]]]:
 @pytest.mark.parametrize("chosen", [few_cases, pytest.param(every_case, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     "dtype",
-    mostly_slow([dtype for algorithm, dtype in MATRIX if algorithm == "RICE_1"], "f4", "i2"),
+    mostly_slow([dtype for algorithm, dtype in MATRIX if algorithm == "RICE_1"], "f4"),
 )
 @pytest.mark.parametrize("kernel", KERNELS)
 def test_rice_by_every_kernel(
