@@ -101,6 +101,7 @@ def test_no_polarisation_outside_the_spot(scene: scenes.Scene, fine: np.ndarray)
     assert abs(scenes.stokes(scene, fine)[1:3]).max() > 0.02
 
 
+@pytest.mark.slow
 def test_polarisation_never_exceeds_the_intensity(scene: scenes.Scene, fine: np.ndarray) -> None:
     i, q, u, v = scenes.stokes(scene, fine)
     assert (np.sqrt(q**2 + u**2 + v**2) <= i).all()

@@ -690,6 +690,7 @@ def paused(stage: str, *arguments: str) -> Iterator[subprocess.Popen[str]]:
         process.communicate()
 
 
+@pytest.mark.slow
 def test_kill_leaves_no_store(make: Make, tmp_path: Path) -> None:
     path = make("compressed")
     with paused("renaming", str(path), str(tmp_path / "store")) as process:

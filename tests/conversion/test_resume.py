@@ -15,7 +15,6 @@ import many
 import numpy as np
 import pytest
 from many import name_of, rewrite, write_asdf, write_frames
-from samples import mostly_slow
 from watches import opened_frames
 
 import dkist_virtual as dv
@@ -191,7 +190,8 @@ def large(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return directory
 
 
-@pytest.mark.parametrize("how", mostly_slow(["SIGKILL", "SIGINT"], "SIGKILL"))
+@pytest.mark.slow
+@pytest.mark.parametrize("how", ["SIGKILL", "SIGINT"])
 def test_a_conversion_goes_on_where_it_was_stopped(how: str, large: Path, tmp_path: Path) -> None:
     store = tmp_path / "store"
     stopped = convert_and_stop(WORTH + 2 * FLUSH, how, large / "d.asdf", store, "--workers", 1)

@@ -138,6 +138,7 @@ def test_what_netcdf_cannot_hold_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_netcdf_of_other_programs_is_refused_as_before(datasets: Any, tmp_path: Path) -> None:
     other = tmp_path / "other.nc"
     xarray.Dataset({"data": ("x", np.arange(3))}).to_netcdf(other, engine="h5netcdf")

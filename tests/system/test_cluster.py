@@ -179,7 +179,7 @@ def test_a_process_without_this_package_imported_finds_the_codec(
     np.testing.assert_array_equal(pixels, frame)
 
 
-@pytest.mark.every(6)
+@pytest.mark.slow
 def test_a_killed_worker_costs_time_alone(
     mortal: Any, store: Path, frame: Any, tmp_path: Path
 ) -> None:
