@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from dkist_virtual.cube.selection import Index
     from dkist_virtual.store.read_options import Chunks
 
-__all__ = ["PushdownArray", "Source"]
+__all__ = ["PushdownArray", "Source", "Stored"]
 
 
 class Source(Protocol):
@@ -44,6 +44,18 @@ class Source(Protocol):
 
     def dask(self, chunks: Chunks | None) -> PushdownArray:
         """Make a dask array of it."""
+
+
+class Stored(Source, Protocol):
+    """A source that dask reads in chunks."""
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes."""
+
+    @property
+    def dtype(self) -> np.dtype:
+        """Type of the pixels."""
 
 
 _SLOTS: Final = {
@@ -102,6 +114,41 @@ class PushdownArray(da.Array):
         made.source, made.wanted = source, wanted
         made._make_array, made._one_chunk = make, one_chunk
         return made
+
+    @classmethod
+    def over(
+        cls,
+        source: Stored,
+        sizes: tuple[tuple[int, ...], ...],
+        name: Callable[[], str],
+        wanted: Chunks | None,
+    ) -> PushdownArray:
+        """Make one that reads a source, chunk by chunk.
+
+        Parameters
+        ----------
+        source : Stored
+        sizes : tuple of tuple of int
+            The lengths of the chunks along each axis.
+        name : callable
+            Gives the array's name, when that is needed.
+        wanted : optional
+            The chunks that the user wanted.
+        """
+
+        def make() -> da.Array:
+            array: da.Array = da.from_array(
+                source,
+                chunks=sizes,
+                name=name(),
+                inline_array=True,
+                fancy=False,
+                meta=np.empty((0,) * source.ndim, source.dtype),
+            )
+            return array
+
+        one_chunk = max(map(len, sizes), default=1) == 1
+        return cls.later(make, source, wanted, one_chunk=one_chunk)
 
     def __getattr__(self, name: str) -> Any:
         # Called where nothing was put into one of dask's slots yet.

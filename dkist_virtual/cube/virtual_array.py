@@ -233,7 +233,6 @@ class VirtualArray:
 
         `chunks` are of the whole array, see `ReadOptions`; by default those it was opened with.
         """
-        import dask.array as da
         from dask.base import tokenize
 
         from dkist_virtual.cube.dask_array import PushdownArray
@@ -241,19 +240,10 @@ class VirtualArray:
         sizes, token = self.dask_chunks(chunks), self.token()
         places = self.places
 
-        def make() -> da.Array:
-            array: da.Array = da.from_array(
-                self,
-                chunks=sizes,
-                name=f"dkist-{tokenize(*token, sizes, places.versions())}",
-                inline_array=True,
-                fancy=False,
-                meta=np.empty((0,) * self.ndim, self.dtype),
-            )
-            return array
+        def name() -> str:
+            return f"dkist-{tokenize(*token, sizes, places.versions())}"
 
-        one_chunk = max(map(len, sizes), default=1) == 1
-        return PushdownArray.later(make, self, chunks, one_chunk=one_chunk)
+        return PushdownArray.over(self, sizes, name, chunks)
 
     def dask_chunks(self, chunks: Chunks | None = None) -> tuple[tuple[int, ...], ...]:
         """Return the lengths of dask's chunks along each axis."""

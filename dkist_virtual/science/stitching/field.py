@@ -20,7 +20,6 @@ from dkist_virtual.science.stitching.blending import (
 )
 
 if TYPE_CHECKING:
-    import dask.array
     from numpy.typing import NDArray
 
     from dkist_virtual.cube.dask_array import PushdownArray
@@ -135,19 +134,10 @@ class Field:
         sizes = self._sizes() if chunks is None else chunks
         sizes = da.core.normalize_chunks(sizes, self.shape, dtype=self.dtype)
 
-        def make() -> dask.array.Array:
-            array: dask.array.Array = da.from_array(
-                self,
-                chunks=sizes,
-                name=f"stitched-{tokenize(*self.token(), sizes)}",
-                inline_array=True,
-                fancy=False,
-                meta=np.empty((0,) * self.ndim, self.dtype),
-            )
-            return array
+        def name() -> str:
+            return f"stitched-{tokenize(*self.token(), sizes)}"
 
-        one = max(map(len, sizes), default=1) == 1
-        return PushdownArray.later(make, self, chunks, one_chunk=one)
+        return PushdownArray.over(self, sizes, name, chunks)
 
     def _sizes(self) -> tuple[int, ...]:
         """Return how long chunks are along each axis that is left."""
