@@ -10,6 +10,7 @@ import errno
 import io
 import os
 import stat
+import tempfile
 import time
 from io import FileIO
 from typing import TYPE_CHECKING, Final
@@ -36,6 +37,7 @@ __all__ = [
     "is_something_else",
     "open_regular",
     "read_local",
+    "replace_text",
     "status_of",
     "sync",
 ]
@@ -112,6 +114,28 @@ def sync(path: str | os.PathLike[str]) -> None:
             raise
     finally:
         os.close(file)
+
+
+def replace_text(directory: str, name: str, text: str) -> None:
+    """Write a file of a directory, in place of what was there; it is whole at any time.
+
+    Raises
+    ------
+    OSError
+        It cannot be written; what was there before stays.
+    """
+    stem = name.partition(".")[0]
+    file, part = tempfile.mkstemp(prefix=f".{stem}.", dir=directory)
+    try:
+        with os.fdopen(file, "w", encoding="utf-8") as opened:
+            opened.write(text)
+        os.chmod(part, 0o644)
+        sync(part)
+        os.replace(part, os.path.join(directory, name))
+    except BaseException:
+        os.unlink(part)
+        raise
+    sync(directory)
 
 
 class FileBytes:

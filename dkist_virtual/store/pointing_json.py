@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.errors import FrameForbiddenError, StoreCorruptError, StoreError
 from dkist_virtual.fits.threads import open_in_forks
-from dkist_virtual.io.local_file import sync
+from dkist_virtual.io.local_file import replace_text, sync
 from dkist_virtual.io.locations import join, shown
 from dkist_virtual.store.format.names import POINTING_NAME
 
@@ -112,17 +111,7 @@ def write_pointing(directory: str, arrays: Mapping[str, tuple[Sequence[int], Any
         },
     }
     try:
-        file, name = tempfile.mkstemp(prefix=".pointing.", dir=directory)
-        try:
-            with os.fdopen(file, "w", encoding="utf-8") as opened:
-                json.dump(made, opened)
-            os.chmod(name, 0o644)
-            sync(name)
-            os.replace(name, os.path.join(directory, POINTING_NAME))
-            sync(directory)
-        except BaseException:
-            os.unlink(name)
-            raise
+        replace_text(directory, POINTING_NAME, json.dumps(made))
     except OSError as error:
         raise _unwritable(directory, error) from error
 

@@ -7,15 +7,13 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import re
-import tempfile
 import warnings
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from dkist_virtual.errors import StoreError, VerificationWarning, redacted
-from dkist_virtual.io.local_file import sync
+from dkist_virtual.io.local_file import replace_text
 from dkist_virtual.io.locations import is_local, join, local_path, shown
 from dkist_virtual.store.format.names import VERIFY_NAME
 from dkist_virtual.text import ALIKE, counted, same_causes
@@ -274,17 +272,7 @@ def write_verification(verification: Verification) -> None:
     data["findings"] = data["findings"][:_KEPT]
     directory = local_path(verification.store)
     try:
-        file, name = tempfile.mkstemp(prefix=".verify.", dir=directory)
-        try:
-            with os.fdopen(file, "w", encoding="utf-8") as opened:
-                json.dump(data, opened, indent=1)
-            os.chmod(name, 0o644)
-            sync(name)
-            os.replace(name, join(directory, VERIFY_NAME))
-            sync(directory)
-        except BaseException:
-            os.unlink(name)
-            raise
+        replace_text(directory, VERIFY_NAME, json.dumps(data, indent=1))
     except OSError as error:
         raise StoreError(
             f"{join(directory, VERIFY_NAME)}: cannot be written: {error.strerror or error}. "
