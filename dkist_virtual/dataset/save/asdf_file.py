@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 import warnings
-from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
-from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, StoreError, StoreExistsError
-from dkist_virtual.io.locations import absolute, is_local, local_path, shown
+from dkist_virtual.dataset.save.files.part import part_of, refuse_existing, target_of
+from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
+from dkist_virtual.io.locations import is_local, local_path, shown
 from dkist_virtual.text import shorten
 
 if TYPE_CHECKING:
@@ -61,8 +60,8 @@ def save_dataset(
     """
     import asdf
 
-    path = _path(asdf_path)
-    _refuse(path, overwrite)
+    path = target_of(asdf_path, "asdf_path", "an ASDF is")
+    refuse_existing(path, overwrite)
     file = asdf.AsdfFile()
     key, node = _node(dataset, file.extension_manager)
     tree: dict[str, Any] = {key: node}
@@ -120,13 +119,14 @@ def save_asdf(
 
 def _warn_if_elsewhere(datasets: Sequence[Dataset], place: str | os.PathLike[str]) -> None:
     """Warn where an ASDF names frames that are not in its directory."""
-    directory = os.path.realpath(os.path.dirname(_path(place)))
+    path = target_of(place)
+    directory = os.path.realpath(os.path.dirname(path))
     for one in datasets:
         places = () if one.provenance is None else one.provenance.array.places.in_order
         there = [os.path.realpath(local_path(base)) for base in places if is_local(base)]
         if places and directory not in there:
             warnings.warn(
-                f"{_path(place)}: names frames that are in {shown(places[0])}: put it there, or "
+                f"{path}: names frames that are in {shown(places[0])}: put it there, or "
                 "open it with frames=. A name with .virtual keeps where they are",
                 DKISTVirtualWarning,
                 stacklevel=5,
@@ -155,51 +155,21 @@ def _node(dataset: object, manager: ExtensionManager) -> tuple[str, Any]:
     )
 
 
-def _path(asdf_path: str | os.PathLike[str]) -> str:
-    place = absolute(asdf_path, "asdf_path")
-    if not is_local(place):
-        raise StoreError(
-            f"{shown(place)}: an ASDF is written on this machine: expected a path. Copy it there "
-            "afterwards"
-        )
-    return local_path(place)
-
-
-def _refuse(path: str, overwrite: bool) -> None:
-    if os.path.lexists(path) and not overwrite:
-        raise StoreExistsError(f"{path}: exists already. overwrite=True replaces it")
-    if os.path.isdir(path):
-        raise StoreExistsError(f"{path}: is a directory: expected the name of a file")
-
-
 def _write(path: str, tree: dict[str, Any], overwrite: bool) -> None:
     """Write a file beside its place, and rename it."""
     import asdf
 
-    from dkist_virtual.io.local_file import sync
     from dkist_virtual.store.format.dataset_asdf import ignore_expected_warnings
 
-    directory, name = os.path.split(os.path.realpath(path))
-    part = os.path.join(directory, f".{name[:200]}.{secrets.token_hex(4)}.part")
     try:
         # A file, not its path: asdf takes a path for a URI, which ends at a "#".
-        with ignore_expected_warnings(), open(part, "xb") as file:
+        with (
+            part_of(path, overwrite=overwrite) as part,
+            ignore_expected_warnings(),
+            open(part, "wb") as file,
+        ):
             asdf.AsdfFile(tree).write_to(file)
-        sync(part)
-        _refuse(path, overwrite)
-        os.replace(part, os.path.join(directory, name))
-    except OSError as error:
-        if isinstance(error, StoreError):
-            raise
-        raise StoreError(
-            f"{path}: cannot be written: {error.strerror or error}. What was there before stays "
-            "as it was"
-        ) from error
     except asdf.exceptions.ValidationError as error:
         raise DatasetError(
             f"{path}: dkist's form of a dataset does not allow this one: {shorten(error)}"
         ) from error
-    finally:
-        with suppress(OSError):
-            os.remove(part)
-    sync(directory)

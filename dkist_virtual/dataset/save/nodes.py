@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from dkist_virtual.cube.sliced_wcs import published_wcs
 from dkist_virtual.dataset.save.frame_list import frame_list, frame_list_of_files
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 from dkist_virtual.text import shorten
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from asdf.extension import ExtensionManager
     from asdf.tagged import TaggedDict
     from astropy.table import Table
-    from astropy.wcs.wcsapi import BaseHighLevelWCS
+    from numpy.typing import NDArray
 
     from dkist_virtual.dataset.dataset import Dataset
     from dkist_virtual.dataset.files import Files
@@ -118,6 +119,24 @@ def plain_meta(meta: Mapping[str, Any]) -> dict[str, Any]:
             for key, value in meta.items()}  # fmt: skip
 
 
+def without_headers(meta: Any) -> dict[str, Any]:
+    """Copy a meta to a dict, without its headers, which are not read for it."""
+    plain = meta.without_headers() if hasattr(meta, "without_headers") else meta or {}
+    return {key: value for key, value in plain.items() if key != "headers"}
+
+
+def without_shared(meta: Mapping[str, Any], shared: Mapping[str, Any]) -> dict[str, Any]:
+    """Leave out of the meta of a tile what is that of its mosaic."""
+    return {
+        key: value for key, value in meta.items() if key not in shared or shared[key] is not value
+    }
+
+
+def whole_mask(mask: Any, shape: tuple[int, ...]) -> NDArray[np.bool_]:
+    """Compute a mask as an array of a shape."""
+    return np.array(np.broadcast_to(np.asarray(mask, bool), shape))
+
+
 def _no_table() -> Table:
     from astropy.table import Table
 
@@ -136,14 +155,9 @@ def _meta_of(
     meta: Any, *, history: bool, shared: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """Copy a meta without its headers; of a tile's, what is not that of the mosaic."""
-    plain: dict[str, Any] = meta.without_headers() if hasattr(meta, "without_headers") else meta
-    plain = {key: value for key, value in plain.items() if key != "headers"}
+    plain = without_headers(meta)
     if shared is not None:
-        plain = {
-            key: value
-            for key, value in plain.items()
-            if key not in shared or shared[key] is not value
-        }
+        plain = without_shared(plain, shared)
         plain.setdefault("inventory", shared.get("inventory"))
     if not history or not plain.get("history"):
         plain.pop("history", None)
@@ -168,12 +182,12 @@ def _parts(ds: Dataset, meta: dict[str, Any]) -> dict[str, Any]:
         meta = {**meta, "applied_pointing": ds.pointing.to_document()}
     node = {
         "meta": meta,
-        "wcs": _wcs_of(ds.wcs),
+        "wcs": published_wcs(ds.wcs),
         "data": frame_list(pixels).to_dkist(),
         "unit": _unit_of(ds),
     }
     if ds.mask is not None:
-        node["mask"] = np.array(np.broadcast_to(np.asarray(ds.mask, bool), ds.shape))
+        node["mask"] = whole_mask(ds.mask, ds.shape)
     return node
 
 
@@ -184,12 +198,6 @@ def _unit_of(ds: Dataset) -> Any:
             'unit="ct") is the same dataset with a unit'
         )
     return ds.unit
-
-
-def _wcs_of(wcs: BaseHighLevelWCS) -> BaseHighLevelWCS:
-    from dkist_virtual.cube.sliced_wcs import published_wcs
-
-    return published_wcs(wcs)
 
 
 def left_behind(ds: Dataset) -> list[str]:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from astropy.table import Table
 
+from dkist_virtual.cube.sliced_wcs import published_wcs, slice_wcs
 from dkist_virtual.dataset.derived.state import own_meta
 from dkist_virtual.dataset.save.cube.sources import operations_of
-from dkist_virtual.dataset.save.nodes import check_meta
+from dkist_virtual.dataset.save.nodes import check_meta, without_shared
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, HeaderWarning
 from dkist_virtual.store.cubes.cube_document import (
     ADDED_NAME,
@@ -204,12 +205,11 @@ def _description(
     for tile in tiles:
         own: dict[str, Any] = {}
         if grid is not None:
-            meta = _plain(tile.ds.meta)
-            own = {k: v for k, v in meta.items() if k not in shared or shared[k] is not v}
+            own = without_shared(_plain(tile.ds.meta), shared)
             if (record := tile.ds.inventory) is not about.get("inventory"):
                 own["inventory"] = record
         described.append(
-            TileMeta(tile.index, _wcs_of(tile.ds.wcs), tile.ds.unit, None, check_meta(own))
+            TileMeta(tile.index, published_wcs(tile.ds.wcs), tile.ds.unit, None, check_meta(own))
         )
     return Description(
         grid=grid,
@@ -237,17 +237,8 @@ def _now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
 
 
-def _wcs_of(wcs: BaseHighLevelWCS) -> BaseHighLevelWCS:
-    """Return a WCS of classes that ASDF can write."""
-    from dkist_virtual.cube.sliced_wcs import published_wcs
-
-    return published_wcs(wcs)
-
-
 def _part_wcs(part: Part) -> BaseHighLevelWCS:
-    from dkist_virtual.cube.sliced_wcs import slice_wcs
-
-    return _wcs_of(slice_wcs(part.wcs, part.cut))
+    return published_wcs(slice_wcs(part.wcs, part.cut))
 
 
 def _write_asdf(description: Description, path: Path) -> None:

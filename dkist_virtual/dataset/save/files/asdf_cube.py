@@ -22,6 +22,7 @@ from dkist_virtual.dataset.save.files.names import CUBE_KEY
 from dkist_virtual.dataset.save.files.part import part_of
 from dkist_virtual.dataset.save.files.pixels import FileHandle, write_pixels
 from dkist_virtual.dataset.save.files.region import Region
+from dkist_virtual.dataset.save.nodes import whole_mask
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.text import shorten
 
@@ -57,7 +58,7 @@ def save_asdf_cube(
     cube = {
         **tree,
         "shape": list(ds.shape),
-        "mask": _plain(ds.mask, ds.shape),
+        "mask": None if ds.mask is None else whole_mask(ds.mask, ds.shape),
         "data": Stream(list(ds.shape[1:]), stored),
     }
     if ds.uncertainty is not None:
@@ -131,7 +132,3 @@ def open_asdf_cube(path: str, options: ReadOptions) -> Dataset:
     if spread is not None:
         made.uncertainty = uncertainty_of(cube["uncertainty"], spread)
     return made
-
-
-def _plain(mask: Any, shape: tuple[int, ...]) -> Any:
-    return None if mask is None else np.array(np.broadcast_to(np.asarray(mask, bool), shape))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dkist_virtual.dataset.save.nodes import check_meta, plain_table
+from dkist_virtual.dataset.save.nodes import check_meta, plain_table, without_headers
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, redacted
 from dkist_virtual.text import shorten
 
@@ -46,8 +46,7 @@ def beside(ds: Dataset, what: str, *, headers: bool = False) -> dict[str, Any]:
     from dkist_virtual.cube.sliced_wcs import published_wcs
     from dkist_virtual.dataset.save.cube.beside import applied_to
 
-    given = ds.meta.without_headers() if hasattr(ds.meta, "without_headers") else dict(ds.meta)
-    meta = check_meta({key: value for key, value in given.items() if key != "headers"})
+    meta = check_meta(without_headers(ds.meta))
     computed = ds.lineage.is_computed
     tree = {
         "version": KNOWN,

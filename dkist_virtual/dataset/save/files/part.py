@@ -11,7 +11,7 @@ from dkist_virtual.errors import DKISTVirtualError, StoreError, StoreExistsError
 from dkist_virtual.io.local_file import sync
 from dkist_virtual.io.locations import absolute, is_local, local_path, shown
 
-__all__ = ["part_of"]
+__all__ = ["part_of", "refuse_existing", "target_of"]
 
 
 @contextmanager
@@ -25,14 +25,8 @@ def part_of(place: str | os.PathLike[str], *, overwrite: bool) -> Iterator[str]:
     StoreError
         The place is not on this machine, or cannot be written.
     """
-    url = absolute(place, "place")
-    if not is_local(url):
-        raise StoreError(
-            f"{shown(url)}: files are written on this machine: expected a path. Copy it there "
-            "afterwards"
-        )
-    path = local_path(url)
-    _refuse(path, overwrite)
+    path = target_of(place)
+    refuse_existing(path, overwrite)
     directory, name = os.path.split(os.path.realpath(path))
     part = os.path.join(directory, f".{name[:200]}.{secrets.token_hex(4)}.part")
     try:
@@ -40,7 +34,7 @@ def part_of(place: str | os.PathLike[str], *, overwrite: bool) -> Iterator[str]:
             pass
         yield part
         sync(part)
-        _refuse(path, overwrite)
+        refuse_existing(path, overwrite)
         os.replace(part, os.path.join(directory, name))
     except OSError as error:
         if isinstance(error, DKISTVirtualError):  # also of a frame that the pixels are read from
@@ -55,7 +49,22 @@ def part_of(place: str | os.PathLike[str], *, overwrite: bool) -> Iterator[str]:
     sync(directory)
 
 
-def _refuse(path: str, overwrite: bool) -> None:
+def target_of(place: str | os.PathLike[str], name: str = "place", what: str = "files are") -> str:
+    """Return the path of a file to be written; refuse one that is not on this machine.
+
+    `name` of the argument and `what` is written are for messages.
+    """
+    url = absolute(place, name)
+    if not is_local(url):
+        raise StoreError(
+            f"{shown(url)}: {what} written on this machine: expected a path. Copy it there "
+            "afterwards"
+        )
+    return local_path(url)
+
+
+def refuse_existing(path: str, overwrite: bool) -> None:
+    """Refuse a file that exists, unless it is to be replaced, and a directory."""
     if os.path.lexists(path) and not overwrite:
         raise StoreExistsError(f"{path}: exists already. overwrite=True replaces it")
     if os.path.isdir(path):

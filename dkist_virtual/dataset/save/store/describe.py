@@ -9,14 +9,20 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from dkist_virtual.cube.sliced_wcs import published_wcs
 from dkist_virtual.cube.virtual_array import VirtualArray
-from dkist_virtual.dataset.save.nodes import check_meta, left_behind, of_member
+from dkist_virtual.dataset.save.nodes import (
+    check_meta,
+    left_behind,
+    of_member,
+    whole_mask,
+    without_headers,
+    without_shared,
+)
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 from dkist_virtual.store.format.dataset_asdf import Description, TileMeta, software
 
 if TYPE_CHECKING:
-    from astropy.wcs.wcsapi import BaseHighLevelWCS
-
     from dkist_virtual.dataset.dataset import Dataset
     from dkist_virtual.dataset.mosaic import TiledDataset
     from dkist_virtual.store.format.names import Place
@@ -67,7 +73,7 @@ def describe_mosaic(mosaic: TiledDataset, tiles: Mapping[tuple[int, int], Datase
 def _describe(
     meta: Any, grid: tuple[int, int] | None, tiles: tuple[TileMeta, ...], first: Dataset
 ) -> Description:
-    plain = _plain(meta)
+    plain = without_headers(meta)
     inventory, history = plain.pop("inventory", None), plain.pop("history", None)
     provenance = first.provenance
     assert provenance is not None
@@ -99,25 +105,10 @@ def _tile(ds: Dataset, place: Place, shared: Any) -> TileMeta:
         )
     mask: Any = ds.mask
     if mask is not None and not isinstance(mask, bool):
-        mask = np.array(np.broadcast_to(np.asarray(mask, bool), ds.shape))
+        mask = whole_mask(mask, ds.shape)
     own: dict[str, Any] = {}
     if shared is not None:
-        own = {
-            key: value
-            for key, value in _plain(ds.meta).items()
-            if key not in shared or shared[key] is not value
-        }
+        own = without_shared(without_headers(ds.meta), shared)
     # The correction of the pointing has a file of its own, and stays reversible.
     wcs = ds.unshifted().wcs if ds.pointing is not None else ds.wcs
-    return TileMeta(place, _published(wcs), ds.unit, mask, check_meta(own))
-
-
-def _plain(meta: Any) -> dict[str, Any]:
-    plain = meta.without_headers() if hasattr(meta, "without_headers") else meta or {}
-    return {key: value for key, value in plain.items() if key != "headers"}
-
-
-def _published(wcs: BaseHighLevelWCS) -> BaseHighLevelWCS:
-    from dkist_virtual.cube.sliced_wcs import published_wcs
-
-    return published_wcs(wcs)
+    return TileMeta(place, published_wcs(wcs), ds.unit, mask, check_meta(own))
