@@ -76,7 +76,7 @@ class Plane:
         shift = m.Shift(-self.origin[0] * u.pix) & m.Shift(-self.origin[1] * u.pix)
         cos, sin = np.cos(self.angle), np.sin(self.angle)
         x, y = self.scale
-        # PC of FITS: with different scales it is no rotation.
+        # PC of FITS: with different scales it is not a rotation.
         matrix = np.array([[cos, -sin * y / x], [sin * x / y, cos]])
         rotate = m.AffineTransformation2D(matrix * u.pix, translation=[0, 0] * u.pix)
         scale = m.Multiply(x * per_pixel) & m.Multiply(y * per_pixel)
