@@ -17,6 +17,7 @@
 - `level2/`: hold level 2 inversions: quantities and profiles that are sliced together
 - `pointing/`: correct the pointing: shift, rotate and scale the coordinates on the sky
 - `save/`: save a dataset in the form that its name says, or as an ASDF that dkist opens
+- `seeing/`: show the seeing of the frames, and choose frames by it
 - `plots/`: draw datasets and mosaics: choose how, by the keywords given
 
 Names are imported when they are first used: ndcube, astropy and zarr are loaded with a dataset.

@@ -16,6 +16,7 @@ from dkist_virtual.dataset.plots.descriptor import DatasetPlotterDescriptor
 from dkist_virtual.dataset.pointing.aligned import AlignedCube
 from dkist_virtual.dataset.pointing.pointed import PointedCube
 from dkist_virtual.dataset.save.savable import Savable
+from dkist_virtual.dataset.seeing.seen import SeenCube
 from dkist_virtual.errors import DatasetError, SelectionError
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ TOLERANCE: Final = 0.25
 """How far, in pixels, the header of a map may be from the WCS: a coordinate stays in its pixel."""
 
 
-class Dataset(FromASDF, Printed, Reported, Savable, AlignedCube, PointedCube, LazyCube):
+class Dataset(
+    FromASDF, Printed, Reported, Savable, AlignedCube, PointedCube, SeenCube, LazyCube
+):  # fmt: skip
     """A dataset whose pixels stay in their frames until they are computed.
 
     Slicing selects from data, WCS, headers, mask and files alike, and reads nothing. Made by

@@ -27,6 +27,7 @@ from dkist_virtual.dataset.overview import Overview, Printed
 from dkist_virtual.dataset.pointing.pointed import PointedMosaic
 from dkist_virtual.dataset.provenance import LazyMeta, Meta
 from dkist_virtual.dataset.save.savable import Savable
+from dkist_virtual.dataset.seeing.seen import SeenMosaic
 from dkist_virtual.errors import DatasetError, OutsideError, SelectionError
 from dkist_virtual.text import check_keywords
 
@@ -46,7 +47,7 @@ __all__ = ["TiledDataset"]
 _Mosaic = TypeVar("_Mosaic", bound="TiledDataset")
 
 
-class TiledDataset(FromASDF, Printed, Reported, Savable, PointedMosaic, Stitchable):
+class TiledDataset(FromASDF, Printed, Reported, Savable, PointedMosaic, SeenMosaic, Stitchable):
     """The tiles of a mosaic, by their place in dkist's tile array.
 
     ``mosaic[i, j]`` is the `Dataset` of a tile, or `numpy.ma.masked` where there is none;

@@ -16,5 +16,6 @@ A plot does not know `Dataset`: it takes plain values (`planes.Subject`).
 - `sliders`: put sliders in world coordinates under a figure; repaint the parts that a step
   changes
 - `ticks`: place ticks at round values of a world coordinate, on axes that count pixels
+- `charts/`: draw charts of values in time that are not pixels of an image
 - `interface/`: give plots the interface of ndcube's: its keywords, and axes of the user's own
 """

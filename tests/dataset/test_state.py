@@ -313,6 +313,7 @@ NOT_DERIVED = {
     "stitching": "what it is made of",
     "pointing alignment plot_alignment": "of the WCS",
     "overview subject plotter": "shown",
+    "seeing plot_seeing": "of the headers, shown; a mask is set by hand from it",
 }
 
 
@@ -553,6 +554,7 @@ NOT_PARTS = {
     "files download inventory tile_of_row": "what it is made of",
     "quality_report preview_movie": "fetched from the Data Center",
     "overview shape tiles_shape": "shown",
+    "seeing plot_seeing": "of the headers, shown",
 }
 
 

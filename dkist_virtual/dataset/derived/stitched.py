@@ -66,7 +66,7 @@ class Stitchable:
             the first Stokes parameter, and the middle of other axes.
         seeing : str
             The header column for "best", larger where the seeing was better: by default
-            ``ATMOS_R0``.
+            ``ATMOS_R0``, of which values that are not valid (see `seeing`) are the worst.
 
         Returns
         -------

@@ -12,6 +12,7 @@ import numpy as np
 
 from dkist_virtual.cube.computed_array import pack, unpack
 from dkist_virtual.errors import DatasetError
+from dkist_virtual.science.seeing import read_numbers, read_r0
 
 if TYPE_CHECKING:
     from astropy.coordinates import BaseCoordinateFrame
@@ -288,7 +289,10 @@ class Sight:
         return moved.reshape(shape)
 
     def seeing(self, keyword: str) -> NDArray[np.float64]:
-        """Return a header column for each pixel: see `Tile.seconds`."""
+        """Return a header column for each pixel: see `Tile.seconds`.
+
+        Values of ATMOS_R0 that are not valid, as `read_r0` tells, are NaN: the worst.
+        """
         table, frames = self.cube.headers, self.cube.provenance
         if table is None or frames is None or keyword not in table.colnames:
             raise DatasetError(
@@ -297,7 +301,8 @@ class Sight:
                 f'combine="mean" or "feather"'
             )
         shape = frames.array.frame_shape
-        values = np.ma.filled(np.ma.asarray(table[keyword]).astype(float), np.nan)
+        is_r0 = keyword == "ATMOS_R0"
+        values = read_r0(table)[0] if is_r0 else read_numbers(table[keyword])
         return self.spread(values.reshape(shape), range(len(shape)))
 
 
