@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.open import open_dataset, open_zarr
     from dkist_virtual.dataset.pointing.stores import shift_store
     from dkist_virtual.dataset.save.asdf_file import save_dataset
+    from dkist_virtual.science.spectra.lines import lines
     from dkist_virtual.store.format.verify_json import Verification
     from dkist_virtual.verification.verify import verify
 
@@ -40,6 +41,7 @@ __all__ = [
     "__version__",
     "convert",
     "errors",
+    "lines",
     "load_dataset",
     "open_dataset",
     "open_zarr",
@@ -59,6 +61,7 @@ _HOMES = {
     "TiledDataset": ("dataset.mosaic", "TiledDataset"),
     "open_dataset": ("dataset.open", "open_dataset"),
     "load_dataset": ("dataset.load", "load_dataset"),
+    "lines": ("science.spectra.lines", "lines"),
     "open_zarr": ("dataset.open", "open_zarr"),
     "save_dataset": ("dataset.save.asdf_file", "save_dataset"),
     "search": ("datacenter.search", "search"),

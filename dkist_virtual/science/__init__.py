@@ -1,8 +1,9 @@
-"""Align datasets with maps of the Sun, and stitch mosaics.
+"""Align datasets with maps of the Sun, stitch mosaics, and measure spectra.
 
 Functions here are handed datasets, and know them by protocols.
 
 - `seeing`: tell which values of the seeing are valid, and choose frames by them
 - `alignment/`: find the pointing of a dataset by comparing its images with maps of the Sun
+- `spectra/`: measure spectra along the wavelength
 - `stitching/`: stitch the tiles of a mosaic into one lazy image or cube over the whole field
 """
