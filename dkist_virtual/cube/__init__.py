@@ -20,5 +20,6 @@
 - `virtual_array`: read one composed selection of a stored array, as numpy or as a dask array
 - `world_axes`: describe an array's axes by its WCS: which are time, sky, wavelength, and their
   values
+- `spectral/`: compute lazily from all pixels along an axis, and make the WCS that is left
 - `saved/`: select pixels of saved cubes lazily
 """

@@ -18,6 +18,7 @@
 - `pointing/`: correct the pointing: shift, rotate and scale the coordinates on the sky
 - `save/`: save a dataset in the form that its name says, or as an ASDF that dkist opens
 - `seeing/`: show the seeing of the frames, and choose frames by it
+- `spectral/`: measure spectra: each result is a dataset without the axis of wavelengths
 - `plots/`: draw datasets and mosaics: choose how, by the keywords given
 
 Names are imported when they are first used: ndcube, astropy and zarr are loaded with a dataset.

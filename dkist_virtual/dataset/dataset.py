@@ -17,6 +17,7 @@ from dkist_virtual.dataset.pointing.aligned import AlignedCube
 from dkist_virtual.dataset.pointing.pointed import PointedCube
 from dkist_virtual.dataset.save.savable import Savable
 from dkist_virtual.dataset.seeing.seen import SeenCube
+from dkist_virtual.dataset.spectral.spectral import HasSpectra
 from dkist_virtual.errors import DatasetError, SelectionError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ TOLERANCE: Final = 0.25
 
 
 class Dataset(
-    FromASDF, Printed, Reported, Savable, AlignedCube, PointedCube, SeenCube, LazyCube
+    FromASDF, Printed, Reported, Savable, AlignedCube, PointedCube, SeenCube, HasSpectra, LazyCube
 ):  # fmt: skip
     """A dataset whose pixels stay in their frames until they are computed.
 

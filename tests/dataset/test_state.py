@@ -314,6 +314,7 @@ NOT_DERIVED = {
     "pointing alignment plot_alignment": "of the WCS",
     "overview subject plotter": "shown",
     "seeing plot_seeing": "of the headers, shown; a mask is set by hand from it",
+    "spectral": "its results have a table of their own",
 }
 
 

@@ -14,6 +14,7 @@ import numpy as np
 from astropy.wcs import WCS
 from astropy.wcs.wcsapi import SlicedLowLevelWCS
 from dkist.net.globus import auth
+from gwcs.coordinate_frames import SpectralFrame
 from matplotlib.figure import Figure
 from ndcube import NDCube
 from ndcube.wcs.wrappers import ResampledLowLevelWCS
@@ -116,6 +117,10 @@ ATTRIBUTES: dict[str, tuple[Callable[[], Any], tuple[str, ...]]] = {
     "matplotlib.axes.Axes": (
         lambda: Figure().add_subplot(),
         ("_left_title", "_right_title"),
+    ),
+    "gwcs.coordinate_frames.SpectralFrame": (
+        lambda: SpectralFrame(unit=("nm",), axes_names=("wavelength",)),
+        ("_axes_order",),
     ),
     "threading.Lock": (threading.Lock, ("_at_fork_reinit",)),
     "threading.RLock": (threading.RLock, ("_at_fork_reinit",)),

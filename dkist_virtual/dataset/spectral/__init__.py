@@ -1,0 +1,8 @@
+"""Measure spectra of a dataset: each result is a dataset without the axis of wavelengths.
+
+- `engine`: compute values along the wavelength, lazily, reading each frame once
+- `options`: read the keywords that measurements of lines have in common
+- `quantities`: hold quantities that are computed together
+- `results`: make datasets of what was computed along the wavelength
+- `spectral`: define `Spectral`, what ``ds.spectral`` gives
+"""

@@ -1,0 +1,218 @@
+"""Compute values along the wavelength, lazily, reading each frame once."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+
+from dkist_virtual.cube.computed_array import is_source
+from dkist_virtual.cube.spectral.reduced_array import Operand, Reduced, Reduction
+from dkist_virtual.dataset.spectral.quantities import Quantities
+from dkist_virtual.dataset.spectral.results import MOST_OF_CADENCE, result_of
+from dkist_virtual.errors import DatasetError
+
+if TYPE_CHECKING:
+    import astropy.units as u
+    from numpy.typing import NDArray
+
+    from dkist_virtual.science.spectra.axis import SpectralAxis
+
+__all__ = ["SpectrumFunction", "over_wavelengths"]
+
+SpectrumFunction: TypeAlias = Callable[..., "tuple[NDArray[Any], ...]"]
+
+_AT_ONCE: Final = 2**17
+"""Pixels that a function is given at once: so many, and what is computed of them, stay in the
+cache of a core."""
+
+
+def over_wavelengths(
+    ds: Any,
+    axis: SpectralAxis,
+    function: SpectrumFunction,
+    names: Sequence[str],
+    units: Sequence[u.UnitBase | str | None],
+    *,
+    arguments: Sequence[Any] = (),
+    used: NDArray[np.bool_] | None = None,
+    offset: Any = None,
+    what: Sequence[str] = (),
+    meta: Mapping[str, Any] | None = None,
+    most: float = MOST_OF_CADENCE,
+) -> Quantities:
+    """Apply a function to all spectra of a dataset, lazily.
+
+    Parameters
+    ----------
+    ds : Dataset
+    axis : SpectralAxis
+        Of `ds`.
+    function : callable
+        ``function(intensity, wavelengths, *arguments)``. The intensity is a float64 array with the
+        wavelengths last, ascending; what is masked or absent is NaN. The wavelengths are an array
+        of shape (n,), or of one that broadcasts to the intensity where there is an offset, in the
+        unit of `axis`. It gives a tuple of arrays without the last axis, one for each of `names`,
+        NaN where there is no value.
+    names : sequence of str
+        Of the quantities.
+    units : sequence of Unit, str or None
+        Of the quantities.
+    arguments : sequence, optional
+        More that the function takes for each spectrum: numbers, arrays or datasets of a shape that
+        broadcasts to that of the result, given to it with an axis of one pixel at the end; or
+        datasets of the shape of `ds`, given as the intensity is.
+    used : numpy.ndarray, optional
+        Which wavelengths, in the order of the array, the function is given: bool of shape (n,).
+    offset : array, optional
+        Added to the wavelengths of each spectrum: in the unit of `axis`, of a shape that broadcasts
+        to that of the result.
+    what : sequence of str, optional
+        What the quantities are called in the origin; by default their names.
+    meta : dict, optional
+        Text and numbers for ``meta["result"]`` of each.
+    most : float
+        As `result_of` takes it.
+
+    Returns
+    -------
+    Quantities
+        Of datasets, masked where they are NaN.
+    """
+    shape = tuple(n for k, n in enumerate(ds.shape) if k != axis.array_axis)
+    wanted = np.ones(len(axis.values), bool) if used is None else np.asarray(used, bool)
+    order = axis.order[wanted[axis.order]]
+    operands, kinds = [Operand(ds.pixels, has_axis=True)], list[str]()
+    mask = ds._masked
+    if mask is not None and not isinstance(mask, bool):
+        operands.append(Operand(mask, has_axis=True))
+        kinds.append("mask")
+    elif mask is True:
+        raise DatasetError("spectral: all of this dataset is masked: ds.mask = None unmasks it")
+    if offset is not None:
+        operands.append(Operand(np.broadcast_to(np.asarray(offset, float), shape), has_axis=False))
+        kinds.append("offset")
+    for argument in arguments:
+        operands.append(_argument(argument, ds, shape))
+        kinds.append("spectrum" if operands[-1].has_axis else "value")
+    job = _Spectra(
+        function, axis.values[order], None if _is_all(order) else order, tuple(kinds), len(names)
+    )
+    reduction = Reduction(
+        job, tuple(operands), axis.array_axis, len(names), shape, len(axis.values)
+    )
+    made = {}
+    for number, (name, unit) in enumerate(zip(names, units, strict=True)):
+        made[name] = result_of(
+            ds, axis, Reduced(reduction, number).dask(), unit=unit,
+            mask=Reduced(reduction, number, is_mask=True).dask(),
+            what=what[number] if what else name, meta=meta or {}, used=wanted,
+            most=most if number == 0 else np.inf,
+        )  # fmt: skip
+    return Quantities(made)
+
+
+def _is_all(order: NDArray[np.intp]) -> bool:
+    return bool(np.array_equal(order, np.arange(len(order))))
+
+
+def _argument(argument: Any, ds: Any, shape: tuple[int, ...]) -> Operand:
+    pixels = getattr(argument, "pixels", argument)
+    found = tuple(np.shape(pixels))
+    if found == ds.shape and found != shape:
+        return Operand(pixels, has_axis=True)
+    if is_source(pixels) or hasattr(pixels, "dask"):
+        if found != shape:
+            raise DatasetError(
+                f"spectral: expected values of shape {shape}, one for each spectrum, found {found}"
+            )
+        return Operand(pixels, has_axis=False)
+    try:
+        return Operand(np.broadcast_to(np.asarray(pixels, float), shape), has_axis=False)
+    except ValueError:
+        raise DatasetError(
+            f"spectral: expected values of shape {shape}, one for each spectrum, found {found}"
+        ) from None
+
+
+@dataclass(frozen=True, eq=False)
+class _Spectra:
+    """Give a function the spectra of a block, part by part.
+
+    Parameters
+    ----------
+    function : callable
+    wavelengths : numpy.ndarray
+        That are used, ascending.
+    order : numpy.ndarray or None
+        Where they are along the axis; None for all of it as it is.
+    kinds : tuple of str
+        What the arrays behind the intensity are.
+    n_outputs : int
+    """
+
+    function: SpectrumFunction
+    wavelengths: NDArray[np.float64]
+    order: NDArray[np.intp] | None
+    kinds: tuple[str, ...]
+    n_outputs: int
+
+    def __dask_tokenize__(self) -> Any:
+        from dask.base import normalize_token
+
+        return normalize_token(
+            (self.function, self.wavelengths, self.order, self.kinds, self.n_outputs)
+        )
+
+    def __call__(self, intensity: NDArray[Any], *others: NDArray[Any]) -> NDArray[np.float64]:
+        shape = intensity.shape[:-1]
+        out = np.empty((self.n_outputs, *shape))
+        if not shape:
+            out[...] = self._part(intensity, others)
+            return out
+        n = intensity.shape[-1]
+        for index in _parts(shape, max(_AT_ONCE // max(n, 1), 1)):
+            out[(slice(None), *index)] = self._part(
+                intensity[index], [other[index] for other in others]
+            )
+        return out
+
+    def _part(self, intensity: NDArray[Any], others: Sequence[NDArray[Any]]) -> NDArray[Any]:
+        spectra = self._sorted(intensity)
+        wavelengths: NDArray[Any] = self.wavelengths
+        given = []
+        for kind, other in zip(self.kinds, others, strict=True):
+            if kind == "mask":
+                spectra[self._chosen(other)] = np.nan
+            elif kind == "offset":
+                wavelengths = wavelengths + other[..., None]
+            elif kind == "spectrum":
+                given.append(self._sorted(other))
+            else:
+                given.append(np.asarray(other, float)[..., None])
+        with np.errstate(all="ignore"):
+            found = self.function(spectra, wavelengths, *given)
+        return np.stack([np.broadcast_to(one, intensity.shape[:-1]) for one in found])
+
+    def _chosen(self, array: NDArray[Any]) -> NDArray[Any]:
+        return array if self.order is None else array[..., self.order]
+
+    def _sorted(self, array: NDArray[Any]) -> NDArray[np.float64]:
+        return np.array(self._chosen(array), float, order="C")
+
+
+def _parts(shape: tuple[int, ...], size: int) -> Any:
+    """Divide an array into boxes of about so many elements, the last axes whole if possible."""
+    sizes = list(shape)
+    left = size
+    for axis in range(len(shape) - 1, -1, -1):
+        sizes[axis] = max(1, min(shape[axis], left))
+        left //= max(sizes[axis], 1)
+    along = [
+        [slice(k, k + step) for k in range(0, n, step)]
+        for n, step in zip(shape, sizes, strict=True)
+    ]
+    return itertools.product(*along)

@@ -1,0 +1,235 @@
+"""Read the keywords that measurements of lines have in common: line, window, continuum, kind."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import astropy.units as u
+import numpy as np
+
+from dkist_virtual.errors import DatasetError, SelectionError
+from dkist_virtual.science.spectra.continuum import Continuum
+from dkist_virtual.science.spectra.lines import find_line
+from dkist_virtual.science.spectra.samples import within
+from dkist_virtual.text import check_keywords
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from dkist_virtual.science.spectra.axis import SpectralAxis
+    from dkist_virtual.science.spectra.moments import Kind
+    from dkist_virtual.science.spectra.samples import Ends
+
+__all__ = ["Measured", "read_continuum", "read_kind", "read_line"]
+
+_KINDS: Final = ("absorption", "emission")
+
+
+@dataclass(frozen=True, eq=False)
+class Measured:
+    """What is measured: the line, the window and the continuum.
+
+    Parameters
+    ----------
+    axis : SpectralAxis
+    kind : {"absorption", "emission"}
+    line : Quantity or None
+        In the medium of the axis.
+    window : (float, float) or None
+        In the unit of the axis.
+    continuum : Continuum or None
+        None where `level` is given.
+    level : Dataset, array or None
+        The continuum of each spectrum, as it was given.
+    said : dict
+        All of it in words, for the meta.
+    """
+
+    axis: SpectralAxis
+    kind: Kind
+    line: u.Quantity | None
+    window: Ends | None
+    continuum: Continuum | None
+    level: Any
+    said: dict[str, Any]
+
+    @classmethod
+    def of(
+        cls,
+        ds: Any,
+        axis: SpectralAxis,
+        *,
+        line: str | u.Quantity | None,
+        window: u.Quantity | None,
+        continuum: Any,
+        kind: str,
+    ) -> Measured:
+        """Read the keywords, and check that the dataset has intensities of one kind."""
+        refuse_stokes(ds)
+        kind_ = read_kind(kind)
+        at = None if line is None else read_line(line, axis)
+        ends = None if window is None else axis.ends(window, at)
+        if window is not None:
+            axis.window(window, at)  # has some wavelength
+        elif at is not None:
+            raise SelectionError(
+                f"line = {line!r}: say how far the line reaches: window=0.05 * u.nm is half of the "
+                "width, and window=[630.2, 630.3] * u.nm two ends"
+            )
+        found, level = read_continuum(continuum, ds, axis)
+        unit = str(axis.unit)
+        said: dict[str, Any] = {"kind": kind_}
+        if at is not None:
+            value = f"{at.to_value(axis.unit):.10g} {unit}"
+            said["line"] = f"{line}, {value}" if isinstance(line, str) else value
+        said["window"] = (
+            "all wavelengths" if ends is None else f"{ends[0]:.10g} to {ends[1]:.10g} {unit}"
+        )
+        said["continuum"] = "given" if found is None else found.said(unit)
+        if axis.medium is not None:
+            said["medium"] = axis.medium
+        return cls(axis, kind_, at, ends, found, level, said)
+
+    @property
+    def used(self) -> NDArray[np.bool_]:
+        """Which wavelengths, in the order of the array, are used."""
+        if self.window is None:
+            return np.ones(len(self.axis.values), bool)
+        windows = [self.window]
+        if self.continuum is not None:
+            if not self.continuum.windows:
+                return np.ones(len(self.axis.values), bool)
+            windows += self.continuum.windows
+        values = self.axis.values
+        found: NDArray[np.bool_] = np.any([within(values, one) for one in windows], axis=0)
+        return found
+
+    @property
+    def arguments(self) -> tuple[Any, ...]:
+        """What a measurement is given for each spectrum."""
+        return () if self.level is None else (self.level,)
+
+
+def read_kind(kind: str) -> Kind:
+    """Check the kind of a line."""
+    if kind not in _KINDS:
+        raise DatasetError(f"kind = {kind!r}: expected 'absorption' or 'emission'")
+    return kind  # type: ignore[return-value]
+
+
+def read_line(line: str | u.Quantity, axis: SpectralAxis) -> u.Quantity:
+    """Return the wavelength of a line, by its name or as it is, in the medium of an axis."""
+    if isinstance(line, str):
+        found = find_line(line)
+        if axis.medium is None:
+            raise SelectionError(
+                f"line = {line!r}: whether the wavelengths of this dataset are in air or in vacuum "
+                "is not known: give the wavelength of the line in the medium of the dataset"
+            )
+        return found.wavelength(axis.medium).to(axis.unit)
+    if not isinstance(line, u.Quantity) or line.shape != ():
+        raise SelectionError(
+            f"line = {line!r}: expected the name of a line, or a wavelength such as 630.25 * u.nm"
+        )
+    try:
+        return line.to(axis.unit)
+    except u.UnitConversionError:
+        raise SelectionError(f"line = {line}: expected a length, such as nm") from None
+
+
+def read_continuum(given: Any, ds: Any, axis: SpectralAxis) -> tuple[Continuum | None, Any]:
+    """Return how to find the continuum, or None and the level that was given.
+
+    Parameters
+    ----------
+    given : None, number, Quantity, dict, Dataset or array
+        None for percentile 95 of all wavelengths; a number for another percentile; a Quantity of
+        wavelengths for the mean of a window, ``[a, b]``, or of several; a dict of what
+        ``ds.spectral.continuum`` takes; a dataset, or a Quantity in the unit of the pixels, for a
+        level of each spectrum.
+    ds : Dataset
+    axis : SpectralAxis
+    """
+    if given is None:
+        return Continuum(), None
+    if isinstance(given, dict):
+        check_keywords("continuum", given, ("windows", "percentile", "degree"))
+        return make_continuum(axis, **given), None
+    if isinstance(given, (int, float)) and not isinstance(given, bool):
+        return make_continuum(axis, percentile=float(given)), None
+    unit = getattr(given, "unit", None)
+    if hasattr(given, "pixels"):
+        return None, _level(given.to(ds.unit) if unit != ds.unit else given)
+    if isinstance(given, u.Quantity):
+        if given.unit.is_equivalent(u.nm):
+            return make_continuum(axis, windows=given), None
+        try:
+            return None, given.to_value(ds.unit or u.one)
+        except u.UnitConversionError:
+            raise DatasetError(
+                f"continuum in {given.unit}: expected wavelengths, or a level in {ds.unit}"
+            ) from None
+    raise DatasetError(
+        f"continuum = {given!r}: expected a percentile, windows such as [630.0, 630.1] * u.nm, a "
+        "dict of what ds.spectral.continuum takes, or a level: a dataset or a Quantity"
+    )
+
+
+def _level(ds: Any) -> Any:
+    from dkist_virtual.cube.computed_array import compute
+
+    mask = ds._masked
+    if mask is None or mask is False:
+        return ds.pixels
+    return compute(_fill_nan, [ds.pixels, mask], [None, None])[0]
+
+
+def _fill_nan(pixels: Any, mask: Any) -> Any:
+    return np.where(mask, np.nan, pixels)
+
+
+def make_continuum(
+    axis: SpectralAxis,
+    *,
+    windows: u.Quantity | None = None,
+    percentile: float | None = None,
+    degree: int | None = None,
+) -> Continuum:
+    """Make a `Continuum` of keywords; see `Spectral.continuum`."""
+    ends: list[Ends] = []
+    if windows is not None:
+        shape = np.shape(windows)
+        if not isinstance(windows, u.Quantity) or shape[-1:] != (2,) or len(shape) > 2:
+            raise SelectionError(
+                f"continuum windows = {windows!r}: expected two ends, as in [630.0, 630.1] * u.nm, "
+                "or several pairs of them"
+            )
+        for pair in windows.reshape(-1, 2):
+            axis.window(pair)
+            ends.append(axis.ends(pair))
+    if percentile is None and degree is None and not ends:
+        percentile = 95.0
+    try:
+        return Continuum(tuple(ends), percentile, degree or 0)
+    except ValueError as error:
+        raise DatasetError(str(error)) from None
+
+
+def refuse_stokes(ds: Any) -> None:
+    """Refuse Stokes parameters other than the intensity: their lines have no depth."""
+    from astropy.coordinates import StokesCoord
+
+    from dkist_virtual.cube.world_axes import World
+
+    for world in World(ds.wcs, ds.shape).parts:
+        axis = world.of_kind("stokes")
+        if axis is None:
+            continue
+        (values,) = world.along([axis])
+        found = [str(one) for one in np.atleast_1d(StokesCoord(np.ravel(values)).symbol)]
+        if found != ["I"]:
+            raise SelectionError(
+                f"spectral: this selection has Stokes {', '.join(found)}, and depth and continuum "
+                'are of the intensity: select it, as in ds.at(stokes="I").spectral'
+            )

@@ -1,0 +1,233 @@
+"""Make a dataset of values that were computed along the wavelength: one for each spectrum."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+import astropy.units as u
+import numpy as np
+
+from dkist_virtual.cube.spectral.without_wavelength import forget_wavelength, without_wavelength
+from dkist_virtual.cube.world_axes import World
+from dkist_virtual.dataset.provenance import Tile
+from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, SelectionError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from astropy.nddata import NDUncertainty
+    from astropy.wcs.wcsapi import BaseHighLevelWCS
+    from numpy.typing import NDArray
+
+    from dkist_virtual.science.spectra.axis import SpectralAxis
+
+__all__ = ["MOST_OF_CADENCE", "result_of"]
+
+MOST_OF_CADENCE = 0.5
+"""The share of the time between two scans that the points of one may take without a warning.
+
+Points that are used for a value are spread over their span. What changes as fast as the scans
+follow each other, as scans are meant to show, changes by as much of that within it."""
+
+
+def result_of(
+    ds: Any,
+    axis: SpectralAxis,
+    pixels: Any,
+    *,
+    unit: u.UnitBase | str | None,
+    mask: Any = None,
+    uncertainty: NDUncertainty | None = None,
+    what: str,
+    meta: Mapping[str, Any],
+    used: NDArray[np.bool_] | None = None,
+    most: float = MOST_OF_CADENCE,
+) -> Any:
+    """Make the dataset of values computed along the wavelength.
+
+    Its WCS has no wavelength, and its axes are those of `ds` without that of the wavelength. Where
+    a frame has whole spectra, the rows of the headers stay those of its pixels; where several
+    frames make one value, there are none. Its time is that of the frames, or the mean over the
+    points that were used.
+
+    Parameters
+    ----------
+    ds : Dataset
+    axis : SpectralAxis
+        Of `ds`.
+    pixels : array
+        Of numpy, dask or a lazy one, of the shape of `ds` without `axis`.
+    unit : Unit or str or None
+        Of `pixels`.
+    mask : array or bool, optional
+        True where there is no value.
+    uncertainty : NDUncertainty, optional
+        Of `pixels`.
+    what : str
+        The quantity in a word or two: for the origin and the meta.
+    meta : dict
+        Of text and numbers: how it was computed. It is ``meta["result"]``.
+    used : numpy.ndarray, optional
+        Which points along the axis were used, bool of shape (n,); by default all.
+    most : float
+        The share of the cadence above which the span of the points is warned of.
+    """
+    if len(ds.shape) < 2:
+        raise SelectionError(
+            f"{what}: a single spectrum gives a single value, which has no WCS: keep an axis of "
+            "one pixel, as in ds[3:4, :, 500]"
+        )
+    on = axis.array_axis
+    points = np.flatnonzero(np.ones(len(axis.values), bool) if used is None else used)
+    middle = int(points[len(points) // 2])
+    index = tuple(middle if n == on else slice(None) for n in range(len(ds.shape)))
+    shape = tuple(n for k, n in enumerate(ds.shape) if k != on)
+    if tuple(np.shape(pixels)) != shape:
+        raise DatasetError(f"{what}: expected pixels of shape {shape}, found {np.shape(pixels)}")
+    origin = ds.provenance
+    scanned = _ScanTimes.of(ds, on, points)
+    frames = None
+    in_frames = origin is not None and on < len(origin.array.frame_shape)
+    if origin is not None and not in_frames and scanned is None:
+        whole = origin.select(index)
+        tile = _TileWithoutWavelength.of(origin.tile)
+        frames = None if tile is None else replace(whole, tile=tile)
+    from dkist_virtual.cube.sliced_wcs import UnslicedWCS
+
+    wcs: Any
+    if frames is not None:
+        wcs = UnslicedWCS(frames.tile, frames.cut)
+    else:
+        times = None if scanned is None else scanned.means
+        wcs = without_wavelength(ds.wcs, ds.shape, on, middle, times)
+    said = {"quantity": what, **meta}
+    if scanned is not None:
+        said |= scanned.said()
+        scanned.warn(what, most)
+    made = _made(ds, pixels, wcs, frames, index, unit=unit, mask=mask, uncertainty=uncertainty)
+    made.meta["result"] = said
+    return made
+
+
+def _made(ds: Any, pixels: Any, wcs: Any, frames: Any, index: Any, **given: Any) -> Any:
+    own = ds.meta
+    if frames is None and ds.provenance is not None:
+        own = own.without_headers()
+    unit = given.pop("unit")
+    made = type(ds)(
+        pixels, wcs=wcs, provenance=frames, meta=_copied(own, frames),
+        unit=None if unit is None else u.Unit(unit), **given,
+    )  # fmt: skip
+    if made._headers is not None:
+        made._headers.copy_rows(ds._headers)
+    made._opened_with, made._alignment = ds._opened_with, ds._alignment
+    _coordinates(made, ds, index)
+    if frames is None:
+        made._past = f"spectra of {ds.lineage.source}"
+    made._columns = ds._columns
+    return made
+
+
+def _copied(meta: Any, frames: Any) -> Any:
+    from dkist_virtual.dataset.provenance import Meta
+
+    if isinstance(meta, Meta) and frames is not None:
+        return meta.shared()
+    return dict(meta.items()) if not isinstance(meta, Meta) else meta.without_headers()
+
+
+def _coordinates(made: Any, ds: Any, index: Any) -> None:
+    """Copy the coordinates that the user added, but those that change along the wavelength."""
+    on = next(n for n, entry in enumerate(index) if not isinstance(entry, slice))
+    pixel = len(index) - 1 - on
+    tables = ds.extra_coords._lookup_tables
+    left = [str(table.names) for along, table in tables if pixel in np.atleast_1d(along)]
+    made._coordinates_from(ds, index)
+    if left:
+        warnings.warn(
+            f"spectral: extra coordinates along the wavelength are left behind: {', '.join(left)}",
+            DKISTVirtualWarning,
+            stacklevel=5,
+        )
+
+
+@dataclass(frozen=True, eq=False)
+class _TileWithoutWavelength(Tile):
+    """An array of a store whose WCS has no wavelength, though the axis is still there."""
+
+    @classmethod
+    def of(cls, tile: Tile) -> Tile | None:
+        """Make it of another one; None where the axis cannot stay."""
+        from gwcs import WCS
+
+        low = tile.unshifted.low_level_wcs
+        if not isinstance(low, WCS):
+            return None
+        return cls(
+            tile.description, tile.number, tile.shape, tile.corrected, tile.added_meta,
+            tile.added_keywords, tile.applied,
+        )  # fmt: skip
+
+    @cached_property
+    def unshifted(self) -> BaseHighLevelWCS:
+        """The WCS without its wavelength."""
+        return forget_wavelength(super().unshifted.low_level_wcs)
+
+
+class _ScanTimes:
+    """When the points of scans were taken."""
+
+    def __init__(self, on: int, values: NDArray[Any], seconds: float) -> None:
+        self.on, self.values, self.seconds = on, values, seconds
+        self.means = values.mean(axis=on, keepdims=True)
+
+    @classmethod
+    def of(cls, ds: Any, on: int, points: NDArray[Any]) -> _ScanTimes | None:
+        """Read the times of the points; None where all along the wavelength is at one time."""
+        world = World(ds.wcs, ds.shape)
+        time = world.of_kind("time")
+        if time is None or on not in time.array_axes:
+            return None
+        (values,) = world.along([time])
+        full = [ds.shape[n] if n in time.array_axes else 1 for n in range(len(ds.shape))]
+        values = np.take(values.reshape(full), points, axis=on)
+        return cls(on, values, float(u.Unit(time.unit or "s").to(u.s)))
+
+    @property
+    def span(self) -> float:
+        """The longest time between the first and the last point of a scan, in seconds."""
+        spread = self.values.max(axis=self.on) - self.values.min(axis=self.on)
+        return float(spread.max()) * self.seconds
+
+    @property
+    def cadence(self) -> float | None:
+        """The shortest time between two scans, in seconds; None where there is one scan."""
+        means = np.unique(self.means)
+        return float(np.diff(means).min()) * self.seconds if len(means) > 1 else None
+
+    def said(self) -> dict[str, Any]:
+        """Write it for the meta."""
+        said: dict[str, Any] = {
+            "time": "mean over the points used",
+            "time_span_s": self.span,
+        }
+        if self.cadence is not None:
+            said["cadence_s"] = self.cadence
+        return said
+
+    def warn(self, what: str, most: float) -> None:
+        """Warn where points of a scan are far apart in time."""
+        cadence = self.cadence
+        if cadence is None or self.span <= most * cadence:
+            return
+        warnings.warn(
+            f"{what}: the points of a scan are up to {self.span:.3g} s apart, which is "
+            f"{self.span / cadence:.0%} of the {cadence:.3g} s from one scan to the next: what "
+            "changes meanwhile looks like a change of the spectrum. A smaller window takes fewer "
+            "points",
+            DKISTVirtualWarning,
+            stacklevel=5,
+        )
