@@ -18,6 +18,7 @@
 - `shifted_wcs`: define the WCS of a dataset whose pointing is corrected
 - `sliced_wcs`: make the WCS of a selection, steps included
 - `virtual_array`: read one composed selection of a stored array, as numpy or as a dask array
+- `wavelengths/`: give a dataset another wavelength scale
 - `world_axes`: describe an array's axes by its WCS: which are time, sky, wavelength, and their
   values
 - `spectral/`: compute lazily from all pixels along an axis, and make the WCS that is left

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final, Protocol
 
 import numpy as np
@@ -15,17 +15,20 @@ from dkist_virtual.cube.inverse.invertible_wcs import plain
 from dkist_virtual.cube.pointing import Pointing
 from dkist_virtual.cube.selection import Selection
 from dkist_virtual.cube.shifted_wcs import ShiftedWCS
+from dkist_virtual.cube.wavelengths.scaled_wcs import ScaledWCS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from astropy.wcs.wcsapi import BaseLowLevelWCS
 
+    from dkist_virtual.cube.wavelengths.scale import WavelengthScale
+
 
 __all__ = [
     "KnownWCS", "SteppedWCS", "UnslicedWCS", "WCSSource", "forget_dropped", "high_level",
-    "published", "published_wcs", "shifted", "slice_wcs",
-    "unshifted_wcs",
+    "published", "published_wcs", "scaled", "shifted", "slice_wcs",
+    "unscaled_wcs", "unshifted_wcs",
 ]  # fmt: skip
 
 
@@ -130,13 +133,13 @@ def published(low: BaseLowLevelWCS) -> BaseLowLevelWCS:
     """Make a WCS of the classes of astropy, gwcs and ndcube alone, which ASDF can write.
 
     It has the same coordinates at every pixel, bit for bit, and the same shape and names; those of
-    a corrected pointing to 1e-9 arcsec. One without steps, bins and correction is returned as it
-    is.
+    a corrected pointing to 1e-9 arcsec. One without steps, bins, correction and wavelength scale
+    is returned as it is.
 
     ndcube's `ResampledLowLevelWCS` is only written around a WCS that is not sliced. So the steps
     and the beginnings of slices go into one of it, and the axes that are dropped around that.
     """
-    low = _with_plain_sky(low)
+    low = _with_plain_values(low)
     layers = [low]
     while type(low) in _LAYERS:
         low = low._wcs  # astropy's wrappers of a WCS have no public name for it
@@ -176,17 +179,24 @@ def published(low: BaseLowLevelWCS) -> BaseLowLevelWCS:
     return SlicedLowLevelWCS(ResampledLowLevelWCS(inside, factor, offset), entries[::-1])
 
 
-def _with_plain_sky(low: BaseLowLevelWCS) -> BaseLowLevelWCS:
-    """Write the corrections within a low-level WCS into the gwcs that they are of."""
+def _with_plain_values(low: BaseLowLevelWCS) -> BaseLowLevelWCS:
+    """Write corrections and scales within a low-level WCS into the gwcs that they are of."""
+    if isinstance(low, ScaledWCS):
+        from dkist_virtual.cube.wavelengths.scaled_gwcs import scaled_gwcs
+
+        low = ScaledWCS(_with_plain_values(low.unscaled), low.scale, low.shape)
+        if (inside := _scaled_within(low)) is not None:
+            return _with_plain_values(inside)
+        return scaled_gwcs(low)
     if isinstance(low, ShiftedWCS):
         from dkist_virtual.cube.shifted_gwcs import shifted_gwcs
 
-        if isinstance(low.unshifted, ShiftedWCS):
-            low = ShiftedWCS(_with_plain_sky(low.unshifted), low.pointing, low.shape)
+        if isinstance(low.unshifted, (ShiftedWCS, ScaledWCS)):
+            low = ShiftedWCS(_with_plain_values(low.unshifted), low.pointing, low.shape)
         if (inside := _within(low)) is not None:
-            return _with_plain_sky(inside)
+            return _with_plain_values(inside)
         return shifted_gwcs(low)
-    return _around(low, _with_plain_sky)
+    return _around(low, _with_plain_values)
 
 
 def _within(low: ShiftedWCS) -> BaseLowLevelWCS | None:
@@ -221,6 +231,31 @@ def _within(low: ShiftedWCS) -> BaseLowLevelWCS | None:
     cut = Selection(shape, tuple(axes[::-1]))
     pointing = Pointing(tuple(one.placed(cut) for one in low.pointing))
     return _around(layer, lambda inside: ShiftedWCS(inside, pointing, shape))
+
+
+def _scaled_within(low: ScaledWCS) -> BaseLowLevelWCS | None:
+    """Slice what is scaled, instead of scaling what is sliced; None where that is not it."""
+    layer, scale = low.unscaled, low.scale
+    own = low.shape[::-1]
+    if isinstance(layer, SlicedLowLevelWCS):
+        entries = list(layer._slices_pixel)
+        kept = [axis for axis, entry in enumerate(entries) if isinstance(entry, slice)]
+        pixel = kept[low.pixel]
+        pixels = scale.pixels + (entries[pixel].start or 0)
+        lengths = iter(own)
+        shape = [
+            (entry.start or 0) + next(lengths, 1) if isinstance(entry, slice) else int(entry) + 1
+            for entry in entries
+        ]
+    elif isinstance(layer, ResampledLowLevelWCS):
+        pixel = low.pixel
+        pixels = (scale.pixels + 0.5) * layer._factor[pixel] - 0.5 + layer._offset[pixel]
+        # As many as there are axes: how long they are, nobody asks.
+        shape = [1] * layer.pixel_n_dim
+    else:
+        return None
+    moved = replace(scale, axis=len(shape) - 1 - pixel, pixels=pixels)
+    return _around(layer, lambda inside: ScaledWCS(inside, moved, shape[::-1]))
 
 
 def published_wcs(wcs: BaseHighLevelWCS) -> BaseHighLevelWCS:
@@ -262,6 +297,20 @@ def shifted(wcs: BaseHighLevelWCS, pointing: Pointing, shape: tuple[int, ...]) -
     return HighLevelWCSWrapper(ShiftedWCS(wcs.low_level_wcs, pointing, shape))
 
 
+def scaled(
+    wcs: BaseHighLevelWCS, scale: WavelengthScale, shape: tuple[int, ...]
+) -> BaseHighLevelWCS:
+    """Give a WCS of data of some shape another wavelength scale, in place of one it was given."""
+    return HighLevelWCSWrapper(ScaledWCS(unscaled_wcs(wcs.low_level_wcs), scale, shape))
+
+
+def unscaled_wcs(low: BaseLowLevelWCS) -> BaseLowLevelWCS:
+    """Make a low-level WCS without the wavelength scale in it, sliced and binned as it is."""
+    if isinstance(low, ScaledWCS):
+        return unscaled_wcs(low.unscaled)
+    return _around(low, unscaled_wcs)
+
+
 def unshifted_wcs(low: BaseLowLevelWCS) -> BaseLowLevelWCS:
     """Make a low-level WCS without the corrections in it, sliced and binned as it is."""
     if isinstance(low, ShiftedWCS):
@@ -272,14 +321,18 @@ def unshifted_wcs(low: BaseLowLevelWCS) -> BaseLowLevelWCS:
 def _around(
     low: BaseLowLevelWCS, change: Callable[[BaseLowLevelWCS], BaseLowLevelWCS]
 ) -> BaseLowLevelWCS:
-    """Slice and bin what is changed of the WCS inside of a low-level one as that is."""
-    if not isinstance(low, (SlicedLowLevelWCS, ResampledLowLevelWCS)):
+    """Slice, bin, correct and scale what is changed of the WCS inside of one as that is."""
+    if not isinstance(low, (SlicedLowLevelWCS, ResampledLowLevelWCS, ShiftedWCS, ScaledWCS)):
         return low
     before = low._wcs  # astropy's wrappers of a WCS have no public name for it
     before = getattr(before, "low_level_wcs", before)
     inside = change(before)
     if inside is before:
         return low
+    if isinstance(low, ShiftedWCS):
+        return ShiftedWCS(inside, low.pointing, low.shape)
+    if isinstance(low, ScaledWCS):
+        return ScaledWCS(inside, low.scale, low.shape)
     if isinstance(low, SlicedLowLevelWCS):
         return SlicedLowLevelWCS(inside, list(low._slices_pixel)[::-1])
     if isinstance(low, SteppedWCS):

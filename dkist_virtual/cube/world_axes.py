@@ -71,7 +71,9 @@ class _Celestial:
     def of_all(cls, low: LowLevelWCS) -> tuple[_Celestial | None, ...]:
         """Describe the world axes of a low-level WCS; None for those that are not of the sky."""
         n = low.world_n_dim
-        low = getattr(low, "unshifted", low)  # a corrected pointing has the same axes
+        # A corrected pointing and another wavelength scale have the same axes.
+        while (inside := getattr(low, "unshifted", getattr(low, "unscaled", None))) is not None:
+            low = inside
         if not isinstance(low, FITSWCS):
             return tuple(cls.of(low, index) for index in range(n))
         # astropy describes no axis of a header of which it does not know, say, the SPECSYS.

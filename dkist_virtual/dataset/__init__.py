@@ -20,6 +20,7 @@
 - `seeing/`: show the seeing of the frames, and choose frames by it
 - `spectral/`: measure spectra: each result is a dataset without the axis of wavelengths
 - `plots/`: draw datasets and mosaics: choose how, by the keywords given
+- `wavelengths/`: give datasets a corrected wavelength scale
 
 Names are imported when they are first used: ndcube, astropy and zarr are loaded with a dataset.
 """

@@ -18,6 +18,7 @@ from dkist_virtual.dataset.pointing.pointed import PointedCube
 from dkist_virtual.dataset.save.savable import Savable
 from dkist_virtual.dataset.seeing.seen import SeenCube
 from dkist_virtual.dataset.spectral.spectral import HasSpectra
+from dkist_virtual.dataset.wavelengths.calibrated import CalibratedCube
 from dkist_virtual.errors import DatasetError, SelectionError
 
 if TYPE_CHECKING:
@@ -48,8 +49,17 @@ TOLERANCE: Final = 0.25
 
 
 class Dataset(
-    FromASDF, Printed, Reported, Savable, AlignedCube, PointedCube, SeenCube, HasSpectra, LazyCube
-):  # fmt: skip
+    FromASDF,
+    Printed,
+    Reported,
+    Savable,
+    AlignedCube,
+    PointedCube,
+    SeenCube,
+    HasSpectra,
+    CalibratedCube,
+    LazyCube,
+):
     """A dataset whose pixels stay in their frames until they are computed.
 
     Slicing selects from data, WCS, headers, mask and files alike, and reads nothing. Made by

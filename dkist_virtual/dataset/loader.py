@@ -113,9 +113,10 @@ class Opened:
             array = VirtualArray(self.handle, name, opened_selection(metadata))
             self._check_chunks(array)
             corrected = None if self.pointing is None else (self.pointing, name)
-            tile = Tile(self.description, number, array.shape, corrected)
+            tile = Tile(self.description, number, array.shape, corrected, calibrated=corrected)
             if self.pointing is not None and is_local(self.handle.url or ""):
-                tile.pointing  # noqa: B018  # reads it now: from a server when it is first used
+                # Read now: from a server when they are first used.
+                tile.pointing, tile.scale  # noqa: B018
             yield Provenance(array, self.table, first_row, tile, Selection.whole(array.shape))
             first_row += metadata.n_frames
 

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dkist_virtual.cube.pointing import Pointing
     from dkist_virtual.cube.selection import BasicIndex, Selection
     from dkist_virtual.cube.virtual_array import VirtualArray
+    from dkist_virtual.cube.wavelengths.scale import WavelengthScale
     from dkist_virtual.store.format.dataset_asdf import Description, StoredDescription, TileMeta
     from dkist_virtual.store.format.header_table import HeaderTable
     from dkist_virtual.store.pointing_json import StoredPointing
@@ -60,6 +61,9 @@ class Tile:
     applied : tuple of dict
         Corrections of the pointing that the WCS has in it since it was saved, as
         `Pointing.to_document` writes them. They are not applied again.
+    calibrated : WavelengthScale or (StoredPointing, str), optional
+        Its wavelength scale, in place of the WCS's; or the file of a store that has it, and the
+        name of the array in it.
     """
 
     description: Description | StoredDescription
@@ -69,6 +73,7 @@ class Tile:
     added_meta: frozenset[str] = frozenset()
     added_keywords: frozenset[str] = frozenset()
     applied: tuple[dict[str, Any], ...] = ()
+    calibrated: WavelengthScale | tuple[StoredPointing, str] | None = None
 
     @property
     def stated(self) -> TileMeta:
@@ -77,13 +82,15 @@ class Tile:
 
     @cached_property
     def wcs(self) -> BaseHighLevelWCS:
-        """The WCS of the dataset as it is opened, with its pointing corrected."""
-        pointing = self.pointing
-        if pointing is None:
-            return self.unshifted
-        from dkist_virtual.cube.sliced_wcs import shifted
+        """The WCS of the dataset as it is opened, with its pointing and wavelengths corrected."""
+        pointing, scale, wcs = self.pointing, self.scale, self.unshifted
+        if pointing is None and scale is None:
+            return wcs
+        from dkist_virtual.cube.sliced_wcs import scaled, shifted
 
-        return shifted(self.unshifted, pointing, self.shape)
+        if scale is not None:
+            wcs = scaled(wcs, scale, self.shape)
+        return wcs if pointing is None else shifted(wcs, pointing, self.shape)
 
     @cached_property
     def unshifted(self) -> BaseHighLevelWCS:
@@ -104,6 +111,22 @@ class Tile:
         document = file.of(array, self.shape)
         try:
             return None if document is None else Pointing.from_document(document, self.shape)
+        except DatasetError as error:
+            raise file.error(error) from error
+
+    @cached_property
+    def scale(self) -> WavelengthScale | None:
+        """Its wavelength scale, in the axes of the dataset as it is opened; None for the WCS's."""
+        if not isinstance(self.calibrated, tuple):
+            return self.calibrated
+        from dkist_virtual.cube.wavelengths.scale import WavelengthScale
+
+        file, array = self.calibrated
+        document = file.wavelengths_of(array, self.shape)
+        try:
+            if document is None:
+                return None
+            return WavelengthScale.from_document(document, self.shape)
         except DatasetError as error:
             raise file.error(error) from error
 

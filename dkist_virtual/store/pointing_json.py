@@ -1,7 +1,7 @@
-"""Read and write ``pointing.json``, what the pointing of a store's dataset is corrected by.
+"""Read and write ``pointing.json``, what pointing and wavelengths of a dataset are corrected by.
 
 It is beside the store's other files, none of which it changes: without it the dataset has the
-coordinates of its ASDF again. Nothing here knows what a correction is.
+coordinates of its ASDF again. Nothing here knows what a correction or a wavelength scale is.
 """
 
 from __future__ import annotations
@@ -52,10 +52,20 @@ class StoredPointing:
         StoreError
             It cannot be read.
         """
+        return self._get(array, shape, "pointing")
+
+    def wavelengths_of(self, array: str, shape: Sequence[int]) -> Any:
+        """Return the wavelength scale of an array, as values of JSON; None if it has none.
+
+        Errors are those of `of`.
+        """
+        return self._get(array, shape, "wavelengths")
+
+    def _get(self, array: str, shape: Sequence[int], what: str) -> Any:
         found = self.arrays.get(array)
         if found is not None and found.get("shape") != list(shape):
             raise self.error(f"is of data of shape {found.get('shape')}, not {list(shape)}")
-        return None if found is None else found.get("pointing")
+        return None if found is None else found.get(what)
 
     def error(self, reason: object) -> StoreCorruptError:
         """Make the error for a file that cannot be used."""
@@ -93,21 +103,23 @@ class StoredPointing:
         return dict(arrays)
 
 
-def write_pointing(directory: str, arrays: Mapping[str, tuple[Sequence[int], Any]]) -> None:
-    """Write what the pointing of arrays is corrected by into a store, in place of what was there.
+def write_pointing(
+    directory: str, arrays: Mapping[str, tuple[Sequence[int], Mapping[str, Any]]]
+) -> None:
+    """Write what arrays are corrected by into a store, in place of what was there.
 
     Parameters
     ----------
     directory : str
         The store, on this machine.
-    arrays : dict of str to (shape, document)
-        By the array's name in the store: its shape as it is opened, and values for JSON.
+    arrays : dict of str to (shape, documents)
+        By the array's name in the store: its shape as it is opened, and under ``pointing`` and
+        ``wavelengths`` values for JSON.
     """
     made = {
         "format_version": FORMAT_VERSION,
         "arrays": {
-            name: {"shape": list(shape), "pointing": document}
-            for name, (shape, document) in arrays.items()
+            name: {"shape": list(shape), **documents} for name, (shape, documents) in arrays.items()
         },
     }
     try:

@@ -312,6 +312,7 @@ NOT_DERIVED = {
     "headers mask meta uncertainty unit psf global_coords extra_coords": "state itself",
     "stitching": "what it is made of",
     "pointing alignment plot_alignment": "of the WCS",
+    "calibrate_wavelength uncalibrated wavelength_scale": "in test_calibrate_wavelength.py",
     "overview subject plotter": "shown",
     "seeing plot_seeing": "of the headers, shown; a mask is set by hand from it",
     "spectral": "its results have a table of their own",

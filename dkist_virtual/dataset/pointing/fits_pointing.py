@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.cube.pointing import Numbers
 
-__all__ = ["correction_by_headers"]
+__all__ = ["correction_by_headers", "frame_pixels"]
 
 _CARD: Final = re.compile(
     r"(CRPIX|CRVAL|CDELT|CUNIT|CTYPE|CROTA)\d|(PC|CD|PV|PS)\d_\d{1,2}|LONPOLE|LATPOLE|WCSAXES"
@@ -85,7 +85,7 @@ def correction_by_headers(ds: Any) -> Correction:
 
 def _by_headers(ds: Any, table: Table, points: Numbers) -> Numbers:
     """Compute (Tx, Ty) by the headers: shape (frames, points, 2), in arcsec."""
-    pixels = _pixels(ds, table, points)
+    pixels = frame_pixels(ds, table, points, 'shift("headers")')
     names = [name for name in table.colnames if _CARD.fullmatch(name)]
     known: dict[tuple[Any, ...], Numbers] = {}
     found = []
@@ -139,8 +139,24 @@ def _evaluate(cards: dict[str, Any], pixels: Numbers, number: int) -> Numbers:
     return np.asarray(made, float)
 
 
-def _pixels(ds: Any, table: Table, points: Numbers) -> Numbers:
-    """Return the points as pixels of FITS, the first axis first: shape (points, axes)."""
+def frame_pixels(ds: Any, table: Table, points: Numbers, what: str) -> Numbers:
+    """Return points in a dataset's frames as pixels of FITS, counted from 0.
+
+    Parameters
+    ----------
+    ds : Dataset
+    table : Table
+        Its headers.
+    points : array of float, shape (points, axes)
+        Along each axis of the frames that the dataset has, in the order of the array.
+    what : str
+        Is being done, for errors.
+
+    Returns
+    -------
+    array of float, shape (points, axes)
+        The first axis of FITS first.
+    """
     array = ds.provenance.array
     left = iter(points.T)
     whole: list[Numbers] = []
@@ -159,7 +175,7 @@ def _pixels(ds: Any, table: Table, points: Numbers) -> Numbers:
         long = [axis for axis, n in enumerate(lengths) if n > 1]
         if len(long) != len(whole):
             raise DatasetError(
-                f'shift("headers"): frames of NAXIS {lengths} for {len(whole)} axes of the data: '
+                f"{what}: frames of NAXIS {lengths} for {len(whole)} axes of the data: "
                 "it is not known which is which"
             )
         made = np.zeros((len(points), len(lengths)))

@@ -5,17 +5,24 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING, Any
 
-from dkist_virtual.errors import DatasetError, LocationError, StoreMissingError
+from dkist_virtual.errors import (
+    DatasetError,
+    LocationError,
+    StoreCorruptError,
+    StoreMissingError,
+)
 from dkist_virtual.io.locations import absolute, is_local, local_path, shown
 from dkist_virtual.store.cubes.presence import ROOT_NAME
 from dkist_virtual.store.format.names import METADATA_NAME
 from dkist_virtual.store.pointing_json import remove_pointing, write_pointing
 
 if TYPE_CHECKING:
+    from dkist_virtual.cube.pointing import Pointing
+    from dkist_virtual.cube.wavelengths.scale import WavelengthScale
     from dkist_virtual.dataset.dataset import Dataset
     from dkist_virtual.dataset.mosaic import TiledDataset
 
-__all__ = ["shift_store"]
+__all__ = ["corrections", "shift_store"]
 
 
 def shift_store(
@@ -83,8 +90,8 @@ def shift_store(
         )
     given = {"rotation": rotation, "scale": scale, "center": center}
     is_given = any(value is not None for value in (dx, dy, *given.values()))
-    if reset and not is_given:  # also a file that cannot be read
-        remove_pointing(directory)
+    if reset and not is_given:
+        _forget_pointing(directory)
         return open_dataset(directory)
     opened = open_dataset(directory)
     if not isinstance(opened, Dataset | TiledDataset):
@@ -94,14 +101,44 @@ def shift_store(
     if reset:
         opened = opened.unshifted()
     moved = opened.shift(dx, dy, **given)
-    tiles = [moved] if isinstance(moved, Dataset) else list(moved.flat)
-    sources = [tile.provenance for tile in tiles]
-    write_pointing(
-        directory,
-        {
-            source.array.name: (source.tile.shape, source.tile.pointing.to_document())
-            for source in sources
-            if source is not None and source.tile.pointing is not None
-        },
-    )
+    _write(directory, moved)
     return open_dataset(directory)
+
+
+def corrections(
+    pointing: Pointing | None, scale: WavelengthScale | None
+) -> dict[str, dict[str, Any]]:
+    """Make what ``pointing.json`` says of an array; nothing where nothing is corrected."""
+    found = {"pointing": pointing, "wavelengths": scale}
+    return {name: one.to_document() for name, one in found.items() if one is not None}
+
+
+def _forget_pointing(directory: str) -> None:
+    """Take the corrections of the pointing away, also a file that cannot be read."""
+    from dkist_virtual.dataset.dataset import Dataset
+    from dkist_virtual.dataset.mosaic import TiledDataset
+    from dkist_virtual.dataset.open import open_dataset
+
+    try:
+        opened = open_dataset(directory)
+    except StoreCorruptError:
+        opened = None
+    remove_pointing(directory)
+    if isinstance(opened, Dataset | TiledDataset):
+        _write(directory, opened.unshifted())
+
+
+def _write(directory: str, opened: Dataset | TiledDataset) -> None:
+    """Write what the tiles of a store are corrected by; no file where there is nothing."""
+    tiles: list[Any] = list(opened.flat) if hasattr(opened, "flat") else [opened]
+    sources = [tile.provenance for tile in tiles]
+    found = {
+        source.array.name: (
+            source.tile.shape,
+            corrections(source.tile.pointing, source.tile.scale),
+        )
+        for source in sources
+        if source is not None
+    }
+    if any(one for _, one in found.values()):
+        write_pointing(directory, {name: one for name, one in found.items() if one[1]})

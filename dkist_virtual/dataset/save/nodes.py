@@ -16,6 +16,7 @@ import numpy as np
 
 from dkist_virtual.cube.sliced_wcs import published_wcs
 from dkist_virtual.dataset.save.frame_list import frame_list, frame_list_of_files
+from dkist_virtual.dataset.wavelengths.calibrate import APPLIED_SCALE
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 from dkist_virtual.text import shorten
 
@@ -180,6 +181,8 @@ def _parts(ds: Dataset, meta: dict[str, Any]) -> dict[str, Any]:
     _warn_of_what_is_left(ds)
     if ds.pointing is not None:  # which the WCS has already
         meta = {**meta, "applied_pointing": ds.pointing.to_document()}
+    if ds.wavelength_scale is not None:
+        meta = {**meta, APPLIED_SCALE: ds.wavelength_scale.about()}
     node = {
         "meta": meta,
         "wcs": published_wcs(ds.wcs),

@@ -110,6 +110,10 @@ def save(
             DKISTVirtualWarning,
             stacklevel=3,
         )
+    if form.suffix != ".virtual":  # which has the scale itself
+        from dkist_virtual.dataset.wavelengths.calibrate import with_scale_in_meta
+
+        dataset = with_scale_in_meta(dataset)
     writer(dataset, place, overwrite=overwrite, progress=progress, **options)
 
 

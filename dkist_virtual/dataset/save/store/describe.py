@@ -109,6 +109,8 @@ def _tile(ds: Dataset, place: Place, shared: Any) -> TileMeta:
     own: dict[str, Any] = {}
     if shared is not None:
         own = without_shared(without_headers(ds.meta), shared)
-    # The correction of the pointing has a file of its own, and stays reversible.
+    # Corrections of pointing and wavelengths have a file of their own, and stay reversible.
     wcs = ds.unshifted().wcs if ds.pointing is not None else ds.wcs
+    if ds.wavelength_scale is not None:
+        wcs = ds.unshifted().uncalibrated().wcs
     return TileMeta(place, published_wcs(wcs), ds.unit, mask, check_meta(own))

@@ -13,6 +13,7 @@ from dkist_virtual.conversion.staging import build_store, place_for, refuse_exis
 from dkist_virtual.cube.axis_tables import summarise
 from dkist_virtual.dataset.dataset import Dataset
 from dkist_virtual.dataset.mosaic import TiledDataset
+from dkist_virtual.dataset.pointing.stores import corrections
 from dkist_virtual.dataset.save.nodes import of_member
 from dkist_virtual.dataset.save.store.arrays import SavedArray, references_to
 from dkist_virtual.dataset.save.store.describe import (
@@ -108,11 +109,11 @@ def save_store(
     headers = HeaderTable() if table is None else table
     about = {"saved": made.attributes["store_id"]}
     tiles_of = [dataset] if isinstance(dataset, Dataset) else list(dataset.flat)
-    pointing = {
-        array_name(array.index): (tile.shape, tile.pointing.to_document())
+    beside = {
+        array_name(array.index): (tile.shape, corrections(tile.pointing, tile.wavelength_scale))
         for array, tile in zip(arrays, tiles_of, strict=True)
-        if tile.pointing is not None
     }
+    pointing = {name: one for name, one in beside.items() if one[1]}
     with build_store(target, about, overwrite=overwrite) as build:
 
         def write(new: Path) -> None:
