@@ -19,6 +19,7 @@
 - `save/`: save a dataset in the form that its name says, or as an ASDF that dkist opens
 - `seeing/`: show the seeing of the frames, and choose frames by it
 - `spectral/`: measure spectra: each result is a dataset without the axis of wavelengths
+- `sun/`: give datasets the geometry of the Sun: mu, and the darkening of the continuum to the limb
 - `plots/`: draw datasets and mosaics: choose how, by the keywords given
 - `wavelengths/`: give datasets a corrected wavelength scale
 

@@ -18,6 +18,7 @@ from dkist_virtual.dataset.pointing.pointed import PointedCube
 from dkist_virtual.dataset.save.savable import Savable
 from dkist_virtual.dataset.seeing.seen import SeenCube
 from dkist_virtual.dataset.spectral.spectral import HasSpectra
+from dkist_virtual.dataset.sun.on_the_disk import OnTheDisk
 from dkist_virtual.dataset.wavelengths.calibrated import CalibratedCube
 from dkist_virtual.errors import DatasetError, SelectionError
 
@@ -58,6 +59,7 @@ class Dataset(
     SeenCube,
     HasSpectra,
     CalibratedCube,
+    OnTheDisk,
     LazyCube,
 ):
     """A dataset whose pixels stay in their frames until they are computed.

@@ -1,4 +1,4 @@
-"""Align datasets with maps of the Sun, stitch mosaics, and measure spectra.
+"""Align datasets with maps of the Sun, stitch mosaics, and measure spectra and polarisation.
 
 Functions here are handed datasets, and know them by protocols.
 
@@ -6,4 +6,5 @@ Functions here are handed datasets, and know them by protocols.
 - `alignment/`: find the pointing of a dataset by comparing its images with maps of the Sun
 - `spectra/`: measure spectra along the wavelength
 - `stitching/`: stitch the tiles of a mosaic into one lazy image or cube over the whole field
+- `sun/`: describe the disk of the Sun: mu, and the darkening of the continuum to the limb
 """

@@ -270,6 +270,9 @@ DATASETS: dict[str, Derived] = {
         public="along_frames",
         unit="",
     ),
+    "`ds.mu`, `ds.limb_darkening(...)`": Derived(
+        lambda ds: ds.limb_darkening(wavelength=450.3 * u.nm), public="mu limb_darkening", unit=""
+    ),
     "`ds.rebin(...)`": Derived(
         lambda ds: ds.rebin((1, 2, 2)),
         lambda a: bins(a).all(axis=(2, 4)),

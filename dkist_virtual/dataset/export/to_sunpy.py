@@ -14,7 +14,8 @@ from astropy.time import Time
 from astropy.wcs import WCS
 
 from dkist_virtual.cube.world_axes import World
-from dkist_virtual.dataset.derived.state import own_coordinates, own_meta
+from dkist_virtual.dataset.derived.state import own_coordinates
+from dkist_virtual.dataset.export.own_meta import exported_meta
 from dkist_virtual.dataset.export.xarray_coordinates import dimensions
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, SelectionError
 from dkist_virtual.times import is_blank
@@ -104,7 +105,7 @@ def _own_cards(ds: FrameCube, taken: set[str]) -> dict[str, Any]:
     """Make cards of what the user put into the meta; warn of what is left behind."""
     left = [f"the coordinate {name}" for name in (*own_coordinates(ds), *ds.extra_coords.keys())]
     cards = {}
-    for key, value in own_meta(ds).items():
+    for key, value in exported_meta(ds).items():
         if key in taken or key.upper() in taken:
             raise DatasetError(
                 f"to_map: meta[{key!r}] would take the place of a card of that name: rename it "

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from dkist_virtual._version import __version__
 from dkist_virtual.cube.dask_array import PushdownArray
-from dkist_virtual.dataset.derived.state import own_meta
+from dkist_virtual.dataset.export.own_meta import exported_meta
 from dkist_virtual.dataset.export.xarray_coordinates import (
     added_coords,
     dimensions,
@@ -43,7 +43,7 @@ def to_xarray(
         if name in {*variables, *(dim for dim in dims if variable[0] != (dim,))}:
             raise _taken(f"{name}{suffix}", what)
         variables[name] = variable
-    for key, value in own_meta(ds).items():
+    for key, value in exported_meta(ds).items():
         if _is_attribute(key, value):
             if key in attrs:
                 raise _taken(key, f"meta[{key!r}]")
