@@ -31,7 +31,9 @@ if TYPE_CHECKING:
 
     from dkist_virtual.protocols import LowLevelWCS
 
-__all__ = ["EVALUATING", "Kind", "Values", "World", "WorldAxis", "decimals", "wrap"]
+__all__ = [
+    "EVALUATING", "PATH_DISTANCE", "Kind", "Values", "World", "WorldAxis", "decimals", "wrap",
+]  # fmt: skip
 
 Values: TypeAlias = "NDArray[np.floating[Any]]"
 
@@ -39,6 +41,9 @@ Kind: TypeAlias = Literal["stokes", "time", "wavelength", "longitude", "latitude
 
 _SPECTRAL: Final = ("em.wl", "em.freq", "em.energy", "em.wavenumber", "spect")
 
+
+PATH_DISTANCE: Final = "custom:pos.path.distance"
+"""The physical type of the distance along a path, which an axis of the array is made of."""
 
 EVALUATING: Final = ThreadLock()
 """dkist's WCS writes the pointing of each frame into a model that threads share."""

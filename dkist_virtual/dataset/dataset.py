@@ -12,6 +12,7 @@ from dkist_virtual.dataset.arithmetic import LazyCube
 from dkist_virtual.dataset.file_manager import Reported
 from dkist_virtual.dataset.loader import FromASDF, Opened
 from dkist_virtual.dataset.overview import Overview, Printed
+from dkist_virtual.dataset.paths.path_cube import PathCube
 from dkist_virtual.dataset.plots.descriptor import DatasetPlotterDescriptor
 from dkist_virtual.dataset.pointing.aligned import AlignedCube
 from dkist_virtual.dataset.pointing.pointed import PointedCube
@@ -56,6 +57,7 @@ class Dataset(
     Savable,
     AlignedCube,
     PointedCube,
+    PathCube,
     SeenCube,
     HasSpectra,
     CalibratedCube,

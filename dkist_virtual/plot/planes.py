@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import numpy as np
 
 from dkist_virtual.cube.virtual_array import VirtualArray
-from dkist_virtual.cube.world_axes import wrap
+from dkist_virtual.cube.world_axes import PATH_DISTANCE, wrap
 from dkist_virtual.errors import FrameMissingError, SelectionError
 from dkist_virtual.plot.figure_text import in_figure
 
@@ -110,8 +110,9 @@ class ShownAxes:
 def shown_axes(world: World, plot_axes: Sequence[Any] | None = None) -> ShownAxes:
     """Choose the axes to draw: by default those of a frame, its last two.
 
-    Wavelength runs to the right; of two directions on the sky the one along which the longitude
-    changes more; other axes in array order, the last one to the right.
+    Wavelength runs to the right, the distance along a path upwards; of two directions on the sky
+    the one along which the longitude changes more; other axes in array order, the last one to the
+    right.
 
     `plot_axes` has for each array axis ``"x"``, ``"y"`` or None, as in ndcube; an Ellipsis is any
     number of None. If it does not name axes of this array, SelectionError is raised.
@@ -147,6 +148,9 @@ def _oriented(world: World, first: int, second: int) -> tuple[int, int]:
     along = () if wavelength is None else wavelength.array_axes
     if (first in along) != (second in along):
         return (second, first) if first in along else (first, second)
+    path = next((one for one in world.axes if one.physical_type == PATH_DISTANCE), None)
+    if path is not None and (first in path.array_axes) != (second in path.array_axes):
+        return (first, second) if first in path.array_axes else (second, first)
     longitude = world.of_kind("longitude")
     if longitude is not None and {first, second} <= set(longitude.array_axes):
         change = [change_along(world, longitude.index, axis) for axis in (first, second)]
@@ -175,13 +179,14 @@ def labels_of(world: World, axes: Sequence[int]) -> dict[int, int | None]:
     """Choose the world coordinate, by its index, that labels each of some array axes.
 
     Of longitude and latitude it is the one that changes more; two axes of the sky have one each.
+    Along a path it is the distance.
     None where there is no coordinate.
     """
     chosen: dict[int, int | None] = {}
     change: dict[tuple[int, int], float] = {}
     for axis in axes:
         fitting = [one for one in world.axes if axis in one.array_axes]
-        fitting.sort(key=lambda one: (_PREFERRED.index(one.kind), len(one.array_axes)))
+        fitting.sort(key=_preference)
         sky = [one for one in fitting if one.kind in ("longitude", "latitude")]
         if len(sky) == 2 and fitting[0] is sky[0]:
             changes = {one.index: change_along(world, one.index, axis) for one in sky}
@@ -195,6 +200,11 @@ def labels_of(world: World, axes: Sequence[int]) -> dict[int, int | None]:
         straight = change[one, lon] * change[other, lat] >= change[one, lat] * change[other, lon]
         chosen[one], chosen[other] = (lon, lat) if straight else (lat, lon)
     return chosen
+
+
+def _preference(one: WorldAxis) -> tuple[bool, int, int]:
+    is_distance = one.physical_type == PATH_DISTANCE
+    return not is_distance, _PREFERRED.index(one.kind), len(one.array_axes)
 
 
 def context(whole: World, held: Sequence[int | range]) -> dict[str, tuple[WorldAxis, float]]:

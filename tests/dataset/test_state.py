@@ -50,6 +50,8 @@ SEEING = np.array([0.07, 0.08, 0.09])
 NUMBER = np.array([10, 11, 12])
 STEP = np.array([1.0, 2.0, 4.0])
 PSF = np.eye(3)
+ONE = np.zeros(SHAPE[1:], bool)  # a region of one pixel
+ONE[20, 30] = True
 
 
 def tables() -> list[dict[str, dict[str, str]]]:
@@ -280,6 +282,14 @@ DATASETS: dict[str, Derived] = {
         public="rebin",
     ),
     "`ds.reproject_to(...)`": Derived(reprojected, lambda a: a[0], public="reproject_to"),
+    "`ds.slit(...)`": Derived(
+        lambda ds: ds.slit([(20, 5), (20, 41)], order="nearest")[:, :36],
+        lambda a: a[:, 20, 5:41],
+        public="slit",
+    ),
+    "`ds.light_curve(...)`": Derived(
+        lambda ds: ds.light_curve(ONE), lambda a: a[:, 20, 30], public="light_curve"
+    ),
     "`copy.copy(ds)`": Derived(copy.copy),
     "`copy.deepcopy(ds)`": Derived(copy.deepcopy),
     "`pickle`": Derived(
@@ -560,6 +570,7 @@ NOT_PARTS = {
     "quality_report preview_movie": "fetched from the Data Center",
     "overview shape tiles_shape": "shown",
     "seeing plot_seeing": "of the headers, shown",
+    "slit light_curve": "refused: stitch first",
 }
 
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dkist_virtual.dataset.derived.state import own_coordinates
+from dkist_virtual.dataset.paths.refused import PathsOfTiles
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 
 if TYPE_CHECKING:
@@ -22,8 +23,8 @@ _REFUSED: Final = {
 }
 
 
-class Stitchable:
-    """A mosaic that can be stitched."""
+class Stitchable(PathsOfTiles):
+    """A mosaic that can be stitched, and along which there is no path before."""
 
     _tiles: Any
     meta: Any

@@ -9,12 +9,13 @@ import numpy as np
 
 if TYPE_CHECKING:
     from astropy.coordinates import BaseCoordinateFrame
+    from astropy.units import UnitBase
     from astropy.wcs.wcsapi import BaseHighLevelWCS
 
     from dkist_virtual.cube.world_axes import Values, World, WorldAxis
     from dkist_virtual.science.stitching.tangent_plane import Plane
 
-__all__ = ["Carried", "carried_coordinates", "make_wcs"]
+__all__ = ["Carried", "Celestial", "assemble_wcs", "carried_coordinates", "make_wcs"]
 
 _EXACT: Final = 1e-13
 """How far from a line, relative to the values, evenly spaced coordinates may be by rounding."""
@@ -71,6 +72,56 @@ def carried_coordinates(world: World, carried: tuple[int, ...]) -> list[Carried]
     return found
 
 
+@dataclass(frozen=True, eq=False)
+class Celestial:
+    """The coordinates on the sky of an array.
+
+    Parameters
+    ----------
+    model : Model
+        Which gives longitude and latitude.
+    inputs : tuple of int
+        The axes of the array whose pixels it takes, one after the other.
+    frame : coordinate frame
+    """
+
+    model: Any
+    inputs: tuple[int, ...]
+    frame: BaseCoordinateFrame
+
+    @classmethod
+    def of_tables(
+        cls, frame: BaseCoordinateFrame, sky: Values, along: tuple[int, ...]
+    ) -> Celestial:
+        """Make those that are given at every pixel of some axes.
+
+        Parameters
+        ----------
+        frame : coordinate frame
+        sky : numpy.ndarray
+            Longitude and latitude, arcsec, last.
+        along : tuple of int
+            The axes of the array of its other axes.
+        """
+        from astropy import units as u
+
+        tables = [_table(sky[..., n], u.arcsec) for n in (0, 1)]
+        return cls(tables[0] & tables[1], (*along, *along), frame)
+
+    def described(self) -> Any:
+        """Return gwcs' frame of it."""
+        from astropy import units as u
+        from gwcs import coordinate_frames as cf
+
+        name = self.frame.name
+        kind = name.replace("_", ".")
+        return cf.CelestialFrame(
+            axes_order=(0, 1), reference_frame=self.frame, unit=(u.arcsec, u.arcsec), name=name,
+            axes_names=(f"{name} longitude", f"{name} latitude"),
+            axis_physical_types=(f"custom:pos.{kind}.lon", f"custom:pos.{kind}.lat"),
+        )  # fmt: skip
+
+
 def make_wcs(
     plane: Plane,
     frame: BaseCoordinateFrame,
@@ -80,13 +131,37 @@ def make_wcs(
 ) -> BaseHighLevelWCS:
     """Make the WCS of an array whose last two axes are those of a plane on the sky.
 
-    It is of the classes of astropy and gwcs alone. Its world axes are longitude and latitude, and
-    then the others. Coordinates that an index has dropped are those of an axis that is sliced away.
+    See `assemble_wcs`.
 
     Parameters
     ----------
     plane : Plane
     frame : coordinate frame
+    shape : tuple of int
+        Of the array.
+    coordinates : list of Carried
+    names : tuple of str
+        Of the axes of the array.
+    """
+    on_sky = Celestial(plane.model(), (len(shape) - 1, len(shape) - 2), frame)
+    return assemble_wcs(on_sky, shape, coordinates, names)
+
+
+def assemble_wcs(
+    celestial: Celestial | None,
+    shape: tuple[int, ...],
+    coordinates: list[Carried],
+    names: tuple[str, ...],
+) -> BaseHighLevelWCS:
+    """Make a WCS of the coordinates of an array.
+
+    It is of the classes of astropy and gwcs alone. Its world axes are longitude and latitude, where
+    there are such, and then the others. Coordinates that an index has dropped are those of an axis
+    that is sliced away.
+
+    Parameters
+    ----------
+    celestial : Celestial, optional
     shape : tuple of int
         Of the array.
     coordinates : list of Carried
@@ -99,18 +174,18 @@ def make_wcs(
     from astropy.wcs.wcsapi import HighLevelWCSWrapper, SlicedLowLevelWCS
     from gwcs import coordinate_frames as cf
 
-    n_carried = len(shape) - 2
     known = {on for one in coordinates for on in one.along}
     n_pixel = len(shape) + sum(not one.along for one in coordinates)
-    kind = frame.name.replace("_", ".")
-    frames: list[Any] = [
-        cf.CelestialFrame(
-            axes_order=(0, 1), reference_frame=frame, unit=(u.arcsec, u.arcsec), name=frame.name,
-            axes_names=(f"{frame.name} longitude", f"{frame.name} latitude"),
-            axis_physical_types=(f"custom:pos.{kind}.lon", f"custom:pos.{kind}.lat"),
-        )
-    ]  # fmt: skip
-    models, inputs, beyond = [plane.model()], [0, 1], len(shape)
+    frames: list[Any] = []
+    models: list[Any] = []
+    inputs: list[int] = []
+    beyond = len(shape)
+    if celestial is not None:
+        known |= set(celestial.inputs)
+        frames.append(celestial.described())
+        models.append(celestial.model)
+        inputs += [len(shape) - 1 - on for on in celestial.inputs]
+    first = 2 * len(frames)
     for one in coordinates:
         if one.along:
             inputs += [len(shape) - 1 - on for on in one.along]
@@ -118,14 +193,16 @@ def make_wcs(
             inputs.append(beyond)
             beyond += 1
         models.append(_model(one))
-        frames.append(_frame(one, len(frames) + 1))
-    for on in sorted(set(range(n_carried)) - known):  # which has no coordinate: its pixels
+        frames.append(_frame(one, first))
+        first += 1
+    for on in sorted(set(range(len(shape))) - known):  # which has no coordinate: its pixels
         inputs.append(len(shape) - 1 - on)
         models.append(m.Linear1D(1, 0 * u.pix))
         frames.append(
-            cf.CoordinateFrame(1, ("PIXEL",), (len(frames) + 1,), unit=(u.pix,),
+            cf.CoordinateFrame(1, ("PIXEL",), (first,), unit=(u.pix,),
                                axes_names=(names[on] or f"axis {on}",), name=f"pixels {on}")
         )  # fmt: skip
+        first += 1
     transform = models[0]
     for model in models[1:]:
         transform = transform & model
@@ -165,7 +242,6 @@ def _model(one: Carried) -> Any:
     """Make the model of a coordinate: a line where it is one, and else a table."""
     from astropy import units as u
     from astropy.modeling import models as m
-    from astropy.modeling.tabular import tabular_model
 
     unit = u.Unit(one.axis.unit or ("s" if one.axis.kind == "time" else ""))
     values = one.values
@@ -177,6 +253,18 @@ def _model(one: Carried) -> Any:
         if near and values[0] != values[-1] and one.axis.kind != "stokes":
             slope = (values[-1] - values[0]) / (len(values) - 1)
             return m.Linear1D(slope * unit / u.pix, values[0] * unit)
+    return _table(values, unit)
+
+
+def _table(values: Values, unit: UnitBase) -> Any:
+    """Make a lookup table of values at the pixels of some axes."""
+    from astropy import units as u
+    from astropy.modeling import models as m
+    from astropy.modeling.tabular import tabular_model
+
+    for axis, n in enumerate(values.shape):
+        if n == 1:  # it takes two to interpolate
+            values = np.repeat(values, 2, axis=axis)
     points = tuple(np.arange(n) * u.pix for n in values.shape)
     kind = {1: m.Tabular1D, 2: m.Tabular2D}.get(values.ndim) or tabular_model(values.ndim)
     return kind(points, values * unit, bounds_error=False, fill_value=np.nan, method="linear")

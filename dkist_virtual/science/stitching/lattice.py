@@ -176,6 +176,11 @@ class Lattice:
             found.append(sides[i] * (1 - s) + sides[i + 1] * s)
         return self._snapped((found[0], found[1]))
 
+    def find(self, pointing: int, y: NDArray[Any], x: NDArray[Any]) -> tuple[Floats, Floats]:
+        """Return the positions in the tile of places anywhere, one by one: see `backward`."""
+        at = np.broadcast_arrays(np.asarray(y, float), np.asarray(x, float))
+        return self._snapped(self._solve(pointing, *at))
+
     @staticmethod
     def _snapped(found: tuple[Floats, Floats]) -> tuple[Floats, Floats]:
         near = [np.rint(of) for of in found]

@@ -12,6 +12,7 @@ import numpy as np
 from dkist_virtual.cube.selection import Selection
 from dkist_virtual.cube.world_axes import World
 from dkist_virtual.errors import DatasetError
+from dkist_virtual.science.sky_image import mask_of
 from dkist_virtual.science.stitching.carried_axes import carried_coordinates, make_wcs
 from dkist_virtual.science.stitching.field import Field
 from dkist_virtual.science.stitching.lattice import Lattice, place
@@ -81,7 +82,7 @@ def stitch(cubes: Sequence[tuple[Place, Stitched]], options: Options) -> Whole:
     lattices = [lattice.moved(*-low) for lattice in lattices]
     tiles = [
         Tile(
-            sight.place, sight.cube.pixels, _mask_of(sight), sight.sky, sight.moving, lattice,
+            sight.cube.pixels, mask_of(sight.cube), sight.sky, sight.moving, sight.place, lattice,
             times, sight.seeing(options.seeing) if options.combine == "best" else None,
         )
         for sight, lattice, times in zip(sights, lattices, seconds, strict=True)
@@ -177,13 +178,6 @@ def _pixel_type(sights: Sequence[Sight]) -> np.dtype:
                 "which can be interpolated"
             )
     return np.result_type(np.float32, *given)
-
-
-def _mask_of(sight: Sight) -> Any:
-    mask = sight.cube.mask
-    if mask is None or (isinstance(mask, bool) and not mask):
-        return None
-    return np.broadcast_to(mask, sight.cube.shape) if isinstance(mask, bool) else mask
 
 
 def _middle(sights: Sequence[Sight]) -> int:

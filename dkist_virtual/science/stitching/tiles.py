@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Protocol, TypeAlias
 
 import numpy as np
 
-from dkist_virtual.cube.computed_array import pack, unpack
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.science.seeing import read_numbers, read_r0
+from dkist_virtual.science.sky_image import SkyAxes, SkyPixels
 
 if TYPE_CHECKING:
     from astropy.coordinates import BaseCoordinateFrame
@@ -22,14 +20,12 @@ if TYPE_CHECKING:
     from astropy.wcs.wcsapi import BaseHighLevelWCS
     from numpy.typing import NDArray
 
-    from dkist_virtual.cube.world_axes import Kind, World
+    from dkist_virtual.cube.world_axes import World
     from dkist_virtual.science.stitching.lattice import Lattice
 
 __all__ = ["Place", "Sight", "Stitched", "Tile", "check_alike"]
 
 Place: TypeAlias = tuple[int, ...]
-
-_SKY: Final[tuple[Kind, Kind]] = ("longitude", "latitude")
 
 
 class Frames(Protocol):
@@ -71,21 +67,15 @@ class Stitched(Protocol):
 
 
 @dataclass(frozen=True, eq=False)
-class Tile:
+class Tile(SkyPixels):
     """A tile in its place.
 
     Parameters
     ----------
+    pixels, mask, sky, moving
+        See `SkyPixels`.
     place : tuple of int
         In the grid of the mosaic.
-    pixels : array
-        As the tile's dataset has them: frames, a computation, or an array.
-    mask : array, optional
-        True where a pixel counts for nothing.
-    sky : tuple of int
-        The axes of the array that are the rows and columns of the tile on the sky.
-    moving : tuple of int
-        Those of the other axes along which the pointing changes, counted among these.
     lattice : Lattice
         Where its pixels are in the output grid; with a pointing for each pixel of `moving`.
     seconds : numpy.ndarray
@@ -98,62 +88,15 @@ class Tile:
     """
 
     place: Place
-    pixels: Any
-    mask: Any
-    sky: tuple[int, int]
-    moving: tuple[int, ...]
     lattice: Lattice
     seconds: NDArray[np.float64]
     seeing: NDArray[np.float64] | None = None
     gain: float = 1.0
     offset: float = 0.0
 
-    def __getstate__(self) -> dict[str, Any]:
-        state = dict(vars(self))
-        return {**state, "pixels": pack(state["pixels"]), "mask": pack(state["mask"])}
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        for name, value in state.items():
-            object.__setattr__(self, name, unpack(value))
-
-    @property
-    def carried(self) -> tuple[int, ...]:
-        """The axes of the array that are not of the sky, ascending."""
-        return tuple(axis for axis in range(np.ndim(self.pixels)) if axis not in self.sky)
-
-    def pointing(self, at: Sequence[int]) -> int:
-        """Return the number of the pointing of a pixel of the carried axes."""
-        if not self.moving:
-            return 0
-        sizes = [self.pixels.shape[self.carried[axis]] for axis in self.moving]
-        return int(np.ravel_multi_index([at[axis] for axis in self.moving], sizes))
-
-    def read(self, source: Any, carried: Sequence[Any], rows: slice, columns: slice) -> Any:
-        """Read a window of the pixels or the mask: the carried axes first, then rows and columns.
-
-        `carried` has an int or a slice for each of these axes; ints drop theirs.
-        """
-        index: list[Any] = [slice(None)] * source.ndim
-        for axis, part in zip(self.carried, carried, strict=True):
-            index[axis] = part
-        index[self.sky[0]], index[self.sky[1]] = rows, columns
-        part = source[tuple(index)]
-        if hasattr(part, "compute"):  # dask's: within a task of dask's, and so in this thread
-            part = part.compute(scheduler="synchronous")
-        left = [axis for axis in range(source.ndim) if not isinstance(index[axis], int)]
-        return np.moveaxis(np.asarray(part), [left.index(axis) for axis in self.sky], [-2, -1])
-
-    def token(self) -> tuple[object, ...]:
-        """Return what may change in what it is read from."""
-        found = []
-        for source in (self.pixels, self.mask):
-            known = getattr(source, "token", None)
-            found.append(known() if known is not None else source)
-        return tuple(found)
-
 
 @dataclass(frozen=True, eq=False)
-class Sight:
+class Sight(SkyAxes):
     """What the WCS of a tile says of the sky and of time.
 
     Parameters
@@ -188,68 +131,9 @@ class Sight:
         assert frame is not None
         return frame
 
-    @cached_property
-    def _sky_axes(self) -> list[int]:
-        found: set[int] = set()
-        for axis in self.world.axes:
-            if axis.kind in ("longitude", "latitude"):
-                found |= set(axis.array_axes)
-        return sorted(found)
-
-    @property
-    def sky(self) -> tuple[int, int]:
-        """The axes of the array that are its rows and columns: the last along which the sky is."""
-        row, column = self._sky_axes[-2:]
-        return row, column
-
-    @property
-    def carried(self) -> tuple[int, ...]:
-        """The other axes of the array."""
-        return tuple(axis for axis in range(len(self.cube.shape)) if axis not in self.sky)
-
-    @property
-    def moving(self) -> tuple[int, ...]:
-        """Which of these the pointing changes along, counted among them."""
-        return tuple(self.carried.index(axis) for axis in self._sky_axes[:-2])
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Its rows and columns."""
-        row, column = self.sky
-        return self.cube.shape[row], self.cube.shape[column]
-
-    @property
-    def pointings(self) -> int:
-        """How many pointings it has."""
-        return math.prod(self.cube.shape[self.carried[axis]] for axis in self.moving)
-
-    @property
-    def jumps(self) -> tuple[bool, bool]:
-        """Whether rows, or columns, follow each other in time: the pointing may jump between."""
-        timed = {on for axis in self.world.axes if axis.kind == "time" for on in axis.array_axes}
-        row, column = self.sky
-        return row in timed, column in timed
-
     def at(self, pointing: int, rows: Any, columns: Any) -> NDArray[np.float64]:
         """Return longitude and latitude, arcsec, of rows and columns: (rows, columns, 2)."""
-        from astropy import units as u
-
-        row, column = np.meshgrid(np.asarray(rows, float), np.asarray(columns, float),
-                                  indexing="ij")  # fmt: skip
-        positions: list[Any] = [np.zeros(row.shape)] * len(self.cube.shape)
-        sizes = [self.cube.shape[self.carried[axis]] for axis in self.moving]
-        for axis, where in zip(
-            self.moving, np.unravel_index(pointing, sizes) if sizes else (), strict=True
-        ):
-            positions[self.carried[axis]] = np.full(row.shape, float(where))
-        positions[self.sky[0]], positions[self.sky[1]] = row, column
-        values = self.world.values(*positions)
-        found = []
-        for kind in _SKY:
-            coordinate = self.world.of_kind(kind)
-            assert coordinate is not None
-            found.append(values[coordinate.index] * u.Unit(coordinate.unit).to(u.arcsec))
-        places = np.stack(found, axis=-1)
+        places: NDArray[np.float64] = self.positions([pointing], rows, columns)[0]
         if not np.isfinite(places).all():
             raise DatasetError(
                 f"stitch: tile {list(self.place)}: its WCS has no position on the sky for some "
