@@ -7,4 +7,6 @@ Functions here are handed datasets, and know them by protocols.
 - `spectra/`: measure spectra along the wavelength
 - `stitching/`: stitch the tiles of a mosaic into one lazy image or cube over the whole field
 - `sun/`: describe the disk of the Sun: mu, and the darkening of the continuum to the limb
+- `paths/`: average pixels along paths on the sky, and in regions of it
+- `sky_image`: find which axes of an array are its image of the sky, and read windows of it
 """

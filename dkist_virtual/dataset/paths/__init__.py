@@ -3,5 +3,4 @@
 - `path_cube`: the methods of a dataset
 - `frame_rows`: keep the header rows of frames of which one value, or one line of values, is left
 - `refused`: refuse a path over the tiles of a mosaic
-- `context`: draw the fields of several datasets on a map, or on the disk of the Sun
 """

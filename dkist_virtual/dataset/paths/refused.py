@@ -12,7 +12,16 @@ __all__ = ["PathsOfTiles"]
 class PathsOfTiles:
     """A mosaic, along which there is no path until it is stitched."""
 
-    def slit(self, *_: Any, **__: Any) -> NoReturn:
+    def slit(
+        self,
+        points: Any,  # noqa: ARG002
+        *,
+        width: Any = None,  # noqa: ARG002
+        spacing: Any = None,  # noqa: ARG002
+        order: Any = "linear",  # noqa: ARG002
+        rotate: Any = False,  # noqa: ARG002
+        screen: Any = None,  # noqa: ARG002
+    ) -> NoReturn:
         """Refuse: ``mosaic.stitch().slit(points)`` follows a path over tiles.
 
         Raises
@@ -21,7 +30,14 @@ class PathsOfTiles:
         """
         raise _refusal("slit", "a path")
 
-    def light_curve(self, *_: Any, **__: Any) -> NoReturn:
+    def light_curve(
+        self,
+        region: Any,  # noqa: ARG002
+        *,
+        statistic: Any = "mean",  # noqa: ARG002
+        rotate: Any = False,  # noqa: ARG002
+        screen: Any = None,  # noqa: ARG002
+    ) -> NoReturn:
         """Refuse: ``mosaic.stitch().light_curve(region)`` has the pixels of several tiles.
 
         Raises
