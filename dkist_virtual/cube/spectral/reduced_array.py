@@ -17,7 +17,7 @@ import numpy as np
 from dkist_virtual.cube.computed_array import Computed, is_source, pack, unpack
 from dkist_virtual.cube.dask_array import PushdownArray
 from dkist_virtual.cube.saved.zarr_array import ZarrArray
-from dkist_virtual.cube.selection import BasicIndex, Selection, full_index
+from dkist_virtual.cube.selection import BasicIndex, Selection, full_index, operand_index
 from dkist_virtual.cube.virtual_array import VirtualArray, empty_shape
 
 if TYPE_CHECKING:
@@ -45,6 +45,8 @@ class Operand:
     Parameters
     ----------
     pixels : VirtualArray, ZarrArray, Computed, dask or numpy array
+        Of the shape of the result, with `has_axis` that of the first operand; of length 1 along
+        axes along which it is the same.
     has_axis : bool
         Whether it has the axis that goes, beside those of the result.
     """
@@ -55,9 +57,12 @@ class Operand:
     def __reduce__(self) -> tuple[Callable[..., Operand], tuple[Any, ...]]:
         return _operand, (pack(self.pixels), self.has_axis)
 
-    def select(self, index: BasicIndex, axis: int) -> Operand:
-        """Select what an index of the result selects."""
-        own = (*index[:axis], slice(None), *index[axis:]) if self.has_axis else index
+    def select(self, index: BasicIndex, axis: int, shape: tuple[int, ...]) -> Operand:
+        """Select what an index of the result, which has a shape, selects."""
+        if self.has_axis:
+            index = (*index[:axis], slice(None), *index[axis:])
+            shape = (*shape[:axis], self.pixels.shape[axis], *shape[axis:])
+        own = operand_index(index, self.pixels.shape, shape)
         pixels = self.pixels
         return replace(self, pixels=pixels.select(own) if is_source(pixels) else pixels[own])
 
@@ -123,7 +128,7 @@ class Reduction:
         """Select from the result, without reading."""
         index = full_index(item, len(self.shape))
         shape = Selection.whole(self.shape)[index].result_shape
-        operands = tuple(operand.select(index, self.axis) for operand in self.operands)
+        operands = tuple(operand.select(index, self.axis, self.shape) for operand in self.operands)
         before = sum(isinstance(entry, slice) for entry in index[: self.axis])
         return replace(self, operands=operands, shape=shape, axis=before)
 

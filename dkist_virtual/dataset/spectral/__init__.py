@@ -1,5 +1,6 @@
 """Measure spectra of a dataset: each result is a dataset without the axis of wavelengths.
 
+- `corrections`: read what corrects spectra: an offset of wavelengths, brightness during a scan
 - `engine`: compute values along the wavelength, lazily, reading each frame once
 - `options`: read the keywords that measurements of lines have in common
 - `quantities`: hold quantities that are computed together

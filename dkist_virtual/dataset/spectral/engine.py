@@ -25,6 +25,8 @@ __all__ = ["SpectrumFunction", "over_wavelengths"]
 
 SpectrumFunction: TypeAlias = Callable[..., "tuple[NDArray[Any], ...]"]
 
+_WITH_AXIS: Final = ("mask", "factor", "spectrum")
+
 _AT_ONCE: Final = 2**17
 """Pixels that a function is given at once: so many, and what is computed of them, stay in the
 cache of a core."""
@@ -40,6 +42,7 @@ def over_wavelengths(
     arguments: Sequence[Any] = (),
     used: NDArray[np.bool_] | None = None,
     offset: Any = None,
+    factor: NDArray[np.float64] | None = None,
     what: Sequence[str] = (),
     meta: Mapping[str, Any] | None = None,
     most: float = MOST_OF_CADENCE,
@@ -70,6 +73,8 @@ def over_wavelengths(
     offset : array, optional
         Added to the wavelengths of each spectrum: in the unit of `axis`, of a shape that broadcasts
         to that of the result.
+    factor : numpy.ndarray, optional
+        By which pixels are divided, of a shape that broadcasts to that of `ds`.
     what : sequence of str, optional
         What the quantities are called in the origin; by default their names.
     meta : dict, optional
@@ -93,8 +98,11 @@ def over_wavelengths(
     elif mask is True:
         raise DatasetError("spectral: all of this dataset is masked: ds.mask = None unmasks it")
     if offset is not None:
-        operands.append(Operand(np.broadcast_to(np.asarray(offset, float), shape), has_axis=False))
+        operands.append(_argument(offset, ds, shape))
         kinds.append("offset")
+    if factor is not None:
+        operands.append(Operand(np.asarray(factor, float), has_axis=True))
+        kinds.append("factor")
     for argument in arguments:
         operands.append(_argument(argument, ds, shape))
         kinds.append("spectrum" if operands[-1].has_axis else "value")
@@ -131,7 +139,9 @@ def _argument(argument: Any, ds: Any, shape: tuple[int, ...]) -> Operand:
             )
         return Operand(pixels, has_axis=False)
     try:
-        return Operand(np.broadcast_to(np.asarray(pixels, float), shape), has_axis=False)
+        np.broadcast_to(np.empty(found, bool), shape)
+        values = np.asarray(pixels, float).reshape((1,) * (len(shape) - len(found)) + found)
+        return Operand(values, has_axis=False)
     except ValueError:
         raise DatasetError(
             f"spectral: expected values of shape {shape}, one for each spectrum, found {found}"
@@ -169,6 +179,10 @@ class _Spectra:
 
     def __call__(self, intensity: NDArray[Any], *others: NDArray[Any]) -> NDArray[np.float64]:
         shape = intensity.shape[:-1]
+        others = tuple(
+            np.broadcast_to(other, intensity.shape if kind in _WITH_AXIS else shape)
+            for kind, other in zip(self.kinds, others, strict=True)
+        )
         out = np.empty((self.n_outputs, *shape))
         if not shape:
             out[...] = self._part(intensity, others)
@@ -189,6 +203,8 @@ class _Spectra:
                 spectra[self._chosen(other)] = np.nan
             elif kind == "offset":
                 wavelengths = wavelengths + other[..., None]
+            elif kind == "factor":
+                spectra /= self._chosen(other)
             elif kind == "spectrum":
                 given.append(self._sorted(other))
             else:

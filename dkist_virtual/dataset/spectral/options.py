@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import astropy.units as u
 import numpy as np
 
+from dkist_virtual.dataset.spectral.corrections import Corrections
+from dkist_virtual.dataset.spectral.results import MOST_OF_CADENCE
 from dkist_virtual.errors import DatasetError, SelectionError
 from dkist_virtual.science.spectra.continuum import Continuum
 from dkist_virtual.science.spectra.lines import find_line
-from dkist_virtual.science.spectra.samples import within
 from dkist_virtual.text import check_keywords
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from numpy.typing import NDArray
 
+    from dkist_virtual.dataset.spectral.quantities import Quantities
     from dkist_virtual.science.spectra.axis import SpectralAxis
     from dkist_virtual.science.spectra.moments import Kind
     from dkist_virtual.science.spectra.samples import Ends
 
-__all__ = ["Measured", "read_continuum", "read_kind", "read_line"]
+__all__ = [
+    "Measured", "make_continuum", "read_continuum", "read_kind", "read_line", "refuse_state",
+    "refuse_stokes",
+]  # fmt: skip
 
 _KINDS: Final = ("absorption", "emission")
 
@@ -32,7 +39,10 @@ class Measured:
 
     Parameters
     ----------
+    ds : Dataset
     axis : SpectralAxis
+    what : str
+        The name of the method.
     kind : {"absorption", "emission"}
     line : Quantity or None
         In the medium of the axis.
@@ -40,18 +50,26 @@ class Measured:
         In the unit of the axis.
     continuum : Continuum or None
         None where `level` is given.
-    level : Dataset, array or None
+    level : array or None
         The continuum of each spectrum, as it was given.
+    corrections : Corrections
+        Offset of the wavelengths, and factors of the frames of a scan.
+    most : float
+        The share of the cadence above which the span of a scan is warned of.
     said : dict
         All of it in words, for the meta.
     """
 
+    ds: Any
     axis: SpectralAxis
+    what: str
     kind: Kind
     line: u.Quantity | None
     window: Ends | None
     continuum: Continuum | None
     level: Any
+    corrections: Corrections
+    most: float
     said: dict[str, Any]
 
     @classmethod
@@ -60,13 +78,20 @@ class Measured:
         ds: Any,
         axis: SpectralAxis,
         *,
-        line: str | u.Quantity | None,
-        window: u.Quantity | None,
-        continuum: Any,
-        kind: str,
+        what: str = "spectral",
+        kind: str = "absorption",
+        line: str | u.Quantity | None = None,
+        window: u.Quantity | None = None,
+        continuum: Any = None,
+        medium: Literal["air", "vacuum"] | None = None,
+        wavelength_offset: Any = None,
+        normalise: Any = None,
+        most_of_cadence: float = MOST_OF_CADENCE,
     ) -> Measured:
         """Read the keywords, and check that the dataset has intensities of one kind."""
         refuse_stokes(ds)
+        refuse_state(ds, what)
+        axis = axis.in_medium(medium)
         kind_ = read_kind(kind)
         at = None if line is None else read_line(line, axis)
         ends = None if window is None else axis.ends(window, at)
@@ -78,6 +103,7 @@ class Measured:
                 "width, and window=[630.2, 630.3] * u.nm two ends"
             )
         found, level = read_continuum(continuum, ds, axis)
+        corrections = Corrections.of(ds, axis, wavelength_offset, normalise)
         unit = str(axis.unit)
         said: dict[str, Any] = {"kind": kind_}
         if at is not None:
@@ -89,26 +115,47 @@ class Measured:
         said["continuum"] = "given" if found is None else found.said(unit)
         if axis.medium is not None:
             said["medium"] = axis.medium
-        return cls(axis, kind_, at, ends, found, level, said)
+        said |= corrections.said
+        most = float(most_of_cadence)
+        return cls(ds, axis, what, kind_, at, ends, found, level, corrections, most, said)
 
-    @property
-    def used(self) -> NDArray[np.bool_]:
-        """Which wavelengths, in the order of the array, are used."""
-        if self.window is None:
-            return np.ones(len(self.axis.values), bool)
-        windows = [self.window]
+    def apply(
+        self, function: Any, units: Mapping[str, Any], *, method: str, of_continuum: bool = False,
+        **more: Any,
+    ) -> Quantities:  # fmt: skip
+        """Apply a function of `over_wavelengths` to the spectra."""
+        from dkist_virtual.dataset.spectral.engine import over_wavelengths
+
+        said = dict(self.said)
+        if of_continuum:
+            said = {key: one for key, one in said.items() if key not in ("kind", "window")}
+        return over_wavelengths(
+            self.ds, self.axis, function, list(units), list(units.values()),
+            arguments=() if self.level is None else (self.level,),
+            used=self._used(of_continuum), offset=self.corrections.offset,
+            factor=self.corrections.factor, what=[name.replace("_", " ") for name in units],
+            meta={"measured_by": self.what, "method": method, **said, **more}, most=self.most,
+        )  # fmt: skip
+
+    def _used(self, of_continuum: bool) -> NDArray[np.bool_]:
+        """Return which wavelengths, in the order of the array, may be used."""
+        every = np.ones(len(self.axis.values), bool)
+        windows = [] if of_continuum else [self.window]
         if self.continuum is not None:
-            if not self.continuum.windows:
-                return np.ones(len(self.axis.values), bool)
-            windows += self.continuum.windows
+            windows += self.continuum.windows or [None]
+        if None in windows:
+            return every
+        low, high = self.corrections.offsets
         values = self.axis.values
-        found: NDArray[np.bool_] = np.any([within(values, one) for one in windows], axis=0)
+        found: NDArray[np.bool_] = np.any(
+            [
+                (values + high >= one[0]) & (values + low <= one[1])
+                for one in windows
+                if one is not None
+            ],
+            axis=0,
+        )
         return found
-
-    @property
-    def arguments(self) -> tuple[Any, ...]:
-        """What a measurement is given for each spectrum."""
-        return () if self.level is None else (self.level,)
 
 
 def read_kind(kind: str) -> Kind:
@@ -214,6 +261,22 @@ def make_continuum(
         return Continuum(tuple(ends), percentile, degree or 0)
     except ValueError as error:
         raise DatasetError(str(error)) from None
+
+
+def refuse_state(ds: Any, what: str) -> None:
+    """Refuse what does not follow, and say how to leave it behind."""
+    for name, word, reason in _LEFT:
+        if getattr(ds, name) is not None:
+            raise DatasetError(
+                f"{what}: the {word} of this dataset does not follow, as {reason}. "
+                f"ds.{name} = None leaves it behind"
+            )
+
+
+_LEFT: Final = (
+    ("uncertainty", "uncertainty", "a continuum and a window are chosen by the same pixels"),
+    ("psf", "point spread function", "its pixels are those of before"),
+)
 
 
 def refuse_stokes(ds: Any) -> None:

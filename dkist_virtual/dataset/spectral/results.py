@@ -150,7 +150,7 @@ def _coordinates(made: Any, ds: Any, index: Any) -> None:
         warnings.warn(
             f"spectral: extra coordinates along the wavelength are left behind: {', '.join(left)}",
             DKISTVirtualWarning,
-            stacklevel=5,
+            stacklevel=6,
         )
 
 
@@ -229,5 +229,5 @@ class _ScanTimes:
             "changes meanwhile looks like a change of the spectrum. A smaller window takes fewer "
             "points",
             DKISTVirtualWarning,
-            stacklevel=5,
+            stacklevel=6,
         )

@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+
+from dkist_virtual.errors import DatasetError
+from dkist_virtual.text import check_keywords
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from astropy import units as u
 
+    from dkist_virtual.dataset.spectral.options import Measured
     from dkist_virtual.dataset.spectral.quantities import Quantities
     from dkist_virtual.science.spectra.axis import SpectralAxis
 
@@ -32,6 +40,23 @@ class Spectral:
     """Measure the spectra of a dataset along its axis of wavelengths.
 
     Every result is a dataset without that axis. Nothing is read until pixels are asked for.
+    Measurements of lines have these keywords in common:
+
+    - ``line``: the line, by its name or as a wavelength in the medium of the dataset.
+    - ``window``: what counts: half of the width around the line, or two ends. By default all
+      wavelengths of the selection.
+    - ``continuum``: a percentile of each spectrum, as a number; windows without lines, as
+      ``[a, b] * u.nm`` or several pairs, of which it is the mean; a dict of what `continuum` takes;
+      or its level: a dataset such as `continuum` gives, or a Quantity. By default percentile 95 of
+      all wavelengths.
+    - ``medium``: ``"air"`` or ``"vacuum"``, to which the wavelengths are converted before anything
+      else.
+    - ``wavelength_offset``: added to the wavelengths of each spectrum: one value, a map or dataset
+      of the shape of the result, such as a cavity map, or one value for each pixel of the slit.
+    - ``normalise``: for scans, whose points are not at one time: ``"frame mean"``, or a dataset of
+      the broadband level; see {doc}`/how-to/spectra`.
+    - ``most_of_cadence``: warn where the points of a scan are spread over more than this share of
+      the time from one scan to the next, by default 0.5.
 
     Parameters
     ----------
@@ -52,23 +77,17 @@ class Spectral:
     def moments(
         self,
         *,
-        line: str | u.Quantity | None = None,
-        window: u.Quantity | None = None,
-        continuum: Any = None,
         kind: Literal["absorption", "emission"] = "absorption",
+        **options: Any,
     ) -> Quantities:
         """Compute strength, centroid, width and skewness of a line.
 
         Parameters
         ----------
-        line : str or Quantity, optional
-            The line, by its name or its wavelength in the medium of the dataset.
-        window : Quantity, optional
-            What counts: half of the width around the line, or two ends. By default all wavelengths.
-        continuum : optional
-            See `continuum`: by default percentile 95 of all wavelengths of each spectrum.
         kind : {"absorption", "emission"}
             The weights are ``1 - I/Ic``, or ``I - Ic``.
+        **options
+            Those of all measurements of lines: see `Spectral`.
 
         Returns
         -------
@@ -76,20 +95,184 @@ class Spectral:
             ``equivalent_width`` in absorption, in the unit of the wavelength, or ``intensity`` in
             emission, integrated over the wavelength; ``centroid``, and ``width``, the standard
             deviation, in that unit; ``skewness``.
+
+        Examples
+        --------
+        >>> line = ds.spectral.moments(line="Fe I 630.25", window=0.04 * u.nm)  # doctest: +SKIP
+        >>> line.compute().centroid.plot()  # doctest: +SKIP
         """
-        from dkist_virtual.dataset.spectral.engine import over_wavelengths
-        from dkist_virtual.dataset.spectral.options import Measured
         from dkist_virtual.science.spectra.moments import Moments
 
-        ds, axis = self._ds, self._axis
-        measured = Measured.of(ds, axis, line=line, window=window, continuum=continuum, kind=kind)
-        absorbs = measured.kind == "absorption"
-        strength = axis.unit if absorbs else axis.unit * (ds.unit or 1)
-        return over_wavelengths(
-            ds, axis, Moments(measured.kind, measured.window, measured.continuum),
-            ["equivalent_width" if absorbs else "intensity", "centroid", "width", "skewness"],
-            [strength, axis.unit, axis.unit, ""],
-            arguments=measured.arguments, used=measured.used,
-            what=["equivalent width" if absorbs else "intensity", "centroid", "width", "skewness"],
-            meta={"method": "moments of the depth by the trapezium rule", **measured.said},
+        how = self._measured("moments", options, kind)
+        unit = how.axis.unit
+        strength = unit if how.kind == "absorption" else unit * (self._ds.unit or 1)
+        name = "equivalent_width" if how.kind == "absorption" else "intensity"
+        return how.apply(
+            Moments(how.kind, how.window, how.continuum),
+            {name: strength, "centroid": unit, "width": unit, "skewness": ""},
+            method="moments of 1 - I/Ic" if how.kind == "absorption" else "moments of I - Ic",
+        )
+
+    def equivalent_width(self, **options: Any) -> Any:
+        """Compute the equivalent width, in the unit of the wavelength: positive in absorption.
+
+        It is the integral of ``1 - I/Ic`` over the window, by the trapezium rule.
+
+        Parameters
+        ----------
+        **options
+            Those of all measurements of lines: see `Spectral`.
+
+        Returns
+        -------
+        Dataset
+        """
+        from dkist_virtual.science.spectra.moments import Moments
+
+        how = self._measured("equivalent_width", options, "absorption")
+        made = how.apply(
+            Moments("absorption", how.window, how.continuum, n=1),
+            {"equivalent_width": how.axis.unit},
+            method="integral of 1 - I/Ic",
+        )
+        return made["equivalent_width"]
+
+    def line_core(
+        self,
+        *,
+        kind: Literal["absorption", "emission"] = "absorption",
+        **options: Any,
+    ) -> Quantities:
+        """Find the core of a line: the vertex of the parabola through its lowest samples.
+
+        A spectrum has no core, and is masked, where the lowest sample is at the edge of the window;
+        where the line is blended: another minimum is at least 0.8 times as deep, and between both
+        the intensity rises by more than 0.1 of the core's depth; where the line has the other sign;
+        and where too few samples are known.
+
+        Parameters
+        ----------
+        kind : {"absorption", "emission"}
+            Of a line in emission the core is the highest place.
+        **options
+            Those of all measurements of lines: see `Spectral`.
+
+        Returns
+        -------
+        Quantities
+            ``wavelength``; ``intensity``; ``depth``, which is ``1 - I/Ic``; and ``quality``, which
+            says why there is no core, in the numbers that ``meta["result"]["qualities"]`` lists.
+        """
+        from dkist_virtual.science.spectra.cores import QUALITIES, LineCore
+
+        how = self._measured("line_core", options, kind)
+        said = ", ".join(f"{number}: {word}" for number, word in enumerate(QUALITIES))
+        return how.apply(
+            LineCore(how.kind, how.window, how.continuum),
+            {"wavelength": how.axis.unit, "intensity": self._ds.unit, "depth": "", "quality": ""},
+            method="vertex of a parabola through three samples", qualities=said,
         )  # fmt: skip
+
+    def bisector(
+        self,
+        levels: Sequence[float] = (0.2, 0.5, 0.8),
+        *,
+        kind: Literal["absorption", "emission"] = "absorption",
+        **options: Any,
+    ) -> Quantities:
+        """Find the middle of a line, and its width, at levels between core and continuum.
+
+        Masked where `line_core` finds no core, and where a side does not reach the level.
+
+        Parameters
+        ----------
+        levels : sequence of float
+            Above 0, which is the core, and below 1, which is the continuum.
+        kind : {"absorption", "emission"}
+        **options
+            Those of all measurements of lines: see `Spectral`.
+
+        Returns
+        -------
+        Quantities
+            For each level, in percent, ``middle_50`` and ``width_50``, say, in the unit of the
+            wavelength.
+        """
+        from dkist_virtual.science.spectra.cores import Bisector, LineCore
+
+        shares = tuple(map(float, np.atleast_1d(np.asarray(levels, float))))
+        if not shares or not all(0 < share < 1 for share in shares):
+            raise DatasetError(
+                f"bisector: levels = {levels!r}: expected numbers above 0, the core, and below 1, "
+                "the continuum"
+            )
+        how = self._measured("bisector", options, kind)
+        percents = [f"{100 * share:g}" for share in shares]
+        names = [f"{word}_{percent}" for word in ("middle", "width") for percent in percents]
+        return how.apply(
+            Bisector(LineCore(how.kind, how.window, how.continuum), shares),
+            dict.fromkeys(names, how.axis.unit),
+            method="middle and width of the line at a level, linearly interpolated",
+        )
+
+    def continuum(
+        self,
+        windows: u.Quantity | None = None,
+        *,
+        percentile: float | None = None,
+        degree: int | None = None,
+        at: u.Quantity | None = None,
+        **options: Any,
+    ) -> Any:
+        """Find the continuum of each spectrum.
+
+        What measurements take as ``continuum=`` are these windows themselves, a percentile as a
+        number, a dict of these keywords, or what this gives.
+
+        Parameters
+        ----------
+        windows : Quantity, optional
+            Wavelengths without lines: two ends, or several pairs of them. By default all.
+        percentile : float, optional
+            Of the samples in the windows: 100 is their maximum. By default 95 without windows, and
+            the mean of the windows with such.
+        degree : int, optional
+            Of a polynomial in the wavelength through the samples in the windows, by least squares.
+        at : Quantity, optional
+            The wavelength at which it is evaluated: by default the middle of the windows.
+        **options
+            ``medium``, ``wavelength_offset`` and ``normalise``: see `Spectral`.
+
+        Returns
+        -------
+        Dataset
+            In the unit of the pixels.
+        """
+        from dkist_virtual.dataset.spectral.options import make_continuum
+        from dkist_virtual.science.spectra.continuum import Level
+
+        given = {"windows": windows, "percentile": percentile, "degree": degree}
+        options["continuum"] = {key: one for key, one in given.items() if one is not None}
+        refused = {"line", "window"} & set(options)
+        if refused:
+            raise TypeError(f"continuum: no such keyword: {', '.join(sorted(refused))}")
+        how = self._measured("continuum", options, "absorption")
+        found = make_continuum(how.axis, **options["continuum"])
+        ends = found.windows or ((how.axis.values.min(), how.axis.values.max()),)
+        place = (ends[0][0] + ends[-1][1]) / 2 if at is None else float(at.to_value(how.axis.unit))
+        made = how.apply(
+            Level(found, place), {"continuum": self._ds.unit},
+            method=f"at {place:.10g} {how.axis.unit}", of_continuum=True,
+        )  # fmt: skip
+        return made["continuum"]
+
+    def _measured(self, name: str, options: dict[str, Any], kind: str) -> Measured:
+        from dkist_virtual.dataset.spectral.options import Measured
+
+        check_keywords(name, options, _OPTIONS)
+        return Measured.of(self._ds, self._axis, kind=kind, what=name, **options)
+
+
+_OPTIONS: Final = (
+    "line", "window", "continuum", "medium", "wavelength_offset", "normalise", "most_of_cadence",
+)  # fmt: skip

@@ -1,7 +1,9 @@
 """Measure spectra along the wavelength.
 
 - `axis`: find the axis of wavelengths of a dataset, and choose windows on it
+- `brightness`: find how bright the frames of scans are, beside the line that they scan
 - `continuum`: find the continuum: in windows, by a percentile, or as a polynomial
+- `cores`: find the cores of lines and their bisectors, and say where there are none
 - `lines`: list spectral lines: wavelengths in air and vacuum, Landé factors, and their sources
 - `medium`: tell whether wavelengths are in air or in vacuum, and convert between them
 - `moments`: compute the moments of lines: strength, centroid, width and skewness

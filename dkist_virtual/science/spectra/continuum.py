@@ -12,7 +12,7 @@ from dkist_virtual.science.spectra.samples import Ends, Floats, choose
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-__all__ = ["Continuum"]
+__all__ = ["Continuum", "Level"]
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,24 @@ class Continuum:
         return f"mean of {where}" if not self.degree else (
             f"polynomial of degree {self.degree} through {where}"
         )  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Level:
+    """Compute the continuum at one wavelength.
+
+    Parameters
+    ----------
+    continuum : Continuum
+    at : float
+    """
+
+    continuum: Continuum
+    at: float
+
+    def __call__(self, intensity: Floats, wavelengths: Floats) -> tuple[Floats]:
+        """Compute it for each spectrum."""
+        return (self.continuum(intensity, wavelengths, np.array([self.at]))[..., 0],)
 
 
 def _percentile(values: Floats, percentile: float) -> Floats:
