@@ -18,6 +18,7 @@ from dkist_virtual.cube.screens import assume_screen, check_screen, warn_of_lost
 from dkist_virtual.cube.world_axes import World
 from dkist_virtual.dataset.derived.state import FrameCube
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
+from dkist_virtual.science.spectra.medium import stated_by_headers
 from dkist_virtual.text import check_keywords
 
 if TYPE_CHECKING:
@@ -220,7 +221,7 @@ def _forget_rows(result: FrameCube, cube: FrameCube) -> None:
     """Take the headers of frames out of a result: no row is that of a pixel any more."""
     result._stitching = None
     if cube.provenance is not None:
-        result.meta = result.meta.without_headers()
+        result.meta = {**result.meta.without_headers(), **stated_by_headers(cube)}
 
 
 _REBIN: Final = (

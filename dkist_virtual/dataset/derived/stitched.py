@@ -10,6 +10,7 @@ import numpy as np
 from dkist_virtual.dataset.derived.state import own_coordinates
 from dkist_virtual.dataset.paths.refused import PathsOfTiles
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
+from dkist_virtual.science.spectra.medium import stated_by_headers
 
 if TYPE_CHECKING:
     from dkist_virtual.dataset.dataset import Dataset
@@ -100,7 +101,8 @@ class Stitchable(PathsOfTiles):
         whole = stitch(cubes, how)
         middle: Any = whole.middle
         _check_state(cubes, middle)
-        shared = {**self.meta.without_headers(), **_common_meta(cubes, self.meta)}
+        shared = {**self.meta.without_headers(), **stated_by_headers(cubes[0][1])}
+        shared |= _common_meta(cubes, self.meta)
         corrections = pointing_lines([tile.pointing for _, tile in cubes])
         said = "; ".join([str(whole.record), *(f"corrected by {one}" for one in corrections)])
         made = type(middle)(

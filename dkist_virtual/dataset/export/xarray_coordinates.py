@@ -20,6 +20,7 @@ from dkist_virtual.conversion.references import identifiers
 from dkist_virtual.cube.world_axes import World
 from dkist_virtual.dataset.derived.state import own_coordinates
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
+from dkist_virtual.science.spectra.medium import medium_of
 from dkist_virtual.times import dates_of_texts, dates_of_times
 
 if TYPE_CHECKING:
@@ -97,7 +98,10 @@ def world_coords(ds: FrameCube, dims: tuple[str, ...]) -> dict[str, Variable]:
             along = tuple(dims[axis] for axis in array_axes)
             for axis, values in zip(axes, _evaluate(ds, part, axes), strict=True):
                 name = _coordinate_name(axis, along, dims, taken=coords)
-                coords[name] = (along, values, _coordinate_attrs(part, axis))
+                attrs = _coordinate_attrs(part, axis)
+                if axis.kind == "wavelength" and (medium := medium_of(ds)) is not None:
+                    attrs["medium"] = medium
+                coords[name] = (along, values, attrs)
     return coords
 
 

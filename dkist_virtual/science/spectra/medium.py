@@ -26,6 +26,7 @@ __all__ = [
     "convert",
     "medium_of",
     "refractive_index",
+    "stated_by_headers",
     "stated_medium",
     "vacuum_to_air",
 ]
@@ -182,10 +183,10 @@ def _like(nanometres: NDArray[np.float64], wavelength: Quantity) -> Quantity:
 def medium_of(ds: _Described, *, warn: bool = True) -> Medium | None:
     """Tell whether the wavelengths of a dataset are in air or in vacuum.
 
-    Said by, in this order: ``ds.meta["wavelength_medium"]``; WAVEREF and CTYPEn of the headers, or
-    of the meta where it has such cards; the WCS, where it is one of FITS. DKIST's header
-    specification (SPEC-0214) has WAVEREF, "Wavelength medium: air or vacuum", and the code of a
-    wavelength in CTYPEn, AWAV or WAVE.
+    Said by, in this order: a calibrated `wavelength_scale`; ``ds.meta["wavelength_medium"]``;
+    WAVEREF and CTYPEn of the headers, or of the meta where it has such cards; the WCS, where it is
+    one of FITS. DKIST's header specification (SPEC-0214) has WAVEREF, "Wavelength medium: air or
+    vacuum", and the code of a wavelength in CTYPEn, AWAV or WAVE.
 
     Parameters
     ----------
@@ -199,6 +200,9 @@ def medium_of(ds: _Described, *, warn: bool = True) -> Medium | None:
         Air where they disagree: the spectrographs of DKIST measure in air, and the specification
         allows no other value of WAVEREF. None where none of them says.
     """
+    scale = getattr(ds, "wavelength_scale", None)
+    if (stated := getattr(scale, "medium", None)) is not None:
+        return check_medium(stated)
     meta = ds.meta if ds.meta is not None else {}
     if (stated := meta.get(MEDIUM)) is not None:
         return check_medium(stated)
@@ -209,6 +213,12 @@ def medium_of(ds: _Described, *, warn: bool = True) -> Medium | None:
         if reference or codes:
             return "air" if "air" in (reference | codes) else "vacuum"
     return _of_wcs(ds.wcs)
+
+
+def stated_by_headers(ds: _Described) -> dict[str, Medium]:
+    """Return what is to be put into the meta of a dataset that loses these headers."""
+    medium = medium_of(ds, warn=False)
+    return {} if medium is None else {MEDIUM: medium}
 
 
 def stated_medium(cards: Any) -> Medium | None:

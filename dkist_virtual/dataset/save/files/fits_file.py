@@ -152,23 +152,12 @@ def _named(dataset: Dataset | TiledDataset) -> Iterator[tuple[Dataset, str]]:
 def express(ds: Dataset, tolerance: float = TOLERANCE) -> FITSWCS:
     """Express the WCS of a dataset in FITS, with what its headers say of it."""
     from dkist_virtual.dataset.export.to_sunpy import stated_tangent
+    from dkist_virtual.science.spectra.medium import medium_of
 
+    spectral = "AWAV" if medium_of(ds) == "air" else "WAVE"
     return fits_wcs(
-        ds.wcs, ds.shape, spectral=_spectral(ds), tangents=stated_tangent(ds), tolerance=tolerance
+        ds.wcs, ds.shape, spectral=spectral, tangents=stated_tangent(ds), tolerance=tolerance
     )
-
-
-def _spectral(ds: Dataset) -> str:
-    """Return AWAV where the headers say that wavelengths are in air, else WAVE."""
-    table = ds.headers
-    if table is None or not len(table):
-        return "WAVE"
-    for keyword in (f"CTYPE{n}" for n in range(1, 6)):
-        if keyword in table.colnames and str(table[keyword][0]).startswith("AWAV"):
-            return "AWAV"
-    if "WAVEREF" in table.colnames and str(table["WAVEREF"][0]).strip().lower() == "air":
-        return "AWAV"
-    return "WAVE"
 
 
 def _near(ds: Dataset, suffix: str, wcs: str, tolerance: float) -> FITSWCS:
