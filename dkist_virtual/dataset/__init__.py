@@ -17,6 +17,7 @@
 - `level2/`: hold level 2 inversions: quantities and profiles that are sliced together
 - `paths/`: make datasets along paths and of regions, and say where on the sky a dataset is
 - `pointing/`: correct the pointing: shift, rotate and scale the coordinates on the sky
+- `polarimetry/`: measure the polarisation of datasets: `ds.polarimetry`
 - `save/`: save a dataset in the form that its name says, or as an ASDF that dkist opens
 - `seeing/`: show the seeing of the frames, and choose frames by it
 - `spectral/`: measure spectra: each result is a dataset without the axis of wavelengths

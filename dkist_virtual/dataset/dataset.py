@@ -16,6 +16,7 @@ from dkist_virtual.dataset.paths.path_cube import PathCube
 from dkist_virtual.dataset.plots.descriptor import DatasetPlotterDescriptor
 from dkist_virtual.dataset.pointing.aligned import AlignedCube
 from dkist_virtual.dataset.pointing.pointed import PointedCube
+from dkist_virtual.dataset.polarimetry.polarimetry import HasPolarimetry
 from dkist_virtual.dataset.save.savable import Savable
 from dkist_virtual.dataset.seeing.seen import SeenCube
 from dkist_virtual.dataset.spectral.spectral import HasSpectra
@@ -61,6 +62,7 @@ class Dataset(
     SeenCube,
     HasSpectra,
     CalibratedCube,
+    HasPolarimetry,
     OnTheDisk,
     LazyCube,
 ):

@@ -4,6 +4,7 @@ Functions here are handed datasets, and know them by protocols.
 
 - `seeing`: tell which values of the seeing are valid, and choose frames by them
 - `alignment/`: find the pointing of a dataset by comparing its images with maps of the Sun
+- `polarimetry/`: measure polarisation, and magnetic fields by its simplest approximations
 - `spectra/`: measure spectra along the wavelength
 - `stitching/`: stitch the tiles of a mosaic into one lazy image or cube over the whole field
 - `sun/`: describe the disk of the Sun: mu, and the darkening of the continuum to the limb

@@ -328,7 +328,7 @@ NOT_DERIVED = {
     "calibrate_wavelength uncalibrated wavelength_scale": "in test_calibrate_wavelength.py",
     "overview subject plotter": "shown",
     "seeing plot_seeing": "of the headers, shown; a mask is set by hand from it",
-    "spectral": "its results have a table of their own",
+    "spectral polarimetry": "its results have a table of their own",
 }
 
 
