@@ -213,7 +213,9 @@ def assemble_wcs(
         n_pixel, ("PIXEL",) * n_pixel, tuple(range(n_pixel)), unit=(u.pix,) * n_pixel,
         name="pixel", axes_names=(*names[::-1], *extra),
     )  # fmt: skip
-    world = frames[0] if len(frames) == 1 else cf.CompositeFrame(frames)
+    # Alone, a frame of time has no place in ASDF.
+    alone = len(frames) == 1 and celestial is not None
+    world = frames[0] if alone else cf.CompositeFrame(frames)
     wcs = gwcs.WCS(transform, input_frame=pixel, output_frame=world)
     wcs.array_shape = (*(1 for _ in extra), *shape)
     if not extra:
