@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 if TYPE_CHECKING:
-    from dkist_virtual.dataset.dataset import Dataset
     from dkist_virtual.dataset.polarimetry.parameters import StokesParameters
     from dkist_virtual.science.polarimetry.frame import StokesFrame
 
@@ -22,7 +21,7 @@ def with_parameters(
     *,
     frame: StokesFrame,
     result: dict[str, Any],
-) -> Dataset:
+) -> Any:
     """Make the dataset with some of its Stokes parameters replaced; reads nothing.
 
     Parameters
@@ -45,7 +44,7 @@ def with_parameters(
         for letter in parameters.letters
     ]
     pixels = da.stack(planes, axis=parameters.array_axis).astype(_float_type(ds.dtype))
-    made: Dataset = ds._new_instance(data=pixels, uncertainty=None)
+    made: Any = ds._new_instance(data=pixels, uncertainty=None)
     if unknown:
         shape = planes[0].shape
         masks = [

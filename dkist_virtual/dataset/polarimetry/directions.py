@@ -2,19 +2,16 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from dkist_virtual.errors import SelectionError
 
-if TYPE_CHECKING:
-    from dkist_virtual.dataset.dataset import Dataset
-
 __all__ = ["angles_to"]
 
 
-def angles_to(ds: Dataset, to: str) -> Any:
+def angles_to(ds: Any, to: str) -> Any:
     """Return the angles in radians, counterclockwise on the sky from solar west, of a direction.
 
     Parameters

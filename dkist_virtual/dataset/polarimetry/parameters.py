@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import warnings
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from dkist_virtual.cube.world_axes import World
 from dkist_virtual.errors import DKISTVirtualWarning, SelectionError
 from dkist_virtual.science.polarimetry.frame import StokesFrame, frame_of
-
-if TYPE_CHECKING:
-    from dkist_virtual.dataset.dataset import Dataset
 
 __all__ = ["StokesParameters", "read_frame", "read_instrument", "warn_of_unknown"]
 
@@ -32,7 +29,7 @@ class StokesParameters:
         No Stokes parameter changes along an axis of this selection.
     """
 
-    def __init__(self, ds: Dataset) -> None:
+    def __init__(self, ds: Any) -> None:
         world = World(ds.wcs, ds.shape)
         axis = world.of_kind("stokes")
         if axis is None or len(axis.array_axes) != 1:
@@ -54,11 +51,11 @@ class StokesParameters:
             )
         return self.letters.index(letter)
 
-    def __getitem__(self, letter: str) -> Dataset:
+    def __getitem__(self, letter: str) -> Any:
         """Select a parameter: a dataset without the axis of them."""
         return self.ds[(slice(None),) * self.array_axis + (self.place(letter),)]
 
-    def together(self, *letters: str) -> list[Dataset]:
+    def together(self, *letters: str) -> list[Any]:
         """Select several, each with what is masked in any of them masked."""
         parts = [self[letter] for letter in letters]
         masks = [part._masked for part in parts]

@@ -3,31 +3,31 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Literal, cast
+from typing import TYPE_CHECKING, Any, Literal
 
 import astropy.units as u
-import numpy as np
 
+from dkist_virtual.dataset.polarimetry.keywords import (
+    V_SIGN,
+    axis_of,
+    check_how,
+    check_one_of,
+    has_limb,
+    off_the_limb,
+    words,
+)
 from dkist_virtual.errors import DatasetError, SelectionError
 
 if TYPE_CHECKING:
     from astropy.units import Quantity
-    from numpy.typing import NDArray
 
-    from dkist_virtual.dataset.dataset import Dataset
     from dkist_virtual.dataset.spectral.quantities import Quantities
     from dkist_virtual.science.polarimetry.frame import StokesFrame
-    from dkist_virtual.science.spectra.axis import SpectralAxis
 
 __all__ = ["HasPolarimetry", "Polarimetry"]
 
 How = Literal["maximum", "mean"]
 
-_HOW = ("maximum", "mean")
-_V_SIGN = (
-    "V is positive on the blue side of an absorption line where the field points to the observer, "
-    "as in data of SDO/HMI and Hinode-SP"
-)
 _AMBIGUOUS = "an azimuth and the opposite one, 180 degrees away, polarise alike"
 
 
@@ -58,7 +58,7 @@ class Polarimetry:
         With a Stokes axis.
     """
 
-    def __init__(self, ds: Dataset) -> None:
+    def __init__(self, ds: Any) -> None:
         from dkist_virtual.dataset.polarimetry.parameters import StokesParameters
 
         self._parameters = StokesParameters(ds)
@@ -82,7 +82,7 @@ class Polarimetry:
         *,
         line: Quantity | str | None = None,
         how: How = "maximum",
-    ) -> Dataset:
+    ) -> Any:
         """Compute the degree of linear polarisation, sqrt(Q**2 + U**2) / I.
 
         It is never negative, so noise does not average out: without polarisation the mean is 1.25
@@ -113,7 +113,7 @@ class Polarimetry:
         *,
         line: Quantity | str | None = None,
         how: How = "maximum",
-    ) -> Dataset:
+    ) -> Any:
         """Compute the degree of circular polarisation, abs(V) / I, with the sign of the polarity.
 
         Positive where V is positive on the blue side of the line and negative on the red one, which
@@ -133,7 +133,7 @@ class Polarimetry:
             partial(circular_degree, how=how), "IV", "degree of circular polarisation", "",
             window, line, method=f"{how} over the window of abs(V) / I, with the sign of V on the "
             "blue side of the centre of gravity of I",
-            sign=_V_SIGN,
+            sign=V_SIGN,
             noise="away from zero without polarisation too: 0.8 standard deviations of V / I in "
             "the mean, more in the maximum",
         )  # fmt: skip
@@ -145,7 +145,7 @@ class Polarimetry:
         line: Quantity | str | None = None,
         of: Literal["field", "polarisation"] = "field",
         kind: Literal["absorption", "emission"] = "absorption",
-    ) -> Dataset:
+    ) -> Any:
         """Compute the azimuth of the field across the line of sight, or that of the polarisation.
 
         In degrees from 0 to 180, counterclockwise on the sky from +Q: in the frame of SDO/HMI and
@@ -238,56 +238,12 @@ class Polarimetry:
         >>> q = ds.polarimetry.weak_field(630.25 * u.nm, 0.03 * u.nm, lande=2.5)  # doctest: +SKIP
         >>> q.field.plot()  # doctest: +SKIP
         """
-        from dkist_virtual.dataset.spectral.engine import over_wavelengths
-        from dkist_virtual.dataset.spectral.options import read_line
-        from dkist_virtual.science.polarimetry.weak_field import splitting_per_gauss
+        from dkist_virtual.dataset.polarimetry.magnetic import weak_field
 
-        if isinstance(limit, bool) or not (limit is None or limit > 0):
-            raise DatasetError(f"weak_field: limit={limit!r}: expected a positive number, or None")
-        stokes_i, stokes_v = self._parameters.together("I", "V")
-        axis = _axis(stokes_i)
-        at, factor = read_line(line, axis), _lande(line, lande)
-        in_line = axis.window(window, at)
-        if in_line.sum() < 5:
-            raise SelectionError(
-                f"weak_field: {in_line.sum()} wavelengths are in the window: a wider one has the "
-                "five that a derivative and its fit need"
-            )
-        in_continuum = None if continuum is None else axis.window(continuum)
-        if in_continuum is not None and in_continuum.sum() < 3:
-            raise SelectionError(
-                f"weak_field: {in_continuum.sum()} wavelengths are in the continuum: the noise "
-                "needs three"
-            )
-        used = in_line if in_continuum is None else in_line | in_continuum
-        order = axis.order[used[axis.order]]
-        arguments: list[Any] = [stokes_v]
-        if noise is not None:
-            arguments.append(_noise(noise, stokes_v))
-        function = partial(
-            _weak_field, scale=float(axis.unit.to(u.AA)),
-            per_gauss=splitting_per_gauss(float(at.to_value(u.AA)), factor),
-            in_line=in_line[order],
-            in_continuum=None if in_continuum is None else in_continuum[order], limit=limit,
-        )  # fmt: skip
-        said = {
-            "method": "weak-field approximation, least squares of V over dI/dlambda",
-            "line": f"{at:.4f}", "lande": factor, "window": _words(axis, used=in_line),
-            "positive": "towards the observer", "sign": _V_SIGN,
-            "noise": "given" if noise is not None else "standard deviation of V in the continuum"
-            if continuum is not None else "of V about the fit",
-            "limit": "none" if limit is None else f"masked where the splitting is more than "
-            f"{limit:.3g} Doppler widths",
-        }  # fmt: skip
-        if continuum is not None:
-            said["continuum"] = _words(axis, used=in_continuum)
         self._warn_of_unknown_sign("weak_field")
-        made = over_wavelengths(
-            stokes_i, axis, function, ("field", "error", "splitting"), (u.G, u.G, ""),
-            arguments=arguments, used=used, offset=_offset(wavelength_offset, axis),
-            what=("line-of-sight magnetic field", "error of the line-of-sight magnetic field",
-                  "Zeeman splitting by Doppler width"),
-            meta=self._said(said),
+        made = weak_field(
+            self._parameters, line, window, lande=lande, continuum=continuum, noise=noise,
+            limit=limit, offset=wavelength_offset, said=self._said({"sign": V_SIGN}),
         )  # fmt: skip
         for one in made.values():
             self._settle(one)
@@ -326,9 +282,9 @@ class Polarimetry:
             raise SelectionError("crosstalk: this selection has no Stokes parameter but I")
         check_one_of("crosstalk", "off_limb", off_limb, ("refuse", "mask"))
         stokes_i, *others = self._parameters.together("I", *letters)
-        axis = _axis(stokes_i)
+        axis = axis_of(stokes_i)
         used = axis.window(continuum)
-        off = _has_limb(stokes_i)
+        off = has_limb(stokes_i)
         if off and off_limb == "refuse":
             raise SelectionError(
                 "crosstalk: a part of this selection is off the limb, where the continuum is "
@@ -339,16 +295,16 @@ class Polarimetry:
             arguments=others, used=used,
             what=[f"cross-talk from I to {letter}" for letter in letters],
             meta=self._said({
-                "method": "sum over the continuum by that of I", "window": _words(axis, used=used),
+                "method": "sum over the continuum by that of I", "window": words(axis, used=used),
             }),
         )  # fmt: skip
         for one in made.values():
             self._settle(one)
             if off:
-                one.mask = one.mask | _off_the_limb(one)
+                one.mask = one.mask | off_the_limb(one)
         return made
 
-    def remove_crosstalk(self, continuum: Quantity) -> Dataset:
+    def remove_crosstalk(self, continuum: Quantity) -> Any:
         """Subtract from Q, U and V what came from I: see `crosstalk`; reads nothing.
 
         Parameters
@@ -370,7 +326,7 @@ class Polarimetry:
         self._refuse_uncertainty("remove_crosstalk")
         found = self.crosstalk(continuum)
         stokes_i = self._parameters["I"]
-        on = _axis(stokes_i).array_axis
+        on = axis_of(stokes_i).array_axis
         changed, unknown = {}, {}
         for letter, share in found.items():
             fraction = da.expand_dims(share.data, on)
@@ -389,7 +345,7 @@ class Polarimetry:
         angle: Quantity | None = None,
         *,
         to: Literal["north", "radial", "slit"] | None = None,
-    ) -> Dataset:
+    ) -> Any:
         """Turn the frame of Q and U; reads nothing. Released data need no rotation.
 
         Parameters
@@ -465,102 +421,27 @@ class Polarimetry:
     def _said(self, more: dict[str, Any]) -> dict[str, Any]:
         return {**more, "stokes_frame": str(self.frame)}
 
-    def _settle(self, made: Dataset) -> None:
+    def _settle(self, made: Any) -> None:
         """Say of a result that it is not of one Stokes parameter."""
         made._past = f"{made.meta['result']['quantity']} of {self._ds.lineage.source}"
 
     def _over(
         self, function: Any, letters: str, what: str, unit: Any, window: Quantity | None,
         line: Quantity | str | None, **said: Any,
-    ) -> Dataset:  # fmt: skip
+    ) -> Any:  # fmt: skip
         from dkist_virtual.dataset.spectral.engine import over_wavelengths
         from dkist_virtual.dataset.spectral.options import read_line
 
         first, *others = self._parameters.together(*letters)
-        axis = _axis(first)
+        axis = axis_of(first)
         at = None if line is None else read_line(line, axis)
         used = axis.window(window, at)
-        meta = self._said({**said, "window": _words(axis, used=used)})
+        meta = self._said({**said, "window": words(axis, used=used)})
         if at is not None:
             meta["line"] = f"{at:.4f}"
         made = over_wavelengths(
             first, axis, function, ("value",), (unit,), used=used, what=(what,), meta=meta,
             arguments=others,
         )  # fmt: skip
-        found = cast("Dataset", made["value"])
-        self._settle(found)
-        return found
-
-
-def check_one_of(function: str, name: str, value: object, known: tuple[str, ...]) -> None:
-    """Refuse a word that is not one of some."""
-    if value not in known:
-        raise DatasetError(
-            f"{function}: {name}={value!r}: expected one of {', '.join(map(repr, known))}"
-        )
-
-
-def check_how(function: str, how: object) -> None:
-    """Refuse another way to combine a window than the two that there are."""
-    check_one_of(function, "how", how, _HOW)
-
-
-def _axis(ds: Dataset) -> SpectralAxis:
-    from dkist_virtual.science.spectra.axis import SpectralAxis
-
-    return SpectralAxis.of(cast("Any", ds))
-
-
-def _lande(line: Quantity | str, given: float | None) -> float:
-    """Return the effective Lande factor of a line."""
-    from dkist_virtual.science.spectra.lines import find_line
-
-    if given is None and isinstance(line, str):
-        given = find_line(line).lande
-    if given is None:
-        raise DatasetError(
-            f"weak_field: the Lande factor of {line} is not in the table of lines: lande= takes it"
-        )
-    return float(given)
-
-
-def _words(axis: SpectralAxis, used: NDArray[np.bool_] | None) -> str:
-    some = axis.values[used]
-    return f"{some.min():.4f} to {some.max():.4f} {axis.unit}, {len(some)} wavelengths"
-
-
-def _offset(given: Any, axis: SpectralAxis) -> Any:
-    if given is None:
-        return None
-    if isinstance(given, u.Quantity):
-        return given.to_value(axis.unit)
-    return getattr(given, "data", given) if hasattr(given, "wcs") else given
-
-
-def _noise(noise: Any, of: Dataset) -> Any:
-    if isinstance(noise, u.Quantity) and of.unit is not None:
-        return noise.to_value(of.unit)
-    return noise.value if isinstance(noise, u.Quantity) else noise
-
-
-def _off_the_limb(ds: Dataset) -> NDArray[np.bool_]:
-    """Return which pixels are off the limb, in a shape that broadcasts to the dataset."""
-    from dkist_virtual.science.sun.disk import DiskGeometry
-
-    geometry = DiskGeometry.of(ds.wcs, ds.shape, "crosstalk")
-    mu = geometry.mu([(0, n) for n in geometry.own_shape])
-    return np.isnan(mu).reshape([n if k in geometry.axes else 1 for k, n in enumerate(ds.shape)])
-
-
-def _has_limb(ds: Dataset) -> bool:
-    from dkist_virtual.science.sun.disk import DiskGeometry
-
-    return DiskGeometry.of(ds.wcs, ds.shape, "crosstalk").has_pixels_off_the_limb()
-
-
-def _weak_field(
-    intensity: Any, wavelengths: Any, v: Any, noise: Any = None, *, scale: float, **how: Any
-) -> Any:
-    from dkist_virtual.science.polarimetry.weak_field import weak_field
-
-    return weak_field(intensity, wavelengths * scale, v, noise, **how)
+        self._settle(made["value"])
+        return made["value"]
