@@ -9,9 +9,11 @@ from __future__ import annotations
 import errno
 import io
 import os
+import secrets
 import stat
 import tempfile
 import time
+from contextlib import contextmanager, suppress
 from io import FileIO
 from typing import TYPE_CHECKING, Final
 
@@ -25,7 +27,7 @@ from dkist_virtual.fits.buffers import empty
 from dkist_virtual.io.byte_range import PIECE, Reply
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from typing_extensions import Buffer
 
@@ -40,6 +42,7 @@ __all__ = [
     "replace_text",
     "status_of",
     "sync",
+    "written_beside",
 ]
 
 LARGE: Final = 2**20
@@ -114,6 +117,31 @@ def sync(path: str | os.PathLike[str]) -> None:
             raise
     finally:
         os.close(file)
+
+
+@contextmanager
+def written_beside(path: str | os.PathLike[str], suffix: str = ".part") -> Iterator[str]:
+    """Give the path of an empty file beside a place; it is renamed to the place after the block.
+
+    It is removed if anything is raised, and what was there before stays. A link is followed.
+
+    Raises
+    ------
+    OSError
+        It cannot be written.
+    """
+    directory, name = os.path.split(os.path.realpath(path))
+    part = os.path.join(directory, f".{name[:200]}.{secrets.token_hex(4)}{suffix}")
+    try:
+        with open(part, "xb"):
+            pass
+        yield part
+        sync(part)
+        os.replace(part, os.path.join(directory, name))
+    finally:
+        with suppress(OSError):
+            os.remove(part)
+    sync(directory)
 
 
 def replace_text(directory: str, name: str, text: str) -> None:

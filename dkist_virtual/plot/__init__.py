@@ -18,4 +18,5 @@ A plot does not know `Dataset`: it takes plain values (`planes.Subject`).
 - `ticks`: place ticks at round values of a world coordinate, on axes that count pixels
 - `charts/`: draw charts of values in time that are not pixels of an image
 - `interface/`: give plots the interface of ndcube's: its keywords, and axes of the user's own
+- `output/`: write what plots show: pictures, movies, contact sheets
 """

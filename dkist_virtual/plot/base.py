@@ -15,16 +15,14 @@ from dkist_virtual.cube.crop import nearest_index
 from dkist_virtual.cube.points import COORDINATES, as_points
 from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.errors import FrameError, SelectionError
-from dkist_virtual.plot.as_file import SAVE, cut_out, write
 from dkist_virtual.plot.figure_text import EDGE, BoxedText, fit_title, size_inches
-from dkist_virtual.plot.interface.like_axes import LikeAxes
+from dkist_virtual.plot.output.output import Output
 from dkist_virtual.plot.planes import PlaneReader, change_along, labels_of
 from dkist_virtual.plot.sliders import SLIDER_HEIGHT, Sliders
 from dkist_virtual.plot.ticks import name_of
 from dkist_virtual.text import check_keywords
 
 if TYPE_CHECKING:
-    import os
     from collections.abc import Mapping, Sequence
 
     from matplotlib.artist import Artist
@@ -61,7 +59,7 @@ def fits(figure: Figure | SubFigure, n_sliders: int) -> bool:
     return wide >= narrowest and high >= _inches_below(n_sliders) + LOWEST
 
 
-class SteppedPlot(LikeAxes, ABC):
+class SteppedPlot(Output, ABC):
     """A figure that steps through an array.
 
     `position` maps array axes that are not drawn to the pixel where to begin, by default the first.
@@ -407,46 +405,10 @@ class SteppedPlot(LikeAxes, ABC):
             following = list(self.position)
             following[axis] += 1 if ways[axis] > 0 else -1
             if 0 <= following[axis] < self.subject.world.shape[axis]:
-                self._reader.read_ahead(following)
+                self._read_next(following)
 
-    # As a file ------------------------------------------------------------------------------
-
-    def save(self, path: str | os.PathLike[str], **options: Any) -> None:
-        """Write the figure to a file, without sliders: the title shows their values.
-
-        Parameters
-        ----------
-        path : path
-        **options
-            Those of `matplotlib.figure.Figure.savefig`, such as ``dpi``.
-        """
-        check_keywords("save", options, SAVE)
-        n_sliders = len(self.sliders.widgets)
-        if n_sliders or self.figure is not self._root:
-            options.setdefault("bbox_inches", cut_out(self.figure, n_sliders))
-        if not n_sliders:
-            write(self._root, path, options)
-            return
-        try:
-            with self.sliders.hidden():
-                self._set_title(self._slider_texts())
-                write(self._root, path, options)
-        finally:
-            self._set_title()
-
-    def _slider_texts(self) -> str:
-        """Write the sliders' values for a title."""
-        values, texts = self._values(self._point()), []
-        for axis in self.shown.sliding:
-            index, n = self._written_by.get(axis), self.subject.world.shape[axis]
-            text = self._coordinate_text(axis, values)
-            kind = None if index is None else self.subject.world.axes[index].kind
-            if kind == "stokes":
-                text = f"Stokes {text}"
-            elif kind in _NAMED:
-                text = f"{self._name(axis)} {text}"
-            texts.append(text or f"{self._name(axis)} {self.position[axis] + 1} of {n}")
-        return ", ".join(texts)
+    def _read_next(self, position: Sequence[int]) -> None:
+        self._reader.read_ahead(position)
 
     # Titles and messages ---------------------------------------------------------------------
 

@@ -125,6 +125,9 @@ class LinePlot(SteppedPlot):
         Keywords of lines: color, marker and so on.
     """
 
+    _fixed_ylim: Sequence[tuple[float, float]] = ()
+    """The range of values of each panel that all frames of a movie share."""
+
     def __init__(
         self,
         subject: Subject,
@@ -301,7 +304,25 @@ class LinePlot(SteppedPlot):
             line.set_ydata(np.full(len(np.asarray(line.get_xdata())), np.nan))
 
     def _repaint(self) -> None:
-        self.figure.canvas.draw()
+        if self.paints:
+            self.figure.canvas.draw()
+
+    def _take_sample(self, planes: Sequence[Plane], values: Sequence[float], n: int) -> Any:  # noqa: ARG002
+        rows = np.atleast_2d(np.asarray(planes[0].pixels, float))
+        known = np.isfinite(rows)
+        return (
+            np.where(known, rows, np.inf).min(axis=1), np.where(known, rows, -np.inf).max(axis=1)
+        )  # fmt: skip
+
+    def _fix_range(self, samples: Sequence[Any] | None) -> None:
+        for axes in self.axes if self._fixed_ylim and self._ylim is None else ():
+            axes.set_autoscaley_on(True)  # which `set_ylim` ended
+        self._fixed_ylim = []
+        if samples:
+            low = np.min([low for low, _ in samples], axis=0)
+            high = np.max([high for _, high in samples], axis=0)
+            edge = 0.1 * (high - low)
+            self._fixed_ylim = list(zip((low - edge).tolist(), (high + edge).tolist(), strict=True))
 
     def _draw(self, planes: Sequence[Plane], values: Sequence[float], moved: set[int]) -> None:  # noqa: ARG002
         if self._wcs is not None:
@@ -326,6 +347,9 @@ class LinePlot(SteppedPlot):
             axes.autoscale_view()
             if self._ylim is not None:
                 axes.set_ylim(*self._ylim)
+        for (low, high), axes in zip(self._fixed_ylim, self.axes, strict=False):
+            if self._ylim is None and low < high:  # some value is known
+                axes.set_ylim(low, high)
         if absent is not None:
             for gone, axes in zip(absent, self.axes, strict=True):
                 self._hatch(axes, x, gone)

@@ -37,6 +37,8 @@ STRAIGHT: Final = 1.0
 """Pixels that a tile may be off the straight grid that it is drawn on, without a warning."""
 SAMPLE: Final = 2**15
 """Pixels of each tile that the contrast is computed from."""
+AHEAD: Final = 2**28
+"""Bytes of all tiles, at most, that a movie reads ahead."""
 
 
 class _Longitudes(ScalarFormatter):
@@ -194,6 +196,11 @@ class MosaicPlot(PixelPlot):
 
     def _read_ahead(self, before: Sequence[int]) -> None:
         """Do nothing: see `__init__`."""
+
+    def _read_next(self, position: Sequence[int]) -> None:
+        if sum(image.pixels.nbytes for image in self.images) <= AHEAD:
+            for reader in self._readers:
+                reader.read_ahead(position)
 
     def _sample(self, planes: Sequence[Plane]) -> NDArray[np.generic]:
         return np.concatenate([thin(plane.pixels, SAMPLE).ravel() for plane in planes])

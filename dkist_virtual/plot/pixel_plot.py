@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -11,13 +12,14 @@ from matplotlib.transforms import Bbox
 
 from dkist_virtual.plot.base import SteppedPlot
 from dkist_virtual.plot.figure_text import figure_inches
-from dkist_virtual.plot.image import ScreenImage, absent_boxes, contrast, limits
+from dkist_virtual.plot.image import SAMPLE, ScreenImage, absent_boxes, contrast, limits, thin
 from dkist_virtual.plot.interface.current import make_current
+from dkist_virtual.plot.planes import Plane
 from dkist_virtual.plot.sliders import Repainter
 from dkist_virtual.plot.ticks import DataFormatter
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from matplotlib.artist import Artist
     from matplotlib.axes import Axes
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.plot.base import Place
-    from dkist_virtual.plot.planes import Plane, ShownAxes, Subject
+    from dkist_virtual.plot.planes import ShownAxes, Subject
 
 __all__ = ["PixelPlot", "add_colorbar", "is_signed"]
 
@@ -61,6 +63,8 @@ class PixelPlot(SteppedPlot):
     _own_map: str | Colormap | None
     _has_own_contrast = False
     _has_colorbar = True
+    _fixed_ends: Mapping[bool, tuple[float, float]] = MappingProxyType({})
+    """The ends of a contrast that all frames of a movie share: of signed pixels, and of others."""
     colorbar: Any = None
     """The `matplotlib.colorbar.Colorbar`; None for a plot without one."""
     _repainter: Repainter | None = None
@@ -68,6 +72,10 @@ class PixelPlot(SteppedPlot):
     @property
     def _all_axes(self) -> list[Axes]:
         return [self.axes]
+
+    @property
+    def _stamp_axes(self) -> Axes | None:
+        return self.axes
 
     def _make_pixel_figure(self, figure: Figure | SubFigure | None, ratio: float) -> Place:
         """Make a figure for axes whose height is `ratio` times their width."""
@@ -140,7 +148,8 @@ class PixelPlot(SteppedPlot):
 
     def _repaint(self) -> None:
         assert self._repainter is not None
-        self._repainter.step()
+        if self.paints:
+            self._repainter.step()
 
     def _draw(self, planes: Sequence[Plane], values: Sequence[float], moved: set[int]) -> None:
         for image, plane in zip(self.images, planes, strict=True):
@@ -148,11 +157,9 @@ class PixelPlot(SteppedPlot):
         self._set_contrast(planes, values)
         axes_changed = self._move_coordinates(moved)
         self._mark_absent(planes)
-        assert self._repainter is not None
         if axes_changed:
-            self._repainter.everything()
-        else:
-            self._repainter.step()
+            self._has_moved()
+        self._repaint()
 
     def _sample(self, planes: Sequence[Plane]) -> NDArray[np.generic]:
         """The pixels that the contrast is computed from."""
@@ -171,8 +178,23 @@ class PixelPlot(SteppedPlot):
         for image in self.images:
             image.set_cmap(self._own_map or (SIGNED_MAP if signed else PLAIN_MAP))
         if not self._has_own_contrast:  # images share their norm
-            found = self._limits(planes, signed=signed)
-            self.images[0].set_clim(*contrast(self._ends, found))
+            ends = self._fixed_ends.get(signed)
+            if ends is None:
+                ends = contrast(self._ends, self._limits(planes, signed=signed))
+            self.images[0].set_clim(*ends)
+
+    def _take_sample(self, planes: Sequence[Plane], values: Sequence[float], n: int) -> Any:
+        each = max(SAMPLE // (n * len(planes)), 1)
+        pixels = [thin(plane.pixels, each).ravel() for plane in planes]
+        return is_signed(self.subject, self.shown, values), np.concatenate(pixels)
+
+    def _fix_range(self, samples: Sequence[Any] | None) -> None:
+        fixed = {}
+        for signed in {signed for signed, _ in samples or ()}:
+            pixels = np.concatenate([pixels for one, pixels in samples or () if one == signed])
+            found = self._limits([Plane(pixels[np.newaxis], None)], signed=signed)
+            fixed[signed] = contrast(self._ends, found)
+        self._fixed_ends = fixed
 
     def _mark_absent(self, planes: Sequence[Plane]) -> None:
         """Hatch the pixels of absent frames, and write how to get them."""

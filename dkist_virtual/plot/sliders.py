@@ -194,11 +194,6 @@ class Repainter:
         """Let the next step draw all of the figure."""
         self._picture = None
 
-    def everything(self) -> None:
-        """Draw all of the figure: coordinates have moved."""
-        self._picture = None
-        self._figure.canvas.draw()
-
     def step(self) -> None:
         """Draw the parts that a step changed."""
         canvas: Any = self._figure.canvas

@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 import os
-import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from dkist_virtual.errors import DKISTVirtualError, StoreError, StoreExistsError
-from dkist_virtual.io.local_file import sync
+from dkist_virtual.io.local_file import written_beside
 from dkist_virtual.io.locations import absolute, is_local, local_path, shown
 
 __all__ = ["part_of", "refuse_existing", "target_of"]
@@ -27,15 +26,10 @@ def part_of(place: str | os.PathLike[str], *, overwrite: bool) -> Iterator[str]:
     """
     path = target_of(place)
     refuse_existing(path, overwrite)
-    directory, name = os.path.split(os.path.realpath(path))
-    part = os.path.join(directory, f".{name[:200]}.{secrets.token_hex(4)}.part")
     try:
-        with open(part, "xb"):
-            pass
-        yield part
-        sync(part)
-        refuse_existing(path, overwrite)
-        os.replace(part, os.path.join(directory, name))
+        with written_beside(path) as part:
+            yield part
+            refuse_existing(path, overwrite)
     except OSError as error:
         if isinstance(error, DKISTVirtualError):  # also of a frame that the pixels are read from
             raise
@@ -43,10 +37,6 @@ def part_of(place: str | os.PathLike[str], *, overwrite: bool) -> Iterator[str]:
             f"{path}: cannot be written: {error.strerror or error}. What was there before stays "
             "as it was"
         ) from error
-    finally:
-        with suppress(OSError):
-            os.remove(part)
-    sync(directory)
 
 
 def target_of(place: str | os.PathLike[str], name: str = "place", what: str = "files are") -> str:
