@@ -12,6 +12,7 @@ A plot does not know `Dataset`: it takes plain values (`planes.Subject`).
 - `mosaic_plot`: plot a mosaic with every tile at its coordinates on the sky
 - `pixel_plot`: step a figure of images: share one contrast, one colour bar and one way to repaint
 - `planes`: read the plane that is drawn, one at a time; choose which axes are shown
+- `play`: play a figure along one of its sliders: a button beside each, and the space bar
 - `sky_grid`: interpolate a plane's world coordinates from a few pixels that are evaluated once
 - `sliders`: put sliders in world coordinates under a figure; repaint the parts that a step
   changes

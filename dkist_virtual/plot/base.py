@@ -18,6 +18,7 @@ from dkist_virtual.errors import FrameError, SelectionError
 from dkist_virtual.plot.figure_text import EDGE, BoxedText, fit_title, size_inches
 from dkist_virtual.plot.output.output import Output
 from dkist_virtual.plot.planes import PlaneReader, change_along, labels_of
+from dkist_virtual.plot.play import Player
 from dkist_virtual.plot.sliders import SLIDER_HEIGHT, Sliders
 from dkist_virtual.plot.ticks import name_of
 from dkist_virtual.text import check_keywords
@@ -121,6 +122,8 @@ class SteppedPlot(Output, ABC):
         start = [self.position[axis] for axis in self.shown.sliding]
         self.sliders = Sliders(figure, self._slider_names, lengths, start, self._on_slider)
         self.sliders.place(self._longest_values())
+        kinds = [self._kind_of(axis) for axis in self.shown.sliding]
+        self.player = Player(self, kinds.index("time") if "time" in kinds else None)
         return self._place()
 
     def _below(self) -> float:
@@ -207,6 +210,11 @@ class SteppedPlot(Output, ABC):
         if index is None or list(self._labels.values()).count(index) > 1:
             return self.subject.axis_names[axis]
         return name_of(self.subject.world.axes[index])
+
+    def _kind_of(self, axis: int) -> str:
+        """Name the kind of the coordinate that labels an axis; empty where there is none."""
+        index = self._labels[axis]
+        return "" if index is None else self.subject.world.axes[index].kind
 
     def _name_sliders(self, labels: Sequence[str] | None) -> list[str]:
         """Name the sliders; `labels` has names of the user's, for each axis that is not drawn."""
@@ -409,6 +417,10 @@ class SteppedPlot(Output, ABC):
 
     def _read_next(self, position: Sequence[int]) -> None:
         self._reader.read_ahead(position)
+
+    def _is_coming(self, position: Sequence[int]) -> bool:
+        """Whether the planes of another position are still being read."""
+        return self._reader.is_coming(position)
 
     # Titles and messages ---------------------------------------------------------------------
 

@@ -297,6 +297,11 @@ class PlaneReader:
         if wanted not in self._planes and wanted not in self._coming:
             self._coming[wanted] = self._ahead.submit(self._read, wanted)
 
+    def is_coming(self, at: Sequence[int]) -> bool:
+        """Whether a plane is still being read in the background."""
+        coming = self._coming.get(tuple(at))
+        return coming is not None and not coming.done()
+
     def close(self) -> None:
         """Read nothing more ahead."""
         self._ahead.shutdown(wait=False, cancel_futures=True)

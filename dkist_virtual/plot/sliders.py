@@ -14,6 +14,7 @@ from matplotlib.transforms import Bbox
 from matplotlib.widgets import Slider
 
 from dkist_virtual.plot.figure_text import figure_inches, text_inches
+from dkist_virtual.plot.play import PlayButton
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +33,8 @@ SHORTEST: Final = 0.8
 """Inches of a slider: its name and value get smaller before it gets shorter."""
 GAP: Final = 0.12
 """Inches beside names, sliders and values."""
+BUTTON: Final = 0.22
+"""Inches of a button on the left of a slider's name."""
 HINT: Final = (
     "not interactive here: plot.at() and plot.step() move these; so do hands after "
     "%matplotlib widget (needs ipympl)"
@@ -43,7 +46,8 @@ class Sliders:
     """One slider for each axis that is not drawn.
 
     A wheel over a slider steps it by one. Where there is an event loop, a slider that is dragged
-    calls back once for all the pixels that it passed during the last call.
+    calls back once for all the pixels that it passed during the last call, and each has a button
+    that plays it.
 
     `changed` takes the number of a slider and its new pixel.
     """
@@ -74,6 +78,9 @@ class Sliders:
         self.hint: Text | None = None
         if self.widgets and not self.interactive:
             self.hint = figure.text(0.5, 0, HINT, ha="center", va="bottom", color="0.35")
+        # A figure that no hand can reach looks as it would without buttons.
+        able = self.widgets if self.interactive else []
+        self.buttons = [PlayButton(slider.ax) for slider in able]
         self._longest = [slider.valtext.get_text() for slider in self.widgets]
         self.place()
 
@@ -101,12 +108,13 @@ class Sliders:
         after = max(text_inches(value)[0] for _, value in texts)
         for (_, value), now in zip(texts, shown, strict=True):
             value.set_text(now)
-        room = wide - SHORTEST - 4 * GAP
+        edge = BUTTON if self.buttons else 0.0
+        room = wide - SHORTEST - 4 * GAP - edge
         smaller = min(room / (before + after), 1)
         before, after = before * smaller, after * smaller
         for text in chain(*texts):
             text.set_fontsize(float(text.get_fontsize()) * smaller)
-        left = max(2 * GAP + before, 1.0)
+        left = max(2 * GAP + before + edge, 1.0)
         long = max(wide - left - 2 * GAP - after, SHORTEST)
         bottom = 0.12 if self.hint is None else 0.25
         for number, slider in enumerate(self.widgets):
@@ -114,6 +122,8 @@ class Sliders:
             slider.ax.set_position((left / wide, below / high, long / wide, 0.2 / high))
             slider.label.set_x(-GAP / long)  # clear of the handle at either end
             slider.valtext.set_x(1 + GAP / long)
+        for button in self.buttons:
+            button.place((GAP + 0.4 * BUTTON - left) / long)
         if self.hint is not None:
             self.hint.set_y(0.06 / high)
             self.hint.set_fontsize("x-small")
@@ -263,8 +273,8 @@ class Repainter:
 
 
 def _outside(axes: Any) -> list[Artist]:
-    """List the children of axes that are not over their image: axis labels, titles, other axes."""
+    """List the children of axes that are not over their image: background, labels, other axes."""
     # Both packages give their text, and nowhere the artists themselves.
     titles = [axes.title, axes._left_title, axes._right_title]
     artist = getattr(axes, "_wcsaxesartist", None)
-    return [axes.xaxis, axes.yaxis, *titles, *axes.child_axes, artist]
+    return [axes.patch, axes.xaxis, axes.yaxis, *titles, *axes.child_axes, artist]

@@ -393,6 +393,21 @@ def test_a_step_evaluates_one_pixel_and_draws_the_image_alone(datasets: Any) -> 
     assert plot._repainter.n_full == n
 
 
+@pytest.mark.parametrize("index", [np.s_[:, 0], np.s_[:, :, 0]])
+def test_a_window_shows_what_a_file_has(index: Any, datasets: Any, tmp_path: Path) -> None:
+    """In a window the image is painted over a picture of all else, in a file with it."""
+    plot = datasets("visp")[index].plot()
+    plot.figure.canvas.draw()
+    plot.step(0)
+    shown = buffer(plot.figure)
+    plot.figure.savefig(tmp_path / "a.png")
+    saved = np.round(plt.imread(tmp_path / "a.png") * 255).astype(int)
+    box = plot.axes.get_window_extent()
+    inside = np.s_[-round(box.y1) + 2 : -round(box.y0) - 2, round(box.x0) + 2 : round(box.x1) - 2]
+    assert saved[inside].std() > 10
+    np.testing.assert_array_equal(shown[inside], saved[inside])
+
+
 def test_coordinates_that_move_are_drawn_anew(datasets: Any) -> None:
     """Those of a slit move from one position of a raster to the next."""
     ds = datasets("visp_moving")

@@ -50,7 +50,7 @@ def axis_of(plot: Scene, axis: str | int | None, what: str = "axis") -> int:
             raise SelectionError(f"{what} = {axis}: expected {_listed(plot)}")
         return number
     found = [one for one in sliding if plot.subject.axis_names[one] == axis]
-    found = found or [one for one in sliding if _kind(plot, one) == axis]
+    found = found or [one for one in sliding if plot._kind_of(one) == axis]
     if len(found) == 1:
         return found[0]
     if found:
@@ -61,16 +61,11 @@ def axis_of(plot: Scene, axis: str | int | None, what: str = "axis") -> int:
     raise SelectionError(f"{what} = {axis!r}: no slider is that. Expected {_listed(plot)}")
 
 
-def _kind(plot: Scene, axis: int) -> str:
-    index = plot._labels[axis]
-    return "" if index is None else plot.subject.world.axes[index].kind
-
-
 def _listed(plot: Scene, axes: Sequence[int] | None = None) -> str:
     """List sliders by coordinate, number and name."""
     texts = []
     for axis in plot.shown.sliding if axes is None else axes:
-        names = [repr(_kind(plot, axis))] * bool(_kind(plot, axis)) * (axes is None)
+        names = [repr(plot._kind_of(axis))] * bool(plot._kind_of(axis)) * (axes is None)
         texts.append(" or ".join([*names, repr(plot.subject.axis_names[axis]), str(axis)]))
     return "; ".join(texts)
 

@@ -78,6 +78,8 @@ def write_movie(
     axis = axis_of(plot, options.axis)
     pixels = chosen_steps(plot.subject.world.shape[axis], options.steps)
     cameras, missing = _cameras(plot, beside, axis, pixels, options)
+    for one in (plot, *beside):
+        one.player.pause()
     with ExitStack() as stack:
         for camera in cameras:
             stack.enter_context(camera.running())

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from dkist_virtual.plot.planes import Plane
+    from dkist_virtual.plot.play import Player
 
 __all__ = ["Scene"]
 
@@ -24,7 +25,7 @@ class Scene(LikeAxes):
     paints = True
     """Whether a step is painted at once; a movie paints each frame by itself."""
     _written_by: Mapping[int, int]
-    _labels: Mapping[int, int | None]
+    player: Player
 
     @property
     @abstractmethod
@@ -60,6 +61,9 @@ class Scene(LikeAxes):
 
     @abstractmethod
     def _coordinate_text(self, axis: int, values: Sequence[float]) -> str: ...
+
+    @abstractmethod
+    def _kind_of(self, axis: int) -> str: ...
 
     @abstractmethod
     def _name(self, axis: int) -> str: ...
