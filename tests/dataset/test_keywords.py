@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import astropy.units as u
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
@@ -43,6 +44,10 @@ CALLS: dict[str, tuple[Callable[..., Any], str]] = {
     "Dataset.plot": (lambda ds, **given: ds.plot(**given), "vmin"),
     "Dataset.plot of a line": (lambda ds, **given: ds[0, 0, :, 0, 0].plot(**given), "color"),
     "Dataset.plot_profile": (lambda ds, **given: ds.plot_profile(**given), "marker"),
+    "Dataset.doppler": (
+        lambda ds, **given: ds[0].doppler(630 * u.nm, window=1 * u.nm, **given),
+        "continuum",
+    ),
     "Dataset.download": (lambda ds, **given: ds.download("x", **given), "dry_run"),
     "Dataset.rebin": (lambda ds, **given: ds.rebin((1, 1, 1, 2, 2), **given), "handle_mask"),
     "Dataset.reproject_to": (

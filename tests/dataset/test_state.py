@@ -329,6 +329,7 @@ NOT_DERIVED = {
     "overview subject plotter": "shown",
     "seeing plot_seeing": "of the headers, shown; a mask is set by hand from it",
     "spectral polarimetry": "its results have a table of their own",
+    "doppler": "a measurement, as those of spectral are: see test_doppler.py",
 }
 
 

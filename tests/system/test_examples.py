@@ -75,6 +75,7 @@ def test_every_example_is_run_here() -> None:
         "align.py",
         "cluster.py",
         "convert_and_read.py",
+        "doppler.py",
         "export.py",
         "download_subset.py",
         "look.py",
@@ -85,6 +86,7 @@ def test_every_example_is_run_here() -> None:
         "read_remote.py",
         "save.py",
         "search.py",
+        "seeing.py",
         "select_by_coordinates.py",
         "verify_store.py",
     }
@@ -266,3 +268,13 @@ def test_seeing(tmp_path: Path) -> None:
     assert re.search(r"Scans with good frames: \[[\d ]+\]\nFiles: \d+ of 120 files", printed)
     assert re.search(r"Mean of the good: \d", printed)
     assert (tmp_path / "seeing.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_doppler(tmp_path: Path) -> None:
+    printed = run("doppler.py", str(tmp_path))
+    assert "Fe I 630.25 630.2494 630.4237 2.500" in printed
+    assert "Wavelengths are in air" in printed
+    assert "Observer's velocity: removed" in printed
+    assert re.search(r"From -\d\.\d to \d\.\d km/s", printed)
+    assert (tmp_path / "velocity.png").stat().st_size > 10_000

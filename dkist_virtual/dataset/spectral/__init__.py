@@ -1,7 +1,9 @@
 """Measure spectra of a dataset: each result is a dataset without the axis of wavelengths.
 
 - `corrections`: read what corrects spectra: an offset of wavelengths, brightness during a scan
+- `doppler`: make velocity maps: the shift of a line, and what is taken from it
 - `engine`: compute values along the wavelength, lazily, reading each frame once
+- `observer`: find how the telescope moved relative to the Sun when the frames were taken
 - `options`: read the keywords that measurements of lines have in common
 - `quantities`: hold quantities that are computed together
 - `results`: make datasets of what was computed along the wavelength

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 
+from dkist_virtual.dataset.spectral.doppler import HasVelocities
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.text import check_keywords
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["HasSpectra", "Spectral"]
 
 
-class HasSpectra:
+class HasSpectra(HasVelocities):
     """A dataset that has spectra."""
 
     @property

@@ -8,4 +8,5 @@
 - `medium`: tell whether wavelengths are in air or in vacuum, and convert between them
 - `moments`: compute the moments of lines: strength, centroid, width and skewness
 - `samples`: integrate unevenly spaced samples, some of which may be unknown
+- `velocity`: compute velocities of shifts of lines, of the observer and of the rotating Sun
 """
