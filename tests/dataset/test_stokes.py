@@ -105,6 +105,13 @@ def test_samples_that_are_not_in_order_and_moved_wavelengths(raster: Any) -> Non
     np.testing.assert_allclose(values(moved.field), values(whole.field), rtol=1e-4)
 
 
+def test_a_window_of_the_first_wavelengths(raster: Any) -> None:
+    at = wavelengths_of(raster).ravel()
+    found = raster.polarimetry.weak_field(at[30] * u.nm, [at[0], at[55]] * u.nm, lande=2.5)
+    assert found.field.meta["result"]["window"].endswith("56 wavelengths")
+    assert_allclose(values(found.field)[1:], values(weak(raster).field)[1:], rtol=1e-3)
+
+
 def test_a_line_by_its_name(raster: Any) -> None:
     # At 630.25 nm there is the wing of our line: only what is said is looked at.
     said = raster.polarimetry.weak_field("Fe I 630.25", [630.24, 630.3] * u.nm).field.meta["result"]

@@ -106,9 +106,8 @@ def over_wavelengths(
     for argument in arguments:
         operands.append(_argument(argument, ds, shape))
         kinds.append("spectrum" if operands[-1].has_axis else "value")
-    job = _Spectra(
-        function, axis.values[order], None if _is_all(order) else order, tuple(kinds), len(names)
-    )
+    every = np.array_equal(order, np.arange(len(axis.values)))
+    job = _Spectra(function, axis.values[order], None if every else order, tuple(kinds), len(names))
     reduction = Reduction(
         job, tuple(operands), axis.array_axis, len(names), shape, len(axis.values)
     )
@@ -121,10 +120,6 @@ def over_wavelengths(
             most=most if number == 0 else np.inf,
         )  # fmt: skip
     return Quantities(made)
-
-
-def _is_all(order: NDArray[np.intp]) -> bool:
-    return bool(np.array_equal(order, np.arange(len(order))))
 
 
 def _argument(argument: Any, ds: Any, shape: tuple[int, ...]) -> Operand:
