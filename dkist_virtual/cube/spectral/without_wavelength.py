@@ -23,6 +23,7 @@ from ndcube.wcs.wrappers import ResampledLowLevelWCS
 from dkist_virtual.cube.inverse.invertible_wcs import InvertibleWCS
 from dkist_virtual.cube.shifted_wcs import ShiftedWCS
 from dkist_virtual.cube.sliced_wcs import SteppedWCS
+from dkist_virtual.cube.wavelengths.scaled_wcs import ScaledWCS
 from dkist_virtual.cube.world_axes import World
 from dkist_virtual.errors import DatasetError
 
@@ -81,6 +82,8 @@ def _change(low: Any, shape: tuple[int, ...], axis: int, table: _Table | None) -
         return forget_wavelength(low, table), False
     if isinstance(low, FITSWCS):
         return _without_axis(low, len(shape) - 1 - axis, table), True
+    if isinstance(low, ScaledWCS):  # of which nothing is left
+        return _change(low.unscaled, shape, axis, table)
     if isinstance(low, ShiftedWCS):
         inside, is_gone = _change(low.unshifted, shape, axis, table)
         if is_gone:

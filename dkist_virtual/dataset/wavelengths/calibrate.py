@@ -54,22 +54,44 @@ def with_scale_in_meta(ds: Any) -> Any:
     return made
 
 
-def calibrate_wavelength(ds: Any, scale: Any, *, medium: Medium | None, frame: Frame) -> Any:
+def calibrate_wavelength(
+    ds: Any,
+    scale: Any,
+    *,
+    quiet: Any,
+    medium: Medium | None,
+    frame: Frame | None,
+    fit: dict[str, Any],
+) -> Any:
     """Give a dataset another wavelength scale, see `Dataset.calibrate_wavelength`."""
+    of_fit = [name for name, value in fit.items() if value is not None]
+    of_values = [name for name, value in (("medium", medium), ("frame", frame)) if value]
+    if quiet is not None:
+        if scale is not None or of_values:
+            found = "other scale" if scale is not None else f"{of_values[0]}="
+            raise TypeError(f"calibrate_wavelength: quiet= is for a fit: expected no {found}")
+        from dkist_virtual.dataset.wavelengths.by_atlas import scale_by_atlas
+
+        return apply_scale(ds, scale_by_atlas(ds, quiet, **fit))
+    if of_fit:
+        raise TypeError(
+            f"calibrate_wavelength: {of_fit[0]}= is for a fit to an atlas: expected quiet=, the "
+            "region whose mean spectrum is fitted"
+        )
     if isinstance(scale, str):
         if scale != "headers":
             raise ValueError(
                 f'calibrate_wavelength({scale!r}): expected "headers", wavelengths as a Quantity, '
                 "or quiet="
             )
-        if medium is not None or frame != "observer":
+        if of_values:
             raise TypeError(
-                'calibrate_wavelength("headers"): takes no medium= and frame=: the headers say it'
+                f'calibrate_wavelength("headers"): takes no {of_values[0]}=: the headers say it'
             )
         from dkist_virtual.dataset.wavelengths.by_headers import scale_by_headers
 
         return apply_scale(ds, scale_by_headers(ds))
-    return apply_scale(ds, _given(ds, scale, medium, frame))
+    return apply_scale(ds, _given(ds, scale, medium, frame or "observer"))
 
 
 def _given(ds: Any, values: Any, medium: Medium | None, frame: Frame) -> WavelengthScale:

@@ -1,5 +1,6 @@
 """Measure spectra along the wavelength.
 
+- `atlas_fit`: fit the wavelengths of a spectrum to a solar atlas
 - `axis`: find the axis of wavelengths of a dataset, and choose windows on it
 - `brightness`: find how bright the frames of scans are, beside the line that they scan
 - `continuum`: find the continuum: in windows, by a percentile, or as a polynomial
