@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, overload
 import numpy as np
 
 from dkist_virtual.dataset.arithmetic import LazyCube
+from dkist_virtual.dataset.export.inversion.invertible import InvertibleCube
 from dkist_virtual.dataset.file_manager import Reported
 from dkist_virtual.dataset.loader import FromASDF, Opened
 from dkist_virtual.dataset.overview import Overview, Printed
@@ -64,6 +65,7 @@ class Dataset(
     CalibratedCube,
     HasPolarimetry,
     OnTheDisk,
+    InvertibleCube,
     LazyCube,
 ):
     """A dataset whose pixels stay in their frames until they are computed.

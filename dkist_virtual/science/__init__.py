@@ -3,6 +3,7 @@
 Functions here are handed datasets, and know them by protocols.
 
 - `seeing`: tell which values of the seeing are valid, and choose frames by them
+- `inversion_files/`: write and read the files of inversion codes
 - `alignment/`: find the pointing of a dataset by comparing its images with maps of the Sun
 - `polarimetry/`: measure polarisation, and magnetic fields by its simplest approximations
 - `spectra/`: measure spectra along the wavelength

@@ -330,6 +330,8 @@ NOT_DERIVED = {
     "seeing plot_seeing": "of the headers, shown; a mask is set by hand from it",
     "spectral polarimetry": "its results have a table of their own",
     "doppler": "a measurement, as those of spectral are: see test_doppler.py",
+    "to_sir to_hazel": "pixels for inversion codes: masked ones are left out",
+    "read_sir read_hazel": "results of others, on the WCS as those of spectral are",
 }
 
 

@@ -18,6 +18,7 @@ import dkist_virtual as dv
 from dkist_virtual._moved import MOVED
 from dkist_virtual.datacenter import globus
 from dkist_virtual.dataset import files
+from dkist_virtual.dataset.seeing import of_frames
 from dkist_virtual.io.download import download
 from dkist_virtual.plot import image_plot as plot
 from dkist_virtual.plot import line_plot as lines
@@ -38,6 +39,7 @@ HELD = (
     download.Downloaded,
     files.Files,
     frame_check.Finding,
+    of_frames.FrameSeeing,
     globus.Transfer,
     lines.LinePlot,
     mosaic_plot.MosaicPlot,
