@@ -21,6 +21,8 @@ from dkist_virtual.cube.selection import BasicIndex, Selection, full_index, oper
 from dkist_virtual.cube.virtual_array import VirtualArray, empty_shape
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dask.array import Array
     from numpy.typing import DTypeLike, NDArray
 
@@ -36,6 +38,10 @@ all outputs, whose first axis is these."""
 _BLOCK: Final = 2**26
 """Bytes of the pixels of a block, and of one frame or tile at least: what is computed from them
 takes several times as much for a moment."""
+
+
+_TILE: Final = 256
+"""Pixels: DKIST's frames are compressed in tiles of 256 x 256 pixels, or of single rows."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -191,26 +197,28 @@ class Reduction:
     def blocks(self) -> tuple[tuple[int, ...], ...]:
         """Return the lengths of the blocks along each axis of the result.
 
-        They join whole frames where the axis is within a frame, and else take a band of rows of all
-        frames along it, so that no pixel is read twice.
+        Where the axis is within a frame, whole frames are joined. Where it runs over frames, a
+        block is a part of all of these: some rows of tiles, so that no tile is decoded twice, and
+        more frames where they are small. Of other arrays the chunks are kept.
         """
         first = self.operands[0].pixels
         stored = _stored(first)
-        itemsize = np.dtype(first.dtype).itemsize
-        limit = max(_BLOCK // max(itemsize * self.whole, 1), 1)  # spectra
-        n_frames = 0
+        limit = max(_BLOCK // max(np.dtype(first.dtype).itemsize * self.whole, 1), 1)  # spectra
         if isinstance(stored, VirtualArray) and stored.ndim == len(self.shape) + 1:
-            n_frames = len(stored.frame_shape)
-        sizes = list(self.shape)
-        if self.axis >= n_frames:  # within a frame, which is read whole
-            limit = max(limit // max(math.prod(self.shape[n_frames:]), 1), 1)
-            across = range(n_frames - 1, -1, -1) if n_frames else range(len(sizes) - 1, -1, -1)
-        else:
-            across = range(len(sizes) - 1, -1, -1)
-        for axis in across:
-            sizes[axis] = max(1, min(self.shape[axis], limit))
-            limit //= max(self.shape[axis], 1)
-        return tuple(map(_pieces, self.shape, sizes))
+            n = len(stored.frame_shape)
+            if self.axis >= n:
+                within = math.prod(self.shape[n:])
+                return (
+                    *_joined(self.shape[:n], limit // max(within, 1)),
+                    *((size,) for size in self.shape[n:]),
+                )
+            pixels = [one for one in stored.selection.axes if isinstance(one, range)]
+            parts, left = _tiled(pixels[n:], limit)
+            return *_joined(self.shape[: n - 1], left), *parts
+        chunks = stored.dask_chunks() if isinstance(stored, ZarrArray) else _chunks(first)
+        if chunks is not None and len(chunks) == len(self.shape) + 1:
+            return tuple(along for axis, along in enumerate(chunks) if axis != self.axis)
+        return _joined(self.shape, limit)
 
 
 def _reduction(function: object, *about: Any) -> Reduction:
@@ -261,6 +269,49 @@ def _is_read_in_parts(pixels: Any) -> bool:
     if isinstance(pixels, Computed):
         return all(map(_is_read_in_parts, pixels.operands))
     return isinstance(pixels, PushdownArray) or is_source(pixels) or not hasattr(pixels, "dask")
+
+
+def _chunks(pixels: Any) -> tuple[tuple[int, ...], ...] | None:
+    """Return the chunks of a dask array."""
+    chunks: tuple[tuple[int, ...], ...] | None = getattr(pixels, "chunks", None)
+    return chunks
+
+
+def _joined(shape: tuple[int, ...], limit: int) -> tuple[tuple[int, ...], ...]:
+    """Divide an array into pieces of at most so many elements, the last axes whole if possible."""
+    found = []
+    for n in reversed(shape):
+        found.append(_pieces(n, max(1, min(n, limit))))
+        limit //= max(n, 1)
+    return tuple(reversed(found))
+
+
+def _tiled(axes: Sequence[range], limit: int) -> tuple[list[tuple[int, ...]], int]:
+    """Divide a part of a frame into pieces at the edges of tiles, of so many pixels or of a tile.
+
+    Parameters
+    ----------
+    axes : sequence of range
+        The pixels of the frame.
+    limit : int
+
+    Returns
+    -------
+    list of tuple of int
+        The lengths of the pieces along each axis.
+    int
+        How many frames a piece may have.
+    """
+    found: list[tuple[int, ...]] = []
+    for number, pixels in reversed(list(enumerate(axes))):
+        # Of the axes before, one row of tiles at least is in a piece too.
+        before = math.prod(min(_TILE // one.step or 1, len(one)) for one in axes[:number])
+        room = max(limit // max(before, 1), 1) * pixels.step
+        size = max(room // _TILE, 1) * _TILE
+        places = np.arange(pixels.start, pixels.stop, pixels.step) // size
+        found.append(tuple(np.unique(places, return_counts=True)[1].tolist()))
+        limit //= max(found[-1])
+    return found[::-1], max(limit, 1)
 
 
 def _pieces(n: int, size: int) -> tuple[int, ...]:

@@ -248,7 +248,7 @@ def _placed(low: Any) -> tuple[list[int], NDArray[Any], NDArray[Any]]:
     layers = []
     while not isinstance(low, (WCS, FITSWCS)):
         layers.append(low)
-        low = low.unshifted if isinstance(low, ShiftedWCS) else low._wcs
+        low = low._wcs  # astropy's wrappers of a WCS have no public name for it
         low = getattr(low, "low_level_wcs", low)
     places = list(range(low.pixel_n_dim))
     factor, offset = np.ones(len(places)), np.zeros(len(places))

@@ -5,10 +5,12 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass, replace
 from functools import cached_property
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
+from ndcube import ExtraCoords
 
 from dkist_virtual.cube.spectral.without_wavelength import forget_wavelength, without_wavelength
 from dkist_virtual.cube.world_axes import World
@@ -142,15 +144,22 @@ def _copied(meta: Any, frames: Any) -> Any:
 def _coordinates(made: Any, ds: Any, index: Any) -> None:
     """Copy the coordinates that the user added, but those that change along the wavelength."""
     on = next(n for n, entry in enumerate(index) if not isinstance(entry, slice))
-    pixel = len(index) - 1 - on
-    tables = ds.extra_coords._lookup_tables
-    left = [str(table.names) for along, table in tables if pixel in np.atleast_1d(along)]
-    made._coordinates_from(ds, index)
+    coords = ds.extra_coords  # by ndcube's private names: it has no public ones for its tables
+    own = ExtraCoords()
+    own._wcs, own._mapping = coords._wcs, coords._mapping
+    own._dropped_tables = list(coords._dropped_tables)
+    left: list[str] = []
+    for along, table in coords._lookup_tables:
+        if on in np.atleast_1d(along):
+            left += map(str, np.atleast_1d(table.names))
+        else:
+            own._lookup_tables.append((along, table))
+    made._coordinates_from(SimpleNamespace(global_coords=ds.global_coords, extra_coords=own), index)
     if left:
         warnings.warn(
             f"spectral: extra coordinates along the wavelength are left behind: {', '.join(left)}",
             DKISTVirtualWarning,
-            stacklevel=6,
+            stacklevel=7,
         )
 
 

@@ -45,6 +45,7 @@ class Continuum:
         if self.percentile is not None and self.degree:
             raise ValueError("continuum: a percentile has no degree: give one of the two")
 
+    @np.errstate(all="ignore")
     def __call__(self, intensity: Floats, wavelengths: Floats, at: Floats) -> Floats:
         """Compute the continuum of spectra at some wavelengths.
 
@@ -96,6 +97,7 @@ class Level:
     continuum: Continuum
     at: float
 
+    @np.errstate(all="ignore")
     def __call__(self, intensity: Floats, wavelengths: Floats) -> tuple[Floats]:
         """Compute it for each spectrum."""
         return (self.continuum(intensity, wavelengths, np.array([self.at]))[..., 0],)

@@ -83,6 +83,7 @@ class LineCore:
     window: Ends | None
     continuum: Continuum | None
 
+    @np.errstate(all="ignore")
     def find(self, intensity: Floats, wavelengths: Floats, level: Floats | None) -> _Core:
         """Find the cores of spectra."""
         y, x = choose(intensity, wavelengths, () if self.window is None else (self.window,))
@@ -118,6 +119,7 @@ class LineCore:
         )
         return _Core(y, x, count, place, here, wavelength, lowest, quality)
 
+    @np.errstate(all="ignore")
     def __call__(
         self, intensity: Floats, wavelengths: Floats, level: Floats | None = None
     ) -> tuple[Floats, ...]:
@@ -152,6 +154,7 @@ class Bisector:
     core: LineCore
     levels: tuple[float, ...]
 
+    @np.errstate(all="ignore")
     def __call__(
         self, intensity: Floats, wavelengths: Floats, level: Floats | None = None
     ) -> tuple[Floats, ...]:

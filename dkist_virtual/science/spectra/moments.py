@@ -47,6 +47,7 @@ class Moments:
     continuum: Continuum | None
     n: int = 4
 
+    @np.errstate(all="ignore")
     def __call__(
         self, intensity: Floats, wavelengths: Floats, level: Floats | None = None
     ) -> tuple[Floats, ...]:
