@@ -92,6 +92,8 @@ class Overview:
         What happens when an absent frame is read.
     pointing : tuple of str
         What the pointing is corrected by, a line for each correction.
+    wavelengths : str, optional
+        The calibrated wavelength scale, in words.
     """
 
     kind: Literal["Dataset", "TiledDataset"]
@@ -119,6 +121,7 @@ class Overview:
     present: tuple[tuple[int, int], ...] = ()
     missing: Literal["raise", "nan"] | None = None
     pointing: tuple[str, ...] = ()
+    wavelengths: str | None = None
 
     def __post_init__(self) -> None:
         np.dtype(self.dtype)
@@ -222,6 +225,8 @@ class Overview:
         facts += [("data", self.array), ("unit", self._unit())]
         if self.pointing:
             facts.append(("pointing", "corrected by " + "; then ".join(self.pointing)))
+        if self.wavelengths is not None:
+            facts.append(("wavelengths", self.wavelengths))
         facts += origin_facts(self, "frames in")
         if self.computed_from is not None:
             facts.append(("computed from", self.computed_from))

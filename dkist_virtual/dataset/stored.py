@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dkist_virtual.cube.saved.zarr_array import ZarrArray
     from dkist_virtual.cube.selection import BasicIndex, Index
     from dkist_virtual.cube.virtual_array import VirtualArray
+    from dkist_virtual.cube.wavelengths.scale import WavelengthScale
     from dkist_virtual.datacenter.globus import Transfer
     from dkist_virtual.dataset.level2.overview import InversionOverview
     from dkist_virtual.dataset.loader import Opened
@@ -137,6 +138,7 @@ class StoredDataset:
             correlation=about.correlation,
             made_from=about.made_from,
             pointing=pointing_lines([source.tile.pointing for source in self.sources]),
+            wavelengths=_said(self.sources[0].tile.scale),
             **stored_facts(self.sources),
             **mosaic,
         )
@@ -155,6 +157,10 @@ class StoredDataset:
             made_from=self.summary.made_from,
             **file_facts(self.files),
         )
+
+
+def _said(scale: WavelengthScale | None) -> str | None:
+    return None if scale is None else str(scale)
 
 
 def pointing_lines(tiles: Sequence[Pointing | None]) -> tuple[str, ...]:

@@ -14,6 +14,7 @@ from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.dataset.overview import Overview
 from dkist_virtual.dataset.pointing.shift import pointing_of
 from dkist_virtual.dataset.stored import array_line, pointing_lines, stored_facts
+from dkist_virtual.dataset.wavelengths.calibrate import APPLIED_SCALE, scale_of
 from dkist_virtual.store.format.dataset_asdf import made_from
 
 if TYPE_CHECKING:
@@ -51,9 +52,20 @@ def overview_of(
         sky_axes=sky_axes(first.wcs, first.shape) or None,
         correlation=correlation,
         pointing=(*_applied(first), *pointing_lines([pointing_of(tile) for tile in tiles])),
+        wavelengths=_scale(first),
         **facts,
         **mosaic,
     )
+
+
+def _scale(ds: FrameCube) -> str | None:
+    """Describe the wavelength scale of a dataset, or one that the WCS has since it was saved."""
+    scale = scale_of(ds)
+    if scale is not None:
+        return str(scale)
+    applied = ds.meta.get(APPLIED_SCALE)
+    source = applied.get("source") if isinstance(applied, dict) else None
+    return None if source is None else f"calibrated before it was saved ({source})"
 
 
 def _applied(ds: FrameCube) -> tuple[str, ...]:

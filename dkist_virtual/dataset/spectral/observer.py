@@ -40,10 +40,12 @@ class Observer:
         The array axis of the wavelength.
     used : array of bool
         Which pixels along it are used.
+    what : str
+        Is being computed, for a warning.
     """
 
-    def __init__(self, ds: Any, axis: int, used: NDArray[np.bool_]) -> None:
-        self._ds, self._axis, self._used = ds, axis, used
+    def __init__(self, ds: Any, axis: int, used: NDArray[np.bool_], what: str = "doppler") -> None:
+        self._ds, self._axis, self._used, self._what = ds, axis, used, what
 
     def velocity(self) -> tuple[NDArray[np.float64], str]:
         """Return how fast the telescope receded from the Sun's centre, in m/s, and how it is known.
@@ -54,7 +56,8 @@ class Observer:
         if isinstance(stated, str):
             values = self._computed()
             how = f"computed by astropy, as {stated}"
-            warnings.warn(f"doppler: {stated}: computed by astropy", DKISTVirtualWarning, 5)
+            said = f"{self._what}: {stated}: computed by astropy"
+            warnings.warn(said, DKISTVirtualWarning, 5)
         else:
             values, how = stated, "OBS_VR of the headers"
         low, high = float(values.min()), float(values.max())
@@ -99,8 +102,8 @@ class Observer:
         values = np.ma.filled(np.ma.asarray(table["VELOSYS"]).astype(float), 0.0)
         if (np.nan_to_num(values) != 0).any():
             raise DatasetError(
-                f"doppler: VELOSYS is {values[np.flatnonzero(values)[0]]:g} m/s: expected 0, that "
-                "wavelengths are as measured. observer=False leaves the velocities as they are"
+                f"{self._what}: VELOSYS is {values[np.flatnonzero(values)[0]]:g} m/s: expected 0, "
+                "that wavelengths are as measured. observer=False leaves the velocities as they are"
             )
 
     @staticmethod
@@ -133,7 +136,7 @@ class Observer:
             if (axis := part.of_kind("time")) is not None:
                 return part, axis
         raise DatasetError(
-            "doppler: neither headers nor WCS of this selection say when it was taken: "
+            f"{self._what}: neither headers nor WCS of this selection say when it was taken: "
             "observer=False leaves the observer's velocity in"
         )
 

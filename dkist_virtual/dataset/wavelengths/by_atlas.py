@@ -9,8 +9,10 @@ import numpy as np
 from dkist_virtual.cube.wavelengths.scale import WavelengthScale
 from dkist_virtual.cube.wavelengths.scaled_wcs import check_wavelengths
 from dkist_virtual.cube.world_axes import World
+from dkist_virtual.dataset.spectral.observer import Observer
 from dkist_virtual.dataset.wavelengths.geometry import grating_of, resolving_power_of
 from dkist_virtual.errors import DatasetError
+from dkist_virtual.science.spectra.axis import SpectralAxis
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -19,8 +21,6 @@ __all__ = ["scale_by_atlas"]
 
 _WHAT: Final = "calibrate_wavelength"
 _RESIDUAL: Final = 0.1
-_LARGEST: Final = 1500.0
-"""m/s: the Earth's orbit moves the telescope by up to 500, its rotation by up to 440."""
 
 
 def scale_by_atlas(
@@ -48,7 +48,6 @@ def scale_by_atlas(
     import astropy.units as u
 
     from dkist_virtual.science.spectra.atlas_fit import fit_to_atlas, read_atlas
-    from dkist_virtual.science.spectra.axis import SpectralAxis
     from dkist_virtual.science.spectra.medium import air_to_vacuum, vacuum_to_air
 
     most = _RESIDUAL if residual is None else residual
@@ -177,20 +176,10 @@ def _mean(region: Any) -> tuple[NDArray[np.float64], int]:
 
 def _observer(region: Any) -> tuple[float, str]:
     """Return how fast the observer receded from the Sun, in km/s, and how that is known."""
-    table = region.headers
-    if table is None or "OBS_VR" not in table.colnames:
-        raise DatasetError(
-            f"{_WHAT}: the headers have no OBS_VR, how fast the telescope receded from the Sun: "
-            'ds.headers["OBS_VR"] = values in m/s says it'
-        )
-    values = np.ma.filled(np.ma.asarray(table["OBS_VR"]).astype(float), np.nan)
-    if not (np.abs(values) < _LARGEST).all():
-        raise DatasetError(
-            f"{_WHAT}: OBS_VR is {values.min():g} to {values.max():g} m/s: expected less than "
-            f"{_LARGEST:g} in each header"
-        )
-    said = f"OBS_VR of the headers, {values.min():.1f} to {values.max():.1f} m/s"
-    return float(values.mean()) / 1e3, said
+    axis = SpectralAxis.of(region)
+    used = np.ones(len(axis.values), bool)
+    values, how = Observer(region, axis.array_axis, used, _WHAT).velocity()
+    return float(np.mean(values)) / 1e3, how
 
 
 def _speed(name: str, given: Any) -> float:

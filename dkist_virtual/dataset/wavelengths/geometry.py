@@ -134,7 +134,7 @@ class _Read:
         values = np.ma.filled(np.ma.asarray(table[keyword]).astype(float), np.nan)
         if not np.isfinite(values).all():
             raise self.missing(f"{keyword} in all headers")
-        if np.ptp(values) > 1e-4 * max(abs(values).max(), 1e-3):
+        if np.ptp(values) > 1e-4 * max(float(np.abs(values).max()), 1e-3):
             raise DatasetError(
                 f"{_WHAT}: {keyword} is {values.min():g} to {values.max():g}: expected one value: "
                 "select frames of one setting"
