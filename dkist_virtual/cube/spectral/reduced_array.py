@@ -194,16 +194,22 @@ class Reduction:
         )  # fmt: skip
         return made
 
-    def blocks(self) -> tuple[tuple[int, ...], ...]:
+    def blocks(self, most: int | None = None) -> tuple[tuple[int, ...], ...]:
         """Return the lengths of the blocks along each axis of the result.
 
         Where the axis is within a frame, whole frames are joined. Where it runs over frames, a
         block is a part of all of these: some rows of tiles, so that no tile is decoded twice, and
         more frames where they are small. Of other arrays the chunks are kept.
+
+        Parameters
+        ----------
+        most : int, optional
+            Of how many values a block is, where a frame, a tile or a chunk has not more.
         """
         first = self.operands[0].pixels
         stored = _stored(first)
         limit = max(_BLOCK // max(np.dtype(first.dtype).itemsize * self.whole, 1), 1)  # spectra
+        limit = limit if most is None else min(limit, most)
         if isinstance(stored, VirtualArray) and stored.ndim == len(self.shape) + 1:
             n = len(stored.frame_shape)
             if self.axis >= n:

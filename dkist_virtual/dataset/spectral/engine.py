@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.science.spectra.axis import SpectralAxis
 
-__all__ = ["SpectrumFunction", "over_wavelengths"]
+__all__ = ["SpectrumFunction", "over_wavelengths", "spectra_of"]
 
 SpectrumFunction: TypeAlias = Callable[..., "tuple[NDArray[Any], ...]"]
 
@@ -87,6 +87,46 @@ def over_wavelengths(
     Quantities
         Of datasets, masked where they are NaN.
     """
+    wanted = np.ones(len(axis.values), bool) if used is None else np.asarray(used, bool)
+    reduction = spectra_of(
+        ds, axis, function, len(names),
+        arguments=arguments, used=wanted, offset=offset, factor=factor,
+    )  # fmt: skip
+    made = {}
+    for number, (name, unit) in enumerate(zip(names, units, strict=True)):
+        made[name] = result_of(
+            ds, axis, Reduced(reduction, number).dask(), unit=unit,
+            mask=Reduced(reduction, number, is_mask=True).dask(),
+            what=what[number] if what else name, meta=meta or {}, used=wanted,
+            most=most if number == 0 else np.inf,
+        )  # fmt: skip
+    return Quantities(made)
+
+
+def spectra_of(
+    ds: Any,
+    axis: SpectralAxis,
+    function: SpectrumFunction,
+    n_outputs: int,
+    *,
+    arguments: Sequence[Any] = (),
+    used: NDArray[np.bool_] | None = None,
+    offset: Any = None,
+    factor: Any = None,
+) -> Reduction:
+    """Make what reads the spectra of a dataset, and applies a function to them.
+
+    Parameters
+    ----------
+    ds, axis, function, arguments, used, offset, factor
+        As `over_wavelengths` takes them.
+    n_outputs : int
+        How many arrays the function gives.
+
+    Returns
+    -------
+    Reduction
+    """
     shape = tuple(n for k, n in enumerate(ds.shape) if k != axis.array_axis)
     wanted = np.ones(len(axis.values), bool) if used is None else np.asarray(used, bool)
     order = axis.order[wanted[axis.order]]
@@ -107,19 +147,8 @@ def over_wavelengths(
         operands.append(_argument(argument, ds, shape))
         kinds.append("spectrum" if operands[-1].has_axis else "value")
     every = np.array_equal(order, np.arange(len(axis.values)))
-    job = _Spectra(function, axis.values[order], None if every else order, tuple(kinds), len(names))
-    reduction = Reduction(
-        job, tuple(operands), axis.array_axis, len(names), shape, len(axis.values)
-    )
-    made = {}
-    for number, (name, unit) in enumerate(zip(names, units, strict=True)):
-        made[name] = result_of(
-            ds, axis, Reduced(reduction, number).dask(), unit=unit,
-            mask=Reduced(reduction, number, is_mask=True).dask(),
-            what=what[number] if what else name, meta=meta or {}, used=wanted,
-            most=most if number == 0 else np.inf,
-        )  # fmt: skip
-    return Quantities(made)
+    job = _Spectra(function, axis.values[order], None if every else order, tuple(kinds), n_outputs)
+    return Reduction(job, tuple(operands), axis.array_axis, n_outputs, shape, len(axis.values))
 
 
 def _argument(argument: Any, ds: Any, shape: tuple[int, ...]) -> Operand:

@@ -16,7 +16,7 @@ from dkist_virtual.science.spectra.lines import find_line
 from dkist_virtual.text import check_keywords
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -263,10 +263,10 @@ def make_continuum(
         raise DatasetError(str(error)) from None
 
 
-def refuse_state(ds: Any, what: str) -> None:
+def refuse_state(ds: Any, what: str, names: Sequence[str] = ("uncertainty", "psf")) -> None:
     """Refuse what does not follow, and say how to leave it behind."""
     for name, word, reason in _LEFT:
-        if getattr(ds, name) is not None:
+        if name in names and getattr(ds, name) is not None:
             raise DatasetError(
                 f"{what}: the {word} of this dataset does not follow, as {reason}. "
                 f"ds.{name} = None leaves it behind"
