@@ -13,7 +13,7 @@
 - `stored`: describe and download the dataset of a store without its WCS
 - `summary`: fill in the overview of a dataset or mosaic, without reading a frame
 - `derived/`: derive datasets: their state, what they were made from, bins, reprojection
-- `export/`: export a dataset to other libraries: sunpy and xarray
+- `export/`: export a dataset to other libraries: specutils, sunpy and xarray
 - `level2/`: hold level 2 inversions: quantities and profiles that are sliced together
 - `paths/`: make datasets along paths and of regions, and say where on the sky a dataset is
 - `pointing/`: correct the pointing: shift, rotate and scale the coordinates on the sky

@@ -30,6 +30,7 @@ from dkist_virtual.dataset.derived.own_data import describe_misfit, read_own_dat
 from dkist_virtual.dataset.derived.regrid import RegriddedCube
 from dkist_virtual.dataset.derived.state import copy_mask
 from dkist_virtual.dataset.derived.uncertainties import SPREADS, follow_uncertainty
+from dkist_virtual.dataset.export.to_specutils import from_spectrum, is_spectrum
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 from dkist_virtual.text import check_keywords
 
@@ -391,7 +392,8 @@ class LazyCube(RegriddedCube):
         ----------
         data : numpy or dask array, Quantity or NDData
             One value for each pixel of this dataset. Of a result with fewer axes, select first:
-            ``ds[:, 0].with_data(...)``.
+            ``ds[:, 0].with_data(...)``. The axes of a `specutils.Spectrum` are put in the order of
+            this dataset's: see `Dataset.to_spectrum`.
         unit : Unit or str, optional
             Of `data`; by default that of a Quantity or NDData, and else none.
         mask : array, bool or dataset, optional
@@ -404,12 +406,14 @@ class LazyCube(RegriddedCube):
         Raises
         ------
         DatasetError
-            Another shape than this dataset's, or something else than an array of numbers.
+            Another shape than this dataset's, or something else than an array of numbers; a
+            Spectrum of other wavelengths.
 
         Examples
         --------
         >>> velocity = ds[0, :, 0].with_data(fit, unit="km / s")  # doctest: +SKIP
         """
+        data = from_spectrum(self, data) if is_spectrum(data) else data
         pixels, unit, given, spread = read_own_data(data, unit)
         if np.shape(pixels) != self.shape:
             raise DatasetError(f"with_data: {describe_misfit(np.shape(pixels), self.shape)}")

@@ -11,11 +11,13 @@ import astropy.units as u
 import matplotlib.pyplot as plt
 import numpy as np
 import pytest
+from astropy.modeling.models import Gaussian1D
 from inversions import make_inversion
 
 import dkist_virtual as dv
 from dkist_virtual.datacenter.results import Results
 from dkist_virtual.dataset.files import Files
+from dkist_virtual.dataset.spectral.spectral import Spectral
 from dkist_virtual.plot.image import IMAGE_LOOK
 from dkist_virtual.plot.image_plot import ImagePlot
 from dkist_virtual.plot.line_plot import LINE_LOOK, LinePlot
@@ -56,6 +58,7 @@ CALLS: dict[str, tuple[Callable[..., Any], str]] = {
     ),
     "Dataset.to_nddata": (lambda ds, **given: ds.to_nddata(**given), "mask"),
     "Dataset.save": (lambda ds, **given: ds.save("x.asdf", **given), "overwrite"),
+    "Spectral.fit": (lambda ds, **given: ds.spectral.fit(Gaussian1D(), **given), "maxiter"),
     "Files.download": (lambda ds, **given: ds.files.download("x", **given), "workers"),
     "ImagePlot.at": (lambda ds, **given: ds.plot().at(**given), "wavelength"),
     "ImagePlot.save": (lambda ds, **given: ds.plot().save("x.png", **given), "dpi"),
@@ -136,7 +139,7 @@ def test_inversions_refuse_as_well(name: str, tmp_path: Path) -> None:
 def test_every_public_function_that_takes_any_keyword_is_tested_here() -> None:
     """Python refuses an unknown keyword by its name where a function spells out its own."""
     ours = [getattr(dv, name) for name in dv.__all__ if callable(getattr(dv, name))]
-    ours += [Files, ImagePlot, LinePlot, MosaicPlot, Results]
+    ours += [Files, ImagePlot, LinePlot, MosaicPlot, Results, Spectral]
     found = set()
     for one in ours:
         members = {one.__name__: one}

@@ -332,6 +332,7 @@ NOT_DERIVED = {
     "doppler": "a measurement, as those of spectral are: see test_doppler.py",
     "to_sir to_hazel": "pixels for inversion codes: masked ones are left out",
     "read_sir read_hazel": "results of others, on the WCS as those of spectral are",
+    "to_spectrum": "of datasets with wavelengths: tests/dataset/test_specutils.py",
 }
 
 

@@ -12,7 +12,7 @@ from dkist_assets import unpacked
 import dkist_virtual as dv
 from dkist_virtual.cube.world_axes import World
 
-__all__ = ["absorption", "on_real", "real", "wavelengths_of"]
+__all__ = ["absorption", "on_real", "out_of_order", "real", "wavelengths_of"]
 
 LIGHT = 299792.458
 """km/s"""
@@ -44,3 +44,28 @@ def absorption(
 def on_real(ds: Any, pixels: Any, unit: str = "ct", mask: Any = None) -> Any:
     """Pixels of one's own on the coordinates and headers of a real dataset."""
     return ds.with_data(np.broadcast_to(np.asarray(pixels, float), ds.shape), unit=unit, mask=mask)
+
+
+def out_of_order() -> Any:
+    """Images of 4 x 5 pixels at seven wavelengths, taken in a jumble, unevenly spaced."""
+    import gwcs
+    import gwcs.coordinate_frames as cf
+    from astropy.modeling.models import Scale, Tabular1D
+    from sunpy.coordinates import Helioprojective
+
+    taken = 630.25 + 0.01 * np.array([0.0, 3.1, -2.9, 1.2, -1.1, 2.0, -2.1])
+    sky = cf.CelestialFrame(
+        reference_frame=Helioprojective(obstime="2024-05-01", observer="earth"),
+        axes_order=(0, 1), axes_names=("x", "y"),
+        axis_physical_types=("custom:pos.helioprojective.lon", "custom:pos.helioprojective.lat"),
+        unit=(u.arcsec, u.arcsec),
+    )  # fmt: skip
+    light = cf.SpectralFrame(axes_order=(2,), unit=u.nm, axes_names=("wavelength",))
+    world = cf.CompositeFrame([sky, light])
+    pixels = cf.CoordinateFrame(
+        3, ["PIXEL"] * 3, (0, 1, 2), unit=[u.pix] * 3, axes_names=("x", "y", "scan"), name="pixels"
+    )
+    transform = Scale(0.1) & Scale(0.1) & Tabular1D(np.arange(7.0), taken)
+    wcs = gwcs.WCS(transform, input_frame=pixels, output_frame=world)
+    wcs.array_shape = (7, 4, 5)
+    return dv.Dataset(np.zeros((7, 4, 5)), wcs=wcs, unit=u.ct)

@@ -27,6 +27,7 @@ ROOT = Path(dkist_virtual.__file__).parent
 # Of classes and modules: beside each use in the package a comment says why there is no other way.
 NAMES = (
     "asdf.tagged.TaggedDict._tag",
+    "astropy.modeling.Model._reset_parameters",
     "astropy.table.Table._base_repr_",
     "astropy.table.Table._new_from_slice",
     "astropy.table.pprint.TableFormatter._pformat_col_iter",

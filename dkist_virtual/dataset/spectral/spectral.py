@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 
 from dkist_virtual.dataset.spectral.doppler import HasVelocities
+from dkist_virtual.dataset.spectral.fit_method import FitsModels
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.text import check_keywords
 
@@ -14,6 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from astropy import units as u
+    from specutils import Spectrum
 
     from dkist_virtual.dataset.spectral.options import Measured
     from dkist_virtual.dataset.spectral.quantities import Quantities
@@ -36,8 +38,36 @@ class HasSpectra(HasVelocities):
         """
         return Spectral(self)
 
+    def to_spectrum(self: Any) -> Spectrum:
+        """Read the spectra of the selection as a `specutils.Spectrum`.
 
-class Spectral:
+        Wavelengths are the last axis, ascending, whichever axis they are along here: functions of
+        specutils expect them there. Unit, uncertainty and mask go along, and in the meta the header
+        table, what you put into this dataset's, and whether the wavelengths are in air or vacuum.
+        Positions and times do not: ``ds.with_data(spectrum)`` puts what specutils returns, of the
+        same wavelengths, back on this dataset.
+
+        Raises
+        ------
+        ImportError
+            specutils is not installed, the extra ``spectra``.
+        SelectionError
+            No wavelength changes along an axis of this selection.
+        DatasetError
+            A wavelength is there twice.
+
+        Examples
+        --------
+        >>> from specutils.manipulation import gaussian_smooth  # doctest: +SKIP
+        >>> part = ds[0, 50:60]  # doctest: +SKIP
+        >>> smooth = part.with_data(gaussian_smooth(part.to_spectrum(), 2))  # doctest: +SKIP
+        """
+        from dkist_virtual.dataset.export.to_specutils import to_spectrum
+
+        return to_spectrum(self)
+
+
+class Spectral(FitsModels):
     """Measure the spectra of a dataset along its axis of wavelengths.
 
     Every result is a dataset without that axis. Nothing is read until pixels are asked for.
