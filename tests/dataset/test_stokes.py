@@ -238,6 +238,24 @@ def test_crosstalk_off_the_limb_is_refused(raster: Any) -> None:
     assert np.asarray(over.polarimetry.crosstalk(quiet, off_limb="mask").V.mask).all()
 
 
+def test_a_field_of_a_scan_is_of_no_stokes_parameter(simulated: Any) -> None:
+    ds = dv.open_dataset(simulated("vtf"))
+    assert isinstance(ds, dv.Dataset)
+    shown = ds[:, 0, :, :6, :8]
+    at = wavelengths_of(shown).ravel()
+    with pytest.warns(DKISTVirtualWarning, match="VTF"):
+        found = shown.polarimetry.circular()
+    for one in (found, found[1:4], pickle.loads(pickle.dumps(found))):
+        kinds = {axis.kind for part in World(one.wcs, one.shape).parts for axis in part.axes}
+        assert kinds == {"longitude", "latitude", "time"}
+        assert "stokes" not in one.lineage.common()
+    sky, own = (
+        one if hasattr(one, "separation") else one[0]
+        for one in (ds.wcs.pixel_to_world(3, 2) for ds in (found, shown[0, len(at) // 2]))
+    )  # fmt: skip
+    assert sky.separation(own) < 1e-6 * u.arcsec
+
+
 # What is refused, and warned of -----------------------------------------------------------------
 
 

@@ -2,5 +2,6 @@
 
 - `reduced_array`: compute values from all pixels along an axis lazily: a slice reads only what it
   needs
+- `without_stokes`: make the WCS of what was computed of several Stokes parameters
 - `without_wavelength`: make the WCS of what is left when an axis of wavelengths goes
 """

@@ -123,10 +123,10 @@ def _around_slices(
     return SlicedLowLevelWCS(inside, entries[::-1]), is_gone
 
 
-def forget_wavelength(wcs: WCS, table: _Table | None = None) -> WCS:
-    """Make a gwcs without its wavelength: it has the pixel axes that it had."""
+def forget_wavelength(wcs: WCS, table: _Table | None = None, *, kind: str = "wavelength") -> WCS:
+    """Make a gwcs without its wavelength, or what `kind` says: it has the pixel axes it had."""
     axes = World(wcs, (1,) * wcs.pixel_n_dim).axes
-    gone = [axis.index for axis in axes if axis.kind == "wavelength"]
+    gone = [axis.index for axis in axes if axis.kind == kind]
     if not gone:
         return wcs
     times = [axis.index for axis in axes if axis.kind == "time"] if table is not None else []

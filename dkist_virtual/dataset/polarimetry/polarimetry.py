@@ -423,6 +423,10 @@ class Polarimetry:
 
     def _settle(self, made: Any) -> None:
         """Say of a result that it is not of one Stokes parameter."""
+        from dkist_virtual.cube.spectral.without_stokes import without_stokes
+
+        if made.provenance is None:  # else what is computed of frames says none of theirs
+            made._wcs = without_stokes(made.wcs)
         made._past = f"{made.meta['result']['quantity']} of {self._ds.lineage.source}"
 
     def _over(
