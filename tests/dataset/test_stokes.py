@@ -283,7 +283,7 @@ def test_what_is_missing_is_refused(raster: Any) -> None:
         _ = raster[3].polarimetry
     with pytest.raises(SelectionError, match="Stokes V is needed"):
         weak(raster[:3])
-    with pytest.raises(DatasetError, match="Lande factor"):
+    with pytest.raises(DatasetError, match="Landé factor"):
         raster.polarimetry.weak_field(line, 0.03 * u.nm)
     with pytest.raises(SelectionError, match="five"):
         raster.polarimetry.weak_field(line, 0.002 * u.nm, lande=2.5)

@@ -91,14 +91,14 @@ def weak_field(
 
 
 def _lande(line: u.Quantity | str, given: float | None) -> float:
-    """Return the effective Lande factor of a line."""
+    """Return the effective Landé factor of a line."""
     from dkist_virtual.science.spectra.lines import find_line
 
     if given is None and isinstance(line, str):
         given = find_line(line).lande
     if given is None:
         raise DatasetError(
-            f"weak_field: the Lande factor of {line} is not in the table of lines: lande= takes it"
+            f"weak_field: the Landé factor of {line} is not in the table of lines: lande= takes it"
         )
     return float(given)
 

@@ -212,7 +212,7 @@ class Polarimetry:
         window : Quantity
             Half of its width around the line, or two ends: with this line in it and no other one.
         lande : float, optional
-            The effective Lande factor; by default that of the table of lines.
+            The effective Landé factor; by default that of the table of lines.
         continuum : Quantity, optional
             Two ends of a continuum: for the noise of V, and the level from which the line's depth
             is taken. By default that is the brighter end of the window.

@@ -37,7 +37,7 @@ def splitting_per_gauss(wavelength: float, lande: float) -> float:
     wavelength : float
         Of the line, in Angstrom.
     lande : float
-        Its effective Lande factor.
+        Its effective Landé factor.
     """
     return 4.67e-13 * lande * wavelength**2
 

@@ -122,7 +122,7 @@ LAWS: Final = {
             "Neckel 2005, Solar Physics 229, 13: polynomials of the fifth degree in mu whose "
             "coefficients are functions of the wavelength",
             _neckel_2005,
-            tuple((1e3 * begin, 1e3 * end) for begin, end, *_ in _NECKEL_2005),
+            ((300.0, 372.98), (385.0, 1100.0)),
         ),
         Law(
             "neckel labs 1994",
@@ -158,8 +158,8 @@ def check_wavelengths(wavelengths: ArrayLike, law: Law) -> None:
     if not known.all():
         said = ", ".join(f"{begin:.6g} to {end:.6g}" for begin, end in law.ranges)
         raise DatasetError(
-            f"limb_darkening: {law.name!r} has no coefficients at {values[~known][0]:.3f} nm, but "
-            f"for {said} nm"
+            f"limb_darkening: {law.name!r} has no coefficients at {values[~known][0]:.3f} nm, "
+            f"only for {said} nm"
         )
 
 
