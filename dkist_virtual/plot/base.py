@@ -10,12 +10,13 @@ import numpy as np
 from matplotlib.artist import ArtistInspector
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.text import Text
+from matplotlib.transforms import Bbox
 
 from dkist_virtual.cube.crop import nearest_index
 from dkist_virtual.cube.points import COORDINATES, as_points
 from dkist_virtual.cube.virtual_array import VirtualArray
 from dkist_virtual.errors import FrameError, SelectionError
-from dkist_virtual.plot.figure_text import EDGE, BoxedText, fit_title, size_inches
+from dkist_virtual.plot.figure_text import EDGE, BoxedText, Page, fit_title, size_inches
 from dkist_virtual.plot.output.output import Output
 from dkist_virtual.plot.planes import PlaneReader, change_along, labels_of
 from dkist_virtual.plot.play import Player
@@ -80,8 +81,10 @@ class SteppedPlot(Output, ABC):
     ) -> None:
         self.subject = subject
         self.shown = shown
-        self.position = [0] * shown.ndim
-        self.position = self._position_after(position or {})
+        given = dict(position or {})
+        held = [axis for axis in given if axis not in (*shown.sliding, *shown.drawn)]
+        self.position = [given.pop(axis) if axis in held else 0 for axis in range(shown.ndim)]
+        self.position = self._position_after(given)
         self._labels = labels_of(subject.world, shown.sliding)
         self._written_by = self._choose_sliders()
         self._steps = {
@@ -93,6 +96,7 @@ class SteppedPlot(Output, ABC):
         self._written_title: str | None = None
         self._slider_names = self._name_sliders(slider_labels)
         self._margins = 1.0, 1.3
+        self._heights = [0.0, ABOVE]
         self._bounds: tuple[float, float, float, float] | None = None
         self._reader = PlaneReader(subject.data, subject.mask, shown, convert=subject.convert)
         self._over: list[Artist] = []
@@ -101,14 +105,14 @@ class SteppedPlot(Output, ABC):
 
     def _make_figure(self, figure: Figure | SubFigure | None, height: float) -> Place:
         """Make a figure with sliders; return the place of the axes in it."""
-        below = self._below()
+        below = self._heights[0] = _inches_below(len(self.shown.sliding))
         if figure is None:
             import matplotlib.pyplot as plt
 
             figure = plt.figure(figsize=(8.0, below + height + ABOVE))
         if not isinstance(figure, (Figure, SubFigure)):
             raise TypeError(f"figure = {figure!r}: expected a matplotlib Figure")
-        if not fits(figure, len(self.shown.sliding)):
+        if not isinstance(figure, Page) and not fits(figure, len(self.shown.sliding)):
             wide, high = size_inches(figure)
             narrowest = NARROWEST if self.shown.sliding else PLAIN
             raise ValueError(
@@ -126,17 +130,13 @@ class SteppedPlot(Output, ABC):
         self.player = Player(self, kinds.index("time") if "time" in kinds else None)
         return self._place()
 
-    def _below(self) -> float:
-        """Inches under the axes, for their labels and the sliders."""
-        return _inches_below(len(self.shown.sliding))
-
     def _place(self) -> Place:
         """Find the place of the axes in the figure at its present size."""
         wide, high = size_inches(self.figure)
-        below = self._below()
+        below, above = self._heights
         left, right = self._margins
         return (
-            left / wide, below / high, (wide - left - right) / wide, (high - below - ABOVE) / high
+            left / wide, below / high, (wide - left - right) / wide, (high - below - above) / high
         )  # fmt: skip
 
     @property
@@ -148,18 +148,12 @@ class SteppedPlot(Output, ABC):
 
     def _finish_layout(self) -> None:
         """Lay out the figure, and again whenever its size changes."""
+        if isinstance(self.figure, Page):
+            self._fill_page()
+            return
         self._lay_out()
-        # Draw first, then measure: the lengths of labels depend on the axes.
-        renderers: list[RendererBase] = []
-        listener = self.figure.canvas.mpl_connect(
-            "draw_event", lambda event: renderers.append(event.renderer)
-        )
-        self._root.draw_without_rendering()
-        self.figure.canvas.mpl_disconnect(listener)
+        boxes = self._drawn_boxes()
         wide, edge = size_inches(self.figure)[0], self.figure.bbox.x0 / self.figure.dpi
-        to_inches = self.figure.dpi_scale_trans.inverted()
-        tight = [axes.get_tightbbox(renderers[-1]) for axes in self._all_axes]
-        boxes = [box.transformed(to_inches) for box in tight if box]
         left, right = self._margins
         left += max(0.0, *(EDGE - (box.x0 - edge) for box in boxes))
         right += max(0.0, *(box.x1 - edge - (wide - EDGE) for box in boxes))
@@ -167,6 +161,32 @@ class SteppedPlot(Output, ABC):
             self._margins = left, right
         self._lay_out()
         self.figure.canvas.mpl_connect("resize_event", self._on_resize)
+
+    def _drawn_boxes(self) -> list[Bbox]:
+        """Draw, then measure the axes with their labels, whose lengths depend on the axes."""
+        renderers: list[RendererBase] = []
+        listener = self.figure.canvas.mpl_connect(
+            "draw_event", lambda event: renderers.append(event.renderer)
+        )
+        self._root.draw_without_rendering()
+        self.figure.canvas.mpl_disconnect(listener)
+        to_inches = self.figure.dpi_scale_trans.inverted()
+        tight = [axes.get_tightbbox(renderers[-1]) for axes in self._all_axes]
+        return [box.transformed(to_inches) for box in tight if box]
+
+    def _fill_page(self) -> float:
+        self._margins, self._heights = (0.6, 0.6), [0.4, 0.2]
+        wide, high = size_inches(self.figure)
+        for _ in range(3):
+            self._lay_out()
+            around = Bbox.union(self._drawn_boxes())
+            left, right = self._margins
+            self._margins = left + EDGE - around.x0, right + EDGE - (wide - around.x1)
+            below, above = self._heights
+            self._heights = [below + EDGE - around.y0, above + EDGE - (high - around.y1)]
+            self._bounds = None
+        self._lay_out()
+        return float(around.height)
 
     def _lay_out(self) -> None:
         """Place axes and title; axes that the user moved since stay."""

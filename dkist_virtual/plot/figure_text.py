@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import SubFigure
     from matplotlib.transforms import Bbox
 
-__all__ = ["BoxedText", "figure_inches", "fit_label", "fit_labels", "fit_title",
+__all__ = ["BoxedText", "Page", "figure_inches", "fit_label", "fit_labels", "fit_title",
            "size_inches", "text_inches"]  # fmt: skip
 
 SMALLEST: Final = 4.0
@@ -99,6 +99,10 @@ def fit_labels(axes: Axes) -> None:
     for axis in (axes.xaxis, axes.yaxis):
         upwards = axis is axes.yaxis
         axis.label.set_fontsize(fit_label(axes, axis.get_label_text(), upwards=upwards))
+
+
+class Page(Figure):
+    """A figure for a paper, of any size: its axes leave no more room than their labels need."""
 
 
 class BoxedText(Text):

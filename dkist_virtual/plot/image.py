@@ -178,8 +178,10 @@ class ScreenImage(AxesImage):
         to_screen = self.get_transform()
         box = axes.get_window_extent(renderer)
         corners = to_screen.inverted().transform(box.corners())
-        # The lengths of a pixel of the image on the screen, along x and along y.
+        # The lengths of a pixel of the image on the screen, along x and along y; a file of vectors
+        # has several pixels in a point.
         lengths = np.hypot(*to_screen.get_matrix()[:2, :2])
+        lengths = lengths * renderer.get_image_magnification()
         ranges, factors = [], []
         for along, n, length in zip(
             corners.T[::-1], self.pixels.shape, lengths[::-1], strict=True

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
 import numpy as np
@@ -11,12 +13,18 @@ from matplotlib.colors import Normalize
 from dkist_virtual.cube.world_axes import wrap
 from dkist_virtual.errors import FrameError, SelectionError
 from dkist_virtual.plot.figure_text import fit_label, fit_labels
-from dkist_virtual.plot.image import IMAGE_LOOK
+from dkist_virtual.plot.image import IMAGE_LOOK, absent_boxes
 from dkist_virtual.plot.interface.current import make_current
 from dkist_virtual.plot.interface.replace_axes import move_artist, replace_axes
 from dkist_virtual.plot.interface.stepped_wcs import SteppedWCS
 from dkist_virtual.plot.line_plot import LinePlot, profile_axes, starting_point
-from dkist_virtual.plot.pixel_plot import PixelPlot, add_colorbar
+from dkist_virtual.plot.pixel_plot import (
+    PLAIN_MAP,
+    SIGNED_MAP,
+    PixelPlot,
+    add_colorbar,
+    is_signed,
+)
 from dkist_virtual.plot.planes import labels_of, shown_axes
 from dkist_virtual.plot.sky_grid import PlaneGrid, PlaneWCS
 from dkist_virtual.plot.ticks import coordinate_along, name_of, room_for_ticks, set_ticks
@@ -30,6 +38,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.backend_bases import MouseEvent
     from matplotlib.figure import Figure, SubFigure
+    from matplotlib.image import AxesImage
     from numpy.typing import NDArray
 
     from dkist_virtual.cube.world_axes import WorldAxis
@@ -143,6 +152,7 @@ class ImagePlot(PixelPlot):
         cmap, norm and other keywords of an image.
     """
 
+    has_panels = True
     _has_given_wcs = False
     """Whether the user has asked for the coordinates of the axes: they are not changed then."""
 
@@ -342,6 +352,67 @@ class ImagePlot(PixelPlot):
             return 0.0, 1.0
         low, high = interval.get_limits(known)
         return float(low), float(high)
+
+    # In other figures -----------------------------------------------------------------------
+
+    def _picture_ratio(self) -> float:
+        return self._aspect()[1]
+
+    def _draw_still(self, figure: Figure, title: str) -> ImagePlot:
+        shown, image = replace(self.shown, sliding=()), self.images[0]
+        at = {axis: pixel for axis, pixel in enumerate(self.position) if axis not in shown.drawn}
+        return ImagePlot(
+            self.subject, shown, at, figure=figure, title=title, aspect=self._own_aspect,
+            colorbar=self._has_colorbar, cmap=image.get_cmap(), norm=copy.copy(image.norm),
+        )  # fmt: skip
+
+    def _draw_panel(
+        self,
+        figure: Figure,
+        place: tuple[int, int, int],
+        pixels: NDArray[np.generic],
+        absent: NDArray[np.bool_] | None,
+        *,
+        left: bool,
+        below: bool,
+    ) -> tuple[Axes, AxesImage]:
+        sky = None if self._sky is None else self._sky.axes
+        axes: Any
+        if sky is None:
+            axes = figure.add_subplot(*place)
+            labels = labels_of(self.subject.world, (self.shown.x, self.shown.y or 0))
+            for ticked, (axis, index) in zip((axes.xaxis, axes.yaxis), labels.items(), strict=True):
+                along = coordinate_along(self.subject.world, axis, index, self._point())
+                set_ticks(ticked, along, self.subject.axis_names[axis])
+            axes.tick_params(labelsize="small", labelleft=left, labelbottom=below)
+            axes.set(xlabel=axes.get_xlabel() * below, ylabel=axes.get_ylabel() * left)
+        else:
+            grid = sky_grid(self.subject, self.shown, self._point())
+            axes = figure.add_subplot(*place, projection=self._plane_wcs(_Sky(sky, grid)))
+            sides = ("b", "l") if grid.is_straight() else ("l", "b")
+            for coordinate, one, side in zip(axes.coords, sky, sides, strict=True):
+                coordinate.set_format_unit(one.unit, decimal=True, show_decimal_unit=False)
+                coordinate.set_position(side)
+                coordinate.set_ticks(direction="out", number=4)
+                labelled = left if side == "l" else below
+                coordinate.set_ticklabel(size="small", exclude_overlapping=True)
+                coordinate.set_ticklabel_visible(labelled)
+                name = f"{name_of(one)} [{one.unit}]"
+                coordinate.set_axislabel(name if labelled else "", fontsize="small")
+                coordinate.set_auto_axislabel(False)
+        ny, nx = self._shape
+        signed = is_signed(self.subject, self.shown, self._values(self._point()))
+        image = axes.imshow(
+            pixels, origin="lower", extent=(-0.5, nx - 0.5, -0.5, ny - 0.5),
+            cmap=self._own_map or (SIGNED_MAP if signed else PLAIN_MAP),
+            norm=copy.copy(self.images[0].norm), aspect=self._aspect()[0],
+        )  # fmt: skip
+        axes.set_facecolor("0.97")
+        if absent is not None:
+            boxes = absent_boxes(absent)
+            boxes.set_transform(axes.transData)
+            axes.add_collection(boxes, autolim=False)
+        return axes, image
 
     # The profile of a pixel -----------------------------------------------------------------
 

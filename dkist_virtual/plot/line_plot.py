@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import matplotlib.dates as mdates
@@ -353,6 +354,19 @@ class LinePlot(SteppedPlot):
         if absent is not None:
             for gone, axes in zip(absent, self.axes, strict=True):
                 self._hatch(axes, x, gone)
+
+    def _picture_ratio(self) -> float:
+        return 0.7 if len(self.axes) == 1 else 0.35 * len(self.axes)
+
+    def _draw_still(self, figure: Figure, title: str) -> LinePlot:
+        shown, line = replace(self.shown, sliding=()), self.lines[0]
+        at = {axis: pixel for axis, pixel in enumerate(self.position) if axis not in shown.drawn}
+        return LinePlot(
+            self.subject, shown, at, figure=figure, title=title, ylim=self._ylim,
+            ylabel=self._ylabel, color=line.get_color(), marker=line.get_marker(),
+            linestyle=line.get_linestyle(), linewidth=line.get_linewidth(),
+            markersize=line.get_markersize(),
+        )  # fmt: skip
 
     def _hatch(self, axes: Axes, x: NDArray[np.generic], gone: NDArray[np.bool_]) -> None:
         """Hatch the pixels of absent frames, half-way to their neighbours."""

@@ -189,6 +189,19 @@ class MosaicPlot(PixelPlot):
             self._place_images()
         return False  # tiles move, the axes keep their ticks
 
+    def _picture_ratio(self) -> float:
+        west, east, south, north = self._sky_box()
+        return (north - south) / (east - west)
+
+    def _draw_still(self, figure: Figure, title: str) -> MosaicPlot:
+        shown = replace(self.shown, sliding=())
+        at = {axis: pixel for axis, pixel in enumerate(self.position) if axis not in shown.drawn}
+        low, high = self.images[0].get_clim()
+        return MosaicPlot(
+            self._tiles, at, figure=figure, vmin=low, vmax=high, cmap=self.images[0].get_cmap(),
+            title=title,
+        )  # fmt: skip
+
     # What is shown --------------------------------------------------------------------------
 
     def _read(self) -> list[Plane]:

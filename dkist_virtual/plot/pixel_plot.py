@@ -188,6 +188,14 @@ class PixelPlot(SteppedPlot):
         pixels = [thin(plane.pixels, each).ravel() for plane in planes]
         return is_signed(self.subject, self.shown, values), np.concatenate(pixels)
 
+    def _shared_ends(self, samples: Sequence[Any]) -> list[tuple[float, float] | None]:
+        if self._has_own_contrast:
+            return [None] * len(samples)
+        self._fix_range(samples)
+        ends = dict(self._fixed_ends)
+        self._fix_range(None)
+        return [ends[signed] for signed, _ in samples]
+
     def _fix_range(self, samples: Sequence[Any] | None) -> None:
         fixed = {}
         for signed in {signed for signed, _ in samples or ()}:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from astropy.units import Quantity
+    from matplotlib.figure import Figure
 
 __all__ = ["Output"]
 
@@ -131,3 +132,82 @@ class Output(Scene):
             stamp=stamp, tolerance=tolerance, embed_limit=embed_limit, progress=progress,
         )  # fmt: skip
         write_movie(self, others, path, options)
+
+    def contact_sheet(
+        self,
+        axis: str | int | None = None,
+        n: int = 12,
+        *,
+        steps: slice | Sequence[int] | None = None,
+        columns: int | None = None,
+    ) -> Figure:
+        """Draw small pictures along an axis in a figure of their own, with one contrast.
+
+        Each plane is read once, and the plot stays where it is. A picture has its coordinates above
+        it.
+
+        Parameters
+        ----------
+        axis : str or int, optional
+            As in `movie`.
+        n : int
+            Pictures, at even distances along the axis.
+        steps : slice, range or list of int, optional
+            Pixels of the axis from which they are; by default all.
+        columns : int, optional
+            Pictures in a row.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            A new one of pyplot's.
+
+        Raises
+        ------
+        SelectionError
+            No such axis or step; the plot is not that of an image.
+
+        Examples
+        --------
+        >>> ds.plot().contact_sheet("wavelength", 12).savefig("line.pdf")  # doctest: +SKIP
+        """
+        from dkist_virtual.plot.output.contact_sheet import draw_contact_sheet
+
+        return draw_contact_sheet(self, axis, n, steps, columns)
+
+    def picture(
+        self,
+        size: Quantity | float | Sequence[float] | None = None,
+        *,
+        title: str | bool = False,
+        fontsize: float = 8.0,
+        dpi: float = 300.0,
+    ) -> Figure:
+        """Draw what is shown in a figure for a paper: without sliders, of a given size.
+
+        Axes, ticks and text are vectors in a PDF or SVG; the contrast is the one that is shown.
+
+        Parameters
+        ----------
+        size : Quantity, number or two of them, optional
+            Width, or width and height; numbers are inches. By default 8.8 cm, a column of a
+            journal. Without a height, it is the one of the picture.
+        title : str or bool
+            Whether to write dataset and coordinates above it, or what to write.
+        fontsize : float
+            Points.
+        dpi : float
+            Of the pixels in files, also in vector formats.
+
+        Returns
+        -------
+        matplotlib.figure.Figure
+            A new one of pyplot's: its `savefig` writes files.
+
+        Examples
+        --------
+        >>> ds.plot().at(stokes="V").picture([12, 9] * u.cm).savefig("v.pdf")  # doctest: +SKIP
+        """
+        from dkist_virtual.plot.output.picture import draw_picture
+
+        return draw_picture(self, size, title, fontsize, dpi)

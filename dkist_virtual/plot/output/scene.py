@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
+    from matplotlib.image import AxesImage
 
     from dkist_virtual.plot.planes import Plane
     from dkist_virtual.plot.play import Player
@@ -90,3 +91,32 @@ class Scene(LikeAxes):
     @abstractmethod
     def _fix_range(self, samples: Sequence[Any] | None) -> None:
         """Show one range of values from now on, that of samples; None: that of each frame."""
+
+    # Figures of their own --------------------------------------------------------------------
+
+    def _picture_ratio(self) -> float:
+        """The height of the picture in widths."""
+        return 0.7
+
+    @abstractmethod
+    def _draw_still(self, figure: Figure, title: str) -> Scene:
+        """Draw what is shown in another figure, without sliders."""
+
+    @abstractmethod
+    def _fill_page(self) -> float:
+        """Lay out the axes in a figure for a paper; return the inches that they are high."""
+
+    def _shared_ends(self, samples: Sequence[Any]) -> list[tuple[float, float] | None]:
+        """Find the ends of the contrast of each sample; None where they are those of the plot."""
+        return [None] * len(samples)
+
+    has_panels = False
+    """Whether there are contact sheets of it."""
+
+    def _draw_panel(self, *_: Any, **__: Any) -> tuple[Axes, AxesImage]:
+        """Draw pixels in new axes of a figure, with labels on the left and below.
+
+        Takes the figure, the place in it as of `~matplotlib.figure.Figure.add_subplot`, the pixels,
+        those of absent frames or None; and whether it is on the left, and the lowest.
+        """
+        raise NotImplementedError
