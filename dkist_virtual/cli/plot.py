@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ["plot"]
 
+_MOVIES = (".mp4", ".gif", ".html")
+
 
 @click.command()
 @click.argument("store_or_asdf", type=click.Path())
@@ -46,6 +48,15 @@ __all__ = ["plot"]
     "-o", "--output", type=click.Path(dir_okay=False), help="Write a picture; open no window."
 )
 @click.option(
+    "--movie", type=click.Path(dir_okay=False), help="Write a movie: .mp4, .gif or .html."
+)
+@click.option(
+    "--axis", metavar="AXIS", help="Along which a movie steps: time, wavelength, a number, a name."
+)
+@click.option(
+    "--fps", type=click.FloatRange(0.01, 1000), help="Frames a second of a movie.  [default: 10]"
+)
+@click.option(
     "--dpi",
     type=click.IntRange(20, 1200),
     default=130,
@@ -61,6 +72,9 @@ def plot(
     quantity: str | None,
     frames: str | None,
     output: str | None,
+    movie: str | None,
+    axis: str | None,
+    fps: float | None,
     dpi: int,
     storage_options: dict[str, Any] | None,
     **where: str | None,
@@ -75,14 +89,21 @@ def plot(
       dkist-virtual plot BKEWK.virtual --slice "0, :, 500" -o raster.png
       dkist-virtual plot VTF.virtual --profile "500, 700" -o profiles.png
       dkist-virtual plot INVERSION.virtual --quantity temperature --slice "..., 20"
+      dkist-virtual plot VBI.virtual --movie vbi.mp4 --axis time
       dkist-virtual plot VTF.virtual
     """
+    if movie is None and (axis is not None or fps is not None):
+        raise click.UsageError("--axis and --fps are for a movie: --movie names its file")
+    if movie is not None and output is not None:
+        raise click.UsageError("--movie and -o: give one of them")
+    if movie is not None and Path(movie).suffix.lower() not in _MOVIES:
+        raise click.BadParameter(f"{movie!r}: expected a name that ends in {', '.join(_MOVIES)}")
     if axes is not None and profile is not None:
         raise click.UsageError("--axes is for an image, --profile for lines: give one of them")
     check_place(store_or_asdf)
     import matplotlib as mpl
 
-    if output is not None:
+    if output is not None or movie is not None:
         mpl.use("agg")
     from matplotlib import pyplot as plt
 
@@ -90,7 +111,7 @@ def plot(
     from dkist_virtual.dataset.level2.inversion import Inversion
     from dkist_virtual.dataset.mosaic import TiledDataset
 
-    if output is None and plt.get_backend().lower() == "agg":
+    if output is None and movie is None and plt.get_backend().lower() == "agg":
         raise click.UsageError("there is no screen for a window: name a file with -o")
     kinds = plt.figure().canvas.get_supported_filetypes()
     plt.close()
@@ -118,7 +139,12 @@ def plot(
     point = {name: _coordinate(name, text) for name, text in where.items() if text is not None}
     if point:
         drawn.at(**point)
-    if output is None:
+    if movie is not None:
+        number = axis is not None and axis.lstrip("-").isdigit()
+        along = int(axis or 0) if number else axis
+        drawn.movie(movie, along, fps=10 if fps is None else fps, dpi=dpi)
+        click.echo(movie)
+    elif output is None:
         plt.show()
     else:
         drawn.save(output, dpi=dpi)

@@ -152,7 +152,7 @@ class ImagePlot(PixelPlot):
         cmap, norm and other keywords of an image.
     """
 
-    has_panels = True
+    _has_panels = True
     _has_given_wcs = False
     """Whether the user has asked for the coordinates of the axes: they are not changed then."""
 

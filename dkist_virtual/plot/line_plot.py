@@ -305,7 +305,7 @@ class LinePlot(SteppedPlot):
             line.set_ydata(np.full(len(np.asarray(line.get_xdata())), np.nan))
 
     def _repaint(self) -> None:
-        if self.paints:
+        if self._paints:
             self.figure.canvas.draw()
 
     def _take_sample(self, planes: Sequence[Plane], values: Sequence[float], n: int) -> Any:  # noqa: ARG002

@@ -148,7 +148,7 @@ class PixelPlot(SteppedPlot):
 
     def _repaint(self) -> None:
         assert self._repainter is not None
-        if self.paints:
+        if self._paints:
             self._repainter.step()
 
     def _draw(self, planes: Sequence[Plane], values: Sequence[float], moved: set[int]) -> None:

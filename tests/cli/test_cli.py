@@ -335,6 +335,24 @@ def test_plot_writes_a_picture(
     assert picture.stat().st_size > 5000
 
 
+@pytest.mark.slow
+def test_plot_writes_a_movie(simulated: Any, tmp_path: Path, run: Run) -> None:
+    place = str(simulated("vtf"))
+    run("--version")
+    for axis in ("wavelength", "2"):
+        movie = tmp_path / f"{axis}.gif"
+        more = ["--movie", str(movie), "--axis", axis, "--stokes", "V", "--dpi", "30"]
+        status, printed, err = run("plot", place, *more)
+        assert (status, printed, err) == (0, f"{movie}\n", "")
+        assert movie.read_bytes()[:6] == b"GIF89a"
+    status, _, err = run("plot", place, "--movie", str(tmp_path / "a.avi"))
+    assert status == 2
+    assert "expected a name that ends in .mp4, .gif, .html" in err
+    status, _, err = run("plot", place, "--movie", str(movie), "--axis", "sky")
+    assert status == 1
+    assert "axis = 'sky': no slider is that" in err
+
+
 @pytest.mark.every(10)
 @pytest.mark.parametrize(
     ("options", "says"),
@@ -345,6 +363,8 @@ def test_plot_writes_a_picture(
         (["--axes", "...", "--profile", "1"], "give one of them"),
         (["--stokes", "K"], "not a Stokes parameter"),
         (["--profile", "99, 3"], "out of range"),
+        (["--movie", "a.mp4"], "--movie and -o: give one of them"),
+        (["--axis", "time"], "--axis and --fps are for a movie"),
     ],
 )
 def test_plot_refuses(

@@ -80,6 +80,7 @@ def test_every_example_is_run_here() -> None:
         "download_subset.py",
         "look.py",
         "mosaic.py",
+        "movie.py",
         "stitch.py",
         "normalise.py",
         "pointing.py",
@@ -121,6 +122,13 @@ def test_align(tmp_path: Path) -> None:
     assert north == pytest.approx([-1.7, -1.7], abs=0.07)
     assert "Refused: align: the best shift of 2 of 2 steps" in printed
     assert (tmp_path / "alignment.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_movie(tmp_path: Path) -> None:
+    printed = run("movie.py", str(tmp_path))
+    names = re.findall(r"(\S+): [1-9]\d* kB", printed)
+    assert names == ["both.gif", "scan.html", "scan.mp4", "sheet.png", "v.pdf"]
 
 
 @pytest.mark.slow

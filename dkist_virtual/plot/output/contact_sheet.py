@@ -30,7 +30,7 @@ def draw_contact_sheet(
     plot: Scene, axis: str | int | None, n: int, steps: Any, columns: int | None
 ) -> Figure:
     """Draw a contact sheet, see `Output.contact_sheet`."""
-    if not plot.has_panels:
+    if not plot._has_panels:
         raise SelectionError(
             "contact_sheet: this plot is not that of an image. Of a mosaic, mosaic[i, j].plot() "
             "and mosaic.stitch().plot() have one"
@@ -73,7 +73,9 @@ def draw_contact_sheet(
                 figure, (rows, columns, number + 1), _fewer(plane.pixels), plane.absent,
                 left=number % columns == 0, below=number + columns >= len(chosen),
             )  # fmt: skip
-            axes.set_title(frame_text(plot, along), fontsize="small", pad=3)
+            text = frame_text(plot, along)
+            # A letter is about 0.6 times as wide as high.
+            axes.set_title(text, fontsize=min(8.3, 72 * each / (0.6 * len(text) + 1)), pad=3)
             panels.append(axes)
             images.append(image)
         for one, ends in zip(images, plot._shared_ends(samples), strict=True):

@@ -74,14 +74,14 @@ class Camera:
             first = None
         if first is not None:
             self._kept[self._start] = first
-        plot.paints = False
+        plot._paints = False
         try:
             with plot.sliders.hidden():
                 yield
         finally:
             self._write_stamp("")
             plot._fix_range(None)
-            plot.paints = True
+            plot._paints = True
             plot.position = list(self._start)
             values = plot._write_values()
             if first is None:

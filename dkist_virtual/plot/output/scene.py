@@ -23,7 +23,7 @@ __all__ = ["Scene"]
 class Scene(LikeAxes):
     """A plot that can be stepped and drawn without showing it."""
 
-    paints = True
+    _paints = True
     """Whether a step is painted at once; a movie paints each frame by itself."""
     _written_by: Mapping[int, int]
     player: Player
@@ -110,7 +110,7 @@ class Scene(LikeAxes):
         """Find the ends of the contrast of each sample; None where they are those of the plot."""
         return [None] * len(samples)
 
-    has_panels = False
+    _has_panels = False
     """Whether there are contact sheets of it."""
 
     def _draw_panel(self, *_: Any, **__: Any) -> tuple[Axes, AxesImage]:
