@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.load import load_dataset
     from dkist_virtual.dataset.mosaic import TiledDataset
     from dkist_virtual.dataset.open import open_dataset, open_zarr
+    from dkist_virtual.dataset.paths.context import plot_context
     from dkist_virtual.dataset.pointing.stores import shift_store
     from dkist_virtual.dataset.save.asdf_file import save_dataset
     from dkist_virtual.science.spectra.lines import lines
@@ -45,6 +46,7 @@ __all__ = [
     "load_dataset",
     "open_dataset",
     "open_zarr",
+    "plot_context",
     "save_dataset",
     "search",
     "shift_store",
@@ -63,6 +65,7 @@ _HOMES = {
     "load_dataset": ("dataset.load", "load_dataset"),
     "lines": ("science.spectra.lines", "lines"),
     "open_zarr": ("dataset.open", "open_zarr"),
+    "plot_context": ("dataset.paths.context", "plot_context"),
     "save_dataset": ("dataset.save.asdf_file", "save_dataset"),
     "search": ("datacenter.search", "search"),
     "shift_store": ("dataset.pointing.stores", "shift_store"),

@@ -324,7 +324,7 @@ NOT_DERIVED = {
     "quality_report preview_movie": "fetched from the Data Center",
     "headers mask meta uncertainty unit psf global_coords extra_coords": "state itself",
     "stitching": "what it is made of",
-    "pointing alignment plot_alignment": "of the WCS",
+    "pointing alignment plot_alignment footprint": "of the WCS",
     "calibrate_wavelength uncalibrated wavelength_scale": "in test_calibrate_wavelength.py",
     "overview subject plotter": "shown",
     "seeing plot_seeing": "of the headers, shown; a mask is set by hand from it",

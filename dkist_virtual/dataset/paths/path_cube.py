@@ -144,6 +144,33 @@ class PathCube:
         made = light_curve(found, region, statistic=statistic, rotate=rotate, screen=screen)
         return _dataset(found, made, "light_curve", 0)  # type: ignore[no-any-return]
 
+    def footprint(self) -> SkyCoord:
+        """Return the edge of the field on the sky, as positions along it; reads no pixels.
+
+        That of the outermost pixels, at the middle of the pointings, in a ring that is closed; of a
+        raster the edge of its steps and slit. Of a single slit it is a line, from end to end.
+
+        Returns
+        -------
+        astropy.coordinates.SkyCoord
+            In the frame of the dataset.
+
+        Raises
+        ------
+        SelectionError
+            A selection without an extent on the sky.
+
+        Examples
+        --------
+        >>> other.slit(ds.footprint())  # doctest: +SKIP
+        """
+        from astropy.coordinates import SkyCoord
+
+        from dkist_virtual.science.paths.footprint import edge_of
+
+        _, world, edge = edge_of(self, "footprint")  # type: ignore[arg-type]
+        return SkyCoord(edge[:, 0], edge[:, 1], unit="arcsec", frame=world.frame)
+
 
 def _check_state(ds: Any, what: str) -> None:
     """Refuse what the values cannot have, and warn of what they have not."""

@@ -9,6 +9,7 @@
 - `sums`: read the pixels of a region, each once
 - `coordinates`: make the WCS of a path, or of a region
 - `given`: read what a user gives: positions, angles, and the state of a dataset
+- `footprint`: say where on the sky a dataset is: the edge of its field, and when it was there
 - `slit`: make the values along a path of a dataset
 - `curve`: make the values of a region of a dataset
 """

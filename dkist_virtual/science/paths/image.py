@@ -112,6 +112,8 @@ class Image(SkyAxes):
             lambda n, rows, columns: where([some[n]], rows, columns)[0],
             len(some), self.shape, self.jumps,
         )  # fmt: skip
+        if len(some) == self.pointings:
+            return nodes
         places = where(range(self.pointings), nodes.rows, nodes.columns)
         return Lattice(nodes.rows, nodes.columns, places, self.shape)
 

@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
     from dkist_virtual.science.paths.image import Image
 
-__all__ = ["LAWS", "Clock", "check_frame", "check_law", "clock_of", "epoch_of", "turned"]
+__all__ = [
+    "LAWS", "Clock", "check_frame", "check_law", "clock_of", "epoch_of", "is_seen", "turned",
+]  # fmt: skip
 
 LAWS: Final = ("howard", "snodgrass", "allen", "rigid")
 """The laws of rotation that sunpy knows."""
@@ -27,6 +29,10 @@ LAWS: Final = ("howard", "snodgrass", "allen", "rigid")
 _APART: Final = 600.0
 """Seconds between moments for which positions are computed; in between they are interpolated, which
 differs by less than 0.001 arcsec."""
+
+
+_DEPTH: Final = 1000.0
+"""Kilometres behind the limb at which a position is seen, as surfaces are not exact."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -187,16 +193,25 @@ def turned(
                 there = start.transform_to(frame_at(frame, epoch + knot * u.s))
                 lon, lat = there.spherical.lon, there.spherical.lat
                 now = np.stack([lon.wrap_at("180d").arcsec, lat.arcsec], axis=-1)
-                now[~_visible(there)] = np.nan
+                now[~is_seen(there)] = np.nan
                 found.append(now)
     return np.array(found)
 
 
-def _visible(there: Any) -> NDArray[np.bool_]:
-    """Return which positions of the surface are on the side that the observer sees."""
+def is_seen(there: Any) -> NDArray[np.bool_]:
+    """Return which positions an observer sees: those that the Sun does not hide.
+
+    sunpy's `is_visible` takes a depth of a metre for hidden, and without rotation a transformation
+    to another time moves what is on the surface by kilometres, as the Sun itself moves.
+    """
+    from astropy import units as u
     from sunpy.coordinates import Helioprojective
 
-    if not isinstance(there.frame, Helioprojective):
+    distance = there.spherical.distance
+    if not isinstance(there.frame, Helioprojective) or not distance.unit.is_equivalent(u.km):
         return np.ones(there.shape, bool)
-    seen: NDArray[np.bool_] = np.asarray(there.is_visible())
+    away = there.observer.radius
+    edge = np.sqrt(away**2 - there.rsun**2)
+    beside = np.arccos(np.cos(there.Tx) * np.cos(there.Ty)) > np.arcsin(there.rsun / away)
+    seen: NDArray[np.bool_] = np.asarray(beside | (distance < edge + _DEPTH * u.km))
     return seen
