@@ -25,7 +25,6 @@ def main(directory: Path) -> None:
     # Which way +Q points is documented for some instruments, and VTF is not one of them yet.
     polarimetry = scan.polarimetry
     print("Frame of Q and U:", polarimetry.frame)
-    warnings.simplefilter("ignore", DKISTVirtualWarning)
 
     # One pass over the frames for the field, its error and how far the line is split.
     line, window = 630.25 * u.nm, 0.024 * u.nm
@@ -49,5 +48,7 @@ def main(directory: Path) -> None:
 
 
 if __name__ == "__main__":
+    # Each result that depends on the frame warns of it; it is printed once above.
+    warnings.simplefilter("ignore", DKISTVirtualWarning)
     with tempfile.TemporaryDirectory() as directory:
         main(Path(directory))

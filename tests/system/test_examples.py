@@ -79,6 +79,7 @@ def test_every_example_is_run_here() -> None:
         "export.py",
         "download_subset.py",
         "look.py",
+        "magnetic_map.py",
         "mosaic.py",
         "movie.py",
         "stitch.py",
@@ -235,6 +236,17 @@ def test_normalise() -> None:
     assert re.search(r"Refused: .* computed from 2 frames in .*are in no files", printed)
     assert re.search(r"The files: \['VTF_demo_\d+.fits', 'VTF_demo_\d+.fits'\]", printed)
     assert "Binned: (5, 12, 16) | centre off by 0.000000 arcsec\nHeaders: None" in printed
+
+
+@pytest.mark.slow
+def test_magnetic_map() -> None:
+    printed = run_alone("magnetic_map.py")
+    assert "Frame of Q and U: unknown (INSTRUME is 'VTF'" in printed
+    (low, high) = re.findall(r"Field: (-?\d+) to (\d+) G, \d% saturated", printed)[0]
+    assert -40 < int(low) < 0  # noise: the demo's spot has one polarity, towards the observer
+    assert 600 < int(high) < 1400
+    assert "positive: towards the observer" in printed
+    assert "Saved: (36, 48) G line-of-sight magnetic field\n" in printed
 
 
 @pytest.mark.slow
