@@ -11,6 +11,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import astropy.units as u
 import numpy as np
 
 import dkist_virtual as dv
@@ -42,7 +43,7 @@ def main(workspace: Path) -> None:
         print(len(server.requests), "requests")
 
         # 4. Frames that form no rectangle, by what their headers say.
-        good = ds.files[ds.headers["ATMOS_R0"] > 0.1]
+        good = ds.files[ds.seeing.good(r0=10 * u.cm)]
         good.download(here)
         print("Good seeing:", good)
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import tempfile
 from pathlib import Path
 
+import astropy.units as u
 import numpy as np
 
 import dkist_virtual as dv
@@ -37,8 +38,7 @@ def main(workspace: Path) -> None:
     print("Tiles that show it:", np.argwhere(~found.mask).tolist())
 
     # 4. Headers of all tiles, each row with its tile; files selected by their headers.
-    headers = mosaic.combined_headers
-    good = mosaic.files[headers["ATMOS_R0"] > 0.08]
+    good = mosaic.files[mosaic.seeing.good(r0=8.5 * u.cm)]
     print("Good seeing:", good)
     print("Row 4 belongs to tile", mosaic.tile_of_row[4].tolist())
 

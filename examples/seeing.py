@@ -19,20 +19,20 @@ from dkist_virtual.demo.vtf import make_vtf
 
 
 def main(directory: Path) -> None:
-    make_vtf(directory / "frames", shape=(4, 6, 5, 24, 32), echo=lambda _: None)
+    make_vtf(directory / "frames", shape=(4, 3, 3, 24, 32), echo=lambda _: None)
     ds = dv.open_dataset(directory / "frames")
     assert isinstance(ds, dv.Dataset)
 
     # 1. The adaptive optics lose the Sun in one frame: its r0 means nothing.
-    locked = np.full((4, 6, 5), True)
-    locked[2, 1, 3] = False
+    locked = np.full((4, 3, 3), True)
+    locked[2, 1, 2] = False
     ds.headers["AO_LOCK"] = locked.ravel()
     print(ds.seeing)
     ds.plot_seeing(contrast=True).savefig(directory / "seeing.png")
 
     # 2. All Stokes parameters of a step are good, or none.
     good = ds.seeing.good(r0=9 * u.cm)
-    print("Scans with good frames:", np.flatnonzero(good.reshape(4, 6, 5).any(axis=(0, 2))))
+    print("Scans with good frames:", np.flatnonzero(good.reshape(4, 3, 3).any(axis=(0, 2))))
     print("Files:", ds.files[good])
 
     # 3. A dataset whose other frames are masked: nothing is read until its mean is.

@@ -32,7 +32,7 @@ def main(directory: Path) -> None:
     print("Nearest to 630.25 nm:", plane.shape, plane.files.keys)
 
     # By header: frames that form no rectangle, hence files and no dataset.
-    good = ds.files[ds.headers["ATMOS_R0"] > 0.08]
+    good = ds.files[ds.seeing.good(r0=8 * u.cm)]
     print("Good seeing:", good)
 
     print("Mean of the region:", region.data.mean().compute().round(2))

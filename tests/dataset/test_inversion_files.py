@@ -313,6 +313,8 @@ def test_models_are_read_onto_their_pixels(part: Any, inverted: Path) -> None:
     result = temperature.meta["result"]
     assert (result["method"], result["n_pixels_inverted"]) == ("inversion with sir", 14)
     assert temperature.lineage.is_computed
+    assert str(temperature.lineage.past).startswith("inversion with sir of ")
+    assert not temperature.lineage.common().keys() & {"stokes", "wavelength"}
     assert temperature[1].shape == (N_SLIT,)
     several = part.read_sir(inverted, log_tau=(0, -1), progress=False)
     assert np.asarray(several["temperature_at_-1"].data)[0, 0] == pytest.approx(4990)

@@ -119,6 +119,21 @@ def test_real_values_that_mean_nothing_are_gaps(datasets: Datasets) -> None:
     np.testing.assert_allclose(vbi.r0.to_value("m"), datasets("large_vbi").headers["ATMOS_R0"])
 
 
+@pytest.mark.slow
+def test_what_is_not_valid_is_the_worst_where_tiles_are_stitched(simulated: Any) -> None:
+    tiles = dv.open_dataset(simulated("vbi_mosaic"))
+    assert isinstance(tiles, dv.TiledDataset)
+    first = tiles[0, 0][:]
+    other = first.with_data(np.asarray(first.data) + 1000, unit="ct")  # at the same place
+    first.headers["ATMOS_R0"] = [0.2, 0.2, -100]
+    first.headers["AO_LOCK"] = [True, False, True]
+    other.headers["ATMOS_R0"] = 0.1
+    other.headers["AO_LOCK"] = True
+    ds = dv.TiledDataset(np.array([first, other], object)).stitch(combine="best", resample="shift")
+    away = np.asarray(ds.data) - np.asarray(first.data)
+    np.testing.assert_allclose(away.mean(axis=(1, 2)), [0, 1000, 1000], atol=1e-3)
+
+
 def test_a_mosaic_has_the_seeing_of_its_tiles(simulated: Any) -> None:
     mosaic = dv.open_dataset(simulated("vbi_mosaic"))
     assert isinstance(mosaic, dv.TiledDataset)

@@ -283,9 +283,9 @@ def test_verify_store() -> None:
 @pytest.mark.slow
 def test_seeing(tmp_path: Path) -> None:
     printed = run("seeing.py", str(tmp_path))
-    assert "r0 is valid in 119, " in printed
-    assert "AO locked in 119" in printed
-    assert re.search(r"Scans with good frames: \[[\d ]+\]\nFiles: \d+ of 120 files", printed)
+    assert "r0 is valid in 35, " in printed
+    assert "AO locked in 35" in printed
+    assert re.search(r"Scans with good frames: \[[\d ]+\]\nFiles: \d+ of 36 files", printed)
     assert re.search(r"Mean of the good: \d", printed)
     assert (tmp_path / "seeing.png").stat().st_size > 10_000
 

@@ -48,6 +48,8 @@ def _results(
             base, axis, values, unit=unit, mask=mask if mask.any() else None,
             what=name.replace("_", " "), meta=dict(meta),
         )  # fmt: skip
+        # Of all Stokes parameters, not of the one whose coordinates these are.
+        made[name]._past = f"{meta['method']} of {ds.lineage.source}"
     return Quantities(made)
 
 
