@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dkist_virtual.science.spectra.continuum import Continuum
     from dkist_virtual.science.spectra.moments import Kind
 
-__all__ = ["ALIKE", "QUALITIES", "RISE", "Bisector", "LineCore"]
+__all__ = ["ALIKE", "QUALITIES", "RISE", "Bisector", "LineCore", "vertex"]
 
 ALIKE: Final = 0.8
 """A minimum is comparable with the core that is at least so deep, in parts of the core's depth."""
@@ -102,7 +102,7 @@ class LineCore:
         count = known.sum(axis=-1)
         place = np.argmin(y, axis=-1)
         inner = np.clip(place, 1, max(y.shape[-1] - 2, 1))
-        wavelength, lowest = _vertex(x, y, inner)
+        wavelength, lowest = vertex(x, y, inner)
         here = _at(level, place)
         depth = here - _at(y, place)
         top = np.where(np.isfinite(y), y, -np.inf).max(axis=-1)
@@ -183,7 +183,7 @@ def _at(array: Floats, place: Any) -> Floats:
     return np.take_along_axis(array, place[..., None], axis=-1)[..., 0]
 
 
-def _vertex(x: Floats, y: Floats, place: NDArray[np.intp]) -> tuple[Floats, Floats]:
+def vertex(x: Floats, y: Floats, place: NDArray[np.intp]) -> tuple[Floats, Floats]:
     """Find the vertex of the parabola through three samples, unequally spaced, around a place."""
     if y.shape[-1] < 3:
         nothing = np.full(place.shape, np.nan)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from dkist_virtual.science.spectra.cores import vertex
 from dkist_virtual.science.spectra.line_fit import free_parameters
 
 if TYPE_CHECKING:
@@ -105,18 +106,13 @@ def _peak(values: Floats, x: Floats) -> tuple[Floats, Floats, Floats]:
     filled = np.where(np.isfinite(values), values, -np.inf)
     at = np.argmax(filled, axis=-1)
     inside = np.clip(at, 1, n - 2)
-    three = [np.take_along_axis(values, (inside + k)[..., None], -1)[..., 0] for k in (-1, 0, 1)]
-    places = [np.take_along_axis(x, (inside + k)[..., None], -1)[..., 0] for k in (-1, 0, 1)]
-    ends = np.stack([_first(values), _first(values[..., ::-1])])
-    level = ends.mean(axis=0)
+    height = np.take_along_axis(values, inside[..., None], -1)[..., 0]
+    level = np.stack([_first(values), _first(values[..., ::-1])]).mean(axis=0)
     with np.errstate(all="ignore"):
-        # The vertex of the parabola through three points that are spaced unevenly.
-        left, right = places[0] - places[1], places[2] - places[1]
-        down, up = three[0] - three[1], three[2] - three[1]
-        turn = down * right - up * left
-        place = places[1] + 0.5 * (down * right**2 - up * left**2) / turn
-    fine = np.isfinite(place) & (at == inside) & (np.abs(place - places[1]) < np.abs(right - left))
-    return np.where(fine, place, np.nan), three[1] - level, level
+        place, _ = vertex(x, -values, inside)
+    low, high = (np.take_along_axis(x, (inside + k)[..., None], -1)[..., 0] for k in (-1, 1))
+    fine = (at == inside) & (place > low) & (place < high)
+    return np.where(fine, place, np.nan), height - level, level
 
 
 def _first(values: Floats) -> Floats:
