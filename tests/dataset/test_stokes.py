@@ -184,12 +184,14 @@ def test_degrees(raster: Any) -> None:
     assert found.unit == u.dimensionless_unscaled
 
 
-def test_turned_frames(raster: Any) -> None:
+def test_turned_frames(raster: Any, tmp_path: Path) -> None:
     turned = raster.polarimetry.rotated(20 * u.deg)
     assert turned.unit == raster.unit
     np.testing.assert_array_equal(values(turned)[[0, 3]], values(raster)[[0, 3]])
     assert_allclose(values(turned.polarimetry.azimuth()), AZIMUTH - 20, atol=0.01)
     assert "rotated by 20 deg counterclockwise" in str(turned.polarimetry.frame)
+    turned.save(tmp_path / "turned.zarr", progress=False)
+    assert dv.open_dataset(tmp_path / "turned.zarr").polarimetry.frame == turned.polarimetry.frame
     north = raster.polarimetry.rotated(to="north")
     assert_allclose(values(north)[1:3], -values(raster)[1:3], atol=1e-9)
     # The slit runs almost to north, and away from the centre of the disk, at Tx -421 and

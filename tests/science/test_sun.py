@@ -163,6 +163,8 @@ def test_every_wavelength_of_a_raster_has_its_own(datasets: Callable[[str], Any]
     assert_allclose(law.data.compute()[0], expected, rtol=1e-12)
     assert "Neckel 2005" in law.meta["result"]["source"]
     assert law.squeeze().shape == (3, 10, 4)
+    scan = datasets("vtf")[0, :, :, :3, :4]
+    assert (scan / scan.limb_darkening(law="neckel labs 1994")).shape == scan.shape
     image = datasets("large_vbi")[0, :9, :8]
     assert image.limb_darkening().meta["result"]["wavelength"] == "450.4000 nm"  # its LINEWAV
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
 
-from dkist_virtual.errors import DatasetError, SelectionError
+from dkist_virtual.errors import DatasetError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -185,12 +185,6 @@ def _wavelengths(ds: Any, given: Quantity | None) -> tuple[NDArray[np.float64], 
     world = World(ds.wcs, ds.shape)
     axis = world.of_kind("wavelength")
     if axis is not None and axis.array_axes:
-        on_sky = world.of_kind("longitude")
-        if on_sky is not None and set(on_sky.array_axes) & set(axis.array_axes):
-            raise SelectionError(
-                "limb_darkening: the wavelength changes along an axis of the sky: "
-                "wavelength= takes one for all pixels"
-            )
         values = world.along([axis])[0]
         shape = [n if k in axis.array_axes else 1 for k, n in enumerate(ds.shape)]
         in_nm = np.asarray((values * u.Unit(axis.unit)).to_value(u.nm, u.spectral()), float)
