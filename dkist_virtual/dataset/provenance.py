@@ -89,7 +89,12 @@ class Tile:
         from dkist_virtual.cube.sliced_wcs import scaled, shifted
 
         if scale is not None:
-            wcs = scaled(wcs, scale, self.shape)
+            try:
+                wcs = scaled(wcs, scale, self.shape)
+            except DatasetError as error:
+                if isinstance(self.calibrated, tuple):
+                    raise self.calibrated[0].error(error) from error
+                raise
         return wcs if pointing is None else shifted(wcs, pointing, self.shape)
 
     @cached_property

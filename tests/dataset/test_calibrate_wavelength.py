@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import json
 import pickle
 import warnings
 from collections.abc import Callable
@@ -19,7 +20,7 @@ import dkist_virtual as dv
 from dkist_virtual.cube.wavelengths.scale import WavelengthScale
 from dkist_virtual.cube.world_axes import World
 from dkist_virtual.dataset.wavelengths.calibrate import frame_of
-from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
+from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, StoreCorruptError
 
 PIXEL = (3, 4, 2)  # slit, wavelength, step
 
@@ -143,6 +144,11 @@ def test_a_store_remembers_it_beside_the_data(scaled: Any, values: Any, tmp_path
     opened = dv.shift_store(tmp_path / "part.virtual", reset=True)
     assert opened.pointing is None
     assert opened.wavelength_scale == moved.wavelength_scale
+    stored = json.loads((tmp_path / "part.virtual" / "pointing.json").read_text())
+    stored["arrays"]["data"]["wavelengths"]["axis"] = 0
+    (tmp_path / "part.virtual" / "pointing.json").write_text(json.dumps(stored))
+    with pytest.raises(StoreCorruptError, match=r"pointing\.json: .* expected axis 1.*--reset"):
+        dv.open_dataset(tmp_path / "part.virtual").wcs  # noqa: B018
     # Where the axis of wavelengths is dropped, the WCS has what is left of it.
     scaled[:, 4].save(tmp_path / "map.virtual")
     image = dv.open_dataset(tmp_path / "map.virtual")
@@ -171,6 +177,9 @@ def test_other_forms_have_the_wavelengths_themselves(
     if suffix == ".fits":
         from astropy.io import fits
 
+        assert fits.getheader(tmp_path / "part.fits")["SPECSYS"] == "HELIOCEN"
+        assert sun.to_xarray().coords["wavelength"].attrs["frame"] == "sun"
+        assert "frame" not in given.to_xarray().coords["wavelength"].attrs
         with fits.open(tmp_path / "part.fits") as file, warnings.catch_warnings():
             warnings.simplefilter("ignore")
             wcs = WCS(file[0].header, fobj=file)

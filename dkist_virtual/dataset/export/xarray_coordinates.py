@@ -19,6 +19,7 @@ from astropy.time import Time
 from dkist_virtual.conversion.references import identifiers
 from dkist_virtual.cube.world_axes import World
 from dkist_virtual.dataset.derived.state import own_coordinates
+from dkist_virtual.dataset.wavelengths.calibrate import frame_of
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 from dkist_virtual.science.spectra.medium import medium_of
 from dkist_virtual.times import dates_of_texts, dates_of_times
@@ -101,6 +102,8 @@ def world_coords(ds: FrameCube, dims: tuple[str, ...]) -> dict[str, Variable]:
                 attrs = _coordinate_attrs(part, axis)
                 if axis.kind == "wavelength" and (medium := medium_of(ds)) is not None:
                     attrs["medium"] = medium
+                if axis.kind == "wavelength" and frame_of(ds) == "sun":
+                    attrs["frame"] = "sun"  # the observer's motion is taken out
                 coords[name] = (along, values, attrs)
     return coords
 

@@ -13,6 +13,7 @@ from astropy.table import MaskedColumn
 
 from dkist_virtual._version import __version__
 from dkist_virtual.dataset.save.nodes import plain_table
+from dkist_virtual.dataset.wavelengths.calibrate import frame_of
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 
 if TYPE_CHECKING:
@@ -34,6 +35,8 @@ STORED: Final = {
     "uint64": (">i8", 2**63), "float32": (">f4", 0), "float64": (">f8", 0),
 }  # fmt: skip
 """For each type of pixels the type of the numbers in FITS, and BZERO."""
+
+_SPECTRAL: Final = ("AWAV", "WAVE")
 
 _OTHERS: Final = re.compile(
     # Cards of frames that say what is said of the image itself, or that a WCS is read with.
@@ -61,6 +64,9 @@ def image_header(
     if ds.unit is not None:
         header["BUNIT"] = (_unit(ds), "unit of the pixels")
     header.extend(expressed.header().cards)
+    if frame_of(ds) == "sun" and any(code in _SPECTRAL for code in expressed.forms):
+        # FITS Paper III (Greisen et al. 2006), section 7: the frames of SPECSYS.
+        header["SPECSYS"] = ("HELIOCEN", "wavelengths without the observer's motion")
     if "XPOSURE" in cards:
         header["TIMEUNIT"] = ("ms", "of XPOSURE")
     left = []
