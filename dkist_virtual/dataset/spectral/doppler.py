@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
@@ -138,6 +139,8 @@ class Method:
 
 _METHODS: Final = ("core", "centroid", "bisector")
 
+_NOT_OF_VELOCITY: Final = ("measured_by", "qualities")
+
 _OPTIONS: Final = (
     "kind", "continuum", "medium", "wavelength_offset", "normalise", "most_of_cadence",
 )  # fmt: skip
@@ -213,7 +216,7 @@ def doppler(ds: Any, line: Any, method: Method, taken: Taken, **options: Any) ->
             else compute(np.logical_or, [mask, off], [None, None])[0]
         )
     made = found._new_instance(data=pixels, unit=u.km / u.s, mask=mask)
-    about = {key: one for key, one in found.meta["result"].items() if key != "measured_by"}
+    about = {key: one for key, one in found.meta["result"].items() if key not in _NOT_OF_VELOCITY}
     made.meta["result"] = {**about, "quantity": "Doppler velocity", **said}
     return _relative(made, taken.reference)
 
@@ -270,32 +273,20 @@ def _corrections(
 
 def _rotation(ds: Any, axis: SpectralAxis, observer: Observer, law: Any) -> NDArray[np.float64]:
     """Compute the velocity of the rotating surface at the positions of a map, in km/s."""
-    from dkist_virtual.cube.world_axes import World
+    from dkist_virtual.science.sun.disk import DiskGeometry
 
     index = tuple(
         len(axis.values) // 2 if n == axis.array_axis else slice(None) for n in range(len(ds.shape))
     )
     plane = ds[index]
-    world = World(plane.wcs, plane.shape)
-    values = []
-    for kind in ("longitude", "latitude"):
-        part = next((part for part in world.parts if part.of_kind(kind) is not None), None)
-        frame = None if part is None else part.frame
-        if part is None or getattr(frame, "name", "") != "helioprojective":
-            raise SelectionError(
-                f"doppler: rotation={law!r} needs helioprojective coordinates of the pixels, and "
-                "this selection has none: rotation=None leaves the rotation in"
-            )
-        one = part.of_kind(kind)
-        assert one is not None
-        if np.prod([plane.shape[n] for n in one.array_axes], initial=1.0) > _MOST_POSITIONS:
-            raise SelectionError(
-                f"doppler: rotation={law!r} needs the position of each of {plane.shape} pixels at "
-                "once: select a part"
-            )
-        (found,) = part.along([one])
-        shape = [plane.shape[n] if n in one.array_axes else 1 for n in range(len(plane.shape))]
-        values.append((found * u.Unit(one.unit)).to_value(u.rad).reshape(shape))
+    disk = DiskGeometry.of(plane.wcs, plane.shape, f"doppler: rotation={law!r}")
+    if math.prod(disk.own_shape) > _MOST_POSITIONS:
+        raise SelectionError(
+            f"doppler: rotation={law!r} needs the position of each of {disk.own_shape} pixels at "
+            "once: select a part"
+        )
+    shape = [n if k in disk.axes else 1 for k, n in enumerate(plane.shape)]
+    values = [one.reshape(shape) for one in disk.positions([(0, n) for n in disk.own_shape])]
     west, north, distance, tilt = observer.geometry()
     return rotation_velocity(
         *values, distance=distance, tilt=tilt, transverse=(west, north), law=law

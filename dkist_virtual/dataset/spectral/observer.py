@@ -55,13 +55,13 @@ class Observer:
         stated = self._stated()
         if isinstance(stated, str):
             values = self._computed()
-            how = f"computed by astropy, as {stated}"
+            how = f"computed by astropy: {stated}"
             said = f"{self._what}: {stated}: computed by astropy"
             warnings.warn(said, DKISTVirtualWarning, 5)
         else:
             values, how = stated, "OBS_VR of the headers"
         low, high = float(values.min()), float(values.max())
-        return self._without_axis(values), f"{how}, {low:.1f} to {high:.1f} m/s"
+        return self._without_axis(values), f"{low:.1f} to {high:.1f} m/s, {how}"
 
     def geometry(self) -> tuple[float, float, float, float]:
         """Return the motion across the line to the Sun, west and north (m/s), distance and tilt."""
