@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
@@ -32,12 +32,12 @@ class FrameSeeing(Seeing):
     ----------
     cubes : tuple of Dataset
         Whose frames they are, one after the other.
-    rebuild : callable
-        Makes the dataset or mosaic of as many other datasets.
+    whole : Dataset or TiledDataset
+        That dataset, or the mosaic.
     """
 
     cubes: tuple[LazyCube, ...]
-    rebuild: Any = field(compare=False)
+    whole: Any
 
     def mask_others(self, r0: u.Quantity | None = None) -> Any:
         """Mask the frames that are not good: those of good seeing stay; reads nothing.
@@ -65,7 +65,7 @@ class FrameSeeing(Seeing):
             along = shape + (1,) * (len(cube.shape) - len(shape))
             masked.append(_with_mask(cube, ~good[first : first + n].reshape(along)))
             first += n
-        return self.rebuild(masked)
+        return self.whole._of_masked(masked)
 
     def contrast(self) -> NDArray[np.float64]:
         """Read the frames of Stokes I, and compute the contrast of each; one frame at a time.
@@ -175,7 +175,7 @@ def _times(table: Table) -> Time:
 _FORMAT = "datetime64"
 
 
-def seeing_of(cubes: Sequence[LazyCube], rebuild: Any) -> FrameSeeing:
+def seeing_of(cubes: Sequence[LazyCube], whole: Any) -> FrameSeeing:
     """Read the seeing of the frames of datasets, one after the other, from their headers.
 
     Raises
@@ -207,5 +207,5 @@ def seeing_of(cubes: Sequence[LazyCube], rebuild: Any) -> FrameSeeing:
         light_level=np.concatenate(lights),
         step=np.concatenate(numbers),
         cubes=tuple(cubes),
-        rebuild=rebuild,
+        whole=whole,
     )

@@ -78,7 +78,10 @@ class SeenCube(_Seen):
         from dkist_virtual.dataset.seeing.of_frames import seeing_of
 
         cube: Any = self
-        return seeing_of([cube], lambda cubes: cubes[0])
+        return seeing_of([cube], cube)
+
+    def _of_masked(self, cubes: list[Any]) -> Any:
+        return cubes[0]
 
 
 class SeenMosaic(_Seen):
@@ -91,10 +94,10 @@ class SeenMosaic(_Seen):
 
         mosaic: Any = self
         mosaic._check_headers()
+        return seeing_of(mosaic._present(), mosaic)
 
-        def rebuild(cubes: list[Any]) -> Any:
-            tiles = np.full(mosaic.shape, None, object)
-            tiles[~np.asarray(mosaic.mask)] = cubes
-            return mosaic._part(tiles, mosaic._places)
-
-        return seeing_of(mosaic._present(), rebuild)
+    def _of_masked(self, cubes: list[Any]) -> Any:
+        mosaic: Any = self
+        tiles = np.full(mosaic.shape, None, object)
+        tiles[~np.asarray(mosaic.mask)] = cubes
+        return mosaic._part(tiles, mosaic._places)
