@@ -131,5 +131,8 @@ def test_what_cannot_be_drawn_is_refused() -> None:
     with pytest.raises(DatasetError, match="rotate='solid'"):
         dv.plot_context(ds, rotate="solid")
     # Two weeks later it is behind the Sun.
-    with pytest.warns(DKISTVirtualWarning, match="is not on the side of the Sun"):
+    with (
+        pytest.warns(DKISTVirtualWarning, match="is not on the side of the Sun"),
+        pytest.warns(DKISTVirtualWarning, match="is turned over 14 days"),
+    ):
         dv.plot_context(ds, sun("2023-10-30T18:47:00"), figure=Figure())

@@ -82,6 +82,7 @@ def test_every_example_is_run_here() -> None:
         "magnetic_map.py",
         "mosaic.py",
         "movie.py",
+        "space_time.py",
         "stitch.py",
         "normalise.py",
         "pointing.py",
@@ -203,6 +204,15 @@ def test_stitch() -> None:
     assert "Tile (0, 0) moved by [0. 0.] arcsec times 1.0\n" in printed
     assert "The middle is tile (0, 0)\n" in printed
     assert "A part: (30, 30) of tiles [(0, 0)" in printed
+    assert "Picture: True\n" in printed
+
+
+@pytest.mark.slow
+def test_space_time() -> None:
+    printed = run("space_time.py")
+    assert re.search(r"Along the path: \(8, \d+\) of 8 frames\n", printed)
+    (speed,) = re.findall(r"Speed: (\S+) km/s\n", printed)
+    assert float(speed) == pytest.approx(40, abs=1.5)
     assert "Picture: True\n" in printed
 
 

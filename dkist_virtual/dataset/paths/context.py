@@ -26,6 +26,9 @@ __all__ = ["plot_context"]
 
 _WHAT: Final = "plot_context"
 
+_LONG: Final = 7.0
+"""Days over which fields may be turned without a warning."""
+
 _DISK: Final = (2400, 1.0)
 """Pixels of the disk of the Sun, and arcseconds a pixel."""
 
@@ -100,6 +103,13 @@ def plot_context(
     outlines = []
     for name, edges, world in fields:
         seen = [_seen(edge, world, base, law, screen) for edge in edges]
+        if law is not None and (days := _days_apart(world, base)) > _LONG:
+            warnings.warn(
+                f"plot_context: {name} is turned over {days:.0f} days to the time of the map, over "
+                "which differential rotation shears it: rotate=False leaves it where it was",
+                DKISTVirtualWarning,
+                stacklevel=2,
+            )
         outlines.append((name, seen))
         if not any(np.isfinite(edge).any() for edge in seen):
             warnings.warn(
@@ -199,6 +209,21 @@ def _limb(world: World) -> Any:
     return WCS(header)
 
 
+def _days_apart(world: World, base: Any) -> float:
+    middle, target = _middle(world), _frame_of(base).obstime
+    return (
+        0.0 if middle is None or target is None else float(abs((target - middle).to_value("day")))
+    )
+
+
+def _frame_of(base: Any) -> Any:
+    """Return the frame of a map, or of a WCS."""
+    from astropy.wcs.utils import wcs_to_celestial_frame
+
+    known = getattr(base, "coordinate_frame", None)
+    return wcs_to_celestial_frame(base) if known is None else known
+
+
 def _seen(
     edge: NDArray[np.float64], world: World, base: Any, law: str | None, screen: str | None
 ) -> NDArray[np.float64]:
@@ -206,14 +231,12 @@ def _seen(
     from contextlib import ExitStack
 
     from astropy.coordinates import SkyCoord
-    from astropy.wcs.utils import wcs_to_celestial_frame
     from sunpy.coordinates import propagate_with_solar_surface
 
     from dkist_virtual.science.paths.turning import is_seen
 
-    wcs = base.wcs if hasattr(base, "wcs") and hasattr(base, "coordinate_frame") else base
-    target = getattr(base, "coordinate_frame", None)
-    target = wcs_to_celestial_frame(wcs) if target is None else target
+    wcs = base.wcs if hasattr(base, "coordinate_frame") else base
+    target = _frame_of(base)
     source = _own_frame(world)
     sky = SkyCoord(edge[:, 0], edge[:, 1], unit="arcsec", frame=source)
     with ExitStack() as stack:
