@@ -117,7 +117,8 @@ class AlongPath(Average):
         pixels = self.pixels_of(at, steps)
         with np.errstate(invalid="ignore"):
             there = (pixels >= -0.5) & (pixels <= np.array(self.lattice.shape) - 0.5)
-        return there.all(axis=-1).mean(axis=-1)  # type: ignore[no-any-return]
+        share: NDArray[np.float64] = np.asarray(there.all(axis=-1).mean(axis=-1), np.float64)
+        return share
 
     def _read(self, axes: list[range]) -> NDArray[np.generic]:
         *carried, path = axes
