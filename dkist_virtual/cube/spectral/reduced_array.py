@@ -35,10 +35,12 @@ AxisFunction: TypeAlias = Callable[..., "NDArray[Any]"]
 """A function of arrays whose last axis is the one that goes, or which lack it: gives an array of
 all outputs, whose first axis is these."""
 
-_BLOCK: Final = 2**26
-"""Bytes of the pixels of a block, and of one frame or tile at least: what is computed from them
-takes several times as much for a moment."""
+_BLOCK: Final = 2**23
+"""Bytes of the pixels of a block, and of one frame or tile at least: several for each core, which
+read and compute at the same time. What is computed from them takes several times as much."""
 
+_REMOTE: Final = 2**26
+"""The same of remote frames: those of a block are requested together."""
 
 _TILE: Final = 256
 """Pixels: DKIST's frames are compressed in tiles of 256 x 256 pixels, or of single rows."""
@@ -208,7 +210,9 @@ class Reduction:
         """
         first = self.operands[0].pixels
         stored = _stored(first)
-        limit = max(_BLOCK // max(np.dtype(first.dtype).itemsize * self.whole, 1), 1)  # spectra
+        is_remote = isinstance(stored, VirtualArray) and stored.places.remote
+        n_bytes = _REMOTE if is_remote else _BLOCK
+        limit = max(n_bytes // max(np.dtype(first.dtype).itemsize * self.whole, 1), 1)  # spectra
         limit = limit if most is None else min(limit, most)
         if isinstance(stored, VirtualArray) and stored.ndim == len(self.shape) + 1:
             n = len(stored.frame_shape)

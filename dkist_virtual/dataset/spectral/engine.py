@@ -238,7 +238,12 @@ class _Spectra:
         return np.stack([np.broadcast_to(one, intensity.shape[:-1]) for one in found])
 
     def _chosen(self, array: NDArray[Any]) -> NDArray[Any]:
-        return array if self.order is None else array[..., self.order]
+        order = self.order
+        if order is None:
+            return array
+        if np.array_equal(order, np.arange(order[0], order[0] + len(order))):  # without a copy
+            return array[..., order[0] : order[0] + len(order)]
+        return array[..., order]
 
     def _sorted(self, array: NDArray[Any]) -> NDArray[np.float64]:
         return np.array(self._chosen(array), float, order="C")

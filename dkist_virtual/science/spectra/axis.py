@@ -93,7 +93,7 @@ class SpectralAxis:
         unit = u.Unit(axis.unit or "nm")
         if not unit.is_equivalent(u.nm):
             values, unit = (values * unit).to_value(u.nm, u.spectral()), u.nm
-        return cls(on, np.array(values, float), unit, medium_of(ds))
+        return cls(on, np.array(values, float), unit, medium_of(_of_one_frame(ds)))
 
     def in_medium(self, medium: Literal["air", "vacuum"] | None) -> SpectralAxis:
         """Convert it to another medium; None leaves it as it is."""
@@ -163,3 +163,15 @@ class SpectralAxis:
             )
         middle = float(line.to_value(self.unit))
         return middle - float(values), middle + float(values)
+
+
+def _of_one_frame(ds: Any) -> Any:
+    """Return a frame of a dataset whose headers were not read: they say of all the same.
+
+    A table that was read is copied with every result.
+    """
+    origin = getattr(ds, "provenance", None)
+    if origin is None or ds.meta.headers.is_read:
+        return ds
+    n = len(origin.array.frame_shape)
+    return ds[(slice(0, 1),) * n] if n else ds

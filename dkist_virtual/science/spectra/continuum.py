@@ -67,6 +67,9 @@ class Continuum:
         if self.percentile is not None:
             return _percentile(values, self.percentile)[..., None]
         if self.degree == 0:
+            mean = values.mean(axis=-1)
+            if np.isfinite(mean).all():
+                return np.asarray(mean)[..., None]
             known = np.isfinite(values)
             total = np.where(known, values, 0.0).sum(axis=-1)
             return np.asarray(total / known.sum(axis=-1))[..., None]
@@ -106,14 +109,15 @@ class Level:
 def _percentile(values: Floats, percentile: float) -> Floats:
     """Compute a percentile as `numpy.percentile` does, sooner: of the samples that are known."""
     n = values.shape[-1]
-    known = np.isfinite(values)
-    if not known.all():
-        return np.asarray(_nanpercentile(values, known, percentile))
+    if not np.isfinite(values.sum(axis=-1)).all():
+        return np.asarray(_nanpercentile(values, np.isfinite(values), percentile))
+    if percentile == 100:
+        return np.asarray(values.max(axis=-1))
     place = (n - 1) * percentile / 100
     low = int(np.floor(place))
-    high = min(low + 1, n - 1)
-    parts = np.partition(values, (low, high), axis=-1)
-    below, above = parts[..., low], parts[..., high]
+    parts = np.partition(values, low, axis=-1)
+    below = parts[..., low]
+    above = parts[..., low + 1 :].min(axis=-1) if low + 1 < n else below
     return np.asarray(below + (above - below) * (place - low))
 
 

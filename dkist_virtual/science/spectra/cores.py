@@ -90,22 +90,28 @@ class LineCore:
         if level is None:
             assert self.continuum is not None
             level = self.continuum(intensity, wavelengths, x)
-        known = np.isfinite(y)
-        few = too_few(known, np.broadcast_to(within(x, self.window), y.shape))
         sign = 1.0 if self.kind == "absorption" else -1.0
-        y = np.where(known, sign * y, np.inf)
-        level = np.broadcast_to(sign * level, y.shape)
-        x = np.broadcast_to(x, y.shape)
-        if not known.all():
+        inside = np.broadcast_to(within(x, self.window), y.shape)
+        x, level = np.broadcast_to(x, y.shape), np.broadcast_to(sign * level, y.shape)
+        known = np.isfinite(y.sum(axis=-1))
+        if sign < 0:
+            y = -y
+        if known.all() and y.shape[-1] > 2:
+            few = np.zeros(y.shape[:-1], bool)
+            count = np.full(y.shape[:-1], y.shape[-1])
+            top = y.max(axis=-1)
+        else:
+            known = np.isfinite(y)
+            few, count = too_few(known, inside), known.sum(axis=-1)
+            y = np.where(known, y, np.inf)
             order = np.argsort(~known, axis=-1, kind="stable")
             y, x, level = (np.take_along_axis(one, order, axis=-1) for one in (y, x, level))
-        count = known.sum(axis=-1)
+            top = np.where(np.isfinite(y), y, -np.inf).max(axis=-1)
         place = np.argmin(y, axis=-1)
         inner = np.clip(place, 1, max(y.shape[-1] - 2, 1))
         wavelength, lowest = vertex(x, y, inner)
         here = _at(level, place)
         depth = here - _at(y, place)
-        top = np.where(np.isfinite(y), y, -np.inf).max(axis=-1)
         quality = np.select(
             [
                 few | ~np.isfinite(here),
@@ -202,18 +208,21 @@ def _is_blended(
     y: Floats, place: NDArray[np.intp], depth: Floats, level: Floats
 ) -> NDArray[np.bool_]:
     """Return where another minimum is comparable with the lowest one."""
-    here = place[..., None]
-    places = np.arange(y.shape[-1])
-    finite = np.where(np.isfinite(y), y, -np.inf)
-    # The highest sample from each place to the core.
-    left = np.where(places <= here, finite, -np.inf)[..., ::-1]
-    right = np.where(places >= here, finite, -np.inf)
-    highest = np.maximum(
-        np.maximum.accumulate(left, axis=-1)[..., ::-1], np.maximum.accumulate(right, axis=-1)
-    )
-    deep = level - y >= ALIKE * depth[..., None]
-    rises = highest - y > RISE * depth[..., None]
-    return np.asarray((deep & rises).any(axis=-1), bool)
+    deep = y <= level - ALIKE * depth[..., None]
+    columns = np.flatnonzero(deep.any(axis=tuple(range(deep.ndim - 1))))
+    if not len(columns):
+        return np.zeros(place.shape, bool)
+    part = slice(columns[0], columns[-1] + 1)  # nothing else is between two that are so deep
+    # With the wavelengths first, along which numpy accumulates whole rows.
+    y = np.ascontiguousarray(np.moveaxis(y[..., part], -1, 0))
+    places = np.arange(len(y)).reshape(-1, *(1,) * place.ndim)
+    here = place - part.start
+    low = np.where(np.moveaxis(deep[..., part], -1, 0), y, np.inf)
+    rise = y - RISE * depth  # is above a sample further out that is deep
+    rise[~np.isfinite(rise)] = -np.inf
+    left = (np.minimum.accumulate(low, axis=0) < rise) & (places < here)
+    right = (np.minimum.accumulate(low[::-1], axis=0)[::-1] < rise) & (places > here)
+    return np.asarray((left | right).any(axis=0), bool)
 
 
 def _crossing(core: _Core, place: NDArray[np.intp], step: int, wanted: Floats) -> Floats:

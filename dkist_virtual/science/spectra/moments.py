@@ -60,25 +60,23 @@ class Moments:
         if level is None:
             assert self.continuum is not None
             level = self.continuum(intensity, wavelengths, at)
-        depth = 1 - values / level if self.kind == "absorption" else values - level
-        known = np.isfinite(depth)
-        if at.ndim == 1 and known.all():
-            weights = trapezium_weights(at)
+        absorbs = self.kind == "absorption"
+        if at.ndim == 1 and len(at) > 2 and level.shape[-1] == 1:
+            # One product for all moments, of intensities: what is unknown shows in it.
             middle = float(at.mean())
-            away = at - middle
-            powers = np.stack([weights * away**k for k in range(self.n)], axis=-1)
-            sums = depth @ powers
-            raw = [sums[..., k] for k in range(self.n)]
-            center: Floats | float = middle
-        else:
-            weights = trapezium_weights(at, known)
-            middles = np.mean(at, axis=-1, keepdims=True)
-            away = at - middles
-            weighted = np.where(known, depth, 0.0) * weights
-            raw = [(weighted * away**k).sum(axis=-1) for k in range(self.n)]
-            raw[0] = np.where(too_few(known, within(at, self.window)), np.nan, raw[0])
-            center = middles[..., 0]
-        return _central(raw, center)
+            powers = trapezium_weights(at)[:, None] * (at - middle)[:, None] ** np.arange(self.n)
+            sums, total = values @ powers, powers.sum(axis=0)
+            made = total - sums / level if absorbs else sums - total * level
+            if np.isfinite(made).all():
+                return _central([made[..., k] for k in range(self.n)], middle)
+        depth = 1 - values / level if absorbs else values - level
+        known = np.isfinite(depth)
+        weights = trapezium_weights(at, known)
+        center = np.mean(at, axis=-1, keepdims=True)
+        weighted = np.where(known, depth, 0.0) * weights
+        raw = [(weighted * (at - center) ** k).sum(axis=-1) for k in range(self.n)]
+        raw[0] = np.where(too_few(known, within(at, self.window)), np.nan, raw[0])
+        return _central(raw, center[..., 0])
 
 
 def _central(raw: list[Floats], center: Floats | float) -> tuple[Floats, ...]:

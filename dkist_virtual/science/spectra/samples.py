@@ -29,6 +29,10 @@ def choose(intensity: Floats, wavelengths: Floats, windows: tuple[Ends, ...]) ->
         return intensity, wavelengths
     if wavelengths.ndim > 1:
         return np.where(inside, intensity, np.nan), wavelengths
+    places = np.flatnonzero(inside)
+    if len(places) and places[-1] - places[0] + 1 == len(places):  # one window: no copy
+        part = slice(places[0], places[-1] + 1)
+        return intensity[..., part], wavelengths[part]
     return intensity[..., inside], wavelengths[inside]
 
 
