@@ -318,3 +318,27 @@ def test_processes_read_their_own_frames(simulated: Callable[[str], Path]) -> No
         np.testing.assert_array_equal(here[name].data, there[name].data)
         np.testing.assert_array_equal(here[name].mask, there[name].mask)
     assert multiprocessing.active_children() == []
+
+
+@pytest.mark.slow
+def test_a_cluster_computes_the_same(raster: Any) -> None:
+    from distributed import Client
+
+    here = raster.spectral.fit(dark(raster))
+    with Client(n_workers=1, threads_per_worker=1, processes=False, dashboard_address=":0") as one:
+        there = raster.spectral.fit(dark(raster))
+        done = one.run_on_scheduler(lambda dask_scheduler: dask_scheduler.transition_counter)
+        assert done > 0  # the cluster did it
+    for name in here:
+        np.testing.assert_array_equal(here[name].data, there[name].data)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("form", ["x.asdf", "x.nc"])
+def test_results_are_saved_in_all_forms(form: str, raster: Any, tmp_path: Path) -> None:
+    mean = raster.spectral.fit(dark(raster)).mean_1
+    mean.save(tmp_path / form, progress=False, **({"pixels": True} if form == "x.asdf" else {}))
+    opened: Any = dv.open_dataset(tmp_path / form)
+    np.testing.assert_array_equal(np.asarray(opened.data), mean.data)
+    np.testing.assert_array_equal(np.asarray(opened.uncertainty.array), mean.uncertainty.array)
+    assert dict(opened.meta["result"]) == mean.meta["result"]
