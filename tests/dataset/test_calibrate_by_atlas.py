@@ -119,6 +119,7 @@ def test_the_scale_is_as_the_observer_measures(frames: Any, made: Any) -> None:
     assert core(630.50) == pytest.approx(630.50, abs=1.5e-4)
 
 
+@pytest.mark.slow
 def test_regions_and_geometry_may_be_given(frames: Any, atlas: Any, made: Any) -> None:
     whole = made.wavelength_scale.values
     corners = [frames.wcs.pixel_to_world(x, 0, step, 0)[0] for x, step in ((0, 0), (3, 1))]
@@ -146,10 +147,14 @@ def test_regions_and_geometry_may_be_given(frames: Any, atlas: Any, made: Any) -
     assert middle == pytest.approx(2.0, abs=0.05)
 
 
-def test_a_bad_fit_is_refused(frames: Any, atlas: Any) -> None:
+@pytest.mark.slow
+def test_noise_is_refused(frames: Any, atlas: Any) -> None:
     noise = frames.with_data(np.random.default_rng(2).normal(1, 0.1, frames.shape), unit="ct")
     with pytest.raises(DatasetError, match=r"a bad fit: \d+% of the variation .* at most 10%"):
         noise.calibrate_wavelength(quiet=np.s_[0], atlas=atlas)
+
+
+def test_a_bad_fit_is_refused(frames: Any, atlas: Any) -> None:
     with pytest.raises(DatasetError, match=r"a bad fit: .* at most 1%"):
         frames.calibrate_wavelength(quiet=np.s_[0, :1, :, :1], atlas=atlas, residual=0.01)
     far = (atlas.solar_atlas_wavelength - 20 * u.nm, atlas.solar_atlas_transmission)
@@ -196,6 +201,7 @@ def named(frames: Any, instrument: str, **cards: float) -> Any:
     return ds
 
 
+@pytest.mark.slow
 def test_instruments_have_their_own_cards(frames: Any, atlas: Any, made: Any) -> None:
     def fit(instrument: str, **cards: float) -> Any:
         ds = named(frames, instrument, **cards)

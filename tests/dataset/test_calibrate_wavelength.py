@@ -155,7 +155,7 @@ def test_a_store_remembers_it_beside_the_data(scaled: Any, values: Any, tmp_path
     assert image.global_coords["wavelength"].value == values.value[4]
 
 
-@pytest.mark.parametrize("suffix", mostly_slow([".zarr", ".fits", ".nc", ".asdf"], ".fits"))
+@pytest.mark.parametrize("suffix", mostly_slow([".zarr", ".fits", ".nc", ".asdf"], ".asdf"))
 def test_other_forms_have_the_wavelengths_themselves(
     scaled: Any, values: Any, tmp_path: Path, suffix: str
 ) -> None:
