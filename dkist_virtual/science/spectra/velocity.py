@@ -123,8 +123,7 @@ def gravitational_shift(distance: float = 149_597_870_700.0) -> float:
     """Compute the gravitational red shift of light from the Sun's surface, in km/s.
 
     GM/c (1/R - 1/d), with the nominal solar values of IAU 2015 resolution B3: 0.636 km/s at
-    infinity, 0.633 km/s at 1 au (Gonzalez Hernandez et al. 2020, A&A 643, A146, measure 638 m/s
-    and state 633 m/s as expected).
+    infinity, 0.633 km/s at 1 au (as Gonzalez Hernandez et al. 2020, A&A 643, A146, expect).
 
     Parameters
     ----------
