@@ -24,7 +24,7 @@ from astropy.nddata import StdDevUncertainty
 from dkist_assets import DATASETS, ROOT, load, unpacked, with_files
 from inversions import make_inversion
 from ndcube import NDCollection, NDCubeSequence
-from samples import mostly_slow
+from samples import mostly_slow, paired
 
 import dkist_virtual as dv
 from dkist_virtual.dataset.save.extension import SaveExtension, get_extensions
@@ -160,11 +160,14 @@ def test_a_cut_is_the_one_that_dkist_makes(cut: Any, visp: Path, tmp_path: Path)
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("name", ["visp", "visp_plain", "vtf", "cryonirsp", "visp_moving"])
 @pytest.mark.parametrize(
-    "cut", [np.s_[...], np.s_[0], np.s_[1:, ::2, ..., 3:20:4], np.s_[0, 0], np.s_[..., 5, 7]],
+    ("name", "cut"),
+    paired(
+        ["visp", "visp_plain", "vtf", "cryonirsp", "visp_moving"] * 2,
+        [np.s_[...], np.s_[0], np.s_[1:, ::2, ..., 3:20:4], np.s_[0, 0], np.s_[..., 5, 7]],
+    ),
     ids=str,
-)  # fmt: skip
+)
 def test_a_selection_of_a_store_is_opened_by_dkist(
     name: str, cut: Any, simulated: Any, converted: Any, tmp_path: Path
 ) -> None:
@@ -335,8 +338,9 @@ TILES: tuple[Any, ...] = (
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("part", TILES)
-@pytest.mark.parametrize("name", ["vbi_mosaic", "vbi_mosaic_missing", "dlnirsp"])
+@pytest.mark.parametrize(
+    ("part", "name"), paired(TILES, ["vbi_mosaic", "vbi_mosaic_missing", "dlnirsp"])
+)
 def test_a_mosaic_is_opened_by_dkist_and_by_us(
     name: str, part: Callable[[Any], Any], simulated: Any, tmp_path: Path
 ) -> None:
@@ -382,8 +386,11 @@ def test_hidden_tiles_and_computed_ones(simulated: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("cut", [np.s_[...], np.s_[1:], np.s_[:2, 1:5:2], np.s_[0]], ids=str)
-@pytest.mark.parametrize("compressed", [False, True])
+@pytest.mark.parametrize(
+    ("cut", "compressed"),
+    paired([np.s_[...], np.s_[1:], np.s_[:2, 1:5:2], np.s_[0]], [False, True]),
+    ids=str,
+)
 def test_an_inversion_is_opened_by_dkist_and_by_us(
     cut: Any, compressed: bool, tmp_path: Path
 ) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import pytest
@@ -24,6 +24,15 @@ def mostly_slow(values: Iterable[Any], *quick: Any, every: int = 0) -> list[Any]
             arguments = value if isinstance(value, tuple) else (value,)
             chosen.append(pytest.param(*arguments, marks=pytest.mark.slow))
     return chosen
+
+
+def paired(*values: Sequence[Any]) -> list[tuple[Any, ...]]:
+    """Combinations in which each value occurs: as many as the longest list has, the others again.
+
+    Where each combination costs seconds, and what the values do does not depend on each other.
+    """
+    n = max(map(len, values))
+    return [tuple(one[(k + k // len(one)) % len(one)] for one in values) for k in range(n)]
 
 
 def mark_costly(items: Iterable[pytest.Item]) -> None:
