@@ -143,6 +143,7 @@ def test_an_mp4_has_each_plane_once_and_each_was_read_once(
     assert [path.name for path in tmp_path.iterdir()] == ["a.mp4"]
 
 
+@pytest.mark.slow
 def test_a_gif_of_chosen_steps_with_one_contrast(counted: Any, tmp_path: Path) -> None:
     ds, source = counted
     plot = ds.plot()
@@ -158,6 +159,7 @@ def test_a_gif_of_chosen_steps_with_one_contrast(counted: Any, tmp_path: Path) -
     assert levels(iio.imread(tmp_path / "b.gif")) == pytest.approx([128, 128], abs=3)
 
 
+@pytest.mark.slow
 def test_a_page_needs_no_other_file_and_leaves_no_frame_out(counted: Any, tmp_path: Path) -> None:
     ds, _ = counted
     plot = ds.plot(vmin=0, vmax=N - 1)
@@ -209,6 +211,7 @@ def test_the_nearest_in_time() -> None:
     assert nearest(np.array([39.0]), np.array([5.0]), None).pixels == (0,)
 
 
+@pytest.mark.slow
 def test_two_datasets_in_step(counted: Any, tmp_path: Path) -> None:
     ds, source = counted
     left = ds[:5].plot(vmin=0, vmax=N - 1)
@@ -237,7 +240,6 @@ def test_two_datasets_in_step(counted: Any, tmp_path: Path) -> None:
     mostly_slow(
         itertools.product(["error", "Ctrl-C"], ["mp4", "gif", "html"]),
         ("Ctrl-C", "mp4"),
-        ("error", "gif"),
     ),
 )
 def test_nothing_is_left_of_a_movie_that_was_not_finished(
@@ -268,6 +270,7 @@ def test_nothing_is_left_of_a_movie_that_was_not_finished(
     np.testing.assert_array_equal(plot.image.pixels, np.full((10, 16), 2))
 
 
+@pytest.mark.slow
 def test_a_frame_that_cannot_be_read_is_an_error(counted: Any, tmp_path: Path) -> None:
     ds, source = counted
     plot = ds.plot()
@@ -320,6 +323,7 @@ def test_what_is_refused(counted: Any, tmp_path: Path, monkeypatch: pytest.Monke
 # Other plots -------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_lines_keep_their_range(counted: Any, tmp_path: Path) -> None:
     ds, _ = counted
     plot = ds.plot_profile((0, 4), along=2)

@@ -41,6 +41,7 @@ def ramp() -> Any:
     return dv.Dataset(da.from_array(pixels, chunks=(1, 6, 8)), WCS(header), unit=u.ct)
 
 
+@pytest.mark.slow
 def test_a_contact_sheet_reads_each_plane_once(ramp: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     plot = ramp.plot()
     plot._reader._keep = 0
@@ -70,6 +71,7 @@ def test_a_contact_sheet_reads_each_plane_once(ramp: Any, monkeypatch: pytest.Mo
     assert own.axes[0].images[0].get_clim() == (-3, 9)
 
 
+@pytest.mark.slow
 def test_contact_sheets_that_are_refused(ramp: Any) -> None:
     plot = ramp.plot()
     with pytest.raises(ValueError, match="n = 0: expected at least 1"):
@@ -82,6 +84,7 @@ def test_contact_sheets_that_are_refused(ramp: Any) -> None:
         ramp.plot_profile().contact_sheet(1)
 
 
+@pytest.mark.slow
 def test_a_picture_has_the_size_contrast_and_place_of_the_plot(ramp: Any, tmp_path: Path) -> None:
     plot = ramp.plot(vmin=2, vmax=11, cmap="viridis").show({0: 7})
     figure = plot.picture([12, 9] * u.cm, title=True)
@@ -106,6 +109,7 @@ def test_a_picture_has_the_size_contrast_and_place_of_the_plot(ramp: Any, tmp_pa
             plot.picture(given)
 
 
+@pytest.mark.slow
 def test_a_pdf_has_as_many_pixels_as_its_resolution(tmp_path: Path) -> None:
     header = fits.Header({"CTYPE1": "WAVE", "CUNIT1": "nm", "CTYPE2": "LINEAR"})
     pixels = np.random.default_rng(1).random((500, 700), dtype="f4")

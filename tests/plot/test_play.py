@@ -102,6 +102,7 @@ def test_a_button_plays_to_the_end_and_again(plot: Any, datasets: Any) -> None:
     assert not timer.runs
 
 
+@pytest.mark.slow
 def test_the_space_bar(plot: Any) -> None:
     space(plot)
     tick(plot)
@@ -117,6 +118,7 @@ def test_the_space_bar(plot: Any) -> None:
     assert plot.position == [0, 1, 2, 0, 0]
 
 
+@pytest.mark.slow
 def test_a_plane_that_is_not_there_yet_is_waited_for(plot: Any) -> None:
     press(plot, 0)
     slow: Any = Future()
@@ -130,6 +132,7 @@ def test_a_plane_that_is_not_there_yet_is_waited_for(plot: Any) -> None:
     assert plot.position[0] == 1
 
 
+@pytest.mark.slow
 def test_a_plane_that_cannot_be_read_ends_it(plot: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(at: Any) -> Any:
         raise FrameCorruptError("frame 1 is broken")
@@ -142,6 +145,7 @@ def test_a_plane_that_cannot_be_read_ends_it(plot: Any, monkeypatch: pytest.Monk
     assert not plot.player._timer.runs
 
 
+@pytest.mark.slow
 def test_a_repainted_button_looks_as_if_all_were_drawn(plot: Any) -> None:
     canvas = plot.figure.canvas
     before = np.asarray(canvas.buffer_rgba()).copy()
@@ -157,6 +161,7 @@ def test_a_repainted_button_looks_as_if_all_were_drawn(plot: Any) -> None:
     np.testing.assert_array_equal(playing[below], np.asarray(canvas.buffer_rgba())[below])
 
 
+@pytest.mark.slow
 def test_no_button_is_saved_or_costs_a_figure_that_no_hand_reaches(
     plot: Any, datasets: Any, tmp_path: Path
 ) -> None:
@@ -172,6 +177,7 @@ def test_no_button_is_saved_or_costs_a_figure_that_no_hand_reaches(
     assert datasets("vtf")[0, 0, 0].plot().sliders.buttons == []
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore:Passing unrecognized arguments to super:DeprecationWarning")
 def test_in_a_notebook(datasets: Any) -> None:
     """With ipympl's own canvas, and the messages that a browser sends it."""
