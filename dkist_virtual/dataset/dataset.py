@@ -359,6 +359,7 @@ class Dataset(
         pixel: Sequence[int] | None = None,
         *,
         along: str | int | None = None,
+        wavelength_offset: Any = None,
         figure: Figure | None = None,
         **look: Any,
     ) -> LinePlot:
@@ -374,6 +375,8 @@ class Dataset(
         along : {"wavelength", "time", "stokes"} or int, optional
             The coordinate, or the axis of the array, of the line; by default the first of those
             words that the selection has.
+        wavelength_offset : Quantity or Dataset, optional
+            Added to the wavelengths of each spectrum, as `Spectral` takes it.
         figure : matplotlib.figure.Figure, optional
         **look
             What lines take: color, marker and so on.
@@ -390,7 +393,12 @@ class Dataset(
         """
         from dkist_virtual.plot.image_plot import draw_profile
 
-        return draw_profile(self.subject(), pixel, along=along, figure=figure, **look)
+        subject = self.subject()
+        if wavelength_offset is not None:
+            from dkist_virtual.dataset.spectral.corrections import with_offset
+
+            subject = with_offset(self, subject, wavelength_offset)
+        return draw_profile(subject, pixel, along=along, figure=figure, **look)
 
     # Other libraries --------------------------------------------------------------------
 

@@ -151,6 +151,18 @@ def test_an_offset_of_wavelengths_moves_the_line_by_as_much(raster: Any) -> None
         np.testing.assert_allclose(moments.centroid.data - before, moved, atol=1e-4)
 
 
+def test_a_plotted_spectrum_has_the_offset_of_its_pixel(raster: Any) -> None:
+    from matplotlib.figure import Figure
+
+    drawn = [
+        raster.plot_profile((2, 3), figure=Figure(), **how).axes[0].lines[0]
+        for how in ({}, {"wavelength_offset": np.arange(SLIT) * u.pm})
+    ]
+    before, after = (np.asarray(line.get_xdata(), float) for line in drawn)
+    np.testing.assert_allclose(after - before, 0.003, atol=1e-9)
+    np.testing.assert_array_equal(drawn[0].get_ydata(), drawn[1].get_ydata())
+
+
 def test_masked_and_unknown_pixels_count_for_nothing(raster: Any) -> None:
     mask = np.zeros(raster.shape, bool)
     mask[0, :, 0] = True  # a whole spectrum

@@ -1,5 +1,6 @@
 """Compute lazily from all pixels along an axis, and make the WCS that is left.
 
+- `offset_world`: give the coordinates of an array whose wavelengths are off at each pixel
 - `reduced_array`: compute values from all pixels along an axis lazily: a slice reads only what it
   needs
 - `without_stokes`: make the WCS of what was computed of several Stokes parameters

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
@@ -15,9 +15,10 @@ from dkist_virtual.science.spectra.brightness import brightness_of_scans, bright
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
+    from dkist_virtual.plot.planes import Subject
     from dkist_virtual.science.spectra.axis import SpectralAxis
 
-__all__ = ["Corrections", "read_offset"]
+__all__ = ["Corrections", "read_offset", "with_offset"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +91,18 @@ def read_offset(
         raise DatasetError("wavelength_offset: no value of it is a number")
     values = values.reshape((1,) * (len(shape) - values.ndim) + values.shape)
     return values, (float(np.nanmin(values)), float(np.nanmax(values)))
+
+
+def with_offset(ds: Any, subject: Subject, offset: Any) -> Subject:
+    """Make the subject of a plot whose wavelengths have an offset at each pixel."""
+    from dkist_virtual.cube.spectral.offset_world import OffsetWorld
+    from dkist_virtual.science.spectra.axis import SpectralAxis
+
+    axis = SpectralAxis.of(ds)
+    values, _ = read_offset(ds, axis, offset)
+    unit = World(ds.wcs, ds.shape).of_kind("wavelength")
+    factor = 1.0 if unit is None else float(axis.unit.to(unit.unit or axis.unit))
+    return replace(subject, world=OffsetWorld(ds.wcs, ds.shape, axis.array_axis, values * factor))
 
 
 def _factors(ds: Any, axis: SpectralAxis, normalise: Any) -> tuple[NDArray[np.float64], str]:
