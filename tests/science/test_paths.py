@@ -327,6 +327,7 @@ def test_a_region_that_leaves_the_field_is_masked(cut: Any) -> None:
 # Reading ------------------------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 def test_each_frame_is_read_once_and_in_part(converted: Any) -> None:
     ds, reads = counted(converted("vtf"), chunks="frame")
     made = ds.slit([(10, 5), (12, 35)])
