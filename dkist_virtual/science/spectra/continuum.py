@@ -115,9 +115,10 @@ def _percentile(values: Floats, percentile: float) -> Floats:
         return np.asarray(values.max(axis=-1))
     place = (n - 1) * percentile / 100
     low = int(np.floor(place))
-    parts = np.partition(values, low, axis=-1)
-    below = parts[..., low]
-    above = parts[..., low + 1 :].min(axis=-1) if low + 1 < n else below
+    short = values.astype(np.float32)  # as most frames have them, which is sorted in a third
+    parts = np.partition(short if (short == values).all() else values, low, axis=-1)
+    below = parts[..., low].astype(float)
+    above = parts[..., low + 1 :].min(axis=-1).astype(float) if low + 1 < n else below
     return np.asarray(below + (above - below) * (place - low))
 
 
