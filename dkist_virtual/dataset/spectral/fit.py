@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import itertools
 import sys
-import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -19,7 +18,8 @@ from dkist_virtual.dataset.spectral.processes import Scheduler, choose_scheduler
 from dkist_virtual.dataset.spectral.quantities import Quantities
 from dkist_virtual.dataset.spectral.results import MOST_OF_CADENCE, result_of
 from dkist_virtual.errors import DatasetError, SelectionError
-from dkist_virtual.science.spectra.line_fit import FitBlock, FitFailedWarning, free_parameters
+from dkist_virtual.science.spectra.fit_job import FitJob
+from dkist_virtual.science.spectra.line_fit import FitBlock, FitFailedWarning
 from dkist_virtual.text import check_keywords
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def fit_spectra(
     used = _used(windows, corrections, axis)
     weights, are_spreads = _weights(how.weights, ds, axis)
     initial, given = plain.first_values(how.initial)
-    job = _Fit(
+    job = FitJob(
         FitBlock(plain.model, fitter, options, initial), finder, level is not None,
         weights is not None, are_spreads, ends, tuple(given), how.covariance,
     )  # fmt: skip
@@ -242,7 +242,7 @@ def _said(
 
 
 def _results(
-    plain: PlainModel, unit: u.UnitBase, job: _Fit, covariance: bool
+    plain: PlainModel, unit: u.UnitBase, job: FitJob, covariance: bool
 ) -> dict[str, tuple[str, u.UnitBase | None]]:
     """Return the quantities: what each is called, and its unit."""
     found: dict[str, tuple[str, u.UnitBase | None]] = {
@@ -258,91 +258,6 @@ def _results(
             of = None if None in units else units[0] * units[1]
             found[f"covariance_{one}_{other}"] = (f"covariance of {one} and {other}", of)
     return found
-
-
-@dataclass(frozen=True, eq=False)
-class _Fit:
-    """Fit a block of spectra, as `over_wavelengths` calls it.
-
-    Parameters
-    ----------
-    fit : FitBlock
-    finder : Continuum or None
-        Finds the level that the intensity is divided by.
-    has_level, has_weights : bool
-        Whether the level, and weights, are given for each spectrum.
-    are_spreads : bool
-        Whether these weights are the standard deviations of the intensity.
-    ends : (float, float) or None
-        Of the wavelengths that the model is fitted to.
-    given : tuple of str
-        The parameters of which first values are given.
-    covariance : bool
-    """
-
-    fit: FitBlock
-    finder: Continuum | None
-    has_level: bool
-    has_weights: bool
-    are_spreads: bool
-    ends: Ends | None
-    given: tuple[str, ...]
-    covariance: bool
-
-    @property
-    def free(self) -> tuple[str, ...]:
-        """The parameters that are fitted."""
-        return free_parameters(self.fit.model)
-
-    @property
-    def pairs(self) -> list[tuple[str, str]]:
-        """The pairs of them."""
-        return list(itertools.combinations(self.free, 2))
-
-    @property
-    def names(self) -> list[str]:
-        """What each output is."""
-        names = [*self.fit.model.param_names, *(f"stderr {name}" for name in self.free)]
-        names += ["converged", "rms", "chi2"]
-        if self.covariance:
-            names += [f"covariance_{one}_{other}" for one, other in self.pairs]
-        return names
-
-    @property
-    def n_outputs(self) -> int:
-        """Number of the outputs."""
-        return len(self.names)
-
-    def __call__(
-        self, intensity: NDArray[Any], wavelengths: NDArray[Any], *arguments: NDArray[Any]
-    ) -> tuple[NDArray[Any], ...]:
-        left = list(arguments)
-        level: Any = left.pop(0) if self.has_level else None
-        weights = left.pop(0) if self.has_weights else None
-        if self.finder is not None:
-            level = self.finder(intensity, wavelengths, wavelengths)
-        if weights is not None and self.are_spreads:
-            weights = 1 / weights
-        if level is not None:
-            level = np.where(level > 0, level, np.nan)  # of what has none nothing is fitted
-            intensity = intensity / level
-            if weights is not None and self.are_spreads:
-                weights = weights * level
-        start = {n: value[..., 0] for n, value in zip(self.given, left, strict=True)}
-        if self.ends is not None:
-            inside = (wavelengths >= self.ends[0]) & (wavelengths <= self.ends[1])
-            intensity = np.where(inside, intensity, np.nan)
-        found = self.fit(intensity, wavelengths, weights, start)
-        if found.error:
-            warnings.warn(f"{FitFailedWarning.words}{found.error}", FitFailedWarning, stacklevel=2)
-        outputs = [*found.parameters.values()]
-        with np.errstate(invalid="ignore"):
-            outputs += [np.sqrt(found.covariance[..., k, k]) for k in range(len(self.free))]
-        outputs += [found.converged.astype(float), found.rms, found.chi2]
-        if self.covariance:
-            of = {name: k for k, name in enumerate(self.free)}
-            outputs += [found.covariance[..., of[a], of[b]] for a, b in self.pairs]
-        return tuple(outputs)
 
 
 def _run(reduction: Reduction, how: FitOptions) -> tuple[NDArray[np.float64], str]:
