@@ -21,6 +21,7 @@ from dkist_virtual.dataset.spectral import results
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, SelectionError
 from dkist_virtual.store.zarr_store import FrameStore
 
+SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in ("x.fits", "x.asdf", "x.nc")]
 STEPS, SLIT = 6, 5
 DEPTH, SIGMA = 0.7, 0.008
 WIDTH = DEPTH * SIGMA * np.sqrt(2 * np.pi)
@@ -270,6 +271,21 @@ def test_a_result_is_saved(
             World(centroid.wcs, centroid.shape).values(*at),
         )
         assert opened.unit == u.nm
+
+
+@pytest.mark.parametrize("name", ["x.zarr", *SLOW])
+def test_spectra_that_were_saved_are_measured_alike(raster: Any, tmp_path: Path, name: str) -> None:
+    options = {"pixels": True} if name.endswith("asdf") else {}
+    raster.save(tmp_path / name, progress=False, **options)
+    opened: Any = dv.open_dataset(tmp_path / name)
+    ours, theirs = (one.spectral.moments(continuum=100).centroid for one in (opened, raster))
+    np.testing.assert_array_equal(np.asarray(ours.data), np.asarray(theirs.data))
+    assert kinds(ours) == kinds(theirs)
+    assert list(ours[1:3].headers["DATE-AVG"]) == list(theirs[1:3].headers["DATE-AVG"])
+    calibrated = raster.calibrate_wavelength((raster.spectral.axis.values + 0.01) * u.nm)
+    moved = calibrated.spectral.moments(continuum=100).centroid
+    np.testing.assert_allclose(np.asarray(moved.data) - np.asarray(theirs.data), 0.01, atol=1e-9)
+    assert kinds(moved) == kinds(theirs)
 
 
 def test_a_map_of_sunpy_is_made_of_a_result(raster: Any) -> None:

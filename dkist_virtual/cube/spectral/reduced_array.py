@@ -81,7 +81,7 @@ class Operand:
             return _read_frames(pixels)
         if isinstance(pixels, Computed):
             pixels = pixels.dask()
-        if hasattr(pixels, "dask"):
+        if hasattr(pixels, "dask") and not is_source(pixels):
             return np.asarray(pixels.compute(scheduler="sync"))
         return np.asarray(pixels[...])
 

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["forget_wavelength", "without_wavelength"]
+__all__ = ["forget_inside", "forget_wavelength", "without_wavelength"]
 
 _FAR: Final = 1e6
 """Pixels: so far beyond the ends of a table its last values stay."""
@@ -121,6 +121,24 @@ def _around_slices(
         if all(entry == slice(None) for entry in entries):
             return inside, True
     return SlicedLowLevelWCS(inside, entries[::-1]), is_gone
+
+
+def forget_inside(low: Any) -> Any:
+    """Make a low-level WCS without its wavelength, with all of its pixel axes; None if of FITS."""
+    if isinstance(low, WCS):
+        return forget_wavelength(low)
+    if isinstance(low, ScaledWCS):
+        return forget_inside(low.unscaled)
+    if not isinstance(low, (SlicedLowLevelWCS, ResampledLowLevelWCS)):
+        return None
+    inside = forget_inside(low._wcs)  # astropy's wrappers of a WCS have no public name for it
+    if inside is None:
+        return None
+    if isinstance(low, SlicedLowLevelWCS):
+        return SlicedLowLevelWCS(inside, list(low._slices_pixel)[::-1])
+    if isinstance(low, SteppedWCS):
+        return SteppedWCS(inside, low._factor, low._offset, low._shape)
+    return ResampledLowLevelWCS(inside, low._factor, low._offset)
 
 
 def forget_wavelength(wcs: WCS, table: _Table | None = None, *, kind: str = "wavelength") -> WCS:

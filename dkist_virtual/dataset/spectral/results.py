@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
+from astropy.wcs.wcsapi import BaseHighLevelWCS, HighLevelWCSWrapper
 from ndcube import ExtraCoords
 
-from dkist_virtual.cube.spectral.without_wavelength import forget_wavelength, without_wavelength
+from dkist_virtual.cube.spectral.without_wavelength import forget_inside, without_wavelength
 from dkist_virtual.cube.world_axes import World
 from dkist_virtual.dataset.provenance import Tile
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, SelectionError
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from astropy.nddata import NDUncertainty
-    from astropy.wcs.wcsapi import BaseHighLevelWCS
     from numpy.typing import NDArray
 
     from dkist_virtual.science.spectra.axis import SpectralAxis
@@ -170,10 +170,7 @@ class _TileWithoutWavelength(Tile):
     @classmethod
     def of(cls, tile: Tile) -> Tile | None:
         """Make it of another one; None where the axis cannot stay."""
-        from gwcs import WCS
-
-        low = tile.unshifted.low_level_wcs
-        if not isinstance(low, WCS):
+        if forget_inside(tile.unshifted.low_level_wcs) is None:
             return None
         return cls(
             tile.description, tile.number, tile.shape, tile.corrected, tile.added_meta,
@@ -183,7 +180,8 @@ class _TileWithoutWavelength(Tile):
     @cached_property
     def unshifted(self) -> BaseHighLevelWCS:
         """The WCS without its wavelength."""
-        return forget_wavelength(super().unshifted.low_level_wcs)
+        made = forget_inside(super().unshifted.low_level_wcs)
+        return made if isinstance(made, BaseHighLevelWCS) else HighLevelWCSWrapper(made)
 
 
 class _ScanTimes:
