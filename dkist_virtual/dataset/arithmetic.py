@@ -18,7 +18,7 @@ from ndcube import NDCube, NDCubeSequence
 from dkist_virtual.cube.computed_array import compute
 from dkist_virtual.cube.selection import Selection
 from dkist_virtual.dataset.derived.frame_columns import read_keyword
-from dkist_virtual.dataset.derived.lineage import Part, join
+from dkist_virtual.dataset.derived.lineage import Part, join, result_after, result_before
 from dkist_virtual.dataset.derived.numpy_functions import (
     PixelCall,
     call_numpy,
@@ -221,6 +221,10 @@ class LazyCube(RegriddedCube):
         before = [one._columns for one in cubes if isinstance(one, LazyCube)]
         new = [operand.column for operand in operands if operand.column is not None]
         made._columns = tuple(dict.fromkeys((*itertools.chain(*before), *new)))
+        others = [one for one in cubes if one is not cube and isinstance(one, LazyCube)]
+        result = result_after([one.meta.get("result") for one in (cube, *others)])
+        if result is not None:
+            made.meta["result"] = result
         return made
 
     @overload
@@ -401,7 +405,8 @@ class LazyCube(RegriddedCube):
         uncertainty : NDUncertainty, optional
             Of `data`; by default that of an NDData, and else none.
         meta : dict, optional
-            Keys to add to this dataset's meta.
+            Keys to add to this dataset's meta, of which ``"result"``, what its pixels are, is left
+            behind.
 
         Raises
         ------
@@ -424,6 +429,9 @@ class LazyCube(RegriddedCube):
             mask=copy_mask(self._masked) if mask is None else mask,
             uncertainty=spread if uncertainty is None else uncertainty,
         )
+        if "result" in made.meta:  # it is of the pixels before
+            left = result_before(made.meta.pop("result"))
+            made.meta.update({"result": left} if left else {})
         for key, value in (meta or {}).items():
             made.meta[key] = value
         made._past = f"an array given for {self.lineage.source}"

@@ -269,7 +269,8 @@ class Dataset(
         names = axis_names(self) or [f"axis_{axis}" for axis in range(len(self.shape))]
         inventory = self.inventory or {}
         title = [inventory.get("instrumentName"), inventory.get("datasetId")]
-        title += [COMPUTED] * self.lineage.is_computed
+        lineage = self.lineage
+        title += [lineage.quantity, *[COMPUTED] * lineage.is_computed]
         mask = self._masked
         return Subject(
             data=self._data,
@@ -278,7 +279,8 @@ class Dataset(
             axis_names=tuple(names),
             unit="" if self.unit is None else str(self.unit),
             title=" ".join(part for part in title if part),
-            held=self.lineage.common(),
+            held=lineage.common(),
+            quantity=lineage.label,
         )
 
     @overload

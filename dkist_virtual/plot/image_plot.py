@@ -332,7 +332,7 @@ class ImagePlot(PixelPlot):
                 self.colorbar = None
                 image = self.images[0]
                 image.other_colorbar = None
-                self.colorbar = add_colorbar(self.axes, image, self.subject.unit)
+                self.colorbar = add_colorbar(self.axes, image, self.subject.label)
                 image.other_colorbar = self._take_colorbar
             self._bounds = None
             self._lay_out()

@@ -267,7 +267,7 @@ class LinePlot(SteppedPlot):
     def _panel_label(self, number: int) -> str:
         unit = f" [{self.subject.unit}]" if self.subject.unit else ""
         if self.shown.y is None:
-            return unit.strip() and f"data{unit}"
+            return self.subject.label if self.subject.quantity else unit.strip() and f"data{unit}"
         world = self.subject.world
         at = self._point()
         at[self.shown.y] = float(number)

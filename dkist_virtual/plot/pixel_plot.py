@@ -95,7 +95,7 @@ class PixelPlot(SteppedPlot):
         self._place_images()
         self._set_contrast(planes, self._write_values())
         if self._has_colorbar:
-            self.colorbar = add_colorbar(self.axes, self.images[0], self.subject.unit)
+            self.colorbar = add_colorbar(self.axes, self.images[0], self.subject.label)
         self.images[0].other_colorbar = self._take_colorbar
         self._mark_absent(planes)
         self._finish_layout()

@@ -57,11 +57,13 @@ class Subject:
     unit : str
         Empty where the data have none.
     title : str
-        Instrument and dataset.
+        Instrument and dataset, and what its pixels are if they were computed.
     held : dict of str to (World, WorldAxis, float)
         The coordinates that are the same everywhere in the data, by kind.
     convert : callable, optional
         From the pixels of `data`, as a numpy array, to those in `unit`.
+    quantity : str
+        What the pixels are, such as a Doppler velocity; empty for intensities.
     """
 
     data: VirtualArray | PixelArray
@@ -72,12 +74,21 @@ class Subject:
     title: str
     held: dict[str, tuple[World, WorldAxis, float]]
     convert: Convert | None = None
+    quantity: str = ""
 
     def __post_init__(self) -> None:
         # Figures show these texts, which are those of a file.
         object.__setattr__(self, "axis_names", tuple(map(in_figure, self.axis_names)))
         object.__setattr__(self, "unit", in_figure(self.unit))
         object.__setattr__(self, "title", in_figure(self.title))
+        object.__setattr__(self, "quantity", in_figure(self.quantity))
+
+    @property
+    def label(self) -> str:
+        """Quantity and unit, ``"Doppler velocity [km / s]"``, or the unit alone."""
+        return f"{self.quantity} [{self.unit}]" if self.quantity and self.unit else (
+            self.quantity or self.unit
+        )  # fmt: skip
 
     def held_texts(self) -> dict[str, str]:
         """Write the coordinates that are the same everywhere, for a title, by kind."""

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from astropy.nddata import StdDevUncertainty
 from astropy.time import Time
+from matplotlib.figure import Figure
 from spectra import absorption, on_real, real, wavelengths_of
 
 import dkist_virtual as dv
@@ -278,3 +279,37 @@ def test_a_scan_of_a_known_scene(tmp_path: Path) -> None:
     away = (pixels(found) - pixels(taken))[:, 0, 0] * 1e3
     times = Time([str(text) for text in ds.headers["DATE-AVG"]]).reshape(2, 11)[:, 5]
     np.testing.assert_allclose(away, observer_velocity(times), atol=2)
+
+
+def titled(ds: Any) -> tuple[str, str]:
+    plot = ds.plot(figure=Figure())
+    return plot.axes.get_title(), plot.colorbar.ax.get_ylabel()
+
+
+def test_a_plot_is_titled_by_its_quantity(receding: Any) -> None:
+    """Of what is not an intensity neither Stokes parameter nor wavelength are said."""
+    velocity = receding.doppler(REST * u.nm, window=0.05 * u.nm)
+    assert titled(velocity) == (
+        "VISP BKEWK Doppler velocity (computed)", "Doppler velocity [km / s]"
+    )  # fmt: skip
+    core = receding.spectral.line_core()
+    assert titled(core.depth) == ("VISP BKEWK depth (computed)", "depth")
+    assert titled(core.intensity) == ("VISP BKEWK intensity (computed)  Stokes I", "intensity [ct]")
+
+
+def test_a_title_does_not_outlive_its_quantity(receding: Any) -> None:
+    """A difference of velocities is computed from velocities, and an array given is of no kind."""
+    velocity = receding.doppler(REST * u.nm, window=0.05 * u.nm)
+    assert velocity.to("m / s").meta["result"] == velocity.meta["result"]
+    depth = receding.spectral.line_core().depth
+    for made, unit in ((velocity - velocity, "km / s"), (abs(velocity[1:])[:2] * 2, "km / s")):
+        assert titled(made) == ("VISP BKEWK from Doppler velocity (computed)", unit)
+        assert made.meta["result"]["computed_from"] == [velocity.meta["result"]]
+    both = velocity * depth
+    assert both.meta["result"]["quantity"] == "from Doppler velocity and depth"
+    assert velocity.meta["result"]["quantity"] == "Doppler velocity"
+    given = velocity.with_data(np.zeros(velocity.shape), unit="K")
+    assert "result" not in given.meta
+    assert titled(given) == ("VISP BKEWK (computed)", "K")
+    own = velocity.with_data(np.zeros(velocity.shape), meta={"result": {"quantity": "heat"}})
+    assert titled(own)[0] == "VISP BKEWK heat (computed)"

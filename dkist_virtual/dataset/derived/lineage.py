@@ -5,9 +5,9 @@ A difference of two wavelengths has the WCS of one of them, and the wavelength o
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
@@ -23,12 +23,18 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.provenance import FrameHeaders
     from dkist_virtual.store.format.header_table import HeaderTable
 
-__all__ = ["Lineage", "Part", "join"]
+__all__ = ["Lineage", "Part", "join", "quantity_of", "result_after", "result_before"]
 
 Constants: TypeAlias = dict[str, tuple[World, WorldAxis, float]]
 """Coordinates that are the same everywhere, by kind."""
 
 _OF_INTENSITIES: Final = {"stokes", "wavelength"}
+
+_INTENSITIES: Final = ("intensity", "continuum", "Stokes ", "rotated Stokes ")
+"""How the quantities begin that are Stokes parameters: all others are computed of several, or of
+several wavelengths."""
+
+_FROM: Final = "from "
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,6 +108,8 @@ class Lineage:
         The keys of the meta that the dataset had when it was opened.
     columns : tuple of str
         The columns of header tables that were combined with the pixels.
+    quantity : str or None
+        What the pixels are, where they were computed of several: see `quantity_of`.
     """
 
     parts: tuple[Part, ...]
@@ -111,6 +119,7 @@ class Lineage:
     past: str | None
     opened_with: frozenset[str]
     columns: tuple[str, ...] = ()
+    quantity: str | None = None
 
     def __str__(self) -> str:
         return f"computed from {self.source}" if self.is_computed else self.source
@@ -122,6 +131,11 @@ class Lineage:
             return self.past or "an array"
         said = str(self.headers.provenance)
         return f"{said} and {', '.join(self.columns)} of their headers" if self.columns else said
+
+    @property
+    def label(self) -> str:
+        """The quantity that the pixels are; empty where they were computed from one."""
+        return "" if (self.quantity or _FROM).startswith(_FROM) else str(self.quantity)
 
     @property
     def is_computed(self) -> bool:
@@ -137,7 +151,8 @@ class Lineage:
         """Return the coordinates that are the same everywhere in all that was combined.
 
         Stokes parameter and wavelength are of intensities: not of an array that the user put on the
-        coordinates, nor of pixels in units that intensities have no part in, such as km/s.
+        coordinates, nor of pixels in units that intensities have no part in, such as km/s, nor of
+        quantities such as a velocity.
         """
         first, *others = (part.constants() for part in self.parts)
         found = {
@@ -146,6 +161,9 @@ class Lineage:
             if all(kind in other and _same(one, other[kind]) for other in others)
         }
         if self.is_computed and (self.is_given or not _has_unit_of(self.unit, self.parts[0].unit)):
+            found = {kind: one for kind, one in found.items() if kind not in _OF_INTENSITIES}
+        quantity = (self.quantity or _INTENSITIES[0]).removeprefix(_FROM)
+        if not quantity.startswith(_INTENSITIES):
             found = {kind: one for kind, one in found.items() if kind not in _OF_INTENSITIES}
         return found
 
@@ -213,3 +231,43 @@ def _is_gone(column: Column) -> NDArray[np.bool_]:
     """Return where a frame has no such card: see `HeaderRow`."""
     gone = np.ma.getmaskarray(column)
     return gone | np.isnan(np.ma.getdata(column)) if column.dtype.kind == "f" else gone
+
+
+# What ``meta["result"]`` says -------------------------------------------------------------------
+
+
+def quantity_of(meta: Mapping[str, Any]) -> str | None:
+    """Return what the pixels are by ``meta["result"]``, such as a Doppler velocity; else None."""
+    result = meta.get("result")
+    said = result.get("quantity") if isinstance(result, Mapping) else None
+    return said if isinstance(said, str) and said else None
+
+
+def result_after(results: Sequence[Any]) -> dict[str, Any] | None:
+    """Return what ``meta["result"]`` says after arithmetic; None where it said nothing.
+
+    A difference of velocities is not a velocity by the method of one of them.
+
+    Parameters
+    ----------
+    results : sequence
+        ``meta["result"]`` of the datasets that are combined, first of that whose meta is kept, or
+        None.
+    """
+    if not results or not isinstance(results[0], Mapping):
+        return None
+    before: list[Any] = []
+    for one in results:
+        if isinstance(one, Mapping):
+            before += [one_before for one_before in one.get("computed_from", [one])
+                       if one_before not in before]  # fmt: skip
+    quantities = dict.fromkeys(quantity_of({"result": one}) for one in before)
+    names = " and ".join(name for name in quantities if name)
+    after = {"quantity": _FROM + names} if names else {}
+    return {**after, **result_before(results[0]), "computed_from": before}
+
+
+def result_before(result: Any) -> dict[str, Any]:
+    """Return what of ``meta["result"]`` is still true of other pixels on the same coordinates."""
+    kept = isinstance(result, Mapping) and result.get("stokes_frame")
+    return {"stokes_frame": kept} if kept else {}

@@ -27,7 +27,7 @@ from dkist_virtual.cube.selection import (
 )
 from dkist_virtual.cube.sliced_wcs import KnownWCS, UnslicedWCS, forget_dropped
 from dkist_virtual.cube.virtual_array import VirtualArray
-from dkist_virtual.dataset.derived.lineage import Lineage, Part
+from dkist_virtual.dataset.derived.lineage import Lineage, Part, quantity_of
 from dkist_virtual.dataset.provenance import (
     READING,
     FrameHeaders,
@@ -298,7 +298,10 @@ class FrameCube(NDCube):  # type: ignore[misc]  # ndcube comes without types
         known = frozenset(("inventory", "history", "headers"))
         if self._opened_with is not None:
             known = self._opened_with.opened_with
-        return Lineage(parts, self._headers, self.unit, stored, self._past, known, self._columns)
+        return Lineage(
+            parts, self._headers, self.unit, stored, self._past, known, self._columns,
+            quantity_of(self.meta),
+        )  # fmt: skip
 
     @property
     def stitching(self) -> Stitching | None:

@@ -90,7 +90,7 @@ def draw_contact_sheet(
         raise
     finally:
         plot.position = before
-    _add_bars(figure, panels, images, plot.subject.unit)
+    _add_bars(figure, panels, images, plot.subject.label)
     return figure
 
 
