@@ -11,7 +11,7 @@ from dkist_virtual.cube.computed_array import is_source
 from dkist_virtual.cube.spectral.reduced_array import Operand, Reduced, Reduction
 from dkist_virtual.cube.spectral.spectra_block import SpectraBlock, SpectrumFunction
 from dkist_virtual.dataset.spectral.quantities import Quantities
-from dkist_virtual.dataset.spectral.results import MOST_OF_CADENCE, result_of
+from dkist_virtual.dataset.spectral.results import MOST_OF_CADENCE, result_like, result_of
 from dkist_virtual.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -83,14 +83,19 @@ def over_wavelengths(
         ds, axis, function, len(names),
         arguments=arguments, used=wanted, offset=offset, factor=factor,
     )  # fmt: skip
-    made = {}
+    made: dict[str, Any] = {}
+    first = None
     for number, (name, unit) in enumerate(zip(names, units, strict=True)):
-        made[name] = result_of(
-            ds, axis, Reduced(reduction, number).dask(), unit=unit,
-            mask=Reduced(reduction, number, is_mask=True).dask(),
-            what=what[number] if what else name, meta=meta or {}, used=wanted,
-            most=most if number == 0 else np.inf,
-        )  # fmt: skip
+        pixels = Reduced(reduction, number).dask()
+        mask = Reduced(reduction, number, is_mask=True).dask()
+        word = what[number] if what else name
+        if first is None:
+            first = made[name] = result_of(
+                ds, axis, pixels, unit=unit, mask=mask, what=word, meta=meta or {}, used=wanted,
+                most=most,
+            )  # fmt: skip
+        else:  # with the WCS and the headers that were made for the first
+            made[name] = result_like(first, pixels, unit=unit, mask=mask, what=word)
     return Quantities(made)
 
 

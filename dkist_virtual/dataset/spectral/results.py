@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.science.spectra.axis import SpectralAxis
 
-__all__ = ["MOST_OF_CADENCE", "result_of"]
+__all__ = ["MOST_OF_CADENCE", "result_like", "result_of"]
 
 MOST_OF_CADENCE = 0.5
 """The share of the time between two scans that the points of one may take without a warning.
@@ -111,6 +111,32 @@ def result_of(
         scanned.warn(what, most)
     made = _made(ds, pixels, wcs, frames, index, unit=unit, mask=mask, uncertainty=uncertainty)
     made.meta["result"] = said
+    return made
+
+
+def result_like(
+    first: Any,
+    pixels: Any,
+    *,
+    unit: u.UnitBase | str | None,
+    mask: Any = None,
+    uncertainty: NDUncertainty | None = None,
+    what: str,
+) -> Any:
+    """Make the dataset of another quantity that was computed with one, of the same spectra.
+
+    Parameters
+    ----------
+    first : Dataset
+        What `result_of` made.
+    pixels, unit, mask, uncertainty, what
+        As `result_of` takes them.
+    """
+    made = first._new_instance(
+        data=pixels, unit=None if unit is None else u.Unit(unit), mask=mask,
+        uncertainty=uncertainty,
+    )  # fmt: skip
+    made.meta["result"] = {**first.meta["result"], "quantity": what}
     return made
 
 
