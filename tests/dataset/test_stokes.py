@@ -99,7 +99,7 @@ def test_samples_that_are_not_in_order_and_moved_wavelengths(raster: Any) -> Non
     # The same line, of samples whose wavelengths are all 0.01 nm more than the WCS says.
     moved = raster.polarimetry.weak_field(
         (line_of(raster) + 0.01) * u.nm, [630.0, 631.0] * u.nm, lande=2.5,
-        wavelength_offset=np.full((STEPS, SLIT), 0.01),
+        wavelength_offset=np.full((STEPS, SLIT), 10.0) * u.pm,
     )  # fmt: skip
     whole = raster.polarimetry.weak_field(line_of(raster) * u.nm, [630.0, 631.0] * u.nm, lande=2.5)
     np.testing.assert_allclose(values(moved.field), values(whole.field), rtol=1e-4)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import astropy.units as u
 import numpy as np
 
 from dkist_virtual.errors import DatasetError
@@ -15,8 +14,7 @@ if TYPE_CHECKING:
     from dkist_virtual.science.spectra.axis import SpectralAxis
 
 __all__ = [
-    "V_SIGN", "axis_of", "check_how", "check_one_of", "has_limb", "off_the_limb", "read_offset",
-    "words",
+    "V_SIGN", "axis_of", "check_how", "check_one_of", "has_limb", "off_the_limb", "words",
 ]  # fmt: skip
 
 V_SIGN: Final = (
@@ -49,13 +47,6 @@ def words(axis: SpectralAxis, used: NDArray[np.bool_] | None) -> str:
     """Say which wavelengths are used."""
     some = axis.values[used]
     return f"{some.min():.4f} to {some.max():.4f} {axis.unit}, {len(some)} wavelengths"
-
-
-def read_offset(given: Any, axis: SpectralAxis) -> Any:
-    """Return what is added to the wavelengths, in their unit."""
-    if isinstance(given, u.Quantity):
-        return given.to_value(axis.unit)
-    return given.data if hasattr(given, "wcs") else given
 
 
 def off_the_limb(ds: Any) -> NDArray[np.bool_]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 
-from dkist_virtual.dataset.polarimetry.keywords import axis_of, read_offset, words
+from dkist_virtual.dataset.polarimetry.keywords import axis_of, words
 from dkist_virtual.errors import DatasetError, SelectionError
 
 if TYPE_CHECKING:
@@ -43,6 +43,7 @@ def weak_field(
     said : dict
         More for ``meta["result"]``.
     """
+    from dkist_virtual.dataset.spectral.corrections import Corrections
     from dkist_virtual.dataset.spectral.engine import over_wavelengths
     from dkist_virtual.dataset.spectral.options import read_line
     from dkist_virtual.science.polarimetry.weak_field import splitting_per_gauss
@@ -52,6 +53,7 @@ def weak_field(
     stokes_i, stokes_v = parameters.together("I", "V")
     axis = axis_of(stokes_i)
     at, factor = read_line(line, axis), _lande(line, lande)
+    moved = Corrections.of(stokes_i, axis, offset, None)
     in_line = axis.window(window, at)
     if in_line.sum() < 5:
         raise SelectionError(
@@ -86,7 +88,7 @@ def weak_field(
     return over_wavelengths(
         stokes_i, axis, function, _NAMES, (u.G, u.G, ""), used=used, what=_WHAT,
         arguments=[stokes_v] if noise is None else [stokes_v, _noise(noise, stokes_v)],
-        offset=read_offset(offset, axis), meta={**meta, **said},
+        offset=moved.offset, meta={**meta, **moved.said, **said},
     )  # fmt: skip
 
 
@@ -104,6 +106,9 @@ def _lande(line: u.Quantity | str, given: float | None) -> float:
 
 
 def _noise(noise: Any, of: Any) -> Any:
+    """Return the standard deviation of V in its unit."""
+    if hasattr(noise, "pixels"):  # a dataset
+        return noise if noise.unit in (None, of.unit) else noise.to(of.unit)
     if isinstance(noise, u.Quantity):
         return noise.value if of.unit is None else noise.to_value(of.unit)
     return noise

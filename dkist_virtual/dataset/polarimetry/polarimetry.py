@@ -224,9 +224,8 @@ class Polarimetry:
             line, the field is masked: V saturates. With a third, a field along the line of sight is
             up to 15 per cent too large. None masks nothing. What splits a line across the line of
             sight is not noticed.
-        wavelength_offset : array, optional
-            Added to the wavelengths of each spectrum: in their unit, of a shape that broadcasts to
-            that of the result.
+        wavelength_offset : Quantity or Dataset, optional
+            Added to the wavelengths of each spectrum, as `Spectral` takes it.
 
         Returns
         -------
