@@ -11,6 +11,7 @@ from typing import Any
 import astropy.units as u
 import numpy as np
 import pytest
+from astropy.nddata import StdDevUncertainty
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 from samples import mostly_slow
@@ -297,3 +298,12 @@ def test_what_is_missing_is_refused(raster: Any) -> None:
         raster.polarimetry.rotated()
     with pytest.raises(TypeError, match="unexpected keyword argument 'widow'"):
         raster.polarimetry.linear(widow=1)
+    with pytest.raises(DatasetError, match="expected a length"):
+        weak(raster, wavelength_offset=0.01)
+    ds = raster[...]
+    ds.uncertainty = StdDevUncertainty(np.ones(ds.shape))
+    own, quiet = ds.polarimetry, [630.0, 631.0] * u.nm
+    measures = own.linear, own.circular, own.azimuth, lambda: own.crosstalk(quiet)
+    for measure in (*measures, lambda: weak(ds)):
+        with pytest.raises(DatasetError, match="uncertainty = None leaves it behind"):
+            measure()

@@ -100,6 +100,7 @@ class Polarimetry:
         from dkist_virtual.science.polarimetry.profiles import linear_degree
 
         check_how("linear", how)
+        self._refuse_state("linear")
         return self._over(
             partial(linear_degree, how=how), "IQU", "degree of linear polarisation", "",
             window, line, method=f"{how} over the window of sqrt(Q**2 + U**2) / I",
@@ -128,6 +129,7 @@ class Polarimetry:
         from dkist_virtual.science.polarimetry.profiles import circular_degree
 
         check_how("circular", how)
+        self._refuse_state("circular")
         self._warn_of_unknown_sign("circular")
         return self._over(
             partial(circular_degree, how=how), "IV", "degree of circular polarisation", "",
@@ -175,6 +177,7 @@ class Polarimetry:
 
         check_one_of("azimuth", "of", of, ("field", "polarisation"))
         check_one_of("azimuth", "kind", kind, ("absorption", "emission"))
+        self._refuse_state("azimuth")
         warn_of_unknown(self.frame, "azimuth", "where +Q, its zero, points is unknown, too")
         methods = {
             "field": "Q and U weighted by the squared distance from the centre of gravity of I",
@@ -239,6 +242,7 @@ class Polarimetry:
         """
         from dkist_virtual.dataset.polarimetry.magnetic import weak_field
 
+        self._refuse_state("weak_field")
         self._warn_of_unknown_sign("weak_field")
         made = weak_field(
             self._parameters, line, window, lande=lande, continuum=continuum, noise=noise,
@@ -280,6 +284,7 @@ class Polarimetry:
         if not letters:
             raise SelectionError("crosstalk: this selection has no Stokes parameter but I")
         check_one_of("crosstalk", "off_limb", off_limb, ("refuse", "mask"))
+        self._refuse_state("crosstalk")
         stokes_i, *others = self._parameters.together("I", *letters)
         axis = axis_of(stokes_i)
         used = axis.window(continuum)
@@ -402,6 +407,12 @@ class Polarimetry:
         )  # fmt: skip
 
     # What they share ----------------------------------------------------------------------
+
+    def _refuse_state(self, what: str) -> None:
+        """Refuse what does not follow into a result without wavelengths."""
+        from dkist_virtual.dataset.spectral.options import refuse_state
+
+        refuse_state(self._ds, what)
 
     def _refuse_uncertainty(self, what: str) -> None:
         if self._ds.uncertainty is not None:
