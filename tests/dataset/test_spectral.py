@@ -120,6 +120,10 @@ def test_lines_are_taken_by_name_and_in_a_medium(raster: Any) -> None:
             raster.spectral.moments(**wrong)
     with pytest.raises(TypeError, match="no such keyword: windows"):
         raster.spectral.moments(windows=3)
+    with pytest.raises(TypeError, match="no such keyword: continuum"):
+        raster.spectral.continuum(continuum=95)
+    with pytest.raises(SelectionError, match=r"at = 630\.2: expected the name of a line"):
+        raster.spectral.continuum(at=630.2)
 
 
 def test_a_continuum_is_a_dataset_that_measurements_take(raster: Any) -> None:

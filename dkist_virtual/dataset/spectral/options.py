@@ -165,24 +165,24 @@ def read_kind(kind: str) -> Kind:
     return kind  # type: ignore[return-value]
 
 
-def read_line(line: str | u.Quantity, axis: SpectralAxis) -> u.Quantity:
+def read_line(line: str | u.Quantity, axis: SpectralAxis, name: str = "line") -> u.Quantity:
     """Return the wavelength of a line, by its name or as it is, in the medium of an axis."""
     if isinstance(line, str):
         found = find_line(line)
         if axis.medium is None:
             raise SelectionError(
-                f"line = {line!r}: whether the wavelengths of this dataset are in air or in vacuum "
-                "is not known: give the wavelength of the line in the medium of the dataset"
+                f"{name} = {line!r}: whether the wavelengths of this dataset are in air or in "
+                "vacuum is not known: give the wavelength of the line in the medium of the dataset"
             )
         return found.wavelength(axis.medium).to(axis.unit)
     if not isinstance(line, u.Quantity) or line.shape != ():
         raise SelectionError(
-            f"line = {line!r}: expected the name of a line, or a wavelength such as 630.25 * u.nm"
+            f"{name} = {line!r}: expected the name of a line, or a wavelength such as 630.25 * u.nm"
         )
     try:
         return line.to(axis.unit)
     except u.UnitConversionError:
-        raise SelectionError(f"line = {line}: expected a length, such as nm") from None
+        raise SelectionError(f"{name} = {line}: expected a length, such as nm") from None
 
 
 def read_continuum(given: Any, ds: Any, axis: SpectralAxis) -> tuple[Continuum | None, Any]:

@@ -252,7 +252,7 @@ class Spectral(FitsModels):
         *,
         percentile: float | None = None,
         degree: int | None = None,
-        at: u.Quantity | None = None,
+        at: u.Quantity | str | None = None,
         **options: Any,
     ) -> Any:
         """Find the continuum of each spectrum.
@@ -269,28 +269,30 @@ class Spectral(FitsModels):
             the mean of the windows with such.
         degree : int, optional
             Of a polynomial in the wavelength through the samples in the windows, by least squares.
-        at : Quantity, optional
-            The wavelength at which it is evaluated: by default the middle of the windows.
+        at : Quantity or str, optional
+            The wavelength, or the line, at which it is evaluated: by default the middle of the
+            windows.
         **options
-            ``medium``, ``wavelength_offset`` and ``normalise``: see `Spectral`.
+            ``medium``, ``wavelength_offset``, ``normalise`` and ``most_of_cadence``: see
+            `Spectral`.
 
         Returns
         -------
         Dataset
             In the unit of the pixels.
         """
-        from dkist_virtual.dataset.spectral.options import make_continuum
+        from dkist_virtual.dataset.spectral.options import make_continuum, read_line
         from dkist_virtual.science.spectra.continuum import Level
 
+        check_keywords("continuum", options, _OF_ALL)
         given = {"windows": windows, "percentile": percentile, "degree": degree}
         options["continuum"] = {key: one for key, one in given.items() if one is not None}
-        refused = {"line", "window"} & set(options)
-        if refused:
-            raise TypeError(f"continuum: no such keyword: {', '.join(sorted(refused))}")
         how = self._measured("continuum", options, "absorption")
         found = make_continuum(how.axis, **options["continuum"])
         ends = found.windows or ((how.axis.values.min(), how.axis.values.max()),)
-        place = (ends[0][0] + ends[-1][1]) / 2 if at is None else float(at.to_value(how.axis.unit))
+        place = (ends[0][0] + ends[-1][1]) / 2
+        if at is not None:
+            place = float(read_line(at, how.axis, "at").value)
         made = how.apply(
             Level(found, place), {"continuum": self._ds.unit},
             method=f"at {place:.10g} {how.axis.unit}", of_continuum=True,
@@ -304,6 +306,7 @@ class Spectral(FitsModels):
         return Measured.of(self._ds, self._axis, kind=kind, what=name, **options)
 
 
-_OPTIONS: Final = (
-    "line", "window", "continuum", "medium", "wavelength_offset", "normalise", "most_of_cadence",
-)  # fmt: skip
+_OF_ALL: Final = ("medium", "wavelength_offset", "normalise", "most_of_cadence")
+"""Keywords of all measurements, of lines or not."""
+
+_OPTIONS: Final = ("line", "window", "continuum", *_OF_ALL)
