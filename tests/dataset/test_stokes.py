@@ -116,7 +116,7 @@ def test_a_window_of_the_first_wavelengths(raster: Any) -> None:
 def test_a_line_by_its_name(raster: Any) -> None:
     # At 630.25 nm there is the wing of our line: only what is said is looked at.
     said = raster.polarimetry.weak_field("Fe I 630.25", [630.24, 630.3] * u.nm).field.meta["result"]
-    assert (said["line"], said["lande"]) == ("630.2494 nm", 2.5)
+    assert (said["line"], said["lande"]) == ("Fe I 630.25, 630.24936 nm", 2.5)
 
 
 def test_the_noise_may_be_given(raster: Any) -> None:

@@ -45,7 +45,7 @@ def weak_field(
     """
     from dkist_virtual.dataset.spectral.corrections import Corrections
     from dkist_virtual.dataset.spectral.engine import over_wavelengths
-    from dkist_virtual.dataset.spectral.options import read_line
+    from dkist_virtual.dataset.spectral.options import read_line, say_line
     from dkist_virtual.science.polarimetry.weak_field import splitting_per_gauss
 
     if isinstance(limit, bool) or not (limit is None or limit > 0):
@@ -78,7 +78,7 @@ def weak_field(
         how = "standard deviation of V in the continuum"
     meta: dict[str, Any] = {
         "method": "weak-field approximation, least squares of V over dI/dlambda",
-        "line": f"{at:.4f}", "lande": factor, "window": words(axis, in_line),
+        "line": say_line(line, at), "lande": factor, "window": words(axis, in_line),
         "positive": "towards the observer", "noise": how if noise is None else "given",
         "limit": "none" if limit is None
         else f"masked where the splitting is more than {limit:.3g} Doppler widths",

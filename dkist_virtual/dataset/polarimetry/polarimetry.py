@@ -444,15 +444,15 @@ class Polarimetry:
         line: Quantity | str | None, **said: Any,
     ) -> Any:  # fmt: skip
         from dkist_virtual.dataset.spectral.engine import over_wavelengths
-        from dkist_virtual.dataset.spectral.options import read_line
+        from dkist_virtual.dataset.spectral.options import read_line, say_line
 
         first, *others = self._parameters.together(*letters)
         axis = axis_of(first)
         at = None if line is None else read_line(line, axis)
         used = axis.window(window, at)
         meta = self._said({**said, "window": words(axis, used=used)})
-        if at is not None:
-            meta["line"] = f"{at:.4f}"
+        if line is not None and at is not None:
+            meta["line"] = say_line(line, at)
         made = over_wavelengths(
             first, axis, function, ("value",), (unit,), used=used, what=(what,), meta=meta,
             arguments=others,

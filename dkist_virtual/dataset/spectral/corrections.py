@@ -13,10 +13,13 @@ from dkist_virtual.errors import DatasetError
 from dkist_virtual.science.spectra.brightness import brightness_of_scans, brightness_of_times
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from numpy.typing import NDArray
 
     from dkist_virtual.plot.planes import Subject
     from dkist_virtual.science.spectra.axis import SpectralAxis
+    from dkist_virtual.science.spectra.samples import Ends
 
 __all__ = ["Corrections", "read_offset", "with_offset"]
 
@@ -56,6 +59,19 @@ class Corrections:
         if normalise is not None:
             factor, said["normalise"] = _factors(ds, axis, normalise)
         return cls(added, ends, factor, said)
+
+    def used(self, axis: SpectralAxis, windows: Iterable[Ends | None]) -> NDArray[np.bool_]:
+        """Return which wavelengths, in the order of the array, are in a window of some spectrum.
+
+        None among the windows is for all wavelengths.
+        """
+        low, high = self.offsets
+        found = np.zeros(len(axis.values), bool)
+        for one in windows:
+            if one is None:
+                return np.ones(len(axis.values), bool)
+            found |= (axis.values + high >= one[0]) & (axis.values + low <= one[1])
+        return found
 
 
 def read_offset(
@@ -100,8 +116,8 @@ def with_offset(ds: Any, subject: Subject, offset: Any) -> Subject:
 
     axis = SpectralAxis.of(ds)
     values, _ = read_offset(ds, axis, offset)
-    unit = World(ds.wcs, ds.shape).of_kind("wavelength")
-    factor = 1.0 if unit is None else float(axis.unit.to(unit.unit or axis.unit))
+    shown = World(ds.wcs, ds.shape).of_kind("wavelength")
+    factor = 1.0 if shown is None else float(axis.unit.to(shown.unit or axis.unit))
     return replace(subject, world=OffsetWorld(ds.wcs, ds.shape, axis.array_axis, values * factor))
 
 

@@ -13,7 +13,12 @@ import numpy as np
 from dkist_virtual.dataset.spectral.corrections import Corrections
 from dkist_virtual.dataset.spectral.engine import spectra_of
 from dkist_virtual.dataset.spectral.fit_model import PlainModel
-from dkist_virtual.dataset.spectral.options import read_continuum, read_line, refuse_state
+from dkist_virtual.dataset.spectral.options import (
+    read_continuum,
+    read_window,
+    refuse_state,
+    say_window,
+)
 from dkist_virtual.dataset.spectral.processes import Scheduler, choose_scheduler, compute_blocks
 from dkist_virtual.dataset.spectral.quantities import Quantities
 from dkist_virtual.dataset.spectral.results import MOST_OF_CADENCE, result_of
@@ -30,7 +35,6 @@ if TYPE_CHECKING:
     from dkist_virtual.cube.spectral.reduced_array import Reduction
     from dkist_virtual.science.spectra.axis import SpectralAxis
     from dkist_virtual.science.spectra.continuum import Continuum
-    from dkist_virtual.science.spectra.samples import Ends
 
 __all__ = ["FitOptions", "fit_spectra"]
 
@@ -90,15 +94,14 @@ def fit_spectra(
     fitter = _fitter(how.fitter, options)
     axis = axis.in_medium(how.medium)
     corrections = Corrections.of(ds, axis, how.wavelength_offset, how.normalise)
-    shape = tuple(n for n, size in enumerate(ds.shape) if n != axis.array_axis)
-    shape = tuple(ds.shape[n] for n in shape)
+    shape = tuple(size for n, size in enumerate(ds.shape) if n != axis.array_axis)
     divides = how.continuum is not None
     unit = u.dimensionless_unscaled if divides else (ds.unit or u.dimensionless_unscaled)
     plain = PlainModel.of(model, axis.unit, unit, shape)
-    ends = _window(how, axis)
+    at, ends = read_window(how.line, how.window, axis)
     finder, level = (None, None) if not divides else read_continuum(how.continuum, ds, axis)
     windows = [ends] if finder is None else [ends, *(finder.windows or [None])]
-    used = _used(windows, corrections, axis)
+    used = corrections.used(axis, windows)
     weights, are_spreads = _weights(how.weights, ds, axis)
     initial, given = plain.first_values(how.initial)
     job = FitJob(
@@ -120,7 +123,8 @@ def fit_spectra(
         "measured_by": "fit",
         "method": f"least squares fit of {plain.name} by astropy's {type(fitter).__name__}",
         "converged": f"{int(converged.sum())} of {n_fitted} spectra that were fitted",
-        **_said(how, axis, ends, finder, weights is not None),
+        **say_window(how.line, at, ends, str(axis.unit)),
+        **_said(how, axis, finder, weights is not None),
         **corrections.said,
     }
     made: dict[str, Any] = {}
@@ -164,33 +168,6 @@ def _fitter(fitter: Any, options: dict[str, Any]) -> Any:
     return fitter
 
 
-def _window(how: FitOptions, axis: SpectralAxis) -> Ends | None:
-    """Return the ends of the wavelengths that the model is fitted to; None for all."""
-    at = None if how.line is None else read_line(how.line, axis)
-    if how.window is None:
-        if at is None:
-            return None
-        raise SelectionError(
-            f"line = {how.line!r}: say how far the line reaches: window=0.05 * u.nm is half of the "
-            "width, and window=[630.2, 630.3] * u.nm two ends"
-        )
-    axis.window(how.window, at)  # has some wavelength
-    return axis.ends(how.window, at)
-
-
-def _used(
-    windows: list[Ends | None], corrections: Corrections, axis: SpectralAxis
-) -> NDArray[np.bool_]:
-    """Return which wavelengths, in the order of the array, may be used of some spectrum."""
-    low, high = corrections.offsets
-    found = np.zeros(len(axis.values), bool)
-    for one in windows:
-        if one is None:
-            return np.ones(len(axis.values), bool)
-        found |= (axis.values + high >= one[0]) & (axis.values + low <= one[1])
-    return found
-
-
 def _weights(weights: Any, ds: Any, axis: SpectralAxis) -> tuple[Any, bool]:
     """Return weights of the shape of the dataset, and whether they are standard deviations."""
     from astropy.nddata import StdDevUncertainty
@@ -217,22 +194,12 @@ def _weights(weights: Any, ds: Any, axis: SpectralAxis) -> tuple[Any, bool]:
 
 
 def _said(
-    how: FitOptions,
-    axis: SpectralAxis,
-    ends: Ends | None,
-    finder: Continuum | None,
-    weighted: bool,
+    how: FitOptions, axis: SpectralAxis, finder: Continuum | None, weighted: bool
 ) -> dict[str, Any]:
     """Write for the meta what was fitted."""
-    unit = str(axis.unit)
     said: dict[str, Any] = {}
-    if how.line is not None:
-        said["line"] = how.line if isinstance(how.line, str) else str(how.line)
-    said["window"] = (
-        "all wavelengths" if ends is None else f"{ends[0]:.10g} to {ends[1]:.10g} {unit}"
-    )
     if how.continuum is not None:
-        said["continuum"] = "given" if finder is None else finder.said(unit)
+        said["continuum"] = "given" if finder is None else finder.said(str(axis.unit))
     said["weights"] = "1 / standard deviation" if weighted and how.weights is None else (
         "given" if weighted else "all the same"
     )  # fmt: skip

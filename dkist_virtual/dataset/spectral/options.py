@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from dkist_virtual.science.spectra.samples import Ends
 
 __all__ = [
-    "Measured", "make_continuum", "read_continuum", "read_kind", "read_line", "refuse_state",
-    "refuse_stokes",
+    "Measured", "make_continuum", "read_continuum", "read_kind", "read_line", "read_window",
+    "refuse_state", "refuse_stokes", "say_line", "say_window",
 ]  # fmt: skip
 
 _KINDS: Final = ("absorption", "emission")
@@ -93,25 +93,12 @@ class Measured:
         refuse_state(ds, what)
         axis = axis.in_medium(medium)
         kind_ = read_kind(kind)
-        at = None if line is None else read_line(line, axis)
-        ends = None if window is None else axis.ends(window, at)
-        if window is not None:
-            axis.window(window, at)  # has some wavelength
-        elif at is not None:
-            raise SelectionError(
-                f"line = {line!r}: say how far the line reaches: window=0.05 * u.nm is half of the "
-                "width, and window=[630.2, 630.3] * u.nm two ends"
-            )
+        at, ends = read_window(line, window, axis)
         found, level = read_continuum(continuum, ds, axis)
         corrections = Corrections.of(ds, axis, wavelength_offset, normalise)
         unit = str(axis.unit)
         said: dict[str, Any] = {"kind": kind_}
-        if at is not None:
-            value = f"{at.to_value(axis.unit):.10g} {unit}"
-            said["line"] = f"{line}, {value}" if isinstance(line, str) else value
-        said["window"] = (
-            "all wavelengths" if ends is None else f"{ends[0]:.10g} to {ends[1]:.10g} {unit}"
-        )
+        said |= say_window(line, at, ends, unit)
         said["continuum"] = "given" if found is None else found.said(unit)
         if axis.medium is not None:
             said["medium"] = axis.medium
@@ -139,23 +126,10 @@ class Measured:
 
     def _used(self, of_continuum: bool) -> NDArray[np.bool_]:
         """Return which wavelengths, in the order of the array, may be used."""
-        every = np.ones(len(self.axis.values), bool)
         windows = [] if of_continuum else [self.window]
         if self.continuum is not None:
             windows += self.continuum.windows or [None]
-        if None in windows:
-            return every
-        low, high = self.corrections.offsets
-        values = self.axis.values
-        found: NDArray[np.bool_] = np.any(
-            [
-                (values + high >= one[0]) & (values + low <= one[1])
-                for one in windows
-                if one is not None
-            ],
-            axis=0,
-        )
-        return found
+        return self.corrections.used(self.axis, windows)
 
 
 def read_kind(kind: str) -> Kind:
@@ -183,6 +157,37 @@ def read_line(line: str | u.Quantity, axis: SpectralAxis, name: str = "line") ->
         return line.to(axis.unit)
     except u.UnitConversionError:
         raise SelectionError(f"{name} = {line}: expected a length, such as nm") from None
+
+
+def read_window(
+    line: str | u.Quantity | None, window: u.Quantity | None, axis: SpectralAxis
+) -> tuple[u.Quantity | None, Ends | None]:
+    """Return the wavelength of a line, and the ends of a window; None for all wavelengths."""
+    at = None if line is None else read_line(line, axis)
+    if window is None:
+        if at is None:
+            return None, None
+        raise SelectionError(
+            f"line = {line!r}: say how far the line reaches: window=0.05 * u.nm is half of the "
+            "width, and window=[630.2, 630.3] * u.nm two ends"
+        )
+    axis.window(window, at)  # has some wavelength
+    return at, axis.ends(window, at)
+
+
+def say_window(
+    line: str | u.Quantity | None, at: u.Quantity | None, ends: Ends | None, unit: str
+) -> dict[str, str]:
+    """Write the line and the window for a result's meta."""
+    said = {} if line is None or at is None else {"line": say_line(line, at)}
+    window = "all wavelengths" if ends is None else f"{ends[0]:.10g} to {ends[1]:.10g} {unit}"
+    return {**said, "window": window}
+
+
+def say_line(line: str | u.Quantity, at: u.Quantity) -> str:
+    """Write a line for a result's meta: its name, if it was given by that, and its wavelength."""
+    value = f"{at.value:.10g} {at.unit}"
+    return f"{line}, {value}" if isinstance(line, str) else value
 
 
 def read_continuum(given: Any, ds: Any, axis: SpectralAxis) -> tuple[Continuum | None, Any]:
