@@ -85,7 +85,7 @@ class Spectral(FitsModels):
     - ``wavelength_offset``: added to the wavelengths of each spectrum: one value, a map or dataset
       of the shape of the result, such as a cavity map, or one value for each pixel of the slit.
     - ``normalise``: for scans, whose points are not at one time: ``"frame mean"``, or a dataset of
-      the broadband level; see {doc}`/how-to/spectra`.
+      the broadband level; see :doc:`/how-to/spectra`.
     - ``most_of_cadence``: warn where the points of a scan are spread over more than this share of
       the time from one scan to the next, by default 0.5.
 
