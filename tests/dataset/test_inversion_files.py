@@ -124,9 +124,9 @@ def test_wavelengths_belong_to_the_nearest_line(part: Any, tmp_path: Path) -> No
 
 def test_wavelengths_in_vacuum_are_converted(part: Any, tmp_path: Path) -> None:
     for medium in ("air", "vacuum"):
-        part.to_sir(
-            tmp_path / medium, lines=LINE, continuum=LEVEL, medium=medium, progress=False
-        )  # fmt: skip
+        named = part[:, :1]
+        named.meta["wavelength_medium"] = medium
+        named.to_sir(tmp_path / medium, lines=LINE, continuum=LEVEL, progress=False)
     air, vacuum = (
         np.loadtxt(read_pixels(tmp_path / one)[0, 0] / "observed.per")[:, 1]
         for one in ("air", "vacuum")

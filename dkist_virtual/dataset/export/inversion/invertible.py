@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from astropy.units import Quantity
 
     from dkist_virtual.dataset.spectral.quantities import Quantities
-    from dkist_virtual.science.spectra.medium import Medium
 
 __all__ = ["InvertibleCube"]
 
@@ -30,7 +29,6 @@ class InvertibleCube:
         lines_file: str | os.PathLike[str] | None = None,
         blends: Mapping[int, Sequence[int]] | None = None,
         sigma: Any = None,
-        medium: Medium | None = None,
         positive_q: Quantity | None = None,
         code: Literal["sir", "desire"] = "sir",
         overwrite: bool = False,
@@ -39,11 +37,12 @@ class InvertibleCube:
         """Write the Stokes profiles for SIR or DeSIRe: a directory for each pixel.
 
         It has ``observed.per``: line indices, distances from the laboratory wavelength in mA, and
-        I, Q, U and V over the quiet Sun's continuum at the centre of the disk. What is masked, NaN
-        or not observed is written as -10, which the codes leave out of the fit; pixels of which
-        nothing was observed are left out. Beside them are ``pixels.txt``, with the place in the
-        dataset, Tx, Ty, mu and directory of each pixel, ``wave.grid``, where the wavelengths are
-        even, and ``region.json``. Some pixels are read and written at a time.
+        I, Q, U and V over the quiet Sun's continuum at the centre of the disk. Wavelengths are in
+        air: those of a dataset in vacuum are converted. What is masked, NaN or not observed is
+        written as -10, which the codes leave out of the fit; pixels of which nothing was observed
+        are left out. Beside them are ``pixels.txt``, with the place in the dataset, Tx, Ty, mu and
+        directory of each pixel, ``wave.grid``, where the wavelengths are even, and
+        ``region.json``. Some pixels are read and written at a time.
 
         Parameters
         ----------
@@ -69,9 +68,6 @@ class InvertibleCube:
             For DeSIRe: the noise over the continuum: one, or one for each wavelength of the
             dataset, (n,), and Stokes parameter, (n, 4). It becomes relative weights,
             ``observed.wht``.
-        medium : {"air", "vacuum"}, optional
-            Of the dataset's wavelengths, where nothing says so. Wavelengths in vacuum are converted
-            to air.
         positive_q : Quantity, optional
             The direction of +Q, counterclockwise from solar west, where it is not documented. It
             is noted, as the azimuths that are found are counted from it.
@@ -100,7 +96,7 @@ class InvertibleCube:
 
         write_sir(
             self, directory, lines=lines, continuum=continuum, limb_darkening=limb_darkening,
-            window=window, lines_file=lines_file, blends=blends, sigma=sigma, medium=medium,
+            window=window, lines_file=lines_file, blends=blends, sigma=sigma,
             positive_q=positive_q, code=code, overwrite=overwrite, progress=progress,
         )  # fmt: skip
 
@@ -113,7 +109,6 @@ class InvertibleCube:
         limb_darkening: str | float = "neckel 2005",
         boundary: Any = None,
         window: Quantity | None = None,
-        medium: Medium | None = None,
         positive_q: Quantity | None = None,
         overwrite: bool = False,
         progress: bool = True,
@@ -131,7 +126,7 @@ class InvertibleCube:
         Parameters
         ----------
         path : path
-        continuum, limb_darkening, medium
+        continuum, limb_darkening
             As `to_sir` takes them.
         sigma : float or array
             The noise over the continuum: one, or one for each wavelength of the dataset, (n,), and
@@ -164,8 +159,8 @@ class InvertibleCube:
 
         write_hazel(
             self, path, continuum=continuum, limb_darkening=limb_darkening, sigma=sigma,
-            boundary=boundary, window=window, medium=medium, positive_q=positive_q,
-            overwrite=overwrite, progress=progress,
+            boundary=boundary, window=window, positive_q=positive_q, overwrite=overwrite,
+            progress=progress,
         )  # fmt: skip
 
     def read_sir(

@@ -88,9 +88,9 @@ def read_sir(
     _check(record, ds, place)
     axes = _pixel_axes(ds)
     shape = tuple(ds.shape[axis] for axis in axes)
-    heights = {"macroturbulence": "km / s", "filling_factor": "", "stray_light": "percent"}
+    constants = {"macroturbulence": "km / s", "filling_factor": "", "stray_light": "percent"}
     values = np.full((len(COLUMNS), len(depths), *shape), np.nan)
-    constant = np.full((len(heights), *shape), np.nan)
+    constant = np.full((len(constants), *shape), np.nan)
     n_found = 0
     rows = zip(places.tolist(), names, strict=True)
     for at, name in tqdm(rows, total=len(names), unit="pixel", disable=None if progress else True):
@@ -119,7 +119,7 @@ def read_sir(
         for k, depth in enumerate(depths):
             name = quantity if np.ndim(log_tau) == 0 else f"{quantity}_at_{depth:g}"
             found[name] = values[row, k], unit
-    for row, (quantity, unit) in enumerate(heights.items()):
+    for row, (quantity, unit) in enumerate(constants.items()):
         found[quantity] = constant[row], unit
     meta = {
         "method": f"inversion with {record.get('code', 'sir')}", "model": model,

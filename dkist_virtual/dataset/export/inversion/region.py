@@ -13,12 +13,10 @@ import numpy as np
 from dkist_virtual.cube.world_axes import World
 from dkist_virtual.errors import DatasetError, SelectionError
 from dkist_virtual.science.spectra.axis import SpectralAxis
-from dkist_virtual.science.spectra.medium import convert
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    from dkist_virtual.science.spectra.medium import Medium
     from dkist_virtual.science.sun.disk import DiskGeometry
 
 __all__ = ["Block", "Region", "axis_in_air", "positive_q_of", "stokes_of"]
@@ -102,7 +100,6 @@ class Region:
         continuum: Any,
         limb_darkening: str | float,
         window: u.Quantity | None,
-        medium: Medium | None,
     ) -> Region:
         """Read the keywords, and find the axes.
 
@@ -115,7 +112,7 @@ class Region:
         """
         from dkist_virtual.science.sun.disk import DiskGeometry
 
-        axis = axis_in_air(ds, what, medium)
+        axis = axis_in_air(ds, what)
         within = axis.window(window)
         order = axis.order
         stokes_axis, letters = stokes_of(ds, what)
@@ -231,22 +228,16 @@ class Region:
         return [np.broadcast_to(one.reshape(own), lengths).ravel() for one in (lon, lat, mu)]
 
 
-def axis_in_air(ds: Any, what: str, medium: Medium | None) -> SpectralAxis:
-    """Find the wavelengths of a dataset, in air; `medium` says in what they are if nothing does."""
-    from dataclasses import replace
-
-    from dkist_virtual.science.spectra.medium import check_medium
-
+def axis_in_air(ds: Any, what: str) -> SpectralAxis:
+    """Find the wavelengths of a dataset, in air."""
     axis = SpectralAxis.of(ds)
-    if check_medium(medium) is not None:
-        axis = replace(axis, medium=medium)
     if axis.medium is None:
         raise DatasetError(
-            f"{what}: whether the wavelengths are in air or in vacuum is not known: medium='air' "
-            "or medium='vacuum' says it. The codes take wavelengths in air"
+            f"{what}: whether the wavelengths are in air or in vacuum is not known: "
+            "ds.meta['wavelength_medium'] = 'air', or 'vacuum', says it. The codes take "
+            "wavelengths in air"
         )
-    values = convert(axis.wavelengths, axis.medium, "air").to_value(axis.unit)
-    return replace(axis, values=np.asarray(values, float), medium="air")
+    return axis.in_medium("air")
 
 
 def stokes_of(ds: Any, what: str) -> tuple[int | None, tuple[tuple[int, int], ...]]:

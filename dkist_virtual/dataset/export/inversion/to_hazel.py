@@ -164,8 +164,5 @@ def _write_one(
     los = line_of_sight(block.longitude, block.latitude, block.mu, angle)
     on_disk = float(np.isfinite(block.mu[0]))
     below = [on_disk if given is None else float(given[0]), 0.0, 0.0, 0.0]
-    with part_of(target, overwrite=overwrite) as part:
-        replace_text(
-            os.path.dirname(part), os.path.basename(part),
-            format_profile(los[0], below, stokes[0], sigma[0]),
-        )  # fmt: skip
+    with part_of(target, overwrite=overwrite) as part, open(part, "w", encoding="ascii") as file:
+        file.write(format_profile(los[0], below, stokes[0], sigma[0]))

@@ -62,7 +62,7 @@ class _Line:
 def write_sir(
     ds: Any, directory: str | os.PathLike[str], *, lines: Any, lines_file: Any, blends: Any,
     window: u.Quantity | None, sigma: Any, positive_q: Any, code: str, overwrite: bool,
-    progress: bool, medium: Any, continuum: Any, limb_darkening: Any,
+    progress: bool, continuum: Any, limb_darkening: Any,
 ) -> None:  # fmt: skip
     """Write SIR's files: see `Dataset.to_sir`."""
     what = "to_sir"
@@ -79,11 +79,8 @@ def write_sir(
     found = _read_lines(lines, atoms, blends, what)
     whole = window
     if window is not None and np.ndim(window) == 0:
-        whole = _span(axis_in_air(ds, what, medium), found, window)
-    region = Region.of(
-        ds, what, continuum=continuum, limb_darkening=limb_darkening, window=whole,
-        medium=medium,
-    )  # fmt: skip
+        whole = _span(axis_in_air(ds, what), found, window)
+    region = Region.of(ds, what, continuum=continuum, limb_darkening=limb_darkening, window=whole)
     half = None if window is None or np.ndim(window) else float(window.to_value("AA"))
     order, indices, offsets = _assign(region.angstrom, found, half)
     if len(order) > _LIMITS[0] or len(found) > _LIMITS[1]:
