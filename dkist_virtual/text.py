@@ -1,11 +1,14 @@
-"""Write the small parts of messages: counts, sizes, common causes, unknown keywords."""
+"""Write the small parts of messages: counts, sizes, common causes, unknown keywords, bars."""
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable
 from typing import Final
 
-__all__ = ["ALIKE", "check_keywords", "counted", "human_bytes", "same_causes", "shorten"]
+__all__ = [
+    "ALIKE", "check_keywords", "counted", "human_bytes", "same_causes", "shorten", "shows_progress",
+]  # fmt: skip
 
 ALIKE: Final = 3
 """So many things with one cause share a line."""
@@ -51,3 +54,8 @@ def check_keywords(function: str, given: Iterable[str], known: Iterable[str]) ->
         raise TypeError(
             f"{function}: no such keyword: {', '.join(unknown)}. Expected {', '.join(known)}"
         )
+
+
+def shows_progress(given: bool | None) -> bool:
+    """Tell whether to show a bar on stderr: as it is given, or where stderr is a terminal."""
+    return sys.stderr.isatty() if given is None else given

@@ -56,7 +56,7 @@ from dkist_virtual.store.format.headers import HEADERS_NAME, write_headers
 from dkist_virtual.store.format.names import POINTING_NAME, array_name
 from dkist_virtual.store.frame_locations import one_place
 from dkist_virtual.store.relative.write import relative_base
-from dkist_virtual.text import counted, human_bytes
+from dkist_virtual.text import counted, human_bytes, shows_progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -267,7 +267,7 @@ class Work:
                 "one of them"
             )
         fetcher = Fetcher(self.storage_options or {})
-        shown = sys.stderr.isatty() if self.progress is None else self.progress
+        shown = shows_progress(self.progress)
         with asdf_on_disk(asdf, fetcher) as (path, directory, others, label):
             scanned, stored = frames or base or directory, base or frames or directory
             written = relative_base(target, stored) if self.relative else stored

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shlex
-import sys
 from collections.abc import Iterator
 from dataclasses import FrozenInstanceError, dataclass, field, replace
 from functools import cached_property
@@ -21,7 +20,7 @@ from dkist_virtual.io.locations import Location, absolute, is_local
 from dkist_virtual.store.format.references import chunk_key
 from dkist_virtual.store.frame_spec import FrameSpec
 from dkist_virtual.store.zarr_store import spec_of
-from dkist_virtual.text import check_keywords, counted, human_bytes
+from dkist_virtual.text import check_keywords, counted, human_bytes, shows_progress
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
@@ -413,8 +412,7 @@ class Files(FileManagerNames):
         self._refuse_shared_names()
         names = list(dict.fromkeys(name for name, *_ in self._sources()))
         check_names(names, os.curdir)
-        shown = sys.stderr.isatty() if progress is None else progress
-        done = transfer(names, self.inventory, path, progress=shown, **options)
+        done = transfer(names, self.inventory, path, progress=shows_progress(progress), **options)
         if done.done and done.local is not None:
             self._read_first(done.local)
         return done

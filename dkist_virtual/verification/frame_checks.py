@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from dkist_virtual.cube.selection import parse_index
 from dkist_virtual.dataset.open import open_stored, select_alike
 from dkist_virtual.dataset.stored import StoredDataset
 from dkist_virtual.store.format.references import chunk_key
+from dkist_virtual.text import shows_progress
 
 if TYPE_CHECKING:
     from dkist_virtual.dataset.provenance import Provenance
@@ -86,7 +86,7 @@ def check_each(
     """Check frames by their numbers, `workers` at once; yield what was found, in their order."""
     from tqdm import tqdm
 
-    hidden = not (sys.stderr.isatty() if progress is None else progress)
+    hidden = not shows_progress(progress)
     first, stop = numbers.start, numbers.stop
     bar = tqdm(total=stop, initial=first, unit=" frames", desc="Verifying", disable=hidden)
     with bar, ThreadPoolExecutor(workers, thread_name_prefix="dkist-verify") as pool:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -25,7 +24,7 @@ from dkist_virtual.dataset.spectral.results import MOST_OF_CADENCE, result_of
 from dkist_virtual.errors import DatasetError, SelectionError
 from dkist_virtual.science.spectra.fit_job import FitJob
 from dkist_virtual.science.spectra.line_fit import FitBlock, FitFailedWarning
-from dkist_virtual.text import check_keywords
+from dkist_virtual.text import check_keywords, shows_progress
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -234,7 +233,7 @@ def _run(reduction: Reduction, how: FitOptions) -> tuple[NDArray[np.float64], st
     n = int(np.prod(reduction.shape))
     where = choose_scheduler(how.scheduler, n <= _FEW)
     out = np.full((reduction.n_outputs, *reduction.shape), np.nan)
-    hidden = not (sys.stderr.isatty() if how.progress is None else how.progress)
+    hidden = not shows_progress(how.progress)
     failed = ""
     blocks = ((index, reduction.select(index)) for index in _indices(reduction))
     with tqdm(total=n, unit=" spectra", desc="Fitting", disable=hidden) as bar:

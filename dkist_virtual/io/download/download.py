@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
-import sys
 import threading
 import time
 from dataclasses import replace
@@ -31,7 +30,7 @@ from dkist_virtual.io.event_loop import gather, run
 from dkist_virtual.io.local_file import FileBytes
 from dkist_virtual.io.locations import absolute, is_local, local_path
 from dkist_virtual.io.settings import setting
-from dkist_virtual.text import counted
+from dkist_virtual.text import counted, shows_progress
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -130,7 +129,7 @@ def download(
 def _bar(wanted: Sequence[Item], known: int, progress: bool | None) -> tqdm[NoReturn]:
     from tqdm import tqdm
 
-    shown = sys.stderr.isatty() if progress is None else progress
+    shown = shows_progress(progress)
     partly = any(item.size < 0 for item in wanted)
     bar: tqdm[NoReturn] = tqdm(
         total=None if partly else known,  # until one of unknown length is there

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +16,7 @@ from dkist_virtual.plot.output.film import Camera, put_side_by_side
 from dkist_virtual.plot.output.in_step import nearest, seconds_along, tolerance_seconds
 from dkist_virtual.plot.output.scene import Scene
 from dkist_virtual.plot.output.writers import SUFFIXES, ffmpeg, writer_for
+from dkist_virtual.text import shows_progress
 
 if TYPE_CHECKING:
     import os
@@ -140,9 +140,10 @@ def _write(
     from tqdm import tqdm
 
     n = len(missing[0])
-    shown = sys.stderr.isatty() if options.progress is None else options.progress
     with (
-        tqdm(total=n, unit=" frames", desc="Filming", disable=not shown) as bar,
+        tqdm(
+            total=n, unit=" frames", desc="Filming", disable=not shows_progress(options.progress)
+        ) as bar,
         written_beside(place, suffix) as part,
     ):
         writer = writer_for(part, str(place), options.fps, n, notes, options.embed_limit)

@@ -32,7 +32,7 @@ class InvertibleCube:
         positive_q: Quantity | None = None,
         code: Literal["sir", "desire"] = "sir",
         overwrite: bool = False,
-        progress: bool = True,
+        progress: bool | None = None,
     ) -> None:
         """Write the Stokes profiles for SIR or DeSIRe: a directory for each pixel.
 
@@ -75,7 +75,8 @@ class InvertibleCube:
             DeSIRe gets ``pos.coor`` of each pixel too.
         overwrite : bool
             Whether to write into a directory that has files in it.
-        progress : bool
+        progress : bool, optional
+            Whether to show a bar; by default where stderr is a terminal.
 
         Raises
         ------
@@ -111,7 +112,7 @@ class InvertibleCube:
         window: Quantity | None = None,
         positive_q: Quantity | None = None,
         overwrite: bool = False,
-        progress: bool = True,
+        progress: bool | None = None,
     ) -> None:
         """Write the Stokes profiles for hazel: all pixels in a file, in C order.
 
@@ -138,7 +139,8 @@ class InvertibleCube:
             Two ends of the wavelengths, by default all.
         positive_q : Quantity, optional
             The direction of +Q, counterclockwise from solar west, where it is not documented.
-        overwrite, progress : bool
+        overwrite, progress : optional
+            As `to_sir` takes them.
 
         Raises
         ------
@@ -169,7 +171,7 @@ class InvertibleCube:
         *,
         log_tau: float | Sequence[float],
         model: str = "*.mod",
-        progress: bool = True,
+        progress: bool | None = None,
     ) -> Quantities:
         """Read the models that SIR or DeSIRe found, on the coordinates of this dataset.
 
@@ -183,7 +185,8 @@ class InvertibleCube:
         model : str
             The name of the model in the directory of each pixel, which may be a pattern that fits
             one file.
-        progress : bool
+        progress : bool, optional
+            Whether to show a bar; by default where stderr is a terminal.
 
         Returns
         -------

@@ -20,6 +20,7 @@ from dkist_virtual.science.inversion_files.hazel import UNITS
 from dkist_virtual.science.inversion_files.pixel_table import TABLE, parse_table
 from dkist_virtual.science.inversion_files.sir import COLUMNS, parse_model
 from dkist_virtual.science.spectra.axis import SpectralAxis
+from dkist_virtual.text import shows_progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -66,7 +67,7 @@ def _check(record: Mapping[str, Any], ds: Any, place: str) -> None:
 
 
 def read_sir(
-    ds: Any, directory: str | os.PathLike[str], *, model: str, log_tau: Any, progress: bool
+    ds: Any, directory: str | os.PathLike[str], *, model: str, log_tau: Any, progress: bool | None
 ) -> Quantities:
     """Read models of SIR or DeSIRe: see `Dataset.read_sir`."""
     from tqdm import tqdm
@@ -93,7 +94,8 @@ def read_sir(
     constant = np.full((len(constants), *shape), np.nan)
     n_found = 0
     rows = zip(places.tolist(), names, strict=True)
-    for at, name in tqdm(rows, total=len(names), unit="pixel", disable=None if progress else True):
+    hidden = not shows_progress(progress)
+    for at, name in tqdm(rows, total=len(names), unit="pixel", disable=hidden):
         path = _model_in(os.path.join(place, name), model)
         if path is None:
             continue

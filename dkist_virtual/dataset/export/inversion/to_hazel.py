@@ -19,6 +19,7 @@ from dkist_virtual.science.inversion_files.hazel import (
     format_weights,
     with_noise,
 )
+from dkist_virtual.text import shows_progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -57,7 +58,7 @@ def read_sigma(given: Any, region: Region, what: str) -> NDArray[np.float64]:
 
 def write_hazel(
     ds: Any, path: str | os.PathLike[str], *, sigma: Any, boundary: Any, positive_q: Any,
-    overwrite: bool, progress: bool, **keywords: Any,
+    overwrite: bool, progress: bool | None, **keywords: Any,
 ) -> None:  # fmt: skip
     """Write hazel's files: see `Dataset.to_hazel`."""
     what = "to_hazel"
@@ -105,7 +106,7 @@ def _boundary(given: Any, region: Region, what: str) -> NDArray[np.float64] | No
 
 def _write_many(
     region: Region, target: str, stem: str, noise: Any, angle: float, given: Any,
-    record: dict[str, Any], overwrite: bool, progress: bool,
+    record: dict[str, Any], overwrite: bool, progress: bool | None,
 ) -> None:  # fmt: skip
     try:
         import h5py
@@ -115,13 +116,13 @@ def _write_many(
         ) from None
     from tqdm import tqdm
 
-    n, size = len(region.chosen), region.n_pixels
+    n, size, hidden = len(region.chosen), region.n_pixels, not shows_progress(progress)
     with (
         part_of(target, overwrite=overwrite) as part,
         part_of(f"{stem}_mask.h5", overwrite=overwrite) as mask_part,
         h5py.File(part, "w") as file,
         h5py.File(mask_part, "w") as mask_file,
-        tqdm(total=size, desc="Writing", unit="pixel", disable=None if progress else True) as bar,
+        tqdm(total=size, desc="Writing", unit="pixel", disable=hidden) as bar,
     ):
         shapes = {"stokes": (size, n, 4), "sigma": (size, n, 4), "LOS": (size, 3),
                   "boundary": (size, n, 4)}  # fmt: skip

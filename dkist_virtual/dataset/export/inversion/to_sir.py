@@ -31,6 +31,7 @@ from dkist_virtual.science.inversion_files.sir import (
     parse_lines,
 )
 from dkist_virtual.science.spectra.lines import find_line
+from dkist_virtual.text import shows_progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -62,7 +63,7 @@ class _Line:
 def write_sir(
     ds: Any, directory: str | os.PathLike[str], *, lines: Any, lines_file: Any, blends: Any,
     window: u.Quantity | None, sigma: Any, positive_q: Any, code: str, overwrite: bool,
-    progress: bool, continuum: Any, limb_darkening: Any,
+    progress: bool | None, continuum: Any, limb_darkening: Any,
 ) -> None:  # fmt: skip
     """Write SIR's files: see `Dataset.to_sir`."""
     what = "to_sir"
@@ -222,7 +223,7 @@ def _grid(
 def _write(
     region: Region, target: str, code: str, order: NDArray[np.intp], indices: NDArray[np.int64],
     offsets: NDArray[np.float64], weights: NDArray[np.float64] | None, grid: str | None,
-    atoms: dict[int, Any], record: dict[str, Any], progress: bool,
+    atoms: dict[int, Any], record: dict[str, Any], progress: bool | None,
 ) -> None:  # fmt: skip
     from tqdm import tqdm
 
@@ -232,7 +233,7 @@ def _write(
     if atoms:
         replace_text(target, "LINES", "".join(f"{one.text}\n" for one in atoms.values()))
     weight_text = None if weights is None else format_profile(indices, offsets, weights)
-    hidden = None if progress else True
+    hidden = not shows_progress(progress)
     with (
         open(os.path.join(target, TABLE), "w", encoding="utf-8") as table,
         tqdm(total=region.n_pixels, desc="Writing", unit="pixel", disable=hidden) as bar,
