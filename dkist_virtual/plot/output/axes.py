@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.plot.output.scene import Scene
 
-__all__ = ["axis_of", "chosen_steps", "frame_text", "slider_texts"]
+__all__ = ["axis_of", "chosen_steps", "frame_text", "heading", "slider_texts"]
 
 _STAMPED: Final = ("stokes", "wavelength", "time")
 _NAMED: Final = ("longitude", "latitude", "other")
@@ -130,3 +130,9 @@ def slider_texts(plot: Scene, axes: Sequence[int], *, timed: bool = True) -> str
             text = f"{plot.subject.axis_names[axis]} {plot.position[axis] + 1} of {n}"
         texts.append(text or f"{plot._name(axis)} {plot.position[axis] + 1} of {n}")
     return ", ".join(texts)
+
+
+def heading(plot: Scene, sliders: str = "") -> str:
+    """Write in one line what a title says: the dataset, and its coordinates and sliders."""
+    held = ", ".join(filter(None, [*plot.subject.held_texts().values(), sliders]))
+    return "  ".join(filter(None, [plot.subject.title, held]))

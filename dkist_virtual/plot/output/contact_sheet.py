@@ -8,7 +8,13 @@ import numpy as np
 
 from dkist_virtual.errors import SelectionError
 from dkist_virtual.plot.image import block_mean
-from dkist_virtual.plot.output.axes import axis_of, chosen_steps, frame_text, slider_texts
+from dkist_virtual.plot.output.axes import (
+    axis_of,
+    chosen_steps,
+    frame_text,
+    heading,
+    slider_texts,
+)
 from dkist_virtual.plot.ticks import DataFormatter
 
 if TYPE_CHECKING:
@@ -82,9 +88,8 @@ def draw_contact_sheet(
             if ends is not None:
                 one.set_clim(*ends)
         others = [other for other in plot.shown.sliding if other != along]
-        held = [*plot.subject.held_texts().values(), slider_texts(plot, others, timed=False)]
-        parts = [plot.subject.title, ", ".join(filter(None, held))]
-        figure.suptitle("  ".join(filter(None, parts)), fontsize="medium")
+        sliders = slider_texts(plot, others, timed=False)
+        figure.suptitle(heading(plot, sliders), fontsize="medium")
     except BaseException:
         plt.close(figure)
         raise

@@ -11,7 +11,7 @@ import numpy as np
 
 from dkist_virtual.errors import SelectionError
 from dkist_virtual.io.local_file import written_beside
-from dkist_virtual.plot.output.axes import axis_of, chosen_steps
+from dkist_virtual.plot.output.axes import axis_of, chosen_steps, heading
 from dkist_virtual.plot.output.film import Camera, put_side_by_side
 from dkist_virtual.plot.output.in_step import nearest, seconds_along, tolerance_seconds
 from dkist_virtual.plot.output.scene import Scene
@@ -123,8 +123,7 @@ def _time_axis(plot: Scene) -> int | None:
 
 
 def _notes(plot: Scene, options: Options) -> dict[str, str]:
-    held = ", ".join(plot.subject.held_texts().values())
-    title = "  ".join(filter(None, [plot.subject.title, held])).replace("\\$", "$")
+    title = heading(plot).replace("\\$", "$")
     how = {"fixed": f"one contrast, of {options.sample} frames at most", "frame": "each frame"}
     return {"title": title, "comment": f"contrast: {how[options.contrast]}"}
 

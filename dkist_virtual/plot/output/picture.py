@@ -9,7 +9,7 @@ import matplotlib as mpl
 import numpy as np
 
 from dkist_virtual.plot.figure_text import EDGE, Page
-from dkist_virtual.plot.output.axes import slider_texts
+from dkist_virtual.plot.output.axes import heading, slider_texts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -60,9 +60,7 @@ def _title(plot: Scene, given: str | bool) -> str:
         return given
     if not given:
         return ""
-    sliders = slider_texts(plot, plot.shown.sliding)
-    held = ", ".join(filter(None, [*plot.subject.held_texts().values(), sliders]))
-    return "  ".join(filter(None, [plot.subject.title, held]))
+    return heading(plot, slider_texts(plot, plot.shown.sliding))
 
 
 def _inches(size: Any) -> tuple[float, float | None]:
