@@ -79,7 +79,7 @@ def read_points(what: str, given: Any, least: int) -> Any:
     DatasetError
         Something else, or too few of them.
     """
-    from astropy.coordinates import BaseCoordinateFrame, SkyCoord
+    from astropy.coordinates import BaseCoordinateFrame, SkyCoord, concatenate
 
     expected = (
         f"expected a SkyCoord of at least {least} positions, a list of them, or as many pairs of "
@@ -93,7 +93,7 @@ def read_points(what: str, given: Any, least: int) -> Any:
         flat = [SkyCoord(one).ravel() if SkyCoord(one).shape else SkyCoord(one).reshape(1)
                 for one in given]  # fmt: skip
         try:
-            given = SkyCoord(flat[0]) if len(flat) == 1 else _joined(flat)
+            given = concatenate(flat)
         except Exception as error:
             raise DatasetError(
                 f"{what}: the positions cannot be put into one SkyCoord: {error}"
@@ -111,12 +111,6 @@ def read_points(what: str, given: Any, least: int) -> Any:
     if not np.isfinite(pixels).all():
         raise DatasetError(f"{what}: a pixel of {given!r} is not finite: {expected}")
     return pixels
-
-
-def _joined(parts: list[Any]) -> Any:
-    from astropy.coordinates import concatenate
-
-    return concatenate(parts)
 
 
 def sky_of_points(image: Image, points: Any, epoch: Time | None) -> NDArray[np.float64]:

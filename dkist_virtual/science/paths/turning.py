@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dkist_virtual.errors import DatasetError, SelectionError
+from dkist_virtual.science.paths.footprint import moments_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -131,9 +132,7 @@ def clock_of(image: Image, epoch: Time) -> Clock:
         n = int(np.ceil((last - first) / _APART)) + 1
         return Clock(seconds, np.linspace(first, last, max(n, 2)) if last > first
                      else np.array([first]))  # fmt: skip
-    raise SelectionError(
-        f"{image.what}: rotate= needs the time of each image, and this selection has none"
-    )
+    raise _no_times(image)
 
 
 def epoch_of(image: Image, given: Any) -> Time:
@@ -143,12 +142,14 @@ def epoch_of(image: Image, given: Any) -> Time:
     own = getattr(given, "obstime", None)
     if own is not None:
         return Time(own if own.isscalar else own[0], scale="utc", format="isot")
-    for world in image.world.parts:
-        axis = world.of_kind("time")
-        if axis is not None:
-            (values,) = world.along([axis])
-            return world.time(float(np.nanmin(values)))
-    raise SelectionError(
+    span = moments_of(image.world)
+    if span is None:
+        raise _no_times(image)
+    return span[0]
+
+
+def _no_times(image: Image) -> SelectionError:
+    return SelectionError(
         f"{image.what}: rotate= needs the time of each image, and this selection has none"
     )
 
