@@ -92,18 +92,18 @@ def plot_context(
     check_screen(_WHAT, screen)
     named = _named(datasets)
     fields = [(name, *_fields(of)) for name, of in named]
-    base = _limb(fields[0][2]) if background is None or background == "limb" else background
     from sunpy.map import GenericMap
 
-    is_map = isinstance(base, GenericMap)
+    is_map = isinstance(background, GenericMap)
     if not is_map and background not in (None, "limb"):
         raise DatasetError(
             f"plot_context: background={background!r}: expected a sunpy map, or 'limb'"
         )
+    wcs = background.wcs if isinstance(background, GenericMap) else _limb(fields[0][2])
     outlines = []
     for name, edges, world in fields:
-        seen = [_seen(edge, world, base, law, screen) for edge in edges]
-        if law is not None and (days := _days_apart(world, base)) > _LONG:
+        seen = [_seen(edge, world, wcs, law, screen) for edge in edges]
+        if law is not None and (days := _days_apart(world, wcs)) > _LONG:
             warnings.warn(
                 f"plot_context: {name} is turned over {days:.0f} days to the time of the map, over "
                 "which differential rotation shears it: rotate=False leaves it where it was",
@@ -120,9 +120,7 @@ def plot_context(
             )
     given = {"cmap": cmap, "norm": norm, "clip_interval": clip_interval}
     look = {name: value for name, value in given.items() if value is not None}
-    return draw_context(
-        base if is_map else None, base.wcs if is_map else base, outlines, zoom, figure, look
-    )
+    return draw_context(background if is_map else None, wcs, outlines, zoom, figure, look)
 
 
 def _named(datasets: Any) -> list[tuple[str, Any]]:
@@ -209,34 +207,28 @@ def _limb(world: World) -> Any:
     return WCS(header)
 
 
-def _days_apart(world: World, base: Any) -> float:
-    middle, target = _middle(world), _frame_of(base).obstime
-    return (
-        0.0 if middle is None or target is None else float(abs((target - middle).to_value("day")))
-    )
-
-
-def _frame_of(base: Any) -> Any:
-    """Return the frame of a map, or of a WCS."""
+def _days_apart(world: World, wcs: Any) -> float:
     from astropy.wcs.utils import wcs_to_celestial_frame
 
-    known = getattr(base, "coordinate_frame", None)
-    return wcs_to_celestial_frame(base) if known is None else known
+    middle, target = _middle(world), wcs_to_celestial_frame(wcs).obstime
+    if middle is None or target is None:
+        return 0.0
+    return float(abs((target - middle).to_value("day")))
 
 
 def _seen(
-    edge: NDArray[np.float64], world: World, base: Any, law: str | None, screen: str | None
+    edge: NDArray[np.float64], world: World, wcs: Any, law: str | None, screen: str | None
 ) -> NDArray[np.float64]:
     """Return the pixels of the background, x and y, of the edge of a field: NaN if not visible."""
     from contextlib import ExitStack
 
     from astropy.coordinates import SkyCoord
+    from astropy.wcs.utils import wcs_to_celestial_frame
     from sunpy.coordinates import propagate_with_solar_surface
 
     from dkist_virtual.science.paths.turning import is_seen
 
-    wcs = base.wcs if hasattr(base, "coordinate_frame") else base
-    target = _frame_of(base)
+    target = wcs_to_celestial_frame(wcs)
     source = _own_frame(world)
     sky = SkyCoord(edge[:, 0], edge[:, 1], unit="arcsec", frame=source)
     with ExitStack() as stack:
