@@ -71,7 +71,7 @@ def r0_is_valid(
     Those of frames for which the adaptive optics were locked, of at most 0.3 m, with at most 100
     subapertures out of bounds where that is known (``r0_valid`` of the package
     dkist-processing-common, which removes the other cards when it writes Level 1). Values that are
-    no length, such as -100, are not valid either: that function sees none.
+    not positive, such as -100, are not valid either: that function sees none.
 
     Parameters
     ----------
@@ -217,7 +217,7 @@ def rms_contrast(pixels: ArrayLike, average: Sequence[int] = ()) -> float:
     ----------
     pixels : array
     average : sequence of int
-        The axes over which it is averaged first, such as wavelength: lines are no structure of
+        The axes over which it is averaged first, such as wavelength: lines are not structure on
         the Sun.
     """
     image: Any = np.asarray(pixels, float)

@@ -165,14 +165,12 @@ def _times(table: Table) -> Time:
                 break
     else:
         raise DatasetError(
-            "seeing: the headers say of no frame when it was taken: expected a column DATE-AVG or "
+            "seeing: the headers do not say when frames were taken: expected a column DATE-AVG or "
             "DATE-BEG. ds.headers['DATE-AVG'] = dates adds one"
         )
     gone = np.isnat(dates)
-    return Time(np.ma.masked_array(np.where(gone, dates[~gone][:1], dates), gone), format=_FORMAT)
-
-
-_FORMAT = "datetime64"
+    known = np.where(gone, dates[~gone][:1], dates)
+    return Time(np.ma.masked_array(known, gone), format="datetime64")
 
 
 def seeing_of(cubes: Sequence[LazyCube], whole: Any) -> FrameSeeing:
@@ -181,7 +179,7 @@ def seeing_of(cubes: Sequence[LazyCube], whole: Any) -> FrameSeeing:
     Raises
     ------
     DatasetError
-        A dataset whose pixels are of no frames, or whose headers have no dates.
+        A dataset whose pixels are not those of frames, or whose headers have no dates.
     """
     parts: list[tuple[Any, ...]] = []
     first = 0
