@@ -13,24 +13,22 @@ from dkist_virtual.cube.wavelengths.scaled_wcs import check_wavelengths
 from dkist_virtual.cube.world_axes import World
 from dkist_virtual.dataset.pointing.fits_pointing import frame_pixels
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
+from dkist_virtual.science.spectra.medium import CODES
+from dkist_virtual.science.spectra.velocity import LIGHT
 
 if TYPE_CHECKING:
     from astropy.table import Table
     from numpy.typing import NDArray
 
     from dkist_virtual.cube.pointing import Numbers
-    from dkist_virtual.cube.wavelengths.scale import Medium
 
 __all__ = ["scale_by_headers"]
 
 _WHAT: Final = 'calibrate_wavelength("headers")'
-_MEDIA: Final[dict[str, Medium]] = {"AWAV": "air", "WAVE": "vacuum"}
 _SAME: Final = 1e-3
 """Steps between pixels that the scales of two frames may be apart."""
 _SAID: Final = 1e-2
 """Steps from the WCS of the dataset that are worth a warning."""
-_LIGHT: Final = 299792.458
-"""km/s (CODATA, exact)."""
 
 
 def scale_by_headers(ds: Any) -> WavelengthScale:
@@ -82,7 +80,7 @@ def scale_by_headers(ds: Any) -> WavelengthScale:
     away = values - stated
     worst = float(np.abs(away).max())
     if worst > _SAID * step:
-        speed = float(np.abs(away / values).max()) * _LIGHT
+        speed = float(np.abs(away / values).max()) * LIGHT
         said = (
             f"the headers put pixel 0 at {values[0]:.5f} nm, and the WCS of the dataset at "
             f"{stated[0]:.5f} nm: up to {worst / step:.2f} pixels or {speed:.2f} km/s apart"
@@ -91,7 +89,7 @@ def scale_by_headers(ds: Any) -> WavelengthScale:
         warnings.warn(f"{_WHAT}: {said}", DKISTVirtualWarning, stacklevel=4)
     return WavelengthScale(
         axis=axis, pixels=np.arange(len(values), dtype=float), values=values, unit="nm",
-        medium=_MEDIA[ctype[:4]], method="headers", source=source,
+        medium=CODES[ctype[:4]], method="headers", source=source,
     )  # fmt: skip
 
 
@@ -105,7 +103,7 @@ def _fits_axis(table: Table) -> int:
     """Return the number of the FITS axis of wavelengths, from 1."""
     names = [name for name in table.colnames if re.fullmatch(r"CTYPE\d", name)]
     stated = {name: str(table[name][0]) for name in names}
-    found = [name for name, ctype in stated.items() if ctype[:4] in _MEDIA]
+    found = [name for name, ctype in stated.items() if ctype[:4] in CODES]
     if len(found) != 1:
         raise DatasetError(
             f"{_WHAT}: the headers say {', '.join(f'{n}={c}' for n, c in stated.items())}: "

@@ -8,16 +8,15 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dkist_virtual.errors import DatasetError
+from dkist_virtual.science.spectra.velocity import LIGHT
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-    Floats = NDArray[np.float64]
+    from dkist_virtual.science.spectra.samples import Floats
 
 __all__ = ["AtlasFit", "Grating", "fit_to_atlas", "read_atlas"]
 
-_LIGHT: Final = 299792.458
-"""km/s (CODATA, exact)."""
 _WHAT: Final = "calibrate_wavelength"
 _PERCENTILE: Final = 97.0
 """Of a spectrum and of the atlas, that are taken for equally bright at first."""
@@ -251,7 +250,7 @@ def _cropped(atlas: Any, guess: Floats, reach: float) -> Any:
     import astropy.units as u
     from solar_wavelength_calibration.atlas.atlas import LocalAtlas
 
-    room = 0.3 * (guess[-1] - guess[0]) + reach + guess[-1] * 10 / _LIGHT  # of 10 km/s
+    room = 0.3 * (guess[-1] - guess[0]) + reach + guess[-1] * 10 / LIGHT  # of 10 km/s
     low, high = guess[0] - room, guess[-1] + room
     parts = {}
     for name in ("solar", "telluric"):
@@ -322,7 +321,7 @@ class _Fit:
 
     def _of_atlas(self, wavelengths: Floats) -> Floats:
         """Return Sun and atmosphere at wavelengths, as the observer sees them."""
-        moved = self.atlas.solar_atlas_wavelength.value * (1 + self.velocity / _LIGHT)
+        moved = self.atlas.solar_atlas_wavelength.value * (1 + self.velocity / LIGHT)
         sun = np.interp(wavelengths, moved, self.atlas.solar_atlas_transmission)
         sky = np.interp(
             wavelengths, self.atlas.telluric_atlas_wavelength.value,
@@ -440,11 +439,11 @@ class _Fit:
             "velocity_km_s": self.velocity,
             "residual": share,
             "moved_nm": moved,
-            "moved_km_s": moved / float(made[self.middle]) * _LIGHT,
+            "moved_km_s": moved / float(made[self.middle]) * LIGHT,
         }
         for name in ("resolving_power", "opacity_factor", "straylight_fraction", "continuum_level"):
             said[name] = float(parameters[name].value)
         error = parameters["crval"].stderr
         if error is not None and np.isfinite(error):
-            said["error_km_s"] = float(error) / float(made[self.middle]) * _LIGHT
+            said["error_km_s"] = float(error) / float(made[self.middle]) * LIGHT
         return said

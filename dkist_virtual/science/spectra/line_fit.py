@@ -14,15 +14,15 @@ from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple, TypeAlias
 
 import numpy as np
 
+from dkist_virtual.science.spectra.samples import Floats
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "FitBlock", "FitFailedWarning", "FittedBlock", "Floats", "Initial", "check_stop",
+    "FitBlock", "FitFailedWarning", "FittedBlock", "Initial", "check_stop",
     "free_parameters", "stop_when",
 ]  # fmt: skip
-
-Floats: TypeAlias = "NDArray[np.float64]"
 
 Initial: TypeAlias = Callable[[Floats, Floats], Mapping[str, Any]]
 """A function of wavelengths and intensities that gives first values of parameters by name."""

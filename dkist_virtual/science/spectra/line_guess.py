@@ -11,7 +11,8 @@ from dkist_virtual.science.spectra.cores import vertex
 from dkist_virtual.science.spectra.line_fit import free_parameters
 
 if TYPE_CHECKING:
-    from dkist_virtual.science.spectra.line_fit import Floats, Initial
+    from dkist_virtual.science.spectra.line_fit import Initial
+    from dkist_virtual.science.spectra.samples import Floats
 
 __all__ = ["guess_line"]
 

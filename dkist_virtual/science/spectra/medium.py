@@ -6,10 +6,11 @@ The conversion is that of the NIST Atomic Spectra Database, from which most wave
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
+from dkist_virtual.cube.wavelengths.scale import Medium
 from dkist_virtual.errors import DKISTVirtualWarning, SelectionError
 
 if TYPE_CHECKING:
@@ -19,6 +20,7 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = [
+    "CODES",
     "MEDIUM",
     "Medium",
     "air_to_vacuum",
@@ -31,15 +33,14 @@ __all__ = [
     "vacuum_to_air",
 ]
 
-Medium: TypeAlias = Literal["air", "vacuum"]
-
 MEDIUM: Final = "wavelength_medium"
 """The key of a dataset's meta that names the medium where no header does."""
 
 _SHORTEST: Final = 185.0
 """nm: the formula was fitted to measurements from here on, and has poles in the far UV."""
 
-_CODES: Final[dict[str, Medium]] = {"AWAV": "air", "WAVE": "vacuum"}
+CODES: Final[dict[str, Medium]] = {"AWAV": "air", "WAVE": "vacuum"}
+"""What CTYPEn begins with."""
 
 
 class _Described(Protocol):
@@ -247,7 +248,7 @@ class _Cards:
     def reference(self) -> set[Medium]:
         """Return what WAVEREF says."""
         found = {text.lower() for text in self.texts("WAVEREF")}
-        return {medium for medium in _CODES.values() if medium in found}
+        return {medium for medium in CODES.values() if medium in found}
 
     def codes(self) -> set[Medium]:
         """Return what CTYPEn says, with an algorithm, as in AWAV-GRA, or without."""
@@ -256,12 +257,12 @@ class _Cards:
 
     def said(self) -> str:
         """Return both, for a message."""
-        codes = [t for n in range(1, 10) for t in self.texts(f"CTYPE{n}") if t[:4] in _CODES]
+        codes = [t for n in range(1, 10) for t in self.texts(f"CTYPE{n}") if t[:4] in CODES]
         return f"WAVEREF is {', '.join(self.texts('WAVEREF'))}, CTYPE is {', '.join(codes)}"
 
 
 def _of_codes(texts: Iterable[str]) -> set[Medium]:
-    return {_CODES[text[:4]] for text in texts if text[:4] in _CODES}
+    return {CODES[text[:4]] for text in texts if text[:4] in CODES}
 
 
 def _of_wcs(wcs: Any) -> Medium | None:

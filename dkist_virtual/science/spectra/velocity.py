@@ -12,7 +12,9 @@ import numpy as np
 if TYPE_CHECKING:
     from astropy.coordinates import EarthLocation
     from astropy.time import Time
-    from numpy.typing import ArrayLike, NDArray
+    from numpy.typing import ArrayLike
+
+    from dkist_virtual.science.spectra.samples import Floats
 
 __all__ = [
     "LARGEST",
@@ -26,8 +28,6 @@ __all__ = [
     "telescope",
     "transverse_velocity",
 ]
-
-Floats: TypeAlias = "NDArray[np.float64]"
 
 LIGHT: Final = 299_792.458
 """Speed of light, km/s (exact, SI)."""
