@@ -150,7 +150,7 @@ def _tiles(of: Any) -> list[Any]:
 def _name(of: Any) -> str:
     """Write instrument, ID and time."""
     from dkist_virtual.cube.world_axes import World
-    from dkist_virtual.science.paths.footprint import moments_of
+    from dkist_virtual.science.paths.turning import moments_of
 
     record = of.inventory or {}
     words = [record.get("instrumentName"), record.get("datasetId")]
@@ -173,7 +173,7 @@ def _fields(of: Any) -> tuple[list[NDArray[np.float64]], World]:
 
 
 def _middle(world: World) -> Time | None:
-    from dkist_virtual.science.paths.footprint import moments_of
+    from dkist_virtual.science.paths.turning import moments_of
 
     span = moments_of(world)
     if span is None:

@@ -1,4 +1,4 @@
-"""Say where on the sky a dataset is: the edge of its field, and when it was there."""
+"""Say where on the sky a dataset is: the edge of its field."""
 
 from __future__ import annotations
 
@@ -11,12 +11,11 @@ from dkist_virtual.errors import SelectionError
 from dkist_virtual.science.paths.image import Image
 
 if TYPE_CHECKING:
-    from astropy.time import Time
     from numpy.typing import NDArray
 
     from dkist_virtual.science.paths.given import Sighted
 
-__all__ = ["edge_of", "moments_of"]
+__all__ = ["edge_of"]
 
 _ON_A_SIDE: Final = 17
 
@@ -87,13 +86,3 @@ def _line(world: World, axes: list[int], axis: int) -> NDArray[np.float64]:
         of = wrap(of, one.unit, around) if kind == "longitude" else of
         found.append(of * u.Unit(one.unit).to(u.arcsec))
     return np.stack(found, axis=-1)
-
-
-def moments_of(world: World) -> tuple[Time, Time] | None:
-    """Return the first and the last moment of a dataset; None where it has no time."""
-    for part in world.parts:
-        axis = part.of_kind("time")
-        if axis is not None:
-            (values,) = part.along([axis])
-            return part.time(float(np.nanmin(values))), part.time(float(np.nanmax(values)))
-    return None

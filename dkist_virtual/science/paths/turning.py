@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dkist_virtual.errors import DatasetError, SelectionError
-from dkist_virtual.science.paths.footprint import moments_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -18,10 +17,12 @@ if TYPE_CHECKING:
     from astropy.time import Time
     from numpy.typing import NDArray
 
+    from dkist_virtual.cube.world_axes import World
     from dkist_virtual.science.paths.image import Image
 
 __all__ = [
-    "LAWS", "Clock", "check_frame", "check_law", "clock_of", "epoch_of", "is_seen", "turned",
+    "LAWS", "Clock", "check_frame", "check_law", "clock_of", "epoch_of", "is_seen", "moments_of",
+    "turned",
 ]  # fmt: skip
 
 LAWS: Final = ("howard", "snodgrass", "allen", "rigid")
@@ -133,6 +134,16 @@ def clock_of(image: Image, epoch: Time) -> Clock:
         return Clock(seconds, np.linspace(first, last, max(n, 2)) if last > first
                      else np.array([first]))  # fmt: skip
     raise _no_times(image)
+
+
+def moments_of(world: World) -> tuple[Time, Time] | None:
+    """Return the first and the last moment of a dataset; None where it has no time."""
+    for part in world.parts:
+        axis = part.of_kind("time")
+        if axis is not None:
+            (values,) = part.along([axis])
+            return part.time(float(np.nanmin(values))), part.time(float(np.nanmax(values)))
+    return None
 
 
 def epoch_of(image: Image, given: Any) -> Time:
