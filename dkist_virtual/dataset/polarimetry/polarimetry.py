@@ -203,7 +203,7 @@ class Polarimetry:
         """Compute the magnetic field along the line of sight in the weak-field approximation.
 
         ``V = -4.67e-13 lande lambda**2 B dI/dlambda`` (lambda in Angstrom, B in gauss; Landi
-        Degl'Innocenti and Landolfi 2004, Polarization in Spectral Lines, chapter 9), by least
+        Degl'Innocenti and Landolfi 2004, Polarization in Spectral Lines), by least
         squares over the window. B is positive towards the observer. V is taken to be positive on
         the blue side of an absorption line there, as in the data of SDO/HMI and Hinode-SP. It is
         for a quick look: stray light and a field that fills a part of a pixel make it smaller.

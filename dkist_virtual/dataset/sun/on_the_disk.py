@@ -75,9 +75,9 @@ class OnTheDisk:
         Parameters
         ----------
         law : {"neckel 2005", "neckel labs 1994"}
-            Neckel (2005, Solar Physics 229, 13): smooth functions of the wavelength, for 300 to
-            372.98 and 385 to 1100 nm. Neckel and Labs (1994, Solar Physics 153, 91): their table,
-            interpolated, for 390.915 to 1098.95 nm. They differ by less than 0.011.
+            Neckel (2005): smooth functions of the wavelength, for 300 to 372.98 and 385 to
+            1100 nm. Neckel and Labs (1994): their table, interpolated, for 390.915 to 1098.95 nm.
+            They differ by less than 0.011.
         wavelength : Quantity, optional
             Of the continuum, one for all pixels. By default that of each pixel; of images that have
             no wavelength in their coordinates, LINEWAV of their headers.

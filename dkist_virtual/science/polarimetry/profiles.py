@@ -36,8 +36,8 @@ def edge_level(intensity: Spectra) -> Spectra:
 def centre_of_gravity(intensity: Spectra, wavelengths: Spectra, level: Spectra) -> Spectra:
     """Compute the centre of gravity of a line, weighted by its depth below a level.
 
-    Of an emission line, whose depths are negative, it is the same. Rees and Semel (1979, A&A 74,
-    1) measure fields by it.
+    Of an emission line, whose depths are negative, it is the same. Rees and Semel (1979)
+    measure fields by it.
     """
     depth = level - intensity
     found: Spectra = integrate(depth * wavelengths, wavelengths) / integrate(depth, wavelengths)
@@ -113,8 +113,8 @@ def azimuth(
     field and its pi component across it (in absorption: they take away what is polarised across
     and along it), and together they give nothing. So that of the field weights Q and U by the
     squared distance from the line's centre of gravity. Of a thin layer, whose absorption
-    coefficients (del Toro Iniesta 2003, Introduction to Spectropolarimetry, chapter 8, of Unno
-    1956) lower the continuum, with a normal triplet split by d and an area A of its unsplit line::
+    coefficients (Unno 1956; del Toro Iniesta 2003, Introduction to Spectropolarimetry) lower the
+    continuum, with a normal triplet split by d and an area A of its unsplit line::
 
         integral of Q (x - x0)**2 dx = A d**2 / 4 * sin(inclination)**2 * cos(2 azimuth)
 
@@ -161,7 +161,7 @@ def rotate(q: Any, u: Any, angle: Any) -> tuple[Any, Any]:
     """Compute Q and U in a frame whose +Q is an angle in radians from the former, towards +U.
 
     Q' = Q cos 2a + U sin 2a and U' = U cos 2a - Q sin 2a (Landi Degl'Innocenti and Landolfi 2004,
-    Polarization in Spectral Lines, chapter 1).
+    Polarization in Spectral Lines).
     """
     c, s = np.cos(2 * np.asarray(angle)), np.sin(2 * np.asarray(angle))
     return q * c + u * s, u * c - q * s

@@ -5,7 +5,7 @@ Where the Zeeman splitting is small against the width of a line,
     V = -4.67e-13 g_eff lambda**2 B dI/dlambda
 
 with the wavelength in Angstrom and B in gauss (Landi Degl'Innocenti and Landolfi 2004, Polarization
-in Spectral Lines, chapter 9), for B positive towards the observer. V is then positive on the blue
+in Spectral Lines), for B positive towards the observer. V is then positive on the blue
 side of an absorption line, as in the data of SDO/HMI and Hinode-SP.
 """
 
@@ -90,7 +90,7 @@ def weak_field(
     tuple of array
         B and its standard deviation in gauss, and the splitting along the line of sight in Doppler
         widths of the line. The splitting is half of the distance of the centres of gravity of I + V
-        and I - V (Rees and Semel 1979, A&A 74, 1), which holds for strong fields too; the Doppler
+        and I - V (Rees and Semel 1979), which holds for strong fields too; the Doppler
         width is the line's area by its depth and the square root of pi, as of a Gaussian. A field
         across the line of sight splits the line without showing here.
     """

@@ -22,7 +22,7 @@ __all__ = ["LINES", "SpectralLine", "find_line", "lande_factor", "lines"]
 def lande_factor(lower: tuple[float, float, float], upper: tuple[float, float, float]) -> float:
     """Compute the effective Landé factor of a transition between two levels in LS coupling.
 
-    Landi Degl'Innocenti & Landolfi, Polarization in Spectral Lines (2004), equations 3.8 and 3.44:
+    Landi Degl'Innocenti & Landolfi 2004, Polarization in Spectral Lines:
     g = 1 + (J(J+1) + S(S+1) - L(L+1)) / (2 J(J+1)) of a level, 0 where J = 0, and
     g_eff = (g1 + g2)/2 + (g1 - g2)(J1(J1+1) - J2(J2+1))/4.
 
@@ -105,6 +105,9 @@ class SpectralLine:
 
 # Sources ----------------------------------------------------------------------------------------
 
+# Compared with public line lists, or with the wavenumbers of the levels: H, He I, Na I, Mg I, Si I,
+# Ca II and Fe XIII, and of Fe I those at 525, 557, 617, 630 and 1565 nm. Others are from their
+# sources as these are quoted, to the digits that are given.
 _NIST: Final = "NIST Atomic Spectra Database (2024)"
 _NAVE: Final = "Nave et al. 1994, ApJS 94, 221"
 _VALD: Final = "VALD3 (Ryabchikova et al. 2015)"
@@ -165,7 +168,7 @@ LINES: Final[tuple[SpectralLine, ...]] = (
     _line("Fe I 630.15", 630.15012, "5P2 5D2", _NAVE),
     _line("Fe I 630.25", 630.24936, "5P1 5D0", _NAVE),
     _line("H alpha", 656.2797, "", _VALD, "H I 656.28", note=_BALMER),
-    SpectralLine("Ni I 676.78", 676.777, 1.426, _NIST, "measured: Bruls 1993, A&A 269, 509"),
+    SpectralLine("Ni I 676.78", 676.777, 1.426, _NIST, "measured: Bruls 1993"),
     _line("Fe I 709.04", 709.0383, "5D0 5F1", _NAVE),
     _line("K I 769.90", 769.89645, "2S1/2 2P1/2", _NIST, "K I D1"),
     _line("Fe XI 789.2", 789.18, "3P2 3P1", _NIST, "Fe XI 789.18", note="known to 0.01 nm"),
@@ -181,7 +184,7 @@ LINES: Final[tuple[SpectralLine, ...]] = (
     _line("He I 1083.034", 1083.03398, "3S1 3P2", _NIST),
     _line("Si X 1430", 1430.08, "2P1/2 2P3/2", _CHIANTI, "Si X 1430.1", note="known to 0.01 nm"),
     _line("Fe I 1564.85", 1564.8515, "7D1 7D1", _NAVE),
-    SpectralLine("Fe I 1565.29", 1565.2874, 1.53, _NAVE, "Borrero et al. 2005, A&A 436, 333"),
+    SpectralLine("Fe I 1565.29", 1565.2874, 1.53, _NAVE, "Borrero et al. 2005, table 1"),
 )
 """By wavelength."""
 

@@ -65,7 +65,7 @@ class _Described(Protocol):
 def refractive_index(vacuum: ArrayLike) -> NDArray[np.float64]:
     """Compute the refractive index of dry air at 15 degrees Celsius and 101 325 Pa.
 
-    The five-parameter formula of Peck & Reeder (1972, J. Opt. Soc. Am. 62, 958), which the NIST
+    The five-parameter formula of Peck & Reeder (1972, J. Opt. Soc. Am. 62), which the NIST
     Atomic Spectra Database uses. It was fitted to measurements from 185 nm to 1.7 um, and is smooth
     beyond. From 250 nm to 5 um it is within 5e-9 (1.4 m/s) of their formula of four parameters,
     within 1.5e-8 (4 m/s) of Edlen's (1953), by which astropy.wcs converts AWAV to WAVE, and within

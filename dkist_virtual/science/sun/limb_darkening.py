@@ -32,7 +32,11 @@ that is refused, in nm. The widths are a choice of this package: they contain th
 _AIR: Final = 1.00029
 """Wavelengths in vacuum are at most so much longer: windows reach from one to the other."""
 
-# Neckel (2005, Solar Physics 229, 13), for wavelengths in micrometres: from, to, and of the
+# The numbers of both laws were compared with those in red_neckel_coefficients.pro of sstred, the
+# pipeline of the Swedish Solar Telescope, and with each other: of all, the coefficients must add up
+# to 1 at the centre of the disk, which two numbers of sstred contradict.
+
+# Neckel (2005), for wavelengths in micrometres: from, to, and of the
 # coefficients of mu**0, mu**2 to mu**5 the constant parts, that of 1/wavelength in mu**0, and those
 # of 1/wavelength**5 in mu**2 to mu**5. The coefficient of mu follows, as all add up to 1 at mu = 1.
 _NECKEL_2005: Final = (
@@ -44,7 +48,7 @@ _NECKEL_2005: Final = (
      (0.012582, -0.017117, 0.011977, -0.003347)),
 )  # fmt: skip
 
-# Neckel and Labs (1994, Solar Physics 153, 91), table 1: the wavelength in nm, and the coefficients
+# Neckel and Labs (1994), table 1: the wavelength in nm, and the coefficients
 # of mu**0 to mu**5. Shorter wavelengths, beyond the Balmer jump, are left out.
 _NECKEL_LABS_1994: Final = np.array([
     (390.915, 0.12995, 0.91836, -0.07566, 0.19149, -0.28712, 0.12298),
@@ -119,14 +123,14 @@ LAWS: Final = {
     for law in (
         Law(
             "neckel 2005",
-            "Neckel 2005, Solar Physics 229, 13: polynomials of the fifth degree in mu whose "
+            "Neckel 2005: polynomials of the fifth degree in mu whose "
             "coefficients are functions of the wavelength",
             _neckel_2005,
             ((300.0, 372.98), (385.0, 1100.0)),
         ),
         Law(
             "neckel labs 1994",
-            "Neckel and Labs 1994, Solar Physics 153, 91, table 1: polynomials of the fifth degree "
+            "Neckel and Labs 1994, table 1: polynomials of the fifth degree "
             "in mu at 23 of its wavelengths, interpolated linearly between them",
             _neckel_labs_1994,
             ((float(_NECKEL_LABS_1994[0, 0]), float(_NECKEL_LABS_1994[-1, 0])),),
