@@ -91,7 +91,6 @@ def test_headers_say_the_medium(cards: dict[str, str], found: str | None) -> Non
     table = Table({key: [value] * 3 for key, value in cards.items()}) if cards else None
     assert medium_of(dataset(table)) == found
     assert medium_of(dataset(meta=cards)) == found
-    assert medium.stated_medium(cards) == found
 
 
 def test_air_where_they_disagree_and_that_is_said_once() -> None:

@@ -29,7 +29,6 @@ __all__ = [
     "medium_of",
     "refractive_index",
     "stated_by_headers",
-    "stated_medium",
     "vacuum_to_air",
 ]
 
@@ -220,12 +219,6 @@ def stated_by_headers(ds: _Described) -> dict[str, Medium]:
     """Return what is to be put into the meta of a dataset that loses these headers."""
     medium = medium_of(ds, warn=False)
     return {} if medium is None else {MEDIUM: medium}
-
-
-def stated_medium(cards: Any) -> Medium | None:
-    """Tell what cards say, a header, a header table or a mapping; air where they disagree."""
-    found = _Cards(cards).reference() | _Cards(cards).codes()
-    return None if not found else "air" if "air" in found else "vacuum"
 
 
 class _Cards:
