@@ -14,7 +14,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from dkist_virtual.demo.sunspot import LINE, Scene, stokes
-from dkist_virtual.science.polarimetry.frame import SOLAR, UNKNOWN, frame_of
+from dkist_virtual.science.polarimetry.frame import SOLAR, UNKNOWN, documented_frame
 from dkist_virtual.science.polarimetry.profiles import (
     azimuth,
     circular_degree,
@@ -217,7 +217,7 @@ def test_what_is_nan_stays_so() -> None:
     ],
 )  # fmt: skip
 def test_the_frame_of_an_instrument(instrument: str | None, version: str | None, name: str) -> None:
-    frame = frame_of(instrument, version)
+    frame = documented_frame(instrument, version)
     assert frame.name == name
     assert frame.is_known == (name == SOLAR)
     assert ("perpendicular" in frame.axes) == (name == SOLAR)

@@ -9,7 +9,7 @@ import numpy as np
 
 from dkist_virtual.cube.world_axes import World
 from dkist_virtual.errors import DKISTVirtualWarning, SelectionError
-from dkist_virtual.science.polarimetry.frame import StokesFrame, frame_of
+from dkist_virtual.science.polarimetry.frame import StokesFrame, documented_frame
 
 __all__ = ["StokesParameters", "read_frame", "read_instrument", "warn_of_unknown"]
 
@@ -77,7 +77,7 @@ def read_frame(ds: Any) -> StokesFrame:
     said = result.get("stokes_frame") if isinstance(result, dict) else None
     if isinstance(said, dict) and {"name", "known_by", "axes"} <= set(said):
         return StokesFrame(**{key: str(said[key]) for key in ("name", "known_by", "axes")})
-    return frame_of(read_instrument(ds), _card(ds, "CALVERS"))
+    return documented_frame(read_instrument(ds), _card(ds, "CALVERS"))
 
 
 def read_instrument(ds: Any) -> str | None:

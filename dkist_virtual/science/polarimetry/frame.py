@@ -14,7 +14,7 @@ import re
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["SOLAR", "UNKNOWN", "StokesFrame", "frame_of", "is_documented", "rotated_frame"]
+__all__ = ["SOLAR", "UNKNOWN", "StokesFrame", "documented_frame", "is_documented", "rotated_frame"]
 
 SOLAR: Final = "SDO/HMI and Hinode-SP"
 UNKNOWN: Final = "unknown"
@@ -58,7 +58,7 @@ class StokesFrame:
         return f"{said} ({self.known_by})"
 
 
-def frame_of(instrument: str | None, version: str | None) -> StokesFrame:
+def documented_frame(instrument: str | None, version: str | None) -> StokesFrame:
     """Say in which frame an instrument's level 1 data are.
 
     Parameters
