@@ -33,7 +33,14 @@ if TYPE_CHECKING:
     from dkist_virtual.store.handle import StoreHandle
     from dkist_virtual.store.read_options import AxisNames, Chunks, Missing
 
-__all__ = ["REMOTE_CHUNKS", "VirtualArray", "chunks_left", "empty_shape", "opened_selection"]
+__all__ = [
+    "REMOTE_CHUNKS",
+    "VirtualArray",
+    "chunks_left",
+    "empty_shape",
+    "opened_selection",
+    "pieces",
+]
 
 REMOTE_CHUNKS: Final = 2
 """How many times larger joined chunks of remote frames are: the frames of a chunk are requested at
@@ -250,7 +257,7 @@ class VirtualArray:
         options = self.handle.options if chunks is None else ReadOptions(chunks=chunks)
         wanted = options.chunks
         if options.by_rule:  # which need not wait for dask.array to be imported
-            return tuple(map(_pieces, self.shape, self._join_frames(str(wanted))))
+            return tuple(map(pieces, self.shape, self._join_frames(str(wanted))))
         whole = opened_selection(self.metadata)
         along = axis_chunks(wanted, whole.result_shape, *self._axis_names(whole))
         sizes = chunks_left(along, whole, self.selection)
@@ -304,7 +311,7 @@ def opened_selection(metadata: ArrayMetadata) -> Selection:
     return selection[tuple(slice(*c) if isinstance(c, list) else c for c in cut)]
 
 
-def _pieces(n: int, size: int) -> tuple[int, ...]:
+def pieces(n: int, size: int) -> tuple[int, ...]:
     """Divide an axis into pieces of a size, the last of what is left."""
     return (size,) * (n // size) + ((n % size,) if n % size else ())
 

@@ -291,8 +291,8 @@ def test_a_whole_frame_takes_its_output_and_its_bytes_and_a_fifth(
 def test_chunks_by_rule_are_those_that_dask_makes() -> None:
     from dask.array.core import normalize_chunks
 
-    from dkist_virtual.cube.virtual_array import _pieces
+    from dkist_virtual.cube.virtual_array import pieces
 
     for n in range(1, 25):
         for size in range(1, 30):
-            assert _pieces(n, size) == normalize_chunks((size,), (n,), dtype="f4")[0]
+            assert pieces(n, size) == normalize_chunks((size,), (n,), dtype="f4")[0]

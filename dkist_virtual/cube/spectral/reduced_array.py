@@ -18,7 +18,7 @@ from dkist_virtual.cube.computed_array import Computed, is_source, pack, unpack
 from dkist_virtual.cube.dask_array import PushdownArray
 from dkist_virtual.cube.saved.zarr_array import ZarrArray
 from dkist_virtual.cube.selection import BasicIndex, Selection, full_index, operand_index
-from dkist_virtual.cube.virtual_array import VirtualArray, empty_shape
+from dkist_virtual.cube.virtual_array import VirtualArray, empty_shape, pieces
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -291,7 +291,7 @@ def _joined(shape: tuple[int, ...], limit: int) -> tuple[tuple[int, ...], ...]:
     """Divide an array into pieces of at most so many elements, the last axes whole if possible."""
     found = []
     for n in reversed(shape):
-        found.append(_pieces(n, max(1, min(n, limit))))
+        found.append(pieces(n, max(1, min(n, limit))))
         limit //= max(n, 1)
     return tuple(reversed(found))
 
@@ -322,11 +322,6 @@ def _tiled(axes: Sequence[range], limit: int) -> tuple[list[tuple[int, ...]], in
         found.append(tuple(np.unique(places, return_counts=True)[1].tolist()))
         limit //= max(found[-1])
     return found[::-1], max(limit, 1)
-
-
-def _pieces(n: int, size: int) -> tuple[int, ...]:
-    """Divide an axis into pieces of a size, the last of what is left."""
-    return (size,) * (n // size) + ((n % size,) if n % size else ())
 
 
 @dataclass(frozen=True, eq=False)

@@ -144,6 +144,7 @@ def _lazy_mu(geometry: DiskGeometry, repeats: int) -> dask.array.Array:
     import dask.array as da
 
     from dkist_virtual.cube.sliced_wcs import forget_dropped
+    from dkist_virtual.cube.virtual_array import pieces
 
     forget_dropped(geometry.wcs)  # what it holds does not pickle
     frame = math.prod(geometry.shape[axis] for axis in geometry.smooth)
@@ -156,7 +157,7 @@ def _lazy_mu(geometry: DiskGeometry, repeats: int) -> dask.array.Array:
         size = min(at_once, n)
         at_once //= size if size == n else at_once
         at_once = max(1, at_once)
-        chunks.append((size,) * (n // size) + ((n % size,) if n % size else ()))
+        chunks.append(pieces(n, size))
     array: dask.array.Array = da.map_blocks(
         _mu_block, geometry, chunks=tuple(reversed(chunks)), dtype=np.float64,
         meta=np.empty((0,) * len(chunks)), name=f"mu-{uuid4().hex}",
