@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import astropy.units as u
 import numpy as np
@@ -13,6 +13,7 @@ from dkist_virtual.dataset.spectral.results import MOST_OF_CADENCE
 from dkist_virtual.errors import DatasetError, SelectionError
 from dkist_virtual.science.spectra.continuum import Continuum
 from dkist_virtual.science.spectra.lines import find_line
+from dkist_virtual.science.spectra.moments import Kind
 from dkist_virtual.text import check_keywords
 
 if TYPE_CHECKING:
@@ -22,15 +23,12 @@ if TYPE_CHECKING:
 
     from dkist_virtual.dataset.spectral.quantities import Quantities
     from dkist_virtual.science.spectra.axis import SpectralAxis
-    from dkist_virtual.science.spectra.moments import Kind
     from dkist_virtual.science.spectra.samples import Ends
 
 __all__ = [
     "Measured", "make_continuum", "read_continuum", "read_kind", "read_line", "read_window",
     "refuse_state", "refuse_stokes", "say_line", "say_window",
 ]  # fmt: skip
-
-_KINDS: Final = ("absorption", "emission")
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +132,7 @@ class Measured:
 
 def read_kind(kind: str) -> Kind:
     """Check the kind of a line."""
-    if kind not in _KINDS:
+    if kind not in get_args(Kind):
         raise DatasetError(f"kind = {kind!r}: expected 'absorption' or 'emission'")
     return kind  # type: ignore[return-value]
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, TypeAlias
 
 import numpy as np
 
@@ -17,7 +17,9 @@ Ends: TypeAlias = tuple[float, float]
 """The ends of a window, which belong to it."""
 
 
-def choose(intensity: Floats, wavelengths: Floats, windows: tuple[Ends, ...]) -> Any:
+def choose(
+    intensity: Floats, wavelengths: Floats, windows: tuple[Ends, ...]
+) -> tuple[Floats, Floats]:
     """Choose the samples within some windows, of intensity and wavelengths alike.
 
     Where each spectrum has its own wavelengths, other samples become NaN; else they are left out.
@@ -44,10 +46,11 @@ def within(wavelengths: Floats, window: Ends | None) -> NDArray[np.bool_]:
     return inside
 
 
-def too_few(known: NDArray[np.bool_], inside: NDArray[np.bool_], least: int = 3) -> Any:
-    """Return which spectra have too few known samples: fewer than `least`, or half of a window."""
+def too_few(known: NDArray[np.bool_], inside: NDArray[np.bool_]) -> NDArray[np.bool_]:
+    """Return which spectra have too few known samples: fewer than three, or half of a window."""
     half = (inside.sum(axis=-1) + 1) // 2
-    return known.sum(axis=-1) < np.maximum(half, least)
+    few: NDArray[np.bool_] = known.sum(axis=-1) < np.maximum(half, 3)
+    return few
 
 
 def trapezium_weights(wavelengths: Floats, known: NDArray[np.bool_] | None = None) -> Floats:
