@@ -205,7 +205,6 @@ def test_standard_deviations_follow(cut: Any) -> None:
     made = ds.slit([(6, 7), (6, 30)], width=1.5 * u.arcsec, order="nearest")
     assert isinstance(made.uncertainty, StdDevUncertainty)
     np.testing.assert_allclose(np.asarray(made.uncertainty.array)[:23], 2 / np.sqrt(3))
-    box = np.zeros(ds.shape, bool)
     cube = cut("large_vbi")[0].with_data(np.ones(cut("large_vbi")[0].shape))
     cube.uncertainty = StdDevUncertainty(np.full(cube.shape, 3.0))
     box = np.zeros(cube.shape[1:], bool)
