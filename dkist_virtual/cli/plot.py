@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["plot"]
 
 _MOVIES = (".mp4", ".gif", ".html")
+"""As `plot.output.writers.SUFFIXES`, which is not imported: a wrong name is answered at once."""
 
 
 @click.command()
