@@ -6,23 +6,54 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 import numpy as np
 
 from dkist_virtual.cube.computed_array import pack, unpack
 
 if TYPE_CHECKING:
+    from astropy.wcs.wcsapi import BaseHighLevelWCS
     from numpy.typing import NDArray
 
     from dkist_virtual.cube.world_axes import Kind, World
 
-__all__ = ["SkyAxes", "SkyPixels", "mask_of"]
+__all__ = ["HasSky", "SkyAxes", "SkyPixels", "mask_of"]
 
 _SKY: Final[tuple[Kind, Kind]] = ("longitude", "latitude")
 
 _TOGETHER: Final = 2**20
 """Positions that are evaluated at once."""
+
+
+class Frames(Protocol):
+    """The frames of a dataset: see `dkist_virtual.dataset.provenance.Provenance`."""
+
+    array: Any
+
+
+class HasSky(Protocol):
+    """A dataset with an image of the sky."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of the data."""
+
+    @property
+    def wcs(self) -> BaseHighLevelWCS:
+        """Its world coordinates."""
+
+    @property
+    def pixels(self) -> Any:
+        """What its pixels are read from."""
+
+    @property
+    def mask(self) -> Any:
+        """True where a pixel counts for nothing."""
+
+    @property
+    def provenance(self) -> Frames | None:
+        """The frames that the pixels are from; None where they are from none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -173,7 +204,7 @@ class SkyAxes:
         return np.stack(found, axis=-1)
 
 
-def mask_of(cube: Any) -> Any:
+def mask_of(cube: HasSky) -> Any:
     """Return the mask of a dataset as an array of its shape; None where nothing is masked."""
     mask = cube.mask
     if mask is None or (isinstance(mask, bool) and not mask):

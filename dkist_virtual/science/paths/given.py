@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from dkist_virtual.errors import DatasetError, SelectionError
+from dkist_virtual.science.sky_image import HasSky
 
 if TYPE_CHECKING:
     from astropy.time import Time
-    from astropy.wcs.wcsapi import BaseHighLevelWCS
     from numpy.typing import NDArray
 
     from dkist_virtual.cube.world_axes import World
@@ -22,32 +22,12 @@ __all__ = [
 ]  # fmt: skip
 
 
-class Sighted(Protocol):
-    """A dataset with an image of the sky."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the data."""
-
-    @property
-    def wcs(self) -> BaseHighLevelWCS:
-        """Its world coordinates."""
-
-    @property
-    def pixels(self) -> Any:
-        """What its pixels are read from."""
-
-    @property
-    def mask(self) -> Any:
-        """True where a pixel counts for nothing."""
+class Sighted(HasSky, Protocol):
+    """A dataset of which paths and regions are averaged."""
 
     @property
     def uncertainty(self) -> Any:
         """The uncertainty of each pixel."""
-
-    @property
-    def provenance(self) -> Any:
-        """The frames that the pixels are from."""
 
 
 def read_angle(what: str, name: str, given: Any) -> float:

@@ -10,14 +10,13 @@ import numpy as np
 
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.science.seeing import read_numbers, read_r0
-from dkist_virtual.science.sky_image import SkyAxes, SkyPixels
+from dkist_virtual.science.sky_image import HasSky, SkyAxes, SkyPixels
 
 if TYPE_CHECKING:
     from astropy.coordinates import BaseCoordinateFrame
     from astropy.table import Table
     from astropy.time import Time
     from astropy.units import UnitBase
-    from astropy.wcs.wcsapi import BaseHighLevelWCS
     from numpy.typing import NDArray
 
     from dkist_virtual.cube.world_axes import World
@@ -28,30 +27,8 @@ __all__ = ["Place", "Sight", "Stitched", "Tile", "check_alike"]
 Place: TypeAlias = tuple[int, ...]
 
 
-class Frames(Protocol):
-    """The frames of a dataset: see `dkist_virtual.dataset.provenance.Provenance`."""
-
-    array: Any
-
-
-class Stitched(Protocol):
+class Stitched(HasSky, Protocol):
     """A dataset that is stitched."""
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of the data."""
-
-    @property
-    def wcs(self) -> BaseHighLevelWCS:
-        """Its world coordinates."""
-
-    @property
-    def pixels(self) -> Any:
-        """What its pixels are read from."""
-
-    @property
-    def mask(self) -> Any:
-        """True where a pixel counts for nothing."""
 
     @property
     def unit(self) -> UnitBase | None:
@@ -60,10 +37,6 @@ class Stitched(Protocol):
     @property
     def headers(self) -> Table | None:
         """The header table."""
-
-    @property
-    def provenance(self) -> Frames | None:
-        """The frames that the headers belong to."""
 
 
 @dataclass(frozen=True, eq=False)
