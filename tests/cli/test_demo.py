@@ -107,6 +107,7 @@ def test_polarisation_never_exceeds_the_intensity(scene: scenes.Scene, fine: np.
     assert (np.sqrt(q**2 + u**2 + v**2) <= i).all()
 
 
+@pytest.mark.slow
 def test_a_strong_field_splits_the_line(scene: scenes.Scene, fine: np.ndarray) -> None:
     y, x = (int(at * 256) for at in scenes.SPOT_CENTRE)
     v = scenes.stokes(scene, fine)[3, :, y, x]

@@ -140,7 +140,7 @@ def test_the_wcs_of_the_data_centers_datasets_follows(
     assert len(cut.headers) == len(cut.files)
 
 
-@pytest.mark.parametrize("name", mostly_slow(NAMES, *QUICK))
+@pytest.mark.parametrize("name", mostly_slow(NAMES, "visp"))
 def test_what_forms_no_rectangle_points_to_the_files(name: str, pixels: Any) -> None:
     ds, _ = pixels(name)
     for index in ([0, 1], (slice(None, None, -1),), np.ones(ds.shape, bool)):

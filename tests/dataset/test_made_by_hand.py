@@ -205,6 +205,7 @@ def test_binned_tiles_make_a_mosaic() -> None:
     assert mosaic[0, 0].shape == (3, 2, 5)
 
 
+@pytest.mark.slow
 def test_tiles_of_several_datasets_are_described(simulated: Any, converted: Any) -> None:
     first = dv.open_dataset(simulated("vbi_mosaic"))
     other = dv.open_dataset(converted("vbi_mosaic"))

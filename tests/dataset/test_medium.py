@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+from samples import mostly_slow
 from spectra import on_real, real
 
 import dkist_virtual as dv
@@ -35,10 +36,7 @@ def expected(ds: Any) -> str:
     return str(ds.meta.get("wavelength_medium", "air"))
 
 
-@pytest.mark.parametrize("form", [
-    "x.zarr", "x.fits", pytest.param("x.nc", marks=pytest.mark.slow),
-    pytest.param("x.asdf", marks=pytest.mark.slow),
-])  # fmt: skip
+@pytest.mark.parametrize("form", mostly_slow(["x.zarr", "x.fits", "x.nc", "x.asdf"], "x.fits"))
 def test_what_was_saved_has_the_same_medium(dataset: Any, form: str, tmp_path: Path) -> None:
     assert medium_of(dataset) == expected(dataset)
     options = {"pixels": True} if form == "x.asdf" else {}

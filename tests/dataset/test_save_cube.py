@@ -116,7 +116,7 @@ MADE: dict[str, Callable[[dv.Dataset], Any]] = {
 }
 
 
-@pytest.mark.parametrize("name", mostly_slow(MADE, "cut and stepped", "fill values"))
+@pytest.mark.parametrize("name", mostly_slow(MADE, "cut and stepped"))
 def test_a_computed_dataset_opens_as_it_was(name: str, simulated: Any, tmp_path: Path) -> None:
     made = MADE[name](dv.open_dataset(simulated("visp_plain")))
     opened = saved(made, tmp_path / "made.zarr")

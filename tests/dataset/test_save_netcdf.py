@@ -103,6 +103,7 @@ def test_xarray_reads_pixels_and_coordinates(name: str, datasets: Any, tmp_path:
         np.testing.assert_array_equal(headers["XPOSURE"], ds.headers["XPOSURE"])
 
 
+@pytest.mark.slow
 def test_pixels_stay_in_the_file_and_pickles_have_its_path(datasets: Any, tmp_path: Path) -> None:
     ds = datasets("visp")[0, 1:3]
     place = tmp_path / "cube.nc"

@@ -83,7 +83,7 @@ def pixels_off(smap: Any, ds: Any) -> Any:
     return np.hypot(x - columns, y - rows)
 
 
-@pytest.mark.parametrize(("name", "index"), mostly_slow(CASES, every=4))
+@pytest.mark.parametrize(("name", "index"), mostly_slow(CASES, every=9))
 def test_each_pixel_lies_where_the_dataset_says(name: str, index: Any, tiles: Any) -> None:
     for tile in tiles(name):
         ds = tile[index]

@@ -530,7 +530,7 @@ def try_cells(make: Callable[[], Any], how: Derived, words: dict[str, str]) -> N
             assert word in ("warned", "no", "none")
 
 
-@pytest.mark.parametrize(("row", "words"), mostly_slow(cells(tables()[0]), every=10))
+@pytest.mark.parametrize(("row", "words"), mostly_slow(cells(tables()[0]), every=13))
 def test_what_a_derived_dataset_keeps(
     row: str, words: dict[str, str], mosaic: dv.TiledDataset
 ) -> None:
@@ -607,7 +607,7 @@ def read_mosaic(got: Any, state: str) -> Any:
 READERS["mosaic"] = read_mosaic
 
 
-@pytest.mark.parametrize(("row", "words"), mostly_slow(cells(tables()[1]), every=9))
+@pytest.mark.parametrize(("row", "words"), mostly_slow(cells(tables()[1]), every=12))
 def test_what_a_part_of_a_mosaic_keeps_of_its_tiles(
     row: str, words: dict[str, str], mosaic: dv.TiledDataset
 ) -> None:

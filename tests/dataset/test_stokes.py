@@ -14,7 +14,6 @@ import pytest
 from astropy.nddata import StdDevUncertainty
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
-from samples import mostly_slow
 from spectra import on_real, real, wavelengths_of
 
 import dkist_virtual as dv
@@ -143,7 +142,8 @@ def test_masked_pixels_and_nan_give_none(raster: Any) -> None:
     np.testing.assert_array_equal(found, wanted)
 
 
-@pytest.mark.parametrize("form", mostly_slow([".zarr", ".fits", ".asdf", ".nc"], ".fits"))
+@pytest.mark.slow
+@pytest.mark.parametrize("form", [".zarr", ".fits", ".asdf", ".nc"])
 def test_a_field_is_saved_drawn_and_a_map(raster: Any, tmp_path: Path, form: str) -> None:
     field = weak(raster).field
     field.save(

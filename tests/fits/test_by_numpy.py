@@ -26,6 +26,7 @@ def test_more_tiles_than_are_done_at_a_time(method: str, without_kernels: None) 
     check_decoded(compressed(data, method=method, seed=9_990))
 
 
+@pytest.mark.every(4)
 @pytest.mark.parametrize("method", ["SUBTRACTIVE_DITHER_1", "SUBTRACTIVE_DITHER_2"])
 @pytest.mark.parametrize("algorithm", ["RICE_1", "GZIP_1"])
 def test_random_numbers_begin_anew(algorithm: str, method: str, without_kernels: None) -> None:

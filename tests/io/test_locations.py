@@ -190,7 +190,7 @@ def test_empty_places_are_refused(bad: str, original: Path, tmp_path: Path) -> N
     assert not list(tmp_path.iterdir())
 
 
-@pytest.mark.every(8)
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["a b", "a%20b", "a#b", "a?b", "ü", "C:\\x", "~", "a;b&c=d+e"])
 def test_names_of_every_kind_on_a_disk_and_a_server(
     name: str, original: Path, tmp_path: Path

@@ -207,7 +207,7 @@ def finishes(work: Any) -> Any:
     return came[0]
 
 
-@pytest.mark.every(8)
+@pytest.mark.slow
 @pytest.mark.parametrize("obstacle", OBSTACLES)
 def test_nothing_waits_for_what_is_no_file(obstacle: Any, frames: Path, tmp_path: Path) -> None:
     for references in ("json", "parquet"):

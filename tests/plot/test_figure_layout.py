@@ -172,7 +172,7 @@ def test_every_instrument_is_here() -> None:
     mostly_slow(
         [*((name, None) for name in CASES),
          *itertools.product(("visp", "vtf", "BKEWK", "BMPNP"), [(5.5, None), (13, 4.5), (6, 11)])],
-        ("visp", None), ("vbi_mosaic_missing", None), ("BKEWK", None), ("EIT", None),
+        ("vbi_mosaic_missing", None), ("BKEWK", None), ("EIT", None),
         ("vtf", (5.5, None)),
     ),
 )  # fmt: skip

@@ -54,6 +54,7 @@ def test_every_tile_lies_where_its_wcs_says(name: str, simulated: Any) -> None:
     assert plot.axes.get_aspect() == 1
 
 
+@pytest.mark.slow
 def test_all_tiles_share_a_contrast(simulated: Any) -> None:
     mosaic = dv.open_dataset(simulated("dlnirsp"))
     plot = mosaic.plot()

@@ -13,7 +13,6 @@ import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
 from numpy.testing import assert_allclose
-from samples import mostly_slow
 from sunpy.coordinates import Heliocentric
 from suns import tile_wcs
 
@@ -50,6 +49,7 @@ def test_mu_by_hand() -> None:
     assert np.isnan(found[4:]).all()  # beyond the limb, and behind the observer
 
 
+@pytest.mark.slow
 def test_mu_of_a_raster_is_that_of_sunpy(datasets: Callable[[str], Any]) -> None:
     ds = datasets("croppable_visp")
     mu = ds.mu
@@ -194,7 +194,8 @@ def test_what_no_law_is_for_is_refused(
         at_the_limb.limb_darkening()
 
 
-@pytest.mark.parametrize("form", mostly_slow([".zarr", ".fits", ".asdf", ".nc"], ".zarr"))
+@pytest.mark.slow
+@pytest.mark.parametrize("form", [".zarr", ".fits", ".asdf", ".nc"])
 def test_mu_is_saved_and_opened(datasets: Callable[[str], Any], tmp_path: Path, form: str) -> None:
     mu = datasets("croppable_visp").mu[10:13, 20:26]
     options = {"pixels": True} if form == ".asdf" else {}

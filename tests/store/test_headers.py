@@ -237,7 +237,7 @@ def tables(draw: st.DrawFn) -> Table:
 
 
 @settings(
-    max_examples=150,
+    max_examples=60,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )

@@ -105,6 +105,7 @@ def _read_all(queue: Any, ds: Any, unopened: Any) -> None:
         queue.put((np.asarray(one[0, 0, 3].data).tolist(), r0, str(one)))
 
 
+@pytest.mark.every(2)
 @pytest.mark.parametrize("references", ["json", "parquet"])
 def test_what_another_thread_holds_is_open_in_a_forked_process(
     references: str, simulated: Any, tmp_path: Path
