@@ -13,19 +13,20 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dkist_virtual.errors import DatasetError
+from dkist_virtual.science.spectra.lines import find_line
 
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
 __all__ = ["CHROMOSPHERIC", "LAWS", "Law", "check_wavelengths", "intensity"]
 
-CHROMOSPHERIC: Final = {
-    "Ca II K": (393.366, 0.8), "Ca II H": (396.847, 0.8), "H beta": (486.135, 0.15),
-    "Mg I b4": (516.733, 0.06), "Mg I b2": (517.268, 0.08), "Mg I b1": (518.361, 0.08),
-    "He I D3": (587.562, 0.05), "Na I D2": (588.995, 0.06), "Na I D1": (589.592, 0.05),
-    "H alpha": (656.282, 0.15), "Ca II 849.8": (849.802, 0.12), "Ca II 854.2": (854.209, 0.15),
-    "Ca II 866.2": (866.214, 0.15), "He I 1083": (1083.03, 0.15),
+_HALF_WIDTHS: Final = {
+    "Ca II K": 0.8, "Ca II H": 0.8, "H beta": 0.15, "Mg I b4": 0.06, "Mg I b2": 0.08,
+    "Mg I b1": 0.08, "He I D3": 0.05, "Na I D2": 0.06, "Na I D1": 0.05, "H alpha": 0.15,
+    "Ca II 849.8": 0.12, "Ca II 854.2": 0.15, "Ca II 866.2": 0.15, "He I 1083": 0.15,
 }  # fmt: skip
+
+CHROMOSPHERIC: Final = {name: (find_line(name).air, half) for name, half in _HALF_WIDTHS.items()}
 """Lines that are formed in the chromosphere: wavelength in air, and half of the width of the window
 that is refused, in nm. The widths are a choice of this package: they contain the cores."""
 
@@ -154,7 +155,8 @@ def check_wavelengths(wavelengths: ArrayLike, law: Law) -> None:
             raise DatasetError(
                 f"limb_darkening: {values[inside][0]:.3f} nm is in {name}, which is formed in the "
                 f"chromosphere, where no law for the continuum holds: within {half} nm of "
-                f"{centre} nm. wavelength= takes one of a continuum, ds.crop leaves the line out"
+                f"{centre:.3f} nm. wavelength= takes one of a continuum, ds.crop leaves the line "
+                "out"
             )
     known = np.zeros(values.shape, bool)
     for begin, end in law.ranges:
