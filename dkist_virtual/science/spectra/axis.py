@@ -10,29 +10,16 @@ import numpy as np
 
 from dkist_virtual.cube.world_axes import World
 from dkist_virtual.errors import SelectionError
-from dkist_virtual.science.spectra.medium import check_medium, convert, medium_of
+from dkist_virtual.science.spectra.medium import Described, check_medium, convert, medium_of
 
 if TYPE_CHECKING:
-    from astropy.wcs.wcsapi import BaseHighLevelWCS
     from numpy.typing import NDArray
 
 __all__ = ["SpectralAxis"]
 
 
-class HasWCS(Protocol):
+class HasWCS(Described, Protocol):
     """A dataset: what has a WCS and a shape."""
-
-    @property
-    def headers(self) -> Any:
-        """The header table, or None."""
-
-    @property
-    def meta(self) -> Any:
-        """What else is known of it."""
-
-    @property
-    def wcs(self) -> BaseHighLevelWCS:
-        """The world coordinates."""
 
     @property
     def shape(self) -> tuple[int, ...]:

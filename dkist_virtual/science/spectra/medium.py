@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CODES",
     "MEDIUM",
+    "Described",
     "Medium",
     "air_to_vacuum",
     "check_medium",
@@ -42,7 +43,7 @@ CODES: Final[dict[str, Medium]] = {"AWAV": "air", "WAVE": "vacuum"}
 """What CTYPEn begins with."""
 
 
-class _Described(Protocol):
+class Described(Protocol):
     """What is known of a dataset's wavelengths: its headers and its meta."""
 
     @property
@@ -180,7 +181,7 @@ def _like(nanometres: NDArray[np.float64], wavelength: Quantity) -> Quantity:
 # What a dataset says ----------------------------------------------------------------------------
 
 
-def medium_of(ds: _Described, *, warn: bool = True) -> Medium | None:
+def medium_of(ds: Described, *, warn: bool = True) -> Medium | None:
     """Tell whether the wavelengths of a dataset are in air or in vacuum.
 
     Said by, in this order: a calibrated `wavelength_scale`; ``ds.meta["wavelength_medium"]``;
@@ -215,7 +216,7 @@ def medium_of(ds: _Described, *, warn: bool = True) -> Medium | None:
     return _of_wcs(ds.wcs)
 
 
-def stated_by_headers(ds: _Described) -> dict[str, Medium]:
+def stated_by_headers(ds: Described) -> dict[str, Medium]:
     """Return what is to be put into the meta of a dataset that loses these headers."""
     medium = medium_of(ds, warn=False)
     return {} if medium is None else {MEDIUM: medium}
@@ -272,7 +273,7 @@ _SAID: Final[set[tuple[object, str]]] = set()
 """What was warned of in this process: the dataset's ID, and the values that disagree."""
 
 
-def _say_once(ds: _Described, cards: _Cards) -> None:
+def _say_once(ds: Described, cards: _Cards) -> None:
     import warnings
 
     inventory = (ds.meta or {}).get("inventory") or {}
