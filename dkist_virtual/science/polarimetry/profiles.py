@@ -153,7 +153,9 @@ def crosstalk(intensity: Spectra, _: Spectra, *others: Spectra) -> tuple[Spectra
     for one in others:
         known = np.isfinite(intensity) & np.isfinite(one)
         share = np.where(known, one, 0).sum(axis=-1) / np.where(known, intensity, 0).sum(axis=-1)
-        found.append(np.where(known.sum(axis=-1) >= 3, share, np.nan))
+        # Of a dark pixel, whose I is 0, there is none either.
+        good = (known.sum(axis=-1) >= 3) & np.isfinite(share)
+        found.append(np.where(good, share, np.nan))
     return tuple(found)
 
 
