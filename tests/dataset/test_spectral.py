@@ -115,6 +115,7 @@ def test_lines_are_taken_by_name_and_in_a_medium(raster: Any) -> None:
         ({"wavelength_offset": 3}, "wavelength_offset: expected a length"),
         ({"wavelength_offset": np.zeros(3) * u.pm}, "expected a shape that broadcasts"),
         ({"normalise": "frame mean"}, "at one time"),
+        ({"most_of_cadence": -1}, "expected a positive number"),
     ):
         with pytest.raises((DatasetError, SelectionError), match=said):
             raster.spectral.moments(**wrong)

@@ -14,6 +14,7 @@ from dkist_virtual.dataset.spectral.engine import spectra_of
 from dkist_virtual.dataset.spectral.fit_model import PlainModel
 from dkist_virtual.dataset.spectral.options import (
     read_continuum,
+    read_share,
     read_window,
     refuse_state,
     say_window,
@@ -90,6 +91,7 @@ def fit_spectra(
             "an axis of one pixel, as in ds[3:4, :, 500]"
         )
     refuse_state(ds, "fit", ["psf"])
+    most = read_share(how.most_of_cadence)
     fitter = _fitter(how.fitter, options)
     axis = axis.in_medium(how.medium)
     corrections = Corrections.of(ds, axis, how.wavelength_offset, how.normalise)
@@ -135,7 +137,7 @@ def fit_spectra(
             ds, axis, converged if is_mask else names[name], unit=its_unit,
             mask=~np.isfinite(names["rms"]) if is_mask else ~converged,
             uncertainty=_spread(spread) if known else None, what=what, meta=meta, used=used,
-            most=np.inf if made else how.most_of_cadence,  # which warns, once
+            most=np.inf if made else most,  # which warns, once
         )  # fmt: skip
     return Quantities(made)
 

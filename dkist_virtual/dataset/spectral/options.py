@@ -26,8 +26,8 @@ if TYPE_CHECKING:
     from dkist_virtual.science.spectra.samples import Ends
 
 __all__ = [
-    "Measured", "make_continuum", "read_continuum", "read_kind", "read_line", "read_window",
-    "refuse_state", "refuse_stokes", "say_line", "say_window",
+    "Measured", "make_continuum", "read_continuum", "read_kind", "read_line", "read_share",
+    "read_window", "refuse_state", "refuse_stokes", "say_line", "say_window",
 ]  # fmt: skip
 
 
@@ -101,7 +101,7 @@ class Measured:
         if axis.medium is not None:
             said["medium"] = axis.medium
         said |= corrections.said
-        most = float(most_of_cadence)
+        most = read_share(most_of_cadence)
         return cls(ds, axis, what, kind_, at, ends, found, level, corrections, most, said)
 
     def apply(
@@ -135,6 +135,14 @@ def read_kind(kind: str) -> Kind:
     if kind not in get_args(Kind):
         raise DatasetError(f"kind = {kind!r}: expected 'absorption' or 'emission'")
     return kind  # type: ignore[return-value]
+
+
+def read_share(most_of_cadence: object) -> float:
+    """Check the share of the cadence above which the span of a scan is warned of."""
+    given = most_of_cadence
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not given > 0:
+        raise DatasetError(f"most_of_cadence = {given!r}: expected a positive number, such as 0.5")
+    return float(given)
 
 
 def read_line(line: str | u.Quantity, axis: SpectralAxis, name: str = "line") -> u.Quantity:
