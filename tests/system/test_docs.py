@@ -18,7 +18,9 @@ import dkist_virtual as dv
 from dkist_virtual._moved import MOVED
 from dkist_virtual.datacenter import globus
 from dkist_virtual.dataset import files
+from dkist_virtual.dataset.polarimetry import polarimetry
 from dkist_virtual.dataset.seeing import of_frames
+from dkist_virtual.dataset.spectral import spectral
 from dkist_virtual.io.download import download
 from dkist_virtual.plot import image_plot as plot
 from dkist_virtual.plot import line_plot as lines
@@ -44,6 +46,8 @@ HELD = (
     lines.LinePlot,
     mosaic_plot.MosaicPlot,
     plot.ImagePlot,
+    polarimetry.Polarimetry,
+    spectral.Spectral,
     stitched.Pair,
     stitched.Stitching,
 )
