@@ -83,6 +83,7 @@ def test_every_example_is_run_here() -> None:
         "mosaic.py",
         "movie.py",
         "space_time.py",
+        "spectra.py",
         "stitch.py",
         "normalise.py",
         "pointing.py",
@@ -298,6 +299,15 @@ def test_seeing(tmp_path: Path) -> None:
     assert re.search(r"Scans with good frames: \[[\d ]+\]\nFiles: \d+ of 36 files", printed)
     assert re.search(r"Mean of the good: \d", printed)
     assert (tmp_path / "seeing.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_spectra(tmp_path: Path) -> None:
+    printed = run("spectra.py", str(tmp_path))
+    assert re.search(r"Equivalent width 7\.\d+ pm", printed)
+    assert re.search(r"9\d\.\d% of the spectra have a core", printed)
+    assert printed.endswith("\ncentroid\n")
+    assert (tmp_path / "centroid.png").stat().st_size > 10_000
 
 
 @pytest.mark.slow
