@@ -1,7 +1,7 @@
 """Derive datasets: their state, what they were made from, bins, reprojection, combined headers.
 
 - `combined_headers`: combine the header tables of a mosaic's tiles
-- `frame_columns`: read a column of a header table as an array along the axes of frames
+- `frame_columns`: read columns of header tables: along the axes of frames, or what all frames say
 - `lineage`: record which datasets were combined into a computed one, and what they have in common
 - `listed`: tell a dataset in a list that `numpy.array` is given from a dataset alone
 - `numpy_functions`: say what numpy's functions of datasets give, each by name

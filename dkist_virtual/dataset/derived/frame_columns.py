@@ -1,4 +1,4 @@
-"""Read a column of a header table as an array along the axes of frames, for arithmetic.
+"""Read columns of header tables: along the axes of frames, for arithmetic, or what all frames say.
 
 Row n of a table is that of frame n, so that a column belongs to frames by its position alone. Where
 it is known that its rows are those of other frames, that is an error.
@@ -21,7 +21,14 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.derived.state import FrameCube
     from dkist_virtual.dataset.provenance import Provenance
 
-__all__ = ["FrameValues", "column_name", "read_column", "read_keyword"]
+__all__ = [
+    "FrameValues",
+    "column_name",
+    "read_column",
+    "read_common",
+    "read_instrument",
+    "read_keyword",
+]
 
 _INSTEAD: Final = (
     "Moments are coordinates: ds.wcs has those of each frame, ds.at(time=...) and ds.crop(...) "
@@ -56,6 +63,21 @@ def read_keyword(cube: FrameCube, keyword: str) -> FrameValues:
             "keyword of ds.headers.colnames, for a dataset whose pixels are of one frame each"
         )
     return read_column(cube, table[keyword])
+
+
+def read_common(ds: Any, keyword: str) -> str | None:
+    """Return what the headers of all frames say, as text; all of it where they differ."""
+    headers = ds.headers
+    if headers is None or keyword not in headers.colnames:
+        return None
+    found = sorted({str(one) for one in np.ma.asarray(headers[keyword]).compressed()})
+    return ", ".join(found[:3]) or None
+
+
+def read_instrument(ds: Any) -> str | None:
+    """Return the instrument by the headers, or else by the inventory."""
+    found: str | None = read_common(ds, "INSTRUME") or (ds.inventory or {}).get("instrumentName")
+    return found
 
 
 def read_column(cube: FrameCube, column: Any) -> FrameValues:

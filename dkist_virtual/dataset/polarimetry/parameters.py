@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from dkist_virtual.cube.world_axes import World
+from dkist_virtual.dataset.derived.frame_columns import read_common, read_instrument
 from dkist_virtual.errors import DKISTVirtualWarning, SelectionError
 from dkist_virtual.science.polarimetry.frame import StokesFrame, documented_frame
 
-__all__ = ["StokesParameters", "read_frame", "read_instrument", "warn_of_unknown"]
+__all__ = ["StokesParameters", "read_frame", "warn_of_unknown"]
 
 _LETTERS = {1: "I", 2: "Q", 3: "U", 4: "V"}
 
@@ -77,22 +78,7 @@ def read_frame(ds: Any) -> StokesFrame:
     said = result.get("stokes_frame") if isinstance(result, dict) else None
     if isinstance(said, dict) and {"name", "known_by", "axes"} <= set(said):
         return StokesFrame(**{key: str(said[key]) for key in ("name", "known_by", "axes")})
-    return documented_frame(read_instrument(ds), _card(ds, "CALVERS"))
-
-
-def read_instrument(ds: Any) -> str | None:
-    """Return the instrument by the headers, or else by the inventory."""
-    found: str | None = _card(ds, "INSTRUME") or (ds.inventory or {}).get("instrumentName")
-    return found
-
-
-def _card(ds: Any, keyword: str) -> str | None:
-    """Return what the headers of all frames say; all of it where they differ."""
-    headers = ds.headers
-    if headers is None or keyword not in headers.colnames:
-        return None
-    found = sorted({str(one) for one in np.ma.asarray(headers[keyword]).compressed()})
-    return ", ".join(found[:3]) or None
+    return documented_frame(read_instrument(ds), read_common(ds, "CALVERS"))
 
 
 def warn_of_unknown(frame: StokesFrame, what: str, depends: str) -> None:

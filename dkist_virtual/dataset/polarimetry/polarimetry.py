@@ -422,7 +422,8 @@ class Polarimetry:
             )
 
     def _warn_of_unknown_sign(self, what: str) -> None:
-        from dkist_virtual.dataset.polarimetry.parameters import read_instrument, warn_of_unknown
+        from dkist_virtual.dataset.derived.frame_columns import read_instrument
+        from dkist_virtual.dataset.polarimetry.parameters import warn_of_unknown
         from dkist_virtual.science.polarimetry.frame import is_documented
 
         if not is_documented(read_instrument(self._ds)):

@@ -6,13 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from dkist_virtual.dataset.derived.frame_columns import read_instrument
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.science.spectra.atlas_fit import Grating
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["grating_of", "instrument_of", "resolving_power_of"]
+__all__ = ["grating_of", "resolving_power_of"]
 
 _WHAT: Final = "calibrate_wavelength"
 _WHOLE: Final = 0.15
@@ -27,18 +28,15 @@ dkist-processing-visp 5.11 and -dlnirsp 1.9 begin, Cryo-NIRSP's that of its wide
 dkist-processing-cryonirsp 1.12."""
 
 
-def instrument_of(ds: Any) -> str:
-    """Return the name of the instrument in capitals, as in ``DL-NIRSP``; empty if not known."""
-    table = ds.headers
-    if table is not None and "INSTRUME" in table.colnames and len(table):
-        return str(table["INSTRUME"][0]).upper()
-    return str((ds.inventory or {}).get("instrumentName") or "").upper()
+def _instrument(ds: Any) -> str:
+    """Return the name of the instrument in capitals; empty if it is not known."""
+    return (read_instrument(ds) or "").upper()
 
 
 def resolving_power_of(ds: Any, given: Any) -> int:
     """Return a first guess of the resolving power, the user's or that of the instrument."""
     if given is None:
-        return _POWER.get(instrument_of(ds), 100_000)
+        return _POWER.get(_instrument(ds), 100_000)
     if not isinstance(given, (int, float, np.number)) or not 100 <= float(given) <= 1e7:
         raise DatasetError(f"{_WHAT}: resolving_power={given!r}: expected 100 to 10,000,000")
     return int(given)
@@ -70,7 +68,7 @@ def grating_of(ds: Any, wavelength: float, grating: Any, order: Any, incidence: 
     DatasetError
         The instrument has no grating, or the headers do not say its geometry.
     """
-    name = instrument_of(ds)
+    name = _instrument(ds)
     if name in _NO_GRATING:
         raise DatasetError(
             f"{_WHAT}: {name} has no grating: {_NO_GRATING[name]}. Wavelengths of your own are "
