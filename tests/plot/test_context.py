@@ -8,6 +8,7 @@ import astropy.units as u
 import numpy as np
 import pytest
 from astropy.coordinates import SkyCoord
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from sunpy.coordinates import propagate_with_solar_surface
 from sunpy.map import GenericMap, Map
@@ -103,6 +104,14 @@ def test_fields_are_where_the_map_sees_them(datasets: Any) -> None:
     (other,) = lines_of(still.axes[0]).values()
     away = np.hypot(*(drawn[0] - other[0]))
     assert away == pytest.approx(9.72 / 8, rel=0.01)
+
+
+def test_panels_leave_room_for_each_other() -> None:
+    figure = dv.plot_context(tile((0, 0)))
+    figure.canvas.draw()  # a warning of a layout that was not applied would be an error
+    whole, part = (axes.get_tightbbox(figure.canvas.get_renderer()) for axes in figure.axes)
+    assert whole.x1 < part.x0
+    plt.close(figure)
 
 
 def test_fields_are_drawn_on_the_limb() -> None:

@@ -57,6 +57,9 @@ def draw_context(
     panels = [figure.add_subplot(1, 1 + zoom, n + 1, projection=wcs) for n in range(1 + zoom)]
     for number, axes in enumerate(panels):
         _draw_sun(axes, background, wcs, look)
+        # Until it is drawn, that of astropy's axes is pixel (0, 0) of the WCS, far from what is
+        # drawn larger, and the layout would make room for it.
+        axes.patch.set_in_layout(False)
         for (name, edges), colour in zip(
             outlines, _COLOURS * (1 + len(outlines) // len(_COLOURS)), strict=False
         ):
