@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
-from collections.abc import Iterable
-from typing import Final
+from collections.abc import Callable, Iterable
+from typing import Any, Final
 
 __all__ = [
-    "ALIKE", "check_keywords", "counted", "human_bytes", "same_causes", "shorten", "shows_progress",
+    "ALIKE", "check_keywords", "counted", "human_bytes", "keywords_of", "same_causes", "shorten",
+    "shows_progress",
 ]  # fmt: skip
 
 ALIKE: Final = 3
@@ -45,6 +47,15 @@ def shorten(error: BaseException) -> str:
     lines = str(error).strip().splitlines()
     kind = type(error).__name__
     return f"{kind}: {lines[0].strip()}" if lines else kind
+
+
+def keywords_of(function: Callable[..., Any]) -> list[str]:
+    """List the keywords that a method names, without ``self`` and those that it passes on."""
+    parameters = inspect.signature(function).parameters
+    passed_on = (inspect.Parameter.VAR_KEYWORD, inspect.Parameter.VAR_POSITIONAL)
+    return [
+        name for name, one in parameters.items() if name != "self" and one.kind not in passed_on
+    ]
 
 
 def check_keywords(function: str, given: Iterable[str], known: Iterable[str]) -> None:

@@ -180,6 +180,23 @@ def test_rotation_gravity_and_convection_are_taken_out(receding: Any) -> None:
     assert both.meta["result"]["gravitational red shift"].startswith("removed: 0.63")
 
 
+def test_axis_and_quantities_describe_themselves(receding: Any) -> None:
+    assert str(receding.spectral.axis) == (
+        "SpectralAxis: 100 wavelengths, 630.24248 to 630.40336 nm in air, along axis 1 of the array"
+    )
+    core = receding.spectral.line_core(line=LINE, window=WINDOW)
+    assert "wavelength: nm" in str(core)
+    assert "depth: dimensionless" in str(core)
+
+
+def test_rotation_off_the_disk_is_said(receding: Any) -> None:
+    away = receding.shift(5000 * u.arcsec, 0 * u.arcsec)
+    with pytest.warns(DKISTVirtualWarning, match="no pixel is on the disk .*ds.footprint") as said:
+        found = away.doppler(LINE, window=WINDOW, rotation="howard")
+    assert said[0].filename == __file__
+    assert np.asarray(found.mask).all()
+
+
 def test_velocities_relative_to_a_region(visp: Any) -> None:
     steps = np.array([1.0, 2.0, 3.0, 6.0])
     ds = moving(visp, steps[:, None, None])
@@ -227,7 +244,7 @@ def test_other_options_are_refused(receding: Any, options: Any, said: str) -> No
     with pytest.raises((DatasetError, SelectionError)) as caught:
         receding.doppler(LINE, **{"window": WINDOW, **options})
     assert said in str(caught.value)
-    with pytest.raises(TypeError, match="speed"):
+    with pytest.raises(TypeError, match=r"no such keyword: speed. Expected .*gravity.* observer"):
         receding.doppler(LINE, window=WINDOW, speed=1)
 
 

@@ -187,8 +187,9 @@ def seeing_of(cubes: Sequence[LazyCube], whole: Any) -> FrameSeeing:
         table = None if cube.provenance is None else cube.headers
         if table is None or not len(table.colnames):
             raise DatasetError(
-                "seeing: this dataset has no headers, expected pixels that are of one frame each. "
-                "That of the frames that it was made of is ds.seeing of those"
+                "seeing: this dataset has no headers, where the seeing is. A dataset whose pixels "
+                "are of several frames each has none: take the seeing of the dataset that it was "
+                "made of. Nor has one whose ASDF has headers of other frames, as opening it warns"
             )
         r0, locked = read_r0(table)
         steps = _steps(cube) + first

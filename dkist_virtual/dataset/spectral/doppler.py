@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
@@ -10,7 +11,7 @@ import astropy.units as u
 import numpy as np
 
 from dkist_virtual.dataset.spectral.observer import Observer
-from dkist_virtual.errors import DatasetError, SelectionError
+from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, SelectionError
 from dkist_virtual.science.spectra.velocity import (
     ROTATIONS,
     Rotation,
@@ -18,7 +19,7 @@ from dkist_virtual.science.spectra.velocity import (
     gravitational_shift,
     rotation_velocity,
 )
-from dkist_virtual.text import check_keywords
+from dkist_virtual.text import check_keywords, keywords_of
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -197,7 +198,8 @@ def doppler(ds: Any, line: Any, method: Method, taken: Taken, **options: Any) ->
     from dkist_virtual.dataset.spectral.options import read_line
     from dkist_virtual.science.spectra.axis import SpectralAxis
 
-    check_keywords("doppler", options, ("window", *_OPTIONS))
+    named = keywords_of(HasVelocities.doppler)
+    check_keywords("doppler", options, (*named, *_OPTIONS))
     axis = SpectralAxis.of(ds).in_medium(options.get("medium"))
     rest = read_line(line, axis)
     found = method.measure(ds.spectral, line=line, **options)
@@ -252,7 +254,15 @@ def _corrections(
     if taken.rotation is None:
         said["solar rotation"] = "not removed (rotation=)"
     else:
-        total = total + _rotation(ds, axis, observer, taken.rotation)
+        turning = _rotation(ds, axis, observer, taken.rotation)
+        if np.isnan(turning).all():
+            warnings.warn(
+                f"doppler: rotation={taken.rotation!r}: no pixel is on the disk by the WCS, so "
+                "that all are masked: ds.footprint() is where they are",
+                DKISTVirtualWarning,
+                stacklevel=4,
+            )
+        total = total + turning
         said["solar rotation"] = (
             f"removed: sidereal rotation by {taken.rotation}, and the observer's motion across the "
             "line to the Sun's centre"

@@ -152,7 +152,8 @@ def read_line(line: str | u.Quantity, axis: SpectralAxis, name: str = "line") ->
         if axis.medium is None:
             raise SelectionError(
                 f"{name} = {line!r}: whether the wavelengths of this dataset are in air or in "
-                "vacuum is not known: give the wavelength of the line in the medium of the dataset"
+                'vacuum is not known: ds.meta["wavelength_medium"] = "air" says it, or give the '
+                "wavelength of the line, in the medium of the dataset"
             )
         return found.wavelength(axis.medium).to(axis.unit)
     if not isinstance(line, u.Quantity) or line.shape != ():

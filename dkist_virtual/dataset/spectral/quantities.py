@@ -67,5 +67,10 @@ class Quantities(Mapping[str, Any]):
         lines = [f"Quantities of shape {next(iter(self.values())).shape}:" if len(self) else
                  "Quantities: none"]  # fmt: skip
         for name, ds in self._datasets.items():
-            lines.append(f"  {name}: {'without a unit' if ds.unit is None else ds.unit}")
+            lines.append(f"  {name}: {_said(ds.unit)}")
         return "\n".join(lines)
+
+
+def _said(unit: Any) -> str:
+    """Write a unit; that of plain numbers, which astropy writes as nothing, in words."""
+    return "without a unit" if unit is None else str(unit) or "dimensionless"

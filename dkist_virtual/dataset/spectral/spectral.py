@@ -9,7 +9,7 @@ import numpy as np
 from dkist_virtual.dataset.spectral.doppler import HasVelocities
 from dkist_virtual.dataset.spectral.fit_method import FitsModels
 from dkist_virtual.errors import DatasetError
-from dkist_virtual.text import check_keywords
+from dkist_virtual.text import check_keywords, keywords_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -302,7 +302,7 @@ class Spectral(FitsModels):
     def _measured(self, name: str, options: dict[str, Any], kind: str) -> Measured:
         from dkist_virtual.dataset.spectral.options import Measured
 
-        check_keywords(name, options, _OPTIONS)
+        check_keywords(name, options, (*keywords_of(getattr(self, name)), *_OPTIONS))
         return Measured.of(self._ds, self._axis, kind=kind, what=name, **options)
 
 

@@ -66,7 +66,8 @@ def _listed(plot: Scene, axes: Sequence[int] | None = None) -> str:
     texts = []
     for axis in plot.shown.sliding if axes is None else axes:
         names = [repr(plot._kind_of(axis))] * bool(plot._kind_of(axis)) * (axes is None)
-        texts.append(" or ".join([*names, repr(plot.subject.axis_names[axis]), str(axis)]))
+        names.append(repr(plot.subject.axis_names[axis]))
+        texts.append(" or ".join([*dict.fromkeys(names), str(axis)]))  # they may be the same
     return "; ".join(texts)
 
 

@@ -54,6 +54,16 @@ class SpectralAxis:
                 f"found {self.values.shape} in {self.unit}"
             )
 
+    def __repr__(self) -> str:
+        low, high = self.values.min(), self.values.max()
+        where = "in air or in vacuum, which is not known" if self.medium is None else (
+            f"in {self.medium}"
+        )  # fmt: skip
+        return (
+            f"SpectralAxis: {len(self.values)} wavelengths, {low:.8g} to {high:.8g} {self.unit} "
+            f"{where}, along axis {self.array_axis} of the array"
+        )
+
     @classmethod
     def of(cls, ds: HasWCS) -> Self:
         """Find the axis of a dataset by what its WCS says that it is, never by its label.
