@@ -330,3 +330,20 @@ def test_a_title_does_not_outlive_its_quantity(receding: Any) -> None:
     assert titled(given) == ("VISP BKEWK (computed)", "K")
     own = velocity.with_data(np.zeros(velocity.shape), meta={"result": {"quantity": "heat"}})
     assert titled(own)[0] == "VISP BKEWK heat (computed)"
+
+
+def test_what_is_made_of_a_velocity_is_named_so(whole: Any) -> None:
+    ds = moving(whole[0, 100:110, :100, 1000:1010], 1.0)
+    velocity = ds.doppler(LINE, window=WINDOW)
+    path = velocity.slit([(1, 1), (8, 8)])
+    assert path.meta["result"]["quantity"] == "Doppler velocity along a path"
+    assert path.meta["result"]["computed_from"] == [velocity.meta["result"]]
+    assert "wavelnth" not in velocity.to_map().meta  # LINEWAV is not that of a velocity
+
+
+def test_a_window_beyond_the_data_says_what_is_there(receding: Any) -> None:
+    end = float(wavelengths_of(receding).max())
+    width = receding.spectral.equivalent_width(window=[end - 0.01, end + 0.05] * u.nm)
+    assert width.meta["result"]["window"].endswith(
+        f", of which the selection has {end - 0.01:.10g} to {end:.10g} nm"
+    )

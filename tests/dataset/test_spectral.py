@@ -486,3 +486,26 @@ def test_a_cluster_computes_the_same(datasets: Any) -> None:
         for ds in (visp, visp * 1.0):
             there = ds.spectral.moments(continuum=100).compute()
             np.testing.assert_array_equal(there.centroid.data, alone.centroid.data)
+
+
+def test_a_gap_in_the_core_gives_no_core(bare: Any) -> None:
+    """One unknown sample beside the lowest is bridged; of more the vertex may be anywhere."""
+    ds = bare[:1, :, :3]
+    pixels = absorption(wavelengths_of(ds), 630.94) * np.ones(ds.shape)
+    lowest = int(np.argmin(pixels[0, :, 0]))
+    pixels[:, lowest + 1, 1] = np.nan
+    pixels[:, lowest - 5 : lowest + 15, 2] = np.nan
+    core = on_real(ds, pixels).spectral.line_core(window=[630.895, 630.985] * u.nm)
+    assert core.quality.data.compute().tolist() == [[0, 0, 1]]
+    np.testing.assert_allclose(core.wavelength.data[0, :2], 630.94, atol=2e-5)
+    assert core.wavelength.mask.compute().tolist() == [[False, False, True]]
+
+
+def test_an_unknown_offset_is_of_its_own_spectrum_alone(bare: Any) -> None:
+    ds = bare[:1, :, :3]
+    ds = on_real(ds, absorption(wavelengths_of(ds), 630.94))
+    offset = [0.002, np.nan, 0.002] * u.nm
+    edges = [[630.893, 630.91], [630.97, 630.99]] * u.nm
+    how = {"continuum": {"windows": edges, "degree": 1}, "wavelength_offset": offset}
+    found = ds.spectral.line_core(window=[630.895, 630.985] * u.nm, **how).wavelength.data.compute()
+    np.testing.assert_allclose(found, [[630.942, np.nan, 630.942]], atol=2e-5)

@@ -138,6 +138,12 @@ class Lineage:
         return "" if (self.quantity or _FROM).startswith(_FROM) else str(self.quantity)
 
     @property
+    def is_of_intensities(self) -> bool:
+        """Whether the quantity is one of a Stokes parameter, as what is not a result is."""
+        quantity = (self.quantity or _INTENSITIES[0]).removeprefix(_FROM)
+        return quantity.startswith(_INTENSITIES)
+
+    @property
     def is_computed(self) -> bool:
         """Whether the pixels were computed from those of frames."""
         return not self.is_stored and (self.headers is not None or self.past is not None)
@@ -162,8 +168,7 @@ class Lineage:
         }
         if self.is_computed and (self.is_given or not _has_unit_of(self.unit, self.parts[0].unit)):
             found = {kind: one for kind, one in found.items() if kind not in _OF_INTENSITIES}
-        quantity = (self.quantity or _INTENSITIES[0]).removeprefix(_FROM)
-        if not quantity.startswith(_INTENSITIES):
+        if not self.is_of_intensities:
             found = {kind: one for kind, one in found.items() if kind not in _OF_INTENSITIES}
         return found
 

@@ -87,7 +87,8 @@ def to_map(ds: FrameCube, tolerance: float) -> GenericMap:
     own = _own_cards(ds, {*cards, *made, *(name.upper() for name in made)})
     smap = sunpy.map.Map(data, {**cards, **own, **made}, psf=ds.psf, **per_pixel)
     if ds.lineage.is_computed:
-        smap.nickname = f"{smap.nickname} (computed)".strip()
+        named = (smap.nickname, ds.lineage.quantity, "(computed)")
+        smap.nickname = " ".join(part for part in named if part)
     return smap
 
 
@@ -297,7 +298,9 @@ def _wavelength(ds: FrameCube, world: World, cards: dict[str, Any]) -> u.Quantit
     found = [
         (part, axis) for part in world.parts if (axis := part.of_kind("wavelength")) is not None
     ]
-    if found and ds.lineage.is_computed and "wavelength" not in ds.lineage.common():
+    lineage = ds.lineage
+    is_of_one = found or not lineage.is_of_intensities
+    if is_of_one and lineage.is_computed and "wavelength" not in lineage.common():
         return None
     for part, axis in found:
         if not axis.array_axes:

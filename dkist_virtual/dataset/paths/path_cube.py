@@ -193,10 +193,14 @@ def _dataset(ds: Any, made: Averaged, what: str, own: int) -> Any:
     from astropy.nddata import StdDevUncertainty
 
     from dkist_virtual.cube.inverse.invertible_wcs import invertible
+    from dkist_virtual.dataset.derived.lineage import quantity_of, result_after
 
     words = f"{ds.lineage.source}, {made.words}"
     meta = ds.meta.without_headers() if ds.provenance is not None else dict(ds.meta)
-    meta["result"] = {"what": what, **made.said}
+    before = result_after([meta.get("result")]) or {}
+    said = {**before, "what": what, **made.said}
+    said["quantity"] = said["quantity"].format(quantity_of(ds.meta) or "intensity")
+    meta["result"] = said
     rows = _rows(ds, made)
     shape = tuple(made.pixels.shape)
     spread = made.spread

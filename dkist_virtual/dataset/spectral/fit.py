@@ -124,7 +124,7 @@ def fit_spectra(
         "measured_by": "fit",
         "method": f"least squares fit of {plain.name} by astropy's {type(fitter).__name__}",
         "converged": f"{int(converged.sum())} of {n_fitted} spectra that were fitted",
-        **say_window(how.line, at, ends, str(axis.unit)),
+        **say_window(how.line, at, ends, axis),
         **_said(how, axis, finder, weights is not None),
         **corrections.said,
     }

@@ -96,7 +96,7 @@ class Measured:
         corrections = Corrections.of(ds, axis, wavelength_offset, normalise)
         unit = str(axis.unit)
         said: dict[str, Any] = {"kind": kind_}
-        said |= say_window(line, at, ends, unit)
+        said |= say_window(line, at, ends, axis)
         said["continuum"] = "given" if found is None else found.said(unit)
         if axis.medium is not None:
             said["medium"] = axis.medium
@@ -128,6 +128,17 @@ class Measured:
         if self.continuum is not None:
             windows += self.continuum.windows or [None]
         return self.corrections.used(self.axis, windows)
+
+
+def _window(ends: Ends, axis: SpectralAxis) -> str:
+    """Write a window, and how much of it the selection has: a line that is cut is not a line."""
+    said = f"{ends[0]:.10g} to {ends[1]:.10g} {axis.unit}"
+    low, high = float(axis.values.min()), float(axis.values.max())
+    step = (high - low) / max(len(axis.values) - 1, 1)
+    if ends[0] > low - step and ends[1] < high + step:
+        return said
+    there = f"{max(ends[0], low):.10g} to {min(ends[1], high):.10g} {axis.unit}"
+    return f"{said}, of which the selection has {there}"
 
 
 def read_kind(kind: str) -> Kind:
@@ -183,12 +194,11 @@ def read_window(
 
 
 def say_window(
-    line: str | u.Quantity | None, at: u.Quantity | None, ends: Ends | None, unit: str
+    line: str | u.Quantity | None, at: u.Quantity | None, ends: Ends | None, axis: SpectralAxis
 ) -> dict[str, str]:
     """Write the line and the window for a result's meta."""
     said = {} if line is None or at is None else {"line": say_line(line, at)}
-    window = "all wavelengths" if ends is None else f"{ends[0]:.10g} to {ends[1]:.10g} {unit}"
-    return {**said, "window": window}
+    return {**said, "window": "all wavelengths" if ends is None else _window(ends, axis)}
 
 
 def say_line(line: str | u.Quantity, at: u.Quantity) -> str:

@@ -72,7 +72,7 @@ def light_curve(
     whole = tuple(ds.shape[axis] for axis in image.carried)
     members = _member_pixels(image, region, ds)
     clock, epoch, around = None, None, 0.0
-    said: dict[str, Any] = {"quantity": f"{statistic} of a region", "method": statistic}
+    said: dict[str, Any] = {"quantity": f"{{}}, {statistic} of a region", "method": statistic}
     mask = mask_of(ds)
     if members is not None:
         if law is not None:

@@ -132,7 +132,7 @@ def slit(
         image, pixels.T, stated, along, path.distance, axis_names(ds, image.world, image.carried)
     )
     said = {
-        "quantity": "intensity along a path",
+        "quantity": "{} along a path",
         "method": f"{order} interpolation" if order == "linear" else "nearest pixels",
         "points_arcsec": [[float(lon), float(lat)] for lon, lat in sky],
         "length_arcsec": path.length,

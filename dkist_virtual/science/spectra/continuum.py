@@ -135,10 +135,13 @@ def _nanpercentile(values: Floats, known: NDArray[Any], percentile: float) -> Fl
 
 def _polynomial(values: Floats, wavelengths: Floats, degree: int, at: Floats) -> Floats:
     """Fit polynomials by least squares, and evaluate them."""
-    middle = float(np.mean(wavelengths))
-    scale = float(np.ptp(wavelengths)) / 2 or 1.0
+    placed = np.isfinite(wavelengths)  # a spectrum whose offset is unknown is of no others
+    some = wavelengths[placed]
+    middle = float(np.mean(some)) if some.size else 0.0
+    scale = float(np.ptp(some)) / 2 if some.size else 1.0
+    scale = scale or 1.0
     x = (np.broadcast_to(wavelengths, values.shape) - middle) / scale
-    known = np.isfinite(values)
+    known = np.isfinite(values) & placed
     powers = np.stack([np.where(known, x**k, 0.0) for k in range(degree + 1)], axis=-1)
     y = np.where(known, values, 0.0)
     normal = np.einsum("...nk,...nl->...kl", powers, powers)

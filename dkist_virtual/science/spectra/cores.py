@@ -24,6 +24,10 @@ RISE: Final = 0.1
 """Two minima are two where the intensity rises by more than this share of the core's depth between
 them: less is noise, or the flat bottom of one line."""
 
+GAP: Final = 2
+"""How many samples apart the lowest one and its neighbours may be: one unknown sample is between
+them, and several may be where the core is."""
+
 QUALITIES: Final = ("measured", "too few samples", "at the edge of the window", "blended",
                     "of the other sign")  # fmt: skip
 """What the numbers of a quality mean."""
@@ -65,7 +69,8 @@ class LineCore:
 
     A core has no wavelength, and its `quality` says why,
 
-    - where fewer than three samples, or than half of those in the window, are known;
+    - where fewer than three samples, or than half of those in the window, are known, or more than
+      one beside the lowest is not;
     - at the edge of the window, where the lowest sample is the first or the last one;
     - where it is blended: another sample is at least `ALIKE` times as deep as the core, and between
       both the intensity rises, from that sample, by more than `RISE` times the core's depth;
@@ -99,17 +104,22 @@ class LineCore:
         if known.all() and y.shape[-1] > 2:
             few = np.zeros(y.shape[:-1], bool)
             count = np.full(y.shape[:-1], y.shape[-1])
-            top = y.max(axis=-1)
+            top, before = y.max(axis=-1), None
         else:
             known = np.isfinite(y)
             few, count = too_few(known, inside), known.sum(axis=-1)
             y = np.where(known, y, np.inf)
-            order = np.argsort(~known, axis=-1, kind="stable")
-            y, x, level = (np.take_along_axis(one, order, axis=-1) for one in (y, x, level))
+            before = np.argsort(~known, axis=-1, kind="stable")
+            y, x, level = (np.take_along_axis(one, before, axis=-1) for one in (y, x, level))
             top = np.where(np.isfinite(y), y, -np.inf).max(axis=-1)
         place = np.argmin(y, axis=-1)
         inner = np.clip(place, 1, max(y.shape[-1] - 2, 1))
         wavelength, lowest = vertex(x, y, inner)
+        if before is not None and y.shape[-1] > 2:  # no parabola knows what is in a gap
+            numbers = before.astype(float)
+            first, second, third = (_at(numbers, inner + k) for k in (-1, 0, 1))
+            gap = np.maximum(second - first, third - second)
+            few = few | ((gap > GAP) & (place > 0) & (place < count - 1))
         here = _at(level, place)
         depth = here - _at(y, place)
         quality = np.select(
