@@ -184,6 +184,7 @@ def test_axis_and_quantities_describe_themselves(receding: Any) -> None:
     assert str(receding.spectral.axis) == (
         "SpectralAxis: 100 wavelengths, 630.24248 to 630.40336 nm in air, along axis 1 of the array"
     )
+    assert str(receding.spectral) == f"Spectral: measures along {receding.spectral.axis}"
     core = receding.spectral.line_core(line=LINE, window=WINDOW)
     assert "wavelength: nm" in str(core)
     assert "depth: dimensionless" in str(core)
@@ -244,6 +245,8 @@ def test_other_options_are_refused(receding: Any, options: Any, said: str) -> No
     with pytest.raises((DatasetError, SelectionError)) as caught:
         receding.doppler(LINE, **{"window": WINDOW, **options})
     assert said in str(caught.value)
+    with pytest.raises(SelectionError, match="above 0"):
+        receding.doppler(0 * u.nm, window=[630.3, 630.35] * u.nm)
     with pytest.raises(TypeError, match=r"no such keyword: speed. Expected .*gravity.* observer"):
         receding.doppler(LINE, window=WINDOW, speed=1)
 

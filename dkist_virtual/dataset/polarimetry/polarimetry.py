@@ -64,6 +64,9 @@ class Polarimetry:
         self._parameters = StokesParameters(ds)
         self._ds = ds
 
+    def __repr__(self) -> str:
+        return f"Polarimetry: of Stokes {', '.join(self._parameters.letters)}, frame {self.frame}"
+
     @property
     def frame(self) -> StokesFrame:
         """The frame of Q and U, and how it is known: no header keyword states it.

@@ -172,9 +172,12 @@ def read_line(line: str | u.Quantity, axis: SpectralAxis, name: str = "line") ->
             f"{name} = {line!r}: expected the name of a line, or a wavelength such as 630.25 * u.nm"
         )
     try:
-        return line.to(axis.unit)
+        found_at = line.to(axis.unit)
     except u.UnitConversionError:
         raise SelectionError(f"{name} = {line}: expected a length, such as nm") from None
+    if not found_at > 0 * axis.unit:  # the ASDF of a simulated dataset may have such ones
+        raise SelectionError(f"{name} = {line}: expected a wavelength above 0")
+    return found_at
 
 
 def read_window(

@@ -100,6 +100,9 @@ class Spectral(FitsModels):
         self._ds = ds
         self._axis = SpectralAxis.of(ds)
 
+    def __repr__(self) -> str:
+        return f"Spectral: measures along {self._axis!r}"
+
     @property
     def axis(self) -> SpectralAxis:
         """The axis of wavelengths."""
