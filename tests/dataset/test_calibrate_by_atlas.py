@@ -134,8 +134,9 @@ def test_regions_and_geometry_may_be_given(frames: Any, atlas: Any, made: Any) -
     with pytest.raises(DatasetError, match=r"grating is not known: .*grating=316"):
         bare.calibrate_wavelength(quiet=bare, atlas=atlas)
     given = {"grating": 316 / u.mm, "order": 9, "incidence": 65.3654 * u.deg}
-    with pytest.warns(DKISTVirtualWarning, match="no OBS_VR: computed by astropy"):
+    with pytest.warns(DKISTVirtualWarning, match="no OBS_VR: computed by astropy") as said:
         scale = bare.calibrate_wavelength(quiet=bare, atlas=atlas, **given).wavelength_scale
+    assert any(one.filename == __file__ and "OBS_VR" in str(one.message) for one in said)
     np.testing.assert_allclose(scale.values, whole, atol=5e-6)
     # A region that recedes from us by 2 km/s would have been taken for bluer wavelengths.
     moved = frames.calibrate_wavelength(

@@ -47,17 +47,18 @@ class Observer:
     def __init__(self, ds: Any, axis: int, used: NDArray[np.bool_], what: str = "doppler") -> None:
         self._ds, self._axis, self._used, self._what = ds, axis, used, what
 
-    def velocity(self) -> tuple[NDArray[np.float64], str]:
+    def velocity(self, stacklevel: int = 4) -> tuple[NDArray[np.float64], str]:
         """Return how fast the telescope receded from the Sun's centre, in m/s, and how it is known.
 
-        In a shape that broadcasts to that of the result.
+        In a shape that broadcasts to that of the result. `stacklevel` is that of the caller: a
+        warning points to the line of the user.
         """
         stated = self._stated()
         if isinstance(stated, str):
             values = self._computed()
             how = f"computed by astropy: {stated}"
             said = f"{self._what}: {stated}: computed by astropy"
-            warnings.warn(said, DKISTVirtualWarning, 5)
+            warnings.warn(said, DKISTVirtualWarning, stacklevel + 1)
         else:
             values, how = stated, "OBS_VR of the headers"
         low, high = float(values.min()), float(values.max())

@@ -178,7 +178,7 @@ def _observer(region: Any) -> tuple[float, str]:
     """Return how fast the observer receded from the Sun, in km/s, and how that is known."""
     axis = SpectralAxis.of(region)
     used = np.ones(len(axis.values), bool)
-    values, how = Observer(region, axis.array_axis, used, _WHAT).velocity()
+    values, how = Observer(region, axis.array_axis, used, _WHAT).velocity(stacklevel=5)
     return float(np.mean(values)) / 1e3, how
 
 

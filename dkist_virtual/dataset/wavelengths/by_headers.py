@@ -155,7 +155,12 @@ def _evaluate(cards: dict[str, Any], number: int, pixels: Numbers, row: int) -> 
             f"{_WHAT}: header {row}: has no wavelengths that astropy reads: {error!s:.200}"
         ) from error
     if not (np.isfinite(found) & (found > 0)).all():
-        raise DatasetError(f"{_WHAT}: header {row}: has no wavelength at some of the pixels")
+        low, high = found.min() * 1e9, found.max() * 1e9
+        raise DatasetError(
+            f"{_WHAT}: header {row}: its WCS gives wavelengths from {low:.6g} to {high:.6g} nm, "
+            "expected numbers above 0: give yours, as in "
+            "ds.calibrate_wavelength(values * u.nm)"
+        )
     return np.asarray(found * 1e9, float)  # of FITS: in m
 
 
