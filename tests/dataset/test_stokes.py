@@ -127,6 +127,13 @@ def test_the_noise_may_be_given(raster: Any) -> None:
     np.testing.assert_allclose(values(from_map.error), 2 * values(given.error))
     assert values(quiet.error)[1:].max() < 0.1 * values(given.error)[1:].min()
     assert quiet.field.meta["result"]["noise"] == "standard deviation of V in the continuum"
+    mask = np.arange(STEPS * SLIT).reshape(STEPS, SLIT) == SLIT + 1
+    of_dataset = given.field.with_data(np.full((STEPS, SLIT), 2.0), unit="ct", mask=mask)
+    error = values(weak(raster, noise=of_dataset).error)
+    assert not np.isnan(values(given.error)[mask]).any()
+    np.testing.assert_array_equal(np.isnan(error), mask | np.isnan(values(given.error)))
+    with pytest.raises(DatasetError, match="noise in K: expected a standard deviation in ct"):
+        weak(raster, noise=2 * u.K)
 
 
 def test_masked_pixels_and_nan_give_none(raster: Any) -> None:

@@ -6,6 +6,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
+import numpy as np
 
 from dkist_virtual.dataset.polarimetry.keywords import axis_of, words
 from dkist_virtual.errors import DatasetError, SelectionError
@@ -106,11 +107,18 @@ def _lande(line: u.Quantity | str, given: float | None) -> float:
 
 
 def _noise(noise: Any, of: Any) -> Any:
-    """Return the standard deviation of V in its unit."""
-    if hasattr(noise, "pixels"):  # a dataset
-        return noise if noise.unit in (None, of.unit) else noise.to(of.unit)
-    if isinstance(noise, u.Quantity):
-        return noise.value if of.unit is None else noise.to_value(of.unit)
+    """Return the standard deviation of V in its unit, NaN where it is masked."""
+    try:
+        if hasattr(noise, "pixels"):  # a dataset
+            found = noise if noise.unit in (None, of.unit) else noise.to(of.unit)
+            is_masked = found.dtype.kind == "f" and found._masked is not None
+            return found.fill_masked(np.nan) if is_masked else found
+        if isinstance(noise, u.Quantity):
+            return noise.value if of.unit is None else noise.to_value(of.unit)
+    except u.UnitConversionError:
+        raise DatasetError(
+            f"weak_field: noise in {noise.unit}: expected a standard deviation in {of.unit}"
+        ) from None
     return noise
 
 
