@@ -36,8 +36,8 @@ def main(directory: Path) -> None:
         print(f"  {key}: {found.field.meta['result'][key]}")
 
     # Where the field is across the line of sight; without any, azimuths are noise.
-    linear = polarimetry.linear(window, line=line).data.compute()
-    azimuth = polarimetry.azimuth(window, line=line)
+    linear = polarimetry.linear(line, window).data.compute()
+    azimuth = polarimetry.azimuth(line, window)
     strong = linear > 0.05
     print(f"Azimuths of {strong.sum()} pixels,", azimuth.meta["result"]["ambiguity"])
 

@@ -172,7 +172,7 @@ def test_a_field_is_saved_drawn_and_a_map(raster: Any, tmp_path: Path, form: str
 
 
 def test_azimuth_and_its_zero(raster: Any) -> None:
-    found = raster.polarimetry.azimuth(0.03 * u.nm, line=line_of(raster) * u.nm)
+    found = raster.polarimetry.azimuth(line_of(raster) * u.nm, 0.03 * u.nm)
     assert_allclose(values(found), AZIMUTH, atol=0.01)
     assert found.unit == u.deg
     said = found.meta["result"]
@@ -186,7 +186,7 @@ def test_degrees(raster: Any) -> None:
     polarimetry = raster.polarimetry
     u_ = values(raster)[2]
     assert_allclose(values(polarimetry.linear()), (np.hypot(q, u_) / i).max(axis=1))
-    found = polarimetry.circular(0.03 * u.nm, line=line_of(raster) * u.nm)
+    found = polarimetry.circular(line_of(raster) * u.nm, 0.03 * u.nm)
     assert_allclose(values(found), np.sign(FIELD)[:, None] * np.abs(v / i).max(axis=1))
     assert "noise" in found.meta["result"]
     assert found.unit == u.dimensionless_unscaled

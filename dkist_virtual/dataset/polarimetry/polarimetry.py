@@ -81,9 +81,9 @@ class Polarimetry:
 
     def linear(
         self,
+        line: Quantity | str | None = None,
         window: Quantity | None = None,
         *,
-        line: Quantity | str | None = None,
         how: How = "maximum",
     ) -> Any:
         """Compute the degree of linear polarisation, sqrt(Q**2 + U**2) / I.
@@ -93,10 +93,10 @@ class Polarimetry:
 
         Parameters
         ----------
-        window : Quantity, optional
-            Half of the width around `line`, or two ends; by default all wavelengths.
         line : Quantity or str, optional
             In the dataset's medium, or a name of the table of lines.
+        window : Quantity, optional
+            Half of the width around `line`, or two ends; by default all wavelengths.
         how : {"maximum", "mean"}
             Over the window.
         """
@@ -113,9 +113,9 @@ class Polarimetry:
 
     def circular(
         self,
+        line: Quantity | str | None = None,
         window: Quantity | None = None,
         *,
-        line: Quantity | str | None = None,
         how: How = "maximum",
     ) -> Any:
         """Compute the degree of circular polarisation, abs(V) / I, with the sign of the polarity.
@@ -126,7 +126,7 @@ class Polarimetry:
 
         Parameters
         ----------
-        window, line, how
+        line, window, how
             As of `linear`.
         """
         from dkist_virtual.science.polarimetry.profiles import circular_degree
@@ -145,9 +145,9 @@ class Polarimetry:
 
     def azimuth(
         self,
+        line: Quantity | str | None = None,
         window: Quantity | None = None,
         *,
-        line: Quantity | str | None = None,
         of: Literal["field", "polarisation"] = "field",
         kind: Literal["absorption", "emission"] = "absorption",
     ) -> Any:
@@ -163,7 +163,7 @@ class Polarimetry:
 
         Parameters
         ----------
-        window, line
+        line, window
             As of `linear`.
         of : {"field", "polarisation"}
             For scattering polarisation, and for single wavelengths, "polarisation".

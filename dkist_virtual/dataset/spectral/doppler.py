@@ -38,9 +38,9 @@ class HasVelocities:
     def doppler(
         self,
         line: str | u.Quantity,
+        window: u.Quantity | None = None,
         *,
         method: Literal["core", "centroid", "bisector"] = "core",
-        window: u.Quantity | None = None,
         level: float | None = None,
         observer: bool = False,
         rotation: Rotation | None = None,
@@ -60,12 +60,12 @@ class HasVelocities:
         ----------
         line : str or Quantity
             A name of ``dv.lines()``, or the wavelength at rest, in the medium of the dataset.
+        window : Quantity
+            Half of the width around the line, or two ends.
         method : {"core", "centroid", "bisector"}
             Which wavelength of the line is taken: the vertex of a parabola through its lowest
             samples (`Spectral.line_core`), the centroid of its depth (`Spectral.moments`), or its
             middle at a level (`Spectral.bisector`). Masked where these find none.
-        window : Quantity
-            Half of the width around the line, or two ends.
         level : float, optional
             Of a bisector, between 0, the core, and 1, the continuum: by default 0.5.
         observer : bool
