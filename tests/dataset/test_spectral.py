@@ -499,6 +499,10 @@ def test_a_gap_in_the_core_gives_no_core(bare: Any) -> None:
     assert core.quality.data.compute().tolist() == [[0, 0, 1]]
     np.testing.assert_allclose(core.wavelength.data[0, :2], 630.94, atol=2e-5)
     assert core.wavelength.mask.compute().tolist() == [[False, False, True]]
+    pixels[0, lowest + 2 : lowest + 12, 0] = np.nan  # a side that reaches half of the depth
+    middle = on_real(ds, pixels).spectral.bisector(window=[630.895, 630.985] * u.nm).middle_50
+    assert middle.mask.compute().tolist() == [[True, False, True]]
+    np.testing.assert_allclose(middle.data[0, 1], 630.94, atol=5e-5)
 
 
 def test_an_unknown_offset_is_of_its_own_spectrum_alone(bare: Any) -> None:

@@ -51,6 +51,8 @@ class _Core:
         Of the vertex of the parabola through the lowest sample and its neighbours.
     quality : numpy.ndarray
         Place in `QUALITIES`.
+    numbers : numpy.ndarray or None
+        Of the samples, before those that are unknown were put last; None where all are known.
     """
 
     y: Floats
@@ -61,6 +63,7 @@ class _Core:
     wavelength: Floats
     lowest: Floats
     quality: NDArray[np.intp]
+    numbers: Floats | None
 
 
 @dataclass(frozen=True)
@@ -104,19 +107,19 @@ class LineCore:
         if known.all() and y.shape[-1] > 2:
             few = np.zeros(y.shape[:-1], bool)
             count = np.full(y.shape[:-1], y.shape[-1])
-            top, before = y.max(axis=-1), None
+            top, numbers = y.max(axis=-1), None
         else:
             known = np.isfinite(y)
             few, count = too_few(known, inside), known.sum(axis=-1)
             y = np.where(known, y, np.inf)
-            before = np.argsort(~known, axis=-1, kind="stable")
-            y, x, level = (np.take_along_axis(one, before, axis=-1) for one in (y, x, level))
+            order = np.argsort(~known, axis=-1, kind="stable")
+            y, x, level = (np.take_along_axis(one, order, axis=-1) for one in (y, x, level))
+            numbers = order.astype(float)
             top = np.where(np.isfinite(y), y, -np.inf).max(axis=-1)
         place = np.argmin(y, axis=-1)
         inner = np.clip(place, 1, max(y.shape[-1] - 2, 1))
         wavelength, lowest = vertex(x, y, inner)
-        if before is not None and y.shape[-1] > 2:  # no parabola knows what is in a gap
-            numbers = before.astype(float)
+        if numbers is not None and y.shape[-1] > 2:  # no parabola knows what is in a gap
             first, second, third = (_at(numbers, inner + k) for k in (-1, 0, 1))
             gap = np.maximum(second - first, third - second)
             few = few | ((gap > GAP) & (place > 0) & (place < count - 1))
@@ -133,7 +136,7 @@ class LineCore:
             [1, 4, 2, 3, 1],
             0,
         )
-        return _Core(y, x, count, place, here, wavelength, lowest, quality)
+        return _Core(y, x, count, place, here, wavelength, lowest, quality, numbers)
 
     @np.errstate(all="ignore")
     def __call__(
@@ -157,8 +160,8 @@ class Bisector:
     """Find the middle of a line, and its width, at some levels between core and continuum.
 
     Each side is the first place from the core outwards where the intensity reaches the level,
-    linearly interpolated. Where `LineCore` finds no core, or a side does not reach the level, there
-    is none.
+    linearly interpolated. Where `LineCore` finds no core, a side does not reach the level, or
+    several samples are unknown where it does, there is none.
 
     Parameters
     ----------
@@ -186,6 +189,8 @@ class Bisector:
             left = np.where(reached & on_left, places, -1).max(axis=-1)
             right = np.where(reached & on_right, places, len(places)).min(axis=-1)
             good = (core.quality == 0) & (left >= 0) & (right < len(places))
+            for place, step in ((left, 1), (right, -1)):
+                good &= ~_in_gap(core, np.clip(place, 0, len(places) - 1), step)
             ends = [
                 _crossing(core, np.maximum(left, 0), 1, wanted),
                 _crossing(core, np.minimum(right, len(places) - 1), -1, wanted),
@@ -233,6 +238,14 @@ def _is_blended(
     left = (np.minimum.accumulate(low, axis=0) < rise) & (places < here)
     right = (np.minimum.accumulate(low[::-1], axis=0)[::-1] < rise) & (places > here)
     return np.asarray((left | right).any(axis=0), bool)
+
+
+def _in_gap(core: _Core, place: NDArray[np.intp], step: int) -> NDArray[np.bool_]:
+    """Return where several samples are unknown between a place and the next to the core."""
+    if core.numbers is None:
+        return np.zeros(place.shape, bool)
+    inner = np.clip(place + step, 0, core.y.shape[-1] - 1)
+    return np.asarray(np.abs(_at(core.numbers, place) - _at(core.numbers, inner)) > GAP, bool)
 
 
 def _crossing(core: _Core, place: NDArray[np.intp], step: int, wanted: Floats) -> Floats:
