@@ -350,3 +350,9 @@ def test_a_window_beyond_the_data_says_what_is_there(receding: Any) -> None:
     assert width.meta["result"]["window"].endswith(
         f", of which the selection has {end - 0.01:.10g} to {end:.10g} nm"
     )
+
+
+def test_a_velocity_of_a_bisector_says_its_level(receding: Any) -> None:
+    for level, said in ((0.3, 0.3), (None, 0.5)):
+        made = receding.doppler(LINE, window=WINDOW, method="bisector", level=level)
+        assert made.meta["result"]["level"] == said

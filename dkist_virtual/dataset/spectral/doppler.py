@@ -127,14 +127,18 @@ class Method:
                 f'doppler: level={self.level!r} is of method="bisector", not of {self.name!r}'
             )
 
+    @property
+    def share(self) -> float:
+        """The level of a bisector."""
+        return 0.5 if self.level is None else float(self.level)
+
     def measure(self, spectral: Any, **options: Any) -> Any:
         """Return the map of wavelengths."""
         if self.name == "core":
             return spectral.line_core(**options)["wavelength"]
         if self.name == "centroid":
             return spectral.moments(**options)["centroid"]
-        level = 0.5 if self.level is None else self.level
-        found = spectral.bisector((level,), **options)
+        found = spectral.bisector((self.share,), **options)
         return found[next(name for name in found if name.startswith("middle"))]
 
 
@@ -219,6 +223,8 @@ def doppler(ds: Any, line: Any, method: Method, taken: Taken, **options: Any) ->
         )
     made = found._new_instance(data=pixels, unit=u.km / u.s, mask=mask)
     about = {key: one for key, one in found.meta["result"].items() if key not in _NOT_OF_VELOCITY}
+    if method.name == "bisector":
+        about["level"] = method.share
     made.meta["result"] = {**about, "quantity": "Doppler velocity", **said}
     return _relative(made, taken.reference)
 
