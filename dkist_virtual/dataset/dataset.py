@@ -281,6 +281,7 @@ class Dataset(
             title=" ".join(part for part in title if part),
             held=lineage.common(),
             quantity=lineage.label,
+            is_signed=lineage.is_signed,
         )
 
     @overload

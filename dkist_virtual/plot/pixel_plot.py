@@ -45,7 +45,9 @@ WIDE: Final = 0.2
 
 
 def is_signed(subject: Subject, shown: ShownAxes, values: Sequence[float]) -> bool:
-    """Whether a plane shows Stokes Q, U or V, which are zero on average."""
+    """Whether a plane shows what has both signs: Stokes Q, U or V, or a velocity."""
+    if subject.is_signed:
+        return True
     if "stokes" in subject.held:
         return subject.held["stokes"][2] != 1
     stokes = subject.world.of_kind("stokes")

@@ -64,6 +64,8 @@ class Subject:
         From the pixels of `data`, as a numpy array, to those in `unit`.
     quantity : str
         What the pixels are, such as a Doppler velocity; empty for intensities.
+    is_signed : bool
+        Whether that has both signs: zero is then in the middle of the colours.
     """
 
     data: VirtualArray | PixelArray
@@ -75,6 +77,7 @@ class Subject:
     held: dict[str, tuple[World, WorldAxis, float]]
     convert: Convert | None = None
     quantity: str = ""
+    is_signed: bool = False
 
     def __post_init__(self) -> None:
         # Figures show these texts, which are those of a file.

@@ -230,6 +230,7 @@ def test_what_has_no_core_is_masked(receding: Any) -> None:
     [
         ({"method": "gauss"}, "method='gauss': expected 'core', 'centroid', 'bisector'"),
         ({"level": 0.5}, 'level=0.5 is of method="bisector"'),
+        ({"method": "bisector", "level": "0.5"}, "level='0.5': expected a number"),
         ({"observer": "yes"}, "observer='yes': expected True or False"),
         ({"rotation": "newton"}, "rotation='newton': expected 'howard'"),
         ({"convection": -0.3}, "convection=-0.3: expected a velocity"),
@@ -315,6 +316,17 @@ def test_a_plot_is_titled_by_its_quantity(receding: Any) -> None:
     core = receding.spectral.line_core()
     assert titled(core.depth) == ("VISP BKEWK depth (computed)", "depth")
     assert titled(core.intensity) == ("VISP BKEWK intensity (computed)  Stokes I", "intensity [ct]")
+
+
+def test_zero_is_in_the_middle_of_the_colours_of_velocities(receding: Any) -> None:
+    velocity = receding.doppler(LINE, window=0.03 * u.nm)
+    image = velocity.plot().image
+    low, high = image.get_clim()
+    assert image.get_cmap().name == "RdBu_r"  # red recedes
+    assert low == -high
+    plain = receding.spectral.continuum().plot().image
+    assert plain.get_cmap().name == "gray"
+    assert plain.get_clim()[0] > 0
 
 
 def test_a_title_does_not_outlive_its_quantity(receding: Any) -> None:

@@ -82,7 +82,7 @@ def test_a_line_is_where_it_was_put(raster: Any) -> None:
     np.testing.assert_allclose(core.wavelength.data, wanted, atol=3e-6)
     np.testing.assert_allclose(core.depth.data, DEPTH, rtol=1e-4)
     assert not core.wavelength.mask.any()
-    half = raster.spectral.bisector([0.5], continuum=100).compute()
+    half = raster.spectral.bisector([0.5], continuum=np.float32(100)).compute()
     np.testing.assert_allclose(half.middle_50.data, wanted, atol=3e-6)
     np.testing.assert_allclose(half.width_50.data, 2 * SIGMA * np.sqrt(2 * np.log(2)), rtol=2e-3)
     units = {name: str(one.unit) for name, one in {**found, **core}.items()}

@@ -34,6 +34,13 @@ _INTENSITIES: Final = ("intensity", "continuum", "Stokes ", "rotated Stokes ")
 """How the quantities begin that are Stokes parameters: all others are computed of several, or of
 several wavelengths."""
 
+_SIGNED: Final = (
+    "Doppler velocity", "line-of-sight magnetic field", "degree of circular polarisation",
+    "cross-talk from I",
+)  # fmt: skip
+"""How the quantities begin that have both signs, and are zero where nothing moves or is polarised.
+"""
+
 _FROM: Final = "from "
 
 
@@ -136,6 +143,11 @@ class Lineage:
     def label(self) -> str:
         """The quantity that the pixels are; empty where they were computed from one."""
         return "" if (self.quantity or _FROM).startswith(_FROM) else str(self.quantity)
+
+    @property
+    def is_signed(self) -> bool:
+        """Whether the quantity has both signs, so that colours begin at zero."""
+        return self.label.startswith(_SIGNED)
 
     @property
     def is_of_intensities(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Final, Literal, Self
 
 import astropy.units as u
@@ -125,6 +126,11 @@ class Method:
         if self.level is not None and self.name != "bisector":
             raise DatasetError(
                 f'doppler: level={self.level!r} is of method="bisector", not of {self.name!r}'
+            )
+        if not (self.level is None or isinstance(self.level, Real)):
+            raise DatasetError(
+                f"doppler: level={self.level!r}: expected a number between 0, the core, and 1, the "
+                "continuum"
             )
 
     @property

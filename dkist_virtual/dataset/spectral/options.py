@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
 from typing import TYPE_CHECKING, Any, Final, Literal, get_args
 
 import astropy.units as u
@@ -228,7 +229,7 @@ def read_continuum(given: Any, ds: Any, axis: SpectralAxis) -> tuple[Continuum |
     if isinstance(given, dict):
         check_keywords("continuum", given, ("windows", "percentile", "degree"))
         return make_continuum(axis, **given), None
-    if isinstance(given, (int, float)) and not isinstance(given, bool):
+    if isinstance(given, Real) and not isinstance(given, bool):
         return make_continuum(axis, percentile=float(given)), None
     unit = getattr(given, "unit", None)
     if hasattr(given, "pixels"):

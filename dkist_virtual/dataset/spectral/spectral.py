@@ -234,7 +234,8 @@ class Spectral(FitsModels):
         """
         from dkist_virtual.science.spectra.cores import Bisector, LineCore
 
-        shares = tuple(map(float, np.atleast_1d(np.asarray(levels, float))))
+        given = np.atleast_1d(levels)
+        shares = tuple(map(float, given.ravel())) if given.dtype.kind in "iuf" else ()
         if not shares or not all(0 < share < 1 for share in shares):
             raise DatasetError(
                 f"bisector: levels = {levels!r}: expected numbers above 0, the core, and below 1, "
