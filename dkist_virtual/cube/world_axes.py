@@ -19,6 +19,7 @@ from astropy.coordinates import SkyCoord, StokesCoord, frame_transform_graph
 from astropy.time import Time, TimeDelta
 from astropy.wcs import WCS as FITSWCS
 
+from dkist_virtual.errors import SelectionError
 from dkist_virtual.fits.errors import one_line
 from dkist_virtual.fits.threads import ThreadLock, open_in_forks
 
@@ -299,6 +300,31 @@ class World:
     def parts(self) -> tuple[World, ...]:
         """The coordinates of the array, and those that indices dropped."""
         return (self,) if self.dropped is None else (self, self.dropped)
+
+    def stokes(self) -> tuple[int | None, tuple[str, ...]] | None:
+        """Return the axis of the array along which the Stokes parameter changes, and its letters.
+
+        The axis is None where all pixels are of one parameter, that of a dropped axis too. None
+        where no parameter is stated: the pixels are intensities.
+
+        Raises
+        ------
+        SelectionError
+            It changes along several axes.
+        """
+        for part in self.parts:
+            axis = part.of_kind("stokes")
+            if axis is None:
+                continue
+            if len(axis.array_axes) > 1:
+                raise SelectionError(
+                    f"the Stokes parameter changes along the axes {axis.array_axes} of this "
+                    "selection: expected one axis"
+                )
+            (values,) = part.along([axis])
+            letters = StokesCoord(np.round(np.atleast_1d(values))).symbol
+            return next(iter(axis.array_axes), None), tuple(map(str, letters))
+        return None
 
     # Their meaning --------------------------------------------------------------------------
 

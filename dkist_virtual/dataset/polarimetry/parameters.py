@@ -5,16 +5,12 @@ from __future__ import annotations
 import warnings
 from typing import Any
 
-import numpy as np
-
 from dkist_virtual.cube.world_axes import World
 from dkist_virtual.dataset.derived.frame_columns import read_common, read_instrument
 from dkist_virtual.errors import DKISTVirtualWarning, SelectionError
 from dkist_virtual.science.polarimetry.frame import StokesFrame, documented_frame
 
 __all__ = ["StokesParameters", "read_frame", "warn_of_unknown"]
-
-_LETTERS = {1: "I", 2: "Q", 3: "U", 4: "V"}
 
 
 class StokesParameters:
@@ -31,17 +27,14 @@ class StokesParameters:
     """
 
     def __init__(self, ds: Any) -> None:
-        world = World(ds.wcs, ds.shape)
-        axis = world.of_kind("stokes")
-        if axis is None or len(axis.array_axes) != 1:
+        axis, letters = World(ds.wcs, ds.shape).stokes() or (None, ())
+        if axis is None:
             raise SelectionError(
                 "polarimetry: along no axis of this selection the Stokes parameter changes: select "
                 "all that are needed, not one of them: ds.polarimetry, not ds[3].polarimetry"
             )
-        (self.array_axis,) = axis.array_axes
-        (values,) = world.along([axis])
         self.ds = ds
-        self.letters = [_LETTERS.get(int(value), "?") for value in np.round(values)]
+        self.array_axis, self.letters = axis, letters
 
     def place(self, letter: str) -> int:
         """Return where a parameter is along the axis."""

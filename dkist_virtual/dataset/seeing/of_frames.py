@@ -86,7 +86,7 @@ class FrameSeeing(Seeing):
             axis = World(cube.wcs, cube.shape).of_kind("wavelength")
             inside = [] if axis is None else [a - len(shape) for a in axis.array_axes]
             average = [a for a in inside if a >= 0]
-            intensity = _stokes(cube) == 1
+            intensity = _is_intensity(cube)
             for index, is_i in zip(np.ndindex(shape), intensity.tolist(), strict=True):
                 frame = cube[index] if index else cube
                 values.append(rms_contrast(frame.to_numpy(), average) if is_i else math.nan)
@@ -117,24 +117,14 @@ def _frame_shape(cube: LazyCube) -> tuple[int, ...]:
     return cube.provenance.array.frame_shape
 
 
-def _stokes(cube: LazyCube) -> NDArray[np.float64]:
-    """Return the number of the Stokes parameter of each frame, 1 for I and where there is none."""
+def _is_intensity(cube: LazyCube) -> NDArray[np.bool_]:
+    """Return which frames are of Stokes I, as all are where no parameter is stated."""
     from dkist_virtual.cube.world_axes import World
 
     shape = _frame_shape(cube)
-    for world in World(cube.wcs, cube.shape).parts:
-        axis = world.of_kind("stokes")
-        if axis is None:
-            continue
-        values = np.asarray(world.along([axis])[0])
-        if not axis.array_axes or world.shape == ():
-            return np.full(math.prod(shape), float(values.ravel()[0]))
-        if max(axis.array_axes) < len(shape):
-            along = [1] * len(shape)
-            for one in axis.array_axes:
-                along[one] = shape[one]
-            return np.broadcast_to(values.reshape(along), shape).ravel().astype(float)
-    return np.ones(math.prod(shape))
+    axis, letters = World(cube.wcs, cube.shape).stokes() or (None, ("I",))
+    along = [-1 if n == axis else 1 for n in range(len(shape))]
+    return np.broadcast_to((np.array(letters) == "I").reshape(along), shape).ravel()
 
 
 def _steps(cube: LazyCube) -> NDArray[np.int64]:
@@ -142,9 +132,8 @@ def _steps(cube: LazyCube) -> NDArray[np.int64]:
     from dkist_virtual.cube.world_axes import World
 
     shape = _frame_shape(cube)
-    axis = World(cube.wcs, cube.shape).of_kind("stokes")
-    along = () if axis is None else tuple(a for a in axis.array_axes if a < len(shape))
-    rest = [1 if a in along else n for a, n in enumerate(shape)]
+    axis, _ = World(cube.wcs, cube.shape).stokes() or (None, ())
+    rest = [1 if a == axis else n for a, n in enumerate(shape)]
     numbers = np.arange(math.prod(rest)).reshape(rest)
     return np.broadcast_to(numbers, shape).ravel()
 

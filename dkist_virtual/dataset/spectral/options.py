@@ -307,18 +307,11 @@ _LEFT: Final = (
 
 def refuse_stokes(ds: Any) -> None:
     """Refuse Stokes parameters other than the intensity: their lines have no depth."""
-    from astropy.coordinates import StokesCoord
-
     from dkist_virtual.cube.world_axes import World
 
-    for world in World(ds.wcs, ds.shape).parts:
-        axis = world.of_kind("stokes")
-        if axis is None:
-            continue
-        (values,) = world.along([axis])
-        found = [str(one) for one in np.atleast_1d(StokesCoord(np.ravel(values)).symbol)]
-        if found != ["I"]:
-            raise SelectionError(
-                f"spectral: this selection has Stokes {', '.join(found)}, and depth and continuum "
-                'are of the intensity: select it, as in ds.at(stokes="I").spectral'
-            )
+    found = World(ds.wcs, ds.shape).stokes()
+    if found is not None and found[1] != ("I",):
+        raise SelectionError(
+            f"spectral: this selection has Stokes {', '.join(found[1])}, and depth and continuum "
+            'are of the intensity: select it, as in ds.at(stokes="I").spectral'
+        )

@@ -131,18 +131,14 @@ def _region(ds: Any, quiet: Any) -> Any:
 
 def _intensity(region: Any) -> Any:
     """Select Stokes I of a region, and refuse one of another parameter."""
-    for part in World(region.wcs, region.shape).parts:
-        stokes = part.of_kind("stokes")
-        if stokes is None:
-            continue
-        if stokes.array_axes and region.shape[stokes.array_axes[0]] > 1:
-            return region.at(stokes="I")
-        said = part.text(stokes, float(np.ravel(part.along([stokes])[0])[0]))
-        if said != "I":
-            raise DatasetError(
-                f"{_WHAT}: quiet: the region is of Stokes {said}: expected intensities, Stokes I"
-            )
-    return region
+    found = World(region.wcs, region.shape).stokes()
+    if found is None or found[1] == ("I",):
+        return region
+    if len(found[1]) == 1:
+        raise DatasetError(
+            f"{_WHAT}: quiet: the region is of Stokes {found[1][0]}: expected intensities, Stokes I"
+        )
+    return region.at(stokes="I")
 
 
 def _mean(region: Any) -> tuple[NDArray[np.float64], int]:

@@ -242,24 +242,12 @@ def axis_in_air(ds: Any, what: str) -> SpectralAxis:
 
 def stokes_of(ds: Any, what: str) -> tuple[int | None, tuple[tuple[int, int], ...]]:
     """Find the axis of the Stokes parameters, and which place is which of I, Q, U, V."""
-    for world in World(ds.wcs, ds.shape).parts:
-        axis = world.of_kind("stokes")
-        if axis is None:
-            continue
-        values = np.atleast_1d(world.along([axis])[0]).ravel()
-        if not axis.array_axes or world.shape == ():
-            values = values[:1]
-        elif len(axis.array_axes) > 1:
-            break
-        letters = tuple(
-            (place, int(value) - 1) for place, value in enumerate(np.round(values).tolist())
-        )
-        if any(not 0 <= letter < 4 for _, letter in letters):
-            break
-        on = axis.array_axes[0] if axis.array_axes and world.shape != () else None
-        return on, letters
-    else:
+    found = World(ds.wcs, ds.shape).stokes()
+    if found is None:
         return None, ((0, 0),)  # intensities
+    axis, letters = found
+    if set(letters) <= set("IQUV"):
+        return axis, tuple((place, "IQUV".index(letter)) for place, letter in enumerate(letters))
     raise SelectionError(
         f"{what}: expected Stokes parameters I, Q, U, V along an axis of their own, or one of them"
     )
