@@ -221,6 +221,7 @@ def a_few_cases(algorithm: str, dtype: str) -> list[tuple[int, tuple[Any, ...]]]
     return some_cases(algorithm, dtype)[::6]
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("chosen", [a_few_cases, pytest.param(every_case, marks=pytest.mark.slow)])
 @pytest.mark.parametrize(
     ("algorithm", "dtype"), [pair for pair in MATRIX if pair[0] in ("RICE_1", *BYTE_STREAMS)]

@@ -63,6 +63,7 @@ def test_there_is_an_expected_file_for_each_and_no_other() -> None:
     assert {path.stem for path in g.EXPECTED.iterdir()} == set(NAMES)
 
 
+@pytest.mark.every(3)
 def test_references_are_where_astropy_finds_the_hdus(
     golden: Golden, store: Path, directory: Path
 ) -> None:
@@ -126,6 +127,7 @@ def data_and_head(golden: Golden, path: Any) -> list[int | None]:
         return [hdu._data_offset if plain else None, head]
 
 
+@pytest.mark.every(3)
 def test_own_columns_of_the_header_table(golden: Golden, store: Path, directory: Path) -> None:
     table = pq.read_table(store / "headers.parquet")
     types = {
@@ -183,6 +185,7 @@ def cut(golden: Golden, pixels: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
     return pixels if golden.cut is None else pixels[golden.cut]
 
 
+@pytest.mark.every(3)
 def test_open_dataset_reads_what_astropy_reads(
     golden: Golden, store: Path, directory: Path
 ) -> None:
@@ -198,6 +201,7 @@ def test_open_dataset_reads_what_astropy_reads(
         np.testing.assert_array_equal(pixels, cut(golden, expected[array]), strict=True)
 
 
+@pytest.mark.every(3)
 def test_frames_beside_absent_ones_are_read(golden: Golden, store: Path, directory: Path) -> None:
     expected = g.oracle(golden, directory)
     absent = g.missing(golden)
@@ -213,6 +217,7 @@ def test_frames_beside_absent_ones_are_read(golden: Golden, store: Path, directo
                 np.testing.assert_array_equal(array[at], pixels[at])
 
 
+@pytest.mark.every(3)
 def test_absent_frames_are_fill_values_where_asked_for(
     golden: Golden, store: Path, directory: Path
 ) -> None:
@@ -229,6 +234,7 @@ def test_absent_frames_are_fill_values_where_asked_for(
         np.testing.assert_array_equal(array[...], expected[name])
 
 
+@pytest.mark.every(3)
 def test_a_dataset_without_a_store_reads_the_same(golden: Golden, directory: Path) -> None:
     expected = g.oracle(golden, directory)
     opened = datasets(dv.open_dataset(directory, missing="nan"))

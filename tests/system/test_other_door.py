@@ -145,6 +145,7 @@ def test_elsewhere_this_package_is_not_installed(found_elsewhere: Path) -> None:
     assert there["imported"] == []
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", [golden.name for golden in GOLDEN])
 def test_zarr_and_xarray_read_what_astropy_reads(name: str, root: Path, found: Path) -> None:
     check_pixels(BY_NAME[name], root, found)
@@ -157,6 +158,7 @@ def test_plain_frames_are_read_without_this_package(
     check_pixels(BY_NAME[name], root, found_elsewhere)
 
 
+@pytest.mark.every(3)
 @pytest.mark.parametrize("name", [golden.name for golden in GOLDEN])
 def test_fsspec_gives_the_bytes_of_each_frame(name: str, root: Path, found: Path) -> None:
     golden = BY_NAME[name]
