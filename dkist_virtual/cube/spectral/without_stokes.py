@@ -14,7 +14,7 @@ from ndcube.wcs.wrappers import ResampledLowLevelWCS
 
 from dkist_virtual.cube.shifted_wcs import ShiftedWCS
 from dkist_virtual.cube.sliced_wcs import SteppedWCS
-from dkist_virtual.cube.spectral.without_wavelength import forget_wavelength
+from dkist_virtual.cube.spectral.without_wavelength import forget_kind
 
 __all__ = ["without_stokes"]
 
@@ -31,7 +31,7 @@ def without_stokes(wcs: BaseHighLevelWCS) -> BaseHighLevelWCS:
 
 def _forget(low: Any) -> Any:
     if isinstance(low, WCS):
-        return forget_wavelength(low, kind="stokes")
+        return forget_kind(low, "stokes")
     if isinstance(low, ShiftedWCS):
         return ShiftedWCS(_forget(low.unshifted), low.pointing, low.shape)
     if isinstance(low, (SlicedLowLevelWCS, ResampledLowLevelWCS)):

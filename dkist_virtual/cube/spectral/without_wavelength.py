@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-__all__ = ["forget_inside", "forget_wavelength", "without_wavelength"]
+    from dkist_virtual.cube.world_axes import Kind
+
+__all__ = ["forget_inside", "forget_kind", "without_wavelength"]
 
 _FAR: Final = 1e6
 """Pixels: so far beyond the ends of a table its last values stay."""
@@ -79,7 +81,7 @@ def without_wavelength(
 def _change(low: Any, shape: tuple[int, ...], axis: int, table: _Table | None) -> tuple[Any, bool]:
     """Take the wavelength out of a low-level WCS, and say whether its pixel axis went with it."""
     if isinstance(low, WCS):
-        return forget_wavelength(low, table), False
+        return forget_kind(low, "wavelength", table), False
     if isinstance(low, FITSWCS):
         return _without_axis(low, len(shape) - 1 - axis, table), True
     if isinstance(low, ScaledWCS):  # of which nothing is left
@@ -126,7 +128,7 @@ def _around_slices(
 def forget_inside(low: Any) -> Any:
     """Make a low-level WCS without its wavelength, with all of its pixel axes; None if of FITS."""
     if isinstance(low, WCS):
-        return forget_wavelength(low)
+        return forget_kind(low, "wavelength")
     if isinstance(low, ScaledWCS):
         return forget_inside(low.unscaled)
     if not isinstance(low, (SlicedLowLevelWCS, ResampledLowLevelWCS)):
@@ -141,8 +143,8 @@ def forget_inside(low: Any) -> Any:
     return ResampledLowLevelWCS(inside, low._factor, low._offset)
 
 
-def forget_wavelength(wcs: WCS, table: _Table | None = None, *, kind: str = "wavelength") -> WCS:
-    """Make a gwcs without its wavelength, or what `kind` says: it has the pixel axes it had."""
+def forget_kind(wcs: WCS, kind: Kind, table: _Table | None = None) -> WCS:
+    """Make a gwcs without its coordinates of a kind: it has the pixel axes it had."""
     axes = World(wcs, (1,) * wcs.pixel_n_dim).axes
     gone = [axis.index for axis in axes if axis.kind == kind]
     if not gone:
