@@ -98,13 +98,10 @@ class AtlasFit:
         In nm in air, in the order of the spectrum.
     said : dict
         The parameters and how good the fit is, as numbers and text.
-    model : array of float64, shape (n,)
-        The fitted spectrum, in the units of the one that was given.
     """
 
     wavelengths: Floats
     said: dict[str, Any]
-    model: Floats
 
 
 def read_atlas(atlas: Any) -> Any:
@@ -315,9 +312,7 @@ class _Fit:
         mean = float((weights * filled).sum())
         share = float(np.sqrt((left**2).sum() / (weights * (filled - mean) ** 2).sum()))
         self._check(result.minimizer_result, made, share, residual, reach)
-        model = np.full(len(filled), np.nan)
-        model[known] = (filled[known] - left[known] / np.sqrt(weights[known])) * level
-        return AtlasFit(made[turned], self._said(result, made, share), model[turned])
+        return AtlasFit(made[turned], self._said(result, made, share))
 
     def _of_atlas(self, wavelengths: Floats) -> Floats:
         """Return Sun and atmosphere at wavelengths, as the observer sees them."""
