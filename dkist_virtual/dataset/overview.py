@@ -94,6 +94,8 @@ class Overview:
         What the pointing is corrected by, a line for each correction.
     wavelengths : str, optional
         The calibrated wavelength scale, in words.
+    quantity : str, optional
+        What the pixels are, where they were measured, such as a Doppler velocity.
     """
 
     kind: Literal["Dataset", "TiledDataset"]
@@ -122,6 +124,7 @@ class Overview:
     missing: Literal["raise", "nan"] | None = None
     pointing: tuple[str, ...] = ()
     wavelengths: str | None = None
+    quantity: str | None = None
 
     def __post_init__(self) -> None:
         np.dtype(self.dtype)
@@ -222,6 +225,8 @@ class Overview:
             n_tiles = self.grid[0] * self.grid[1]
             there = f"{len(self.present)} of {n_tiles}, in a grid of {self.grid[0]}x{self.grid[1]}"
             facts.append(("tiles", there))
+        if self.quantity is not None:
+            facts.append(("quantity", self.quantity))
         facts += [("data", self.array), ("unit", self._unit())]
         if self.pointing:
             facts.append(("pointing", "corrected by " + "; then ".join(self.pointing)))

@@ -11,6 +11,7 @@ from dkist_virtual.cube.dask_array import PushdownArray
 from dkist_virtual.cube.pointing import Pointing
 from dkist_virtual.cube.saved.zarr_array import ZarrArray
 from dkist_virtual.cube.virtual_array import VirtualArray
+from dkist_virtual.dataset.derived.lineage import quantity_of
 from dkist_virtual.dataset.overview import Overview
 from dkist_virtual.dataset.pointing.shift import pointing_of
 from dkist_virtual.dataset.stored import array_line, pointing_lines, stored_facts
@@ -53,6 +54,7 @@ def overview_of(
         correlation=correlation,
         pointing=(*_applied(first), *pointing_lines([pointing_of(tile) for tile in tiles])),
         wavelengths=_scale(first),
+        quantity=quantity_of(first.meta),
         **facts,
         **mosaic,
     )

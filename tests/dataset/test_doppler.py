@@ -313,6 +313,7 @@ def test_a_plot_is_titled_by_its_quantity(receding: Any) -> None:
     assert titled(velocity) == (
         "VISP BKEWK Doppler velocity (computed)", "Doppler velocity [km / s]"
     )  # fmt: skip
+    assert "\n  quantity       Doppler velocity\n" in str(velocity)
     core = receding.spectral.line_core()
     assert titled(core.depth) == ("VISP BKEWK depth (computed)", "depth")
     assert titled(core.intensity) == ("VISP BKEWK intensity (computed)  Stokes I", "intensity [ct]")
