@@ -100,7 +100,7 @@ def world_coords(ds: FrameCube, dims: tuple[str, ...]) -> dict[str, Variable]:
             for axis, values in zip(axes, _evaluate(ds, part, axes), strict=True):
                 name = _coordinate_name(axis, along, dims, taken=coords)
                 attrs = _coordinate_attrs(part, axis)
-                if axis.kind == "wavelength" and (medium := medium_of(ds)) is not None:
+                if axis.kind == "wavelength" and (medium := medium_of(ds, warn=False)) is not None:
                     attrs["medium"] = medium
                 if axis.kind == "wavelength" and frame_of(ds) == "sun":
                     attrs["frame"] = "sun"  # the observer's motion is taken out

@@ -193,7 +193,8 @@ def medium_of(ds: Described, *, warn: bool = True) -> Medium | None:
     ----------
     ds : Dataset
     warn : bool
-        Warn, once for each dataset, where WAVEREF and CTYPEn disagree.
+        Warn, once for each dataset, where WAVEREF and CTYPEn disagree: not in exports, which
+        have always been silent.
 
     Returns
     -------

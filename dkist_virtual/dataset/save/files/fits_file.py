@@ -154,7 +154,7 @@ def express(ds: Dataset, tolerance: float = TOLERANCE) -> FITSWCS:
     from dkist_virtual.dataset.export.to_sunpy import stated_tangent
     from dkist_virtual.science.spectra.medium import medium_of
 
-    spectral = "AWAV" if medium_of(ds) == "air" else "WAVE"
+    spectral = "AWAV" if medium_of(ds, warn=False) == "air" else "WAVE"
     return fits_wcs(
         ds.wcs, ds.shape, spectral=spectral, tangents=stated_tangent(ds), tolerance=tolerance
     )
