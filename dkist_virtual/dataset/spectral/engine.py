@@ -10,14 +10,14 @@ import numpy as np
 from dkist_virtual.cube.computed_array import is_source
 from dkist_virtual.cube.spectral.reduced_array import Operand, Reduced, Reduction
 from dkist_virtual.cube.spectral.spectra_block import SpectraBlock, SpectrumFunction
-from dkist_virtual.dataset.spectral.quantities import Quantities
-from dkist_virtual.dataset.spectral.results import MOST_OF_CADENCE, result_like, result_of
+from dkist_virtual.dataset.spectral.results import MOST_OF_CADENCE, Values, results_of
 from dkist_virtual.errors import DatasetError
 
 if TYPE_CHECKING:
     import astropy.units as u
     from numpy.typing import NDArray
 
+    from dkist_virtual.dataset.spectral.quantities import Quantities
     from dkist_virtual.science.spectra.axis import SpectralAxis
 
 __all__ = ["SpectrumFunction", "over_wavelengths", "spectra_of"]
@@ -71,7 +71,7 @@ def over_wavelengths(
     meta : dict, optional
         Text and numbers for ``meta["result"]`` of each.
     most : float
-        As `result_of` takes it.
+        As `results_of` takes it.
 
     Returns
     -------
@@ -83,20 +83,14 @@ def over_wavelengths(
         ds, axis, function, len(names),
         arguments=arguments, used=wanted, offset=offset, factor=factor,
     )  # fmt: skip
-    made: dict[str, Any] = {}
-    first = None
-    for number, (name, unit) in enumerate(zip(names, units, strict=True)):
-        pixels = Reduced(reduction, number).dask()
-        mask = Reduced(reduction, number, is_mask=True).dask()
-        word = what[number] if what else name
-        if first is None:
-            first = made[name] = result_of(
-                ds, axis, pixels, unit=unit, mask=mask, what=word, meta=meta or {}, used=wanted,
-                most=most,
-            )  # fmt: skip
-        else:  # with the WCS and the headers that were made for the first
-            made[name] = result_like(first, pixels, unit=unit, mask=mask, what=word)
-    return Quantities(made)
+    values = {
+        name: Values(
+            Reduced(reduction, number).dask(), unit, what[number] if what else name,
+            mask=Reduced(reduction, number, is_mask=True).dask(),
+        )
+        for number, (name, unit) in enumerate(zip(names, units, strict=True))
+    }  # fmt: skip
+    return results_of(ds, axis, values, meta=meta or {}, used=wanted, most=most)
 
 
 def spectra_of(

@@ -20,8 +20,7 @@ from dkist_virtual.dataset.spectral.options import (
     say_window,
 )
 from dkist_virtual.dataset.spectral.processes import Scheduler, choose_scheduler, compute_blocks
-from dkist_virtual.dataset.spectral.quantities import Quantities
-from dkist_virtual.dataset.spectral.results import MOST_OF_CADENCE, result_of
+from dkist_virtual.dataset.spectral.results import MOST_OF_CADENCE, Values, results_of
 from dkist_virtual.errors import DatasetError, SelectionError
 from dkist_virtual.science.spectra.fit_job import FitJob
 from dkist_virtual.science.spectra.line_fit import FitBlock, FitFailedWarning
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.cube.spectral.reduced_array import Reduction
+    from dkist_virtual.dataset.spectral.quantities import Quantities
     from dkist_virtual.science.spectra.axis import SpectralAxis
     from dkist_virtual.science.spectra.continuum import Continuum
 
@@ -128,18 +128,17 @@ def fit_spectra(
         **_said(how, axis, finder, weights is not None),
         **corrections.said,
     }
-    made: dict[str, Any] = {}
+    made: dict[str, Values] = {}
     for name, (what, its_unit) in _results(plain, unit, job, how.covariance).items():
         spread = names.get(f"stderr {name}")
         known = spread is not None and np.isfinite(spread).any()
         is_mask = name == "converged"
-        made[name] = result_of(
-            ds, axis, converged if is_mask else names[name], unit=its_unit,
+        made[name] = Values(
+            converged if is_mask else names[name], its_unit, what,
             mask=~np.isfinite(names["rms"]) if is_mask else ~converged,
-            uncertainty=_spread(spread) if known else None, what=what, meta=meta, used=used,
-            most=np.inf if made else most,  # which warns, once
+            uncertainty=_spread(spread) if known else None,
         )  # fmt: skip
-    return Quantities(made)
+    return results_of(ds, axis, made, meta=meta, used=used, most=most)
 
 
 def _spread(values: Any) -> Any:

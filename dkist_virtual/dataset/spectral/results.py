@@ -16,6 +16,7 @@ from ndcube import ExtraCoords
 from dkist_virtual.cube.spectral.without_wavelength import forget_inside, without_wavelength
 from dkist_virtual.cube.world_axes import World
 from dkist_virtual.dataset.provenance import Tile
+from dkist_virtual.dataset.spectral.quantities import Quantities
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning, SelectionError
 
 if TYPE_CHECKING:
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.science.spectra.axis import SpectralAxis
 
-__all__ = ["MOST_OF_CADENCE", "result_like", "result_of"]
+__all__ = ["MOST_OF_CADENCE", "Values", "results_of"]
 
 MOST_OF_CADENCE = 0.5
 """The share of the time between two scans that the points of one may take without a warning.
@@ -35,48 +36,62 @@ Points that are used for a value are spread over their span. What changes as fas
 follow each other, as scans are meant to show, changes by as much of that within it."""
 
 
-def result_of(
+@dataclass(frozen=True, eq=False)
+class Values:
+    """The values of a quantity, one for each spectrum.
+
+    Parameters
+    ----------
+    pixels : array
+        Of numpy, dask or a lazy one, of the shape of the dataset without the axis of wavelengths.
+    unit : Unit or str or None
+        Of `pixels`.
+    what : str
+        The quantity in a word or two: for the origin and the meta.
+    mask : array or bool, optional
+        True for spectra without a value.
+    uncertainty : NDUncertainty, optional
+        Of `pixels`.
+    """
+
+    pixels: Any
+    unit: u.UnitBase | str | None
+    what: str
+    mask: Any = None
+    uncertainty: NDUncertainty | None = None
+
+
+def results_of(
     ds: Any,
     axis: SpectralAxis,
-    pixels: Any,
+    values: Mapping[str, Values],
     *,
-    unit: u.UnitBase | str | None,
-    mask: Any = None,
-    uncertainty: NDUncertainty | None = None,
-    what: str,
     meta: Mapping[str, Any],
     used: NDArray[np.bool_] | None = None,
     most: float = MOST_OF_CADENCE,
-) -> Any:
-    """Make the dataset of values computed along the wavelength.
+) -> Quantities:
+    """Make the datasets of quantities that were computed together along the wavelength.
 
-    Its WCS has no wavelength, and its axes are those of `ds` without that of the wavelength. Where
-    a frame has whole spectra, the rows of the headers stay those of its pixels; where several
-    frames make one value, there are none. Its time is that of the frames, or the mean over the
-    points that were used.
+    Their WCS has no wavelength, and is made once; their axes are those of `ds` without that of the
+    wavelength. Where a frame has whole spectra, the rows of the headers stay those of its pixels;
+    where several frames make one value, there are none. The time is that of the frames, or the mean
+    over the points that were used.
 
     Parameters
     ----------
     ds : Dataset
     axis : SpectralAxis
         Of `ds`.
-    pixels : array
-        Of numpy, dask or a lazy one, of the shape of `ds` without `axis`.
-    unit : Unit or str or None
-        Of `pixels`.
-    mask : array or bool, optional
-        True where there is no value.
-    uncertainty : NDUncertainty, optional
-        Of `pixels`.
-    what : str
-        The quantity in a word or two: for the origin and the meta.
+    values : mapping of str to Values
+        By the names of the quantities.
     meta : dict
-        Of text and numbers: how it was computed. It is ``meta["result"]``.
+        Of text and numbers: how they were computed. It is ``meta["result"]``.
     used : numpy.ndarray, optional
         Which points along the axis were used, bool of shape (n,); by default all.
     most : float
         The share of the cadence above which the span of the points is warned of.
     """
+    what = next(iter(values.values())).what
     if len(ds.shape) < 2:
         raise SelectionError(
             f"{what}: a single spectrum gives a single value, which has no WCS: keep an axis of "
@@ -87,8 +102,9 @@ def result_of(
     middle = int(points[len(points) // 2])
     index = tuple(middle if n == on else slice(None) for n in range(len(ds.shape)))
     shape = tuple(n for k, n in enumerate(ds.shape) if k != on)
-    if tuple(np.shape(pixels)) != shape:
-        raise DatasetError(f"{what}: expected pixels of shape {shape}, found {np.shape(pixels)}")
+    for one in values.values():
+        if (found := tuple(np.shape(one.pixels))) != shape:
+            raise DatasetError(f"{one.what}: expected pixels of shape {shape}, found {found}")
     origin = ds.provenance
     scanned = _ScanTimes.of(ds, on, points)
     frames = None
@@ -109,46 +125,26 @@ def result_of(
     if scanned is not None:
         said |= scanned.said()
         scanned.warn(what, most)
-    made = _made(ds, pixels, wcs, frames, index, unit=unit, mask=mask, uncertainty=uncertainty)
-    made.meta["result"] = said
-    return made
-
-
-def result_like(
-    first: Any,
-    pixels: Any,
-    *,
-    unit: u.UnitBase | str | None,
-    mask: Any = None,
-    uncertainty: NDUncertainty | None = None,
-    what: str,
-) -> Any:
-    """Make the dataset of another quantity that was computed with one, of the same spectra.
-
-    Parameters
-    ----------
-    first : Dataset
-        What `result_of` made.
-    pixels, unit, mask, uncertainty, what
-        As `result_of` takes them.
-    """
-    made = first._new_instance(
-        data=pixels, unit=None if unit is None else u.Unit(unit), mask=mask,
-        uncertainty=uncertainty,
-    )  # fmt: skip
-    made.meta["result"] = {**first.meta["result"], "quantity": what}
-    return made
+    made: dict[str, Any] = {}
+    first = None
+    for name, one in values.items():
+        given: dict[str, Any] = {
+            "unit": None if one.unit is None else u.Unit(one.unit), "mask": one.mask,
+            "uncertainty": one.uncertainty,
+        }  # fmt: skip
+        if first is None:
+            first = made[name] = _made(ds, one.pixels, wcs, frames, index, **given)
+        else:
+            made[name] = first._new_instance(data=one.pixels, **given)
+        made[name].meta["result"] = {**said, "quantity": one.what}
+    return Quantities(made)
 
 
 def _made(ds: Any, pixels: Any, wcs: Any, frames: Any, index: Any, **given: Any) -> Any:
     own = ds.meta
     if frames is None and ds.provenance is not None:
         own = own.without_headers()
-    unit = given.pop("unit")
-    made = type(ds)(
-        pixels, wcs=wcs, provenance=frames, meta=_copied(own, frames),
-        unit=None if unit is None else u.Unit(unit), **given,
-    )  # fmt: skip
+    made = type(ds)(pixels, wcs=wcs, provenance=frames, meta=_copied(own, frames), **given)
     if made._headers is not None:
         made._headers.copy_rows(ds._headers)
     made._opened_with, made._alignment = ds._opened_with, ds._alignment

@@ -13,8 +13,7 @@ import numpy as np
 from dkist_virtual.dataset.export.inversion.region import stokes_of
 from dkist_virtual.dataset.export.inversion.to_sir import RECORD_FILE
 from dkist_virtual.dataset.save.files.part import target_of
-from dkist_virtual.dataset.spectral.quantities import Quantities
-from dkist_virtual.dataset.spectral.results import result_of
+from dkist_virtual.dataset.spectral.results import Values, results_of
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.science.inversion_files.hazel import UNITS
 from dkist_virtual.science.inversion_files.pixel_table import TABLE, parse_table
@@ -24,6 +23,8 @@ from dkist_virtual.text import shows_progress
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
+
+    from dkist_virtual.dataset.spectral.quantities import Quantities
 
 __all__ = ["read_hazel", "read_sir"]
 
@@ -38,20 +39,19 @@ def _results(
     found: Mapping[str, tuple[NDArray[np.float64], str]],
     meta: Mapping[str, Any],
 ) -> Quantities:
-    """Make datasets of arrays of the shape of the pixel axes, NaN where there is no value."""
+    """Make datasets of arrays that have the pixel axes, and NaN at pixels without a value."""
     on = stokes_of(ds, "inversion")[0]
     base = ds if on is None else ds[(slice(None),) * on + (0,)]
     axis = SpectralAxis.of(base)
-    made = {}
-    for name, (values, unit) in found.items():
-        mask = ~np.isfinite(values)
-        made[name] = result_of(
-            base, axis, values, unit=unit, mask=mask if mask.any() else None,
-            what=name.replace("_", " "), meta=dict(meta),
-        )  # fmt: skip
+    values = {}
+    for name, (pixels, unit) in found.items():
+        mask = ~np.isfinite(pixels)
+        values[name] = Values(pixels, unit, name.replace("_", " "), mask if mask.any() else None)
+    made = results_of(base, axis, values, meta=meta)
+    for one in made.values():
         # Of all Stokes parameters, not of the one whose coordinates these are.
-        made[name]._past = f"{meta['method']} of {ds.lineage.source}"
-    return Quantities(made)
+        one._past = f"{meta['method']} of {ds.lineage.source}"
+    return made
 
 
 def _check(record: Mapping[str, Any], ds: Any, place: str) -> None:
