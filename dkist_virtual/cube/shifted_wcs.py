@@ -16,14 +16,14 @@ from dkist_virtual.cube.world_axes import World, wrap
 from dkist_virtual.errors import DatasetError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
     from dkist_virtual.cube.pointing import Correction, Numbers, Pointing
     from dkist_virtual.protocols import LowLevelWCS
 
-__all__ = ["ShiftedWCS", "check_sky", "pointing_in"]
+__all__ = ["ShiftedWCS", "check_sky", "layers_of", "pointing_in"]
 
 _ROUNDS: Final = 30
 _NEAR: Final = 1e-9
@@ -271,16 +271,25 @@ def pointing_in(wcs: Any, shape: Sequence[int]) -> Pointing | None:
     from dkist_virtual.cube.pointing import Pointing
 
     found: list[Correction] = []
-    ndim = len(shape)
-    # Pixel positions along each pixel axis of the layer: a number where the axis was dropped.
-    positions: list[Numbers | float] = [np.arange(n, dtype=float) for n in shape[::-1]]
-    positions = (positions + [0.0] * wcs.pixel_n_dim)[: max(ndim, wcs.pixel_n_dim)]
-    layer = wcs
-    while layer is not None:
+    for layer, positions in layers_of(wcs, shape):
         if isinstance(layer, ShiftedWCS):
             own = positions[: len(layer.shape)][::-1]
             found[:0] = [one.sampled(own) for one in layer.pointing]
-        elif isinstance(layer, SlicedLowLevelWCS):
+    return Pointing(tuple(found)) if found else None
+
+
+def layers_of(wcs: Any, shape: Sequence[int]) -> Iterator[tuple[Any, list[Numbers | float]]]:
+    """Walk into a low-level WCS of data: what slices, bins and corrects it, the outermost first.
+
+    With each layer come the pixels of the data along its pixel axes: a number where an axis was
+    dropped.
+    """
+    positions: list[Numbers | float] = [np.arange(n, dtype=float) for n in shape[::-1]]
+    positions = (positions + [0.0] * wcs.pixel_n_dim)[: max(len(shape), wcs.pixel_n_dim)]
+    layer = wcs
+    while layer is not None:
+        yield layer, positions
+        if isinstance(layer, SlicedLowLevelWCS):
             left = iter(positions)
             positions = [
                 next(left) + (entry.start or 0) if isinstance(entry, slice) else float(entry)
@@ -293,4 +302,3 @@ def pointing_in(wcs: Any, shape: Sequence[int]) -> Pointing | None:
             ]
         layer = getattr(layer, "_wcs", None)  # astropy's wrappers have no public name for it
         layer = getattr(layer, "low_level_wcs", layer)
-    return Pointing(tuple(found)) if found else None

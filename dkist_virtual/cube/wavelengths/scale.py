@@ -200,7 +200,9 @@ class WavelengthScale:
 
     # Of parts of the data ---------------------------------------------------------------------
 
-    def sampled(self, positions: Sequence[NDArray[np.float64] | float]) -> WavelengthScale | None:
+    def sampled(
+        self, positions: Sequence[NDArray[np.floating[Any]] | float]
+    ) -> WavelengthScale | None:
         """Return it in the axes of data that has its pixels at some positions.
 
         Parameters

@@ -6,10 +6,9 @@ from typing import TYPE_CHECKING, Any
 
 import astropy.units as u
 import numpy as np
-from astropy.wcs.wcsapi import SlicedLowLevelWCS
 from astropy.wcs.wcsapi.wrappers.base import BaseWCSWrapper
-from ndcube.wcs.wrappers import ResampledLowLevelWCS
 
+from dkist_virtual.cube.shifted_wcs import layers_of
 from dkist_virtual.cube.world_axes import World, WorldAxis
 from dkist_virtual.errors import DatasetError
 
@@ -59,7 +58,7 @@ class ScaledWCS(BaseWCSWrapper):  # type: ignore[misc]  # astropy comes without 
     Raises
     ------
     DatasetError
-        There is no such axis, or it is another one than the scale's.
+        The WCS has no axis of wavelengths, or the scale is of another axis.
     """
 
     def __init__(self, wcs: LowLevelWCS, scale: WavelengthScale, shape: Sequence[int]) -> None:
@@ -119,23 +118,7 @@ class ScaledWCS(BaseWCSWrapper):  # type: ignore[misc]  # astropy comes without 
 
 def scale_in(wcs: Any, shape: Sequence[int]) -> WavelengthScale | None:
     """Find the scale in a low-level WCS of data, sliced or binned, in the data's axes."""
-    positions: list[Any] = [np.arange(n, dtype=float) for n in shape[::-1]]
-    positions = (positions + [0.0] * wcs.pixel_n_dim)[: max(len(shape), wcs.pixel_n_dim)]
-    layer = wcs
-    while layer is not None:
+    for layer, positions in layers_of(wcs, shape):
         if isinstance(layer, ScaledWCS):
             return layer.scale.sampled(positions[: len(layer.shape)][::-1])
-        if isinstance(layer, SlicedLowLevelWCS):
-            left = iter(positions)
-            positions = [
-                next(left) + (entry.start or 0) if isinstance(entry, slice) else float(entry)
-                for entry in layer._slices_pixel
-            ]
-        elif isinstance(layer, ResampledLowLevelWCS):
-            positions = [
-                (p + 0.5) * factor - 0.5 + offset
-                for p, factor, offset in zip(positions, layer._factor, layer._offset, strict=False)
-            ]
-        layer = getattr(layer, "_wcs", None)  # astropy's wrappers have no public name for it
-        layer = getattr(layer, "low_level_wcs", layer)
     return None
