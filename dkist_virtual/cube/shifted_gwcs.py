@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from dkist_virtual.cube.pointing import Correction, Numbers
     from dkist_virtual.cube.shifted_wcs import ShiftedWCS
 
-__all__ = ["shifted_gwcs"]
+__all__ = ["shifted_gwcs", "with_transform"]
 
 _FAR: Final = 1e6
 """Pixels: so far beyond the ends of a table its last values stay."""
@@ -39,8 +39,13 @@ def shifted_gwcs(shifted: ShiftedWCS) -> WCS:
             f"pointing: its correction cannot be written into a WCS of {type(base).__name__}: "
             "expected a gwcs, as that of DKIST's datasets. ds.unshifted() has none"
         )
-    transform = _Corrected(shifted, base).transform()
-    made = WCS(transform, input_frame=base.input_frame, output_frame=base.output_frame)
+    return with_transform(base, _Corrected(shifted, base).transform())
+
+
+def with_transform(base: WCS, transform: Any, output_frame: Any = None) -> WCS:
+    """Make a gwcs with another transform, and another frame if given: all else is as it was."""
+    frame = base.output_frame if output_frame is None else output_frame
+    made = WCS(transform, input_frame=base.input_frame, output_frame=frame)
     made.pixel_shape = base.pixel_shape
     if base.bounding_box is not None:
         made.bounding_box = base.bounding_box

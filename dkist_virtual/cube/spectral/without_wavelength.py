@@ -21,6 +21,7 @@ from gwcs import coordinate_frames as cf
 from ndcube.wcs.wrappers import ResampledLowLevelWCS
 
 from dkist_virtual.cube.inverse.invertible_wcs import InvertibleWCS
+from dkist_virtual.cube.shifted_gwcs import with_transform
 from dkist_virtual.cube.shifted_wcs import ShiftedWCS
 from dkist_virtual.cube.sliced_wcs import SteppedWCS
 from dkist_virtual.cube.wavelengths.scaled_wcs import ScaledWCS
@@ -162,13 +163,7 @@ def forget_kind(wcs: WCS, kind: Kind, table: _Table | None = None) -> WCS:
         places[times[0]], total = total, total + 1
     transform = transform | m.Mapping(tuple(places[n] for n in kept), n_inputs=total)
     transform.inputs = before.inputs
-    frame = _frame_of(wcs.output_frame, kept)
-    made = WCS(transform, input_frame=wcs.input_frame, output_frame=frame)
-    made.pixel_shape = wcs.pixel_shape
-    if wcs.bounding_box is not None:
-        made.bounding_box = wcs.bounding_box
-    if wcs.name:
-        made.name = wcs.name
+    made = with_transform(wcs, transform, _frame_of(wcs.output_frame, kept))
     if isinstance(wcs, InvertibleWCS) and wcs._lengths is not None:
         made = InvertibleWCS.of(made, wcs._lengths)
     return made

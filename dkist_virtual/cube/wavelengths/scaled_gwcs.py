@@ -9,6 +9,7 @@ import astropy.units as u
 import numpy as np
 from gwcs import WCS
 
+from dkist_virtual.cube.shifted_gwcs import with_transform
 from dkist_virtual.errors import DatasetError
 
 if TYPE_CHECKING:
@@ -54,10 +55,4 @@ def scaled_gwcs(scaled: ScaledWCS) -> WCS:
         | m.Mapping(order, n_inputs=n_out + 1)
     )
     transform.inputs, transform.outputs = before.inputs, before.outputs
-    made = WCS(transform, input_frame=base.input_frame, output_frame=base.output_frame)
-    made.pixel_shape = base.pixel_shape
-    if base.bounding_box is not None:
-        made.bounding_box = base.bounding_box
-    if base.name:
-        made.name = base.name
-    return made
+    return with_transform(base, transform)
