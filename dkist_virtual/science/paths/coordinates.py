@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dkist_virtual.cube.world_axes import PATH_DISTANCE, WorldAxis
-from dkist_virtual.science.stitching.carried_axes import Carried, Celestial, assemble_wcs
+from dkist_virtual.science.stitching.carried_axes import (
+    Carried,
+    Celestial,
+    assemble_wcs,
+    dropped_coordinates,
+)
 
 if TYPE_CHECKING:
     from astropy.wcs.wcsapi import BaseHighLevelWCS
@@ -54,12 +59,7 @@ def _others(image: Image, pixels: NDArray[np.float64]) -> list[Carried]:
         values = world.values(*at)[axis.index]
         counted = tuple(carried.index(on) for on in along) + (len(carried),) * len(own)
         found.append(Carried(axis, world, counted, np.asarray(values)))
-    for dropped in world.parts[1:]:
-        for axis in dropped.axes:
-            if axis.kind not in ("longitude", "latitude"):
-                (values,) = dropped.along([axis])
-                found.append(Carried(axis, dropped, (), values.reshape(())))
-    return found
+    return found + dropped_coordinates(world)
 
 
 def _filled(of: NDArray[np.float64]) -> NDArray[np.float64]:

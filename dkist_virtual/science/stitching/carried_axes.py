@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from dkist_virtual.cube.world_axes import Values, World, WorldAxis
     from dkist_virtual.science.stitching.tangent_plane import Plane
 
-__all__ = ["Carried", "Celestial", "assemble_wcs", "carried_coordinates", "make_wcs"]
+__all__ = [
+    "Carried", "Celestial", "assemble_wcs", "carried_coordinates", "dropped_coordinates",
+    "make_wcs",
+]  # fmt: skip
 
 _EXACT: Final = 1e-13
 """How far from a line, relative to the values, evenly spaced coordinates may be by rounding."""
@@ -64,12 +67,17 @@ def carried_coordinates(world: World, carried: tuple[int, ...]) -> list[Carried]
         (values,) = world.along([axis], at)
         values = values.reshape([world.shape[on] for on in along])
         found.append(Carried(axis, world, tuple(carried.index(on) for on in along), values))
-    for dropped in world.parts[1:]:
-        for axis in dropped.axes:
-            if axis.kind not in ("longitude", "latitude"):
-                (values,) = dropped.along([axis])
-                found.append(Carried(axis, dropped, (), values.reshape(())))
-    return found
+    return found + dropped_coordinates(world)
+
+
+def dropped_coordinates(world: World) -> list[Carried]:
+    """Read the coordinates of dropped axes, but those of the sky."""
+    return [
+        Carried(axis, dropped, (), dropped.along([axis])[0].reshape(()))
+        for dropped in world.parts[1:]
+        for axis in dropped.axes
+        if axis.kind not in ("longitude", "latitude")
+    ]
 
 
 @dataclass(frozen=True, eq=False)
