@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "BasicIndex", "Index", "Selection", "full_index", "operand_index", "parse_index",
-    "single_pixel_error",
+    "BasicIndex", "Index", "SelectedArray", "Selection", "full_index", "operand_index",
+    "parse_index", "single_pixel_error",
 ]  # fmt: skip
 
 BasicIndex: TypeAlias = tuple[int | slice, ...]
@@ -247,3 +247,24 @@ class Selection:
         for n, pixels in zip(self.shape, self.axes, strict=True):
             position = position * n + (pixels if isinstance(pixels, int) else pixels.start)
         return position
+
+
+class SelectedArray:
+    """The shape of an array that is read later, by what is selected of it."""
+
+    selection: Selection
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Shape of what is selected."""
+        return self.selection.result_shape
+
+    @property
+    def ndim(self) -> int:
+        """Number of axes of what is selected."""
+        return len(self.shape)
+
+    @property
+    def size(self) -> int:
+        """Number of pixels selected."""
+        return self.selection.size

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from dkist_virtual.cube.selection import Index, Selection
+from dkist_virtual.cube.selection import Index, SelectedArray, Selection
 from dkist_virtual.errors import FrameMissingError, MissingFramesWarning
 from dkist_virtual.fits.buffers import empty
 from dkist_virtual.fits.threads import open_in_forks
@@ -49,7 +49,7 @@ once, and servers take longer than disks."""
 
 @open_in_forks
 @dataclass(frozen=True)
-class VirtualArray:
+class VirtualArray(SelectedArray):
     """A selection of an array of a store, by its name, which is read when it is indexed."""
 
     handle: StoreHandle
@@ -68,24 +68,9 @@ class VirtualArray:
         return self.handle.store.places_of(self.name)
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of what is selected."""
-        return self.selection.result_shape
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes of what is selected."""
-        return len(self.shape)
-
-    @property
     def dtype(self) -> np.dtype:
         """Type of the pixels, native byte order."""
         return np.dtype(self.metadata.dtype).newbyteorder("=")
-
-    @property
-    def size(self) -> int:
-        """Number of pixels selected."""
-        return self.selection.size
 
     def select(self, item: Index) -> VirtualArray:
         """Select from what is selected, without reading."""

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dkist_virtual.cube.selection import Selection
+from dkist_virtual.cube.selection import SelectedArray, Selection
 from dkist_virtual.cube.virtual_array import chunks_left, empty_shape
 from dkist_virtual.errors import DKISTVirtualError, StoreCorruptError
 from dkist_virtual.io.locations import join, shown
@@ -27,7 +27,7 @@ __all__ = ["ZarrArray"]
 
 
 @dataclass(frozen=True)
-class ZarrArray:
+class ZarrArray(SelectedArray):
     """A selection of an array of a cube, which is read when it is indexed.
 
     Parameters
@@ -71,24 +71,9 @@ class ZarrArray:
         )  # fmt: skip
 
     @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of what is selected."""
-        return self.selection.result_shape
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes of what is selected."""
-        return len(self.shape)
-
-    @property
     def dtype(self) -> np.dtype:
         """Type of the pixels."""
         return np.dtype(self.type)
-
-    @property
-    def size(self) -> int:
-        """Number of pixels selected."""
-        return self.selection.size
 
     def select(self, item: Index) -> ZarrArray:
         """Select from what is selected, without reading."""

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final, Literal, Self, TypeAlias
 
 import numpy as np
 
+from dkist_virtual.cube.selection import SelectedArray
+
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
@@ -38,7 +40,7 @@ _WASTE: Final = 4
 
 
 @dataclass(frozen=True, eq=False)
-class Average:
+class Average(SelectedArray):
     """Averages of the pixels of a dataset that a place on the sky decides.
 
     The first axes are those that are carried, which are not of the sky; then may come one of its
@@ -71,16 +73,6 @@ class Average:
     what: What
     of: np.dtype
     wanted: tuple[int, ...]
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of what is selected."""
-        return self.selection.result_shape
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes of what is selected."""
-        return len(self.shape)
 
     @property
     def dtype(self) -> np.dtype:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import numpy as np
 
+from dkist_virtual.cube.selection import SelectedArray
 from dkist_virtual.science.stitching.blending import (
     Order,
     edge_distance,
@@ -55,7 +56,7 @@ _DTYPES: Final = {"mask": np.dtype(bool), "seconds": np.dtype("f8"), "footprint"
 
 
 @dataclass(frozen=True, eq=False)
-class Field:
+class Field(SelectedArray):
     """A selection of the stitched field, which is read when it is indexed.
 
     Parameters
@@ -84,16 +85,6 @@ class Field:
     of: np.dtype
     wanted: tuple[int, ...]
     tile: int = 0
-
-    @property
-    def shape(self) -> tuple[int, ...]:
-        """Shape of what is selected."""
-        return self.selection.result_shape
-
-    @property
-    def ndim(self) -> int:
-        """Number of axes of what is selected."""
-        return len(self.shape)
 
     @property
     def dtype(self) -> np.dtype:
