@@ -1,7 +1,7 @@
 """Compute values from all pixels along an axis lazily: a slice reads only what it needs.
 
-Several values are computed together, as the moments of a line are: whoever computes several of
-them at once reads the pixels once.
+Values that belong together, such as the moments of a line, are computed in one pass: to compute
+several of them at once reads the pixels once.
 """
 
 from __future__ import annotations

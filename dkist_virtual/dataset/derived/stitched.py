@@ -25,7 +25,7 @@ _REFUSED: Final = {
 
 
 class Stitchable(PathsOfTiles):
-    """A mosaic that can be stitched, and along which there is no path before."""
+    """Give mosaics `stitch`."""
 
     _tiles: Any
     meta: Any

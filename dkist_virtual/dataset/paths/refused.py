@@ -10,7 +10,7 @@ __all__ = ["PathsOfTiles"]
 
 
 class PathsOfTiles:
-    """A mosaic, along which there is no path until it is stitched."""
+    """Refuse `slit` and `light_curve` of a mosaic: a stitched mosaic has them."""
 
     def slit(
         self,

@@ -77,7 +77,7 @@ class HasVelocities:
         rotation : {"howard", "snodgrass", "allen", "rigid"}, optional
             Takes out the rotation of the Sun, by a law of
             `sunpy.sun.models.differential_rotation`, with the observer's motion across the line to
-            the Sun's centre. Off the limb there is no value.
+            the Sun's centre. Pixels off the limb are masked.
         gravity : bool
             Whether the gravitational red shift, 0.63 km/s, is taken out.
         convection : Quantity, optional

@@ -49,8 +49,8 @@ def over_wavelengths(
         ``function(intensity, wavelengths, *arguments)``. The intensity is a float64 array with the
         wavelengths last, ascending; what is masked or absent is NaN. The wavelengths are an array
         of shape (n,), or of one that broadcasts to the intensity where there is an offset, in the
-        unit of `axis`. It gives a tuple of arrays without the last axis, one for each of `names`,
-        NaN where there is no value.
+        unit of `axis`. It returns a tuple of arrays without the last axis, one for each of
+        `names`, with NaN for spectra without a value.
     names : sequence of str
         Of the quantities.
     units : sequence of Unit, str or None

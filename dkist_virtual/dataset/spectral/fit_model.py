@@ -152,7 +152,7 @@ def _with_one_value(model: Any) -> Any:
     else:
         values = {name: np.ravel(getattr(model, name).value)[0] for name in model.param_names}
         made = model.copy()
-        made._reset_parameters(**values)  # of another shape, for which there is no public way
+        made._reset_parameters(**values)  # changes their shape: astropy has no public name for it
     for name in model.param_names:
         one, other = getattr(made, name), getattr(model, name)
         one.fixed, one.tied, one.bounds = other.fixed, other.tied, other.bounds

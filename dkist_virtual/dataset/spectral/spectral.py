@@ -195,7 +195,7 @@ class Spectral(FitsModels):
         -------
         Quantities
             ``wavelength``; ``intensity``; ``depth``, which is ``1 - I/Ic``; and ``quality``, which
-            says why there is no core, in the numbers that ``meta["result"]["qualities"]`` lists.
+            says why a core was not found: ``meta["result"]["qualities"]`` lists its numbers.
         """
         from dkist_virtual.science.spectra.cores import QUALITIES, LineCore
 

@@ -89,9 +89,9 @@ class CalibratedCube:
         Raises
         ------
         DatasetError
-            There is no axis of wavelengths, or the values do not fit it; the headers of the frames
-            differ; the instrument has no grating (VBI, VTF), or its geometry is not known; the
-            atlas cannot be downloaded; the fit is bad.
+            The dataset has no axis of wavelengths, or the values do not fit it; the headers of its
+            frames differ; the instrument has no grating (VBI, VTF), or its geometry is not known;
+            the atlas cannot be downloaded; the fit is bad.
         ImportError
             ``solar-wavelength-calibration`` is not installed.
 

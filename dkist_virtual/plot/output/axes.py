@@ -74,7 +74,7 @@ def _listed(plot: Scene, axes: Sequence[int] | None = None) -> str:
 def chosen_steps(n: int, steps: Any) -> list[int]:
     """List the pixels of an axis of `n` that are chosen by a slice, a range or a list.
 
-    Raises SelectionError if there is no such pixel, or none is left.
+    Raises SelectionError if a pixel is not on the axis, or no pixel is left.
     """
     if steps is None:
         return list(range(n))
