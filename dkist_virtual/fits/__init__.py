@@ -38,7 +38,12 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from dkist_virtual.fits.codecs import FITSCodec, FITSCodecV3
+    from dkist_virtual.fits.codecs import (
+        FITSCodec,
+        FITSCodecV3,
+        FITSImageCodec,
+        FITSImageCodecV3,
+    )
     from dkist_virtual.fits.decode import decode_frame, decode_image
     from dkist_virtual.fits.errors import (
         CodecConfigurationError,
@@ -46,17 +51,20 @@ if TYPE_CHECKING:
         FrameError,
         FrameUnsupportedError,
     )
-    from dkist_virtual.fits.frame_spec import FrameSpec
+    from dkist_virtual.fits.frame_spec import FrameSpec, ImageSpec
     from dkist_virtual.fits.hdu import find_hdu, layout_of, read_hdu
 
 __all__ = [
     "CodecConfigurationError",
     "FITSCodec",
     "FITSCodecV3",
+    "FITSImageCodec",
+    "FITSImageCodecV3",
     "FrameCorruptError",
     "FrameError",
     "FrameSpec",
     "FrameUnsupportedError",
+    "ImageSpec",
     "decode_frame",
     "decode_image",
     "find_hdu",
@@ -66,6 +74,7 @@ __all__ = [
 
 _ROOMS = {
     "FITSCodec": "codecs", "FITSCodecV3": "codecs", "FrameSpec": "frame_spec",
+    "FITSImageCodec": "codecs", "FITSImageCodecV3": "codecs", "ImageSpec": "frame_spec",
     "decode_frame": "decode", "decode_image": "decode",
     "find_hdu": "hdu", "layout_of": "hdu", "read_hdu": "hdu",
 }  # fmt: skip

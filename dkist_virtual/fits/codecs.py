@@ -22,7 +22,14 @@ from zarr.abc.codec import (
 )
 from zarr.abc.store import RangeByteRequest, Store
 
-from dkist_virtual.fits.frame_spec import CODEC_ID, RAW_CODEC_ID, FrameSpec, RawSpec
+from dkist_virtual.fits.frame_spec import (
+    CODEC_ID,
+    IMAGE_CODEC_ID,
+    RAW_CODEC_ID,
+    FrameSpec,
+    ImageSpec,
+    RawSpec,
+)
 from dkist_virtual.fits.partial import drive_async, ranges_only, split_index
 
 if TYPE_CHECKING:
@@ -45,6 +52,9 @@ __all__ = [
     "FITSBytesCodecV3",
     "FITSCodec",
     "FITSCodecV3",
+    "FITSImageBytesCodecV3",
+    "FITSImageCodec",
+    "FITSImageCodecV3",
     "RawCodecV3",
 ]
 
@@ -99,7 +109,8 @@ class FITSCodec(Codec):  # type: ignore[misc]  # numcodecs has no types
         return cls(spec.hdu, spec.dtype, list(spec.shape))
 
     def __repr__(self) -> str:
-        return f"FITSCodec({self.spec.hdu!r}, {self.spec.dtype!r}, {list(self.spec.shape)})"
+        spec = self.spec
+        return f"{type(self).__name__}({spec.hdu!r}, {spec.dtype!r}, {list(spec.shape)})"
 
 
 def _read_only(codec_id: str) -> NotImplementedError:
@@ -262,7 +273,7 @@ class FITSBytesCodecV3(_CodecV3, BytesBytesCodec):
     @property
     def codec_config(self) -> dict[str, object]:
         """The codec's configuration in Zarr v2, for VirtualiZarr's writers."""
-        return {"id": CODEC_ID, **self.spec.to_config()}
+        return {"id": self.codec_id.removeprefix("numcodecs."), **self.spec.to_config()}
 
     def _decode_sync(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> Buffer:
         pixels = self._pixels(chunk_bytes, chunk_spec).astype(self.spec.dtype, copy=False)
@@ -270,3 +281,26 @@ class FITSBytesCodecV3(_CodecV3, BytesBytesCodec):
 
     async def _decode_single(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> Buffer:
         return await asyncio.to_thread(self._decode_sync, chunk_bytes, chunk_spec)
+
+
+class FITSImageCodec(FITSCodec):
+    """An image of any survey as a compressed chunk of a Zarr v2 array: the name `fits_image`."""
+
+    codec_id = IMAGE_CODEC_ID
+    spec_class = ImageSpec
+
+
+@dataclass(frozen=True)
+class FITSImageCodecV3(FITSCodecV3):
+    """An image of any survey as a chunk of a Zarr v3 array: the name `fits_image`."""
+
+    codec_id: ClassVar[str] = IMAGE_CODEC_ID
+    spec_class: ClassVar[type[FrameSpec | RawSpec]] = ImageSpec
+
+
+@dataclass(frozen=True)
+class FITSImageBytesCodecV3(FITSBytesCodecV3):
+    """An image of any survey to its pixels' bytes: the name `numcodecs.fits_image`."""
+
+    codec_id: ClassVar[str] = f"numcodecs.{IMAGE_CODEC_ID}"
+    spec_class: ClassVar[type[FrameSpec | RawSpec]] = ImageSpec

@@ -27,10 +27,21 @@ if TYPE_CHECKING:
     from dkist_virtual.fits.header import HDUTarget
     from dkist_virtual.fits.partial import A, Q, Reading, Source
 
-__all__ = ["CODEC_ID", "RAW_CODEC_ID", "FrameSpec", "RawSpec", "without_leading_axis"]
+__all__ = [
+    "CODEC_ID",
+    "IMAGE_CODEC_ID",
+    "RAW_CODEC_ID",
+    "FrameSpec",
+    "ImageSpec",
+    "RawSpec",
+    "without_leading_axis",
+]
 
 CODEC_ID: Final = "dkist_fits"
 """The codec's name in metadata, both Zarr versions."""
+
+IMAGE_CODEC_ID: Final = "fits_image"
+"""Its neutral name, for images of any survey: the same configuration, bytes and pixels."""
 
 RAW_CODEC_ID: Final = "dkist_raw"
 """The name of the codec for plain frames, in Zarr v3 alone: in Zarr v2 they need none."""
@@ -64,6 +75,7 @@ class FrameSpec:
     dtype: str
     shape: tuple[int, ...]
 
+    codec_id: ClassVar[str] = CODEC_ID
     error: ClassVar[type[DKISTVirtualError]] = CodecConfigurationError
 
     def __post_init__(self) -> None:
@@ -81,17 +93,17 @@ class FrameSpec:
         object.__setattr__(self, "shape", tuple(self.shape))
 
     def _wrong(self, key: str, found: object, expected: str) -> DKISTVirtualError:
-        return self.error(f"codec {CODEC_ID}: {key} = {found!r}: expected {expected}")
+        return self.error(f"codec {self.codec_id}: {key} = {found!r}: expected {expected}")
 
     @classmethod
     def from_config(cls, config: Mapping[str, Any]) -> Self:
         """Read a configuration; anything missing or unknown is an error."""
         if not isinstance(config, dict):
-            raise cls.error(f"codec {CODEC_ID}: configuration = {config!r}: expected a map")
+            raise cls.error(f"codec {cls.codec_id}: configuration = {config!r}: expected a map")
         given = {key: value for key, value in config.items() if key != "id"}
         if set(given) != {"hdu", "dtype", "shape"}:
             raise cls.error(
-                f"codec {CODEC_ID}: has {', '.join(sorted(given)) or 'nothing'}: "
+                f"codec {cls.codec_id}: has {', '.join(sorted(given)) or 'nothing'}: "
                 "expected hdu, dtype and shape"
             )
         return cls(**given)
@@ -134,6 +146,13 @@ class FrameSpec:
             out=out,
             bounded=bounded,
         )
+
+
+@dataclass(frozen=True, slots=True)
+class ImageSpec(FrameSpec):
+    """Say which HDU of a file is an image, and check it as `fits_image`'s configuration."""
+
+    codec_id = IMAGE_CODEC_ID
 
 
 @dataclass(frozen=True, slots=True)

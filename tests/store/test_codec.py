@@ -323,6 +323,41 @@ def test_the_zarr_v3_codec_writes_nothing() -> None:
         asyncio.run(codec._encode_single(None, None))  # type: ignore[arg-type]
 
 
+# The neutral name ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("version", [2, 3])
+def test_the_neutral_name_is_found_and_reads_the_same_pixels(version: int) -> None:
+    config = {**CONFIG, "id": "fits_image"}
+    expected = oracle(FILE)
+    if version == 2:
+        codec = numcodecs.get_codec(config)
+        assert codec.get_config() == config
+        assert_identical(np.asarray(codec.decode(FILE)), expected)
+        with pytest.raises(NotImplementedError, match="fits_image: FITS frames are read, never"):
+            codec.encode(expected)
+        array = in_memory(".zarray", v2_metadata(config, [1, 5, 40], "<f4"), {"0.0.0": FILE})
+    else:
+        metadata = v3_metadata(config, [1, 5, 40], "float32")
+        metadata["codecs"][0]["name"] = "fits_image"
+        array = in_memory("zarr.json", metadata, {"c/0/0/0": FILE})
+        (found,) = array.metadata.to_dict()["codecs"]  # type: ignore[misc, call-overload]
+        assert found == metadata["codecs"][0]
+    assert_identical(np.asarray(array[...]), expected)
+    assert_identical(np.asarray(array[0, 1:4, ::7]), np.asarray(expected[0, 1:4, ::7]))
+
+
+def test_the_neutral_name_for_virtualizarr_makes_bytes() -> None:
+    metadata = v3_metadata(CONFIG, [1, 5, 40], "float32")
+    entry = {**metadata["codecs"][0], "name": "numcodecs.fits_image"}
+    metadata["codecs"] = [{"name": "bytes", "configuration": {"endian": "little"}}, entry]
+    array = in_memory("zarr.json", metadata, {"c/0/0/0": FILE})
+    assert_identical(np.asarray(array[0, 2]), np.asarray(oracle(FILE)[0, 2]))
+    codec: Any = zarr.registry.get_codec_class("numcodecs.fits_image").from_dict(entry)
+    assert codec.to_dict() == entry
+    assert codec.codec_config == {**CONFIG, "id": "fits_image"}
+
+
 # There and back ---------------------------------------------------------------------------------
 
 DTYPES = ["<f4", "<f8", "<i2", "<u2", "<i4", "|u1", "|i1"]

@@ -21,9 +21,9 @@ import dkist_virtual as dv
 from dkist_virtual.conversion.asdf.source import read_source
 from dkist_virtual.conversion.references import references_of
 from dkist_virtual.errors import StoreCorruptError
-from dkist_virtual.store.codecs import FrameSpec
 from dkist_virtual.store.format import references as r
 from dkist_virtual.store.format import references_parquet as shards_room
+from dkist_virtual.store.frame_spec import FrameSpec, ImageSpec
 
 EXTREME = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
@@ -60,7 +60,8 @@ def arrays(draw: st.DrawFn, suffix: str = "") -> tuple[r.ArrayMetadata, r.FrameC
     spec = None
     if draw(st.booleans()):
         leading = draw(st.sampled_from([(), (1,)]))
-        spec = FrameSpec(draw(st.sampled_from([0, 1, "OBSERVATION"])), dtype, leading + core)
+        kind = draw(st.sampled_from([FrameSpec, ImageSpec]))
+        spec = kind(draw(st.sampled_from([0, 1, "OBSERVATION"])), dtype, leading + core)
     else:
         dtype = dtype.replace("<", ">")
     shape = frame_axes + core

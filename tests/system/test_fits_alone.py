@@ -124,12 +124,14 @@ def test_a_broken_frame_raises_the_same_error_through_every_door(
         lambda: codecs.FITSCodec(1, "<c8", [2, 3]),
         lambda: codecs.FITSCodecV3.from_dict({"name": "dkist_fits"}),
         lambda: codecs.RawCodecV3.from_dict({"name": "dkist_raw"}),
+        lambda: codecs.FITSImageCodec(1, "<c8", [2, 3]),
+        lambda: codecs.FITSImageCodecV3.from_dict({"name": "fits_image"}),
     ],
 )
 def test_a_wrong_configuration_of_a_codec_is_an_error_of_the_wing(
     make: Callable[[], object],
 ) -> None:
-    with pytest.raises(ValueError, match=r"codec dkist_(fits|raw): .*expected") as caught:
+    with pytest.raises(ValueError, match=r"codec \w+_(fits|raw|image): .*expected") as caught:
         make()
     assert type(caught.value) is own.CodecConfigurationError
     assert isinstance(caught.value, DKISTVirtualError)

@@ -35,7 +35,7 @@ from dkist_virtual.store.format.names import (
     array_name,
     is_array_name,
 )
-from dkist_virtual.store.frame_spec import CODEC_ID, FrameSpec
+from dkist_virtual.store.frame_spec import SPECS, FrameSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -212,13 +212,13 @@ class ArrayMetadata:
 
     def to_zarray(self) -> Document:
         """Write the array's ``.zarray``."""
-        config = None if self.compressor is None else self.compressor.to_config()
+        spec = self.compressor
         return {
             "zarr_format": 2,
             "shape": list(self.shape),
             "chunks": list(self.chunks),
             "dtype": self.dtype,
-            "compressor": None if config is None else {"id": CODEC_ID, **config},
+            "compressor": None if spec is None else {"id": spec.codec_id, **spec.to_config()},
             "fill_value": "NaN" if np.dtype(self.dtype).kind == "f" else None,
             "filters": None,
             "order": "C",
@@ -230,8 +230,10 @@ class ArrayMetadata:
         """Read ``.zarray`` and ``.zattrs``; refuse what our stores never have."""
         try:
             config = zarray["compressor"]
-            if config is not None and config.get("id") != CODEC_ID:
-                raise StoreCorruptError(f".zarray: compressor = {config!r}: expected {CODEC_ID}")
+            spec_class = None if config is None else SPECS.get(config.get("id"))
+            if config is not None and spec_class is None:
+                names = " or ".join(map(str, SPECS))
+                raise StoreCorruptError(f".zarray: compressor = {config!r}: expected {names}")
             expected = {"zarr_format": 2, "filters": None, "order": "C", "dimension_separator": "."}
             for key, value in expected.items():
                 if zarray.get(key, value) != value:
@@ -242,7 +244,7 @@ class ArrayMetadata:
                 shape,
                 tuple(int(n) for n in zarray["chunks"]),
                 str(zarray["dtype"]),
-                None if config is None else FrameSpec.from_config(config),
+                None if spec_class is None else spec_class.from_config(config),
                 dict(attributes),
             )
         except StoreCorruptError:
