@@ -6,12 +6,12 @@ A look reads the beginning of a file, or of each HDU, never tiles or pixels.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from dkist_virtual.errors import FrameCorruptError, FrameError
+from dkist_virtual.errors import FrameCorruptError, FrameError, FrameUnsupportedError
 from dkist_virtual.fits.decode import check_layout
 from dkist_virtual.fits.hdu import (
     HDU,
@@ -19,17 +19,17 @@ from dkist_virtual.fits.hdu import (
     find_hdu,
     is_named,
     layout_of,
-    read_hdu,
     stated_datasum,
 )
 from dkist_virtual.fits.layout import BITPIX_DTYPES, Image, PlainImage
+from dkist_virtual.fits.references.images import walk_headers
 from dkist_virtual.fits.tiled.decoders import refuse_unknown
 from dkist_virtual.io.byte_range import Request
 from dkist_virtual.store.format.frame_index import FrameEntry
 
 if TYPE_CHECKING:
     from dkist_virtual.fits.header import HDUTarget
-    from dkist_virtual.fits.partial import Reading
+    from dkist_virtual.fits.partial import Bytes, Range, Reading, Source
     from dkist_virtual.io.byte_range import Reply
 
 __all__ = ["HEAD", "HEAD_LIMIT", "Expected", "look", "look_at_hdus"]
@@ -147,42 +147,35 @@ def look_at_hdus(
     """
     (first,) = yield [Request.head(url, HEAD)]
     size = len(first.data) if first.total is None else first.total
-    data, begin = memoryview(first.data), 0  # the bytes at hand, and where they are in the file
     found: dict[int, FrameEntry] = {}
-    start = index = 0
-    n = HEAD
-    while len(found) < len(expected):
-        try:
-            if size == 0:
-                raise FrameCorruptError("the file is empty: expected a FITS file")
-            if start >= size:
-                target = next(e.target for i, e in enumerate(expected) if i not in found)
-                raise FrameCorruptError(
-                    f"the file has no HDU {target!r}: it ends after {index} HDU(s)"
-                )
-            hdu = read_hdu(data, start - begin, index)
-        except TruncatedHeaderError as error:
-            there = begin + len(data)
-            if there >= size or n > HEAD_LIMIT:
-                raise FrameCorruptError(f"{url}: {error}") from None
-            n = 4 * n if begin == start and data else HEAD
-            reply = yield [Request(url, start, min(n, size - start), exact=False, sized=True)]
-            if reply[0].version.is_same(first.version) is False:
-                raise FrameCorruptError(
-                    f"{url}: changed while its headers were read: scan it again"
-                ) from None
-            data, begin = memoryview(reply[0].data), start
-            continue
-        except FrameError as error:
-            raise error.at(url) from None
-        hdu = replace(
-            hdu, start=start, data_start=hdu.data_start + begin
-        )  # of the file, not of the bytes at hand
+
+    def visit(hdu: HDU) -> bool:
         for i, one in enumerate(expected):
             if i not in found and is_named(hdu, one.target):
-                try:
-                    found[i] = _entry(hdu, one, first, size)
-                except FrameError as error:
-                    raise error.at(url) from None
-        start, index = hdu.stop, index + 1
+                found[i] = _entry(hdu, one, first, size)
+        return len(found) == len(expected)
+
+    try:
+        n = yield from walk_headers(_same_file(url, first), size, visit, first.data, HEAD)
+        if len(found) < len(expected):
+            target = next(one.target for i, one in enumerate(expected) if i not in found)
+            raise FrameCorruptError(f"the file has no HDU {target!r}: it ends after {n} HDU(s)")
+    except (FrameCorruptError, FrameUnsupportedError) as error:
+        raise error.at(url) from None
     return tuple(found[i] for i in range(len(expected)))
+
+
+def _same_file(url: str, first: Reply) -> Source[Request, Reply]:
+    """Request ranges of a file; raise `FrameCorruptError` where it is another one than before."""
+
+    def source(ranges: list[Range]) -> Reading[Request, Reply, Sequence[Bytes]]:
+        requests = [
+            Request(url, start, -1 if stop is None else stop - start, exact=False, sized=True)
+            for start, stop in ranges
+        ]
+        replies = yield requests
+        if any(reply.version.is_same(first.version) is False for reply in replies):
+            raise FrameCorruptError("changed while its headers were read: scan it again")
+        return [reply.data for reply in replies]
+
+    return source

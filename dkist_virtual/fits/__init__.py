@@ -25,6 +25,7 @@ as it is.
 - `layout`: describe an image as frozen values: its pixels' type and scaling, and where their
   bytes are
 - `partial`: read part of a frame: say which bytes to fetch, then turn them into pixels
+- `references/`: say where the images of a file are, from its headers alone
 - `threads`: share the cores: a single frame is decoded by all of them, many frames by one each
 - `tiled/`: decode tile-compressed images (FITS standard 4.0, section 10)
 

@@ -27,15 +27,19 @@ from dkist_virtual.fits.tiled.keywords import compressed_layout
 __all__ = [
     "BLOCK",
     "HDU",
+    "MAX_HEADER",
+    "UNNAMED",
     "FileSlices",
     "TruncatedHeaderError",
     "find_data",
     "find_hdu",
     "find_in_either",
+    "has_image",
     "image_layout",
     "is_named",
     "layout_of",
     "least_length",
+    "name_of",
     "read_hdu",
     "stated_datasum",
     "walk_hdus",
@@ -274,19 +278,40 @@ def _has_name(hdu: HDU, target: str) -> bool:
     wanted = target.strip().upper()
     if hdu.index == 0 and wanted == "PRIMARY":
         return True
+    return wanted == _extname(hdu)
+
+
+def name_of(hdu: HDU) -> str:
+    """Return the EXTNAME of an HDU as `find_hdu` compares it: PRIMARY for a primary without."""
+    return _extname(hdu) or ("PRIMARY" if hdu.index == 0 else "")
+
+
+def _extname(hdu: HDU) -> str | None:
     names = hdu.header.values("EXTNAME")
     if _is_compressed_image(hdu.header):
-        names = [name for name in names if name != _COMPRESSED_NAME] or [_COMPRESSED_NAME]
-    return bool(names) and str(names[0]).strip().upper() == wanted
+        names = [name for name in names if name != UNNAMED] or [UNNAMED]
+    return str(names[0]).strip().upper() if names else None
 
 
-_COMPRESSED_NAME: Final = "COMPRESSED_IMAGE"
+UNNAMED: Final = "COMPRESSED_IMAGE"
 """The name of a compressed image that was given none."""
 
 
 def _is_compressed_image(header: Header) -> bool:
     table = header.string("XTENSION") in ("BINTABLE", "A3DTABLE")
     return table and header.logical("ZIMAGE", False)
+
+
+def has_image(hdu: HDU) -> bool:
+    """Check whether an HDU has an image, plain or compressed, with at least one pixel."""
+    header = hdu.header
+    if _is_compressed_image(header):
+        axes = axis_lengths(header, "Z")
+    elif header.string("XTENSION", "IMAGE") == "IMAGE":
+        axes = axis_lengths(header)
+    else:
+        return False
+    return bool(axes) and min(axes) > 0
 
 
 def stated_datasum(header: Header) -> int | None:
