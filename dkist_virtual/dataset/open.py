@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeAlias
 from dkist_virtual.conversion.asdf.locate import find_asdf
 from dkist_virtual.datacenter.ids import is_id
 from dkist_virtual.errors import FrameError, StoreMissingError
-from dkist_virtual.io.locations import Location, absolute, is_local, local_path
+from dkist_virtual.io.locations import Location, absolute, is_local, local_path, shown
 from dkist_virtual.store.cubes.presence import (
     CUBE_SUFFIX,
     ROOT_NAME,
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.mosaic import TiledDataset
     from dkist_virtual.dataset.stored import StoredDataset
     from dkist_virtual.store.frame_locations import FramePlaces
+    from dkist_virtual.store.handle import StoreHandle
     from dkist_virtual.store.read_options import (
         Chunks,
         Missing,
@@ -38,8 +39,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "check_place", "dataset_of", "open_dataset", "open_stored", "open_with", "open_zarr",
-    "select_alike", "store_directory",
+    "check_place", "dataset_of", "open_dataset", "open_frames", "open_stored", "open_with",
+    "open_zarr", "select_alike", "store_directory",
 ]  # fmt: skip
 
 OpenedDataset: TypeAlias = "Dataset | TiledDataset | Inversion"
@@ -249,6 +250,33 @@ def open_zarr(
             if is_local(place):
                 raise
     return StoreHandle(place, None, options).opened.group
+
+
+def open_frames(store_or_asdf: str | os.PathLike[str], options: ReadOptions) -> StoreHandle:
+    """Open the references of a store, or of an ASDF, without what describes the dataset.
+
+    Raises
+    ------
+    StoreMissingError
+        There is none; or the place has pixels that were saved, which are no references.
+    StoreCorruptError, DatasetError
+    """
+    from dkist_virtual.store.handle import StoreHandle
+
+    place = store_directory(store_or_asdf)
+    if _is_cube(place) or _saved(store_or_asdf) is not None:
+        raise StoreMissingError(
+            f"{shown(place)}: has pixels that were saved: expected a store of references to frames"
+        )
+    if _is_asdf(place) or _is_asdf_on_server(place, options):
+        from dkist_virtual.dataset.loader import open_asdf
+
+        return open_asdf(place, options).handle
+    _refuse_file(place)
+    check_present(place)
+    handle = StoreHandle(place, None, options)
+    handle.opened.references()
+    return handle
 
 
 def check_place(store_or_asdf: str | os.PathLike[str]) -> None:

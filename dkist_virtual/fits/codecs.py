@@ -154,6 +154,26 @@ class _CodecV3:
         raise NotImplementedError(f"codec {self.codec_id}: the size of a frame is not known")
 
 
+@dataclass(frozen=True, slots=True)
+class _NoByteOrder:
+    """What a codec has in place of a byte order: it says so when it is asked which.
+
+    VirtualiZarr writes references in Zarr v2 without the codecs that make an array of bytes, and
+    asks each only for its byte order. Frames would be taken for their pixels.
+    """
+
+    codec_id: str
+
+    @property
+    def value(self) -> str:
+        """Refuse to be left out."""
+        raise NotImplementedError(
+            f"codec {self.codec_id}: has no place in references of kerchunk in Zarr v2, which "
+            "would be written without it: expected Icechunk, to_kerchunk(…, zarr_format=3), or "
+            "arrays that were parsed with partial_reads=False"
+        )
+
+
 @dataclass(frozen=True)
 class FITSCodecV3(_CodecV3, ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin):
     """A frame of FITS as a chunk of a Zarr v3 array: its only codec, array to bytes.
@@ -169,6 +189,11 @@ class FITSCodecV3(_CodecV3, ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin):
     def _decode_sync(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> NDBuffer:
         pixels = self._pixels(chunk_bytes, chunk_spec).reshape(chunk_spec.shape)
         return chunk_spec.prototype.nd_buffer.from_numpy_array(pixels)
+
+    @property
+    def endian(self) -> _NoByteOrder:
+        """Answer VirtualiZarr, which asks this of a codec that it leaves out of Zarr v2."""
+        return _NoByteOrder(self.codec_id)
 
     # zarr's abstract classes have a codec override these private methods.
     async def _decode_single(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> NDBuffer:

@@ -1,1 +1,4 @@
-"""Publish datasets: convert a whole archive, and write stores in forms that others read."""
+"""Publish datasets: convert a whole archive, and write stores in forms that others read.
+
+- `virtualizarr`: parsers for VirtualiZarr, of stores, ASDFs and FITS files
+"""
