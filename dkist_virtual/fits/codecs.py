@@ -6,7 +6,6 @@ A codec has a `FrameSpec` or a `RawSpec`, which decodes.
 from __future__ import annotations
 
 import asyncio
-import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -113,6 +112,12 @@ class FITSCodec(Codec):  # type: ignore[misc]  # numcodecs has no types
         return f"{type(self).__name__}({spec.hdu!r}, {spec.dtype!r}, {list(spec.shape)})"
 
 
+def _without_ones(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Drop the leading axes of length 1: a chunk has one for each axis of frames, an HDU may."""
+    leading = next((i for i, n in enumerate(shape) if n != 1), len(shape))
+    return shape[leading:]
+
+
 def _read_only(codec_id: str) -> NotImplementedError:
     return NotImplementedError(f"codec {codec_id}: FITS frames are read, never written")
 
@@ -137,14 +142,23 @@ class _CodecV3:
         """Return the codec's entry in an array's ``codecs``."""
         return {"name": self.codec_id, "configuration": self.spec.to_config()}
 
-    def _pixels(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> NDArray[np.generic]:
-        pixels = self.spec.decode(chunk_bytes.as_numpy_array().data)
-        if pixels.size != math.prod(chunk_spec.shape):
+    def _check(self, chunk_spec: ArraySpec) -> None:
+        """Refuse an array of another type or other chunks: zarr would convert and cut silently."""
+        dtype = np.dtype(self.spec.dtype).newbyteorder("=")
+        if chunk_spec.dtype.to_native_dtype().newbyteorder("=") != dtype:
+            raise self.spec.error(
+                f"codec {self.codec_id}: dtype = {self.spec.dtype!r}: expected that of the array, "
+                f"{chunk_spec.dtype.to_native_dtype()}"
+            )
+        if _without_ones(chunk_spec.shape) != _without_ones(self.spec.shape):
             raise self.spec.error(
                 f"codec {self.codec_id}: shape = {list(self.spec.shape)}: expected one that fits "
                 f"into the array's chunks of {list(chunk_spec.shape)}"
             )
-        return pixels
+
+    def _pixels(self, chunk_bytes: Buffer, chunk_spec: ArraySpec) -> NDArray[np.generic]:
+        self._check(chunk_spec)
+        return self.spec.decode(chunk_bytes.as_numpy_array().data)
 
     async def _encode_single(self, *_: object) -> Buffer | None:
         raise _read_only(self.codec_id)
@@ -204,6 +218,7 @@ class FITSCodecV3(_CodecV3, ArrayBytesCodec, ArrayBytesCodecPartialDecodeMixin):
     async def _decode_partial_single(
         self, byte_getter: ByteGetter, selection: SelectorTuple, chunk_spec: ArraySpec
     ) -> NDBuffer | None:
+        self._check(chunk_spec)
         index = selection if isinstance(selection, tuple) else (selection,)
         window, rest = split_index(index, chunk_spec.shape)
         core = self.spec.window(window)

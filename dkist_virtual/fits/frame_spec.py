@@ -117,10 +117,8 @@ class FrameSpec:
         return decode_frame(data, self.hdu, dtype=self.dtype, shape=self.shape, parallel=True)
 
     def window(self, chunk: Window) -> Window:
-        """Return the HDU's axes of a window of a chunk, which has frame axes and no leading 1."""
-        core = without_leading_axis(self.shape)
-        leading = (range(1),) * (len(self.shape) - len(core))
-        return leading + chunk[len(chunk) - len(core) :]
+        """Return the HDU's axes of a window of a chunk: their leading axes of 1 may differ."""
+        return ((range(1),) * len(self.shape) + chunk)[-len(self.shape) :]
 
     def steps(
         self,
@@ -200,8 +198,8 @@ class RawSpec:
         return plain_map(self.dtype, self.shape).decode(whole_window(self.shape), [(0, data)])
 
     def window(self, chunk: Window) -> Window:
-        """Return the frame's axes of a window of a chunk."""
-        return chunk[len(chunk) - len(self.shape) :]
+        """Return the frame's axes of a window of a chunk: their leading axes of 1 may differ."""
+        return ((range(1),) * len(self.shape) + chunk)[len(chunk) :]
 
     def rows(self, window: Window) -> tuple[int, int] | None:
         """Return the bytes of a window that is one piece of the frame; None where it is not."""

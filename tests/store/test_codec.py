@@ -310,6 +310,36 @@ def test_the_zarr_v3_codec_comes_back() -> None:
     assert zarr.registry.get_codec_class("dkist_fits") is FITSCodecV3
 
 
+OTHER_ARRAYS: dict[str, tuple[list[int], list[int], str]] = {
+    "dtype = '<f4': expected that of the array, int16": ([1, 5, 40], [1, 5, 40], "int16"),
+    "dtype = '<f4': expected that of the array, float64": ([1, 5, 40], [1, 5, 40], "float64"),
+    r"shape = \[1, 5, 40\]: .* chunks of \[10, 20\]": ([10, 20], [10, 20], "float32"),
+    r"shape = \[1, 5, 40\]: .* chunks of \[5, 1, 40\]": ([5, 2, 40], [5, 1, 40], "float32"),
+    r"shape = \[1, 5, 40\]: .* chunks of \[1, 5, 20\]": ([1, 5, 40], [1, 5, 20], "float32"),
+}
+
+
+@pytest.mark.parametrize("index", [..., (0, slice(0, 2))], ids=["whole", "part"])
+@pytest.mark.parametrize("message", list(OTHER_ARRAYS))
+def test_an_array_of_other_type_or_chunks_is_refused(message: str, index: Any) -> None:
+    shape, chunks, dtype = OTHER_ARRAYS[message]
+    metadata = v3_metadata(CONFIG, shape, dtype)
+    metadata["chunk_grid"]["configuration"]["chunk_shape"] = chunks
+    array = in_memory("zarr.json", metadata, {"c/" + "/".join("0" * len(shape)): FILE})
+    with pytest.raises(StoreCorruptError, match=message):
+        array[index]
+
+
+@pytest.mark.parametrize("chunks", [[5, 40], [1, 5, 40], [1, 1, 1, 5, 40]])
+def test_chunks_and_frames_may_differ_in_leading_axes_of_length_one(chunks: list[int]) -> None:
+    metadata = v3_metadata(CONFIG, chunks, "float32")
+    metadata["chunk_grid"]["configuration"]["chunk_shape"] = chunks
+    array = in_memory("zarr.json", metadata, {"c/" + "/".join("0" * len(chunks)): FILE})
+    expected = oracle(FILE).reshape(chunks)
+    assert_identical(np.asarray(array[...]), expected)
+    assert_identical(np.asarray(array[..., 1:4, 3:30:4]), np.asarray(expected[..., 1:4, 3:30:4]))
+
+
 def test_the_zarr_v3_codec_writes_nothing() -> None:
     metadata = v3_metadata(CONFIG, [1, 5, 40], "float32")
     array = in_memory("zarr.json", metadata, {"c/0/0/0": FILE}, mode="r+")
