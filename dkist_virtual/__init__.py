@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.paths.context import plot_context
     from dkist_virtual.dataset.pointing.stores import shift_store
     from dkist_virtual.dataset.save.asdf_file import save_dataset
+    from dkist_virtual.publish.icechunk.to_icechunk import IcechunkCommit, to_icechunk
     from dkist_virtual.science.spectra.lines import lines
     from dkist_virtual.store.format.verify_json import Verification
     from dkist_virtual.verification.verify import verify
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Conversion",
     "Dataset",
+    "IcechunkCommit",
     "Inversion",
     "Profiles",
     "TiledDataset",
@@ -50,6 +52,7 @@ __all__ = [
     "save_dataset",
     "search",
     "shift_store",
+    "to_icechunk",
     "update",
     "verify",
 ]
@@ -69,6 +72,8 @@ _HOMES = {
     "save_dataset": ("dataset.save.asdf_file", "save_dataset"),
     "search": ("datacenter.search", "search"),
     "shift_store": ("dataset.pointing.stores", "shift_store"),
+    "IcechunkCommit": ("publish.icechunk.to_icechunk", "IcechunkCommit"),
+    "to_icechunk": ("publish.icechunk.to_icechunk", "to_icechunk"),
     "update": ("conversion.update", "update"),
     "Verification": ("store.format.verify_json", "Verification"),
     "verify": ("verification.verify", "verify"),

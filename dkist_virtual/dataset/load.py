@@ -18,6 +18,7 @@ from dkist_virtual.errors import (
 )
 from dkist_virtual.io.locations import absolute, is_local, local_path
 from dkist_virtual.store.format.names import JSON_NAME, PARQUET_NAME
+from dkist_virtual.store.icechunk.address import is_repository
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -166,7 +167,7 @@ def _asdfs_in(target: str | os.PathLike[str]) -> list[Path] | None:
 
     if not is_local(absolute(target)) or not os.path.isdir(place := local_path(absolute(target))):
         return None
-    if {JSON_NAME, PARQUET_NAME} & set(os.listdir(place)):  # a store
+    if {JSON_NAME, PARQUET_NAME} & set(os.listdir(place)) or is_repository(place):  # a store
         return None
     there = sorted(path for path in Path(place).glob("*.asdf") if path.is_file())
     chosen = without_replaced(there)

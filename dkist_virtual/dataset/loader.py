@@ -38,11 +38,12 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.derived.state import FrameCube
     from dkist_virtual.store.format.header_table import HeaderTable
     from dkist_virtual.store.frame_locations import FramePlaces
+    from dkist_virtual.store.icechunk.address import RepositoryAddress
     from dkist_virtual.store.read_options import Chunks, Missing, StorageOptions
 
 _Cube = TypeVar("_Cube", bound="FrameCube")
 
-__all__ = ["FromASDF", "Opened", "open_asdf", "open_object", "open_store"]
+__all__ = ["FromASDF", "Opened", "open_asdf", "open_object", "open_repository", "open_store"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -265,6 +266,13 @@ def open_store(store: str, options: ReadOptions) -> Opened:
             if _directory(store) == before:
                 return opened
     raise replaced_error(store)
+
+
+def open_repository(address: RepositoryAddress, options: ReadOptions) -> Opened:
+    """Open the dataset in a snapshot of an Icechunk repository."""
+    from dkist_virtual.store.icechunk.icechunk_handle import IcechunkHandle
+
+    return _open(IcechunkHandle.at(address, options))
 
 
 def _directory(store: str) -> tuple[int, int] | None:

@@ -17,6 +17,7 @@ from dkist_virtual.store.cubes.presence import (
     is_unfinished_cube,
 )
 from dkist_virtual.store.format.names import JSON_NAME, PARQUET_NAME
+from dkist_virtual.store.icechunk.address import repository_at
 from dkist_virtual.store.presence import check_present
 
 if TYPE_CHECKING:
@@ -63,9 +64,12 @@ def open_dataset(
     Parameters
     ----------
     store_or_asdf : path or URL, ID, or row of what was found
-        A store; or an ASDF, or a directory with one, which is opened without a store. A row that
-        `search` found, a dataset ID, or a product ID for its newest dataset: the ASDF is downloaded
-        from the Data Center, and converted to a store on this machine. A path of that name wins.
+        A store; or an ASDF, or a directory with one, which is opened without a store. A dataset in
+        an Icechunk repository: its directory, or ``icechunk+file:///path``,
+        ``icechunk+s3://bucket/prefix`` or ``icechunk+https://host/path``, with ``?branch=``,
+        ``?tag=`` or ``?snapshot=`` behind it to choose a snapshot. A row that `search` found, a
+        dataset ID, or a product ID for its newest dataset: the ASDF is downloaded from the Data
+        Center, and converted to a store on this machine. A path of that name wins.
     frames : path or URL, or a list of them, optional
         Where to read the frames instead of where the store says: of a list, the first place
         that has one, so that files on the disk are not downloaded.
@@ -160,6 +164,10 @@ def _open(
     store_or_asdf: str | os.PathLike[str] | Row, options: ReadOptions, *, any_version: bool = False
 ) -> Opened:
     place = store_directory(_path_of(store_or_asdf))
+    if (address := repository_at(place)) is not None:
+        from dkist_virtual.dataset.loader import open_repository
+
+        return open_repository(address, options)
     if is_local(place) and _is_cube(place):
         return _open_cube(place, options)
     is_asdf = _is_asdf(place) or _is_asdf_on_server(place, options)
@@ -241,6 +249,10 @@ def open_zarr(
         allow_local=allow_local, verify=verify,
     )  # fmt: skip
     place = store_directory(store)
+    if (address := repository_at(place)) is not None:
+        from dkist_virtual.store.icechunk.icechunk_handle import IcechunkHandle
+
+        return IcechunkHandle.at(address, options).opened.group
     if _is_cube(place):
         from dkist_virtual.store.cubes.cube_handle import CubeHandle
 
@@ -289,6 +301,8 @@ def check_place(store_or_asdf: str | os.PathLike[str]) -> None:
         return
     if not isinstance(store_or_asdf, str) or _identity(store_or_asdf) is None:
         place = store_directory(store_or_asdf)
+        if repository_at(place) is not None:
+            return
         if not _is_cube(place) and not _is_asdf(place):
             _refuse_file(place)
             check_present(place)

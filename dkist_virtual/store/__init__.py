@@ -17,6 +17,7 @@
 - `reader`: read the store's own files by name, on this machine or from a server
 - `zarr_store`: show references as a read-only Zarr v3 store
 - `cubes/`: read saved cubes: computed pixels as Zarr v3, with all that belongs to them beside
+- `icechunk/`: read datasets out of Icechunk repositories
 - `relative/`: read and write references that are relative to their store
 - `format/`: read and write the files of a store, one module for each kind of file
 """

@@ -20,3 +20,21 @@ def repository(path: Path, frames: Path) -> Any:
         config,
         authorize_virtual_chunk_access={prefix: None},
     )
+
+
+def open_plainly(place: Path, *prefixes: str, **chosen: str) -> Any:
+    """Open a repository as a user of plain Zarr does: the group of a snapshot.
+
+    Only frames in local directories, given as the beginnings of their URLs, may be read.
+    """
+    import zarr
+
+    icechunk.set_logs_filter("error")  # else a warning about disks at each opening
+    credentials = getattr(icechunk, "credentials", None)
+    local = getattr(credentials, "LocalFileSystemAccess", None)  # version 1 has None instead
+    opened = icechunk.Repository.open(
+        icechunk.local_filesystem_storage(str(place)),
+        authorize_virtual_chunk_access=dict.fromkeys(prefixes, local),
+    )
+    session = opened.readonly_session(**(chosen or {"branch": "main"}))
+    return zarr.open_group(session.store, mode="r")

@@ -34,6 +34,7 @@ from dkist_virtual.store.format.header_metadata import (
 )
 from dkist_virtual.store.format.limits import MAX_FRAMES, text_size
 from dkist_virtual.store.format.names import HEADERS_NAME
+from dkist_virtual.store.format.references import STRINGS
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -287,6 +288,19 @@ class HeaderFile:
         self._keep(column, groups)
         kept = [self._kept[column, i] for i in groups]
         return np.concatenate([*kept, np.empty(0, np.int64)])[positions]
+
+    def texts(self, column: str, rows: NDArray[np.integer[Any]]) -> NDArray[Any]:
+        """Read a column of text of our own for some frames, empty where unknown."""
+        groups, positions = self._locate(rows)
+        self._keep(column, groups)
+        sizes = np.diff(self._starts)
+        kept = [self._kept[column, i] for i in groups]
+        filled = [
+            part if len(part) else np.full(sizes[i], None)
+            for i, part in zip(groups, kept, strict=True)
+        ]
+        found = np.concatenate([*filled, np.empty(0, object)])[positions]
+        return np.array([text or "" for text in found.tolist()], STRINGS)
 
     def integer(self, column: str, row: int) -> int:
         """Read the same for one frame."""
