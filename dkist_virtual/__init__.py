@@ -28,12 +28,15 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.paths.context import plot_context
     from dkist_virtual.dataset.pointing.stores import shift_store
     from dkist_virtual.dataset.save.asdf_file import save_dataset
+    from dkist_virtual.publish.archive.archive import convert_archive
+    from dkist_virtual.publish.archive.report import ArchiveReport
     from dkist_virtual.publish.icechunk.to_icechunk import IcechunkCommit, to_icechunk
     from dkist_virtual.science.spectra.lines import lines
     from dkist_virtual.store.format.verify_json import Verification
     from dkist_virtual.verification.verify import verify
 
 __all__ = [
+    "ArchiveReport",
     "Conversion",
     "Dataset",
     "IcechunkCommit",
@@ -43,6 +46,7 @@ __all__ = [
     "Verification",
     "__version__",
     "convert",
+    "convert_archive",
     "errors",
     "lines",
     "load_dataset",
@@ -58,8 +62,10 @@ __all__ = [
 ]
 
 _HOMES = {
+    "ArchiveReport": ("publish.archive.report", "ArchiveReport"),
     "Conversion": ("conversion.convert", "Conversion"),
     "convert": ("conversion.convert", "convert"),
+    "convert_archive": ("publish.archive.archive", "convert_archive"),
     "Dataset": ("dataset.dataset", "Dataset"),
     "Inversion": ("dataset.level2.inversion", "Inversion"),
     "Profiles": ("dataset.level2.inversion", "Profiles"),

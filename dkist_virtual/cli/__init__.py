@@ -1,5 +1,6 @@
 """Run the command line: arguments in, text out.
 
+- `archive`: convert all datasets of an archive: the options of ``convert --all``
 - `main`: run the command line: parse arguments, call the package, print text
 - `options`: define the options that several commands share, and open the dataset that they name
 - `plot`: define the command that shows a dataset as an image or as lines

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NoReturn, cast
 import click
 
 from dkist_virtual._version import __version__
+from dkist_virtual.cli import archive as cli_archive
 from dkist_virtual.cli import plot as cli_plot
 from dkist_virtual.cli import search as cli_search
 from dkist_virtual.cli import shift as cli_shift
@@ -51,6 +52,7 @@ def cli() -> None:
       dkist-virtual demo                                  make a dataset to try things on
       dkist-virtual search --instrument VISP --open 1     find one at the Data Center, and open it
       dkist-virtual convert DATASET.asdf DATASET.virtual  make a store
+      dkist-virtual convert --all ARCHIVE --to STORES     make stores of all datasets of an archive
       dkist-virtual info DATASET.virtual                  show what is in it
       dkist-virtual download DATASET.virtual frames/      fetch its frames, or some of them
       dkist-virtual update DATASET.virtual NEWER.asdf     apply corrected metadata
@@ -67,8 +69,9 @@ cli.add_command(cli_search.search)
 
 
 @cli.command()
-@click.argument("asdf", type=click.Path())
-@click.argument("store", type=click.Path())
+@click.argument("asdf", type=click.Path(), required=False)
+@click.argument("store", type=click.Path(), required=False)
+@cli_archive.archive_options
 @click.option("--frames", metavar="PLACE", help="Directory or URL to scan the frames in.")
 @click.option(
     "--base", metavar="PLACE", help="Directory or URL to write into the references of the store."
@@ -99,15 +102,27 @@ cli.add_command(cli_search.search)
     help="Replace an existing store; of its frames only those that changed are read again.",
 )
 @click.option("--rescan", is_flag=True, help="With --overwrite: read all frames again.")
-@click.option("--workers", type=click.IntRange(1), help="How many files to read at once.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    help="How many files to read at once; with --all, how many datasets to convert at once.",
+)
 @storage_options_option
 @client_option
-def convert(asdf: str, store: str, client: str | None, **options: Any) -> None:
-    """Convert the dataset of ASDF to a virtual Zarr store.
+def convert(
+    asdf: str | None, store: str | None, archive: str | None, client: str | None, **options: Any
+) -> None:
+    """Convert the dataset of ASDF to a virtual Zarr store, or all datasets of an archive.
 
     ASDF is the file from the Data Center, or a directory with one (of several, the newest).
     The frames are expected beside it. After Ctrl-C or a failure run the same command again:
     frames that were scanned are not scanned again.
+
+    With --all every dataset below ARCHIVE is converted, to STORES/{dataset ID}.virtual. What has
+    not changed since the last time is left as it is, a dataset that fails does not stop the others,
+    and STORES/archive.json says what became of each. --base and --frames are then of the whole
+    archive: the directory of each dataset below ARCHIVE is appended. Exit status: 0 all went well,
+    1 a dataset failed or was not found, 3 another run is writing these stores.
 
     \b
     Examples:
@@ -117,7 +132,18 @@ def convert(asdf: str, store: str, client: str | None, **options: Any) -> None:
       dkist-virtual convert BKEWK.asdf BKEWK.virtual --frames /archive/BKEWK \\
           --base https://example.org/BKEWK
       dkist-virtual convert BKEWK.asdf BKEWK.virtual --client tcp://node1:8786
+      dkist-virtual convert --all /archive --to /stores --base https://example.org/archive
+      dkist-virtual convert --all @list.txt --to /stores --verify-sample 3 --dry-run
     """
+    if archive is not None:
+        if asdf is not None or store is not None:
+            raise click.UsageError("--all takes the place of ASDF and STORE: expected --to STORES")
+        with _client(client) as workers:
+            sys.exit(cli_archive.run(archive, workers, options))
+    own = cli_archive.without_archive(options)
+    if asdf is None or store is None:
+        raise click.UsageError(f"Missing argument '{'STORE' if asdf else 'ASDF'}'.")
+    options = own
     from dkist_virtual.conversion.asdf.locate import check_place as check_asdf
     from dkist_virtual.conversion.staging import place_for, refuse_existing
 

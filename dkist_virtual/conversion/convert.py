@@ -53,7 +53,7 @@ from dkist_virtual.store.format.frame_index import (
     Names,
 )
 from dkist_virtual.store.format.headers import HEADERS_NAME, write_headers
-from dkist_virtual.store.format.names import POINTING_NAME, array_name
+from dkist_virtual.store.format.names import POINTING_NAME, array_name, identity_in
 from dkist_virtual.store.frame_locations import one_place
 from dkist_virtual.store.relative.write import relative_base
 from dkist_virtual.text import counted, human_bytes, shows_progress
@@ -89,6 +89,8 @@ class Conversion:
         Other ASDFs in the same directory.
     n_kept : int
         How many of those scanned were known from before and had not changed.
+    dataset_id, sha256 : str or None
+        The ID in the ASDF's inventory, and the SHA-256 of the ASDF. None where it was not read.
     """
 
     store: str
@@ -102,6 +104,8 @@ class Conversion:
     seconds: float
     passed_over: tuple[Path, ...]
     n_kept: int = 0
+    dataset_id: str | None = None
+    sha256: str | None = None
 
     def __str__(self) -> str:
         lines = []
@@ -311,6 +315,8 @@ class Work:
             seconds=time.perf_counter() - began,
             passed_over=tuple(others),
             n_kept=sum(s.kept for s in scans),
+            dataset_id=identity_in(source.description.inventory),
+            sha256=sha256,
         )
 
     def _scan(

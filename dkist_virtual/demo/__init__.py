@@ -3,6 +3,7 @@
 The documentation, the examples and the tests use them; the extra `demo` installs what they
 need.
 
+- `archive`: make an archive of as many datasets as are wanted, by rewriting the ASDFs of a few
 - `data_center`: serve simulated datasets as the DKIST Data Center does: search, metadata files,
   frames
 - `server`: serve a directory of frames over HTTP on this machine, optionally slowly or with

@@ -1,4 +1,5 @@
 """Publish datasets: convert a whole archive, and write stores in forms that others read.
 
+- `archive/`: convert all datasets of an archive to stores, again and again as the archive changes
 - `virtualizarr`: parsers for VirtualiZarr, of stores, ASDFs and FITS files
 """

@@ -33,6 +33,7 @@ ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reference" / "api.md").read_text(encoding="utf-8")
 
 HELD = (
+    dv.ArchiveReport,
     dv.Conversion,
     dv.Dataset,
     dv.TiledDataset,

@@ -1,0 +1,99 @@
+"""Convert all datasets of an archive: the options of ``convert --all``."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any, Final
+
+import click
+
+from dkist_virtual.errors import StoreExistsError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from dkist_virtual.protocols import DaskClient
+
+__all__ = ["archive_options", "run", "without_archive"]
+
+BUSY: Final = 3
+"""Exit status where another run is writing the same stores."""
+
+_OPTIONS: Final = (
+    click.option(
+        "--all",
+        "archive",
+        metavar="ARCHIVE",
+        help="Convert all datasets of a directory, bucket or URL, or of a list of ASDFs, "
+        "@list.txt.",
+    ),
+    click.option("--to", "stores", metavar="STORES", help="With --all: the directory to write."),
+    click.option(
+        "--verify-sample",
+        metavar="N",
+        type=click.IntRange(1),
+        help="With --all: verify N frames of each store that is made.",
+    ),
+    click.option(
+        "--withdrawn",
+        type=click.Choice(["keep", "remove"]),
+        help="With --all: what to do with stores whose ASDF is gone. [default: keep]",
+    ),
+    click.option("--again", is_flag=True, help="With --all: convert what has not changed, too."),
+    click.option("--dry-run", is_flag=True, help="With --all: only say what would be done."),
+)
+
+
+def archive_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of ``--all`` to a command."""
+    for option in reversed(_OPTIONS):
+        command = option(command)
+    return command
+
+
+_OWN: Final = ("stores", "verify_sample", "withdrawn", "again", "dry_run")
+
+
+def without_archive(options: dict[str, Any]) -> dict[str, Any]:
+    """Return the options of a single conversion; refuse those that need ``--all``."""
+    for name in _OWN:
+        if options[name]:
+            option = "--to" if name == "stores" else f"--{name.replace('_', '-')}"
+            raise click.UsageError(f"{option} is for a whole archive: expected --all ARCHIVE")
+    return {name: value for name, value in options.items() if name not in _OWN}
+
+
+def run(archive: str, client: DaskClient | None, options: dict[str, Any]) -> int:
+    """Convert an archive; return the exit status."""
+    from tqdm import tqdm
+
+    from dkist_virtual.publish.archive.archive import convert_archive
+
+    options = dict(options)
+    stores = options.pop("stores")
+    if stores is None:
+        raise click.UsageError("--all needs --to STORES, the directory to write")
+    if options.pop("overwrite"):
+        raise click.UsageError(
+            "--overwrite is for one dataset: with --all expected --again, which converts what has "
+            "not changed too, or nothing"
+        )
+    options["withdrawn"] = options["withdrawn"] or "keep"
+
+    def say(outcome: object) -> None:
+        tqdm.write(str(outcome), file=sys.stdout)  # beside the bar
+        sys.stdout.flush()
+
+    try:
+        report = convert_archive(archive, stores, client=client, on_dataset=say, **options)
+    except StoreExistsError as error:
+        click.echo(f"Error: {error}", err=True)
+        return BUSY
+    except ValueError as error:
+        from dkist_virtual.errors import DKISTVirtualError
+
+        if isinstance(error, DKISTVirtualError):
+            raise
+        raise click.UsageError(str(error)) from error
+    click.echo(report)
+    return report.exit_status
