@@ -156,7 +156,7 @@ def look_at_hdus(
         return len(found) == len(expected)
 
     try:
-        n = yield from walk_headers(_same_file(url, first), size, visit, first.data, HEAD)
+        n = yield from walk_headers(same_file(url, first), size, visit, first.data, HEAD)
         if len(found) < len(expected):
             target = next(one.target for i, one in enumerate(expected) if i not in found)
             raise FrameCorruptError(f"the file has no HDU {target!r}: it ends after {n} HDU(s)")
@@ -165,7 +165,7 @@ def look_at_hdus(
     return tuple(found[i] for i in range(len(expected)))
 
 
-def _same_file(url: str, first: Reply) -> Source[Request, Reply]:
+def same_file(url: str, first: Reply) -> Source[Request, Reply]:
     """Request ranges of a file; raise `FrameCorruptError` where it is another one than before."""
 
     def source(ranges: list[Range]) -> Reading[Request, Reply, Sequence[Bytes]]:

@@ -141,15 +141,16 @@ class Fetcher:
             into, each = request.into, request.each
             reply = read_local(path, request.offset, request.length, into=into, each=each)
             return request.checked(reply)
-        return _into_place(request, run(self._ask(request)))
+        return _into_place(request, run(self.ask(request)))
 
     async def answer_async(self, request: Request) -> Reply:
         """Answer a request on fsspec's event loop."""
         if is_local(request.url):
             return await asyncio.to_thread(self.answer, request)
-        return _into_place(request, await self._ask(request))
+        return _into_place(request, await self.ask(request))
 
-    async def _ask(self, request: Request) -> Reply:
+    async def ask(self, request: Request) -> Reply:
+        """Request bytes of a remote file, on an event loop."""
         if request.length == 0:
             if not request.sized:
                 return Reply(b"", None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -13,9 +14,10 @@ import zarr
 from golden import BY_NAME, oracle, write_dataset
 from icechunk_repository import repository
 from obspec_utils.registry import ObjectStoreRegistry
-from obstore.store import LocalStore
+from obstore.store import HTTPStore, LocalStore
 
 import dkist_virtual as dv
+from dkist_virtual.demo.server import FrameServer
 from dkist_virtual.publish.virtualizarr import DKISTParser
 
 pytestmark = pytest.mark.filterwarnings(
@@ -102,3 +104,59 @@ def test_kerchunk_refuses_to_leave_the_codec_out(made: Any, tmp_path: Path) -> N
 def test_a_frame_that_is_not_there_is_named(made: Any) -> None:
     with pytest.raises(dv.errors.FrameMissingError, match=r"data/0\.1\.0\.0: .*frame_01\.fits"):
         DKISTParser()(str(made("half") / "json"), registry())
+
+
+def test_a_store_on_a_server_is_read_with_the_registry(made: Any, tmp_path: Path) -> None:
+    directory = made("compressed")
+    expected = oracle(BY_NAME["compressed"], directory)["data"]
+    with FrameServer(directory).running() as server:
+        store = HTTPStore(server.url, client_options={"allow_http": True})
+        at = ObjectStoreRegistry({server.url: store})
+        for form in ("json", "parquet"):
+            with pytest.raises(
+                dv.errors.FrameRefusedError, match=r"data/0\.0\.0\.0: .*allow_local"
+            ):
+                DKISTParser()(f"{server.url}/{form}", at)
+            parsed = DKISTParser(frames=server.url)(f"{server.url}/{form}", at)
+            data: Any = zarr.open_group(parsed, mode="r", zarr_format=3)["data"]
+            server.forget()
+            np.testing.assert_array_equal(data[1, 2, 3:5, 2:4], expected[1, 2, 3:5, 2:4])
+            assert {path for _, path, *_ in server.requests} == {"frame_05.fits"}
+            assert all(first is not None for _, _, first, _ in server.requests)
+        with pytest.raises(dv.errors.StoreError, match="no object store is registered"):
+            DKISTParser()(f"{server.url}/json", registry())
+
+
+def test_addresses_that_others_read_differently_are_refused(made: Any, tmp_path: Path) -> None:
+    shutil.copytree(made("int16"), tmp_path / "a#b")
+    parser = DKISTParser(frames=tmp_path / "a#b")
+    with pytest.raises(dv.errors.FrameRefusedError, match=r"data/0\.0\.0: .*without them"):
+        parser(str(made("int16") / "json"), registry())
+
+
+def test_an_asdf_needs_no_store(made: Any) -> None:
+    directory = made("mosaic")
+    parsed = DKISTParser()(str(directory), registry())
+    check(zarr.open_group(parsed, mode="r"), oracle(BY_NAME["mosaic"], directory))
+
+
+def test_attributes_say_what_the_arrays_are(made: Any) -> None:
+    from virtualizarr import open_virtual_dataset
+
+    place = made("compressed") / "json"
+    opened = open_virtual_dataset(str(place), registry=registry(), parser=DKISTParser())
+    ours = dv.open_zarr(place)["data"]
+    assert opened["data"].dims == ours.metadata.dimension_names
+    assert {**opened["data"].attrs, "_ARRAY_DIMENSIONS": list(opened["data"].dims)} == ours.attrs
+    assert opened.attrs["dkist_virtual_source"]["place"] == str(place)
+
+
+def test_what_is_no_store_is_named(made: Any, tmp_path: Path) -> None:
+    (tmp_path / "image.fits").write_bytes(b"SIMPLE")
+    with pytest.raises(dv.errors.StoreMissingError, match=r"image\.fits"):
+        DKISTParser()(str(tmp_path / "image.fits"), registry())
+    with pytest.raises(dv.errors.StoreMissingError, match="no store here"):
+        DKISTParser()(str(tmp_path), registry())
+    for wrong in ({"partial_reads": 1}, {"missing": "no"}, {"allow_local": 2}, {"hdu": 1}):
+        with pytest.raises((TypeError, ValueError), match=next(iter(wrong))):
+            DKISTParser(**wrong)  # type: ignore[arg-type]

@@ -18,8 +18,8 @@ from dkist_virtual.publish.virtualizarr.manifest import (
     uri,
     virtual_array,
 )
+from dkist_virtual.publish.virtualizarr.registry_fetcher import RegistryOptions
 from dkist_virtual.store.format.references import STRINGS, chunk_key
-from dkist_virtual.store.read_options import ReadOptions
 
 if TYPE_CHECKING:
     from obspec_utils.registry import ObjectStoreRegistry
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from dkist_virtual.io.byte_range import Reply
     from dkist_virtual.store.frame_locations import FramePlaces
     from dkist_virtual.store.handle import StoreHandle
-    from dkist_virtual.store.read_options import Missing, StorageOptions
+    from dkist_virtual.store.read_options import Missing
 
 __all__ = ["SOURCE_KEY", "DKISTParser"]
 
@@ -59,9 +59,6 @@ class DKISTParser:
     missing : {"raise", "nan"}
         Whether a frame without a reference to a byte range, of which the file is not found,
         is an error, or absent from the array. Frames that have one are not asked for.
-    storage_options : dict, optional
-        A URL prefix, or a protocol, to fsspec's options for it, with which the store or ASDF is
-        read. The frames are read with the registry.
     allow_local : bool, optional
         Whether the store may refer to files of this machine; by default if it is on it itself.
 
@@ -83,21 +80,16 @@ class DKISTParser:
     partial_reads: bool = True
     frames: FramePlaces = field(default=None, repr=False)  # may be signed
     missing: Missing = "raise"
-    storage_options: StorageOptions | None = field(default=None, repr=False)
     allow_local: bool | None = None
 
     def __post_init__(self) -> None:
         if not isinstance(self.partial_reads, (bool, np.bool_)):
             raise TypeError(f"partial_reads = {self.partial_reads!r}: expected True or False")
-        self._options.fetcher()
+        self._options(None)
 
-    @property
-    def _options(self) -> ReadOptions:
-        return ReadOptions(
-            self.frames,
-            self.missing,
-            storage_options=self.storage_options,
-            allow_local=self.allow_local,
+    def _options(self, registry: object) -> RegistryOptions:
+        return RegistryOptions(
+            self.frames, self.missing, allow_local=self.allow_local, registry=registry
         )
 
     def __call__(self, url: str, registry: ObjectStoreRegistry[Any]) -> ManifestStore:
@@ -108,7 +100,8 @@ class DKISTParser:
         url : path or URL
             A store's directory, one of its reference files, or a dataset's ASDF.
         registry : ObjectStoreRegistry
-            With what the frames are read.
+            With what the store and its frames are read; for a store on this machine none is needed
+            until pixels are read.
 
         Returns
         -------
@@ -127,7 +120,7 @@ class DKISTParser:
         needs_virtualizarr("DKISTParser")
         from virtualizarr.manifests import ManifestGroup, ManifestStore
 
-        handle = open_frames(url, self._options)
+        handle = open_frames(url, self._options(registry))
         references = handle.store.references
         arrays = {name: self._array(handle, name) for name in references.arrays}
         source = {"place": shown(handle.url or url), "references": references.identity}
