@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.save.asdf_file import save_dataset
     from dkist_virtual.publish.archive.archive import convert_archive
     from dkist_virtual.publish.archive.report import ArchiveReport
+    from dkist_virtual.publish.catalogue.write import Catalogue, write_catalogue
     from dkist_virtual.publish.icechunk.to_icechunk import IcechunkCommit, to_icechunk
     from dkist_virtual.science.spectra.lines import lines
     from dkist_virtual.store.format.verify_json import Verification
@@ -37,6 +38,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ArchiveReport",
+    "Catalogue",
     "Conversion",
     "Dataset",
     "IcechunkCommit",
@@ -59,6 +61,7 @@ __all__ = [
     "to_icechunk",
     "update",
     "verify",
+    "write_catalogue",
 ]
 
 _HOMES = {
@@ -83,6 +86,8 @@ _HOMES = {
     "update": ("conversion.update", "update"),
     "Verification": ("store.format.verify_json", "Verification"),
     "verify": ("verification.verify", "verify"),
+    "Catalogue": ("publish.catalogue.write", "Catalogue"),
+    "write_catalogue": ("publish.catalogue.write", "write_catalogue"),
 }
 
 _DKIST = ("conf", "config", "log", "system_info", "write_default_config")

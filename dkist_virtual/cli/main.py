@@ -14,15 +14,18 @@ import click
 from dkist_virtual._version import __version__
 from dkist_virtual.cli import archive as cli_archive
 from dkist_virtual.cli import plot as cli_plot
+from dkist_virtual.cli import publish as cli_publish
 from dkist_virtual.cli import search as cli_search
 from dkist_virtual.cli import shift as cli_shift
 from dkist_virtual.cli.options import (
+    catalogue_option,
     check_place,
     client_option,
     frames_option,
     json_option,
     open_files,
     overview_text,
+    place_of,
     storage_options_option,
 )
 from dkist_virtual.errors import DKISTVirtualError, redacted
@@ -209,11 +212,13 @@ def _client(address: str | None) -> AbstractContextManager[DaskClient | None]:
 @frames_option
 @json_option
 @storage_options_option
+@catalogue_option
 def info(
     store_or_asdf: str,
     frames: str | None,
     as_json: bool,
     storage_options: dict[str, Any] | None,
+    catalogue: str | None,
 ) -> None:
     """Show what is in a store, or in a dataset's ASDF. No frame is read.
 
@@ -221,7 +226,9 @@ def info(
     Examples:
       dkist-virtual info BKEWK.virtual
       dkist-virtual info BKEWK.asdf --json
+      dkist-virtual info BKEWK --catalogue https://example.org/stores/
     """
+    store_or_asdf = place_of(store_or_asdf, catalogue, storage_options)
     click.echo(overview_text(open_files(store_or_asdf, frames, storage_options), as_json))
 
 
@@ -246,6 +253,7 @@ def info(
 @click.option("--no-wait", is_flag=True, help="With --via globus: do not wait for the end.")
 @click.option("--embargoed", is_flag=True, help="With --via globus: try in spite of an embargo.")
 @storage_options_option
+@catalogue_option
 def download(
     store_or_asdf: str,
     destination: str,
@@ -253,6 +261,7 @@ def download(
     frames: str | None,
     storage_options: dict[str, Any] | None,
     no_wait: bool,
+    catalogue: str | None,
     **options: Any,
 ) -> None:
     """Fetch the frames of a dataset, or of part of it, into DESTINATION.
@@ -268,6 +277,7 @@ def download(
       dkist-virtual download VTF.asdf frames/ --frames https://example.org/VTF --verify
       dkist-virtual download BKEWK /~/dkist/{dataset_id} --via globus --to "My University"
     """
+    store_or_asdf = place_of(store_or_asdf, catalogue, storage_options)
     check_place(store_or_asdf)
     from dkist_virtual.cube.selection import parse_index
     from dkist_virtual.dataset.open import select_alike
@@ -290,6 +300,7 @@ def download(
 
 for command in (
     cli_search.quality, cli_search.movie, cli_search.login, cli_plot.plot, cli_shift.shift,
+    cli_publish.catalogue,
 ):  # fmt: skip
     cli.add_command(command)
 
@@ -323,8 +334,15 @@ for command in (
 @click.option("--allow-local", is_flag=True, help="Read files of this machine for a remote store.")
 @json_option
 @storage_options_option
+@catalogue_option
 def verify(
-    store_or_asdf: str, as_json: bool, anew: bool, no_keep: bool, allow_local: bool, **options: Any
+    store_or_asdf: str,
+    as_json: bool,
+    anew: bool,
+    no_keep: bool,
+    allow_local: bool,
+    catalogue: str | None,
+    **options: Any,
 ) -> None:
     """Check the frames of a store against its records of them.
 
@@ -345,6 +363,7 @@ def verify(
     """
     if options["against"] is not None and options["selection"] is not None:
         raise click.UsageError("--against takes --sample, and not --slice")
+    store_or_asdf = place_of(store_or_asdf, catalogue, options["storage_options"])
     check_place(store_or_asdf)
     from dkist_virtual.verification.verify import verify as run
 

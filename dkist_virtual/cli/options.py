@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dkist_virtual.dataset.open import check_place
+from dkist_virtual.errors import DKISTVirtualError
 
 if TYPE_CHECKING:
     from dkist_virtual.dataset.open import AnyDataset, OpenedDataset
 
 __all__ = [
+    "catalogue_option",
     "check_place",
     "client_option",
     "frames_option",
@@ -21,6 +23,7 @@ __all__ = [
     "open_files",
     "open_place",
     "overview_text",
+    "place_of",
     "storage_options_option",
 ]
 
@@ -59,9 +62,29 @@ frames_option = click.option(
 
 json_option = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
+catalogue_option = click.option(
+    "--catalogue", metavar="PLACE", help="Where to look an ID up: a catalogue of stores."
+)
+
 client_option = click.option(
     "--client", metavar="ADDRESS", help="A dask scheduler, whose workers scan the frames."
 )
+
+
+def place_of(
+    place: str, catalogue: str | None, storage_options: dict[str, Any] | None = None
+) -> str:
+    """Find the store of an ID in a catalogue; without one, return the place that was given."""
+    if catalogue is None:
+        return place
+    from dkist_virtual.datacenter.published.find import store_in
+
+    try:
+        return store_in(catalogue, place, storage_options)
+    except ValueError as error:
+        if isinstance(error, DKISTVirtualError):
+            raise
+        raise click.UsageError(str(error)) from error
 
 
 def open_place(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from dkist_virtual.cli.options import overview_text
+from dkist_virtual.cli.options import overview_text, storage_options_option
 from dkist_virtual.datacenter.ids import is_id
 from dkist_virtual.fits.errors import one_line
 
@@ -66,6 +66,10 @@ def _quantity(name: str, text: str, unit: str) -> Quantity:
 )
 @click.option("--frames", metavar="PLACE", help="With --open: where to read the frames from.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, with every column.")
+@click.option(
+    "--catalogue", metavar="PLACE", help="A catalogue of stores to search, not the Data Center."
+)
+@storage_options_option
 def search(
     number: int | None,
     frames: str | None,
@@ -73,7 +77,7 @@ def search(
     box: tuple[float, ...] | None,
     **given: Any,
 ) -> None:
-    """Search the Data Center for datasets, and open one of them.
+    """Search the Data Center, or a catalogue of stores, for datasets, and open one of them.
 
     Datasets have to match all options; of an option with several values, one of them. --open
     fetches the dataset's ASDF, converts it to a store that is cached on this machine, and prints
@@ -85,6 +89,7 @@ def search(
       dkist-virtual search --time 2022-10-01 2022-11-01 --fried "8 cm" "30 cm" --stokes IQUV
       dkist-virtual search --product L1-ABCDE --open 1
       dkist-virtual search --target sunspot --json
+      dkist-virtual search --catalogue https://example.org/stores/ --instrument VISP --open 1
     """
     if frames is not None and number is None:
         raise click.UsageError("--frames names the frames of a dataset for --open: use both")
@@ -113,7 +118,10 @@ def search(
         return
     if number > len(found):
         raise click.UsageError(f"--open {number}: {len(found)} found. {found.advice}".rstrip())
-    click.echo(overview_text(open_dataset(found[number - 1], frames=frames), as_json))
+    opened = open_dataset(
+        found[number - 1], frames=frames, storage_options=given["storage_options"]
+    )
+    click.echo(overview_text(opened, as_json))
 
 
 def _corners(box: tuple[float, ...]) -> SkyCoord:

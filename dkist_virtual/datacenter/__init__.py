@@ -7,6 +7,7 @@
 - `globus_login`: log in to Globus, keep tokens, and translate its errors
 - `ids`: tell IDs of datasets and products from other text
 - `local_copies`: open datasets by ID: fetch the ASDF once, convert it, cache both on this machine
+- `published`: read and search a published catalogue: a table of stores that a data centre hands out
 - `reports`: fetch the quality report and the preview movie of a dataset
 - `results`: show the results of a search as a sunpy table; add a search attribute that dkist
   lacks

@@ -9,12 +9,16 @@ from __future__ import annotations
 import json
 import os
 import re
-from collections.abc import Mapping, Sequence
+import threading
+import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from tempfile import TemporaryDirectory
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
+from urllib.error import URLError
 from urllib.parse import urlencode
 
 from dkist_virtual.datacenter.ids import is_id
@@ -67,18 +71,39 @@ Query: TypeAlias = dict[str, Any]
 _HTTP: Final = {"client_kwargs": {"trust_env": True}, "encoded": True}
 
 
-def net() -> ModuleType:
-    """Import ``dkist.net`` silently: it logs to standard output, where JSON may go."""
+def net(*, offline: bool = False) -> ModuleType:
+    """Import ``dkist.net`` silently: it logs to standard output, where JSON may go.
+
+    With `offline` it does not ask for values that may be searched for, and takes those that it has.
+    """
     with ignore_expected_warnings():
         import dkist
 
     disabled, dkist.log.disabled = dkist.log.disabled, True
     try:
-        import dkist.net
+        with _without_requests() if offline else nullcontext():
+            import dkist.net
     finally:
         dkist.log.disabled = disabled
     module: ModuleType = dkist.net
     return module
+
+
+@contextmanager
+def _without_requests() -> Iterator[None]:
+    """Refuse what this thread requests by ``urllib`` while the block runs."""
+    opened, this = urllib.request.urlopen, threading.get_ident()
+
+    def refuse(*args: Any, **options: Any) -> Any:
+        if threading.get_ident() == this:
+            raise URLError("no request is made for a catalogue")
+        return opened(*args, **options)
+
+    urllib.request.urlopen = refuse
+    try:
+        yield
+    finally:
+        urllib.request.urlopen = opened
 
 
 def ask(urls: Sequence[str]) -> list[Any]:

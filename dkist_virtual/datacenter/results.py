@@ -20,6 +20,8 @@ from dkist_virtual.store.format.header_table import OneLineFormatter
 from dkist_virtual.text import shorten
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dkist_virtual.datacenter.catalogue import Query, Record
 
 __all__ = ["Results", "SpectralLine"]
@@ -77,17 +79,17 @@ class Results(DKISTQueryResponseTable):
     pages = TableAttribute(default="")
 
     @classmethod
-    def of(cls, records: list[Record], total: int, page: int) -> Self:
+    def of(cls, records: list[Record], total: int, page: int, further: Sequence[str] = ()) -> Self:
         """Make the table of the records of a page, with the columns of dkist, or raise SearchError.
 
-        `total` is the number of records of all pages.
+        `total` is the number of records of all pages; `further` columns are shown beside dkist's.
         """
         try:
             # A key that one of them lacks breaks dkist's table.
             keys = dict.fromkeys(key for record in records for key in record)
             alike = [{key: record.get(key) for key in keys} for record in records]
             answer = {"recordCount": len(alike), "searchResults": alike}
-            return cls._made(answer, total, page)
+            return cls._made(answer, total, page, further)
         except MemoryError:
             raise
         except Exception as error:  # dkist, astropy and sunpy each have errors of their own
@@ -96,11 +98,16 @@ class Results(DKISTQueryResponseTable):
             ) from error
 
     @classmethod
-    def _made(cls, answer: dict[str, Any], total: int, page: int) -> Self:
+    def _made(cls, answer: dict[str, Any], total: int, page: int, further: Sequence[str]) -> Self:
         made = cls.from_results([answer], client=DKISTClient())
         made.total_available_results = 0  # dkist says on every page that Page(2) is the next
         if not len(made):  # dkist makes no columns then
-            return cls({name: np.array([], str) for name in SHOWN}, client=DKISTClient())
+            names = [*SHOWN, *further]
+            return cls({name: np.array([], str) for name in names}, client=DKISTClient())
+        if further:  # dkist removes columns that nothing is known of
+            for name in SHOWN:
+                if name not in made.colnames:
+                    made[name] = np.array([None] * len(made), object)
         for name, between in JOINED.items():
             if name in made.colnames:
                 made[name] = [
@@ -111,7 +118,8 @@ class Results(DKISTQueryResponseTable):
             if name in made.colnames:
                 made[name].info.format = form
         active = "Status" not in made.colnames or not (made["Status"] != "ACTIVE").any()
-        made.display_keys = SHOWN if active else [*SHOWN[:2], "Status", *SHOWN[2:]]
+        shown = SHOWN if active else [*SHOWN[:2], "Status", *SHOWN[2:]]
+        made.display_keys = [*shown, *further]
         if total > len(made):
             made.pages = f"{len(made)} of {total} datasets, page {page}: page= shows the others"
         return made  # type: ignore[no-any-return]

@@ -1,14 +1,18 @@
-"""Search the Data Center's catalogue for datasets."""
+"""Search the Data Center's catalogue, or a published one, for datasets."""
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import numpy as np
 
 from dkist_virtual.datacenter.catalogue import Query, Record, answers, ask, net
+from dkist_virtual.datacenter.published.conditions import answer, known_lines
+from dkist_virtual.datacenter.published.read import Published, read_catalogue
 from dkist_virtual.errors import SearchError
 from dkist_virtual.times import EXPECTED, Moment, read_time, read_time_range
 
@@ -46,8 +50,10 @@ def search(
     status: str | None = None,
     page: int | None = None,
     page_size: int | None = None,
+    catalogue: str | os.PathLike[str] | None = None,
+    storage_options: Mapping[str, Any] | None = None,
 ) -> Results:
-    """Search the DKIST Data Center.
+    """Search the DKIST Data Center, or a published catalogue.
 
     A dataset has to match all arguments; of several values of one argument, any. Only active
     datasets are found by default, see `status`.
@@ -82,16 +88,25 @@ def search(
     status : {"ACTIVE", "DEPRECATED", "REMOVED", "any"}
     page, page_size : int
         Which part of a long list, counted from 1, and the number of datasets in each.
+    catalogue : path or URL, optional
+        A file ``catalogue.parquet``, or its directory, as `write_catalogue` wrote it: it is
+        searched instead, and the Data Center is not asked. What a catalogue does not say of a
+        dataset matches no condition; but a dataset without a status is active.
+    storage_options : dict, optional
+        To read the catalogue: a URL prefix, or a protocol, to fsspec's options for it.
 
     Returns
     -------
     Results
-        A table of sunpy's. If it is empty, it prints which arguments to leave out.
+        A table of sunpy's. If it is empty, it prints which arguments to leave out. What a catalogue
+        found has a column ``Store``, with the address of each dataset's store.
 
     Raises
     ------
     SearchError
-        The Data Center could not be asked.
+        The Data Center could not be asked, or the catalogue not be read.
+    StoreMissingError, StoreCorruptError
+        There is no catalogue, or it cannot be used.
     ValueError
         A value that cannot be searched for.
 
@@ -99,8 +114,13 @@ def search(
     --------
     >>> found = dv.search(instrument="VISP", spectral_line="Fe I 630.2")  # doctest: +SKIP
     >>> ds = dv.open_dataset(found[0])  # doctest: +SKIP
+    >>> found = dv.search(instrument="VISP", catalogue="stores/")  # doctest: +SKIP
     """
-    net()
+    if catalogue is None and storage_options is not None:
+        raise ValueError("storage_options are for reading a catalogue: give catalogue= as well")
+    published = None if catalogue is None else read_catalogue(catalogue, storage_options)
+    source = _source(published)
+    net(offline=published is not None)
     from sunpy.net.attr import and_
 
     from dkist_virtual.datacenter.results import Results
@@ -108,6 +128,7 @@ def search(
     if dataset is not None and status is None:
         status = "any"
     named = _attributes(
+        source,
         instrument=instrument, time=time, wavelength=wavelength, spectral_line=spectral_line,
         target=target, proposal=proposal, product=product, dataset=dataset, exposure=exposure,
         fried=fried, stokes=stokes, bounding_box=bounding_box, embargoed=embargoed, status=status,
@@ -122,11 +143,31 @@ def search(
             "an attribute"
         ) from None
     queries = _listing() if together is None else parameters(together)
-    results = Results.of(*_one_page(queries))
+    results = Results.of(*_one_page(queries, source), source.columns)
     if not len(results):
         labelled = [(_label(attribute), attribute) for attribute in query]
-        results.advice = _advice([*labelled, *named.items()], status)
+        results.advice = _advice([*labelled, *named.items()], status, source)
     return results
+
+
+@dataclass(frozen=True)
+class _Source:
+    """What is searched: how it answers queries, and names the lines that it has datasets of."""
+
+    answers: Callable[[Sequence[Query]], list[dict[str, Any]]]
+    lines: Callable[[], list[str]]
+    columns: tuple[str, ...] = ()
+    """Of the results, beside those of dkist."""
+
+
+def _source(published: Published | None) -> _Source:
+    if published is None:
+        return _Source(answers, spectral_lines)
+    return _Source(
+        lambda queries: [answer(published, query) for query in queries],
+        lambda: known_lines(published),
+        ("Store",),
+    )
 
 
 def parameters(query: Attr) -> list[Query]:
@@ -149,7 +190,7 @@ def parameters(query: Attr) -> list[Query]:
     ]
 
 
-def _one_page(queries: list[Query]) -> tuple[list[Record], int, int]:
+def _one_page(queries: list[Query], source: _Source) -> tuple[list[Record], int, int]:
     """Fetch the records of a page; return them, the number of all, and the page's number.
 
     Each alternative is a query of its own; a page is one of them all together. A dataset that
@@ -157,10 +198,10 @@ def _one_page(queries: list[Query]) -> tuple[list[Record], int, int]:
     """
     number, size = int(queries[0].get("pageNumber", 1)), int(queries[0]["pageSize"])
     if len(queries) == 1:
-        (answer,) = answers(queries)
-        return answer["searchResults"], _count(answer), number
+        (only,) = source.answers(queries)
+        return only["searchResults"], _count(only), number
     pages = [{"pageNumber": n} for n in range(1, number + 1)] if number > 1 else [{}]
-    found = answers([query | page for query in queries for page in pages])
+    found = source.answers([query | page for query in queries for page in pages])
     every = [record for answer in found for record in answer["searchResults"]]
     distinct = list({str(record.get("datasetId")): record for record in reversed(every)}.values())
     distinct.reverse()
@@ -207,7 +248,7 @@ def _in_metres(query: Query) -> Query:
     return query | {name: query[name] / metre[name] for name in FRIED}
 
 
-def _attributes(**given: Any) -> dict[str, Attr]:
+def _attributes(source: _Source, **given: Any) -> dict[str, Attr]:
     """Make an attribute of each argument that was given, by the argument's name."""
     from dkist.net import attrs as da
     from sunpy.net import attrs as a
@@ -219,7 +260,9 @@ def _attributes(**given: Any) -> dict[str, Attr]:
         return lambda values: or_(*map(kind, _listed(values)))
 
     def line(names: str | Sequence[str]) -> Attr:
-        return any_of(SpectralLine)([known for name in _listed(names) for known in _lines_of(name)])
+        return any_of(SpectralLine)(
+            [known for name in _listed(names) for known in _lines_of(name, source)]
+        )
 
     kinds: dict[str, Callable[[Any], Attr]] = {
         "instrument": any_of(a.Instrument),
@@ -340,14 +383,16 @@ def spectral_lines() -> list[str]:
         ) from None
 
 
-def _lines_of(name: str) -> list[str]:
+def _lines_of(name: str, source: _Source) -> list[str]:
     """Find the Data Center's names of the lines that match a name, one at least."""
-    known = spectral_lines()
+    known = source.lines()
     if name in known:
         return [name]
     found = [line for line in known if _matches(name, line)]
     if not found:
-        raise ValueError(f"spectral_line = {name!r}: expected one of {', '.join(known)}")
+        raise ValueError(
+            f"spectral_line = {name!r}: expected one of {', '.join(known) or 'none: it names none'}"
+        )
     return found
 
 
@@ -393,7 +438,7 @@ def _label(attribute: Attr) -> str:
     return type(attribute).__name__
 
 
-def _advice(named: Sequence[tuple[str, Attr]], status: str | None) -> str:
+def _advice(named: Sequence[tuple[str, Attr]], status: str | None, source: _Source) -> str:
     """Search again without one argument each, and write how many datasets that finds."""
     from dkist.net.attrs import Page, PageSize, Status
     from sunpy.net.attr import AttrAnd, and_
@@ -414,7 +459,7 @@ def _advice(named: Sequence[tuple[str, Attr]], status: str | None) -> str:
     for words, kept in trials:
         attributes = [part for _, part in kept]
         queries = parameters(and_(*attributes)) if attributes else _listing()
-        counts = answers([query | {"pageSize": 1} for query in queries])
+        counts = source.answers([query | {"pageSize": 1} for query in queries])
         n = sum(map(_count, counts))
         if n:
             lines.append(f"  {words}: {n}")

@@ -40,8 +40,8 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "check_place", "dataset_of", "open_dataset", "open_frames", "open_stored", "open_with",
-    "open_zarr", "select_alike", "store_directory",
+    "check_place", "dataset_of", "in_catalogue", "open_dataset", "open_frames", "open_stored",
+    "open_with", "open_zarr", "select_alike", "store_directory",
 ]  # fmt: skip
 
 OpenedDataset: TypeAlias = "Dataset | TiledDataset | Inversion"
@@ -58,6 +58,7 @@ def open_dataset(
     cache: str | os.PathLike[str] | None = None,
     allow_local: bool | None = None,
     verify: bool = False,
+    catalogue: str | os.PathLike[str] | None = None,
 ) -> Dataset | TiledDataset | Inversion:
     """Open a dataset without reading a frame.
 
@@ -70,6 +71,7 @@ def open_dataset(
         ``?tag=`` or ``?snapshot=`` behind it to choose a snapshot. A row that `search` found, a
         dataset ID, or a product ID for its newest dataset: the ASDF is downloaded from the Data
         Center, and converted to a store on this machine. A path of that name wins.
+        Of a row that was found in a catalogue its store is opened.
     frames : path or URL, or a list of them, optional
         Where to read the frames instead of where the store says: of a list, the first place
         that has one, so that files on the disk are not downloaded.
@@ -91,6 +93,9 @@ def open_dataset(
     verify : bool
         Whether to check the DATASUM of every frame that is read whole. If it differs,
         `FrameCorruptError` is raised.
+    catalogue : path or URL, optional
+        Where to look an ID up instead of asking the Data Center: a catalogue of stores, as
+        `write_catalogue` wrote it. It is read with `storage_options`.
 
     Returns
     -------
@@ -102,7 +107,7 @@ def open_dataset(
     DatasetError
         The ASDF has no dataset.
     SearchError
-        The Data Center does not answer for an ID.
+        The Data Center does not answer for an ID, or the catalogue cannot be read.
     RemovedError
         The dataset of that ID was withdrawn.
 
@@ -114,7 +119,7 @@ def open_dataset(
     from dkist_virtual.store.read_options import ReadOptions
 
     options = ReadOptions(frames, missing, chunks, storage_options, cache, allow_local, verify)
-    return open_with(store_or_asdf, options)
+    return open_with(in_catalogue(store_or_asdf, catalogue, storage_options), options)
 
 
 def open_with(
@@ -340,10 +345,33 @@ def store_directory(place: str | os.PathLike[str]) -> str:
     return str(location.parent if named else location)
 
 
+def in_catalogue(
+    given: str | os.PathLike[str] | Row,
+    catalogue: str | os.PathLike[str] | None,
+    storage_options: StorageOptions | None = None,
+) -> str | os.PathLike[str] | Row:
+    """Find the store of an ID in a catalogue; without one, return what was given.
+
+    Raises
+    ------
+    TypeError
+        Something else than an ID was given with a catalogue.
+    """
+    if catalogue is None:
+        return given
+    if not isinstance(given, str):
+        raise TypeError(f"{given!r:.80}: with catalogue= expected the ID of a dataset or product")
+    from dkist_virtual.datacenter.published.find import store_in
+
+    return store_in(catalogue, given, storage_options)
+
+
 def _path_of(given: str | os.PathLike[str] | Row) -> str | os.PathLike[str]:
     """Return a path or URL as it is, and for an ID, or a row with one, its store here."""
     if isinstance(given, os.PathLike):
         return given
+    if not isinstance(given, str) and "Store" in getattr(given, "colnames", ()):
+        return _cell(given, "Store")  # found in a catalogue
     identity = _identity(given) if isinstance(given, str) else _id_in(given)
     if identity is None:
         return given
@@ -373,7 +401,11 @@ def _id_in(row: Row) -> str:
             f"{row!r}: expected a path, a URL, the ID of a dataset or product, or a row of what "
             "dv.search found"
         )
-    value = row["Dataset ID"]
+    return _cell(row, "Dataset ID")
+
+
+def _cell(row: Row, name: str) -> str:
+    value = row[name]
     if not isinstance(value, str):  # a table, of one row or of several
         if len(value) != 1:
             raise TypeError(f"{len(value)} datasets: expected one row of the table, as found[0]")

@@ -1,5 +1,6 @@
 """Publish datasets: convert a whole archive, and write stores in forms that others read.
 
 - `archive/`: convert all datasets of an archive to stores, again and again as the archive changes
+- `catalogue/`: write the catalogue of a directory of stores
 - `virtualizarr`: parsers for VirtualiZarr, of stores, ASDFs and FITS files
 """

@@ -42,19 +42,10 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 __all__ = [
-    "METADATA_NAME",
-    "Description",
-    "StoredDescription",
-    "TileMeta",
-    "ignore_expected_warnings",
-    "made_from",
-    "origin_of",
-    "read_description",
-    "read_plain",
-    "software",
-    "tag_of",
-    "write_description",
-]
+    "METADATA_NAME", "Description", "StoredDescription", "TileMeta", "digest_in",
+    "ignore_expected_warnings", "made_from", "origin_of", "read_description", "read_plain",
+    "software", "tag_of", "write_description",
+]  # fmt: skip
 
 
 @dataclass(frozen=True, eq=False)
@@ -375,6 +366,12 @@ def _outline(
     if outline.get("format_version") != FORMAT_VERSION:
         return None
     return grid, indices, Summary.from_json(outline.get("summary"))
+
+
+def digest_in(head: bytes) -> str | None:
+    """Find the digest that a file says it has, unchecked, in its first 64 kB; None without one."""
+    found = _DIGEST.search(head, 0, _HEAD)
+    return None if found is None else found[1].decode()
 
 
 def read_description(file: Path | str | BinaryIO) -> Description | StoredDescription:

@@ -1,0 +1,59 @@
+"""Define the commands that publish stores: catalogue."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+__all__ = ["catalogue"]
+
+
+def _read_records(_: click.Context, __: click.Parameter, path: str | None) -> list[Any] | None:
+    """Read the file of ``--records``: a list of records, or an answer of the Data Center."""
+    if path is None:
+        return None
+    try:
+        given: Any = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise click.BadParameter(f"{path} is not JSON: {error}") from None
+    found = given.get("searchResults") if isinstance(given, dict) else given
+    if not isinstance(found, list):
+        raise click.BadParameter(f"{path}: expected a list of records, or searchResults")
+    return found
+
+
+@click.command()
+@click.argument("stores", type=click.Path(file_okay=False))
+@click.option(
+    "--records",
+    metavar="FILE",
+    type=click.Path(exists=True, dir_okay=False),
+    callback=_read_records,
+    help="JSON of the Data Center's records: status and embargo are in no inventory.",
+)
+def catalogue(stores: str, **options: Any) -> None:
+    """Write the catalogue of the stores in the directory STORES, or bring it up to date.
+
+    Stores that are as they were are not read again; one that cannot be read is left out and listed.
+
+    Exit status: 0 all stores are in the catalogue, 1 some are not.
+
+    \b
+    Examples:
+      dkist-virtual catalogue stores/
+      dkist-virtual catalogue stores/ --records records.json
+      dkist-virtual search --catalogue stores/ --instrument VISP --open 1
+      dkist-virtual info BKEWK --catalogue https://example.org/stores/
+    """
+    from dkist_virtual.publish.catalogue.write import write_catalogue
+
+    try:
+        report = write_catalogue(stores, **options)
+    except (TypeError, ValueError) as error:
+        raise click.UsageError(str(error)) from error
+    click.echo(str(report))
+    sys.exit(1 if report.failures else 0)
