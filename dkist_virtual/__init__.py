@@ -18,6 +18,8 @@ from dkist_virtual._version import __version__
 
 if TYPE_CHECKING:
     from dkist_virtual.conversion.convert import Conversion, convert
+    from dkist_virtual.conversion.fits_files.references import FITSReferences
+    from dkist_virtual.conversion.fits_files.survey import fits_references
     from dkist_virtual.conversion.update import update
     from dkist_virtual.datacenter.search import search
     from dkist_virtual.dataset.dataset import Dataset
@@ -41,6 +43,7 @@ __all__ = [
     "Catalogue",
     "Conversion",
     "Dataset",
+    "FITSReferences",
     "IcechunkCommit",
     "Inversion",
     "Profiles",
@@ -50,6 +53,7 @@ __all__ = [
     "convert",
     "convert_archive",
     "errors",
+    "fits_references",
     "lines",
     "load_dataset",
     "open_dataset",
@@ -69,6 +73,8 @@ _HOMES = {
     "Conversion": ("conversion.convert", "Conversion"),
     "convert": ("conversion.convert", "convert"),
     "convert_archive": ("publish.archive.archive", "convert_archive"),
+    "FITSReferences": ("conversion.fits_files.references", "FITSReferences"),
+    "fits_references": ("conversion.fits_files.survey", "fits_references"),
     "Dataset": ("dataset.dataset", "Dataset"),
     "Inversion": ("dataset.level2.inversion", "Inversion"),
     "Profiles": ("dataset.level2.inversion", "Profiles"),

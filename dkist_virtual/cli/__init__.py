@@ -5,6 +5,7 @@
 - `options`: define the options that several commands share, and open the dataset that they name
 - `plot`: define the command that shows a dataset as an image or as lines
 - `publish`: define the commands that publish stores: catalogue
+- `references`: define the command that makes references of FITS files of any survey
 - `search`: define the commands that ask the Data Center or Globus: search, quality, movie,
   login
 - `shift`: define the command that lets a store remember a correction of its pointing

@@ -15,6 +15,7 @@ from dkist_virtual._version import __version__
 from dkist_virtual.cli import archive as cli_archive
 from dkist_virtual.cli import plot as cli_plot
 from dkist_virtual.cli import publish as cli_publish
+from dkist_virtual.cli import references as cli_references
 from dkist_virtual.cli import search as cli_search
 from dkist_virtual.cli import shift as cli_shift
 from dkist_virtual.cli.options import (
@@ -299,8 +300,8 @@ def download(
 
 
 for command in (
-    cli_search.quality, cli_search.movie, cli_search.login, cli_plot.plot, cli_shift.shift,
-    cli_publish.catalogue,
+    cli_references.references, cli_search.quality, cli_search.movie, cli_search.login,
+    cli_plot.plot, cli_shift.shift, cli_publish.catalogue,
 ):  # fmt: skip
     cli.add_command(command)
 

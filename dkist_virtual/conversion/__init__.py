@@ -9,5 +9,6 @@
 - `staging`: write a store atomically: build it in a sibling directory, then rename it
 - `unchanged`: tell whether a store was made of the very ASDF that an update is given
 - `update`: update a store from a newer ASDF of its dataset, without scanning the frames again
+- `fits_files/`: make references of FITS files of any survey, which become one array
 - `asdf/`: read the ASDF of a DKIST dataset: the order of the frames, WCS, headers, metadata
 """

@@ -25,6 +25,7 @@ from dkist_virtual.conversion.previous import (
 from dkist_virtual.conversion.references import (
     References,
     check_form,
+    file_columns,
     frame_urls,
     n_bytes_of,
     references_of,
@@ -45,7 +46,6 @@ from dkist_virtual.store.format.dataset_asdf import (
 )
 from dkist_virtual.store.format.frame_index import (
     ABSENT,
-    COLUMNS,
     FOUND,
     UNREACHABLE,
     FrameEntry,
@@ -470,13 +470,8 @@ def _write_headers(
         np.full(part.n_frames, None if part.index is None else _tile(part.index), object)
         for part in source.frames
     ]
-    urls = [frames.take(np.arange(len(frames))).urls for _, frames in references.arrays.values()]
-    rows = np.concatenate([scan.rows for scan in scans])
-    ours = {
-        f"_{name}": rows[name] if name == "etag" else np.ma.masked_less(rows[name], 0)
-        for name in COLUMNS
-    }
-    ours |= {"_tile": np.concatenate(tiles).astype(object), "_url": np.concatenate(urls)}
+    ours = file_columns(references, np.concatenate([scan.rows for scan in scans]))
+    ours["_tile"] = np.concatenate(tiles).astype(object)
     store_id = references.attributes.get("store_id")
     changed = write_headers(path, source.headers, ours, store_id=store_id)
     if changed:

@@ -18,12 +18,10 @@ from dkist_virtual.fits.hdu import (
     TruncatedHeaderError,
     find_hdu,
     is_named,
-    layout_of,
     stated_datasum,
 )
 from dkist_virtual.fits.layout import BITPIX_DTYPES, Image, PlainImage
-from dkist_virtual.fits.references.images import walk_headers
-from dkist_virtual.fits.tiled.decoders import refuse_unknown
+from dkist_virtual.fits.references.images import ImageReference, walk_headers
 from dkist_virtual.io.byte_range import Request
 from dkist_virtual.store.format.frame_index import FrameEntry
 
@@ -32,7 +30,15 @@ if TYPE_CHECKING:
     from dkist_virtual.fits.partial import Bytes, Range, Reading, Source
     from dkist_virtual.io.byte_range import Reply
 
-__all__ = ["HEAD", "HEAD_LIMIT", "Expected", "look", "look_at_hdus"]
+__all__ = [
+    "HEAD",
+    "HEAD_LIMIT",
+    "Expected",
+    "entry_of",
+    "look",
+    "look_at_hdus",
+    "same_file",
+]
 
 HEAD: Final = 17 * 2880
 """First read of a file: an empty primary HDU and the 330 cards of a DKIST header fit in."""
@@ -111,18 +117,20 @@ def _seen(url: str, expected: Expected, head: Reply, n: int) -> FrameEntry | Non
 
 def _entry(hdu: HDU, expected: Expected, reply: Reply, size: int) -> FrameEntry:
     """Check an HDU, and say what is recorded about it and its file."""
-    layout = layout_of(hdu)
-    if not isinstance(layout, PlainImage):
-        refuse_unknown(layout)
-    hdu.check_complete(size)
-    expected.check(layout)
-    datasum = stated_datasum(hdu.header)
-    plain = isinstance(layout, PlainImage) and layout.is_verbatim
+    image = ImageReference.of(hdu, size)
+    expected.check(image.layout)
+    return entry_of(image, reply)
+
+
+def entry_of(image: ImageReference, reply: Reply) -> FrameEntry:
+    """Say what is recorded about an image and its file, of which a reply has the beginning."""
+    layout = image.layout
+    datasum = stated_datasum(image.hdu.header)
     return FrameEntry(
-        size=size,
-        offset=hdu.start,
-        length=min(hdu.stop, size) - hdu.start,
-        data=hdu.start + layout.head_bytes if plain else -1,
+        size=image.size,
+        offset=image.offset,
+        length=image.length,
+        data=-1 if image.pixels is None else image.pixels[0],
         head=layout.head_bytes,
         mtime=-1 if reply.mtime is None else reply.mtime,
         etag=reply.etag,

@@ -15,7 +15,7 @@ from dkist_virtual.errors import DatasetError
 from dkist_virtual.fits.layout import BITPIX_DTYPES, pixel_dtype
 from dkist_virtual.io.locations import Location
 from dkist_virtual.io.safety import check_places
-from dkist_virtual.store.format.frame_index import FrameIndex, Names
+from dkist_virtual.store.format.frame_index import COLUMNS, FrameIndex, Names
 from dkist_virtual.store.format.header_table import rows_of
 from dkist_virtual.store.format.names import Place, array_name, identity_in
 from dkist_virtual.store.format.references import (
@@ -38,14 +38,15 @@ if TYPE_CHECKING:
 
     from astropy.table import Table
     from astropy.wcs.wcsapi import BaseHighLevelWCS
+    from numpy.typing import NDArray
 
     from dkist_virtual.conversion.asdf.frames import Frames
     from dkist_virtual.conversion.asdf.source import Source
     from dkist_virtual.store.format.dataset_asdf import TileMeta
 
 __all__ = [
-    "References", "check_form", "frame_urls", "identifiers", "n_bytes_of", "references_of",
-    "write_references",
+    "References", "check_form", "file_columns", "frame_urls", "identifiers", "n_bytes_of",
+    "references_of", "write_references",
 ]  # fmt: skip
 
 References: TypeAlias = Literal["auto", "json", "parquet"]
@@ -153,6 +154,26 @@ def write_references(references: ReferenceSet, directory: Path, form: References
         path.write_bytes(data)
 
     write_parquet(references, write)
+
+
+def file_columns(
+    references: ReferenceSet, rows: NDArray[np.void]
+) -> dict[str, NDArray[Any] | None]:
+    """Make the columns of a header table about the files of all frames.
+
+    Parameters
+    ----------
+    references : ReferenceSet
+    rows : structured ndarray, shape (n,)
+        What a scan recorded, as in `FrameIndex`.
+    """
+    ours: dict[str, NDArray[Any] | None] = {
+        f"_{name}": rows[name] if name == "etag" else np.ma.masked_less(rows[name], 0)
+        for name in COLUMNS
+    }
+    tables = [frames.take(np.arange(len(frames))) for _, frames in references.arrays.values()]
+    ours["_url"] = np.concatenate([part.urls for part in tables])
+    return ours
 
 
 class _SharedDimensions:

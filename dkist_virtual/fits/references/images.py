@@ -242,6 +242,7 @@ def one_image(
     size: int,
     target: HDUTarget | None = None,
     head: bytes | memoryview = b"",
+    note: Callable[[HDU], object] = lambda hdu: None,  # noqa: ARG005
 ) -> Reading[Q, A, ImageReference]:
     """Find the image of one HDU.
 
@@ -251,6 +252,8 @@ def one_image(
         As in `walk_headers`.
     target : int or str, optional
         Index or EXTNAME; by default the only image with pixels.
+    note : callable, optional
+        Is given every HDU that is passed on the way, and the one that is found.
 
     Raises
     ------
@@ -265,6 +268,7 @@ def one_image(
 
     def visit(hdu: HDU) -> bool:
         seen.append(hdu)
+        note(hdu)
         if (target is None and has_image(hdu)) or (target is not None and is_named(hdu, target)):
             found.append(hdu)
         return len(found) == (2 if target is None else 1)
