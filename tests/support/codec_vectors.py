@@ -419,12 +419,13 @@ def other_vectors() -> Iterator[Vector]:
     words = bytes.fromhex("0000 0000 000d 1005 0002 4003 5004 0002 6001 7007 2003 3001 4fff")
     value = 2 * 4096 + 5
     expected = [value] * 3 + [0, 0, 0, value] + [0, 0] + [value + 1, value - 6] + [value - 4] * 9
-    mask = compressed(np.ones((1, 20), "i4"), algorithm="PLIO_1")
+    beyond = bytes.fromhex("0000 0000 0004 5fff")
+    mask = compressed(np.ones((2, 20), "i4"), algorithm="PLIO_1")
     yield Vector(
         "plio-words",
-        "each instruction of PLIO_1; the last run is longer than the tile",
-        assembled(mask, {"COMPRESSED_DATA": [words]}, element="I"),
-        pixels=np.array([expected], "i4"),
+        "each instruction of PLIO_1; the last run of each tile is longer than the tile",
+        assembled(mask, {"COMPRESSED_DATA": [words, beyond]}, element="I"),
+        pixels=np.array([expected, [0] * 20], "i4"),
     )
     ints = image("i4", (13, 22)) >> 12
     for scale, smooth in ((0, 0), (3, 0), (3, 1)):
