@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from dkist_virtual.conversion.asdf.locate import find_asdf
 from dkist_virtual.datacenter.ids import is_id
@@ -18,6 +18,7 @@ from dkist_virtual.store.cubes.presence import (
 )
 from dkist_virtual.store.format.names import JSON_NAME, PARQUET_NAME
 from dkist_virtual.store.icechunk.address import repository_at
+from dkist_virtual.store.kerchunk.presence import form_of
 from dkist_virtual.store.presence import check_present
 
 if TYPE_CHECKING:
@@ -177,6 +178,7 @@ def _open(
         return _open_cube(place, options)
     is_asdf = _is_asdf(place) or _is_asdf_on_server(place, options)
     if not is_asdf:
+        _refuse_others(place)
         _refuse_file(place)
     from dkist_virtual.dataset.loader import open_asdf, open_store
 
@@ -238,13 +240,23 @@ def open_zarr(
     Parameters
     ----------
     store : path or URL
+        A store; a dataset in an Icechunk repository; or references that other programs wrote, such
+        as VirtualiZarr's ``to_kerchunk``: a file ``*.json``, or a directory ``*.parq``.
     frames, missing, storage_options, cache, allow_local, verify
         As in `open_dataset`.
 
     Returns
     -------
     zarr.Group
-        With the array ``data``, or one ``data_{i}_{j}`` per tile of a mosaic; read-only.
+        With the array ``data``, or one ``data_{i}_{j}`` per tile of a mosaic; of other references
+        with the arrays that they have. Read-only.
+
+    Raises
+    ------
+    StoreMissingError
+    StoreCorruptError
+        References of other programs may also have arrays that are not read here: groups, chunks
+        that are not whole images, or codecs of others.
     """
     from dkist_virtual.store.handle import StoreHandle
     from dkist_virtual.store.read_options import ReadOptions
@@ -253,6 +265,10 @@ def open_zarr(
         frames=frames, missing=missing, storage_options=storage_options, cache=cache,
         allow_local=allow_local, verify=verify,
     )  # fmt: skip
+    if (form := others_form(store)) is not None:
+        from dkist_virtual.store.kerchunk.references import open_references
+
+        return open_references(absolute(store), form, options)
     place = store_directory(store)
     if (address := repository_at(place)) is not None:
         from dkist_virtual.store.icechunk.icechunk_handle import IcechunkHandle
@@ -289,6 +305,7 @@ def open_frames(store_or_asdf: str | os.PathLike[str], options: ReadOptions) -> 
         from dkist_virtual.dataset.loader import open_asdf
 
         return open_asdf(place, options).handle
+    _refuse_others(place)
     _refuse_file(place)
     check_present(place)
     handle = StoreHandle(place, None, options)
@@ -309,6 +326,7 @@ def check_place(store_or_asdf: str | os.PathLike[str]) -> None:
         if repository_at(place) is not None:
             return
         if not _is_cube(place) and not _is_asdf(place):
+            _refuse_others(place)
             _refuse_file(place)
             check_present(place)
         elif is_local(place) and not _is_cube(place):
@@ -327,6 +345,22 @@ def _saved(place: object) -> tuple[str, str] | None:
     except OSError:  # one that may not be read: what opens it says so
         return None
     return None if form is None else (path, form)
+
+
+def others_form(place: str | os.PathLike[str]) -> Literal["json", "parquet"] | None:
+    """Return the form of references that are not a store's; None of any other place."""
+    where = absolute(place)
+    named = Location.of(where).name in (JSON_NAME, PARQUET_NAME)
+    return None if named else form_of(where)
+
+
+def _refuse_others(place: str | os.PathLike[str]) -> None:
+    """Raise `StoreMissingError` for references that say nothing but where pixels are."""
+    if others_form(place) is not None:
+        raise StoreMissingError(
+            f"{shown(absolute(place))}: has references to pixels, and neither WCS nor headers: "
+            "dv.open_zarr opens it. Open the store or ASDF that it was made of for a dataset"
+        )
 
 
 def _refuse_file(place: str) -> None:

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -31,6 +30,7 @@ from dkist_virtual.publish.virtualizarr.manifest import (
     virtual_array,
 )
 from dkist_virtual.publish.virtualizarr.registry_fetcher import RegistryFetcher
+from dkist_virtual.store.format.names import is_zarr_name
 from dkist_virtual.store.format.references import STRINGS
 
 if TYPE_CHECKING:
@@ -42,9 +42,6 @@ if TYPE_CHECKING:
     from dkist_virtual.fits.references.cards import Value
 
 __all__ = ["FITSParser"]
-
-_NAME: Final = re.compile(r"(?!__)[\w+\-][\w+\- ]{0,99}")
-"""EXTNAMEs that may name a Zarr array: others would be groups, or files of Zarr's own."""
 
 
 @dataclass(frozen=True)
@@ -220,7 +217,7 @@ def _names(images: Sequence[ImageReference]) -> list[str]:
     """Name arrays as VirtualiZarr does, each once."""
     names: list[str] = []
     for image in images:
-        name = image.name if _NAME.fullmatch(image.name) else str(image.index)
+        name = image.name if is_zarr_name(image.name) else str(image.index)
         names.append(name if name not in names else f"{name}_{image.index}")
     return names
 

@@ -9,7 +9,8 @@ from typing import Any, Final, Self, TypeAlias
 
 __all__ = [
     "HEADERS_NAME", "JSON_NAME", "METADATA_NAME", "PARQUET_NAME", "POINTING_NAME", "VERIFY_NAME",
-    "ArrayGroups", "Place", "array_name", "identity_in", "is_array_name", "safe_array_names",
+    "ArrayGroups", "Place", "array_name", "identity_in", "is_array_name", "is_zarr_name",
+    "safe_array_names",
 ]  # fmt: skip
 
 JSON_NAME: Final = "references.json"
@@ -45,6 +46,14 @@ def array_name(index: Place) -> str:
 def is_array_name(name: object) -> bool:
     """Tell whether an array of an inversion may have this name: an identifier in ASCII."""
     return isinstance(name, str) and _ARRAY_NAME.fullmatch(name) is not None
+
+
+_ZARR_NAME: Final = re.compile(r"(?!__)[\w+\-][\w+\- ]{0,99}")
+
+
+def is_zarr_name(name: object) -> bool:
+    """Tell whether any Zarr array may have this name: others would be groups, or Zarr's files."""
+    return isinstance(name, str) and _ZARR_NAME.fullmatch(name) is not None
 
 
 def safe_array_names(keys: Iterable[str]) -> list[str]:

@@ -38,7 +38,7 @@ from dkist_virtual.store.format.names import (
 from dkist_virtual.store.frame_spec import SPECS, FrameSpec
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
 
     from numpy.typing import NDArray
 
@@ -61,6 +61,7 @@ __all__ = [
     "read_metadata",
     "replaced_error",
     "sha256",
+    "tables_of",
     "translate_errors",
     "write_json",
 ]
@@ -393,22 +394,25 @@ def read_json(text: bytes, place: str) -> ReferenceSet:
             if key.rsplit("/", 1)[-1].startswith(".z")
         }
         root, metadata = read_metadata(documents)
-        tables = {name: FrameColumns.absent(m.n_frames) for name, m in metadata.items()}
-        for key, value in refs.items():
-            if key in documents:
-                continue
-            name, _, chunk = key.partition("/")
-            position = parse_chunk_key(metadata[name], chunk)
-            if position is None:
-                raise StoreCorruptError(f"chunk {chunk!r} of an array of {metadata[name].shape}")
-            url, offset, length = _entry(key, value)
-            tables[name].urls[position] = url
-            tables[name].offsets[position] = offset
-            tables[name].lengths[position] = length
-        arrays: dict[str, tuple[ArrayMetadata, FrameTable]] = {
-            name: (about, tables[name]) for name, about in metadata.items()
-        }
-        return ReferenceSet(root, arrays, sha256(text))
+        chunks = {key: value for key, value in refs.items() if key not in documents}
+        return ReferenceSet(root, tables_of(metadata, chunks), sha256(text))
+
+
+def tables_of(
+    metadata: Mapping[str, ArrayMetadata], chunks: Mapping[str, object]
+) -> dict[str, tuple[ArrayMetadata, FrameTable]]:
+    """Put the references of a JSON, by chunk key, into tables; refuse a key of no chunk."""
+    tables = {name: FrameColumns.absent(m.n_frames) for name, m in metadata.items()}
+    for key, value in chunks.items():
+        name, _, chunk = key.partition("/")
+        position = parse_chunk_key(metadata[name], chunk)
+        if position is None:
+            raise StoreCorruptError(f"chunk {chunk!r} of an array of {metadata[name].shape}")
+        url, offset, length = _entry(key, value)
+        tables[name].urls[position] = url
+        tables[name].offsets[position] = offset
+        tables[name].lengths[position] = length
+    return {name: (about, tables[name]) for name, about in metadata.items()}
 
 
 def _entry(key: str, value: object) -> tuple[str, int, int]:
@@ -469,7 +473,7 @@ def replaced_error(place: str) -> StoreReplacedError:
 
 
 @contextmanager
-def translate_errors(place: str) -> Iterator[None]:
+def translate_errors(place: str, advice: str = ". Convert the dataset again") -> Iterator[None]:
     """Raise `StoreCorruptError` for whatever reading a file of the store raises."""
     try:
         yield
@@ -480,5 +484,4 @@ def translate_errors(place: str) -> Iterator[None]:
     except Exception as error:
         what = "" if isinstance(error, StoreCorruptError) else "cannot be read as references: "
         kind = f"{type(error).__name__}: " if what else ""
-        again = f"{shown(place)}: {what}{kind}{error}. Convert the dataset again"
-        raise StoreCorruptError(again) from error
+        raise StoreCorruptError(f"{shown(place)}: {what}{kind}{error}{advice}") from error

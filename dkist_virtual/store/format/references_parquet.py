@@ -29,11 +29,11 @@ from dkist_virtual.store.format.references import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
-__all__ = ["RECORD_SIZE", "read_parquet", "write_parquet"]
+__all__ = ["RECORD_SIZE", "read_parquet", "shards_of", "write_parquet"]
 
 RECORD_SIZE: Final = 10_000
 """References in one parquet shard: what kerchunk and fsspec write too."""
@@ -91,16 +91,27 @@ def read_parquet(read: Callable[[str], bytes], place: str) -> ReferenceSet:
         text = read(".zmetadata")
         document = json.loads(text)
         root, metadata = read_metadata(document["metadata"])
-        size = document["record_size"]
-        if type(size) is not int or not 1 <= size <= MAX_RECORD_SIZE:
-            raise StoreCorruptError(f"record_size = {size!r}: expected 1 to {MAX_RECORD_SIZE}")
+        arrays = shards_of(read, place, metadata, document, root.get("store_id"), sha256(text))
+    return ReferenceSet(root, arrays, sha256(text))
+
+
+def shards_of(
+    read: Callable[[str], bytes],
+    place: str,
+    metadata: Mapping[str, ArrayMetadata],
+    document: Mapping[str, object],
+    store_id: str | None,
+    identity: str,
+) -> dict[str, tuple[ArrayMetadata, FrameTable]]:
+    """Make the tables of arrays whose references are in shards, as a ``.zmetadata`` says."""
+    size = document["record_size"]
+    if type(size) is not int or not 1 <= size <= MAX_RECORD_SIZE:
+        raise StoreCorruptError(f"record_size = {size!r}: expected 1 to {MAX_RECORD_SIZE}")
     arrays: dict[str, tuple[ArrayMetadata, FrameTable]] = {}
     for name, about in metadata.items():
-        load = _ShardReader(
-            read, place, name, about.n_frames, size, root.get("store_id"), sha256(text)
-        )
+        load = _ShardReader(read, place, name, about.n_frames, size, store_id, identity)
         arrays[name] = (about, _Shards(about.n_frames, size, load))
-    return ReferenceSet(root, arrays, sha256(text))
+    return arrays
 
 
 @dataclass(frozen=True, slots=True)
