@@ -18,6 +18,7 @@
 - `zarr_store`: show references as a read-only Zarr v3 store
 - `cubes/`: read saved cubes: computed pixels as Zarr v3, with all that belongs to them beside
 - `icechunk/`: read datasets out of Icechunk repositories
+- `kerchunk/`: read references that are not a store's: of arrays of frames that other programs wrote
 - `relative/`: read and write references that are relative to their store
 - `format/`: read and write the files of a store, one module for each kind of file
 """
