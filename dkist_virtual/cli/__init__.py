@@ -2,6 +2,7 @@
 
 - `archive`: convert all datasets of an archive: the options of ``convert --all``
 - `main`: run the command line: parse arguments, call the package, print text
+- `icechunk`: define the command that writes a dataset into an Icechunk repository
 - `options`: define the options that several commands share, and open the dataset that they name
 - `plot`: define the command that shows a dataset as an image or as lines
 - `publish`: define the commands that publish stores: catalogue

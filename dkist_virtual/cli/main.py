@@ -13,6 +13,7 @@ import click
 
 from dkist_virtual._version import __version__
 from dkist_virtual.cli import archive as cli_archive
+from dkist_virtual.cli import icechunk as cli_icechunk
 from dkist_virtual.cli import plot as cli_plot
 from dkist_virtual.cli import publish as cli_publish
 from dkist_virtual.cli import references as cli_references
@@ -301,7 +302,7 @@ def download(
 
 for command in (
     cli_references.references, cli_search.quality, cli_search.movie, cli_search.login,
-    cli_plot.plot, cli_shift.shift, cli_publish.catalogue,
+    cli_plot.plot, cli_shift.shift, cli_publish.catalogue, cli_icechunk.icechunk,
 ):  # fmt: skip
     cli.add_command(command)
 

@@ -215,13 +215,12 @@ def file_facts(files: Files) -> dict[str, Any]:
     handles = _handles(files.sources)
     places = dict.fromkeys(place for one in handles for place in one.store.places.in_order)
     place, *further = map(shown, places)
-    url = handles[0].url
     return {
         "n_files": len(files),
         "n_bytes": files.nbytes,
         "place": place,
         "further_places": tuple(further),
-        "store": None if url is None or len(handles) > 1 else shown(url),
+        "store": None if len(handles) > 1 else handles[0].label,
         "missing": handles[0].options.missing,
     }
 

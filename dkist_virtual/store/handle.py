@@ -72,6 +72,11 @@ class StoreHandle:
         """The frames of the store that is open in this process."""
         return self.opened.store
 
+    @property
+    def label(self) -> str | None:
+        """The place of the store, to be printed; None where there is none."""
+        return None if self.url is None else shown(self.url)
+
     def __reduce__(self) -> tuple[object, ...]:
         opened = self.opened
         return StoreHandle, (
@@ -138,6 +143,9 @@ class OpenStore:
                     self.identity = found.identity
                 self._references = found
             return self._references
+
+    def check_references(self) -> None:
+        """Do nothing: a store has its references once."""
 
     def token(self) -> tuple[object, ...]:
         """Make the store's part of dask's names: all that pixels depend on."""

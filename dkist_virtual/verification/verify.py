@@ -137,9 +137,10 @@ def verify(
         )  # fmt: skip
     run = _Run(chosen.frames, workers)
     handle, references = run.handle, run.handle.store.references
+    handle.opened.check_references()
     place = handle.url or os.fspath(store_or_asdf)
     begun = Verification(
-        store=place if is_local(place) else shown(place),
+        store=place if is_local(place) else handle.label or shown(place),
         store_id=references.attributes.get("store_id"),
         dataset_id=chosen.inventory.get("datasetId"),
         instrument=chosen.inventory.get("instrumentName"),

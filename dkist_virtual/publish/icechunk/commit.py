@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dkist_virtual.errors import StoreError
+from dkist_virtual.errors import StoreError, StoreExistsError
 from dkist_virtual.io.event_loop import run
 from dkist_virtual.publish.icechunk.kept_files import batches
 from dkist_virtual.store.icechunk.layout import (
@@ -68,10 +69,17 @@ def write_layout(
 
     async def write() -> None:
         store = session.store
-        await store.set("zarr.json", make(layout.root_json()))
+        there = await store.get("zarr.json", default_buffer_prototype())
+        others = {} if there is None else json.loads(there.to_bytes()).get("attributes", {})
+        await store.set("zarr.json", make(layout.root_json(others)))
         group = b'{"zarr_format": 3, "node_type": "group", "attributes": {}}'
         await store.set(f"{FILES_GROUP}/zarr.json", make(group))
         for name, metadata in layout.arrays.items():
+            if await store.exists(f"{name}/zarr.json"):
+                raise StoreExistsError(
+                    f"the repository has {name}, which somebody else has put there: expected a "
+                    "repository of its own for the dataset"
+                )
             await store.set(f"{name}/zarr.json", make(array_json(metadata)))
         for name, file in layout.files.items():
             await store.set(f"{FILES_GROUP}/{name}/zarr.json", make(file_json(file)))

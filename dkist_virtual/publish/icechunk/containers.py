@@ -7,13 +7,15 @@ is, never with which credentials.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 from urllib.parse import quote
 
 from dkist_virtual.errors import StoreError
-from dkist_virtual.io.locations import Location, is_local, local_path, shown
+from dkist_virtual.io.locations import Location, is_local, shown
 from dkist_virtual.io.safety import check_no_secrets
+from dkist_virtual.store.icechunk.references_check import location_of
 from dkist_virtual.store.icechunk.repository import import_icechunk, s3_options
 
 if TYPE_CHECKING:
@@ -21,35 +23,35 @@ if TYPE_CHECKING:
 
     from dkist_virtual.io.fetcher import Fetcher
 
-__all__ = ["Containers", "location_of"]
-
-_MARKS = "%?#"
+__all__ = ["Containers"]
 
 
-def location_of(url: str) -> str:
-    """Write the URL of a frame as Icechunk does: one of a local file is percent-encoded.
+def container_of(directory: str) -> str:
+    """Choose the container of a directory: itself, or the one above that can be a container.
+
+    Icechunk compares the beginning of a URL as it was written, and again as it is decoded: both
+    are the same only of names without blanks and other characters that URLs encode.
+
+    Parameters
+    ----------
+    directory : str
+        As Icechunk writes it, with a slash at its end.
 
     Raises
     ------
     StoreError
-        Icechunk reads no such place.
+        That would be the whole disk.
     """
-    if is_local(url):
-        return "file://" + quote(local_path(url), errors="surrogateescape")
-    location = Location.of(url)
-    if location.query:
+    scheme, _, rest = directory.partition("://")
+    host, *names = rest.rstrip("/").split("/")
+    plain = list(itertools.takewhile(lambda name: quote(name) == name, names))
+    if scheme == "file" and not plain:
         raise StoreError(
-            f"{shown(url)}: this frame's URL has a query, which may be a signature, and would be "
-            "written into the repository: expected the plain URL of a frame"
+            f"{shown(directory)}: Icechunk would have to be allowed to read the whole disk, as it "
+            "refers to no directory whose name has blanks or other characters that URLs encode: "
+            "expected frames below a directory without any"
         )
-    if location.is_web:
-        return url
-    if location.scheme in ("s3", "s3a"):
-        return f"s3://{location.host}" + quote(location.path, safe="/")
-    raise StoreError(
-        f"{shown(url)}: Icechunk is not told how to read {location.scheme}://: expected frames on "
-        "this machine, in S3 (s3://) or on a web server (https://)"
-    )
+    return f"{scheme}://{'/'.join([host, *plain])}/"
 
 
 @dataclass(slots=True)
@@ -76,9 +78,10 @@ class Containers:
             if not location:
                 continue
             if location.startswith(self._base):
-                self._found.setdefault(self._base, self.base)
+                self._found.setdefault(container_of(self._base), self.base)
             else:
-                self._found.setdefault(location.rpartition("/")[0] + "/", url.rpartition("/")[0])
+                directory = location.rpartition("/")[0] + "/"
+                self._found.setdefault(container_of(directory), url.rpartition("/")[0])
         return written
 
     @property
@@ -93,16 +96,16 @@ class Containers:
         changed = False
         for prefix, place in self._found.items():
             if prefix not in known:
-                store = _store_of(icechunk, place, fetcher)
+                store = _store_of(icechunk, prefix, place, fetcher)
                 config.set_virtual_chunk_container(icechunk.VirtualChunkContainer(prefix, store))
                 changed = True
         return changed
 
 
-def _store_of(icechunk: Any, place: str, fetcher: Fetcher) -> Any:
+def _store_of(icechunk: Any, prefix: str, place: str, fetcher: Fetcher) -> Any:
     """Say how Icechunk reads a container, without credentials."""
     if is_local(place):
-        return icechunk.local_filesystem_store(local_path(place))
+        return icechunk.local_filesystem_store(prefix.removeprefix("file://").rstrip("/"))
     location = Location.of(place)
     if location.is_web:
         return icechunk.http_store()

@@ -22,6 +22,7 @@ from dkist_virtual.store.icechunk.address import RepositoryAddress, is_repositor
 from dkist_virtual.store.icechunk.icechunk_handle import layout_of
 from dkist_virtual.store.icechunk.layout import Layout
 from dkist_virtual.store.icechunk.repository import (
+    COMMIT_KEY,
     import_icechunk,
     open_repository,
     quiet,
@@ -284,7 +285,7 @@ def _commit(
         try:
             snapshot = session.commit(
                 message or f"dkist_virtual: {layout.dataset_ids[0] or 'a dataset'}, {n} frames",
-                {"dkist_virtual": str(layout.attributes.get("store_id"))},
+                {COMMIT_KEY: str(layout.attributes.get("store_id"))},
             )
         except icechunk.ConflictError as error:
             raise StoreError(

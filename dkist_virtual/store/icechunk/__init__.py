@@ -5,5 +5,6 @@
 - `layout`: name what is in a repository, and check the documents of its root and arrays
 - `snapshot_files`: read the files of a store that are kept as arrays in a snapshot
 - `frames`: find where frames are by the header table
+- `references_check`: compare the references that Icechunk has with those of the header table
 - `icechunk_handle`: open a dataset in a repository by its recipe, here or in another process
 """

@@ -18,7 +18,8 @@ from dkist_virtual.store.handle import OpenStore, StoreHandle
 from dkist_virtual.store.icechunk.address import RepositoryAddress
 from dkist_virtual.store.icechunk.frames import HeaderFrames
 from dkist_virtual.store.icechunk.layout import Layout
-from dkist_virtual.store.icechunk.repository import open_session
+from dkist_virtual.store.icechunk.references_check import check_references
+from dkist_virtual.store.icechunk.repository import OpenSnapshot, open_session
 from dkist_virtual.store.icechunk.snapshot_files import SnapshotReader, bytes_at
 
 if TYPE_CHECKING:
@@ -66,11 +67,16 @@ class IcechunkHandle(StoreHandle):
         if options.allow_local is None and address.is_local:
             # As a store on this machine may.
             options = replace(options, allow_local=True)
-        session, pinned = open_session(address, options.fetcher())
-        handle = cls(str(pinned), None, options)
+        snapshot = open_session(address, options.fetcher())
+        handle = cls(str(snapshot.address), None, options)
         assert isinstance(handle.opened, OpenIcechunk)
-        handle.opened.session = session
+        handle.opened.snapshot = snapshot
         return handle
+
+    @property
+    def label(self) -> str:
+        """The place of the dataset, with its snapshot."""
+        return str(self.url)
 
     def __reduce__(self) -> tuple[object, ...]:
         opened = self.opened
@@ -96,9 +102,9 @@ class OpenIcechunk(OpenStore):
         self._reader = None
 
     @cached_property
-    def session(self) -> icechunk.Session:
-        """Icechunk's session, which reads the snapshot."""
-        return open_session(self.address, self.fetcher)[0]
+    def snapshot(self) -> OpenSnapshot:
+        """The snapshot as Icechunk reads it."""
+        return open_session(self.address, self.fetcher)
 
     @cached_property
     def layout(self) -> Layout:
@@ -111,7 +117,7 @@ class OpenIcechunk(OpenStore):
         StoreCorruptError
             It is of another version, or contradicts itself.
         """
-        found = layout_of(self.session, self.address)
+        found = layout_of(self.snapshot.session, self.address)
         if found is None:
             raise StoreMissingError(
                 f"{shown(self.address.repository)}: {self.address.chosen} of this Icechunk "
@@ -126,7 +132,7 @@ class OpenIcechunk(OpenStore):
             if self._reader is None:
                 place = self.address.repository
                 self._reader = SnapshotReader(
-                    place, self.fetcher, {}, self.session, self.address, self.layout.files
+                    place, self.fetcher, {}, self.snapshot.session, self.address, self.layout.files
                 )
             return self._reader
 
@@ -151,7 +157,21 @@ class OpenIcechunk(OpenStore):
                     self.address.snapshot,
                 )
                 self.identity = self._references.identity
+                if self.snapshot.store_id != self.layout.attributes.get("store_id"):
+                    self.check_references()
             return self._references
+
+    def check_references(self) -> None:
+        """Compare the references of Icechunk with those that are read here.
+
+        That is done where the last commit is not one of ours, and in a verification.
+
+        Raises
+        ------
+        StoreCorruptError
+            They differ.
+        """
+        check_references(self.snapshot.session, self.references(), self.address)
 
     def _file(self) -> HeaderFile:
         return self.header_file

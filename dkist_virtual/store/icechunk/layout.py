@@ -134,8 +134,8 @@ class Layout:
     dataset_ids: tuple[str | None, str | None]
     content: str
 
-    def root_json(self) -> bytes:
-        """Write the ``zarr.json`` of the root."""
+    def root_json(self, others: Mapping[str, Any]) -> bytes:
+        """Write the ``zarr.json`` of the root, with attributes that others have put there."""
         about = {
             "version": VERSION,
             "dataset_id": self.dataset_ids[0],
@@ -144,7 +144,8 @@ class Layout:
             "files": {name: file.to_json() for name, file in self.files.items()},
         }
         root = {"zarr_format": 3, "node_type": "group"}
-        return _json({**root, "attributes": {ROOT_KEY: {**self.attributes, KEY: about}}})
+        attributes = {**others, ROOT_KEY: {**self.attributes, KEY: about}}
+        return _json({**root, "attributes": attributes})
 
     @classmethod
     def read(cls, get: Callable[[str], bytes | None], place: str) -> Self | None:

@@ -10,6 +10,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.errors import StoreCorruptError, StoreError, StoreMissingError
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from dkist_virtual.io.fetcher import Fetcher
 
 __all__ = [
+    "COMMIT_KEY",
+    "OpenSnapshot",
     "import_icechunk",
     "open_repository",
     "open_session",
@@ -33,6 +36,9 @@ __all__ = [
     "storage_of",
     "translate_errors",
 ]
+
+COMMIT_KEY: Final = "dkist_virtual"
+"""Where the metadata of a commit say which store was written."""
 
 _S3: Final = frozenset({"anon", "key", "secret", "token", "endpoint_url", "client_kwargs"})
 _S3_CLIENT: Final = frozenset({"endpoint_url", "region_name"})
@@ -186,15 +192,26 @@ def _refuse_other_directory(icechunk: Any, address: RepositoryAddress) -> None:
         )
 
 
-def open_session(
-    address: RepositoryAddress, fetcher: Fetcher
-) -> tuple[icechunk.Session, RepositoryAddress]:
-    """Open the chosen snapshot to read.
+@dataclass(frozen=True, slots=True, eq=False)
+class OpenSnapshot:
+    """A snapshot that is open to read.
 
-    Returns
-    -------
-    tuple of (icechunk.Session, RepositoryAddress)
-        And the address of that snapshot, which never changes.
+    Parameters
+    ----------
+    session : icechunk.Session
+    address : RepositoryAddress
+        That of the snapshot, which never changes.
+    store_id : str or None
+        The ID of the store that its commit says it wrote; None of other programs' commits.
+    """
+
+    session: icechunk.Session
+    address: RepositoryAddress
+    store_id: str | None
+
+
+def open_session(address: RepositoryAddress, fetcher: Fetcher) -> OpenSnapshot:
+    """Open the chosen snapshot to read.
 
     Raises
     ------
@@ -211,7 +228,9 @@ def open_session(
             session = repository.readonly_session(tag=address.tag)
         else:
             session = repository.readonly_session(address.branch or "main")
-        return session, address.at(session.snapshot_id)
+        about = repository.lookup_snapshot(session.snapshot_id)
+        mark = dict(about.metadata or {}).get(COMMIT_KEY)
+        return OpenSnapshot(session, address.at(session.snapshot_id), mark)
 
 
 _ABSENT: Final = re.compile(r"repository (doesn't|does not) exist|repository not found", re.I)
