@@ -35,7 +35,9 @@ def _read_records(_: click.Context, __: click.Parameter, path: str | None) -> li
     callback=_read_records,
     help="JSON of the Data Center's records: status and embargo are in no inventory.",
 )
-def catalogue(stores: str, **options: Any) -> None:
+@click.option("--no-stac", is_flag=True, help="Write no STAC collection.")
+@click.option("--no-intake", is_flag=True, help="Write no catalogue of intake.")
+def catalogue(stores: str, no_stac: bool, no_intake: bool, **options: Any) -> None:
     """Write the catalogue of the stores in the directory STORES, or bring it up to date.
 
     Stores that are as they were are not read again; one that cannot be read is left out and listed.
@@ -52,7 +54,9 @@ def catalogue(stores: str, **options: Any) -> None:
     from dkist_virtual.publish.catalogue.write import write_catalogue
 
     try:
-        report = write_catalogue(stores, **options)
+        report = write_catalogue(
+            stores, stac=False if no_stac else None, intake=not no_intake, **options
+        )
     except (TypeError, ValueError) as error:
         raise click.UsageError(str(error)) from error
     click.echo(str(report))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from dkist_virtual.datacenter.published.read import read_catalogue
 from dkist_virtual.datacenter.published.table import COLUMNS, NAME, arrow_schema
@@ -19,13 +21,22 @@ from dkist_virtual.errors import (
 )
 from dkist_virtual.io.local_file import written_beside
 from dkist_virtual.io.locations import absolute, is_local, local_path
+from dkist_virtual.io.locks import open_locked
+from dkist_virtual.publish.catalogue.intake_file import INTAKE_NAME, write_intake
 from dkist_virtual.publish.catalogue.row import Row, make_row, row_id
+from dkist_virtual.publish.catalogue.stac import DIRECTORY as STAC_DIRECTORY
+from dkist_virtual.publish.catalogue.stac import write_stac
 from dkist_virtual.store.format.names import JSON_NAME, PARQUET_NAME
 from dkist_virtual.text import counted, shorten, shows_progress
 
 __all__ = ["Catalogue", "write_catalogue"]
 
 ROW_GROUP: Final = 100_000
+
+PREVIEWS: Final = "previews"
+"""The directory of pictures beside the stores, each with the ID of its dataset as name."""
+
+_Records: TypeAlias = "dict[str, Mapping[str, Any]]"
 
 
 @dataclass(frozen=True)
@@ -69,6 +80,8 @@ def write_catalogue(
     stores: str | os.PathLike[str],
     *,
     records: Mapping[str, Mapping[str, Any]] | Iterable[Mapping[str, Any]] | None = None,
+    stac: bool | None = None,
+    intake: bool = True,
     progress: bool | None = None,
 ) -> Catalogue:
     """Write the catalogue of the stores in a directory.
@@ -76,6 +89,10 @@ def write_catalogue(
     It is one table, ``catalogue.parquet`` in that directory, with a row for each store. `search`
     and `open_dataset` read it. Run it again after stores were added, changed or removed: rows of
     stores that are as before are kept. A store that cannot be read is left out and listed.
+
+    For other software there are a static STAC collection, ``stac/collection.json``, and a catalogue
+    of intake, ``intake.yaml``. All addresses are relative, so that the directory can be moved,
+    copied, or served from any place.
 
     Parameters
     ----------
@@ -85,6 +102,10 @@ def write_catalogue(
         The Data Center's records, with its keys such as ``datasetId`` and ``isEmbargoed``; or by
         the ID of the dataset. They are believed before the inventory that a store has: status and
         embargo are in no inventory.
+    stac : bool, optional
+        Whether to write the STAC collection; by default where ``pystac`` is installed.
+    intake : bool
+        Whether to write the catalogue of intake; of more than 2,000 stores it is not written.
     progress : bool, optional
         Whether to show a bar; by default where stderr is a terminal.
 
@@ -96,6 +117,8 @@ def write_catalogue(
     ------
     StoreMissingError
         There is no such directory.
+    ImportError
+        ``stac=True``, and ``pystac`` is not installed.
 
     Examples
     --------
@@ -103,13 +126,23 @@ def write_catalogue(
     >>> dv.search(instrument="VISP", catalogue="stores/")  # doctest: +SKIP
     """
     directory = _directory(stores)
+    stac, notes = _with_stac(stac)
     known = _by_id(records)
+    with _alone(directory):
+        return _write_all(directory, known, stac, intake, notes, shows_progress(progress))
+
+
+def _write_all(
+    directory: Path, known: _Records, stac: bool, intake: bool, notes: list[str], progress: bool
+) -> Catalogue:
     before = _rows_before(directory)
+    pictures = _pictures(directory)
     names = sorted(_stores_in(directory))
     rows: list[Row] = []
     failures: dict[str, str] = {}
+    unchanged: set[str] = set()
     n_kept = 0
-    for name in _bar(names, shows_progress(progress)):
+    for name in _bar(names, progress):
         store = directory / name
         try:
             kept = _kept(store, before.get(name), known)
@@ -117,12 +150,68 @@ def write_catalogue(
         except (DKISTVirtualError, OSError) as error:
             failures[name] = str(error) if isinstance(error, DKISTVirtualError) else shorten(error)
             continue
+        made = row | {"store": name, "preview": pictures.get(row["dataset_id"])}
+        rows.append(made)
         n_kept += kept is not None
-        rows.append(row | {"store": name})
+        if made == kept:
+            unchanged.add(name)
     rows.sort(key=lambda row: (row["dataset_id"] or "", row["store"]))
     path = directory / NAME
-    _write(path, rows)
-    return Catalogue(str(path), len(rows), n_kept, failures, (NAME,))
+    written = [NAME]
+    try:
+        _write(path, rows)
+        if stac:
+            notes += write_stac(directory, rows, unchanged)
+            written.append(f"{STAC_DIRECTORY}/")
+        if intake:
+            notes += write_intake(directory, rows)
+            written += [INTAKE_NAME] * (directory / INTAKE_NAME).exists()
+    except OSError as error:
+        if isinstance(error, DKISTVirtualError):
+            raise
+        place = error.filename or directory
+        raise DatasetError(f"{place}: cannot be written: {error.strerror or error}") from error
+    return Catalogue(str(path), len(rows), n_kept, failures, tuple(written), tuple(notes))
+
+
+def _with_stac(wanted: bool | None) -> tuple[bool, list[str]]:
+    """Tell whether to write STAC, and what to say if it is not."""
+    if wanted is False:
+        return False, []
+    if find_spec("pystac") is not None:
+        return True, []
+    install = "pystac is not installed: pip install 'dkist_virtual[catalogue]'"
+    if wanted:
+        raise ImportError(f"stac=True: {install}")
+    return False, [f"{STAC_DIRECTORY}/: not written: {install}"]
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Let one process of this machine write at a time; a killed one releases its lock."""
+    try:
+        lock = open_locked(directory / ".catalogue.lock", wait=True)
+    except OSError as error:
+        raise DatasetError(f"{directory}: cannot be written: {error.strerror or error}") from error
+    assert lock is not None
+    try:
+        yield
+    finally:
+        os.close(lock)
+
+
+def _pictures(directory: Path) -> dict[str, str]:
+    """Find the previews of datasets, by ID: their places relative to the directory."""
+    found: dict[str, str] = {}
+    try:
+        names = sorted(os.listdir(directory / PREVIEWS))
+    except OSError:
+        return {}
+    for name in names:
+        stem, end = os.path.splitext(name)
+        if end in (".webp", ".png"):  # sorted: a .webp wins
+            found[stem] = f"{PREVIEWS}/{name}"
+    return found
 
 
 def _directory(stores: str | os.PathLike[str]) -> Path:
@@ -153,7 +242,7 @@ def _stores_in(directory: Path) -> list[str]:
     return found
 
 
-def _by_id(records: Any) -> dict[str, Mapping[str, Any]]:
+def _by_id(records: Any) -> _Records:
     if records is None:
         return {}
     each: Sequence[Any] = list(records.values() if isinstance(records, Mapping) else records)
@@ -206,11 +295,8 @@ def _write(path: Path, rows: Sequence[Row]) -> None:
     schema = arrow_schema()
     columns = [pa.array([row[c.name] for row in rows], c.arrow) for c in COLUMNS]
     table = pa.Table.from_arrays(columns, schema=schema)
-    try:
-        with written_beside(path) as part:
-            pq.write_table(
-                table, part, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True
-            )
-            os.chmod(part, 0o644)
-    except OSError as error:
-        raise DatasetError(f"{path}: cannot be written: {error.strerror or error}") from error
+    with written_beside(path) as part:
+        pq.write_table(
+            table, part, compression="zstd", row_group_size=ROW_GROUP, write_page_checksum=True
+        )
+        os.chmod(part, 0o644)
