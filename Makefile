@@ -14,7 +14,7 @@ STRANGERS ?= 2000
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-lowest lint bench bench-remote bench-download bench-plot bench-scale bench-checked bench-start bench-first bench-spectra docs fuzz clean
+.PHONY: help demo test test-slow test-lowest lint bench bench-remote bench-download bench-plot bench-scale bench-checked bench-start bench-first bench-spectra bench-archive docs fuzz clean
 
 help:
 	@echo 'make demo    make a small VTF dataset, convert it, look at it (picture: demo-output/)'
@@ -32,6 +32,7 @@ help:
 	@echo 'make bench-start  CPU time of fresh processes: commands, imports, a first frame'
 	@echo 'make bench-first  time to the first pixel, with no kernel compiled yet and with kernels kept'
 	@echo 'make bench-spectra  moments, line cores and fits beside reading the same spectra'
+	@echo 'make bench-archive  convert an archive of 10,000 datasets, killed once and said again'
 	@echo 'make docs    the documentation, with its code run: docs/_build/html/index.html'
 	@echo 'make clean   everything that these made, the environment included'
 	@echo
@@ -115,6 +116,9 @@ bench-first: $(VENV)/.stamp-bench
 
 bench-spectra: $(VENV)/.stamp-bench
 	$(BIN)/python benchmarks/spectra.py
+
+bench-archive: $(VENV)/.stamp-bench
+	PYTHONPATH=tests/support $(BIN)/python benchmarks/archive.py
 
 docs: $(VENV)/.stamp-docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from archives import contents
 from astropy.io import fits
 from many import rewrite, write_asdf, write_frames
 from watches import opened_frames
@@ -71,15 +72,6 @@ def replace(path: Path, old: bytes, new: bytes) -> None:
     data = path.read_bytes()
     assert old in data
     path.write_bytes(data.replace(old, new))
-
-
-def contents(store: Path) -> dict[str, str]:
-    """What each file of a store holds, but for the dates in its description."""
-    return {
-        str(path.relative_to(store)): hashlib.sha256(path.read_bytes()).hexdigest()
-        for path in sorted(store.rglob("*"))
-        if path.is_file() and path.name != "dataset.asdf"
-    }
 
 
 def test_every_dataset_has_a_store_with_its_frames(made: Path, pattern: Path) -> None:
@@ -214,14 +206,16 @@ def test_names_that_would_lead_elsewhere_or_be_two_are_refused(
     two = [write(f"{d}/two.asdf", b"datasetId: MANYS", b"datasetIx: MANYS") for d in "yz"]
     folded = [write(f"f/{name}.asdf", b"MANYS", name.encode()) for name in ("MaNYS", "MANyS")]
     broken = write("broken.asdf", b"#ASDF", b"#NOPE")
+    cut = write("cut.asdf", b"\n...\n", b"\n")
     other = write("other.asdf", b"\ndataset:", b"\ndatabet:")
     report = dv.convert_archive(tmp_path / "A", tmp_path / "S", workers=1, scan="never")
     refused = {one.name: one.error for one in report.failures}
-    assert refused.keys() == set(map(str, [hostile, *two, *folded, broken]))
+    assert refused.keys() == set(map(str, [hostile, *two, *folded, broken, cut]))
     assert "cannot be the name of a store" in refused[str(hostile)]
     assert "has no dataset ID" in refused[str(two[0])]
     assert "upper and lower case" in refused[str(folded[0])]
     assert "not an ASDF" in refused[str(broken)]
+    assert "is this ASDF complete?" in refused[str(cut)]
     assert report.passed_over == (str(other),)
     assert sorted(p.name for p in (tmp_path / "S").iterdir()) == ["archive.json", "one.virtual"]
     assert sorted(p.name for p in tmp_path.iterdir()) == ["A", "S"]
@@ -347,3 +341,61 @@ def test_large_directories_are_not_read_again(
     shutil.copyfile(made[0], made[0].with_name("second.asdf"))
     assert len(scan().datasets[0].others) == 1
     assert "AAAAA" in listed
+
+
+def test_some_frames_of_each_new_store_are_verified(here: Path, pattern: Path) -> None:
+    (made,) = make_archive(here / "A", [pattern], 1, first=7)
+    report = run(here, verify_sample=1)
+    (one,) = (one for one in report.datasets if one.outcome == "new")
+    assert one.verified == {"sample": 1, "counts": {"good": 1}, "off": 0, "exit_status": 0}
+    assert "; verified: 1 good" in str(one)
+    assert (here / "S" / "AAAAH.virtual" / "verify.json").is_file()
+    # What is wrong with the frames is not a failure of the conversion, and is said all the same.
+    frame = made.parent / "frame_000000.fits"
+    data = bytearray(frame.read_bytes())
+    data[-2880] ^= 255
+    frame.unlink()
+    frame.write_bytes(data)
+    report = run(here, again=True, verify_sample=2)
+    (one,) = report.failures
+    assert (one.name, one.outcome, report.exit_status) == ("AAAAH", "updated", 1)
+    assert one.verified is not None
+    assert one.verified["exit_status"] == 1
+    assert "frames of 1 are WRONG" in str(report)
+
+
+def test_the_command(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from dkist_virtual.cli.main import main
+
+    def command(*arguments: str | Path) -> tuple[int, str, str]:
+        with pytest.raises(SystemExit) as ended:
+            main(["convert", *map(str, arguments)])
+        return (int(ended.value.code or 0), *capsys.readouterr())
+
+    everything = ("--all", here / "A", "--to", here / "S")
+    status, out, _ = command(*everything)
+    assert status == 0
+    assert out.startswith(f"{here}/S: 5 datasets of {here}/A in ")
+    assert "5 unchanged" in out
+    # A known ASDF that is cut short is not one that is gone.
+    asdf_of(here, "AAAAD").write_bytes(asdf_of(here, "AAAAD").read_bytes()[:300])
+    status, out, _ = command(*everything)
+    assert status == 1
+    assert "AAAAD" in out
+    assert "1 FAILED" in out
+    assert (here / "S" / "AAAAD.virtual").is_dir()
+    with alone(here / "S" / ".archive.json.part", here / "S"):
+        status, _, err = command(*everything)
+    assert status == 3
+    assert "another run" in err
+    for wrong, said in (
+        (("--all", here / "A"), "--all needs --to STORES"),
+        (("x.asdf", "--all", here / "A"), "takes the place of ASDF and STORE"),
+        (("x.asdf", "x.virtual", "--dry-run"), "--dry-run is for a whole archive"),
+        ((*everything, "--overwrite"), "expected --again"),
+        ((*everything, "--base", "https://x.org/{id}"), "expected {dataset_id}"),
+        (("x.asdf",), "Missing argument 'STORE'"),
+        ((), "Missing argument 'ASDF'"),
+    ):
+        status, _, err = command(*wrong)
+        assert (status, said in err) == (2, True), err

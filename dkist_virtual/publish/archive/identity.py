@@ -62,11 +62,13 @@ def identity_of(place: str, fetcher: Fetcher) -> Identity:
     Raises
     ------
     DatasetError
-        It cannot be read, or is not an ASDF.
+        It cannot be read, or is not an ASDF, or is cut short.
     FrameError
         It cannot be fetched.
     """
     tree = _local_tree(local_path(place)) if is_local(place) else _remote_tree(place, fetcher)
+    if tree is None:
+        raise DatasetError(f"{shown(place)}: its tree has no end: is this ASDF complete?")
     kind = _KIND.search(tree)
     if kind is None:
         return Identity(None, is_dataset=False)
@@ -79,7 +81,7 @@ def identity_of(place: str, fetcher: Fetcher) -> Identity:
     return Identity(None)
 
 
-def _local_tree(path: str) -> bytes:
+def _local_tree(path: str) -> bytes | None:
     try:
         with open_regular(path) as file:
             return _tree(file, path)
@@ -87,7 +89,7 @@ def _local_tree(path: str) -> bytes:
         raise DatasetError(f"{path}: cannot be read: {error.strerror or error}") from error
 
 
-def _tree(file: BufferedReader, label: str) -> bytes:
+def _tree(file: BufferedReader, label: str) -> bytes | None:
     data = file.read(_PIECE)
     _check(data, label)
     while len(data) < _MOST and _END.search(data, max(0, len(data) - _PIECE - 8)) is None:
@@ -98,7 +100,7 @@ def _tree(file: BufferedReader, label: str) -> bytes:
     return _cut(data)
 
 
-def _remote_tree(url: str, fetcher: Fetcher) -> bytes:
+def _remote_tree(url: str, fetcher: Fetcher) -> bytes | None:
     n = _PIECE
     while True:
         reply = fetcher.answer(Request.head(url, n))
@@ -115,9 +117,10 @@ def _check(data: bytes, label: str) -> None:
     check_start(data[:5], label)
 
 
-def _cut(data: bytes) -> bytes:
+def _cut(data: bytes) -> bytes | None:
+    """Return the tree; None where it has no end."""
     end = _END.search(data)
-    return data if end is None else data[: end.start()]
+    return None if end is None else data[: end.start()]
 
 
 def _parsed(place: str, fetcher: Fetcher) -> str | None:

@@ -180,9 +180,15 @@ def _identities(
         if asdf.error:
             return {"type": "DatasetError", "text": f"{shown(asdf.place)}: {redacted(asdf.error)}"}
         try:
-            return identity_of(asdf.place, fetcher)
+            found = identity_of(asdf.place, fetcher)
         except (DKISTVirtualError, OSError, ValueError) as error:
-            return {"type": type(error).__name__, "text": redacted(error)}
+            if identity is None:
+                return {"type": type(error).__name__, "text": redacted(error)}
+            found = identity
+        # A known ASDF that is broken now, or is being written, is not one that is gone: its
+        # conversion says what is wrong.
+        was_dataset = identity is not None and identity.is_dataset
+        return identity if identity is not None and was_dataset and not found.is_dataset else found
 
     here: list[FoundAsdf] = []
     elsewhere: list[FoundAsdf] = []
