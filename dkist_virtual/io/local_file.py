@@ -39,6 +39,7 @@ __all__ = [
     "is_something_else",
     "open_regular",
     "read_local",
+    "replace_bytes",
     "replace_text",
     "status_of",
     "sync",
@@ -152,11 +153,16 @@ def replace_text(directory: str, name: str, text: str) -> None:
     OSError
         It cannot be written; what was there before stays.
     """
+    replace_bytes(directory, name, text.encode())
+
+
+def replace_bytes(directory: str, name: str, data: bytes) -> None:
+    """Write the bytes of a file of a directory, as `replace_text` does."""
     stem = name.partition(".")[0]
     file, part = tempfile.mkstemp(prefix=f".{stem}.", dir=directory)
     try:
-        with os.fdopen(file, "w", encoding="utf-8") as opened:
-            opened.write(text)
+        with os.fdopen(file, "wb") as opened:
+            opened.write(data)
         os.chmod(part, 0o644)
         sync(part)
         os.replace(part, os.path.join(directory, name))
