@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from dkist_virtual.publish.archive.report import ArchiveReport
     from dkist_virtual.publish.catalogue.write import Catalogue, write_catalogue
     from dkist_virtual.publish.icechunk.to_icechunk import IcechunkCommit, to_icechunk
+    from dkist_virtual.publish.page.write import WrittenPage, write_page
     from dkist_virtual.science.spectra.lines import lines
     from dkist_virtual.store.format.verify_json import Verification
     from dkist_virtual.verification.verify import verify
@@ -49,6 +50,7 @@ __all__ = [
     "Profiles",
     "TiledDataset",
     "Verification",
+    "WrittenPage",
     "__version__",
     "convert",
     "convert_archive",
@@ -66,6 +68,7 @@ __all__ = [
     "update",
     "verify",
     "write_catalogue",
+    "write_page",
 ]
 
 _HOMES = {
@@ -93,6 +96,8 @@ _HOMES = {
     "Verification": ("store.format.verify_json", "Verification"),
     "verify": ("verification.verify", "verify"),
     "Catalogue": ("publish.catalogue.write", "Catalogue"),
+    "WrittenPage": ("publish.page.write", "WrittenPage"),
+    "write_page": ("publish.page.write", "write_page"),
     "write_catalogue": ("publish.catalogue.write", "write_catalogue"),
 }
 

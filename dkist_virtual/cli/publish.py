@@ -37,10 +37,31 @@ def _read_records(_: click.Context, __: click.Parameter, path: str | None) -> li
 )
 @click.option("--no-stac", is_flag=True, help="Write no STAC collection.")
 @click.option("--no-intake", is_flag=True, help="Write no catalogue of intake.")
-def catalogue(stores: str, no_stac: bool, no_intake: bool, **options: Any) -> None:
+@click.option(
+    "--page",
+    is_flag=True,
+    help="Write index.html too, with a picture of each dataset, which is drawn from its frames.",
+)
+@click.option("--title", metavar="TEXT", help="With --page: its heading.")
+@click.option(
+    "--url",
+    metavar="URL",
+    help="With --page: where STORES will be published, for the code that opens a dataset. By "
+    "default it is the address that the page is looked at.",
+)
+def catalogue(
+    stores: str,
+    no_stac: bool,
+    no_intake: bool,
+    page: bool,
+    title: str | None,
+    url: str | None,
+    **options: Any,
+) -> None:
     """Write the catalogue of the stores in the directory STORES, or bring it up to date.
 
     Stores that are as they were are not read again; one that cannot be read is left out and listed.
+    A dataset without a picture is not an error: the page says why.
 
     Exit status: 0 all stores are in the catalogue, 1 some are not.
 
@@ -48,11 +69,20 @@ def catalogue(stores: str, no_stac: bool, no_intake: bool, **options: Any) -> No
     Examples:
       dkist-virtual catalogue stores/
       dkist-virtual catalogue stores/ --records records.json
+      dkist-virtual catalogue stores/ --page --url https://example.org/stores
       dkist-virtual search --catalogue stores/ --instrument VISP --open 1
       dkist-virtual info BKEWK --catalogue https://example.org/stores/
     """
     from dkist_virtual.publish.catalogue.write import write_catalogue
 
+    of_page: dict[str, Any] = {"title": title, "url": url}
+    given = {name: value for name, value in of_page.items() if value is not None}
+    if given and not page:
+        raise click.UsageError(f"--{next(iter(given))} is for the page: expected --page with it")
+    if url is not None:
+        from dkist_virtual.publish.page.write import check_url
+
+        check_url(url)  # before the catalogue is written
     try:
         report = write_catalogue(
             stores, stac=False if no_stac else None, intake=not no_intake, **options
@@ -60,4 +90,8 @@ def catalogue(stores: str, no_stac: bool, no_intake: bool, **options: Any) -> No
     except (TypeError, ValueError) as error:
         raise click.UsageError(str(error)) from error
     click.echo(str(report))
+    if page:
+        from dkist_virtual.publish.page.write import write_page
+
+        click.echo(str(write_page(stores, **given)))
     sys.exit(1 if report.failures else 0)

@@ -7,7 +7,7 @@ import shutil
 from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 from urllib.parse import urljoin
 from urllib.request import urlopen
 
@@ -17,6 +17,9 @@ from astropy.io import fits
 
 import dkist_virtual as dv
 from dkist_virtual.demo.server import FrameServer
+
+Asked: TypeAlias = Counter[tuple[str, str, int | None, int]]
+"""Requests by method, name of the file, first byte, and number of bytes."""
 
 CUTS: dict[str, Any] = {
     "visp_plain": np.s_[1, 0, 3:9, 5:12],
@@ -61,7 +64,7 @@ def stores(server: FrameServer) -> str:
     return f"{server.url}/public/v2/stores"
 
 
-def asked(server: FrameServer) -> Counter[tuple[str, str, int | None, int]]:
+def asked(server: FrameServer) -> Asked:
     """What was asked of the server, since it was asked last: by kind of file, without its place."""
     found = Counter(
         (method, path.rpartition("/")[2], first, size)
@@ -69,6 +72,10 @@ def asked(server: FrameServer) -> Counter[tuple[str, str, int | None, int]]:
     )
     server.forget()
     return found
+
+
+def of_frames(asked: Asked) -> Asked:
+    return Counter({request: n for request, n in asked.items() if request[1].endswith(".fits")})
 
 
 def expected(server: FrameServer, name: str, ds: Any) -> Any:
@@ -80,53 +87,56 @@ def expected(server: FrameServer, name: str, ds: Any) -> Any:
     return np.stack(found).reshape(ds.shape)
 
 
-def test_a_published_store_opens_by_address_row_and_id(
-    server: FrameServer, stores: str, tmp_path: Path
-) -> None:
+def test_a_published_store_opens_by_address_row_and_id(server: FrameServer, stores: str) -> None:
     for name, cut in CUTS.items():
         frames = server.directory / "frames" / name
-        mine = tmp_path / f"{name}.virtual"
-        dv.convert(frames, mine, base=f"{server.url}/frames/{name}", progress=False)
-        dv.open_dataset(mine)[cut].data.compute()  # as often as now: of a store that is not published
-        cut_out = asked(server)
-        assert sum(cut_out.values()) >= len(dv.open_dataset(mine)[cut].files.names)
-
-        address = f"{stores}/{name}.virtual"
-        dv.open_dataset(address)
+        base = f"{server.url}/frames/{name}"
+        # As often as now: of a store on the same server that is not published.
+        plain = server.directory / f"{name}.virtual"
+        dv.convert(frames, plain, frames=frames, base=base, progress=False)
+        server.forget()
+        ds = dv.open_dataset(f"{server.url}/{name}.virtual")
         opened = asked(server)
-        row = dv.search(catalogue=stores)
-        identity = dv.open_dataset(mine).meta["inventory"]["datasetId"]
-        row = row[row["Dataset ID"] == identity][0]
+        ds[cut].data.compute()
+        cut_out = asked(server)
+        files = ds[cut].files.names
+        assert {file for _, file, *_ in cut_out} > set(files)
+
+        identity = ds.meta["inventory"]["datasetId"]
+        asked(server)
+        found = dv.search(catalogue=stores)
+        assert [file for _, file, *_ in asked(server).elements()] == ["catalogue.parquet"]
+        row = found[found["Dataset ID"] == identity][0]
+        address = f"{stores}/{name}.virtual"
         assert row["Store"] == address
-        assert len(asked(server)) == 1  # the catalogue
-        for open_it, more in (
-            (lambda: dv.open_dataset(address), {}),
-            (lambda: dv.open_dataset(row), {}),
-            (lambda: dv.open_dataset(identity, catalogue=stores), {"catalogue.parquet": 1}),
+        for given, options, more in (
+            (address, {}, []),
+            (row, {}, []),
+            (identity, {"catalogue": stores}, ["catalogue.parquet"]),
         ):
-            ds = open_it()
-            found = asked(server)
-            counts = Counter(file for _, file, _, _ in (found - opened).elements())
-            assert (counts, opened - found) == (Counter(more), Counter())
-            selected = ds[cut]
-            pixels = selected.data.compute()
+            ds = dv.open_dataset(given, **options)
+            now = asked(server)
+            assert [file for _, file, *_ in (now - opened).elements()] == more
+            assert not opened - now
+            pixels = ds[cut].data.compute()
             assert asked(server) == cut_out
-            np.testing.assert_array_equal(pixels, expected(server, name, selected))
+            np.testing.assert_array_equal(pixels, expected(server, name, ds[cut]))
 
 
 def test_relative_stores_are_served_together_with_frames(server: FrameServer) -> None:
     place = f"{server.url}/together/stores"
     for name, cut in CUTS.items():
-        absolute = dv.open_dataset(f"{server.url}/public/v2/stores/{name}.virtual")[cut]
-        asked(server)
-        absolute.data.compute()
-        cut_out = asked(server)
-        ds = dv.open_dataset(absolute.meta["inventory"]["datasetId"], catalogue=place)[cut]
-        asked(server)
-        pixels = ds.data.compute()
-        assert asked(server) == cut_out
+        absolute = dv.open_dataset(f"{server.url}/public/v2/stores/{name}.virtual")
+        server.forget()
+        absolute[cut].data.compute()
+        cut_out = of_frames(asked(server))
+        assert cut_out
+        ds = dv.open_dataset(absolute.meta["inventory"]["datasetId"], catalogue=place)
+        server.forget()
+        pixels = ds[cut].data.compute()
+        assert of_frames(asked(server)) == cut_out
         assert all(url.startswith(f"{server.url}/together/frames/") for url in ds.files.urls)
-        np.testing.assert_array_equal(pixels, expected(server, name, ds))
+        np.testing.assert_array_equal(pixels, expected(server, name, ds[cut]))
 
 
 def test_every_link_of_the_page_leads_to_a_file(server: FrameServer, stores: str) -> None:

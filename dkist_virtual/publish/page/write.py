@@ -28,7 +28,7 @@ from dkist_virtual.publish.page.card import Card, anchor_of, is_web, text_of
 from dkist_virtual.publish.page.previews import DIRECTORY, Preview, draw_previews, read_record
 from dkist_virtual.text import counted, human_bytes
 
-__all__ = ["INDEX", "PAGES", "WrittenPage", "write_page"]
+__all__ = ["INDEX", "PAGES", "WrittenPage", "check_url", "write_page"]
 
 INDEX: Final = "index.html"
 PAGES: Final = "pages"
@@ -140,16 +140,12 @@ def write_page(
         raise TypeError(f"title is a {type(title).__name__}: expected a text")
     if not isinstance(previews, bool):
         raise TypeError(f"previews = {previews!r}: expected True or False")
-    if url is not None and not is_web(url):
-        said = shown(url) if isinstance(url, str) else repr(url)
-        raise ValueError(
-            f"url = {said!r}: expected the address of a web server, such as "
-            "https://data.example.org/stores, without a password or a query"
-        )
+    if url is not None:
+        check_url(url)
     rows, left_out = _rows(directory)
     options = {"frames": frames, "storage_options": storage_options}
     pictures = _previews(rows, directory, previews, options, workers, progress)
-    cards = _cards(rows, pictures, directory)
+    cards = _cards(rows, pictures)
     try:
         n_pages = _write_pages(cards, directory, title, url)
     except OSError as error:
@@ -166,6 +162,16 @@ def write_page(
     return WrittenPage(
         directory / INDEX, len(cards), n_pages, n_previews, without, failures, left_out
     )
+
+
+def check_url(url: object) -> None:
+    """Raise `ValueError` unless this is the address of a web server that may be published."""
+    if not is_web(url):
+        said = shown(url) if isinstance(url, str) else repr(url)
+        raise ValueError(
+            f"url = {said!r}: expected the address of a web server, such as "
+            "https://data.example.org/stores, without a password or a query"
+        )
 
 
 def _directory(stores: str | os.PathLike[str]) -> Path:
@@ -265,9 +271,7 @@ def _is_embargoed(row: Mapping[str, Any]) -> bool:
     return not isinstance(end, datetime) or end > datetime.now(UTC)
 
 
-def _cards(
-    rows: Sequence[Mapping[str, Any]], previews: Sequence[Preview], directory: Path
-) -> list[Card]:
+def _cards(rows: Sequence[Mapping[str, Any]], previews: Sequence[Preview]) -> list[Card]:
     used: set[str] = set()
     cards = []
     for number, (row, preview) in enumerate(zip(rows, previews, strict=True)):
@@ -276,13 +280,8 @@ def _cards(
         if anchor in used or anchor in ("filter", "said", "found", "datasets"):
             anchor = f"{anchor}-{number}"
         used.add(anchor)
-        cards.append(Card(row, preview, anchor, _stac(row, directory)))
+        cards.append(Card(row, preview, anchor))
     return cards
-
-
-def _stac(row: Mapping[str, Any], directory: Path) -> str | None:
-    """Return the place of a dataset's STAC item, if there is one."""
-    return None
 
 
 # Pages --------------------------------------------------------------------------------------
