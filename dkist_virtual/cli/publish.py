@@ -79,11 +79,11 @@ def catalogue(
     given = {name: value for name, value in of_page.items() if value is not None}
     if given and not page:
         raise click.UsageError(f"--{next(iter(given))} is for the page: expected --page with it")
-    if url is not None:
-        from dkist_virtual.publish.page.write import check_url
-
-        check_url(url)  # before the catalogue is written
     try:
+        if url is not None:
+            from dkist_virtual.publish.page.write import check_url
+
+            check_url(url)  # before the catalogue is written
         report = write_catalogue(
             stores, stac=False if no_stac else None, intake=not no_intake, **options
         )
