@@ -5,10 +5,13 @@ from __future__ import annotations
 import io
 import json
 import re
+import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import codec_vectors
+import frames
 import jsonschema
 import numcodecs
 import numpy as np
@@ -17,6 +20,7 @@ import zarr
 from astropy.io import fits
 from zarr.core.buffer.cpu import Buffer
 
+import dkist_virtual as dv
 from dkist_virtual.fits.codecs import FITSImageCodec, FITSImageCodecV3
 
 DOCS = Path(__file__).parents[2] / "docs"
@@ -76,6 +80,32 @@ def test_the_schema_takes_what_the_codec_takes() -> None:
     good = entries()[0]
     assert not validator.is_valid({**good, "name": "dkist_fits"})
     assert not validator.is_valid({"name": "fits_image"})
+
+
+def test_the_schema_takes_the_metadata_that_are_written(tmp_path: Path) -> None:
+    image = frames.compressed(frames.scene((5, 40)), name="SCI")
+    for name in "ab":
+        (tmp_path / f"{name}.fits").write_bytes(image)
+    dv.fits_references(str(tmp_path / "*.fits"), tmp_path / "sky.json", progress=False)
+    refs = json.loads((tmp_path / "sky.json").read_text())["refs"]
+    zarrays = [json.loads(text) for key, text in refs.items() if key.endswith("/.zarray")]
+    written = [zarray["compressor"] for zarray in zarrays if zarray["compressor"]]
+    assert [config["id"] for config in written] == ["fits_image"]
+    configuration = {key: value for key, value in written[0].items() if key != "id"}
+    jsonschema.validate({"name": "fits_image", "configuration": configuration}, SCHEMA)
+
+
+def test_a_store_that_names_the_neutral_codec_opens(
+    converted: Callable[[str], Path], tmp_path: Path
+) -> None:
+    shutil.copytree(converted("visp"), tmp_path / "store")
+    references = tmp_path / "store" / "references.json"
+    text = references.read_text(encoding="utf-8")
+    assert "dkist_fits" in text
+    references.write_text(text.replace("dkist_fits", "fits_image"), encoding="utf-8")
+    expected, found = dv.open_zarr(converted("visp")), dv.open_zarr(tmp_path / "store")
+    index = (0, 1, slice(3, 9))
+    np.testing.assert_array_equal(found["data"][index], expected["data"][index])
 
 
 def test_the_sample_is_what_astropy_reads() -> None:
