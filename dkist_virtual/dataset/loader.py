@@ -20,6 +20,7 @@ from dkist_virtual.store.format.dataset_asdf import (
     StoredDescription,
     read_description,
 )
+from dkist_virtual.store.format.names import SURVEY_KEY
 from dkist_virtual.store.format.references import replaced_error
 from dkist_virtual.store.format.verify_json import VERIFY_NAME, warn_if_wrong
 from dkist_virtual.store.handle import StoreHandle
@@ -287,6 +288,11 @@ def _directory(store: str) -> tuple[int, int] | None:
 
 def _open(handle: StoreHandle) -> Opened:
     reader = handle.opened.read_ahead((METADATA_NAME, VERIFY_NAME))
+    if SURVEY_KEY in handle.store.references.attributes:
+        raise DatasetError(
+            f"{shown(reader.url)}: has FITS files of any survey, and no WCS of a dataset: "
+            "dv.open_zarr opens it"
+        )
     warn_if_wrong(reader, handle.store.references, handle.store.places.in_order)
     place = join(reader.url, METADATA_NAME)
     if is_local(place):

@@ -240,8 +240,9 @@ def open_zarr(
     Parameters
     ----------
     store : path or URL
-        A store; a dataset in an Icechunk repository; or references that other programs wrote, such
-        as VirtualiZarr's ``to_kerchunk``: a file ``*.json``, or a directory ``*.parq``.
+        A store, such as `convert` or `fits_references` writes; a dataset in an Icechunk repository;
+        or references alone, of `fits_references` or of other programs, such as VirtualiZarr's
+        ``to_kerchunk``: a file ``*.json``, or a directory ``*.parq``.
     frames, missing, storage_options, cache, allow_local, verify
         As in `open_dataset`.
 

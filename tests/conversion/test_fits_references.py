@@ -20,6 +20,7 @@ from dkist_virtual.errors import (
     DatasetError,
     FrameCorruptError,
     FrameMissingError,
+    FrameRefusedError,
     FrameUnreachableError,
     FrameUnsupportedError,
     HeaderWarning,
@@ -140,8 +141,10 @@ def test_every_form_reads_as_astropy(night: Path, tmp_path: Path, name: str) -> 
     table = pq.read_table(beside or tmp_path / "night.headers.parquet")
     assert table["SEQ"].to_pylist() == [0, 3, 1, 4, 2, 5]
     assert table["SEEING"].to_pylist() == [None, 0.7, None, None, None, None]
+    same(dv.open_zarr(target)["data"][1:, :, 3:9, ::2], expected[1:, :, 3:9, ::2])
     if beside:
-        same(dv.open_zarr(target)["data"][1:, :, 3:9, ::2], expected[1:, :, 3:9, ::2])
+        with pytest.raises(DatasetError, match=r"dv\.open_zarr opens it"):
+            dv.open_dataset(target)
 
 
 KINDS: list[tuple[str, Callable[[int], Any]]] = [
@@ -320,6 +323,7 @@ def test_headers_are_those_of_astropy(night: Path) -> None:
     kinds = {key: made.headers[key].dtype.kind for key in ("SEQ", "EXPTIME", "GOOD", "FILTER")}
     assert kinds == {"SEQ": "i", "EXPTIME": "f", "GOOD": "b", "FILTER": "U"}
     assert made.headers["SEEING"].description == "[arcsec] of this file alone"
+    assert list(made.header(2)["HISTORY"]) == list(fits.getheader(paths[2], 1)["HISTORY"])
     with warnings.catch_warnings(action="ignore"):
         ours, theirs = WCS(made.header(2)), WCS(fits.getheader(paths[2], 1))
     found = ours.wcs_pix2world([[4, 5]], 0)
@@ -404,6 +408,11 @@ def test_a_cut_out_is_read_in_ranges(night: Path, tmp_path: Path, server: Any) -
         assert server.sent < 60_000
         with pytest.raises(FrameMissingError):
             array[1]
+    (night / "s.json").write_text(made.to_json() or "")
+    (night / "local.json").write_text(dv.fits_references(night / "7.fits").to_json() or "")
+    same(dv.open_zarr(f"{server.url}/s.json")["data"][0, 3], expected[3])
+    with pytest.raises(FrameRefusedError, match=r"refers to .*7\.fits"):
+        dv.open_zarr(f"{server.url}/local.json")["data"][0]
     moved = dv.fits_references(
         [night / "large", night / "7.fits"][:1], tmp_path / "m.virtual", base=server.url
     )

@@ -13,6 +13,7 @@ from dkist_virtual.conversion.references import frame_urls, identifiers
 from dkist_virtual.errors import DatasetError, HeaderWarning
 from dkist_virtual.io.locations import name_below, shown
 from dkist_virtual.store.format.limits import MAX_FRAME_PIXELS
+from dkist_virtual.store.format.names import SURVEY_KEY
 from dkist_virtual.store.format.references import (
     FORMAT_VERSION,
     STRINGS,
@@ -29,13 +30,10 @@ if TYPE_CHECKING:
     from dkist_virtual.fits.header import HDUTarget
     from dkist_virtual.store.format.frame_index import FrameIndex, Names
 
-__all__ = ["ARRAY", "MARK", "common_hdu", "names_of_axes", "rebased", "reference_set", "unit_of"]
+__all__ = ["ARRAY", "common_hdu", "names_of_axes", "rebased", "reference_set", "unit_of"]
 
 ARRAY: Final = "data"
 """The array's name."""
-
-MARK: Final = "fits_references"
-"""The key of the root's attributes that says what was referenced, and tells it from a dataset."""
 
 
 def common_hdu(
@@ -221,6 +219,6 @@ def reference_set(
         "n_frames": len(urls),
         "n_bytes": sum(index["size"][index.found].tolist()),
         "head_bytes": index.head_bytes,
-        MARK: {"hdu": target, "new_axes": len(grid.shape)},
+        SURVEY_KEY: {"hdu": target, "new_axes": len(grid.shape)},
     }
     return ReferenceSet(root, arrays, identity_of(root, str(root["store_id"])))

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, cast
 
 import numpy as np
 
-from dkist_virtual.conversion.fits_files.assemble import ARRAY, MARK
+from dkist_virtual.conversion.fits_files.assemble import ARRAY
 from dkist_virtual.conversion.references import (
     check_form,
     file_columns,
@@ -38,7 +38,7 @@ from dkist_virtual.fits.references.cards import TEXT_KEYWORDS
 from dkist_virtual.io.local_file import written_beside
 from dkist_virtual.io.locations import is_local
 from dkist_virtual.store.format.headers import HEADERS_NAME, HeaderFile, write_headers
-from dkist_virtual.store.format.names import JSON_NAME, PARQUET_NAME
+from dkist_virtual.store.format.names import JSON_NAME, PARQUET_NAME, SURVEY_KEY
 from dkist_virtual.store.format.references import write_json
 from dkist_virtual.store.relative.write import make_relative
 from dkist_virtual.text import counted
@@ -48,9 +48,9 @@ if TYPE_CHECKING:
 
     import zarr
     from astropy.io.fits import Header
-    from astropy.table import Table
     from numpy.typing import NDArray
 
+    from dkist_virtual.store.format.header_table import HeaderTable
     from dkist_virtual.store.format.references import ArrayMetadata, FrameColumns, ReferenceSet
 
 __all__ = ["FITSReferences", "ReferenceForm", "form_of", "warn_of_headers"]
@@ -90,14 +90,15 @@ class FITSReferences:
 
     Attributes
     ----------
-    headers : astropy.table.Table, shape (n,)
+    headers : HeaderTable, shape (n,)
+        An `astropy.table.Table`.
         A row for each place of the array's new axes, in C order, and a column for each keyword.
         Where there is no file, or it lacks the keyword, a cell is masked.
     hdu : int or str
         Which HDU of the files it is.
     """
 
-    headers: Table = field(repr=False)
+    headers: HeaderTable = field(repr=False)
     hdu: int | str
     _set: ReferenceSet = field(repr=False)
     _rows: NDArray[np.void] = field(repr=False)
@@ -120,7 +121,7 @@ class FITSReferences:
     @property
     def frame_shape(self) -> tuple[int, ...]:
         """Lengths of the new axes; none where a single file was given."""
-        return self.shape[: self._set.attributes[MARK]["new_axes"]]
+        return self.shape[: self._set.attributes[SURVEY_KEY]["new_axes"]]
 
     @property
     def dtype(self) -> np.dtype[Any]:
@@ -154,8 +155,6 @@ class FITSReferences:
     def header(self, *index: int) -> Header:
         """Make an astropy header of a row of the table, for instance for a WCS.
 
-        COMMENT and HISTORY are left out.
-
         Parameters
         ----------
         *index : int
@@ -176,9 +175,13 @@ class FITSReferences:
                 raise SelectionError(f"header{index}: is outside of {shape}")
             row = row * n + i % n
         header = Header()
-        for keyword in self.headers.colnames:
-            value = self.headers[keyword][row]
-            if keyword in TEXT_KEYWORDS or np.ma.is_masked(value):
+        for keyword, value in self.headers[row].items():
+            if isinstance(value, str):
+                # Those of broken files are not of FITS, and astropy would refuse them.
+                value = "".join(c if c == "\n" or " " <= c <= "~" else "?" for c in value)
+            if keyword in TEXT_KEYWORDS:
+                for line in str(value).split("\n"):
+                    header[keyword] = line
                 continue
             name = keyword if len(keyword) <= 8 else f"HIERARCH {keyword}"
             header[name] = value.item() if isinstance(value, np.generic) else value

@@ -7,14 +7,19 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
+from dkist_virtual.errors import DatasetError
 from dkist_virtual.fits.references.cards import TEXT_KEYWORDS
 
 if TYPE_CHECKING:
-    from astropy.table import Column, Table
+    from astropy.table import Column
 
     from dkist_virtual.fits.references.cards import Cards, Value
+    from dkist_virtual.store.format.header_table import HeaderTable
 
 __all__ = ["HeaderRows"]
+
+MOST_CELLS: Final = 2**29
+"""Keywords times files: a table of more is refused, since it would take too much memory."""
 
 MOST_TEXT: Final = 2**28
 """Characters of one keyword for all files, each as long as the longest: beyond, it is left out."""
@@ -52,6 +57,11 @@ class HeaderRows:
         for keyword, value in cards.values.items():
             column = self._columns.get(keyword)
             if column is None:
+                if (len(self._columns) + 1) * self._n > MOST_CELLS:
+                    raise DatasetError(
+                        f"headers: more than {len(self._columns)} keywords in {self._n} files make "
+                        "too large a table: expected fewer files at once"
+                    )
                 column = self._columns[keyword] = [None] * self._n
             # Most are the same in many files.
             column[i] = self._texts.setdefault(value, value) if isinstance(value, str) else value
@@ -68,7 +78,7 @@ class HeaderRows:
         """Get the values of a keyword, None where a file has none."""
         return self._columns.get(keyword, [None] * self._n)
 
-    def table(self, rows: Sequence[int | None]) -> Table:
+    def table(self, rows: Sequence[int | None]) -> HeaderTable:
         """Make a table.
 
         Parameters
@@ -76,10 +86,10 @@ class HeaderRows:
         rows : sequence of int or None
             The file of each row; None for a row without one.
         """
-        from astropy.table import Table
+        from dkist_virtual.store.format.header_table import HeaderTable
 
         self.made_text, self.left_out = [], []
-        table = Table()
+        table = HeaderTable()
         for keyword, values in self._columns.items():
             column = self._column(keyword, [None if i is None else values[i] for i in rows])
             if column is not None:

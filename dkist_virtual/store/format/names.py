@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Self, TypeAlias
 
 __all__ = [
-    "HEADERS_NAME", "JSON_NAME", "METADATA_NAME", "PARQUET_NAME", "POINTING_NAME", "VERIFY_NAME",
-    "ArrayGroups", "Place", "array_name", "identity_in", "is_array_name", "is_zarr_name",
-    "safe_array_names",
+    "HEADERS_NAME", "JSON_NAME", "METADATA_NAME", "PARQUET_NAME", "POINTING_NAME", "SURVEY_KEY",
+    "VERIFY_NAME", "ArrayGroups", "Place", "array_name", "identity_in", "is_array_name",
+    "is_zarr_name", "safe_array_names",
 ]  # fmt: skip
 
 JSON_NAME: Final = "references.json"
@@ -27,6 +27,9 @@ VERIFY_NAME: Final = "verify.json"
 
 POINTING_NAME: Final = "pointing.json"
 """The name of what the pointing of a store's dataset is corrected by."""
+
+SURVEY_KEY: Final = "fits_references"
+"""The key of the root's attributes that tells references of any FITS files from a dataset's."""
 
 Place: TypeAlias = "tuple[int, int] | str | None"
 """Which array of a dataset: a tile by its place in the grid of a mosaic, an array of an inversion

@@ -16,6 +16,7 @@ from dkist_virtual.errors import StoreCorruptError, StoreMissingError
 from dkist_virtual.io.locations import Location, is_local, shown
 from dkist_virtual.io.safety import check_size
 from dkist_virtual.store.format.references import (
+    ROOT_KEY,
     ReferenceSet,
     sha256,
     tables_of,
@@ -113,10 +114,13 @@ def _read_parquet(text: bytes, reader: StoreReader) -> _Read:
             data = _inline_value(reader, name)
             if data is not None:
                 inline[name] = InlineArray.of(name, *about, data)
+    attributes = root_attributes(documents)
+    own = attributes.get(ROOT_KEY)  # of `fits_references`, whose shards say which set they are of
+    store_id = own.get("store_id") if isinstance(own, dict) else None
     tables = shards_of(
-        reader, reader.url, frame_arrays(arrays, inline), document, None, sha256(text)
+        reader, reader.url, frame_arrays(arrays, inline), document, store_id, sha256(text)
     )
-    return _set(tables, text), root_attributes(documents), inline
+    return _set(tables, text), attributes, inline
 
 
 def _decoded(key: str, value: str) -> bytes:
