@@ -41,6 +41,11 @@ _OPTIONS: Final = (
     ),
     click.option("--again", is_flag=True, help="With --all: convert what has not changed, too."),
     click.option("--dry-run", is_flag=True, help="With --all: only say what would be done."),
+    click.option(
+        "--catalogue",
+        is_flag=True,
+        help="With --all: write the catalogue of the stores then, as the command catalogue does.",
+    ),
 )
 
 
@@ -51,7 +56,7 @@ def archive_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-_OWN: Final = ("stores", "verify_sample", "withdrawn", "again", "dry_run")
+_OWN: Final = ("stores", "verify_sample", "withdrawn", "again", "dry_run", "catalogue")
 
 
 def without_archive(options: dict[str, Any]) -> dict[str, Any]:
@@ -79,6 +84,7 @@ def run(archive: str, client: DaskClient | None, options: dict[str, Any]) -> int
             "not changed too, or nothing"
         )
     options["withdrawn"] = options["withdrawn"] or "keep"
+    with_catalogue = options.pop("catalogue") and not options["dry_run"]
 
     def say(outcome: object) -> None:
         tqdm.write(str(outcome), file=sys.stdout)  # beside the bar
@@ -96,4 +102,10 @@ def run(archive: str, client: DaskClient | None, options: dict[str, Any]) -> int
             raise
         raise click.UsageError(str(error)) from error
     click.echo(report)
-    return report.exit_status
+    if not with_catalogue:
+        return report.exit_status
+    from dkist_virtual.publish.catalogue.write import write_catalogue
+
+    catalogue = write_catalogue(stores)
+    click.echo(str(catalogue))
+    return report.exit_status or int(bool(catalogue.failures))

@@ -298,6 +298,15 @@ def test_a_list(here: Path) -> None:
         dv.convert_archive(places, here / "L", base="https://x.org/archive")
 
 
+def test_stores_in_the_archive_itself(here: Path) -> None:
+    for name in ("AAAAC", "AAAAD", "AAAAE"):
+        shutil.rmtree(asdf_of(here, name).parent)
+    (here / "A" / "loop").symlink_to(here / "A")
+    for n_new in (2, 0):
+        report = dv.convert_archive(here / "A", here / "A", workers=1, scan="never")
+        assert (report.counts["new"], len(report.datasets)) == (n_new, 2)
+
+
 def test_frames_that_come_later_are_found(here: Path) -> None:
     directory = asdf_of(here, "AAAAA").parent
     (directory / "frame_000001.fits").rename(here / "later.fits")

@@ -73,6 +73,7 @@ def test_every_example_is_run_here() -> None:
     scripts = {path.name for path in EXAMPLES.glob("*.py")}
     assert scripts == {
         "align.py",
+        "archive.py",
         "cluster.py",
         "convert_and_read.py",
         "doppler.py",
@@ -114,6 +115,14 @@ def test_convert_and_read_takes_a_dataset(simulated: Callable[[str], Path]) -> N
     (said,) = re.findall(r"Its mean: (\S+) ct", printed)
     assert float(said) == pytest.approx(mean, abs=0.01)
     assert "Compared with astropy: {'equal': 5}" in printed
+
+
+@pytest.mark.slow
+def test_archive() -> None:
+    said = run("archive.py")
+    assert said.count(".virtual: new, 20 frames") == 3
+    assert "'unchanged': 3" in said
+    assert "Look at" not in said
 
 
 @pytest.mark.slow

@@ -163,6 +163,7 @@ class _Run:
         self.shown, self.said = shown, said
         self.began, self.started = time.perf_counter(), _now()
         self.is_recorded = True
+        self.removed: list[str] = []
 
     def _plan(self, record: Record) -> tuple[Listing, Plan]:
         from tqdm import tqdm
@@ -253,12 +254,13 @@ class _Run:
             store.rename(removed / store.name)
         except OSError as error:
             raise StoreError(f"{store}: cannot be removed: {error.strerror or error}") from error
+        self.removed.append(name)
         shutil.rmtree(removed, ignore_errors=True)
 
     def _write(
         self, listing: Listing, plan: Plan, datasets: dict[str, Entry], *, complete: bool
     ) -> None:
-        kept = {name: entry for name, entry in datasets.items() if name not in plan.remove}
+        kept = {name: entry for name, entry in datasets.items() if name not in self.removed}
         outcomes = [DatasetOutcome.of(name, entry) for name, entry in datasets.items()]
         report = self._report(listing, plan, outcomes, dry_run=False)
         run = {
@@ -286,7 +288,7 @@ class _Run:
             datasets=tuple(outcomes),
             passed_over=tuple(other.asdf for other in plan.passed_over),
             unlisted={shown(place): why for place, why in listing.unlisted.items()},
-            removed=() if dry_run else tuple(f"{name}{SUFFIX}" for name in plan.remove),
+            removed=tuple(f"{name}{SUFFIX}" for name in self.removed),
             seconds=time.perf_counter() - self.began,
             dry_run=dry_run,
         )

@@ -222,11 +222,14 @@ class _Walk:
         self, skip: str, large: Mapping[str, LargeDirectory], seen: Callable[[], object]
     ) -> None:
         self._before, self._seen = large, seen
-        self._skip = os.path.realpath(skip)
         self._asdfs: list[FoundAsdf] = []
+        self._n = 0
         self._unlisted: dict[str, str] = {}
         self._large: dict[str, LargeDirectory] = {}
         self._visited: set[tuple[int, int]] = set()
+        if os.path.isdir(skip):
+            status = os.stat(skip)
+            self._visited.add((status.st_dev, status.st_ino))
 
     def run(self, root: str) -> Listing:
         if not os.path.isdir(root):
@@ -235,6 +238,9 @@ class _Walk:
                 f"{root}: {what}: expected the directory of an archive, a bucket or URL, or a "
                 "list of ASDFs as @list.txt"
             )
+        status = os.stat(root)
+        # Stores may be written into the archive itself: they are known by their files.
+        self._visited.discard((status.st_dev, status.st_ino))
         waiting = [root]
         while waiting:
             path = waiting.pop()
@@ -245,7 +251,7 @@ class _Walk:
                     raise DatasetError(f"{root}: cannot be listed: {_why(error)}") from error
                 self._unlisted[path] = _why(error)
         found = sorted(self._asdfs, key=lambda asdf: asdf.place)
-        return Listing(root, tuple(found), self._unlisted, self._large, len(self._visited))
+        return Listing(root, tuple(found), self._unlisted, self._large, self._n)
 
     def _read(self, path: str) -> list[str]:
         """Note the ASDFs of a directory, and return the directories in it."""
@@ -256,9 +262,8 @@ class _Walk:
         if status.st_ino and key in self._visited:
             return []
         self._visited.add(key)
+        self._n += 1
         self._seen()
-        if self._skip == os.path.realpath(path):
-            return []
         before = self._before.get(path)
         if before is not None and before[0] == status.st_mtime_ns:
             self._large[path] = before

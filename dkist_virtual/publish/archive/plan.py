@@ -276,6 +276,8 @@ def _gone(
     gone: Mapping[str, Entry], record: Record, found: Iterable[str], listing: Listing
 ) -> Iterator[tuple[str, Entry]]:
     """Say of each dataset whose ASDF was not found whether it was withdrawn, or is away."""
+    if not gone:
+        return
     there = set(found)
     were = {
         name: entry.asdf
