@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import gc
 import shutil
 import signal
 import sys
@@ -11,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import hypothesis
 import pytest
 from dkist_assets import REAL, unpacked
 from samples import mark_costly
@@ -29,6 +31,24 @@ collect_ignore = [] if sys.version_info >= (3, 12) else ["system/test_virtualiza
 # tests start and interrupt: they would wait for ever.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+# A busy machine is slow, which is not a fault of what is tested.
+hypothesis.settings.register_profile(
+    "no time limit", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("no time limit")
+
+# Looking for cycles among all that there is takes a fifth of the time of all tests: that is done
+# rarely, and not among modules and collected tests. Among what was made last it is done as always.
+_OFTEN = gc.get_threshold()
+gc.set_threshold(100_000, 50, 100)
+
+
+def pytest_collection_finish() -> None:
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(*_OFTEN[:2], 200)
 
 
 @pytest.hookimpl(tryfirst=True)  # before pytest leaves out what -m does not select
