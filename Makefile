@@ -44,13 +44,18 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; v = sys.version.split()[0]; sys.exit(sys.version_info < (3, 11) and "dkist_virtual needs Python 3.11 or newer, and $(PYTHON) is " + v + ". Name another: make PYTHON=/path/to/python3.12")'
 	$(PYTHON) -m venv $(VENV)
 
+# uv resolves to what pip resolves to, in a sixth of the time; where it does not reach the packages
+# (it does not read pip's configuration), pip does. Modules are compiled, or importing one for the
+# first time would warn of its escape sequences: an error in the tests.
 $(VENV)/.stamp-demo: EXTRAS := demo
 $(VENV)/.stamp-test: EXTRAS := test,lint
 $(VENV)/.stamp-docs: EXTRAS := docs
 $(VENV)/.stamp-bench: EXTRAS := bench
 
 $(VENV)/.stamp-%: pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --editable '.[$(EXTRAS)]' \
+		|| $(BIN)/python -m pip install --quiet --editable '.[$(EXTRAS)]'
 	@touch $@
 
 demo: $(VENV)/.stamp-demo
@@ -59,7 +64,7 @@ demo: $(VENV)/.stamp-demo
 lint: $(VENV)/.stamp-test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
+	MYPY_NUM_WORKERS=$(JOBS) $(BIN)/mypy
 
 # pytest comes last: its summary line is the last line of the run. Each job begins with tests that
 # are next to each other, and makes their data once.
