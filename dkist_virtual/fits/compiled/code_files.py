@@ -85,8 +85,10 @@ def _folders() -> Iterator[Path]:
         yield Path(named) / "dkist_virtual"
         return
     yield Path(__file__).parent / "__pycache__"
-    from platformdirs import user_cache_path
-
+    try:
+        from platformdirs import user_cache_path
+    except ModuleNotFoundError:  # the codec is installed with what it needs alone
+        return
     yield user_cache_path("dkist_virtual", appauthor=False) / "kernels"
 
 
