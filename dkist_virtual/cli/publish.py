@@ -93,5 +93,10 @@ def catalogue(
     if page:
         from dkist_virtual.publish.page.write import write_page
 
-        click.echo(str(write_page(stores, **given)))
+        written = write_page(stores, **given)
+        if written.n_previews:  # the catalogue names pictures
+            write_catalogue(
+                stores, stac=False if no_stac else None, intake=not no_intake, **options
+            )
+        click.echo(str(written))
     sys.exit(1 if report.failures else 0)

@@ -142,7 +142,10 @@ def test_relative_stores_are_served_together_with_frames(server: FrameServer) ->
 def test_every_link_of_the_page_leads_to_a_file(server: FrameServer, stores: str) -> None:
     text = urlopen(f"{stores}/index.html").read().decode()
     links = set(re.findall(r'(?:href|src)="([^"#]+)"', text))
-    assert {"./vtf.virtual/references.json", "previews/vtf.webp"} <= links
+    pictures = [link for link in links if link.startswith("previews/")]
+    assert len(pictures) == len(CUTS)
+    assert {"./vtf.virtual/references.json", "./vtf.virtual/dataset.asdf"} <= links
+    assert sum(link.startswith("./stac/") for link in links) == len(CUTS)
     for link in links:
         with urlopen(urljoin(f"{stores}/index.html", link)) as answer:
             assert answer.status == 200

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.publish.catalogue.row import Row
 
-__all__ = ["DIRECTORY", "write_stac"]
+__all__ = ["DIRECTORY", "item_path", "write_stac"]
 
 DIRECTORY: Final = "stac"
 """The name of the directory, beside the stores."""
@@ -71,7 +71,7 @@ def write_stac(directory: Path, rows: Sequence[Row], unchanged: Names[str]) -> l
     items: dict[str, Row] = {}
     left_out = []
     for row in rows:
-        path = _path_of(row)
+        path = item_path(row)
         if path is None or path in items:
             left_out.append(str(row["store"]))
         else:
@@ -93,7 +93,7 @@ def write_stac(directory: Path, rows: Sequence[Row], unchanged: Names[str]) -> l
     return [f"{DIRECTORY}/: without {counted(len(left_out), 'store')}, {some}: an item has {needs}"]
 
 
-def _path_of(row: Row) -> str | None:
+def item_path(row: Row) -> str | None:
     """Return the path of a row's item; None where it cannot have one."""
     if row["start"] is None or row["end"] is None:
         return None

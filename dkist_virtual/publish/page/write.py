@@ -23,6 +23,8 @@ from dkist_virtual.datacenter.published.read import read_catalogue
 from dkist_virtual.errors import StoreCorruptError, StoreError, redacted
 from dkist_virtual.io.local_file import replace_text
 from dkist_virtual.io.locations import absolute, is_local, local_path, shown
+from dkist_virtual.publish.catalogue.stac import DIRECTORY as STAC
+from dkist_virtual.publish.catalogue.stac import item_path
 from dkist_virtual.publish.page.assets import POLICY, SCRIPT, STYLE
 from dkist_virtual.publish.page.card import Card, anchor_of, is_web, text_of
 from dkist_virtual.publish.page.previews import DIRECTORY, Preview, draw_previews, read_record
@@ -145,7 +147,7 @@ def write_page(
     rows, left_out = _rows(directory)
     options = {"frames": frames, "storage_options": storage_options}
     pictures = _previews(rows, directory, previews, options, workers, progress)
-    cards = _cards(rows, pictures)
+    cards = _cards(rows, pictures, directory)
     try:
         n_pages = _write_pages(cards, directory, title, url)
     except OSError as error:
@@ -213,9 +215,14 @@ def _start(row: Mapping[str, Any]) -> float:
 # Previews -----------------------------------------------------------------------------------
 
 
-def _file_name(store: str) -> str | None:
-    """Return the name of a store's picture, without suffix; None for one that may not be a name."""
-    name = store.rstrip("/").rpartition("/")[2].removesuffix(".virtual")
+def _file_name(row: Mapping[str, Any]) -> str | None:
+    """Return the name of a picture, without suffix: the dataset's ID, else its store's name.
+
+    None where that may not be a file's name.
+    """
+    store = str(row["store"]).rstrip("/").rpartition("/")[2].removesuffix(".virtual")
+    identity = str(row.get("dataset_id") or "")
+    name = identity if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", identity) else store
     return name if name and not name.startswith(".") and name.isprintable() else None
 
 
@@ -233,7 +240,7 @@ def _previews(
     names: list[str | None] = []
     for row in rows:
         store, store_id = str(row["store"]), row.get("store_id")
-        name = _file_name(store)
+        name = _file_name(row)
         why = ""
         if _is_embargoed(row):
             why = "the dataset is under embargo"
@@ -271,7 +278,9 @@ def _is_embargoed(row: Mapping[str, Any]) -> bool:
     return not isinstance(end, datetime) or end > datetime.now(UTC)
 
 
-def _cards(rows: Sequence[Mapping[str, Any]], previews: Sequence[Preview]) -> list[Card]:
+def _cards(
+    rows: Sequence[dict[str, Any]], previews: Sequence[Preview], directory: Path
+) -> list[Card]:
     used: set[str] = set()
     cards = []
     for number, (row, preview) in enumerate(zip(rows, previews, strict=True)):
@@ -280,8 +289,15 @@ def _cards(rows: Sequence[Mapping[str, Any]], previews: Sequence[Preview]) -> li
         if anchor in used or anchor in ("filter", "said", "found", "datasets"):
             anchor = f"{anchor}-{number}"
         used.add(anchor)
-        cards.append(Card(row, preview, anchor))
+        cards.append(Card(row, preview, anchor, _stac(row, directory)))
     return cards
+
+
+def _stac(row: dict[str, Any], directory: Path) -> str | None:
+    """Return the place of a dataset's STAC item; None where there is none."""
+    path = item_path(row)
+    place = None if path is None else f"{STAC}/{path}"
+    return place if place is not None and (directory / place).is_file() else None
 
 
 # Pages --------------------------------------------------------------------------------------
