@@ -35,6 +35,8 @@ if TYPE_CHECKING:
     from dkist_virtual.publish.catalogue.write import Catalogue, write_catalogue
     from dkist_virtual.publish.icechunk.to_icechunk import IcechunkCommit, to_icechunk
     from dkist_virtual.publish.page.write import WrittenPage, write_page
+    from dkist_virtual.publish.virtualizarr.dkist_parser import DKISTParser
+    from dkist_virtual.publish.virtualizarr.fits_parser import FITSParser
     from dkist_virtual.science.spectra.lines import lines
     from dkist_virtual.store.format.verify_json import Verification
     from dkist_virtual.verification.verify import verify
@@ -43,7 +45,9 @@ __all__ = [
     "ArchiveReport",
     "Catalogue",
     "Conversion",
+    "DKISTParser",
     "Dataset",
+    "FITSParser",
     "FITSReferences",
     "IcechunkCommit",
     "Inversion",
@@ -79,6 +83,8 @@ _HOMES = {
     "FITSReferences": ("conversion.fits_files.references", "FITSReferences"),
     "fits_references": ("conversion.fits_files.survey", "fits_references"),
     "Dataset": ("dataset.dataset", "Dataset"),
+    "DKISTParser": ("publish.virtualizarr.dkist_parser", "DKISTParser"),
+    "FITSParser": ("publish.virtualizarr.fits_parser", "FITSParser"),
     "Inversion": ("dataset.level2.inversion", "Inversion"),
     "Profiles": ("dataset.level2.inversion", "Profiles"),
     "TiledDataset": ("dataset.mosaic", "TiledDataset"),

@@ -6,7 +6,6 @@ import copy
 import gc
 import shutil
 import signal
-import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
@@ -20,11 +19,6 @@ from simulated import generate, once, shared_directory
 
 # What these assert is shown as in a test module; said before anything imports them.
 pytest.register_assert_rewrite("dataset_checks", "decoder_checks", "watches")
-
-
-#: VirtualiZarr's versions for Python 3.11 open no Zarr v2 array with a compressor, whosever it is:
-#: they iterate over the keys of its configuration. The extra does not install them there.
-collect_ignore = [] if sys.version_info >= (3, 12) else ["system/test_virtualizarr.py"]
 
 
 # A shell starts what is in the background with Ctrl-C ignored, and so would be the programs that

@@ -151,6 +151,13 @@ def test_hdu_is_checked_when_given(hdu: Any) -> None:
         FITSParser(hdus=1)  # type: ignore[call-arg]
 
 
+def test_secrets_are_not_written_with_references() -> None:
+    for url in ("https://user:secret@example.org/a.fits", "https://example.org/a.fits?sig=secret"):
+        with pytest.raises(dv.errors.FrameRefusedError, match="password or query") as raised:
+            FITSParser()(url, registry())
+        assert "secret" not in str(raised.value)
+
+
 def test_names_from_strangers_stay_names(tmp_path: Path) -> None:
     """An EXTNAME with a slash would be a group of Zarr, and one of Zarr's own names a file."""
     names = ("../x", "zarr.json", "__a", "a/b", "")
