@@ -25,16 +25,18 @@ def repository(path: Path, frames: Path) -> Any:
 def open_plainly(place: Path, *prefixes: str, **chosen: str) -> Any:
     """Open a repository as a user of plain Zarr does: the group of a snapshot.
 
-    Only frames in local directories, given as the beginnings of their URLs, may be read.
+    Only frames in directories or on servers, given as the beginnings of their URLs, may be read.
     """
     import zarr
 
     icechunk.set_logs_filter("error")  # else a warning about disks at each opening
     credentials = getattr(icechunk, "credentials", None)
-    local = getattr(credentials, "LocalFileSystemAccess", None)  # version 1 has None instead
+    remote = any(prefix.startswith("http") for prefix in prefixes)
+    kind = "HttpAccess" if remote else "LocalFileSystemAccess"
+    access = getattr(credentials, kind, None)  # version 1 has None instead
     opened = icechunk.Repository.open(
         icechunk.local_filesystem_storage(str(place)),
-        authorize_virtual_chunk_access=dict.fromkeys(prefixes, local),
+        authorize_virtual_chunk_access=dict.fromkeys(prefixes, access),
     )
     session = opened.readonly_session(**(chosen or {"branch": "main"}))
     return zarr.open_group(session.store, mode="r")

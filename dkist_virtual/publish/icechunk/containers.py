@@ -108,7 +108,13 @@ def _store_of(icechunk: Any, prefix: str, place: str, fetcher: Fetcher) -> Any:
         return icechunk.local_filesystem_store(prefix.removeprefix("file://").rstrip("/"))
     location = Location.of(place)
     if location.is_web:
-        return icechunk.http_store()
+        has_port = ":" in location.host.rpartition("]")[2]
+        if has_port and icechunk.__version__.startswith("1."):
+            raise StoreError(
+                f"{shown(place)}: icechunk {icechunk.__version__} reads no URL with a port, which "
+                "it forgets: python -m pip install --upgrade icechunk"
+            )
+        return icechunk.http_store({"allow_http": "true"} if location.scheme == "http" else None)
     made = s3_options(fetcher.options(place), place)
     if "endpoint_url" in made:
         check_no_secrets("endpoint_url", str(made["endpoint_url"]))

@@ -45,6 +45,11 @@ def location_of(url: str) -> str:
             "written into the repository: expected the plain URL of a frame"
         )
     if location.is_web:
+        if "@" in location.host:
+            raise StoreError(
+                f"{shown(url)}: this frame's URL has a password, which would be written into the "
+                "repository: expected the plain URL of a frame"
+            )
         return url
     if location.scheme in ("s3", "s3a"):
         return f"s3://{location.host}" + quote(location.path)
