@@ -361,6 +361,30 @@ def test_what_a_table_cannot_say_is_said(tmp_path: Path) -> None:
     assert made.headers["AGAIN"].tolist() == [1, 1]
 
 
+def test_headers_of_strangers_are_bounded_and_seen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dkist_virtual.conversion.fits_files import table
+
+    hdu = fits.PrimaryHDU(pixels(0))
+    hdu.header["OBJECT"], hdu.header["RA"] = "red XX", 1.0
+    hdu.writeto(tmp_path / "a.fits")
+    data = (tmp_path / "a.fits").read_bytes()
+    data = data.replace(b"red XX", b"red \x1bX").replace(b"         1.0", b"         1,0")
+    (tmp_path / "a.fits").write_bytes(data)
+    made = dv.fits_references(tmp_path / "a.fits")
+    assert made.headers["OBJECT"].tolist() == ["red \x1bX"]
+    assert "\x1b" not in str(made.headers["OBJECT",])
+    assert made.header()["OBJECT"] == "red ?X"
+    assert made.headers["RA"].tolist() == [None]  # is not FITS
+    monkeypatch.setattr(table, "MOST_TEXT", 5)
+    with pytest.warns(HeaderWarning, match="OBJECT have too much text for a table: they are left"):
+        assert "OBJECT" not in dv.fits_references(tmp_path / "a.fits").headers.colnames
+    monkeypatch.setattr(table, "MOST_CELLS", 5)
+    with pytest.raises(DatasetError, match="more than 5 keywords in 1 files make too large"):
+        dv.fits_references(tmp_path / "a.fits")
+
+
 # Files that are written, and a server -----------------------------------------------------------
 
 

@@ -73,6 +73,7 @@ def test_every_example_is_run_here() -> None:
     scripts = {path.name for path in EXAMPLES.glob("*.py")}
     assert scripts == {
         "align.py",
+        "any_survey.py",
         "archive.py",
         "cluster.py",
         "convert_and_read.py",
@@ -170,6 +171,14 @@ def test_export() -> None:
     assert re.search(r"Map: \(48, 64\) VTF 630\.\d+ nm .*HPLN-TAN.*HPLT-TAN", printed)
     assert re.search(r"Electrons: \[.*\] electron", printed)
     assert re.search(r"Mean, by two workers: -?\d", printed)
+
+
+@pytest.mark.slow
+def test_any_survey() -> None:
+    printed = run("any_survey.py")
+    assert "6 files, HDU 1: (date_obs 3, filter 2, y 96, x 128) of float32" in printed
+    assert "Headers: ('2026-11-26T01:15:00', 'g')" in printed
+    assert "as astropy reads it" in printed
 
 
 @pytest.mark.slow
