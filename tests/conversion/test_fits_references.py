@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -445,14 +446,34 @@ def test_a_cut_out_is_read_in_ranges(night: Path, tmp_path: Path, server: Any) -
 
 
 def test_a_store_with_its_files_can_be_moved(night: Path, tmp_path: Path) -> None:
-    import shutil
-
     before, after = tmp_path / "before", tmp_path / "after"
     before.mkdir()
     shutil.copy(night / "7.fits", before)
     dv.fits_references(before / "7.fits", before / "s.virtual", relative=True)
     before.rename(after)
     same(dv.open_zarr(after / "s.virtual")["data"][...], of_astropy(night / "7.fits"))
+
+
+GOLDEN = Path(__file__).with_name("survey")
+
+
+def test_the_golden_store_opens_and_is_written_again(tmp_path: Path) -> None:
+    """``survey`` has two files and their store, as the first version wrote it, relative to them."""
+    expected = np.array([of_astropy(GOLDEN / f"{n}.fits") for n in range(2)])
+    array = dv.open_zarr(GOLDEN / "all.virtual")["data"]
+    same(array[...], expected)
+    same(array[1, 3:5, ::3], expected[1, 3:5, ::3])
+    for n in range(2):
+        shutil.copy(GOLDEN / f"{n}.fits", tmp_path)
+    dv.fits_references(f"{tmp_path}/*.fits", tmp_path / "all.virtual", by="SEQ", relative=True)
+    ours, golden = (place / "all.virtual" for place in (tmp_path, GOLDEN))
+    name = "references.json"
+    assert json.loads((ours / name).read_text()) == json.loads((golden / name).read_text())
+    tables = [pq.read_table(one / "headers.parquet") for one in (ours, golden)]
+    for table in tables:
+        assert table.schema.metadata == tables[1].schema.metadata
+    old, new = (table.drop_columns(["_mtime"]) for table in tables)
+    assert new.equals(old)
 
 
 def test_the_command_writes_the_same(night: Path, tmp_path: Path) -> None:

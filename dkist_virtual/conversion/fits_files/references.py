@@ -39,7 +39,7 @@ from dkist_virtual.io.local_file import written_beside
 from dkist_virtual.io.locations import is_local
 from dkist_virtual.store.format.headers import HEADERS_NAME, HeaderFile, write_headers
 from dkist_virtual.store.format.names import JSON_NAME, PARQUET_NAME, SURVEY_KEY
-from dkist_virtual.store.format.references import write_json
+from dkist_virtual.store.format.references import ReferenceSet, write_json
 from dkist_virtual.store.relative.write import make_relative
 from dkist_virtual.text import counted
 
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.store.format.header_table import HeaderTable
-    from dkist_virtual.store.format.references import ArrayMetadata, FrameColumns, ReferenceSet
+    from dkist_virtual.store.format.references import ArrayMetadata, FrameColumns
 
 __all__ = ["FITSReferences", "ReferenceForm", "form_of", "warn_of_headers"]
 
@@ -255,14 +255,15 @@ class FITSReferences:
         """
         check_form(references)
         target = place_for(path)
-        written = make_relative(self._set, target) if relative else self._set
-
-        def write(new: Path) -> None:
-            write_references(written, new, references)
-            self._write_headers(new / HEADERS_NAME)
-
+        written = self._set
+        if relative:
+            written = make_relative(written, target)
+            # Of what is written: the same wherever the directory is.
+            root = {**written.attributes, "store_id": written.store_id(None)}
+            written = ReferenceSet(root, written.arrays)
         with _replacing(target, overwrite, {JSON_NAME, PARQUET_NAME, HEADERS_NAME}) as new:
-            write(new)
+            write_references(written, new, references)
+            self._write_headers(new / HEADERS_NAME, written)
 
     def manifest(self) -> dict[str, Any]:
         """Give the byte ranges as arrays, as VirtualiZarr's ``ChunkManifest.from_arrays`` wants.
@@ -346,7 +347,7 @@ class FITSReferences:
                     name.rename(new / name.name)
                 (new / PARQUET_NAME).rmdir()
         with raise_store_errors(beside), written_beside(beside) as part:
-            self._write_headers(part)
+            self._write_headers(part, self._set)
 
     def _is_headers(self, path: Path) -> bool:
         """Check whether a file is the header table of these references, in another form of them."""
@@ -358,9 +359,9 @@ class FITSReferences:
         except StoreCorruptError:
             return False
 
-    def _write_headers(self, path: Path | str) -> None:
-        ours = file_columns(self._set, self._rows)
-        write_headers(path, self.headers, ours, store_id=self._set.attributes["store_id"])
+    def _write_headers(self, path: Path | str, written: ReferenceSet) -> None:
+        ours = file_columns(written, self._rows)
+        write_headers(path, self.headers, ours, store_id=written.attributes["store_id"])
 
 
 @contextmanager
