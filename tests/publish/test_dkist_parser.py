@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import inspect
 import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import fsspec
 import numpy as np
 import pytest
 import xarray as xr
@@ -15,6 +17,7 @@ from golden import BY_NAME, oracle, write_dataset
 from icechunk_repository import repository
 from obspec_utils.registry import ObjectStoreRegistry
 from obstore.store import HTTPStore, LocalStore
+from virtualizarr import VirtualiZarrDatasetAccessor
 
 import dkist_virtual as dv
 from dkist_virtual.demo.server import FrameServer
@@ -55,12 +58,13 @@ def check(opened: Any, expected: dict[str, Any]) -> None:
         np.testing.assert_array_equal(found, pixels)
 
 
-NAMES = ("compressed", "plain", "mosaic", "int16", "unsigned", "bytes", "half", "single", "never")
+def named(*names: str, slow: tuple[str, ...]) -> Any:
+    marked = (pytest.param(name, marks=pytest.mark.slow) for name in slow)
+    return pytest.mark.parametrize("name", [*names, *marked])
 
 
-@pytest.mark.every(4)
 @pytest.mark.parametrize("partial_reads", [True, False])
-@pytest.mark.parametrize("name", NAMES)
+@named("compressed", "half", slow=("plain", "mosaic", "int16", "unsigned", "single", "never"))
 def test_stores_are_read_through_virtualizarr(name: str, partial_reads: bool, made: Any) -> None:
     expected = oracle(BY_NAME[name], made(name))
     parser = DKISTParser(partial_reads=partial_reads, missing="nan")
@@ -69,7 +73,7 @@ def test_stores_are_read_through_virtualizarr(name: str, partial_reads: bool, ma
         check(zarr.open_group(store, mode="r", zarr_format=3), expected)
 
 
-@pytest.mark.parametrize("name", ["compressed", "int16", "mosaic"])
+@named("int16", slow=("compressed", "mosaic"))
 def test_icechunk_gets_what_virtualizarr_writes(name: str, made: Any, tmp_path: Path) -> None:
     expected = oracle(BY_NAME[name], made(name))
     virtual = DKISTParser()(str(made(name) / "parquet"), registry()).to_virtual_dataset()
@@ -80,7 +84,7 @@ def test_icechunk_gets_what_virtualizarr_writes(name: str, made: Any, tmp_path: 
     check(zarr.open_group(repo.readonly_session("main").store, mode="r"), expected)
 
 
-@pytest.mark.parametrize("name", ["compressed", "int16", "mosaic"])
+@named("compressed", slow=("int16", "mosaic"))
 def test_kerchunk_gets_what_virtualizarr_writes(name: str, made: Any, tmp_path: Path) -> None:
     expected = oracle(BY_NAME[name], made(name))
     parser = DKISTParser(partial_reads=False)
@@ -91,6 +95,21 @@ def test_kerchunk_gets_what_virtualizarr_writes(name: str, made: Any, tmp_path: 
         place = str(tmp_path / again)
         with xr.open_dataset(place, engine="kerchunk", mask_and_scale=False) as opened:
             check({name: opened[name].values for name in expected}, expected)
+
+
+if "zarr_format" in inspect.signature(VirtualiZarrDatasetAccessor.to_kerchunk).parameters:
+
+    def test_zarr_v3_in_kerchunk_keeps_the_codec(made: Any, tmp_path: Path) -> None:
+        expected = oracle(BY_NAME["compressed"], made("compressed"))["data"]
+        parsed = DKISTParser()(str(made("compressed") / "json"), registry())
+        place = tmp_path / "v3.json"
+        parsed.to_virtual_dataset().vz.to_kerchunk(str(place), format="json", zarr_format=3)
+        files = fsspec.filesystem("reference", fo=str(place), asynchronous=True)
+        theirs = zarr.open_group(zarr.storage.FsspecStore(files, read_only=True), mode="r")
+        for group in (theirs, dv.open_zarr(place)):
+            data: Any = group["data"]
+            np.testing.assert_array_equal(data[1], expected[1])
+            np.testing.assert_array_equal(data[0, 2, 3:5, 2], expected[0, 2, 3:5, 2])
 
 
 def test_kerchunk_refuses_to_leave_the_codec_out(made: Any, tmp_path: Path) -> None:
@@ -134,10 +153,10 @@ def test_addresses_that_others_read_differently_are_refused(made: Any, tmp_path:
         parser(str(made("int16") / "json"), registry())
 
 
-def test_an_asdf_needs_no_store(made: Any) -> None:
-    directory = made("mosaic")
-    parsed = DKISTParser()(str(directory), registry())
-    check(zarr.open_group(parsed, mode="r"), oracle(BY_NAME["mosaic"], directory))
+@named("compressed", slow=("mosaic",))
+def test_an_asdf_needs_no_store(name: str, made: Any) -> None:
+    parsed = DKISTParser()(str(made(name)), registry())
+    check(zarr.open_group(parsed, mode="r"), oracle(BY_NAME[name], made(name)))
 
 
 def test_attributes_say_what_the_arrays_are(made: Any) -> None:

@@ -111,7 +111,7 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "no lengths": (changed("MASK/.zarray", shape=[3, -12, 16]), "MASK: shape"),
     "dimensions": (changed("SCI/.zattrs", _ARRAY_DIMENSIONS=["a"]), "SCI: _ARRAY_DIMENSIONS"),
     "group": (put("a/b/.zarray", '{"zarr_format": 2}'), "a/b/.zarray"),
-    "Zarr v3": (put("zarr.json", "{}"), "Zarr v3"),
+    "both versions": (put("zarr.json", '{"zarr_format": 3}'), "Zarr v3 alone"),
     "climbing name": (put("../x/.zarray", '{"zarr_format": 2}'), "x/.zarray"),
     "no object": (put("x/.zarray", "[]"), "x/.zarray: .*object"),
     "chunk outside": (put("SCI/3.0.0.0", ["/a", 0, 1]), "chunk '3.0.0.0'"),
@@ -129,6 +129,78 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
 def test_wrong_references_are_refused(wrong: str, written: Path, tmp_path: Path) -> None:
     document = copy.deepcopy(refs_of(written))
     change, said = WRONG[wrong]
+    change(document["refs"])
+    (tmp_path / "wrong.json").write_text(json.dumps(document))
+    with pytest.raises(dv.errors.StoreCorruptError, match=rf"wrong\.json: (?s:.*){said}"):
+        dv.open_zarr(tmp_path / "wrong.json")
+
+
+def in_zarr_v3(written: Path) -> dict[str, Any]:
+    """The same references as newer versions of VirtualiZarr write them with ``zarr_format=3``."""
+    old = refs_of(written)["refs"]
+    new: dict[str, Any] = {}
+    for name in ("SCI", "MASK", "good"):
+        zarray, zattrs = (json.loads(old[f"{name}/{key}"]) for key in (".zarray", ".zattrs"))
+        names = zattrs.pop("_ARRAY_DIMENSIONS")
+        dtype = np.dtype(zarray["dtype"])
+        codecs = [{"name": "bytes", "configuration": {"endian": "big"}}]
+        if name == "SCI":
+            config = zarray["filters"][0]
+            codecs = [{"name": config.pop("id"), "configuration": config}]
+        grid = {"name": "regular", "configuration": {"chunk_shape": zarray["chunks"]}}
+        document = {
+            "zarr_format": 3,
+            "node_type": "array",
+            "shape": zarray["shape"],
+            "data_type": dtype.name,
+            "chunk_grid": grid,
+            "chunk_key_encoding": {"name": "default"},
+            "codecs": codecs,
+            "attributes": zattrs,
+            "fill_value": 0,
+            "dimension_names": names,
+        }
+        new[f"{name}/zarr.json"] = json.dumps(document)
+        for key in [key for key in old if key.startswith(f"{name}/") and ".z" not in key]:
+            new[f"{name}/c/" + key.partition("/")[2].replace(".", "/")] = old[key]
+    root = {"zarr_format": 3, "node_type": "group", "attributes": {"by": "a test"}}
+    return {"version": 1, "refs": {"zarr.json": json.dumps(root), **new}}
+
+
+def test_references_in_zarr_v3_are_opened(written: Path, tmp_path: Path) -> None:
+    document = in_zarr_v3(written)
+    (tmp_path / "all.json").write_text(json.dumps(document))
+    group = dv.open_zarr(tmp_path / "all.json")
+    for hdu, array in ((1, "SCI"), (2, "MASK")):
+        np.testing.assert_array_equal(
+            group[array][1:, ..., 3:5], pixels(written, hdu)[1:, ..., 3:5]
+        )
+    np.testing.assert_array_equal(group["good"][...], [True, False, True])
+    assert group.attrs["by"] == "a test"
+    assert group["MASK"].metadata.dimension_names == ("time", "MASK_y", "MASK_x")
+
+
+WRONG_V3: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
+    "sharded": (changed("SCI/zarr.json", codecs=[{"name": "sharding_indexed"}]), "codecs"),
+    "compressed": (
+        changed(
+            "MASK/zarr.json", codecs=[{"name": "bytes"}, {"name": "gzip", "configuration": {}}]
+        ),
+        "MASK: codecs",
+    ),
+    "text": (changed("SCI/zarr.json", data_type="string"), "data_type"),
+    "other grid": (changed("SCI/zarr.json", chunk_grid={"name": "rectilinear"}), "regular grid"),
+    "no codecs": (changed("SCI/zarr.json", codecs=[]), "SCI/zarr.json"),
+    "group": (put("a/zarr.json", '{"zarr_format": 3, "node_type": "group"}'), "without groups"),
+    "other key": (put("SCI/d/0/0/0/0", ["/a", 0, 1]), "chunk key"),
+    "lost chunk": (put("lost/c/0", ["/a", 0, 1]), "no array"),
+}
+
+
+@pytest.mark.parametrize("wrong", WRONG_V3)
+def test_wrong_references_in_zarr_v3_are_refused(wrong: str, written: Path, tmp_path: Path) -> None:
+    document = in_zarr_v3(written)
+    change, said = WRONG_V3[wrong]
     change(document["refs"])
     (tmp_path / "wrong.json").write_text(json.dumps(document))
     with pytest.raises(dv.errors.StoreCorruptError, match=rf"wrong\.json: (?s:.*){said}"):

@@ -28,7 +28,7 @@ from dkist_virtual.store.codecs import FITSBytesCodecV3
 
 COMPRESSORS = sys.version_info >= (3, 12)
 NAMES = ("compressed", "int16", "int32", "unsigned", "bytes", "mosaic", "single", "never")
-ROUND_TRIPS = ("compressed", "int16", "int32", "mosaic")
+ROUND_TRIPS: tuple[Any, ...] = ("compressed", "int16", "int32", "mosaic")
 if not COMPRESSORS:
     NAMES, ROUND_TRIPS = ("int16", "bytes", "mosaic_plain"), ("int16", "mosaic_plain")
 
@@ -78,6 +78,7 @@ def test_parsers_read_stores(name: str, form: str, made: Any) -> None:
     check(zarr.open_group(store, mode="r", zarr_format=3), expected)
 
 
+@pytest.mark.every(4)
 @pytest.mark.parametrize("name", ROUND_TRIPS)
 def test_round_trips_through_kerchunk(name: str, made: Any, tmp_path: Path) -> None:
     expected = oracle(BY_NAME[name], made(name))
@@ -92,6 +93,7 @@ def test_round_trips_through_kerchunk(name: str, made: Any, tmp_path: Path) -> N
                 np.testing.assert_array_equal(opened[array].values, pixels)
 
 
+@pytest.mark.every(4)
 @pytest.mark.parametrize("name", ROUND_TRIPS)
 def test_round_trips_through_icechunk(name: str, made: Any, tmp_path: Path) -> None:
     expected = oracle(BY_NAME[name], made(name))

@@ -103,8 +103,6 @@ def split_documents(documents: Mapping[str, Any]) -> dict[str, tuple[Document, D
     StoreCorruptError
         There are groups, or names that arrays cannot have.
     """
-    if any(key.rpartition("/")[2] == "zarr.json" for key in documents):
-        raise StoreCorruptError("references in Zarr v3: expected Zarr v2, which kerchunk reads")
     arrays: dict[str, tuple[Document, Document]] = {}
     for key, value in documents.items():
         name, _, kind = key.rpartition("/")

@@ -31,6 +31,7 @@ from dkist_virtual.store.kerchunk.documents import (
     split_documents,
 )
 from dkist_virtual.store.kerchunk.other_store import OtherStore
+from dkist_virtual.store.kerchunk.zarr_v3 import METADATA, in_zarr_v2
 from dkist_virtual.store.reader import StoreReader
 
 if TYPE_CHECKING:
@@ -90,10 +91,12 @@ def _read_json(text: bytes, reader: StoreReader) -> _Read:  # noqa: ARG001  # as
     refs = document["refs"]
     if document.get("version") != 1 or "templates" in document or "gen" in document:
         raise StoreCorruptError("expected a version 1 reference set without templates")
-    is_document = {key: key.rpartition("/")[2].startswith((".z", "zarr.json")) for key in refs}
+    is_document = {key: key.rpartition("/")[2].startswith((".z", METADATA)) for key in refs}
     documents = {key: json.loads(refs[key]) for key, is_one in is_document.items() if is_one}
-    arrays = split_documents(documents)
     chunks = {key: value for key, value in refs.items() if not is_document[key]}
+    if METADATA in documents:
+        documents, chunks = in_zarr_v2(documents, chunks)
+    arrays = split_documents(documents)
     inline = {}
     for key in [key for key, value in chunks.items() if isinstance(value, str)]:
         name = key.partition("/")[0]
