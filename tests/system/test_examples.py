@@ -80,6 +80,7 @@ def test_every_example_is_run_here() -> None:
         "doppler.py",
         "export.py",
         "download_subset.py",
+        "icechunk_history.py",
         "look.py",
         "magnetic_map.py",
         "mosaic.py",
@@ -124,6 +125,14 @@ def test_archive() -> None:
     assert said.count(".virtual: new, 20 frames") == 3
     assert "'unchanged': 3" in said
     assert "Look at" not in said
+
+
+@pytest.mark.slow
+def test_icechunk_history() -> None:
+    printed = run("icechunk_history.py")
+    assert "Something new: True True False" in printed
+    assert "Shapes: (4, 1, 5, 48, 64) (4, 2, 5, 48, 64)" in printed
+    assert "Equal: True" in printed
 
 
 @pytest.mark.slow
