@@ -14,13 +14,14 @@ STRANGERS ?= 2000
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-lowest lint bench bench-remote bench-download bench-plot bench-scale bench-checked bench-start bench-first bench-spectra bench-archive docs fuzz clean
+.PHONY: help demo test test-slow test-lowest test-readers lint bench bench-remote bench-download bench-plot bench-scale bench-checked bench-start bench-first bench-spectra bench-archive docs fuzz clean
 
 help:
 	@echo 'make demo    make a small VTF dataset, convert it, look at it (picture: demo-output/)'
 	@echo 'make test    ruff, mypy and the tests but for the slow ones: under 5 minutes on two cores'
 	@echo 'make test-slow  the slow tests: full matrices, every instrument, kills, clusters, examples'
 	@echo 'make test-lowest  the core of the suite on the lowest versions that pyproject.toml allows'
+	@echo 'make test-readers  outputs read in fresh environments that have xarray, Zarr, Icechunk... alone'
 	@echo 'make lint    ruff and mypy alone'
 	@echo 'make fuzz    broken frames for the decoder, N=$(N) of them, and broken stores; SEED=$(SEED)'
 	@echo 'make bench   times beside dkist, astropy, cfitsio and numpy'
@@ -93,6 +94,13 @@ test-lowest: $(LOWEST)/.stamp
 	$(LOWEST)/bin/python -m pytest -n $(JOBS) --dist worksteal -W ignore::DeprecationWarning \
 		-W ignore::asdf.exceptions.AsdfPackageVersionWarning -k 'not by_its_entry_point' \
 		$(CORE:%=tests/%.py)
+
+# Programs that know nothing of this package open what it writes, each in an environment of its own.
+# READERS are the Pythons to make those with.
+READERS ?= $(BIN)/python
+test-readers: $(VENV)/.stamp-test
+	$(BIN)/python -m pip install --quiet uv
+	$(BIN)/python readers/run.py $(READERS)
 
 # Figures are worth something on a machine that does nothing else meanwhile.
 bench: $(VENV)/.stamp-bench
