@@ -49,6 +49,12 @@ def _read_records(_: click.Context, __: click.Parameter, path: str | None) -> li
     help="With --page: where STORES will be published, for the code that opens a dataset. By "
     "default it is the address that the page is looked at.",
 )
+@click.option(
+    "--frames",
+    nargs=2,
+    metavar="BASE PLACE",
+    help="With --page: read the frames of datasets whose address begins with BASE below PLACE.",
+)
 def catalogue(
     stores: str,
     no_stac: bool,
@@ -56,6 +62,7 @@ def catalogue(
     page: bool,
     title: str | None,
     url: str | None,
+    frames: tuple[str, str] | None,
     **options: Any,
 ) -> None:
     """Write the catalogue of the stores in the directory STORES, or bring it up to date.
@@ -69,13 +76,15 @@ def catalogue(
     Examples:
       dkist-virtual catalogue stores/
       dkist-virtual catalogue stores/ --records records.json
-      dkist-virtual catalogue stores/ --page --url https://example.org/stores
+      dkist-virtual catalogue stores/ --page --url https://example.org/stores \\
+          --frames https://example.org/archive /archive
       dkist-virtual search --catalogue stores/ --instrument VISP --open 1
       dkist-virtual info BKEWK --catalogue https://example.org/stores/
     """
     from dkist_virtual.publish.catalogue.write import write_catalogue
 
-    of_page: dict[str, Any] = {"title": title, "url": url}
+    read_from = None if frames is None else dict([frames])
+    of_page: dict[str, Any] = {"title": title, "url": url, "frames": read_from}
     given = {name: value for name, value in of_page.items() if value is not None}
     if given and not page:
         raise click.UsageError(f"--{next(iter(given))} is for the page: expected --page with it")

@@ -143,8 +143,8 @@ def test_previews_are_kept_while_the_store_is_the_same(
     assert again["a"].what == "its frames are not there"
     assert sorted(os.listdir(previews)) == ["previews.json"]
 
-    options = {"frames": str(tmp_path / "elsewhere")}
-    found = draw_previews({"a": (str(store), "2")}, previews, options=options, progress=False)
+    there = {"a": str(tmp_path / "elsewhere")}
+    found = draw_previews({"a": (str(store), "2")}, previews, frames=there, progress=False)
     assert found["a"].file == "a.webp"
     assert (previews / "a.webp").read_bytes() == data  # deterministic
 
@@ -273,6 +273,22 @@ def test_headings_labels_and_pictures_are_there_for_everybody(
     assert {one["aria-labelledby"] for one in page.all("article")} <= set(ids)
     assert all("hidden" in one for one in page.all("form"))  # without a script
     assert 'dv.open_dataset("https://x.org/s/A.virtual")' in "".join(page.text)
+
+
+def test_frames_are_read_where_an_archive_is_here() -> None:
+    from dkist_virtual.publish.page.write import _frames_of
+
+    frames = {"https://x.org/archive/": "/archive", "https://x.org/archive/a": "/other/a"}
+    for base, place in (
+        ("https://x.org/archive/p/B", "/archive/p/B"),
+        ("https://x.org/archive", "/archive"),
+        ("https://x.org/archive/a/B/", "/other/a/B"),
+        ("https://x.org/archives/p", None),
+        ("https://x.org/archive/../p", None),
+        (None, None),
+    ):
+        assert _frames_of({"base": base}, frames) == place
+    assert _frames_of({"base": "https://x.org"}, "/here") == "/here"
 
 
 def test_many_datasets_are_on_pages_that_stay(tmp_path: Path) -> None:

@@ -113,6 +113,7 @@ def draw_previews(
     directory: Path,
     *,
     options: Mapping[str, Any] | None = None,
+    frames: Mapping[str, Any] | None = None,
     workers: int | None = None,
     progress: bool | None = None,
 ) -> dict[str, Preview]:
@@ -125,7 +126,9 @@ def draw_previews(
     directory : pathlib.Path
         Where the pictures go. Those of other stores are deleted.
     options : mapping, optional
-        Of `dkist_virtual.open_dataset`: frames, storage_options, cache, allow_local.
+        Of `dkist_virtual.open_dataset`: storage_options, cache, allow_local.
+    frames : mapping, optional
+        Names to where the frames of those stores are read, in place of where their stores say.
     workers : int, optional
         How many stores at once: by default twice as many as there are cores.
     progress : bool, optional
@@ -155,7 +158,8 @@ def draw_previews(
         place, store_id = stores[name]
         if stopped.is_set():
             return Preview(store_id, what="stopped")
-        return preview_of(place, store_id, directory, name, options=options, silent=silent)
+        own = {**(options or {}), "frames": (frames or {}).get(name)}
+        return preview_of(place, store_id, directory, name, options=own, silent=silent)
 
     pool = ThreadPoolExecutor(workers or 2 * (os.cpu_count() or 1), "preview")
     try:

@@ -16,19 +16,23 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from html import escape
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.datacenter.published.addresses import resolve_address
 from dkist_virtual.datacenter.published.read import read_catalogue
 from dkist_virtual.errors import StoreCorruptError, StoreError, redacted
 from dkist_virtual.io.local_file import replace_text
-from dkist_virtual.io.locations import absolute, is_local, local_path, shown
+from dkist_virtual.io.locations import absolute, is_local, join, local_path, shown
+from dkist_virtual.io.safety import unsafe_name
 from dkist_virtual.publish.catalogue.stac import DIRECTORY as STAC
 from dkist_virtual.publish.catalogue.stac import item_path
 from dkist_virtual.publish.page.assets import POLICY, SCRIPT, STYLE
 from dkist_virtual.publish.page.card import Card, anchor_of, is_web, text_of
 from dkist_virtual.publish.page.previews import DIRECTORY, Preview, draw_previews, read_record
 from dkist_virtual.text import counted, human_bytes
+
+if TYPE_CHECKING:
+    from dkist_virtual.store.frame_locations import FramePlaces
 
 __all__ = ["INDEX", "PAGES", "WrittenPage", "check_url", "write_page"]
 
@@ -92,7 +96,7 @@ def write_page(
     title: str = "Published datasets",
     url: str | None = None,
     previews: bool = True,
-    frames: Any = None,
+    frames: FramePlaces | Mapping[str, str] = None,
     storage_options: Mapping[str, Mapping[str, Any]] | None = None,
     workers: int | None = None,
     progress: bool | None = None,
@@ -115,8 +119,12 @@ def write_page(
         Whether to draw pictures that are missing, by reading a part of each dataset's frames: some
         megabytes at most, and of a mosaic its middle frames. Without, those that are there are
         shown. Datasets under embargo have none.
-    frames, storage_options
-        Where and how to read frames, as in `dkist_virtual.open_dataset`.
+    frames : path or URL, or a list of them, or a dict, optional
+        Where to read frames for pictures, in place of where the stores say. A dict maps the base of
+        an archive, as it was given to `dkist_virtual.convert_archive`, to where the archive is
+        here: ``{"https://data.example.org/archive": "/archive"}``.
+    storage_options : dict, optional
+        As in `dkist_virtual.open_dataset`.
     workers : int, optional
         How many pictures are drawn at once; by default two for each core.
     progress : bool, optional
@@ -145,8 +153,9 @@ def write_page(
     if url is not None:
         check_url(url)
     rows, left_out = _rows(directory)
-    options = {"frames": frames, "storage_options": storage_options}
-    pictures = _previews(rows, directory, previews, options, workers, progress)
+    where = [_frames_of(row, frames) for row in rows]
+    options = {"storage_options": storage_options}
+    pictures = _previews(rows, where, directory, previews, options, workers, progress)
     cards = _cards(rows, pictures, directory)
     try:
         n_pages = _write_pages(cards, directory, title, url)
@@ -226,8 +235,23 @@ def _file_name(row: Mapping[str, Any]) -> str | None:
     return name if name and not name.startswith(".") and name.isprintable() else None
 
 
+def _frames_of(row: Mapping[str, Any], frames: FramePlaces | Mapping[str, str]) -> FramePlaces:
+    """Find where the frames of a dataset are read: None where its store says it."""
+    if not isinstance(frames, Mapping):
+        return frames
+    base = str(row.get("base") or "").rstrip("/")
+    for prefix, place in sorted(frames.items(), key=lambda one: -len(one[0])):
+        rest = base.removeprefix(prefix.rstrip("/"))
+        if rest == "" and base:
+            return place
+        if rest != base and rest.startswith("/") and not unsafe_name(rest[1:]):
+            return join(absolute(place), rest[1:])
+    return None
+
+
 def _previews(
     rows: Sequence[Mapping[str, Any]],
+    where: Sequence[FramePlaces],
     directory: Path,
     draw: bool,
     options: Mapping[str, Any],
@@ -238,7 +262,8 @@ def _previews(
     found: list[Preview | None] = []
     stores: dict[str, tuple[str, str | None]] = {}
     names: list[str | None] = []
-    for row in rows:
+    frames: dict[str, FramePlaces] = {}
+    for row, place in zip(rows, where, strict=True):
         store, store_id = str(row["store"]), row.get("store_id")
         name = _file_name(row)
         why = ""
@@ -252,10 +277,12 @@ def _previews(
         found.append(Preview(store_id, what=why) if why else None)
         if not why and name is not None:
             stores[name] = (os.fspath(directory / store), store_id)
+            frames[name] = place
     if draw:
         drawn = draw_previews(
-            stores, directory / DIRECTORY, options=options, workers=workers, progress=progress
-        )
+            stores, directory / DIRECTORY, options=options, frames=frames, workers=workers,
+            progress=progress,
+        )  # fmt: skip
     else:
         record = read_record(directory / DIRECTORY)
         drawn = {
