@@ -46,6 +46,11 @@ _OPTIONS: Final = (
         is_flag=True,
         help="With --all: write the catalogue of the stores then, as the command catalogue does.",
     ),
+    click.option(
+        "--page",
+        is_flag=True,
+        help="With --all: write the catalogue and its page, with a picture of each dataset.",
+    ),
 )
 
 
@@ -56,7 +61,7 @@ def archive_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-_OWN: Final = ("stores", "verify_sample", "withdrawn", "again", "dry_run", "catalogue")
+_OWN: Final = ("stores", "verify_sample", "withdrawn", "again", "dry_run", "catalogue", "page")
 
 
 def without_archive(options: dict[str, Any]) -> dict[str, Any]:
@@ -84,7 +89,8 @@ def run(archive: str, client: DaskClient | None, options: dict[str, Any]) -> int
             "not changed too, or nothing"
         )
     options["withdrawn"] = options["withdrawn"] or "keep"
-    with_catalogue = options.pop("catalogue") and not options["dry_run"]
+    with_page = options.pop("page")
+    with_catalogue = options.pop("catalogue") or with_page
 
     def say(outcome: object) -> None:
         tqdm.write(str(outcome), file=sys.stdout)  # beside the bar
@@ -102,10 +108,14 @@ def run(archive: str, client: DaskClient | None, options: dict[str, Any]) -> int
             raise
         raise click.UsageError(str(error)) from error
     click.echo(report)
-    if not with_catalogue:
+    if not with_catalogue or options["dry_run"]:
         return report.exit_status
     from dkist_virtual.publish.catalogue.write import write_catalogue
 
     catalogue = write_catalogue(stores)
     click.echo(str(catalogue))
+    if with_page:
+        from dkist_virtual.publish.page.write import write_page
+
+        click.echo(str(write_page(stores)))
     return report.exit_status or int(bool(catalogue.failures))

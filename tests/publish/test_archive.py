@@ -386,6 +386,8 @@ def test_the_command(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert status == 0
     assert out.startswith(f"{here}/S: 5 datasets of {here}/A in ")
     assert "5 unchanged" in out
+    status, out, _ = command(*everything, "--catalogue")
+    assert (status, "catalogue.parquet: 5 stores" in out) == (0, True)
     # A known ASDF that is cut short is not one that is gone.
     asdf_of(here, "AAAAD").write_bytes(asdf_of(here, "AAAAD").read_bytes()[:300])
     status, out, _ = command(*everything)

@@ -46,7 +46,7 @@ def listing_server(archive: Path) -> Iterator[str]:
     """A server that shows its directories as pages of links."""
     handler = partial(_Quiet, directory=str(archive.parent))
     with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()

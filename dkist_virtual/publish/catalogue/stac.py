@@ -77,6 +77,7 @@ def write_stac(directory: Path, rows: Sequence[Row], unchanged: Names[str]) -> l
         else:
             items[path] = row
     months = _months(items)
+    root.mkdir(exist_ok=True)  # also where no store has an item
     for month in months:
         (root / month).mkdir(parents=True, exist_ok=True)
     for path, row in items.items():
