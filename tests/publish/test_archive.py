@@ -305,6 +305,7 @@ def test_stores_in_the_archive_itself(here: Path) -> None:
     for n_new in (2, 0):
         report = dv.convert_archive(here / "A", here / "A", workers=1, scan="never")
         assert (report.counts["new"], len(report.datasets)) == (n_new, 2)
+        assert report.passed_over == ()
 
 
 def test_frames_that_come_later_are_found(here: Path) -> None:
@@ -388,12 +389,15 @@ def test_the_command(here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "5 unchanged" in out
     status, out, _ = command(*everything, "--catalogue")
     assert (status, "catalogue.parquet: 5 stores" in out) == (0, True)
-    # A known ASDF that is cut short is not one that is gone.
-    asdf_of(here, "AAAAD").write_bytes(asdf_of(here, "AAAAD").read_bytes()[:300])
+    # A known ASDF that is cut short, or has no dataset any more, is not one that is gone.
+    asdf_of(here, "AAAAC").write_bytes(asdf_of(here, "AAAAC").read_bytes()[:300])
+    replace(asdf_of(here, "AAAAD"), b"\ndataset:", b"\ndatabet:")
     status, out, _ = command(*everything)
     assert status == 1
-    assert "AAAAD" in out
-    assert "1 FAILED" in out
+    assert "AAAAC.virtual: FAILED" in out
+    assert "AAAAD.virtual: FAILED: NotADatasetError" in out
+    assert "3 unchanged, 2 FAILED" in out
+    assert "withdrawn" not in out
     assert (here / "S" / "AAAAD.virtual").is_dir()
     with alone(here / "S" / ".archive.json.part", here / "S"):
         status, _, err = command(*everything)

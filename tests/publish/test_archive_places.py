@@ -17,6 +17,7 @@ from dkist_virtual.demo.archive import make_archive
 from dkist_virtual.demo.server import FrameServer
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.io.fetcher import Fetcher
+from dkist_virtual.publish.archive import find
 from dkist_virtual.publish.archive.find import list_archive
 
 
@@ -63,6 +64,7 @@ def test_a_server_that_lists_its_directories(listing_server: str, tmp_path: Path
 
     report = run()
     assert names(report, "new") == NAMES
+    assert report.passed_over == ()
     assert report.datasets[0].asdf == f"{listing_server}/A/pid_1_0/AAAAA/AAAAA.asdf"
     assert run().counts["unchanged"] == 3
     stored = (tmp_path / "S" / "AAAAB.virtual" / "references.json").read_text()
@@ -80,6 +82,14 @@ def test_links_to_elsewhere_are_not_followed(
     finally:
         page.unlink()
     assert [asdf.place for asdf in found.asdfs] == [f"{listing_server}/A/deep/er/copy.asdf"]
+
+    def entries(place: str, _: Fetcher) -> list[dict[str, Any]]:
+        places = (f"{place}/a.asdf", "s3://moon/b.asdf", "s3://sun/c.asdf", place)
+        return [{"place": each, "type": "file", "size": 1} for each in places]
+
+    monkeypatch.setattr(find, "_entries", entries)
+    found = list_archive("s3://sun/raw", Fetcher(), skip="/none")
+    assert [asdf.place for asdf in found.asdfs] == ["s3://sun/raw/a.asdf"]
 
 
 def test_a_server_that_does_not_list_and_a_list(archive: Path, tmp_path: Path) -> None:
