@@ -179,3 +179,44 @@ def test_what_is_no_store_is_named(made: Any, tmp_path: Path) -> None:
     for wrong in ({"partial_reads": 1}, {"missing": "no"}, {"allow_local": 2}, {"hdu": 1}):
         with pytest.raises((TypeError, ValueError), match=next(iter(wrong))):
             DKISTParser(**wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.slow
+def test_an_inversion_in_a_bucket_is_read_with_the_registry(tmp_path: Path) -> None:
+    """All arrays of a level 2 inversion, whose frames are HDUs of the same files."""
+    import boto3
+    from inversions import make_inversion
+    from moto.server import ThreadedMotoServer
+    from obstore.store import S3Store
+
+    made = make_inversion(tmp_path / "frames", tmp_path, compressed=True)
+    dv.convert(made.asdf, tmp_path / "store", base="s3://bucket/frames", frames=tmp_path / "frames")
+    moto = ThreadedMotoServer(port=0)
+    moto.start()
+    try:
+        url = "http://{}:{}".format(*moto.get_host_and_port())
+        keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
+        client = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys)
+        client.create_bucket(Bucket="bucket")
+        for part in ("frames", "store"):
+            for path in (tmp_path / part).rglob("*"):
+                if path.is_file():
+                    name = path.relative_to(tmp_path).as_posix()
+                    client.put_object(Bucket="bucket", Key=name, Body=path.read_bytes())
+        store = S3Store(
+            "bucket", endpoint=url, region="us-east-1", access_key_id="a", secret_access_key="b",
+            client_options={"allow_http": True},
+        )  # fmt: skip
+        at = ObjectStoreRegistry({"s3://bucket": store})
+        parsed = DKISTParser()("s3://bucket/store", at)
+        group = zarr.open_group(parsed, mode="r", zarr_format=3)
+        assert len(set(group)) == len(made.pixels)
+        for name in group:
+            array: Any = group[name]
+            expected = made.pixels[array.attrs["key"]]
+            np.testing.assert_array_equal(array[...], expected.reshape(array.shape))
+        assert parsed.to_virtual_dataset().sizes
+        with pytest.raises(dv.errors.StoreMissingError):
+            DKISTParser()("s3://bucket/nothing", at)
+    finally:
+        moto.stop()

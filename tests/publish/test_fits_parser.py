@@ -185,3 +185,12 @@ def test_a_cut_out_fetches_ranges_of_its_image(tmp_path: Path) -> None:
             asked[partial], sent[partial] = len(server.requests), server.sent
     assert asked == {True: 3, False: 1}
     assert sent[True] < sent[False] / 10
+
+
+def test_what_to_install_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    import sys
+
+    monkeypatch.setitem(sys.modules, "virtualizarr", None)
+    for parser in (dv.FITSParser(), dv.DKISTParser()):
+        with pytest.raises(ImportError, match=r"pip install 'dkist_virtual\[virtualizarr\]'"):
+            parser("anything", None)  # type: ignore[arg-type]
