@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from dkist_virtual.cli.options import (
+    catalogue_option,
     check_place,
     frames_option,
     open_place,
+    place_of,
     storage_options_option,
 )
 
@@ -65,6 +67,7 @@ _MOVIES = (".mp4", ".gif", ".html")
     help="Resolution of the picture.",
 )
 @storage_options_option
+@catalogue_option
 def plot(
     store_or_asdf: str,
     index: str,
@@ -78,6 +81,7 @@ def plot(
     fps: float | None,
     dpi: int,
     storage_options: dict[str, Any] | None,
+    catalogue: str | None,
     **where: str | None,
 ) -> None:
     """Show a dataset, or part of it, as an image with sliders; a mosaic on the sky.
@@ -101,6 +105,7 @@ def plot(
         raise click.BadParameter(f"{movie!r}: expected a name that ends in {', '.join(_MOVIES)}")
     if axes is not None and profile is not None:
         raise click.UsageError("--axes is for an image, --profile for lines: give one of them")
+    store_or_asdf = place_of(store_or_asdf, catalogue, storage_options)
     check_place(store_or_asdf)
     import matplotlib as mpl
 

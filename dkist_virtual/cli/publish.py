@@ -9,6 +9,8 @@ from typing import Any
 
 import click
 
+from dkist_virtual.errors import DKISTVirtualError
+
 __all__ = ["catalogue"]
 
 
@@ -97,6 +99,8 @@ def catalogue(
             stores, stac=False if no_stac else None, intake=not no_intake, **options
         )
     except (TypeError, ValueError) as error:
+        if isinstance(error, DKISTVirtualError):
+            raise
         raise click.UsageError(str(error)) from error
     click.echo(str(report))
     if page:

@@ -50,7 +50,9 @@ _ELSEWHERE: Final = (
 """Columns that are not properties ``dkist:...`` of their own name."""
 
 
-def write_stac(directory: Path, rows: Sequence[Row], unchanged: Names[str]) -> list[str]:
+def write_stac(
+    directory: Path, rows: Sequence[Row], unchanged: Names[str], *, progress: bool = False
+) -> list[str]:
     """Write the collection of some rows, each file as a whole; remove items of other stores.
 
     Parameters
@@ -61,6 +63,8 @@ def write_stac(directory: Path, rows: Sequence[Row], unchanged: Names[str]) -> l
         Of the catalogue, in its order.
     unchanged : collection of str
         Places of stores whose items are right if they are there.
+    progress : bool
+        Whether to show a bar.
 
     Returns
     -------
@@ -80,7 +84,9 @@ def write_stac(directory: Path, rows: Sequence[Row], unchanged: Names[str]) -> l
     root.mkdir(exist_ok=True)  # also where no store has an item
     for month in months:
         (root / month).mkdir(parents=True, exist_ok=True)
-    for path, row in items.items():
+    from tqdm import tqdm
+
+    for path, row in tqdm(items.items(), "STAC", unit="item", disable=not progress):
         if row["store"] not in unchanged or not (root / path).exists():
             _write(root / path, _item(row))
     for month, names in months.items():

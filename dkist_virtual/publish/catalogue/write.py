@@ -161,7 +161,7 @@ def _write_all(
     try:
         _write(path, rows)
         if stac:
-            notes += write_stac(directory, rows, unchanged)
+            notes += write_stac(directory, rows, unchanged, progress=progress)
             written.append(f"{STAC_DIRECTORY}/")
         if intake:
             notes += write_intake(directory, rows)
