@@ -115,7 +115,14 @@ def run(archive: str, client: DaskClient | None, options: dict[str, Any]) -> int
     catalogue = write_catalogue(stores)
     click.echo(str(catalogue))
     if with_page:
-        from dkist_virtual.publish.page.write import write_page
+        from dkist_virtual.cli.publish import write_page_too
 
-        click.echo(str(write_page(stores)))
+        base, frames = options["base"], options["frames"]
+        # Elsewhere, and where each dataset has a place of its own, they are read at the base.
+        known = base is not None and frames is not None and "{" not in f"{base}{frames}"
+        write_page_too(
+            stores,
+            frames={base: frames} if known else None,
+            storage_options=options["storage_options"],
+        )
     return report.exit_status or int(bool(catalogue.failures))

@@ -11,7 +11,7 @@ import click
 
 from dkist_virtual.errors import DKISTVirtualError
 
-__all__ = ["catalogue"]
+__all__ = ["catalogue", "write_page_too"]
 
 
 def _read_records(_: click.Context, __: click.Parameter, path: str | None) -> list[Any] | None:
@@ -104,12 +104,20 @@ def catalogue(
         raise click.UsageError(str(error)) from error
     click.echo(str(report))
     if page:
-        from dkist_virtual.publish.page.write import write_page
-
-        written = write_page(stores, **given)
-        if written.n_previews:  # the catalogue names pictures
-            write_catalogue(
-                stores, stac=False if no_stac else None, intake=not no_intake, **options
-            )
-        click.echo(str(written))
+        write_page_too(
+            stores,
+            {"stac": False if no_stac else None, "intake": not no_intake, **options},
+            **given,
+        )
     sys.exit(1 if report.failures else 0)
+
+
+def write_page_too(stores: str, of_catalogue: dict[str, Any] | None = None, **options: Any) -> None:
+    """Write the page after the catalogue; and the catalogue once more, which names its pictures."""
+    from dkist_virtual.publish.catalogue.write import write_catalogue
+    from dkist_virtual.publish.page.write import write_page
+
+    written = write_page(stores, **options)
+    if written.n_previews:
+        write_catalogue(stores, **(of_catalogue or {}))
+    click.echo(str(written))

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 from astropy.io import fits
+from click.testing import CliRunner
 
 import dkist_virtual as dv
+from dkist_virtual.cli.main import cli
 from dkist_virtual.datacenter.published.table import COLUMNS, NAME, arrow_schema
 from dkist_virtual.errors import StoreError, StoreMissingError
 from dkist_virtual.publish.page.assets import POLICY
@@ -345,6 +347,16 @@ def test_wrong_options_are_refused(
     with pytest.raises(error, match=re.escape(said)) as raised:
         dv.write_page(catalogue(tmp_path, []), **options)
     assert "secret" not in str(raised.value)
+
+
+def test_the_command_line_refuses_what_a_page_cannot_have(tmp_path: Path) -> None:
+    for options, said in (
+        (["--title", "A"], "--title is for the page: expected --page with it"),
+        (["--page", "--url", "ftp://a.org"], "expected the address of a web server"),
+    ):
+        result = CliRunner().invoke(cli, ["catalogue", str(tmp_path), *options])
+        assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
+        assert said in result.output
 
 
 def test_a_page_needs_a_catalogue_on_this_machine(tmp_path: Path) -> None:
