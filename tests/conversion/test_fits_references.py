@@ -355,6 +355,7 @@ def test_what_a_table_cannot_say_is_said(tmp_path: Path) -> None:
         made = dv.fits_references(sorted(tmp_path.glob("*.fits")))
     said = [str(w.message) for w in caught if w.category is HeaderWarning]
     assert len(said) == 3
+    assert {w.filename for w in caught if w.category is HeaderWarning} == {__file__}
     assert any("keywords AGAIN occur several times" in text for text in said)
     assert any("keywords MIXED have values of several types" in text for text in said)
     assert any("BUNIT differs" in text for text in said)

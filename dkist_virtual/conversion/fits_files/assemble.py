@@ -126,7 +126,7 @@ def unit_of(found: Sequence[FoundImage]) -> str | None:
             f"BUNIT differs between files: {said:.200}: the array has no unit, the header table "
             "has them",
             HeaderWarning,
-            stacklevel=4,
+            stacklevel=3,
         )
         return None
     unit = units.pop()

@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from dkist_virtual.conversion.fits_files.given import Files
     from dkist_virtual.conversion.fits_files.references import ReferenceForm
     from dkist_virtual.fits.header import HDUTarget
+    from dkist_virtual.store.format.header_table import HeaderTable
 
 __all__ = ["fits_references"]
 
@@ -177,11 +178,7 @@ def fits_references(
         names_of_axes(len(grid.shape), ndim, dims, keywords),
         unit_of(images),
     )
-    rows = HeaderRows(len(images))
-    for i, one in enumerate(images):
-        rows.put(i, one.cards)
-    headers = rows.table(grid.files)
-    warn_of_headers(rows.repeated, rows.made_text, rows.left_out)
+    headers = _table(images, grid, progress)
     result = FITSReferences(headers, chosen, made, index.rows, storage_options or {})
     if target is not None:
         result.write(target, references=references, relative=relative, overwrite=overwrite)
@@ -227,6 +224,21 @@ def _look(
                 bar.update()
     found = iter(looks)
     return [next(found) if url else None for url in urls]
+
+
+def _table(images: Sequence[FoundImage], grid: Grid, progress: bool | None) -> HeaderTable:
+    """Make the table of the headers of files in the places of a grid, and warn of what it lacks."""
+    from tqdm import tqdm
+
+    rows = HeaderRows(len(images))
+    for i, one in enumerate(images):
+        rows.put(i, one.cards)
+    many = len(images) * len(rows.keywords) > 10**6  # it takes seconds
+    shown = shows_progress(progress) and many
+    with tqdm(total=len(rows.keywords), unit=" keywords", desc="Table", disable=not shown) as bar:
+        headers = rows.table(grid.files, bar.update)
+    warn_of_headers(rows.repeated, rows.made_text, rows.left_out)
+    return headers
 
 
 def _refuse_missing(

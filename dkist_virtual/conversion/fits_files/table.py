@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final, cast
 
 import numpy as np
 
@@ -69,63 +69,69 @@ class HeaderRows:
             self._comments.setdefault(keyword, comment)
         self.repeated.update(cards.repeated)
 
-    def value(self, i: int, keyword: str) -> Value:
-        """Get a value of a file's header; None where it has none."""
-        column = self._columns.get(keyword)
-        return None if column is None else column[i]
+    @property
+    def keywords(self) -> list[str]:
+        """The keywords of all headers, in the order in which they come first."""
+        return list(self._columns)
 
-    def column(self, keyword: str) -> list[Value]:
-        """Get the values of a keyword, None where a file has none."""
-        return self._columns.get(keyword, [None] * self._n)
-
-    def table(self, rows: Sequence[int | None]) -> HeaderTable:
+    def table(
+        self, rows: Sequence[int | None], on_column: Callable[[], object] = lambda: None
+    ) -> HeaderTable:
         """Make a table.
 
         Parameters
         ----------
         rows : sequence of int or None
             The file of each row; None for a row without one.
+        on_column : callable
+            Called once for each keyword.
         """
         from dkist_virtual.store.format.header_table import HeaderTable
 
         self.made_text, self.left_out = [], []
         table = HeaderTable()
+        in_order = list(rows) == list(range(self._n))
         for keyword, values in self._columns.items():
-            column = self._column(keyword, [None if i is None else values[i] for i in rows])
+            chosen = values if in_order else [None if i is None else values[i] for i in rows]
+            column = self._column(keyword, chosen)
             if column is not None:
                 table.add_column(column, copy=False)
+            on_column()
         return table
 
     def _column(self, keyword: str, values: list[Value]) -> Column | None:
         from astropy.table import Column, MaskedColumn
 
-        kinds = {type(value) for value in values if value is not None}
-        there = [value for value in values if value is not None]
-        dtype, empty = "U", ""
-        if kinds == {bool}:
-            dtype, empty = "?", False  # type: ignore[assignment]
-        elif kinds == {int} and all(-(2**63) <= value < 2**63 for value in there):  # type: ignore[operator]
-            dtype, empty = "i8", 0  # type: ignore[assignment]
-        elif kinds <= {int, float} and kinds and all(map(_is_exact, there)):
-            dtype, empty = "f8", 0.0  # type: ignore[assignment]
-        elif not kinds <= {str}:
+        kinds: set[type] = set(map(type, values))
+        mask = [value is None for value in values] if type(None) in kinds else None
+        kinds -= {type(None)}
+        dtype, empty = self._type_of(kinds, values)
+        if dtype == "U" and not kinds <= {str}:
             self.made_text.append(keyword)
             values = [None if value is None else str(value) for value in values]
-        if dtype == "U":
-            width = max((len(str(value)) for value in values if value is not None), default=1)
-            if width * len(values) > MOST_TEXT:
-                self.left_out.append(keyword)
-                return None
-        data = np.array([empty if value is None else value for value in values], dtype)
-        mask = [value is None for value in values]
-        description = self._comments.get(keyword)
-        if keyword in TEXT_KEYWORDS:
-            description = None
-        if any(mask):
+        if mask is not None:
+            values = [empty if value is None else value for value in values]
+        if dtype == "U" and max(map(len, cast("list[str]", values))) * len(values) > MOST_TEXT:
+            self.left_out.append(keyword)
+            return None
+        data = np.array(values, dtype)
+        description = None if keyword in TEXT_KEYWORDS else self._comments.get(keyword)
+        if mask is not None:
             return MaskedColumn(data, mask=mask, name=keyword, description=description)
         return Column(data, name=keyword, description=description)
 
-
-def _is_exact(value: Value) -> bool:
-    """Check whether a number is the same as a float of 64 bits."""
-    return isinstance(value, float) or (isinstance(value, int) and abs(value) <= 2**53)
+    @staticmethod
+    def _type_of(kinds: set[type], values: list[Value]) -> tuple[str, Value]:
+        """Choose a numpy type for values of some types, and what is below a mask."""
+        if kinds == {bool}:
+            return "?", False
+        if kinds == {float}:
+            return "f8", 0.0
+        if kinds and kinds <= {int, float}:
+            whole = [value for value in values if isinstance(value, int)]
+            low, high = min(whole), max(whole)
+            if kinds == {int} and low >= -(2**63) and high < 2**63:
+                return "i8", 0
+            if low >= -(2**53) and high <= 2**53:  # the same as floats of 64 bits
+                return "f8", 0.0
+        return "U", ""
