@@ -14,7 +14,7 @@ STRANGERS ?= 2000
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-lowest test-readers lint bench bench-remote bench-download bench-plot bench-scale bench-checked bench-start bench-first bench-spectra bench-archive docs fuzz clean
+.PHONY: help demo test test-slow test-lowest test-readers lint bench bench-remote bench-download bench-plot bench-scale bench-checked bench-start bench-first bench-spectra bench-archive bench-survey docs fuzz clean
 
 help:
 	@echo 'make demo    make a small VTF dataset, convert it, look at it (picture: demo-output/)'
@@ -33,6 +33,7 @@ help:
 	@echo 'make bench-start  CPU time of fresh processes: commands, imports, a first frame'
 	@echo 'make bench-first  time to the first pixel, with no kernel compiled yet and with kernels kept'
 	@echo 'make bench-spectra  moments, line cores and fits beside reading the same spectra'
+	@echo 'make bench-survey   references of FITS files of any survey beside kerchunk'
 	@echo 'make bench-archive  convert an archive of 10,000 datasets, killed once and said again'
 	@echo 'make docs    the documentation, with its code run: docs/_build/html/index.html'
 	@echo 'make clean   everything that these made, the environment included'
@@ -132,6 +133,9 @@ bench-spectra: $(VENV)/.stamp-bench
 
 bench-archive: $(VENV)/.stamp-bench
 	PYTHONPATH=tests/support $(BIN)/python benchmarks/archive.py
+
+bench-survey: $(VENV)/.stamp-bench
+	$(BIN)/python benchmarks/survey.py --files 200
 
 docs: $(VENV)/.stamp-docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
