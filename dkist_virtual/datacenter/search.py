@@ -203,7 +203,8 @@ def _one_page(queries: list[Query], source: _Source) -> tuple[list[Record], int,
     pages = [{"pageNumber": n} for n in range(1, number + 1)] if number > 1 else [{}]
     found = source.answers([query | page for query in queries for page in pages])
     every = [record for answer in found for record in answer["searchResults"]]
-    distinct = list({str(record.get("datasetId")): record for record in reversed(every)}.values())
+    # Stores of a catalogue may have no ID.
+    distinct = list({str(r.get("Store", r.get("datasetId"))): r for r in reversed(every)}.values())
     distinct.reverse()
     total = sum(map(_count, found[::number])) - (len(every) - len(distinct))
     return distinct[(number - 1) * size : number * size], total, number

@@ -7,7 +7,10 @@ has no such filter, and for values that nobody knows, a model in plain Python an
 from __future__ import annotations
 
 import json
+import os
 import random
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -360,6 +363,19 @@ def test_the_command_line(offline: Path) -> None:
     assert "the catalogue" in str(
         CliRunner().invoke(cli, ["info", "ABCDE", "--catalogue", str(offline)]).exception
     )
+
+
+@pytest.mark.slow
+def test_a_fresh_process_asks_nobody(stores: Path, catalogue: Any, tmp_path: Path) -> None:
+    """Importing ``dkist.net`` makes a request, where this package does not prevent it."""
+    environment = {**os.environ, **catalogue.environment(tmp_path)}
+    for given, n in ((f"catalogue={str(stores)!r}", 0), ("dataset='SIM000'", 2)):
+        code = f"import dkist_virtual as dv; print(dv.search(instrument='VISP', {given}))"
+        done = subprocess.run(
+            [sys.executable, "-c", code], env=environment, capture_output=True, text=True
+        )
+        assert "SIM000" in done.stdout, done.stderr
+        assert (len(catalogue.requests) >= n) if n else (catalogue.requests == [])
 
 
 # On a server --------------------------------------------------------------------------------

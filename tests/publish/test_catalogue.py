@@ -12,6 +12,7 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 from click.testing import CliRunner
+from dkist_assets import unpacked
 
 import dkist_virtual as dv
 from dkist_virtual.cli.main import cli
@@ -123,6 +124,22 @@ def test_what_an_inventory_lacks_is_that_of_dkist_inventory(
     complete(fewer, store, has_wavelengths=True)
     assert "wavelengthMin" not in fewer
     assert fewer["instrumentName"] == "mine"
+
+
+def test_datasets_without_an_inventory(tmp_path: Path) -> None:
+    for name in ("eit_dataset-1.1.0", "eit_dataset-1.2.0"):
+        source = unpacked(f"{name}.asdf", tmp_path)
+        dv.convert(source, tmp_path / f"{name}.virtual", scan="never", progress=False)
+    report = dv.write_catalogue(tmp_path)
+    assert (report.n_stores, report.failures) == (2, {})
+    assert "stac/: without 2 stores" in str(report)  # which need an ID and a time
+    row = rows(tmp_path)["eit_dataset-1.2.0.virtual"]
+    assert (row["instrument"], row["shape"], row["n_frames"]) == ("EIT", [11, 128, 128], 11)
+    assert row["dataset_id"] is row["start"] is row["n_bytes"] is row["dataset_size"] is None
+    # Both are found, also where alternatives are asked for, and open.
+    found = dv.search(status="any", catalogue=tmp_path)
+    assert len(found) == 2
+    assert dv.open_dataset(found[1]).data.shape == (11, 128, 128)
 
 
 # Other software -----------------------------------------------------------------------------

@@ -75,6 +75,7 @@ def test_every_example_is_run_here() -> None:
         "align.py",
         "any_survey.py",
         "archive.py",
+        "catalogue.py",
         "cluster.py",
         "convert_and_read.py",
         "doppler.py",
@@ -125,6 +126,17 @@ def test_archive() -> None:
     assert said.count(".virtual: new, 20 frames") == 3
     assert "'unchanged': 3" in said
     assert "Look at" not in said
+
+
+@pytest.mark.slow
+def test_catalogue() -> None:
+    said = run("catalogue.py")
+    assert said.startswith(
+        "3 stores in the catalogue\nFound: ['AAAAAAA', 'AAAAAAB', 'AAAAAAC'] with 1 "
+    )
+    (mean, again) = re.findall(r"Mean: (\S+) (\S+)", said)[0]
+    assert mean == again
+    assert "without instrument: 3" in said
 
 
 @pytest.mark.slow
