@@ -14,6 +14,7 @@ import pytest
 from numpy.testing import assert_array_equal
 
 import dkist_virtual as dv
+from dkist_virtual.demo.server import FrameServer
 from dkist_virtual.errors import StoreError
 
 HERE = Path(__file__).parent
@@ -40,3 +41,18 @@ def test_a_repository_gives_what_its_store_gives(version: int) -> None:
     assert said["store_id"] == dv.open_zarr(HERE / "stores" / "compressed.json").attrs[
         "dkist_virtual"
     ]["store_id"]  # fmt: skip
+
+
+def test_a_repository_on_a_web_server() -> None:
+    with FrameServer(HERE).running() as server:
+        place = f"icechunk+{server.url}/repositories/format1"
+        frames = HERE / "stores" / "datasets" / "compressed"
+        if 2 not in READS:
+            with pytest.raises(StoreError, match="on a web server is read by icechunk 2"):
+                dv.open_dataset(place)
+            return
+        found = dv.open_dataset(place, frames=frames)
+        here = dv.open_dataset(HERE / "repositories" / "format1", frames=frames)
+        assert isinstance(found, dv.Dataset)
+        assert isinstance(here, dv.Dataset)
+        assert_array_equal(np.asarray(found.data), np.asarray(here.data), strict=True)
