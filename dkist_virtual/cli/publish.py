@@ -77,7 +77,6 @@ def catalogue(
     \b
     Examples:
       dkist-virtual catalogue stores/
-      dkist-virtual catalogue stores/ --records records.json
       dkist-virtual catalogue stores/ --page --url https://example.org/stores \\
           --frames https://example.org/archive /archive
       dkist-virtual search --catalogue stores/ --instrument VISP --open 1
