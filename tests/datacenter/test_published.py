@@ -184,6 +184,7 @@ def test_an_empty_answer_gives_advice(offline: Path) -> None:
         dv.search(storage_options={})
 
 
+@pytest.mark.slow
 def test_filters_that_the_simulated_data_center_lacks(offline: Path) -> None:
     from dkist.net import attrs as da
 

@@ -126,6 +126,33 @@ def test_what_an_inventory_lacks_is_that_of_dkist_inventory(
     assert fewer["instrumentName"] == "mine"
 
 
+def test_cards_that_differ_or_are_missing(tmp_path: Path) -> None:
+    from astropy.table import MaskedColumn, Table
+
+    from dkist_virtual.publish.catalogue.from_headers import complete
+    from dkist_virtual.store.format.headers import write_headers
+
+    table = Table(
+        {
+            "XPOSURE": [2.0, 3.0, 1.0, 3.0, 2.0],  # of two that are most frequent the smaller one
+            "DSETID": ["A", "A", "B", "A", "A"],
+            "ATMOS_R0": MaskedColumn([9.0, 0.1, 0.3, 9.0, 0.2], mask=[1, 0, 0, 1, 0]),
+            "SPECLN01": ["Fe I", "Fe I", "Ca II", "Fe I", "Fe I"],
+            "PROP_ID": MaskedColumn(["x"] * 5, mask=[True] * 5),
+        }
+    )
+    write_headers(tmp_path / "headers.parquet", table, {})
+    found: dict[str, Any] = {"primaryExperimentId": "mine"}
+    complete(found, tmp_path, has_wavelengths=True)
+    assert found.pop("qualityAverageFriedParameter") == pytest.approx(0.2)
+    assert found == {
+        "exposureTime": 2.0,
+        "friedParameter": {"min": 0.1, "max": 0.3},
+        "spectralLines": ["Ca II", "Fe I"],
+        "primaryExperimentId": "mine",
+    }
+
+
 def test_datasets_without_an_inventory(tmp_path: Path) -> None:
     for name in ("eit_dataset-1.1.0", "eit_dataset-1.2.0"):
         source = unpacked(f"{name}.asdf", tmp_path)
@@ -178,6 +205,7 @@ def test_pystac_finds_it_valid(stores: Path) -> None:
     assert "a%20mosaic.virtual" in items["SIM004"].assets["references"].href
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore")  # of intake and what it imports
 def test_intake_and_xarray_read_the_pixels(stores: Path) -> None:
     intake = pytest.importorskip("intake")
@@ -220,8 +248,8 @@ def test_only_changed_stores_are_read(own: Path, converted: Callable[[str], Path
     (own / "SIM000.virtual" / "headers.parquet").write_bytes(b"")
     mosaic = own / "a mosaic.virtual"
     shutil.rmtree(mosaic)
-    shutil.copytree(converted("visp_plain"), mosaic)
-    shutil.copytree(converted("visp_plain"), own / "broken.virtual")
+    shutil.copytree(converted("visp"), mosaic)
+    shutil.copytree(converted("visp"), own / "broken.virtual")
     (own / "broken.virtual" / "dataset.asdf").write_bytes(b"#ASDF 1.0.0\n")
     (own / "nothing.virtual").mkdir()
     report = dv.write_catalogue(own)
@@ -229,9 +257,10 @@ def test_only_changed_stores_are_read(own: Path, converted: Callable[[str], Path
     assert list(report.failures) == ["broken.virtual"]
     assert "dataset.asdf" in report.failures["broken.virtual"]
     assert str(report).splitlines()[-2] == "1 store left out:"
-    assert {row["dataset_id"] for row in rows(own).values()} == {"SIM000", "SIM001"}
+    assert {row["instrument"] for row in rows(own).values()} == {"VISP"}
     stac = {Path(name).name for name in files(own / "stac")}
-    assert stac == {"catalog.json", "collection.json", "SIM000.json", "SIM001.json"}
+    assert stac == {"catalog.json", "collection.json", "SIM000.json"}
+    assert "without 1 store, a mosaic.virtual" in str(report)  # two have one ID
     shutil.rmtree(mosaic)
     dv.write_catalogue(own)
     assert list(rows(own)) == ["SIM000.virtual"]
