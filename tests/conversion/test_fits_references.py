@@ -423,6 +423,13 @@ def served(night: Path) -> Iterator[Any]:
     (night / "large").unlink()
 
 
+@pytest.mark.parametrize("name", ["all.json", "all.parq", "all.virtual"])
+def test_directories_above_are_made(night: Path, tmp_path: Path, name: str) -> None:
+    target = tmp_path / "not" / "yet" / name
+    dv.fits_references(night / "7.fits", target)
+    np.testing.assert_array_equal(dv.open_zarr(target)["data"][:], of_astropy(night / "7.fits"))
+
+
 def test_a_cut_out_is_read_in_ranges(night: Path, tmp_path: Path, server: Any) -> None:
     url = f"{server.url}/large"
     made = dv.fits_references([url, f"{server.url}/gone"], tmp_path / "s.virtual", missing="absent")

@@ -71,7 +71,7 @@ def grid_of(
             if value is None:
                 raise DatasetError(
                     f"{shown(url)}: {keyword} is missing: expected a value, by which to arrange "
-                    "the files. primary=True takes those of the primary header too"
+                    "the files. primary=True (--primary) takes those of the primary header too"
                 )
         _check_sortable(keyword, column)
         axes.append(sorted(set(column)))  # type: ignore[type-var]  # of one kind
@@ -100,7 +100,8 @@ def grid_of(
             lacks.append(axis[i])
         raise DatasetError(
             f"by: {len(found)} files do not fill a grid of {_said(keywords, shape)}: none has "
-            f"{_at(keywords, lacks[::-1])}. missing='absent' leaves such places empty"
+            f"{_at(keywords, lacks[::-1])}. missing='absent' (--missing absent) leaves such places "
+            "empty"
         )
     return Grid(shape, files, axes)
 

@@ -338,6 +338,8 @@ class FITSReferences:
         if form == "json":
             if target.is_dir():
                 raise _strange(target)
+            with raise_store_errors(target):
+                target.parent.mkdir(parents=True, exist_ok=True)
             with raise_store_errors(target), written_beside(target) as part:
                 Path(part).write_bytes(write_json(self._set))
         else:
@@ -368,6 +370,8 @@ class FITSReferences:
 def _replacing(target: Path, overwrite: bool, own: set[str]) -> Iterator[Path]:
     """Give a directory to write into, which gets its name when it is complete."""
     _refuse(target, overwrite, own)
+    with raise_store_errors(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
     work = work_directory(target)
     with raise_store_errors(target), alone(work, target):
         sweep(work, target, ())

@@ -252,7 +252,8 @@ def _refuse_missing(
     n = sum(1 for url in urls if url)
     if unreachable or (absent and missing == "raise"):
         kind = FrameUnreachableError if unreachable else FrameMissingError
-        hint = "" if unreachable else ". missing='absent' leaves their places empty"
+        leave = ". missing='absent' (--missing absent) leaves their places empty"
+        hint = "" if unreachable else leave
         raise kind(
             f"{len(absent)} of {counted(n, 'file')} are absent and {len(unreachable)} not "
             f"reachable, the first: {(unreachable or absent)[0]}{hint}"

@@ -283,7 +283,7 @@ def one_image(
     if len(found) > 1:
         raise FrameUnsupportedError(
             f"{' and '.join(map(_described, found))} both have images: expected one. Say which, by "
-            "index or EXTNAME, as hdu="
+            "index or EXTNAME, as hdu= (--hdu)"
         )
     return ImageReference.of(found[0], size)
 
