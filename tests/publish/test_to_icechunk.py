@@ -19,6 +19,7 @@ import zarr
 from icechunk_repository import open_plainly
 from inversions import make_inversion
 from numpy.testing import assert_array_equal
+from zarr.core.buffer import default_buffer_prototype
 
 import dkist_virtual as dv
 from dkist_virtual.cli.main import main
@@ -31,6 +32,7 @@ from dkist_virtual.errors import (
     StoreExistsError,
     StoreMissingError,
 )
+from dkist_virtual.io.event_loop import run
 
 # The package's name of it is that of the function.
 to_icechunk_module: Any = import_module("dkist_virtual.publish.icechunk.to_icechunk")
@@ -147,6 +149,9 @@ def test_a_grown_dataset_is_a_commit_and_the_one_before_still_opens(grown: Any) 
         dv.open_dataset(f"{first.repository}?tag=second")
     with pytest.raises(StoreMissingError, match="has no branch new"):
         dv.to_icechunk(store, place, branch="new")
+    for chosen in ("branch=../new", f"snapshot={first.snapshot[::-1]}"):
+        with pytest.raises(StoreMissingError, match=r"has no (branch|snapshot)"):
+            dv.open_dataset(f"{first.repository}?{chosen}")
 
 
 def test_an_open_dataset_stays_that_of_its_snapshot(grown: Any) -> None:
@@ -204,6 +209,49 @@ def test_references_that_another_program_changed_are_refused(grown: Any) -> None
     with pytest.raises(StoreCorruptError, match="are not those of the header table: 1"):
         dv.open_dataset(place)
     assert dv.open_dataset(f"{first.repository}?snapshot={first.snapshot}").shape == ds.shape
+    # What the error says to do mends it.
+    assert dv.to_icechunk(ds, place).is_new
+    assert dv.open_dataset(place).shape == ds.shape
+    assert "previews" in open_plainly(place)
+
+
+@pytest.mark.parametrize(
+    "what",
+    ["codec", *(pytest.param(w, marks=pytest.mark.slow) for w in ("bytes", "headers", "array"))],
+)
+def test_what_another_program_broke_is_written_again(
+    what: str, converted: Converted, tmp_path: Path
+) -> None:
+    store, place = converted("visp"), tmp_path / "repo"
+    first = dv.to_icechunk(store, place)
+    repository = icechunk.Repository.open(icechunk.local_filesystem_storage(str(place)))
+    session = repository.writable_session("main")
+    group = zarr.open_group(session.store, mode="r+")
+    if what == "bytes":
+        group["dkist_virtual/headers.parquet"][7] = 0
+    elif what == "headers":
+        del group["dkist_virtual/headers.parquet"]
+    elif what == "array":
+        del group["data"]
+    else:
+        key = "data/zarr.json"
+        buffer = run(session.store.get(key, default_buffer_prototype()))
+        text = buffer.to_bytes().replace(b'"hdu": 1', b'"hdu": 2')
+        run(session.store.set(key, default_buffer_prototype().buffer.from_bytes(text)))
+    session.commit("Broken")
+    if what == "array":  # too little is left to tell what it was
+        with pytest.raises(StoreCorruptError, match=r"array data is missing.*new repository"):
+            dv.to_icechunk(store, place)
+        repository.create_branch("mended", first.snapshot)
+        assert not dv.to_icechunk(store, place, branch="mended").is_new
+        return
+    if what != "codec":
+        with pytest.raises(StoreCorruptError, match=r"headers\.parquet"):
+            dv.open_dataset(place)
+    assert dv.to_icechunk(store, place).is_new
+    array = open_plainly(place, *first.containers)["data"]
+    assert_array_equal(array[1, 1], np.asarray(dv.open_dataset(place)[1, 1].data))
+    assert not dv.to_icechunk(store, place).is_new
 
 
 @pytest.mark.slow

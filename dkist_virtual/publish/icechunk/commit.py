@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dkist_virtual.errors import StoreError, StoreExistsError
+from dkist_virtual.errors import StoreCorruptError, StoreError, StoreExistsError
 from dkist_virtual.io.event_loop import run
+from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.publish.icechunk.kept_files import batches
 from dkist_virtual.store.icechunk.layout import (
     FILES_GROUP,
@@ -19,19 +20,58 @@ from dkist_virtual.store.icechunk.layout import (
     array_json,
     file_json,
 )
+from dkist_virtual.store.icechunk.references_check import check_references
 from dkist_virtual.store.icechunk.repository import import_icechunk
+from dkist_virtual.store.icechunk.snapshot_files import SnapshotReader
 
 if TYPE_CHECKING:
     import icechunk
 
     from dkist_virtual.publish.icechunk.containers import Containers
     from dkist_virtual.publish.icechunk.kept_files import Prepared
-    from dkist_virtual.store.format.references import ArrayMetadata, FrameTable
+    from dkist_virtual.store.format.references import ArrayMetadata, FrameTable, ReferenceSet
+    from dkist_virtual.store.icechunk.address import RepositoryAddress
 
-__all__ = ["remove_layout", "write_layout"]
+__all__ = ["is_as_written", "remove_layout", "write_layout"]
 
 AT_ONCE = 10_000
 """References that are given to Icechunk together."""
+
+
+def is_as_written(
+    session: icechunk.Session,
+    address: RepositoryAddress,
+    before: Layout,
+    now: Layout,
+    references: ReferenceSet,
+) -> bool:
+    """Tell whether a dataset is still what was written, where another program has committed since.
+
+    Parameters
+    ----------
+    session : icechunk.Session
+    address : RepositoryAddress
+    before, now : Layout
+        What the snapshot says that it has, and what would be written.
+    references : ReferenceSet
+        Which would be written.
+    """
+    reader = SnapshotReader(address.repository, Fetcher(), {}, session, address, before.files)
+    arrays = [
+        {name: array_json(metadata) for name, metadata in one.arrays.items()}
+        for one in (before, now)
+    ]
+    roots = [json.dumps(one.attributes, sort_keys=True) for one in (before, now)]
+    if arrays[0] != arrays[1] or roots[0] != roots[1]:
+        return False
+    try:
+        for name, file in before.files.items():
+            for number in range(file.n_pieces):
+                reader.piece(name, number)
+        check_references(session, references, address)
+    except StoreCorruptError:
+        return False
+    return True
 
 
 def remove_layout(session: icechunk.Session, layout: Layout) -> None:

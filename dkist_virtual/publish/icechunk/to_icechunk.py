@@ -12,9 +12,15 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from dkist_virtual.errors import DatasetError, StoreError, StoreExistsError, StoreMissingError
+from dkist_virtual.errors import (
+    DatasetError,
+    StoreCorruptError,
+    StoreError,
+    StoreExistsError,
+    StoreMissingError,
+)
 from dkist_virtual.io.locations import local_path, shown
-from dkist_virtual.publish.icechunk.commit import remove_layout, write_layout
+from dkist_virtual.publish.icechunk.commit import is_as_written, remove_layout, write_layout
 from dkist_virtual.publish.icechunk.containers import Containers
 from dkist_virtual.publish.icechunk.kept_files import batches, prepare
 from dkist_virtual.publish.icechunk.source import open_source
@@ -271,10 +277,20 @@ def _commit(
     repository = _opened_or_created(address, fetcher, containers)
     with translate_errors(address):
         session = repository.writable_session(address.branch or "main")
-        before = layout_of(session, address)
+        try:
+            before = layout_of(session, address)
+        except StoreCorruptError as error:
+            raise StoreCorruptError(
+                f"{error}. Nothing is written over what cannot be read: make a branch of an "
+                "earlier snapshot and write there, with branch=; or write into a new repository"
+            ) from error
         if before is not None:
             _refuse_other(address, before, layout)
-            if before.content == layout.content:
+            by = repository.lookup_snapshot(session.snapshot_id).metadata or {}
+            ours = dict(by).get(COMMIT_KEY) == layout.attributes.get("store_id")
+            if before.content == layout.content and (
+                ours or is_as_written(session, address, before, layout, prepared.references)
+            ):
                 return result(session.snapshot_id, is_new=False)
             remove_layout(session, before)
         else:

@@ -234,7 +234,9 @@ def open_session(address: RepositoryAddress, fetcher: Fetcher) -> OpenSnapshot:
 
 
 _ABSENT: Final = re.compile(r"repository (doesn't|does not) exist|repository not found", re.I)
-_NO_REF: Final = re.compile(r"ref not found|snapshot not found|invalid snapshot id|not find", re.I)
+_NO_REF: Final = re.compile(
+    r"ref not found|snapshot (id )?not found|invalid (snapshot id|ref name)|not find", re.I
+)
 
 
 @contextmanager
@@ -258,7 +260,7 @@ def translate_errors(address: RepositoryAddress) -> Iterator[None]:
             raise no_repository_error(address, more * older) from error
         if _NO_REF.search(text):
             raise StoreMissingError(f"{place}: has no {address.chosen}: {text}") from error
-        corrupt = re.search(r"deserializ|decode|invalid|version", text, re.I)
+        corrupt = re.search(r"deserializ|decode|invalid|version|node not found", text, re.I)
         kind = StoreCorruptError if corrupt else StoreError
         raise kind(f"{place}: Icechunk cannot read {address.chosen}: {text}") from error
 
