@@ -17,13 +17,41 @@ from dkist_virtual.fits.errors import FrameCorruptError, FrameUnsupportedError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["CARD", "HDUTarget", "Header"]
+__all__ = ["CARD", "HDUTarget", "Header", "checked_target"]
 
 CARD: Final = 80
 """Length of a header card in bytes (4.1)."""
 
 HDUTarget: TypeAlias = int | str
 """Which HDU of a file: its index, 0 being the primary, or its EXTNAME."""
+
+
+def checked_target(hdu: object, said: object = None) -> HDUTarget:
+    """Check which HDU a user names.
+
+    Parameters
+    ----------
+    hdu : object
+    said : object, optional
+        What the user gave, for messages, if that is a list.
+
+    Raises
+    ------
+    TypeError
+        It is neither an index nor a name.
+    ValueError
+        It is a negative index, or an empty name.
+    """
+    said = hdu if said is None else said
+    if isinstance(hdu, str) and hdu.strip():
+        return hdu
+    if isinstance(hdu, (int, np.integer)) and not isinstance(hdu, bool) and hdu >= 0:
+        return int(hdu)
+    known = isinstance(hdu, (str, int, np.integer)) and not isinstance(hdu, bool)
+    raise (ValueError if known else TypeError)(
+        f"hdu = {said!r}: expected an index from 0, or an EXTNAME"
+    )
+
 
 _D = TypeVar("_D")
 _V = TypeVar("_V")

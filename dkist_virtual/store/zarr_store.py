@@ -331,7 +331,7 @@ class FrameStore(ReadOnlyStore):
                     if is_local(place):
                         raise
                     failed = failed or error
-            nowhere = FrameMissingError("the ASDF names no file for this frame")
+            nowhere = FrameMissingError("no file is named for this frame")
             raise failed or absent or nowhere
         except FrameError as error:
             metadata = self.references.arrays[reference.array][0]

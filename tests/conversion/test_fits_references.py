@@ -199,12 +199,12 @@ def test_scaled_and_blank_integers_are_floats(tmp_path: Path) -> None:
 
 def test_lists_give_the_axes(night: Path) -> None:
     a, b, c = (night / f"{n}.fits" for n in (2, 3, 4))
-    assert dv.fits_references(a).shape == (12, 10)
+    assert dv.fits_references(a, hdu=np.int64(1)).shape == (12, 10)
     assert dv.fits_references([a]).dims == ("file", "y", "x")
     nested = dv.fits_references([[a, b], [c, None]], dims=("time", "band"))
     assert nested.dims == ("time", "band", "y", "x")
     same(nested.array()[1, 0], of_astropy(c))
-    with pytest.raises(FrameMissingError, match=r"data/1.1.0.0"):
+    with pytest.raises(FrameMissingError, match=r"data/1.1.0.0: no file is named"):
         nested.array()[1, 1]
     assert np.isnan(nested.array(missing="nan")[1, 1]).all()
     assert nested.headers["SEQ"].tolist() == [5, 4, 3, None]
@@ -245,6 +245,8 @@ def test_a_hole_in_a_grid_is_said_or_left(night: Path) -> None:
         (["7"], {"dims": ("a", "b")}, ValueError, "2 names: expected 1.* or 3"),
         (["7"], {"hdu": "ERR"}, FrameCorruptError, r"7\.fits: the file has no HDU 'ERR'"),
         (["7"], {"hdu": 2}, FrameUnsupportedError, "no image"),
+        (["7"], {"hdu": -1}, ValueError, "hdu = -1: expected an index from 0, or an EXTNAME"),
+        (["7"], {"hdu": ("SCI", 1)}, TypeError, r"hdu = \('SCI', 1\): expected an index"),
         (["7"], {"missing": "nan"}, ValueError, "expected 'raise' or 'absent'"),
     ],
 )

@@ -26,6 +26,7 @@ from dkist_virtual.conversion.fits_files.references import (
 from dkist_virtual.conversion.fits_files.table import HeaderRows
 from dkist_virtual.conversion.scan import BATCH
 from dkist_virtual.errors import FrameError, FrameMissingError, FrameUnreachableError
+from dkist_virtual.fits.header import checked_target
 from dkist_virtual.io.driver import at_once, read_many
 from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.io.locations import absolute, is_local
@@ -133,6 +134,7 @@ def fits_references(
     if missing not in ("raise", "absent"):
         raise ValueError(f"missing = {missing!r}: expected 'raise' or 'absent'")
     keywords = _keywords(by)
+    hdu = None if hdu is None else checked_target(hdu)
     if target is not None:
         form_of(target, references)
     given = files_of(files)

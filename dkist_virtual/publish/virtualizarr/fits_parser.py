@@ -17,6 +17,7 @@ from dkist_virtual.errors import (
 )
 from dkist_virtual.fits.frame_spec import IMAGE_CODEC_ID
 from dkist_virtual.fits.hdu import has_image, is_named
+from dkist_virtual.fits.header import checked_target
 from dkist_virtual.fits.layout import PlainImage
 from dkist_virtual.fits.partial import drive
 from dkist_virtual.fits.references.cards import cards_of, image_cards
@@ -88,12 +89,8 @@ class FITSParser:
         if self.hdu is None:
             return
         given = self.hdu
-        targets = tuple(given) if isinstance(given, (list, tuple)) else (given,)
-        for target in targets:
-            if isinstance(target, bool) or not isinstance(target, (str, int)):
-                raise TypeError(f"hdu = {self.hdu!r}: expected an index, an EXTNAME, or a list")
-            if (target < 0) if isinstance(target, int) else not target.strip():
-                raise ValueError(f"hdu = {self.hdu!r}: expected an index from 0, or an EXTNAME")
+        several = given if isinstance(given, (list, tuple)) else [given]
+        targets = tuple(checked_target(one, given) for one in several)
         if not targets:
             raise ValueError("hdu is an empty list: expected indices or EXTNAMEs, or None for all")
         object.__setattr__(self, "hdu", targets)
