@@ -122,6 +122,13 @@ WRONG: dict[str, tuple[Callable[[dict[str, Any]], object], str]] = {
     "text": (put("good/0", "abc"), "good/0.*base64"),
     "too short": (put("good/0", "base64:" + base64.b64encode(b"\1").decode()), "good: 1 bytes"),
     "two values": (put("good/1", "base64:AQ=="), "good/1"),
+    "other value": (lambda refs: refs.update({"good/1": refs.pop("good/0")}), "good/1.*chunk 0"),
+    "value of nothing": (put("lost/0", "base64:AQ=="), "lost/0.*chunk of no array"),
+    "codec of no name": (changed("SCI/.zarray", filters=[{"id": []}]), "SCI: codecs"),
+    "not of FITS": (changed("MASK/.zarray", dtype=">u2"), "MASK: .*>u2.* without a codec"),
+    "longer than a chunk": (put("MASK/1.0.0", ["/a", 0, 385]), "MASK/1.0.0: .*385 bytes.* 384"),
+    "whole file of pixels": (put("MASK/1.0.0", ["/a"]), "MASK/1.0.0: .*whole file"),
+    "true": (put(SCI, ["/a", True, 1]), SCI),
 }
 
 
@@ -217,6 +224,14 @@ def test_files_that_are_no_references(tmp_path: Path) -> None:
         dv.open_zarr(tmp_path / "a.json")
     with pytest.raises(dv.errors.StoreMissingError, match="no store here"):
         dv.open_zarr(tmp_path / "not there.json")
+
+
+def test_a_chain_of_addresses_that_leads_nowhere_is_named(written: Path, tmp_path: Path) -> None:
+    document = refs_of(written)
+    document["refs"]["MASK/0.0.0"] = ["zip://a.fits::file:///none.zip", 0, 384]
+    (tmp_path / "a.json").write_text(json.dumps(document))
+    with pytest.raises(dv.errors.FrameUnreachableError, match=r"MASK/0\.0\.0: .*none\.zip"):
+        dv.open_zarr(tmp_path / "a.json")["MASK"][0]
 
 
 def test_references_from_a_server_name_no_files_of_this_machine(written: Path) -> None:

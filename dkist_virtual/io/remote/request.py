@@ -197,7 +197,8 @@ def filesystem_of(url: str, options: Mapping[str, Any]) -> tuple[AbstractFileSys
             # fsspec's own `url_to_fs` calls this private method.
             return filesystem, filesystem._strip_protocol(url), protocol
         return (*fsspec.core.url_to_fs(url, **options), protocol)
-    except (ImportError, ValueError) as error:  # a protocol that is unknown, or not installed
+    except (ImportError, ValueError, OSError) as error:
+        # A protocol that is unknown, or not installed; some connect at once.
         raise FrameUnreachableError(f"{shown(url)}: {type(error).__name__}: {error}") from error
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from dkist_virtual.errors import StoreCorruptError, StoreReplacedError
 from dkist_virtual.fits.frame_spec import without_leading_axis
+from dkist_virtual.fits.layout import BITPIX_DTYPES
 from dkist_virtual.fits.threads import open_in_forks
 from dkist_virtual.io.locations import shown
 from dkist_virtual.store.format.limits import (
@@ -145,6 +146,9 @@ class FrameTable(Protocol):
         ...
 
 
+_FITS_TYPES: Final = tuple(BITPIX_DTYPES.values())
+
+
 @dataclass(frozen=True, slots=True)
 class ArrayMetadata:
     """An array of the store as its Zarr v2 metadata describe it.
@@ -171,6 +175,11 @@ class ArrayMetadata:
         dtype = np.dtype(self.dtype)
         if dtype.kind not in "iuf" or dtype.itemsize > 8:
             raise StoreCorruptError(f".zarray: dtype = {self.dtype!r}: expected integers or floats")
+        if self.compressor is None and f"{dtype.kind}{dtype.itemsize}" not in _FITS_TYPES:
+            raise StoreCorruptError(
+                f".zarray: dtype = {self.dtype!r} without a codec: expected a type of pixels in "
+                f"FITS, {', '.join(_FITS_TYPES)}"
+            )
         if len(self.shape) != len(self.chunks) or not self.shape or min(self.shape) < 1:
             raise StoreCorruptError(f".zarray: shape = {self.shape}, chunks = {self.chunks}")
         if math.prod(self.chunks) > MAX_FRAME_PIXELS:
@@ -421,7 +430,8 @@ def _entry(key: str, value: object) -> tuple[str, int, int]:
         case [str(url)] if url:
             return url, WHOLE_FILE, WHOLE_FILE
         case [str(url), int(offset), int(n)] if url and 0 <= offset < 2**63 and 0 < n < 2**63:
-            return url, offset, n
+            if not isinstance(offset, bool) and not isinstance(n, bool):
+                return url, offset, n
     raise StoreCorruptError(f"{key}: {value!r}: expected a URL, alone or with offset and length")
 
 

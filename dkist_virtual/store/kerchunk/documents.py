@@ -171,7 +171,8 @@ def _spec(zarray: Document) -> FrameSpec | None:
     codecs = [codec for codec in given if codec is not None]
     if not codecs:
         return None
-    spec = SPECS.get(codecs[0].get("id")) if isinstance(codecs[0], dict) else None
+    name = codecs[0].get("id") if isinstance(codecs[0], dict) else None
+    spec = SPECS.get(name) if isinstance(name, str) else None
     if spec is None or len(codecs) > 1:
         raise StoreCorruptError(f"codecs {codecs!r:.120}: expected one, {_CODECS}")
     return spec.from_config(codecs[0])

@@ -6,6 +6,7 @@ import base64
 import binascii
 import io
 import json
+import math
 from dataclasses import replace
 from itertools import takewhile
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -18,6 +19,7 @@ from dkist_virtual.io.safety import check_size
 from dkist_virtual.store.format.references import (
     ROOT_KEY,
     ReferenceSet,
+    chunk_key,
     sha256,
     tables_of,
     translate_errors,
@@ -99,10 +101,16 @@ def _read_json(text: bytes, reader: StoreReader) -> _Read:  # noqa: ARG001  # as
     arrays = split_documents(documents)
     inline = {}
     for key in [key for key, value in chunks.items() if isinstance(value, str)]:
-        name = key.partition("/")[0]
+        name, _, chunk = key.partition("/")
+        if name not in arrays:
+            raise StoreCorruptError(f"{key!r:.120}: a chunk of no array")
         if name in inline:
             raise StoreCorruptError(f"{key!r:.120}: values in the references: expected one chunk")
         inline[name] = InlineArray.of(name, *arrays[name], _decoded(key, chunks.pop(key)))
+        if chunk != inline[name].key:
+            raise StoreCorruptError(f"{key!r:.120}: expected the one chunk {inline[name].key}")
+    if lost := [key for key in chunks if key.partition("/")[0] not in arrays]:
+        raise StoreCorruptError(f"{lost[0]!r:.120}: a chunk of no array")
     tables = tables_of(frame_arrays(arrays, inline), chunks)
     return _set(tables, text), root_attributes(documents), inline
 
@@ -155,10 +163,23 @@ def _inline_value(reader: StoreReader, name: str) -> bytes | None:
 
 
 def _set(tables: dict[str, tuple[ArrayMetadata, FrameTable]], text: bytes) -> ReferenceSet:
-    """Put tables together; refuse relative references, which could be below any directory."""
+    """Put tables together; refuse relative references, which could be below any directory.
+
+    Refuse also those of pixels without a codec that are longer or shorter than a chunk.
+    """
     directories: set[str] = set()
     for name, (metadata, table) in tables.items():
-        for url in table.take(np.arange(metadata.n_frames)).urls.tolist():
+        frames = table.take(np.arange(metadata.n_frames))
+        if metadata.compressor is None:
+            n = math.prod(metadata.chunks) * np.dtype(metadata.dtype).itemsize
+            for at in np.flatnonzero((frames.urls != "") & (frames.lengths != n))[:1].tolist():
+                _, offset, length = frames.row(at)
+                found = "a whole file" if offset < 0 else f"{length} bytes"
+                raise StoreCorruptError(
+                    f"{name}/{chunk_key(metadata, at)}: refers to {found}: expected the {n} bytes "
+                    "of a chunk, which has no codec"
+                )
+        for url in frames.urls.tolist():
             if url and "://" not in url and not url.startswith("/"):
                 raise StoreCorruptError(f"{name}: reference {url!r:.120}: expected an absolute one")
             directories.add(url.rpartition("/")[0] if url else "")
