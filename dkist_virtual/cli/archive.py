@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from dkist_virtual.errors import StoreExistsError
+from dkist_virtual.cli.publish import page_options, records_option, write_page_too
+from dkist_virtual.errors import DKISTVirtualError, StoreExistsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -51,6 +52,8 @@ _OPTIONS: Final = (
         is_flag=True,
         help="With --all: write the catalogue and its page, with a picture of each dataset.",
     ),
+    records_option,
+    page_options,
 )
 
 
@@ -61,7 +64,10 @@ def archive_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
-_OWN: Final = ("stores", "verify_sample", "withdrawn", "again", "dry_run", "catalogue", "page")
+_OWN: Final = (
+    "stores", "verify_sample", "withdrawn", "again", "dry_run", "catalogue", "page", "records",
+    "title", "url",
+)  # fmt: skip
 
 
 def without_archive(options: dict[str, Any]) -> dict[str, Any]:
@@ -91,6 +97,15 @@ def run(archive: str, client: DaskClient | None, options: dict[str, Any]) -> int
     options["withdrawn"] = options["withdrawn"] or "keep"
     with_page = options.pop("page")
     with_catalogue = options.pop("catalogue") or with_page
+    records, of_page = (
+        options.pop("records"),
+        {"title": options.pop("title"), "url": options.pop("url")},
+    )
+    of_page = {name: value for name, value in of_page.items() if value is not None}
+    if of_page and not with_page:
+        raise click.UsageError(f"--{next(iter(of_page))} is for the page: expected --page with it")
+    if records is not None and not with_catalogue:
+        raise click.UsageError("--records is for the catalogue: expected --catalogue with it")
 
     def say(outcome: object) -> None:
         tqdm.write(str(outcome), file=sys.stdout)  # beside the bar
@@ -102,8 +117,6 @@ def run(archive: str, client: DaskClient | None, options: dict[str, Any]) -> int
         click.echo(f"Error: {error}", err=True)
         return BUSY
     except ValueError as error:
-        from dkist_virtual.errors import DKISTVirtualError
-
         if isinstance(error, DKISTVirtualError):
             raise
         raise click.UsageError(str(error)) from error
@@ -112,16 +125,21 @@ def run(archive: str, client: DaskClient | None, options: dict[str, Any]) -> int
         return report.exit_status
     from dkist_virtual.publish.catalogue.write import write_catalogue
 
-    catalogue = write_catalogue(stores)
+    try:
+        catalogue = write_catalogue(stores, records=records)
+    except (TypeError, ValueError) as error:
+        if isinstance(error, DKISTVirtualError):
+            raise
+        raise click.UsageError(str(error)) from error
     click.echo(str(catalogue))
     if with_page:
-        from dkist_virtual.cli.publish import write_page_too
-
         base, frames = options["base"], options["frames"]
         # Elsewhere, and where each dataset has a place of its own, they are read at the base.
         known = base is not None and frames is not None and "{" not in f"{base}{frames}"
         write_page_too(
             stores,
+            {"records": records},
+            **of_page,
             frames={base: frames} if known else None,
             storage_options=options["storage_options"],
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import click
 
 from dkist_virtual.errors import DKISTVirtualError
 
-__all__ = ["catalogue", "write_page_too"]
+__all__ = ["catalogue", "page_options", "records_option", "write_page_too"]
 
 
 def _read_records(_: click.Context, __: click.Parameter, path: str | None) -> list[Any] | None:
@@ -28,15 +29,43 @@ def _read_records(_: click.Context, __: click.Parameter, path: str | None) -> li
     return found
 
 
-@click.command()
-@click.argument("stores", type=click.Path(file_okay=False))
-@click.option(
+records_option = click.option(
     "--records",
     metavar="FILE",
     type=click.Path(exists=True, dir_okay=False),
     callback=_read_records,
     help="JSON of the Data Center's records: status and embargo are in no inventory.",
 )
+
+
+def page_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add the options of a page to a command."""
+    title = click.option("--title", metavar="TEXT", help="With --page: its heading.")
+    url = click.option(
+        "--url",
+        metavar="URL",
+        callback=_check_url,
+        help="With --page: where STORES will be published, for the code that opens a dataset. By "
+        "default it is the address that the page is looked at.",
+    )
+    return title(url(command))
+
+
+def _check_url(_: click.Context, __: click.Parameter, url: str | None) -> str | None:
+    """Refuse a wrong URL before anything is written."""
+    if url is not None:
+        from dkist_virtual.publish.page.write import check_url
+
+        try:
+            check_url(url)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from error
+    return url
+
+
+@click.command()
+@click.argument("stores", type=click.Path(file_okay=False))
+@records_option
 @click.option("--no-stac", is_flag=True, help="Write no STAC collection.")
 @click.option("--no-intake", is_flag=True, help="Write no catalogue of intake.")
 @click.option(
@@ -44,13 +73,7 @@ def _read_records(_: click.Context, __: click.Parameter, path: str | None) -> li
     is_flag=True,
     help="Write index.html too, with a picture of each dataset, which is drawn from its frames.",
 )
-@click.option("--title", metavar="TEXT", help="With --page: its heading.")
-@click.option(
-    "--url",
-    metavar="URL",
-    help="With --page: where STORES will be published, for the code that opens a dataset. By "
-    "default it is the address that the page is looked at.",
-)
+@page_options
 @click.option(
     "--frames",
     nargs=2,
@@ -90,10 +113,6 @@ def catalogue(
     if given and not page:
         raise click.UsageError(f"--{next(iter(given))} is for the page: expected --page with it")
     try:
-        if url is not None:
-            from dkist_virtual.publish.page.write import check_url
-
-            check_url(url)  # before the catalogue is written
         report = write_catalogue(
             stores, stac=False if no_stac else None, intake=not no_intake, **options
         )

@@ -273,7 +273,13 @@ def test_records_are_believed_before_the_inventory(own: Path) -> None:
     assert (row["status"], row["embargoed"], row["instrument"]) == ("DEPRECATED", True, "VISP")
     assert dv.write_catalogue(own, records={"SIM000": {**record, "status": "ACTIVE"}}).n_kept == 1
     assert rows(own)["SIM000.virtual"]["status"] == "ACTIVE"
-    assert dv.write_catalogue(own).n_kept == 1
+    before = files(own)
+    with pytest.raises(
+        ValueError, match=r"status or embargo of 1 store \(the first: SIM000.virtual"
+    ):
+        dv.write_catalogue(own)  # an embargo must not end because a run was not told of it
+    assert files(own) == before
+    assert dv.write_catalogue(own, records=[]).n_kept == 1
     assert rows(own)["SIM000.virtual"]["status"] is None
     for wrong, said in (([record] * 2, "twice"), ([{}], "expected text")):
         with pytest.raises(ValueError, match=said):

@@ -357,6 +357,16 @@ def test_the_command_line_refuses_what_a_page_cannot_have(tmp_path: Path) -> Non
         result = CliRunner().invoke(cli, ["catalogue", str(tmp_path), *options])
         assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
         assert said in result.output
+    for options, said in (
+        (["--title", "A"], "--title is for the page: expected --page with it"),
+        (["--records", __file__], "is not JSON"),
+        (["--page", "--url", "ftp://a.org"], "expected the address of a web server"),
+    ):
+        result = CliRunner().invoke(
+            cli, ["convert", "--all", str(tmp_path), "--to", str(tmp_path / "stores"), *options]
+        )
+        assert (result.exit_code, list(tmp_path.iterdir())) == (2, [])
+        assert said in result.output
 
 
 def test_a_page_needs_a_catalogue_on_this_machine(tmp_path: Path) -> None:

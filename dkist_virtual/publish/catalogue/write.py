@@ -33,6 +33,8 @@ __all__ = ["Catalogue", "write_catalogue"]
 
 ROW_GROUP: Final = 100_000
 
+_FROM_RECORDS: Final = ("status", "embargoed", "embargo_end")
+
 PREVIEWS: Final = "previews"
 """The directory of pictures beside the stores, each with the ID of its dataset as name."""
 
@@ -101,7 +103,8 @@ def write_catalogue(
     records : list of dict, or dict of str to dict, optional
         The Data Center's records, with its keys such as ``datasetId`` and ``isEmbargoed``; or by
         the ID of the dataset. They are believed before the inventory that a store has: status and
-        embargo are in no inventory.
+        embargo are in no inventory. A catalogue with these is not written again without records,
+        but for ``[]``, which leaves them out.
     stac : bool, optional
         Whether to write the STAC collection; by default where ``pystac`` is installed.
     intake : bool
@@ -119,6 +122,8 @@ def write_catalogue(
         There is no such directory.
     ImportError
         ``stac=True``, and ``pystac`` is not installed.
+    ValueError
+        The catalogue would lose status and embargo, because no `records` are given.
 
     Examples
     --------
@@ -129,11 +134,36 @@ def write_catalogue(
     stac, notes = _with_stac(stac)
     known = _by_id(records)
     with _alone(directory):
-        return _write_all(directory, known, stac, intake, notes, shows_progress(progress))
+        return _write_all(
+            directory, known, stac, intake, notes, shows_progress(progress), records is None
+        )
+
+
+def _refuse_to_lose(path: Path, before: Mapping[str, Row], rows: Iterable[Row]) -> None:
+    """Raise ValueError where records alone said a value: an embargo must not end by itself."""
+    lost = [
+        row["store"]
+        for row in rows
+        for was in [before.get(row["store"], {})]
+        if any(row[key] is None and was.get(key) is not None for key in _FROM_RECORDS)
+    ]
+    if lost:
+        raise ValueError(
+            f"{path}: has status or embargo of {counted(len(lost), 'store')} (the first: "
+            f"{lost[0]}), which the Data Center's records said, and no records are given: expected "
+            "--records FILE (records=), or records=[] to leave them out. The catalogue stays as it "
+            "was"
+        )
 
 
 def _write_all(
-    directory: Path, known: _Records, stac: bool, intake: bool, notes: list[str], progress: bool
+    directory: Path,
+    known: _Records,
+    stac: bool,
+    intake: bool,
+    notes: list[str],
+    progress: bool,
+    keeps_records: bool,
 ) -> Catalogue:
     before = _rows_before(directory)
     pictures = _pictures(directory)
@@ -157,6 +187,8 @@ def _write_all(
             unchanged.add(name)
     rows.sort(key=lambda row: (row["dataset_id"] or "", row["store"]))
     path = directory / NAME
+    if keeps_records:
+        _refuse_to_lose(path, before, rows)
     written = [NAME]
     try:
         _write(path, rows)
