@@ -143,6 +143,17 @@ def test_chosen_hdus(exposures: list[Path]) -> None:
         FITSParser()(place + "nothing", registry())
 
 
+def test_a_file_that_ends_within_a_table_may_lack_images(tmp_path: Path) -> None:
+    table = fits.BinTableHDU.from_columns([fits.Column("x", "J", array=range(9))])
+    hdus = [fits.PrimaryHDU(np.ones((2, 2))), table, fits.ImageHDU(np.ones((2, 2)))]
+    path = tmp_path / "a.fits"
+    fits.HDUList(hdus).writeto(path)
+    path.write_bytes(path.read_bytes()[: 3 * 2880 + 20])
+    with pytest.raises(dv.errors.FrameCorruptError, match=r"a\.fits: HDU 1: .*cut short"):
+        FITSParser()(str(path), registry())
+    assert list(FITSParser(hdu=0)(str(path), registry())._group.arrays) == ["PRIMARY"]
+
+
 @pytest.mark.parametrize("hdu", [True, -1, "", [], [1.5], 2.5])
 def test_hdu_is_checked_when_given(hdu: Any) -> None:
     with pytest.raises((TypeError, ValueError), match="hdu"):

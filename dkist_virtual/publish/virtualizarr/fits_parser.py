@@ -160,6 +160,8 @@ class FITSParser:
                 found.append((_image(hdu, size), meant[0] if meant else None))
             for target in meant:
                 del wanted[target]
+            if not self._targets:
+                hdu.check_complete(size)  # a table too: images may be lost with its end
             return bool(self._targets) and not wanted
 
         try:
