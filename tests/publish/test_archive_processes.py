@@ -23,8 +23,14 @@ MAIN = "from dkist_virtual.cli.main import main; main()"
 FILES = {"dataset.asdf", "headers.parquet", "references.json"}
 
 
-def test_a_process_that_dies_fails_its_job_alone() -> None:
+def test_a_process_that_dies_fails_its_job_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     die = "__import__('os').kill(__import__('os').getpid(), 9)"
+    # The script that runs is not run again in them.
+    (tmp_path / "script.py").write_text("raise SystemExit(7)")
+    monkeypatch.setattr(sys.modules["__main__"], "__spec__", None)
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "script.py"))
     jobs = ["1 + 1", die, "__import__('os')._exit(3)", "__import__('os').getppid()"]
     results = dict(run_in_processes(jobs, eval, 1))
     assert results[jobs[0]] == 2

@@ -10,9 +10,12 @@ import gc
 import multiprocessing
 import os
 import signal
+import sys
 import threading
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from multiprocessing.connection import Connection, wait
+from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
@@ -52,7 +55,8 @@ def run_in_processes(
     def start() -> tuple[Connection, SpawnProcess]:
         ours, theirs = context.Pipe()
         process = context.Process(target=_work, args=(theirs, do), daemon=True)
-        process.start()
+        with _without_main():
+            process.start()
         theirs.close()
         return ours, process
 
@@ -88,6 +92,21 @@ def run_in_processes(
         _stop([process for process, _ in running.values()])
         for ours in running:
             ours.close()
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Keep the running script out of a process that is started.
+
+    There it would run again, and convert the archive again, unless all of it is below
+    ``if __name__ == "__main__"``; and one that came from a pipe is not found there.
+    """
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _death(code: int | None) -> DiedError:
