@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import os
 from contextlib import suppress
-from typing import TYPE_CHECKING, Literal, TypeAlias
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from dkist_virtual.conversion.asdf.locate import find_asdf
 from dkist_virtual.datacenter.ids import is_id
-from dkist_virtual.errors import FrameError, StoreMissingError
+from dkist_virtual.errors import FrameError, StoreCorruptError, StoreMissingError
 from dkist_virtual.io.locations import Location, absolute, is_local, local_path, shown
 from dkist_virtual.store.cubes.presence import (
     CUBE_SUFFIX,
@@ -16,7 +16,7 @@ from dkist_virtual.store.cubes.presence import (
     is_cube,
     is_unfinished_cube,
 )
-from dkist_virtual.store.format.names import JSON_NAME, PARQUET_NAME
+from dkist_virtual.store.format.names import JSON_NAME, PARQUET_NAME, identity_in
 from dkist_virtual.store.icechunk.address import repository_at
 from dkist_virtual.store.kerchunk.presence import form_of
 from dkist_virtual.store.presence import check_present
@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     )
 
 __all__ = [
-    "check_place", "dataset_of", "in_catalogue", "open_dataset", "open_frames", "open_stored",
+    "check_place", "dataset_of", "open_dataset", "open_frames", "open_stored",
     "open_with", "open_zarr", "select_alike", "store_directory",
 ]  # fmt: skip
 
@@ -120,18 +120,30 @@ def open_dataset(
     from dkist_virtual.store.read_options import ReadOptions
 
     options = ReadOptions(frames, missing, chunks, storage_options, cache, allow_local, verify)
-    return open_with(in_catalogue(store_or_asdf, catalogue, storage_options), options)
+    if catalogue is None:
+        return open_with(store_or_asdf, options)
+    from dkist_virtual.datacenter.published.find import found_in
+
+    record = found_in(catalogue, store_or_asdf, storage_options)
+    return open_with(record["Store"], options, dataset_id=record["datasetId"])
 
 
 def open_with(
-    store_or_asdf: str | os.PathLike[str] | Row, options: ReadOptions, *, any_version: bool = False
+    store_or_asdf: str | os.PathLike[str] | Row,
+    options: ReadOptions,
+    *,
+    any_version: bool = False,
+    dataset_id: str | None = None,
 ) -> Dataset | TiledDataset:
     """Open a dataset with options that were checked; see `open_dataset` and `open_asdf`."""
     if (saved := _saved(store_or_asdf)) is not None:
         from dkist_virtual.dataset.save.files.opened import open_saved
 
         return open_saved(*saved, options)
-    return dataset_of(_open(store_or_asdf, options, any_version=any_version))
+    opened = _open(store_or_asdf, options, any_version=any_version)
+    if (expected := dataset_id or _id_beside(store_or_asdf)) is not None:
+        _check_id(opened, expected, shown(str(_path_of(store_or_asdf))))
+    return dataset_of(opened)
 
 
 def open_stored(
@@ -380,25 +392,24 @@ def store_directory(place: str | os.PathLike[str]) -> str:
     return str(location.parent if named else location)
 
 
-def in_catalogue(
-    given: str | os.PathLike[str] | Row,
-    catalogue: str | os.PathLike[str] | None,
-    storage_options: StorageOptions | None = None,
-) -> str | os.PathLike[str] | Row:
-    """Find the store of an ID in a catalogue; without one, return what was given.
+def _id_beside(given: str | os.PathLike[str] | Row) -> str | None:
+    """Return the ID in a row that was found in a catalogue; None of anything else."""
+    if isinstance(given, (str, os.PathLike)) or "Store" not in getattr(given, "colnames", ()):
+        return None
+    value: Any = given["Dataset ID"] if "Dataset ID" in given.colnames else None
+    if getattr(value, "shape", ()):  # of a table with one row
+        value = value[0]
+    return value if isinstance(value, str) else None
 
-    Raises
-    ------
-    TypeError
-        Something else than an ID was given with a catalogue.
-    """
-    if catalogue is None:
-        return given
-    if not isinstance(given, str):
-        raise TypeError(f"{given!r:.80}: with catalogue= expected the ID of a dataset or product")
-    from dkist_virtual.datacenter.published.find import store_in
 
-    return store_in(catalogue, given, storage_options)
+def _check_id(opened: Opened, expected: str, place: str) -> None:
+    """Raise `StoreCorruptError` where a catalogue says that a store is of another dataset."""
+    found = identity_in(opened.description.inventory)
+    if found is not None and found != expected:
+        raise StoreCorruptError(
+            f"{place}: is of the dataset {found}, and the catalogue says that it is of {expected}: "
+            "it was replaced since. dkist-virtual catalogue STORES writes the catalogue again"
+        )
 
 
 def _path_of(given: str | os.PathLike[str] | Row) -> str | os.PathLike[str]:

@@ -348,6 +348,17 @@ def test_old_and_removed_datasets(offline: Path, tmp_path: Path) -> None:
         dv.open_dataset(offline / "SIM000.virtual", catalogue=offline)
 
 
+def test_a_store_that_became_another_dataset_is_found_out(offline: Path, tmp_path: Path) -> None:
+    stale = {"store": "SIM000.virtual", "dataset_id": "OTHER", "product_id": "L1-OTHER"}
+    write(tmp_path / "catalogue.parquet", [stale])
+    (tmp_path / "SIM000.virtual").symlink_to(offline / "SIM000.virtual")
+    said = r"SIM000.virtual: is of the dataset SIM000, and the catalogue says that it is of OTHER"
+    with pytest.raises(dv.errors.StoreCorruptError, match=said):
+        dv.open_dataset("L1-OTHER", catalogue=tmp_path)
+    with pytest.raises(dv.errors.StoreCorruptError, match=said):
+        dv.open_dataset(dv.search(catalogue=tmp_path)[0])
+
+
 def test_the_command_line(offline: Path) -> None:
     def run(*arguments: str) -> str:
         return CliRunner().invoke(cli, [*arguments, "--catalogue", str(offline)]).output

@@ -14,7 +14,7 @@ from dkist_virtual.datacenter.published.read import read_catalogue
 from dkist_virtual.errors import RemovedError, StoreMissingError, SupersededWarning
 from dkist_virtual.io.locations import shown
 
-__all__ = ["store_in"]
+__all__ = ["found_in", "store_in"]
 
 
 def store_in(
@@ -22,10 +22,21 @@ def store_in(
     identity: str,
     storage_options: Mapping[str, Any] | None = None,
 ) -> str:
-    """Find the address of the store of an ID; of a product, that of its newest dataset.
+    """Find the address of the store of an ID; see `found_in`."""
+    return str(found_in(catalogue, identity, storage_options)["Store"])
+
+
+def found_in(
+    catalogue: str | os.PathLike[str],
+    identity: object,
+    storage_options: Mapping[str, Any] | None = None,
+) -> dict[str, Any]:
+    """Find the record of an ID, with the address of its store; of a product, its newest dataset's.
 
     Raises
     ------
+    TypeError
+        Something else than a text was given.
     StoreMissingError
         The catalogue does not have it, or there is no catalogue.
     RemovedError
@@ -38,6 +49,10 @@ def store_in(
     SupersededWarning
         The dataset is no longer the newest of its product.
     """
+    if not isinstance(identity, str):
+        raise TypeError(
+            f"{identity!r:.80}: with catalogue= expected the ID of a dataset or product"
+        )
     published = read_catalogue(catalogue, storage_options)
     table = published.table
     positions = _where(table, "dataset_id", identity)
@@ -52,7 +67,7 @@ def store_in(
     record = max(found, key=_age)
     own = record["datasetId"]
     if _status(record) == UNKNOWN_STATUS:
-        return str(record["Store"])
+        return record
     instead = "Nothing in the catalogue replaced it."
     if (product := record["productId"]) is not None:
         same = records(published, _where(table, "product_id", product))
@@ -65,9 +80,9 @@ def store_in(
     warnings.warn(
         f"{own}: is {_status(record).lower()}, and not the newest of its product. {instead}",
         SupersededWarning,
-        stacklevel=4,
+        stacklevel=3,
     )
-    return str(record["Store"])
+    return record
 
 
 def _where(table: Any, column: str, value: str) -> np.ndarray[Any, np.dtype[np.int64]]:
