@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -284,6 +285,34 @@ def test_records_are_believed_before_the_inventory(own: Path) -> None:
     for wrong, said in (([record] * 2, "twice"), ([{}], "expected text")):
         with pytest.raises(ValueError, match=said):
             dv.write_catalogue(own, records=wrong)
+
+
+def test_names_that_no_catalogue_may_have_are_left_out(own: Path) -> None:
+    n = len(list(own.glob("*.virtual")))
+    (store, *_) = sorted(own.glob("*.virtual"))
+    for name, why in (
+        (b"\xff.virtual", "is not UTF-8"), (b"a\nb", "control character"), (b"C:x", "is absolute"),
+    ):  # fmt: skip
+        strange = os.fsencode(own) + b"/" + name
+        os.rename(store, strange)
+        report = dv.write_catalogue(own, stac=False, intake=False)
+        assert report.n_stores == n - 1
+        (said,) = report.failures.values()
+        assert why in said
+        str(report).encode()
+        os.rename(strange, store)
+
+
+def test_a_directory_without_stores_and_a_store_called_stac(own: Path, tmp_path: Path) -> None:
+    report = dv.write_catalogue(tmp_path, stac=True)
+    assert (report.n_stores, report.failures) == (0, {})
+    assert (tmp_path / "stac" / "collection.json").is_file()
+    (store, *_) = sorted(own.glob("*.virtual"))
+    shutil.rmtree(own / "stac", ignore_errors=True)
+    store.rename(own / "stac")
+    files = sorted((own / "stac").iterdir())
+    assert "a store has this name" in str(dv.write_catalogue(own, stac=True))
+    assert sorted((own / "stac").iterdir()) == files
 
 
 def test_what_was_there_stays_whole(own: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final, TypeAlias
 
+from dkist_virtual.datacenter.published.addresses import resolve_address
 from dkist_virtual.datacenter.published.read import read_catalogue
 from dkist_virtual.datacenter.published.table import COLUMNS, NAME, arrow_schema
 from dkist_virtual.errors import (
@@ -18,6 +19,7 @@ from dkist_virtual.errors import (
     SearchError,
     StoreCorruptError,
     StoreMissingError,
+    redacted,
 )
 from dkist_virtual.io.local_file import written_beside
 from dkist_virtual.io.locations import absolute, is_local, local_path
@@ -175,10 +177,16 @@ def _write_all(
     for name in _bar(names, progress):
         store = directory / name
         try:
+            resolve_address(str(directory / NAME), name)
+            name.encode()
             kept = _kept(store, before.get(name), known)
             row = _new_row(store, known) if kept is None else kept
+        except UnicodeEncodeError:
+            failures[redacted(name)] = "its name is not UTF-8: expected another name"
+            continue
         except (DKISTVirtualError, OSError) as error:
-            failures[name] = str(error) if isinstance(error, DKISTVirtualError) else shorten(error)
+            why = str(error) if isinstance(error, DKISTVirtualError) else shorten(error)
+            failures[redacted(name)] = why
             continue
         made = row | {"store": name, "preview": pictures.get(row["dataset_id"])}
         rows.append(made)
@@ -192,7 +200,9 @@ def _write_all(
     written = [NAME]
     try:
         _write(path, rows)
-        if stac:
+        if stac and STAC_DIRECTORY in names:
+            notes.append(f"{STAC_DIRECTORY}/: not written: a store has this name")
+        elif stac:
             notes += write_stac(directory, rows, unchanged, progress=progress)
             written.append(f"{STAC_DIRECTORY}/")
         if intake:
