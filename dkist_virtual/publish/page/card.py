@@ -63,7 +63,7 @@ def _moment(value: Any) -> str:
     if not isinstance(value, datetime):
         return ""
     given = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-    return given.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S")
+    return given.astimezone(UTC).replace(tzinfo=None).isoformat(timespec="seconds")
 
 
 def _texts(value: Any) -> list[str]:
