@@ -7,7 +7,7 @@ import shutil
 import sys
 import time
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -238,6 +238,9 @@ class Work:
     trusted : bool
         Whether the store exists and its frames are taken to be as they were, without looking at
         their files.
+    check : callable, optional
+        Is called with the dataset's ID, before anything is written; it raises where that is not
+        the one to convert.
     """
 
     frames: str | os.PathLike[str] | None
@@ -248,6 +251,7 @@ class Work:
     overwrite: bool
     rescan: bool = False
     trusted: bool = False
+    check: Callable[[str | None], object] | None = None
     progress: bool | None
     workers: int | None
     client: DaskClient | None
@@ -283,6 +287,9 @@ class Work:
                 print(f"Reading {redacted(path.name)}", file=sys.stderr)  # noqa: T201  # asked for
             source = read_source(path, label)
             sha256 = sha256_of(path)
+            dataset_id = identity_in(source.description.inventory)
+            if self.check is not None:
+                self.check(dataset_id)
             if self.trusted:
                 check_same_dataset(target, source, label)
             else:
@@ -315,7 +322,7 @@ class Work:
             seconds=time.perf_counter() - began,
             passed_over=tuple(others),
             n_kept=sum(s.kept for s in scans),
-            dataset_id=identity_in(source.description.inventory),
+            dataset_id=dataset_id,
             sha256=sha256,
         )
 

@@ -39,6 +39,7 @@ __all__ = [
     "Building",
     "alone",
     "build_store",
+    "clear_stopped",
     "existing_store",
     "is_being_built",
     "place_for",
@@ -228,6 +229,25 @@ def build_store(
                     ) from error
             raise
         shutil.rmtree(work, ignore_errors=True)
+
+
+def clear_stopped(target: Path, *, resumes: bool) -> None:
+    """Put back a store that a killed conversion was about to replace, and remove what it left.
+
+    Nothing is done where a conversion is at work.
+
+    Parameters
+    ----------
+    target : pathlib.Path
+        The store.
+    resumes : bool
+        Whether what was scanned stays for the next conversion.
+    """
+    work = work_directory(target)
+    with suppress(StoreExistsError), raise_store_errors(target), alone(work, target):
+        sweep(work, target)
+        if not (resumes and (work / JOURNAL).exists()):
+            shutil.rmtree(work, ignore_errors=True)
 
 
 def is_being_built(target: Path) -> bool:

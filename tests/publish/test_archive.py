@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -155,12 +156,63 @@ def test_a_failure_leaves_the_others_and_the_former_store(here: Path) -> None:
     assert outcomes(run(here)) == {}
 
 
+def test_an_asdf_that_becomes_another_dataset_leaves_the_former_store(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import dkist_virtual.publish.archive.plan as plan
+
+    path = asdf_of(here, "AAAAB")
+    before = contents(here / "S" / "AAAAB.virtual")
+    replace(path, b"AAAAB", b"AAAAZ")
+    monkeypatch.setattr(plan, "identity_of", lambda *_: plan.Identity("AAAAB"))
+    report = dv.convert_archive([path], here / "S", workers=1, again=True)
+    assert "is of the dataset AAAAZ: expected AAAAB" in report.failures[1].error
+    assert contents(here / "S" / "AAAAB.virtual") == before
+
+
+def test_a_store_that_a_kill_left_aside_comes_back(here: Path) -> None:
+    asdf_of(here, "AAAAB").write_bytes(b"broken")
+    shutil.rmtree(asdf_of(here, "AAAAE").parent)
+    aside = here / "S" / ".AAAAB.virtual.part" / "replaced by the new one"
+    for name in "BE":
+        (here / "S" / f".AAAA{name}.virtual.part").mkdir()
+    (here / "S" / "AAAAB.virtual").rename(aside)
+    assert outcomes(run(here)) == {"AAAAB": "failed", "AAAAE": "withdrawn"}
+    assert sorted(p.name for p in (here / "S").iterdir()) == [
+        *(f"AAAA{letter}.virtual" for letter in "ABCDE"), "archive.json",
+    ]  # fmt: skip
+
+
+def test_a_full_disk_is_said_and_a_dry_run_knows_what_was_done(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from dkist_virtual.publish.archive.record import Record
+
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    path = asdf_of(here, "AAAAB")
+    replace(path, b"T04:04:05", b"T05:05:05")
+    with monkeypatch.context() as patch:
+        patch.setattr(Record, "write", full)
+        with pytest.raises(StoreError, match="S: cannot be written: No space left"):
+            run(here)
+    before = sorted(here.rglob("*"))
+    assert outcomes(run(here, dry_run=True)) == {}
+    assert sorted(here.rglob("*")) == before
+    assert outcomes(run(here)) == {}
+
+
 def test_the_store_of_a_withdrawn_dataset_is_kept_or_removed(here: Path) -> None:
     shutil.rmtree(asdf_of(here, "AAAAE").parent)
     report = run(here)
     assert (outcomes(report), report.exit_status) == ({"AAAAE": "withdrawn"}, 0)
     assert (here / "S" / "AAAAE.virtual").is_dir()
     assert outcomes(run(here)) == {"AAAAE": "withdrawn"}
+    dry = run(here, withdrawn="remove", dry_run=True)
+    assert dry.removed == ("AAAAE.virtual",)
+    assert "1 store would be removed" in str(dry)
+    assert (here / "S" / "AAAAE.virtual").is_dir()
     report = run(here, withdrawn="remove")
     assert report.removed == ("AAAAE.virtual",)
     assert not (here / "S" / "AAAAE.virtual").exists()
@@ -208,9 +260,17 @@ def test_names_that_would_lead_elsewhere_or_be_two_are_refused(
     broken = write("broken.asdf", b"#ASDF", b"#NOPE")
     cut = write("cut.asdf", b"\n...\n", b"\n")
     other = write("other.asdf", b"\ndataset:", b"\ndatabet:")
+    untold = [
+        write(f"{value.decode()}.asdf", b"datasetId: MANYS", b"datasetId: " + value)
+        for value in (b"{a: b}", b"12")
+    ]
+    device = write("device.asdf", b"MANYS", b"CON")
+    (tmp_path / "A" / "circle").symlink_to("circle")
     report = dv.convert_archive(tmp_path / "A", tmp_path / "S", workers=1, scan="never")
     refused = {one.name: one.error for one in report.failures}
-    assert refused.keys() == set(map(str, [hostile, *two, *folded, broken, cut]))
+    assert refused.keys() == set(map(str, [hostile, *two, *folded, broken, cut, *untold, device]))
+    assert "its ID is {'a': 'b'}: expected a text" in refused[str(untold[0])]
+    assert list(report.unlisted) == [str(tmp_path / "A" / "circle")]
     assert "cannot be the name of a store" in refused[str(hostile)]
     assert "has no dataset ID" in refused[str(two[0])]
     assert "upper and lower case" in refused[str(folded[0])]
@@ -221,7 +281,9 @@ def test_names_that_would_lead_elsewhere_or_be_two_are_refused(
     assert sorted(p.name for p in tmp_path.iterdir()) == ["A", "S"]
 
 
-def test_of_several_asdfs_the_newest_is_taken(here: Path) -> None:
+def test_of_several_asdfs_the_newest_is_taken(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from dkist_virtual.publish.archive import find
+
     newer = here / "A" / "elsewhere" / "deep" / "n.asdf"
     newer.parent.mkdir(parents=True)
     data = asdf_of(here, "AAAAA").read_bytes()
@@ -232,6 +294,17 @@ def test_of_several_asdfs_the_newest_is_taken(here: Path) -> None:
     assert f"passed over: {asdf_of(here, 'AAAAA')}" in str(one)
     ds = dv.open_dataset(here / "S" / "AAAAA.virtual")
     assert ds.meta["inventory"]["startTime"] == "2024-01-02T03:04:06"
+
+    # The older one does not come back where the directory of the newer one is away.
+    def names(path: str, own: Any = find._names) -> Any:
+        if path.endswith("elsewhere"):
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return own(path)
+
+    monkeypatch.setattr(find, "_names", names)
+    report = run(here, scan="never")
+    assert outcomes(report) == {"AAAAA": "unseen"}
+    assert "elsewhere cannot be listed: Permission denied" in report.failures[0].error
 
 
 def test_a_second_run_at_once_is_refused(here: Path) -> None:
@@ -290,7 +363,7 @@ def test_an_archive_that_is_not_there(here: Path) -> None:
 
 def test_a_list(here: Path) -> None:
     places = [asdf_of(here, "AAAAA"), asdf_of(here, "AAAAB"), here / "A" / "none.asdf"]
-    (here / "list.txt").write_text("# ours\n" + "\n".join(map(str, places)) + "\n")
+    (here / "list.txt").write_text("# ours\n" + "\n".join(map(str, places)) + "\n", "utf-8-sig")
     report = dv.convert_archive(f"@{here / 'list.txt'}", here / "L", workers=1)
     assert outcomes(report) == {"AAAAA": "new", "AAAAB": "new", str(places[2]): "failed"}
     assert dv.convert_archive(places[:2], here / "L", workers=1).counts["unchanged"] == 2
@@ -318,6 +391,18 @@ def test_frames_that_come_later_are_found(here: Path) -> None:
     report = run(here)
     assert outcomes(report) == {"AAAAA": "updated"}
     assert sum(one.n_absent for one in report.datasets) == 0
+
+
+def test_a_directory_of_frames_that_comes_later_is_found(here: Path) -> None:
+    asdf = asdf_of(here, "AAAAA")
+
+    def n_bytes() -> int:
+        frames = here / "F" / "{dataset_id}"
+        return dv.convert_archive([asdf], here / "L", frames=frames, workers=1).n_bytes
+
+    assert n_bytes() == 0
+    shutil.copytree(asdf.parent, here / "F" / "AAAAA")
+    assert n_bytes() > 0
 
 
 def test_large_directories_are_not_read_again(

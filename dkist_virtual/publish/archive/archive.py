@@ -12,14 +12,21 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from dkist_virtual.conversion.staging import alone, place_for
+from dkist_virtual.conversion.staging import alone, clear_stopped, place_for, raise_store_errors
 from dkist_virtual.errors import StoreError
 from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.io.locations import shown
 from dkist_virtual.publish.archive.find import ArchivePlace, Listing, list_archive
 from dkist_virtual.publish.archive.options import Options, Withdrawn
 from dkist_virtual.publish.archive.plan import SUFFIX, Plan, make_plan
-from dkist_virtual.publish.archive.record import RECORD_NAME, Entry, Journal, Outcome, Record
+from dkist_virtual.publish.archive.record import (
+    RECORD_NAME,
+    Entry,
+    Journal,
+    Outcome,
+    Record,
+    entries_in,
+)
 from dkist_virtual.publish.archive.report import ArchiveReport, DatasetOutcome
 from dkist_virtual.publish.archive.run import run_jobs
 from dkist_virtual.store.format.dataset_asdf import software
@@ -141,8 +148,9 @@ def convert_archive(
     run = _Run(archive, target, options, shows_progress(progress), on_dataset or (lambda _: None))
     if dry_run:
         return run.say()
-    target.mkdir(parents=True, exist_ok=True)
     work = target / _WORK
+    with raise_store_errors(target):
+        target.mkdir(parents=True, exist_ok=True)
     with alone(work, target, "run of convert_archive is writing these stores"):
         try:
             report = run.do(work, workers, client)
@@ -178,7 +186,9 @@ class _Run:
 
     def say(self) -> ArchiveReport:
         """Say what would be done."""
-        listing, plan = self._plan(Record.read(str(self.target)))
+        record = Record.read(str(self.target))
+        record.datasets.update(entries_in(self.target / _WORK / _JOURNAL))
+        listing, plan = self._plan(record)
         outcomes = [DatasetOutcome.of(name, entry) for name, entry in plan.entries.items()]
         for job in plan.jobs:
             outcome: Outcome = "new" if job.entry.converted is None else "updated"
@@ -188,6 +198,7 @@ class _Run:
         for one in outcomes:
             if one.outcome != "unchanged":
                 self.said(one)
+        self.removed = list(plan.remove)
         return self._report(listing, plan, outcomes, dry_run=True)
 
     def do(self, work: Path, workers: int | None, client: DaskClient | None) -> ArchiveReport:
@@ -196,11 +207,18 @@ class _Run:
         self.is_recorded = not (work / _JOURNAL).exists()
         record = Record.read(str(self.target))
         self._sweep(work)
-        journal = Journal(work / _JOURNAL)
+        with raise_store_errors(self.target):
+            journal = Journal(work / _JOURNAL)
         self.is_recorded = not journal.entries
         try:
             record.datasets.update(journal.entries)
+            stopped = self._stopped()
+            for store in stopped:
+                clear_stopped(store, resumes=True)
             listing, plan = self._plan(record)
+            jobs = {Path(job.store) for job in plan.jobs}
+            for store in stopped:
+                clear_stopped(store, resumes=store in jobs)
             datasets = dict(plan.entries)
             # What is not reached in this run stays as it was.
             before = {job.name: record.datasets.get(job.name) for job in plan.jobs}
@@ -218,7 +236,8 @@ class _Run:
                 raise
             self._write(listing, plan, datasets, complete=True)
         finally:
-            journal.close()
+            with raise_store_errors(self.target):
+                journal.close()
         outcomes = [DatasetOutcome.of(name, datasets[name]) for name in sorted(datasets)]
         return self._report(listing, plan, outcomes, dry_run=False)
 
@@ -235,11 +254,22 @@ class _Run:
         bar = tqdm(total=len(jobs), unit=" datasets", disable=not self.shown or not jobs)
         with _closing(run_jobs(jobs, workers, client)) as results, bar:
             for job, entry in results:
-                journal.add(job.name, entry)
+                with raise_store_errors(self.target):
+                    journal.add(job.name, entry)
                 datasets[job.name] = entry
                 if entry.outcome != "unchanged":
                     self.said(DatasetOutcome.of(job.name, entry))
                 bar.update()
+
+    def _stopped(self) -> list[Path]:
+        """List the stores whose conversion was killed, or is running beside this one."""
+        end = f"{SUFFIX}.part"
+        names = (entry.name for entry in os.scandir(self.target))
+        return [
+            self.target / name[1:].removesuffix(".part")
+            for name in names
+            if name.startswith(".") and name.endswith(end)
+        ]
 
     def _sweep(self, work: Path) -> None:
         """Remove what a run that was killed was about to remove."""
@@ -276,7 +306,8 @@ class _Run:
             "unlisted": dict(report.unlisted),
             "software": software(),
         }
-        Record(kept, plan.passed_over, dict(listing.large), run).write(str(self.target))
+        with raise_store_errors(self.target):
+            Record(kept, plan.passed_over, dict(listing.large), run).write(str(self.target))
         self.is_recorded = True
 
     def _report(

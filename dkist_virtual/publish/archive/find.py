@@ -165,7 +165,7 @@ def list_archive(
 def _lines(path: str) -> list[str]:
     """Read a list of places; relative paths are so from its directory."""
     try:
-        text = Path(path).expanduser().read_text(encoding="utf-8")
+        text = Path(path).expanduser().read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         why = error.strerror if isinstance(error, OSError) else "is not UTF-8"
         raise DatasetError(
@@ -293,11 +293,15 @@ def _names(path: str) -> tuple[tuple[str, ...], tuple[str, ...], int]:
             store += name in (METADATA_NAME, HEADERS_NAME)
             if name.startswith("."):
                 continue
-            if name.endswith(".asdf"):
-                if not entry.is_dir():
-                    asdfs.append(name)
+            is_asdf = name.endswith(".asdf")
             # The kind of an entry comes with its name: no frame is asked for its status.
-            elif entry.is_dir():
+            try:
+                is_directory = entry.is_dir()
+            except OSError:  # a link in a circle, for instance: said when it is opened
+                is_directory = not is_asdf
+            if is_asdf and not is_directory:
+                asdfs.append(name)
+            elif is_directory and not is_asdf:
                 directories.append(name)
     if store == 2:
         return (), (), n

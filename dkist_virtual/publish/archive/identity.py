@@ -32,8 +32,11 @@ _IDS: Final = {
     kind: re.compile(rb"\b" + kind.encode() + rb"""['"]?:[ \t]*([^\s,}]*)""")
     for kind in ("datasetId", "inversionId")
 }
-_PLAIN: Final = re.compile(rb"[A-Za-z0-9_.-]+")
-_NO_VALUE: Final = (b"", b"null", b"~", b"Null", b"NULL")
+_PLAIN: Final = re.compile(
+    rb"(?!(?:true|false|yes|no|on|off)\Z)[A-Za-z][A-Za-z0-9_.-]*", re.IGNORECASE
+)
+"""What YAML reads as a text: no number, no date, nothing in quotes."""
+_NO_VALUE: Final = (b"null", b"~", b"Null", b"NULL")
 
 _PIECE: Final = 2**20
 _MOST: Final = 2**28
@@ -129,4 +132,7 @@ def _parsed(place: str, fetcher: Fetcher) -> str | None:
     from dkist_virtual.conversion.asdf.source import read_source
 
     with asdf_on_disk(place, fetcher) as (path, _, _, label):
-        return identity_in(read_source(Path(path), label).description.inventory)
+        found: object = identity_in(read_source(Path(path), label).description.inventory)
+    if found is None or isinstance(found, str):
+        return found
+    raise DatasetError(f"{shown(place)}: its ID is {found!r:.80}: expected a text")

@@ -28,7 +28,10 @@ __all__ = ["SUFFIX", "Plan", "make_plan"]
 
 SUFFIX: Final = ".virtual"
 
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.+-]{0,119}")
+_NAME: Final = re.compile(
+    r"(?!(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|\Z))[a-z0-9][a-z0-9_.+-]{0,119}",
+    re.IGNORECASE | re.ASCII,
+)
 """What a store may be called: the name of a directory on any disk, and of a path in any URL."""
 
 _NO_DATASET: Final = "holds no dataset: its tree has neither the key dataset nor inversion"
@@ -77,11 +80,11 @@ def make_plan(
     present = _names_in(stores)
     jobs = []
     for name in sorted(groups):
-        entry = _entry(name, groups[name], record)
+        entry = _entry(name, groups[name], record, listing.unlisted)
         exists = f"{name}{SUFFIX}" in present
         if not exists:
             entry = replace(entry, converted=None)
-        if entry.outcome == "failed":
+        if entry.outcome != "unchanged":
             entries[name] = entry
             continue
         job = _job(name, entry, stores, exists, record.datasets.get(name), options, listing.root)
@@ -200,21 +203,26 @@ def _identities(
             yield from zip(elsewhere, pool.map(read, elsewhere), strict=True)
 
 
-def _entry(name: str, group: _Group, record: Record) -> Entry:
+def _entry(name: str, group: _Group, record: Record, unlisted: Mapping[str, str]) -> Entry:
     """Describe a dataset: its newest ASDF, the others, and what is known from before."""
     dataset_id, found = group
+    known = record.datasets.get(name)
+    # An older ASDF must not take the place of one that cannot be found or read tonight.
+    if known is not None and known.asdf not in {asdf.place for asdf in found}:
+        away = next((one for one in unlisted if _is_in(known.asdf, one)), None)
+        if away is not None:
+            return replace(known, outcome="unseen", error=_away(away, unlisted))
     places = [Path(Location.of(asdf.place).path) for asdf in found]
     kept = set(without_replaced(places))
     candidates = [asdf for asdf, path in zip(found, places, strict=True) if path in kept]
     newest = max(candidates, key=lambda asdf: (asdf.modified, asdf.place))
     others = tuple(Other(asdf.place, asdf.stamp) for asdf in found if asdf is not newest)
-    before = record.datasets.get(name) or Entry(dataset_id, newest.place, newest.stamp, "new")
+    before = known or Entry(dataset_id, newest.place, newest.stamp, "new")
     entry = replace(
         before, dataset_id=dataset_id, asdf=newest.place, stamp=newest.stamp, outcome="unchanged",
         error=None, others=others,
     )  # fmt: skip
     if wrong := next((asdf for asdf in found if asdf.error), None):
-        # An older one must not take the place of one that cannot be read tonight.
         text = f"{shown(wrong.place)}: {redacted(wrong.error)}"
         return replace(entry, outcome="failed", error={"type": "DatasetError", "text": text})
     return entry
@@ -299,7 +307,8 @@ def _gone(
         if 2 * n_gone > len(were):
             why = f"not found, and neither were {n_gone - 1} of {len(were)} others: they are away"
         elif away is not None:
-            why = f"{shown(away)} cannot be listed: {redacted(listing.unlisted[away])}"
+            yield name, replace(entry, outcome="unseen", error=_away(away, listing.unlisted))
+            continue
         elif empty is not None:
             why = (
                 f"not found, and no other of {counted(before[empty], 'dataset')} in "
@@ -310,6 +319,11 @@ def _gone(
             yield name, replace(entry, outcome="unseen", error=error)
         else:
             yield name, replace(entry, outcome="withdrawn", error=None)
+
+
+def _away(directory: str, unlisted: Mapping[str, str]) -> dict[str, str]:
+    text = f"{shown(directory)} cannot be listed: {redacted(unlisted[directory])}"
+    return {"type": "DatasetError", "text": text}
 
 
 def _above(asdf: str, root: str | None) -> list[str]:

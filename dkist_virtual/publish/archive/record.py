@@ -14,7 +14,16 @@ from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.io.local_file import open_regular, replace_text
 from dkist_virtual.publish.archive.find import LargeDirectory, Stamp
 
-__all__ = ["RECORD_NAME", "Converted", "Entry", "Journal", "Other", "Outcome", "Record"]
+__all__ = [
+    "RECORD_NAME",
+    "Converted",
+    "Entry",
+    "Journal",
+    "Other",
+    "Outcome",
+    "Record",
+    "entries_in",
+]
 
 RECORD_NAME: Final = "archive.json"
 """The record's name in a directory of stores."""
@@ -69,8 +78,8 @@ class Converted:
         A digest of where frames are and how the store says so.
     n_frames, n_absent, n_unreachable, n_bytes : int
     looked : int
-        Modification time in ns of the directory in which frames were missing; -1 where none was,
-        or it is not on this machine.
+        Modification time in ns of the directory in which frames were missing, 0 where there was no
+        such directory; -1 where none was missing, or it is not on this machine.
     when : str
         ISO 8601, UTC.
     verified : dict, optional
@@ -268,7 +277,7 @@ class Journal:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self.entries = dict(_entries_in(path))
+        self.entries = dict(entries_in(path))
         # After what was cut off, the first line would be part of that.
         whole = "".join(f"{_line(name, entry)}\n" for name, entry in self.entries.items())
         replace_text(str(path.parent), path.name, whole)
@@ -288,7 +297,8 @@ def _line(name: str, entry: Entry) -> str:
     return json.dumps([__version__, name, entry.to_json()])
 
 
-def _entries_in(path: Path) -> Iterator[tuple[str, Entry]]:
+def entries_in(path: Path) -> Iterator[tuple[str, Entry]]:
+    """Read the lines of a journal, up to one that was cut off."""
     try:
         text = path.read_text(encoding="utf-8", errors="replace")
     except FileNotFoundError:

@@ -127,7 +127,7 @@ class ArchiveReport:
     unlisted : dict of str to str
         Directories of the archive that could not be listed, and why.
     removed : tuple of str
-        Stores that were removed.
+        Stores that were removed; that would be, where nothing was done.
     seconds : float
     dry_run : bool
         Whether nothing was done.
@@ -185,7 +185,7 @@ class ArchiveReport:
         if wrong := sum(one.outcome not in ("failed", "unseen") for one in self.failures):
             text += f"; frames of {wrong} are WRONG by their verification"
         if self.removed:
-            text += f"; {counted(len(self.removed), 'store')} removed"
+            text += f"; {counted(len(self.removed), 'store')} {would and 'would be '}removed"
         elif counts["withdrawn"]:
             text += "; stores of withdrawn datasets are kept"
         if self.passed_over:

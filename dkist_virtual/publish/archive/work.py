@@ -6,7 +6,6 @@ This runs in other processes: what goes in and comes out can be pickled.
 from __future__ import annotations
 
 import os
-import shutil
 import time
 import warnings
 from dataclasses import dataclass, field, replace
@@ -118,13 +117,6 @@ def _do(job: Job) -> Converted | None:
             return None
     looked = _looked(job)
     conversion = _convert(job)
-    if conversion.dataset_id not in (None, entry.dataset_id):
-        if job.is_new:
-            shutil.rmtree(job.store, ignore_errors=True)
-        raise DatasetError(
-            f"{entry.asdf}: is of the dataset {conversion.dataset_id}: expected {entry.dataset_id},"
-            " as its text says"
-        )
     missing = conversion.n_absent + conversion.n_unreachable
     return Converted(
         asdf=entry.asdf,
@@ -150,19 +142,33 @@ def _existing(path: str) -> Any:
 
 
 def _looked(job: Job) -> int:
-    """Get the modification time of the directory with the frames, if it is on this machine."""
+    """Get the modification time of the directory with the frames, if it is on this machine.
+
+    It is 0 where there is no such directory yet.
+    """
     place = job.frames or job.base or os.path.dirname(job.entry.asdf)
     try:
         return os.stat(local_path(place)).st_mtime_ns if is_local(place) else -1
+    except FileNotFoundError:
+        return 0
     except OSError:
         return -1
 
 
 def _convert(job: Job) -> Conversion:
-    from dkist_virtual.conversion.convert import convert
+    from dkist_virtual.conversion.convert import Work
     from dkist_virtual.conversion.update import update
 
     options = job.options
+
+    def check(found: str | None) -> None:
+        # It may have become another dataset since the archive was listed.
+        if found not in (None, job.entry.dataset_id):
+            raise DatasetError(
+                f"{job.entry.asdf}: is of the dataset {found}: expected {job.entry.dataset_id}, "
+                "as its text said when the archive was listed"
+            )
+
     if job.how == "update":
         try:
             return update(
@@ -171,11 +177,11 @@ def _convert(job: Job) -> Conversion:
             )  # fmt: skip
         except StoreCorruptError:  # the store itself is broken: it is made anew
             pass
-    return convert(
-        job.entry.asdf, job.store, frames=job.frames, base=job.base, scan=options.scan,
-        references=options.references, relative=options.relative, overwrite=True,
-        rescan=options.rescan, progress=False, storage_options=options.storage_options,
-    )  # fmt: skip
+    return Work(
+        frames=job.frames, base=job.base, scan=options.scan, references=options.references,
+        relative=options.relative, overwrite=True, rescan=options.rescan, check=check,
+        progress=False, workers=None, client=None, storage_options=options.storage_options,
+    ).run(job.entry.asdf, job.store)  # fmt: skip
 
 
 def _verify(job: Job) -> dict[str, Any] | None:
