@@ -102,13 +102,14 @@ def test_three_hundred_interrupted_and_killed_are_those_of_an_undisturbed_run(
     killed.kill()
     killed.communicate()
     wait_for_end(workers)
-    assert n_done + 40 <= check_whole(stores) < n
+    # The one that was interrupted may have been there already: it is converted, and said, again.
+    assert n_done + 39 <= check_whole(stores) < n
     journal = (stores / ".archive.json.part" / "done.jsonl").read_text()
     assert len(journal.splitlines()) >= 40
 
     report = dv.convert_archive(archive, stores, workers=1)
     assert report.counts["new"] + report.counts["unchanged"] == len(report.datasets) == n
-    assert report.counts["unchanged"] >= n_done + 40
+    assert report.counts["unchanged"] >= n_done + 39
     assert check_whole(stores) == n
     assert [path.name for path in stores.iterdir() if path.suffix != ".virtual"] == ["archive.json"]
     record = json.loads((stores / "archive.json").read_text())
