@@ -24,6 +24,7 @@ __all__ = [
     "Location",
     "absolute",
     "climbs",
+    "is_in",
     "is_local",
     "join",
     "last_name",
@@ -109,6 +110,11 @@ class Location:
     def is_web(self) -> bool:
         """Check whether it is on a web server."""
         return self.scheme in _PORTS
+
+    @property
+    def has_secrets(self) -> bool:
+        """Check whether it has a query, which may be a signature, or a web server's password."""
+        return bool(self.query) or (self.is_web and "@" in self.host)
 
     @property
     def name(self) -> str:
@@ -260,6 +266,11 @@ def join(base: str, name: str) -> str:
     if "://" not in base:
         return f"{base.rstrip('/')}/{name}"
     return str(Location.of(base).join(name))
+
+
+def is_in(place: str, directory: str) -> bool:
+    """Check whether a place is a directory or URL, or below it: see `Location.is_in`."""
+    return Location.of(place).is_in(Location.of(directory))
 
 
 def name_below(base: str, url: str) -> str | None:

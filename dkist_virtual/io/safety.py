@@ -30,6 +30,7 @@ __all__ = [
     "check_size",
     "split_relative",
     "unsafe_name",
+    "unsafe_name_in",
 ]
 
 # Where references lead ----------------------------------------------------------------------
@@ -123,6 +124,14 @@ def unsafe_name(name: str) -> str:
     return ""
 
 
+def unsafe_name_in(name: str, place: str) -> str:
+    """Say the same of a name below a place, whose server decodes what is percent-encoded."""
+    reason = unsafe_name(name)
+    if not reason and not is_local(place):
+        reason = unsafe_name(unquote(name)) or ("climbs" if climbs(name) else "")
+    return reason
+
+
 def check_name(name: str, place: str) -> None:
     """Refuse a frame's name that leads outside of a place.
 
@@ -131,19 +140,16 @@ def check_name(name: str, place: str) -> None:
     name : str
         Relative, to be appended to the place.
     place : str
-        A directory, or a URL, whose server decodes what is percent-encoded.
+        A directory or URL.
     """
-    reason = unsafe_name(name)
-    if not reason and not is_local(place):
-        reason = unsafe_name(unquote(name)) or ("climbs" if climbs(name) else "")
+    reason = unsafe_name_in(name, place)
     if reason:
         raise FrameRefusedError(f"a frame of the store is called {name!r}, which {reason}")
 
 
 def check_no_secrets(argument: str, place: str) -> None:
     """Refuse a URL with a password or a query, which would be written into a store."""
-    location = Location.of(place)
-    if location.query or (location.is_web and "@" in location.host):
+    if Location.of(place).has_secrets:
         raise ValueError(
             f"{argument} = {shown(place)!r} contains a password or a query, which would be written "
             "into the store: give credentials as storage_options"

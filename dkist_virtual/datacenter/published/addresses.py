@@ -9,12 +9,11 @@ from __future__ import annotations
 
 import os
 from dataclasses import replace
-from urllib.parse import unquote
 
 from dkist_virtual.datacenter.published.table import NAME
 from dkist_virtual.errors import FrameRefusedError, StoreCorruptError
-from dkist_virtual.io.locations import Location, absolute, climbs, is_local, join, shown
-from dkist_virtual.io.safety import check_reference, unsafe_name
+from dkist_virtual.io.locations import Location, absolute, is_local, join, shown
+from dkist_virtual.io.safety import check_reference, unsafe_name_in
 
 __all__ = ["directory_of", "file_of", "resolve_address"]
 
@@ -29,7 +28,7 @@ def file_of(catalogue: str | os.PathLike[str]) -> str:
     """
     place = absolute(catalogue, "catalogue")
     location = Location.of(place)
-    if location.query or (location.is_web and "@" in location.host):
+    if location.has_secrets:
         raise ValueError(
             f"catalogue = {shown(place)!r} contains a password or a query, which would be printed "
             "with the address of every store: give credentials as storage_options"
@@ -65,12 +64,10 @@ def resolve_address(file: str, address: str) -> str:
             location = Location.of(address)
         except (FrameRefusedError, ValueError) as error:
             raise _refused(file, address, str(error)) from error
-        if location.query or (location.is_web and "@" in location.host):
+        if location.has_secrets:
             raise _refused(file, address, "it has a password or a query")
         return str(location.without_end_slash())
-    reason = unsafe_name(address)
-    if not reason and not is_local(directory):
-        reason = unsafe_name(unquote(address)) or ("climbs" if climbs(address) else "")
+    reason = unsafe_name_in(address, directory)
     if reason:
         raise _refused(file, address, f"it {reason}")
     return join(directory, address)

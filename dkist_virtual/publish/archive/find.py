@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from dkist_virtual.errors import DatasetError, DKISTVirtualError, FrameError
 from dkist_virtual.io.byte_range import Request
 from dkist_virtual.io.local_file import COARSE_TICK
-from dkist_virtual.io.locations import Location, absolute, is_local, local_path, shown
+from dkist_virtual.io.locations import Location, absolute, is_in, is_local, local_path, shown
 from dkist_virtual.io.remote.request import filesystem_of
 from dkist_virtual.io.safety import check_no_secrets
 from dkist_virtual.store.format.names import HEADERS_NAME, METADATA_NAME
@@ -341,7 +341,7 @@ def _list_remote(root: str, fetcher: Fetcher, seen: Callable[[], object]) -> Lis
                     below = str(entry["place"])
                     name = Location.of(below).name
                     # A page with links may link to anywhere.
-                    if below in visited or name.startswith(".") or not _is_below(below, place):
+                    if below in visited or name.startswith(".") or not is_in(below, place):
                         continue
                     visited.add(below)
                     if entry["type"] == "directory":
@@ -373,10 +373,6 @@ def _entries(place: str, fetcher: Fetcher) -> list[dict[str, Any]]:
         found.append({**entry, "type": kind, "place": absolute(full)})
     filesystem.invalidate_cache()
     return found
-
-
-def _is_below(place: str, directory: str) -> bool:
-    return place != directory and Location.of(place).is_in(Location.of(directory))
 
 
 def _of_entry(place: str, entry: Mapping[str, Any]) -> FoundAsdf:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from dkist_virtual.conversion.asdf.locate import without_replaced
 from dkist_virtual.errors import DKISTVirtualError, StoreError, redacted
-from dkist_virtual.io.locations import Location, is_local, local_path, shown
+from dkist_virtual.io.locations import Location, is_in, is_local, local_path, shown
 from dkist_virtual.publish.archive.identity import Identity, identity_of
 from dkist_virtual.publish.archive.record import Entry, Other, Record
 from dkist_virtual.publish.archive.work import Job
@@ -303,7 +303,7 @@ def _gone(
             continue
         above = _above(entry.asdf, listing.root)
         empty = next((one for one in above if before[one] > 1 and one not in now), None)
-        away = next((one for one in listing.unlisted if _is_in(entry.asdf, one)), None)
+        away = next((one for one in listing.unlisted if is_in(entry.asdf, one)), None)
         if 2 * n_gone > len(were):
             why = f"not found, and neither were {n_gone - 1} of {len(were)} others: they are away"
         elif away is not None:
@@ -328,11 +328,7 @@ def _away(directory: str, unlisted: Mapping[str, str]) -> dict[str, str]:
 
 def _above(asdf: str, root: str | None) -> list[str]:
     """List the directories between the archive's and the dataset's own, the outermost first."""
-    if root is None or not _is_in(asdf, root):
+    if root is None or not is_in(asdf, root):
         return []
     names = asdf[len(root.rstrip("/")) :].strip("/").split("/")[:-2]
     return ["/".join([root.rstrip("/"), *names[:n]]) for n in range(1, len(names) + 1)]
-
-
-def _is_in(place: str, directory: str) -> bool:
-    return Location.of(place).is_in(Location.of(directory))
