@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from dkist_virtual.cli.publish import page_options, records_option, write_page_too
-from dkist_virtual.errors import DKISTVirtualError, StoreExistsError
+from dkist_virtual.cli.catalogue import page_options, records_option, write_page_too
+from dkist_virtual.cli.options import usage_errors
+from dkist_virtual.errors import StoreExistsError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -112,25 +113,18 @@ def run(archive: str, client: DaskClient | None, options: dict[str, Any]) -> int
         sys.stdout.flush()
 
     try:
-        report = convert_archive(archive, stores, client=client, on_dataset=say, **options)
+        with usage_errors():
+            report = convert_archive(archive, stores, client=client, on_dataset=say, **options)
     except StoreExistsError as error:
         click.echo(f"Error: {error}", err=True)
         return BUSY
-    except ValueError as error:
-        if isinstance(error, DKISTVirtualError):
-            raise
-        raise click.UsageError(str(error)) from error
     click.echo(report)
     if not with_catalogue or options["dry_run"]:
         return report.exit_status
     from dkist_virtual.publish.catalogue.write import write_catalogue
 
-    try:
+    with usage_errors(TypeError, ValueError):
         catalogue = write_catalogue(stores, records=records)
-    except (TypeError, ValueError) as error:
-        if isinstance(error, DKISTVirtualError):
-            raise
-        raise click.UsageError(str(error)) from error
     click.echo(str(catalogue))
     if with_page:
         base, frames = options["base"], options["frames"]

@@ -13,9 +13,9 @@ import click
 
 from dkist_virtual._version import __version__
 from dkist_virtual.cli import archive as cli_archive
+from dkist_virtual.cli import catalogue as cli_catalogue
 from dkist_virtual.cli import icechunk as cli_icechunk
 from dkist_virtual.cli import plot as cli_plot
-from dkist_virtual.cli import publish as cli_publish
 from dkist_virtual.cli import references as cli_references
 from dkist_virtual.cli import search as cli_search
 from dkist_virtual.cli import shift as cli_shift
@@ -29,6 +29,7 @@ from dkist_virtual.cli.options import (
     overview_text,
     place_of,
     storage_options_option,
+    usage_errors,
 )
 from dkist_virtual.errors import DKISTVirtualError, redacted
 
@@ -292,17 +293,13 @@ def download(
     given = {name: value for name, value in options.items() if value not in (None, False)}
     if no_wait:
         given["wait"] = False
-    try:
+    with usage_errors():
         click.echo(ds.download(destination, **given))
-    except ValueError as error:
-        if isinstance(error, DKISTVirtualError):
-            raise
-        raise click.UsageError(str(error)) from error
 
 
 for command in (
     cli_references.references, cli_search.quality, cli_search.movie, cli_search.login,
-    cli_plot.plot, cli_shift.shift, cli_publish.catalogue, cli_icechunk.icechunk,
+    cli_plot.plot, cli_shift.shift, cli_catalogue.catalogue, cli_icechunk.icechunk,
 ):  # fmt: skip
     cli.add_command(command)
 

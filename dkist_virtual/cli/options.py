@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,8 @@ from dkist_virtual.dataset.open import check_place
 from dkist_virtual.errors import DKISTVirtualError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from dkist_virtual.dataset.open import AnyDataset, OpenedDataset
 
 __all__ = [
@@ -24,8 +27,29 @@ __all__ = [
     "open_place",
     "overview_text",
     "place_of",
+    "read_json",
     "storage_options_option",
+    "usage_errors",
 ]
+
+
+@contextmanager
+def usage_errors(kind: type[Exception] = ValueError, *others: type[Exception]) -> Iterator[None]:
+    """Raise the errors of a wrong option as click's usage error, but not those of this package."""
+    try:
+        yield
+    except (kind, *others) as error:
+        if isinstance(error, DKISTVirtualError):
+            raise
+        raise click.UsageError(str(error)) from error
+
+
+def read_json(path: str) -> Any:
+    """Read the JSON file of an option; raise `click.BadParameter` for any other file."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise click.BadParameter(f"{path} is not JSON: {error}") from None
 
 
 def _read_options(_: click.Context, __: click.Parameter, path: str | None) -> dict[str, Any] | None:
@@ -34,10 +58,7 @@ def _read_options(_: click.Context, __: click.Parameter, path: str | None) -> di
         return None
     from dkist_virtual.io.fetcher import Fetcher
 
-    try:
-        options: Any = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise click.BadParameter(f"{path} is not JSON: {error}") from None
+    options = read_json(path)
     if not isinstance(options, dict):
         raise click.BadParameter(f"{path}: expected an object of URL prefixes and their options")
     try:
@@ -79,12 +100,8 @@ def place_of(
         return place
     from dkist_virtual.datacenter.published.find import store_in
 
-    try:
+    with usage_errors():
         return store_in(catalogue, place, storage_options)
-    except ValueError as error:
-        if isinstance(error, DKISTVirtualError):
-            raise
-        raise click.UsageError(str(error)) from error
 
 
 def open_place(

@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from dkist_virtual.cli.options import storage_options_option
+from dkist_virtual.cli.options import storage_options_option, usage_errors
 
 __all__ = ["references"]
 
@@ -79,10 +79,6 @@ def references(
 
     # A pattern that the shell left as it is, is found here.
     given = files[0] if len(files) == 1 and set(files[0]) & set("*?[") else files
-    try:
+    with usage_errors():
         made = fits_references(given, target, by=by or None, dims=dims or None, **options)
-    except ValueError as error:
-        if type(error) is not ValueError:
-            raise
-        raise click.UsageError(str(error)) from error
     click.echo(f"{target}: {made}")

@@ -352,6 +352,7 @@ def test_wrong_options_are_refused(
 def test_the_command_line_refuses_what_a_page_cannot_have(tmp_path: Path) -> None:
     for options, said in (
         (["--title", "A"], "--title is for the page: expected --page with it"),
+        (["--workers", "2"], "--workers is for the page: expected --page with it"),
         (["--page", "--url", "ftp://a.org"], "expected the address of a web server"),
     ):
         result = CliRunner().invoke(cli, ["catalogue", str(tmp_path), *options])

@@ -1,16 +1,14 @@
-"""Define the commands that publish stores: catalogue."""
+"""Define the command that writes the catalogue of stores, and its page."""
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import click
 
-from dkist_virtual.errors import DKISTVirtualError
+from dkist_virtual.cli.options import read_json, storage_options_option, usage_errors
 
 __all__ = ["catalogue", "page_options", "records_option", "write_page_too"]
 
@@ -19,10 +17,7 @@ def _read_records(_: click.Context, __: click.Parameter, path: str | None) -> li
     """Read the file of ``--records``: a list of records, or an answer of the Data Center."""
     if path is None:
         return None
-    try:
-        given: Any = json.loads(Path(path).read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise click.BadParameter(f"{path} is not JSON: {error}") from None
+    given = read_json(path)
     found = given.get("searchResults") if isinstance(given, dict) else given
     if not isinstance(found, list):
         raise click.BadParameter(f"{path}: expected a list of records, or searchResults")
@@ -80,6 +75,10 @@ def _check_url(_: click.Context, __: click.Parameter, url: str | None) -> str | 
     metavar="BASE PLACE",
     help="With --page: read the frames of datasets whose address begins with BASE below PLACE.",
 )
+@click.option(
+    "--workers", type=click.IntRange(1), help="With --page: how many pictures to draw at once."
+)
+@storage_options_option
 def catalogue(
     stores: str,
     no_stac: bool,
@@ -88,6 +87,8 @@ def catalogue(
     title: str | None,
     url: str | None,
     frames: tuple[str, str] | None,
+    workers: int | None,
+    storage_options: dict[str, Any] | None,
     **options: Any,
 ) -> None:
     """Write the catalogue of the stores in the directory STORES, or bring it up to date.
@@ -108,18 +109,18 @@ def catalogue(
     from dkist_virtual.publish.catalogue.write import write_catalogue
 
     read_from = None if frames is None else dict([frames])
-    of_page: dict[str, Any] = {"title": title, "url": url, "frames": read_from}
+    of_page: dict[str, Any] = {
+        "title": title, "url": url, "frames": read_from, "workers": workers,
+        "storage_options": storage_options,
+    }  # fmt: skip
     given = {name: value for name, value in of_page.items() if value is not None}
     if given and not page:
-        raise click.UsageError(f"--{next(iter(given))} is for the page: expected --page with it")
-    try:
+        option = next(iter(given)).replace("_", "-")
+        raise click.UsageError(f"--{option} is for the page: expected --page with it")
+    with usage_errors(TypeError, ValueError):
         report = write_catalogue(
             stores, stac=False if no_stac else None, intake=not no_intake, **options
         )
-    except (TypeError, ValueError) as error:
-        if isinstance(error, DKISTVirtualError):
-            raise
-        raise click.UsageError(str(error)) from error
     click.echo(str(report))
     if page:
         write_page_too(
