@@ -2,6 +2,8 @@
 
 - `archive/`: convert all datasets of an archive to stores, again and again as the archive changes
 - `catalogue/`: write the catalogue of a directory of stores
+- `icechunk/`: write datasets into Icechunk repositories
 - `page/`: write the page of a catalogue, with a picture of each dataset
-- `virtualizarr`: parsers for VirtualiZarr, of stores, ASDFs and FITS files
+- `virtualizarr/`: parse stores, ASDFs and FITS files for VirtualiZarr
+- `stores`: name what the directory of an archive's stores has in it
 """

@@ -375,3 +375,5 @@ def test_a_page_needs_a_catalogue_on_this_machine(tmp_path: Path) -> None:
         dv.write_page(tmp_path)
     with pytest.raises(StoreError, match="written on this machine"):
         dv.write_page("https://data.example.org/stores")
+    with pytest.raises(StoreError, match="written on this machine"):
+        dv.write_catalogue("https://data.example.org/stores")

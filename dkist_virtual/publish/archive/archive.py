@@ -6,7 +6,7 @@ import os
 import shutil
 import time
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import closing
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.io.locations import shown
 from dkist_virtual.publish.archive.find import ArchivePlace, Listing, list_archive
 from dkist_virtual.publish.archive.options import Options, Withdrawn
-from dkist_virtual.publish.archive.plan import SUFFIX, Plan, make_plan
+from dkist_virtual.publish.archive.plan import Plan, make_plan
 from dkist_virtual.publish.archive.record import (
     RECORD_NAME,
     Entry,
@@ -29,6 +29,7 @@ from dkist_virtual.publish.archive.record import (
 )
 from dkist_virtual.publish.archive.report import ArchiveReport, DatasetOutcome
 from dkist_virtual.publish.archive.run import run_jobs
+from dkist_virtual.publish.stores import SUFFIX
 from dkist_virtual.store.format.dataset_asdf import software
 from dkist_virtual.text import shows_progress
 
@@ -252,7 +253,7 @@ class _Run:
         from tqdm import tqdm
 
         bar = tqdm(total=len(jobs), unit=" datasets", disable=not self.shown or not jobs)
-        with _closing(run_jobs(jobs, workers, client)) as results, bar:
+        with closing(run_jobs(jobs, workers, client)) as results, bar:
             for job, entry in results:
                 with raise_store_errors(self.target):
                     journal.add(job.name, entry)
@@ -323,12 +324,6 @@ class _Run:
             seconds=time.perf_counter() - self.began,
             dry_run=dry_run,
         )
-
-
-def _closing(results: Any) -> AbstractContextManager[Any]:
-    from contextlib import closing
-
-    return closing(results)
 
 
 def _name_of(archive: ArchivePlace, listing: Listing) -> str:

@@ -17,6 +17,7 @@ from dkist_virtual.io.locations import Location, is_in, is_local, local_path, sh
 from dkist_virtual.publish.archive.identity import Identity, identity_of
 from dkist_virtual.publish.archive.record import Entry, Other, Record
 from dkist_virtual.publish.archive.work import Job
+from dkist_virtual.publish.stores import SUFFIX
 from dkist_virtual.text import counted
 
 if TYPE_CHECKING:
@@ -24,9 +25,7 @@ if TYPE_CHECKING:
     from dkist_virtual.publish.archive.find import FoundAsdf, Listing
     from dkist_virtual.publish.archive.options import Options
 
-__all__ = ["SUFFIX", "Plan", "make_plan"]
-
-SUFFIX: Final = ".virtual"
+__all__ = ["Plan", "make_plan"]
 
 _NAME: Final = re.compile(
     r"(?!(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|\Z))[a-z0-9][a-z0-9_.+-]{0,119}",

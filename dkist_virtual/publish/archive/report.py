@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.errors import redacted
-from dkist_virtual.publish.archive.plan import SUFFIX
+from dkist_virtual.publish.stores import SUFFIX
 from dkist_virtual.text import counted, human_bytes
 
 if TYPE_CHECKING:

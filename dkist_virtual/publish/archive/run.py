@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.fits.threads import available
@@ -29,7 +29,7 @@ threads."""
 
 def run_jobs(
     jobs: Sequence[Job], workers: int | None, client: DaskClient | None
-) -> Iterator[tuple[Job, Entry]]:
+) -> Generator[tuple[Job, Entry], None, None]:
     """Do jobs, and yield what came of each as it is done.
 
     Parameters

@@ -22,12 +22,12 @@ from dkist_virtual.errors import (
     redacted,
 )
 from dkist_virtual.io.local_file import written_beside
-from dkist_virtual.io.locations import absolute, is_local, local_path
 from dkist_virtual.io.locks import open_locked
 from dkist_virtual.publish.catalogue.intake_file import INTAKE_NAME, write_intake
 from dkist_virtual.publish.catalogue.row import Row, make_row, row_id
 from dkist_virtual.publish.catalogue.stac import DIRECTORY as STAC_DIRECTORY
 from dkist_virtual.publish.catalogue.stac import write_stac
+from dkist_virtual.publish.stores import PREVIEWS, stores_directory
 from dkist_virtual.store.format.names import JSON_NAME, PARQUET_NAME
 from dkist_virtual.text import counted, shorten, shows_progress
 
@@ -36,9 +36,6 @@ __all__ = ["Catalogue", "write_catalogue"]
 ROW_GROUP: Final = 100_000
 
 _FROM_RECORDS: Final = ("status", "embargoed", "embargo_end")
-
-PREVIEWS: Final = "previews"
-"""The directory of pictures beside the stores, each with the ID of its dataset as name."""
 
 _Records: TypeAlias = "dict[str, Mapping[str, Any]]"
 
@@ -122,6 +119,8 @@ def write_catalogue(
     ------
     StoreMissingError
         There is no such directory.
+    StoreError
+        It is not on this machine.
     ImportError
         ``stac=True``, and ``pystac`` is not installed.
     ValueError
@@ -257,13 +256,7 @@ def _pictures(directory: Path) -> dict[str, str]:
 
 
 def _directory(stores: str | os.PathLike[str]) -> Path:
-    place = absolute(stores, "stores")
-    if not is_local(place):
-        raise ValueError(
-            f"stores = {place!r}: expected a directory on this machine, where the catalogue is "
-            "written beside the stores"
-        )
-    directory = Path(local_path(place))
+    directory = stores_directory(stores, "a catalogue")
     if not directory.is_dir():
         raise StoreMissingError(f"{directory}: no such directory: expected one with stores")
     return directory

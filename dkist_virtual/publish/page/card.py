@@ -8,13 +8,16 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from html import escape
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
 from dkist_virtual.errors import redacted
-from dkist_virtual.publish.page.previews import DIRECTORY, Preview
+from dkist_virtual.publish.stores import PREVIEWS, name_of_store
 from dkist_virtual.store.format.names import JSON_NAME, METADATA_NAME, PARQUET_NAME
 from dkist_virtual.text import counted, human_bytes
+
+if TYPE_CHECKING:
+    from dkist_virtual.publish.page.previews import Preview
 
 __all__ = ["Card", "anchor_of", "is_web", "text_of"]
 
@@ -92,8 +95,7 @@ class Card:
     @property
     def name(self) -> str:
         """What it is called: its ID, else that of its store."""
-        store = str(self.row["store"]).rstrip("/").rpartition("/")[2]
-        return str(self.row.get("dataset_id") or store.removesuffix(".virtual"))
+        return str(self.row.get("dataset_id") or name_of_store(str(self.row["store"])))
 
     @property
     def year(self) -> str:
@@ -153,7 +155,7 @@ class Card:
         if not shown.file:
             why = text_of(shown.what or "no picture was drawn")
             return f'<figure><div class="none">No preview: {why}</div></figure>\n'
-        source = f"{root}{DIRECTORY}/{quote(shown.file)}"
+        source = f"{root}{PREVIEWS}/{quote(shown.file)}"
         alt = f"{self.instrument} {self.name}: {shown.what}"
         caption = text_of(shown.what[:1].upper() + shown.what[1:])
         return (

@@ -30,9 +30,8 @@ from dkist_virtual.io.local_file import replace_bytes, replace_text
 from dkist_virtual.io.locations import Location
 from dkist_virtual.publish.page.picture import SUFFIX, TooLargeError
 
-__all__ = ["DIRECTORY", "RECORD", "Preview", "draw_previews", "preview_of", "read_record"]
+__all__ = ["RECORD", "Preview", "draw_previews", "preview_of", "read_record"]
 
-DIRECTORY: Final = "previews"
 RECORD: Final = "previews.json"
 VERSION: Final = 1
 """Of how pictures are chosen and drawn: those of another one are drawn again."""

@@ -22,13 +22,14 @@ from dkist_virtual.datacenter.published.addresses import resolve_address
 from dkist_virtual.datacenter.published.read import read_catalogue
 from dkist_virtual.errors import StoreCorruptError, StoreError, redacted
 from dkist_virtual.io.local_file import replace_text
-from dkist_virtual.io.locations import absolute, is_local, join, local_path, shown
+from dkist_virtual.io.locations import absolute, join, shown
 from dkist_virtual.io.safety import unsafe_name
 from dkist_virtual.publish.catalogue.stac import DIRECTORY as STAC
 from dkist_virtual.publish.catalogue.stac import item_path
 from dkist_virtual.publish.page.assets import POLICY, SCRIPT, STYLE
 from dkist_virtual.publish.page.card import Card, anchor_of, is_web, text_of
-from dkist_virtual.publish.page.previews import DIRECTORY, Preview, draw_previews, read_record
+from dkist_virtual.publish.page.previews import Preview, draw_previews, read_record
+from dkist_virtual.publish.stores import PREVIEWS, name_of_store, stores_directory
 from dkist_virtual.text import counted, human_bytes
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def write_page(
     ValueError
         `url` is not an address of a web server, or has a password or a query.
     """
-    directory = _directory(stores)
+    directory = stores_directory(stores, "a page")
     if not isinstance(title, str):
         raise TypeError(f"title is a {type(title).__name__}: expected a text")
     if not isinstance(previews, bool):
@@ -185,16 +186,6 @@ def check_url(url: object) -> None:
         )
 
 
-def _directory(stores: str | os.PathLike[str]) -> Path:
-    place = absolute(stores, "stores")
-    if not is_local(place):
-        raise StoreError(
-            f"{shown(place)}: a page is written on this machine. Write it beside the stores, and "
-            "copy all of them"
-        )
-    return Path(local_path(place))
-
-
 def _rows(directory: Path) -> tuple[list[dict[str, Any]], dict[str, str]]:
     """Read the catalogue, newest dataset first, and say which stores a page may not name.
 
@@ -229,7 +220,7 @@ def _file_name(row: Mapping[str, Any]) -> str | None:
 
     None where that may not be a file's name.
     """
-    store = str(row["store"]).rstrip("/").rpartition("/")[2].removesuffix(".virtual")
+    store = name_of_store(str(row["store"]))
     identity = str(row.get("dataset_id") or "")
     name = identity if re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", identity) else store
     return name if name and not name.startswith(".") and name.isprintable() else None
@@ -280,11 +271,11 @@ def _previews(
             frames[name] = place
     if draw:
         drawn = draw_previews(
-            stores, directory / DIRECTORY, options=options, frames=frames, workers=workers,
+            stores, directory / PREVIEWS, options=options, frames=frames, workers=workers,
             progress=progress,
         )  # fmt: skip
     else:
-        record = read_record(directory / DIRECTORY)
+        record = read_record(directory / PREVIEWS)
         drawn = {
             name: record[name]
             for name, (_, store_id) in stores.items()
@@ -311,8 +302,7 @@ def _cards(
     used: set[str] = set()
     cards = []
     for number, (row, preview) in enumerate(zip(rows, previews, strict=True)):
-        name = str(row["store"]).rstrip("/").rpartition("/")[2].removesuffix(".virtual")
-        anchor = anchor_of(name, number)
+        anchor = anchor_of(name_of_store(str(row["store"])), number)
         if anchor in used or anchor in ("filter", "said", "found", "datasets"):
             anchor = f"{anchor}-{number}"
         used.add(anchor)
