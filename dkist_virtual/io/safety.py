@@ -28,6 +28,7 @@ __all__ = [
     "check_places",
     "check_reference",
     "check_size",
+    "plain_uri",
     "split_relative",
     "unsafe_name",
     "unsafe_name_in",
@@ -154,6 +155,33 @@ def check_no_secrets(argument: str, place: str) -> None:
             f"{argument} = {shown(place)!r} contains a password or a query, which would be written "
             "into the store: give credentials as storage_options"
         )
+
+
+_READ_DIFFERENTLY: Final = re.compile("[%?#]")
+"""Icechunk decodes ``%41`` in an address, VirtualiZarr does not; both cut at ``?`` and ``#``."""
+
+
+def plain_uri(place: str) -> str:
+    """Write a path or URL as the address that VirtualiZarr, obstore and Icechunk read alike.
+
+    Raises
+    ------
+    FrameRefusedError
+        They would look for different files, or it has a password or signature, which
+        would be written into what is made of the references.
+    """
+    location = Location.of(place)
+    if location.query or "@" in location.host:
+        raise FrameRefusedError(
+            f"{shown(place)}: a password or query would be written with the references: expected "
+            "an address without, and credentials in the registry"
+        )
+    if _READ_DIFFERENTLY.search(str(location)):
+        raise FrameRefusedError(
+            f"{shown(place)}: %, ? and # in the address of a frame are read in different ways by "
+            "VirtualiZarr and Icechunk: expected a name without them. A link to the file will do"
+        )
+    return f"file://{location}" if is_local(place) else str(location)
 
 
 def check_places(base: str, names: Iterable[str]) -> None:

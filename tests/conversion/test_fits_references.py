@@ -218,6 +218,15 @@ def test_lists_give_the_axes(night: Path) -> None:
     assert b.read_bytes()[start : start + n].startswith(b"XTENSION")
 
 
+def test_a_manifest_has_the_names_that_virtualizarr_looks_for(night: Path, tmp_path: Path) -> None:
+    spaced, percent = tmp_path / "a b ü.fits", tmp_path / "a%20b.fits"
+    for path in (spaced, percent):
+        path.write_bytes((night / "2.fits").read_bytes())
+    assert dv.fits_references(spaced).manifest()["paths"].item() == f"file://{spaced}"
+    with pytest.raises(FrameRefusedError, match="expected a name without them"):
+        dv.fits_references(percent).manifest()
+
+
 def test_a_hole_in_a_grid_is_said_or_left(night: Path) -> None:
     some = [night / f"{n}.fits" for n in (7, 6, 5, 4, 3)]
     with pytest.raises(DatasetError, match=r"5 files do not fill a grid of 3 DATE-OBS by 2 FILTER"):

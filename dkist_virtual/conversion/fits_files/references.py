@@ -36,10 +36,10 @@ from dkist_virtual.errors import (
 )
 from dkist_virtual.fits.references.cards import TEXT_KEYWORDS
 from dkist_virtual.io.local_file import written_beside
-from dkist_virtual.io.locations import is_local
+from dkist_virtual.io.safety import plain_uri
 from dkist_virtual.store.format.headers import HEADERS_NAME, HeaderFile, write_headers
 from dkist_virtual.store.format.names import JSON_NAME, PARQUET_NAME, SURVEY_KEY
-from dkist_virtual.store.format.references import ReferenceSet, write_json
+from dkist_virtual.store.format.references import STRINGS, ReferenceSet, write_json
 from dkist_virtual.store.relative.write import make_relative
 from dkist_virtual.text import counted
 
@@ -274,14 +274,18 @@ class FITSReferences:
             ``paths`` (URLs, of files on this machine ``file:///…``; empty where there is no file),
             ``offsets`` and ``lengths`` (bytes), all of the shape of the grid of chunks: that of
             the new axes, and 1 for each axis of an image.
+
+        Raises
+        ------
+        FrameRefusedError
+            The name of a file contains ``%``, ``?`` or ``#``, which readers of manifests read in
+            different ways.
         """
         columns = self._columns
         grid = tuple(-(-n // c) for n, c in zip(self.shape, self._metadata.chunks, strict=True))
-        paths = [
-            Path(url).as_uri() if url and is_local(url) else url for url in columns.urls.tolist()
-        ]
+        paths = [plain_uri(url) if url else "" for url in columns.urls.tolist()]
         return {
-            "paths": np.array(paths, np.dtypes.StringDType()).reshape(grid),
+            "paths": np.array(paths, STRINGS).reshape(grid),
             "offsets": np.maximum(columns.offsets, 0).astype(np.uint64).reshape(grid),
             "lengths": np.maximum(columns.lengths, 0).astype(np.uint64).reshape(grid),
         }

@@ -12,10 +12,10 @@ from dkist_virtual.errors import FrameError, FrameMissingError, FrameUnreachable
 from dkist_virtual.io.byte_range import Request
 from dkist_virtual.io.driver import read_many
 from dkist_virtual.io.locations import is_local, shown
+from dkist_virtual.io.safety import plain_uri
 from dkist_virtual.publish.virtualizarr.manifest import (
     codecs_of,
     needs_virtualizarr,
-    uri,
     virtual_array,
 )
 from dkist_virtual.publish.virtualizarr.registry_fetcher import RegistryOptions
@@ -139,7 +139,7 @@ class DKISTParser:
             for number, reference in enumerate(found.urls.tolist(), begin):
                 try:
                     place = handle.store.places_of(name).find(reference)
-                    places.append(uri(place) if place else "")
+                    places.append(plain_uri(place) if place else "")
                 except FrameError as error:
                     raise error.at(f"{name}/{chunk_key(metadata, number)}") from error
             urls[part] = np.array(places, STRINGS)

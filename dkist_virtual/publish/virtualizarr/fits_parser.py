@@ -24,10 +24,10 @@ from dkist_virtual.fits.references.cards import cards_of, image_cards
 from dkist_virtual.fits.references.images import ImageReference, walk_headers
 from dkist_virtual.io.byte_range import Request
 from dkist_virtual.io.locations import absolute, shown
+from dkist_virtual.io.safety import plain_uri
 from dkist_virtual.publish.virtualizarr.manifest import (
     codecs_of,
     needs_virtualizarr,
-    uri,
     virtual_array,
 )
 from dkist_virtual.publish.virtualizarr.registry_fetcher import RegistryFetcher
@@ -128,7 +128,7 @@ class FITSParser:
         from virtualizarr.manifests import ManifestGroup, ManifestStore
 
         place = absolute(url, "url")
-        address = uri(place)
+        address = plain_uri(place)
         attributes, images = self._look(place, RegistryFetcher(registry=registry))
         names = _names([image for image, _ in images])
         arrays = {

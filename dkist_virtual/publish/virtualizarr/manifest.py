@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import re
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from dkist_virtual.errors import FrameRefusedError
 from dkist_virtual.fits.codecs import NUMCODECS_ID
 from dkist_virtual.fits.frame_spec import CODEC_ID
-from dkist_virtual.io.locations import Location, is_local, shown
 from dkist_virtual.store.format.references import STRINGS
 
 if TYPE_CHECKING:
@@ -22,10 +19,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.fits.frame_spec import FrameSpec
 
-__all__ = ["codecs_of", "needs_virtualizarr", "uri", "virtual_array"]
-
-_READ_DIFFERENTLY: Final = re.compile("[%?#]")
-"""Icechunk decodes ``%41`` in an address, VirtualiZarr does not; both cut at ``?`` and ``#``."""
+__all__ = ["codecs_of", "needs_virtualizarr", "virtual_array"]
 
 
 def needs_virtualizarr(what: str) -> None:
@@ -36,29 +30,6 @@ def needs_virtualizarr(what: str) -> None:
         raise ImportError(
             f"{what}: VirtualiZarr is not installed: pip install 'dkist_virtual[virtualizarr]'"
         ) from None
-
-
-def uri(place: str) -> str:
-    """Write a path or URL as the address that VirtualiZarr, obstore and Icechunk read alike.
-
-    Raises
-    ------
-    FrameRefusedError
-        They would look for different files, or it has a password or signature, which
-        would be written into what is made of the references.
-    """
-    location = Location.of(place)
-    if location.query or "@" in location.host:
-        raise FrameRefusedError(
-            f"{shown(place)}: a password or query would be written with the references: expected "
-            "an address without, and credentials in the registry"
-        )
-    if _READ_DIFFERENTLY.search(str(location)):
-        raise FrameRefusedError(
-            f"{shown(place)}: %, ? and # in the address of a frame are read in different ways by "
-            "VirtualiZarr and Icechunk: expected a name without them. A link to the file will do"
-        )
-    return f"file://{location}" if is_local(place) else str(location)
 
 
 def codecs_of(
@@ -122,7 +93,7 @@ def virtual_array(
         paths=paths,
         offsets=np.where(absent, 0, offsets).astype(np.uint64).reshape(grid),
         lengths=np.where(absent, 0, lengths).astype(np.uint64).reshape(grid),
-        validate_paths=False,  # they were made by `uri`
+        validate_paths=False,  # they were made by `plain_uri`
     )
     metadata = create_v3_array_metadata(
         shape=shape,
