@@ -16,7 +16,7 @@ from dkist_virtual.conversion.fits_files.assemble import (
     reference_set,
     unit_of,
 )
-from dkist_virtual.conversion.fits_files.given import common_place, files_of
+from dkist_virtual.conversion.fits_files.files import common_place, find_files
 from dkist_virtual.conversion.fits_files.look import FoundImage, look_at_image
 from dkist_virtual.conversion.fits_files.references import (
     FITSReferences,
@@ -36,7 +36,7 @@ from dkist_virtual.store.format.references import STRINGS
 from dkist_virtual.text import counted, shows_progress
 
 if TYPE_CHECKING:
-    from dkist_virtual.conversion.fits_files.given import Files
+    from dkist_virtual.conversion.fits_files.files import Files
     from dkist_virtual.conversion.fits_files.references import ReferenceForm
     from dkist_virtual.fits.header import HDUTarget
     from dkist_virtual.store.format.header_table import HeaderTable
@@ -137,15 +137,15 @@ def fits_references(
     hdu = None if hdu is None else checked_target(hdu)
     if target is not None:
         form_of(target, references)
-    given = files_of(files)
-    if keywords and "" in given.urls:
+    listed = find_files(files)
+    if keywords and "" in listed.urls:
         raise ValueError("by: files has None, whose place no keyword says: leave it out")
     elsewhere = None if base is None else absolute(base, "base")
     if elsewhere is not None:
         check_no_secrets("base", elsewhere)
     fetcher = Fetcher(storage_options or {})
-    found = _look(given.urls, hdu, fetcher, primary, workers, progress)
-    _refuse_missing(given.urls, found, missing)
+    found = _look(listed.urls, hdu, fetcher, primary, workers, progress)
+    _refuse_missing(listed.urls, found, missing)
     if keywords and any(isinstance(one, FrameError) for one in found):
         raise ValueError(
             "by: with missing = 'absent' there are files that do not exist, whose place no keyword "
@@ -153,7 +153,7 @@ def fits_references(
         )
     there = [i for i, one in enumerate(found) if isinstance(one, FoundImage)]
     images = [one for one in found if isinstance(one, FoundImage)]
-    urls = [given.urls[i] for i in there]
+    urls = [listed.urls[i] for i in there]
     chosen = common_hdu(urls, images, hdu)
     if keywords:
         values = [[one.cards.values.get(key) for key in keywords] for one in images]
@@ -162,7 +162,7 @@ def fits_references(
         places: list[int | None] = [None] * len(found)
         for number, i in enumerate(there):
             places[i] = number
-        grid = Grid(given.shape, places, [])
+        grid = Grid(listed.shape, places, [])
     place = common_place(urls)
     written = urls if elsewhere is None else rebased(urls, place, elsewhere).tolist()
     index = FrameIndex.unknown(len(grid.files), dtype=images[0].entry.dtype)

@@ -208,7 +208,7 @@ def _entry(name: str, group: _Group, record: Record, unlisted: Mapping[str, str]
     known = record.datasets.get(name)
     # An older ASDF must not take the place of one that cannot be found or read tonight.
     if known is not None and known.asdf not in {asdf.place for asdf in found}:
-        away = next((one for one in unlisted if _is_in(known.asdf, one)), None)
+        away = next((one for one in unlisted if is_in(known.asdf, one)), None)
         if away is not None:
             return replace(known, outcome="unseen", error=_away(away, unlisted))
     places = [Path(Location.of(asdf.place).path) for asdf in found]

@@ -3,6 +3,6 @@
 - `to_icechunk`: commit a dataset to a repository, if there is anything new
 - `source`: open what is to be written as a store: a store, an ASDF, a selection
 - `containers`: name the places of frames as Icechunk does, and what it needs to read them
-- `kept_files`: prepare the files that a repository keeps, with references of their own
+- `prepare`: prepare the files that a repository keeps, with references of their own
 - `commit`: write arrays, references and files in one commit
 """

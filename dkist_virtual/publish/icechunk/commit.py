@@ -12,7 +12,7 @@ import numpy as np
 from dkist_virtual.errors import StoreCorruptError, StoreError, StoreExistsError
 from dkist_virtual.io.event_loop import run
 from dkist_virtual.io.fetcher import Fetcher
-from dkist_virtual.publish.icechunk.kept_files import batches
+from dkist_virtual.publish.icechunk.prepare import batches
 from dkist_virtual.store.icechunk.layout import (
     FILES_GROUP,
     PIECE,
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import icechunk
 
     from dkist_virtual.publish.icechunk.containers import Containers
-    from dkist_virtual.publish.icechunk.kept_files import Prepared
+    from dkist_virtual.publish.icechunk.prepare import Prepared
     from dkist_virtual.store.format.references import ArrayMetadata, FrameTable, ReferenceSet
     from dkist_virtual.store.icechunk.address import RepositoryAddress
 

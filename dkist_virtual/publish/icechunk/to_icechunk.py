@@ -22,7 +22,7 @@ from dkist_virtual.errors import (
 from dkist_virtual.io.locations import local_path, shown
 from dkist_virtual.publish.icechunk.commit import is_as_written, remove_layout, write_layout
 from dkist_virtual.publish.icechunk.containers import Containers
-from dkist_virtual.publish.icechunk.kept_files import batches, prepare
+from dkist_virtual.publish.icechunk.prepare import batches, prepare
 from dkist_virtual.publish.icechunk.source import open_source
 from dkist_virtual.store.icechunk.address import RepositoryAddress, is_repository
 from dkist_virtual.store.icechunk.icechunk_handle import layout_of
@@ -44,7 +44,7 @@ if TYPE_CHECKING:
     from dkist_virtual.dataset.dataset import Dataset
     from dkist_virtual.dataset.mosaic import TiledDataset
     from dkist_virtual.io.fetcher import Fetcher
-    from dkist_virtual.publish.icechunk.kept_files import Prepared
+    from dkist_virtual.publish.icechunk.prepare import Prepared
     from dkist_virtual.store.format.references import ReferenceSet
     from dkist_virtual.store.read_options import StorageOptions
 

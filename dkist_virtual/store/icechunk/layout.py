@@ -37,7 +37,15 @@ if TYPE_CHECKING:
 
     from dkist_virtual.store.format.references import Document
 
-__all__ = ["FILES", "FILES_GROUP", "KEPT", "KeptFile", "Layout", "array_json", "file_json"]
+__all__ = [
+    "FILES",
+    "FILES_GROUP",
+    "REQUIRED_FILES",
+    "Layout",
+    "StoredFile",
+    "array_json",
+    "file_json",
+]
 
 FILES_GROUP: Final = "dkist_virtual"
 """The group of the store's files."""
@@ -47,10 +55,10 @@ KEY: Final = "icechunk"
 
 VERSION: Final = 1
 
-KEPT: Final = (METADATA_NAME, HEADERS_NAME)
+REQUIRED_FILES: Final = (METADATA_NAME, HEADERS_NAME)
 """Files that every repository has."""
 
-FILES: Final = (*KEPT, POINTING_NAME, VERIFY_NAME)
+FILES: Final = (*REQUIRED_FILES, POINTING_NAME, VERIFY_NAME)
 
 PIECE: Final = 2**20
 """Bytes in a chunk of a file."""
@@ -62,7 +70,7 @@ MOST_JSON: Final = 2**25
 
 
 @dataclass(frozen=True, slots=True)
-class KeptFile:
+class StoredFile:
     """Describe a file of the store that is kept in the repository.
 
     Parameters
@@ -121,7 +129,7 @@ class Layout:
     attributes : dict
         The root attributes, as of a store.
     arrays : dict of str to ArrayMetadata
-    files : dict of str to KeptFile
+    files : dict of str to StoredFile
     dataset_ids : tuple of (str or None, str or None)
         The IDs of dataset and product.
     content : str
@@ -130,7 +138,7 @@ class Layout:
 
     attributes: Document
     arrays: dict[str, ArrayMetadata]
-    files: dict[str, KeptFile]
+    files: dict[str, StoredFile]
     dataset_ids: tuple[str | None, str | None]
     content: str
 
@@ -185,10 +193,10 @@ class Layout:
                 zarray, own = _as_v2(name, _document(found))
                 documents |= {f"{name}/.zarray": zarray, f"{name}/.zattrs": own}
             attributes, arrays = read_metadata(documents)
-            files = {name: KeptFile.from_json(one) for name, one in about["files"].items()}
+            files = {name: StoredFile.from_json(one) for name, one in about["files"].items()}
             if strange := set(files) - set(FILES):
                 raise StoreCorruptError(f"it keeps {sorted(strange)!r:.80}, which no store has")
-            if lacking := set(KEPT) - set(files):
+            if lacking := set(REQUIRED_FILES) - set(files):
                 raise StoreCorruptError(f"it keeps no {sorted(lacking)[0]}")
             ids = about.get("dataset_id"), about.get("product_id")
             return cls(attributes, arrays, files, ids, str(about.get("content")))
@@ -229,7 +237,7 @@ def array_json(metadata: ArrayMetadata) -> bytes:
     return _json({**array_document(metadata), "chunk_key_encoding": encoding})
 
 
-def file_json(file: KeptFile) -> bytes:
+def file_json(file: StoredFile) -> bytes:
     """Write the ``zarr.json`` of the array of bytes that a file is kept as."""
     return _json(
         {

@@ -11,7 +11,7 @@ from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.io.event_loop import run
 from dkist_virtual.io.local_file import RangedFile
 from dkist_virtual.io.locations import join, shown
-from dkist_virtual.store.icechunk.layout import FILES_GROUP, MOST_JSON, PIECE, KeptFile
+from dkist_virtual.store.icechunk.layout import FILES_GROUP, MOST_JSON, PIECE, StoredFile
 from dkist_virtual.store.icechunk.repository import import_icechunk, translate_errors
 from dkist_virtual.store.reader import StoreReader
 
@@ -57,12 +57,12 @@ class SnapshotReader(StoreReader):
     fetcher : Fetcher
     session : icechunk.Session
     address : RepositoryAddress
-    files : dict of str to KeptFile
+    files : dict of str to StoredFile
     """
 
     session: icechunk.Session | None = None
     address: RepositoryAddress | None = None
-    files: dict[str, KeptFile] | None = None
+    files: dict[str, StoredFile] | None = None
 
     def ahead(self, names: Iterable[str]) -> SnapshotReader:  # noqa: ARG002
         """Return the same: nothing is requested ahead."""
@@ -94,7 +94,7 @@ class SnapshotReader(StoreReader):
             )
         return cast("BinaryIO", io.BufferedReader(_PieceFile(self, name, file), PIECE))
 
-    def _file(self, name: str) -> KeptFile:
+    def _file(self, name: str) -> StoredFile:
         assert self.files is not None
         if name not in self.files:
             raise FileNotFoundError(shown(join(self.url, name)))
@@ -124,7 +124,7 @@ class SnapshotReader(StoreReader):
 class _PieceFile(RangedFile):
     """A file in pieces, of which the last two that were read are kept."""
 
-    def __init__(self, reader: SnapshotReader, name: str, file: KeptFile) -> None:
+    def __init__(self, reader: SnapshotReader, name: str, file: StoredFile) -> None:
         super().__init__(join(reader.url, name), file.size)
         self._reader, self._of = reader, name
         self._pieces: dict[int, bytes] = {}

@@ -13,14 +13,14 @@ from dkist_virtual.io.locations import Location, absolute, is_local, local_path,
 from dkist_virtual.io.safety import check_no_secrets, check_places
 from dkist_virtual.store.format.limits import MAX_FRAMES
 
-__all__ = ["Files", "Given", "common_place", "files_of"]
+__all__ = ["Files", "FoundFiles", "common_place", "find_files"]
 
 Files: TypeAlias = "str | os.PathLike[str] | Iterable[Any]"
 """A path, pattern or URL; or a list of them, nested as the new axes are."""
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class FoundFiles:
     """The files that become one array.
 
     Attributes
@@ -35,7 +35,7 @@ class Given:
     shape: tuple[int, ...]
 
 
-def files_of(files: Files) -> Given:
+def find_files(files: Files) -> FoundFiles:
     """Find files by path, pattern, URL, or lists of them.
 
     Raises
@@ -50,27 +50,27 @@ def files_of(files: Files) -> Given:
         Something else is given.
     """
     if isinstance(files, (str, os.PathLike)):
-        given = _pattern(os.fspath(files)) or Given([absolute(files, "files")], ())
+        found = _pattern(os.fspath(files)) or FoundFiles([absolute(files, "files")], ())
     else:
         urls: list[str] = []
         shape = _collect(files, urls)
-        given = Given(urls, shape)
-    named = [url for url in given.urls if url]
+        found = FoundFiles(urls, shape)
+    named = [url for url in found.urls if url]
     if not named:
         raise DatasetError("files: there are none: expected paths or URLs of FITS files")
-    if len(given.urls) > MAX_FRAMES:
-        raise DatasetError(f"files: {len(given.urls)}: more than {MAX_FRAMES} make no array")
+    if len(found.urls) > MAX_FRAMES:
+        raise DatasetError(f"files: {len(found.urls)}: more than {MAX_FRAMES} make no array")
     for url in named:
         if not is_local(url):
             check_no_secrets("files", url)
     check_places("", named)
-    return given
+    return found
 
 
 _MAGIC: Final = frozenset("*?[")
 
 
-def _pattern(text: str) -> Given | None:
+def _pattern(text: str) -> FoundFiles | None:
     """Find the files that fit a pattern, sorted by name; None for a path or URL."""
     if not _MAGIC & set(text):
         if is_local(text) and os.path.isdir(local_path(text)):
@@ -92,7 +92,7 @@ def _pattern(text: str) -> Given | None:
     found = sorted(glob.glob(path, recursive=True))
     if not found:
         raise FrameMissingError(f"files = {text!r}: no file fits this pattern")
-    return Given([absolute(one) for one in found], (len(found),))
+    return FoundFiles([absolute(one) for one in found], (len(found),))
 
 
 def _collect(files: object, urls: list[str], depth: int = 0) -> tuple[int, ...]:

@@ -25,7 +25,7 @@ from dkist_virtual.store.format.names import (
 )
 from dkist_virtual.store.format.references import ROOT_KEY, ReferenceSet, sha256
 from dkist_virtual.store.icechunk.frames import HeaderFrames
-from dkist_virtual.store.icechunk.layout import FILES, PIECE, KeptFile
+from dkist_virtual.store.icechunk.layout import FILES, PIECE, StoredFile
 from dkist_virtual.store.pointing_json import MOST
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Prepared:
     ----------
     references : ReferenceSet
         Absolute, with the `store_id` of these.
-    files : dict of str to (KeptFile, pathlib.Path)
+    files : dict of str to (StoredFile, pathlib.Path)
         Each as a file on this machine.
     tree : dict
         Of the ``dataset.asdf``, as plain values.
@@ -55,7 +55,7 @@ class Prepared:
     """
 
     references: ReferenceSet
-    files: dict[str, tuple[KeptFile, Path]]
+    files: dict[str, tuple[StoredFile, Path]]
     tree: dict[str, Any]
     content: str
 
@@ -89,18 +89,18 @@ def prepare(opened: OpenStore, directory: Path) -> Prepared:
                 raise
     with (directory / METADATA_NAME).open("rb") as file:
         tree: dict[str, Any] = asdf.util.load_yaml(file)
-    if not _says_the_same(header_file, references):
+    if not _has_references_of(header_file, references):
         record = tree.get("inventory") or {}
         dataset_id = record.get("datasetId", record.get("inversionId"))
         store_id = references.store_id(dataset_id)
         references = ReferenceSet(
             {**references.attributes, "store_id": store_id}, references.arrays
         )
-        _write_again(directory / HEADERS_NAME, references)
+        _rewrite(directory / HEADERS_NAME, references)
     if (directory / VERIFY_NAME).exists():
         _detach(directory / VERIFY_NAME, references, opened)
     files = {
-        name: (_kept(directory / name), directory / name)
+        name: (_describe(directory / name), directory / name)
         for name in FILES
         if (directory / name).exists()
     }
@@ -113,12 +113,13 @@ def _copy(file: BinaryIO, to: Path) -> None:
             copy.write(piece)
 
 
-def _kept(path: Path) -> KeptFile:
+def _describe(path: Path) -> StoredFile:
+    """Say how long a file is, and hash its pieces."""
     hashes = []
     with path.open("rb") as file:
         while piece := file.read(PIECE):
             hashes.append(sha256(piece))
-    return KeptFile(path.stat().st_size, tuple(hashes))
+    return StoredFile(path.stat().st_size, tuple(hashes))
 
 
 def batches(n: int, size: int = ROW_GROUP) -> Iterator[np.ndarray[Any, np.dtype[np.int64]]]:
@@ -127,7 +128,7 @@ def batches(n: int, size: int = ROW_GROUP) -> Iterator[np.ndarray[Any, np.dtype[
         yield np.arange(begin, min(begin + size, n))
 
 
-def _says_the_same(file: HeaderFile, references: ReferenceSet) -> bool:
+def _has_references_of(file: HeaderFile, references: ReferenceSet) -> bool:
     """Tell whether the header table has the references that the store has."""
     if file.store_id != references.attributes.get("store_id") or not all(map(file.has, OWN)):
         return False
@@ -148,7 +149,7 @@ def _equal(one: FrameColumns, other: FrameColumns) -> bool:
     )
 
 
-def _write_again(path: Path, references: ReferenceSet) -> None:
+def _rewrite(path: Path, references: ReferenceSet) -> None:
     """Write the header table with the columns of other references."""
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -232,7 +233,7 @@ def _detach(path: Path, references: ReferenceSet, opened: OpenStore) -> None:
 
 
 def _content(
-    references: ReferenceSet, files: dict[str, tuple[KeptFile, Path]], tree: dict[str, Any]
+    references: ReferenceSet, files: dict[str, tuple[StoredFile, Path]], tree: dict[str, Any]
 ) -> str:
     """Compute a hash of all that is kept, but for when it was written and by which library."""
     origin = {
