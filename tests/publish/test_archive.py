@@ -156,6 +156,21 @@ def test_a_failure_leaves_the_others_and_the_former_store(here: Path) -> None:
     assert outcomes(run(here)) == {}
 
 
+def test_a_frame_that_is_cut_short_stays_a_failure(here: Path) -> None:
+    frame = min(asdf_of(here, "AAAAB").parent.glob("*.fits"))
+    whole = frame.read_bytes()
+    frame.unlink()  # it may be a link
+    frame.write_bytes(whole[:-2880])
+    assert outcomes(run(here)) == {}  # frames of known datasets are not looked at
+    report = dv.convert_archive([asdf_of(here, "AAAAB")], here / "S", workers=1, again=True)
+    assert outcomes(report)["AAAAB"] == "failed"
+    # As it failed: an update would not look at the frame, and succeed.
+    assert outcomes(run(here)) == {"AAAAB": "failed"}
+    assert outcomes(run(here)) == {"AAAAB": "failed"}
+    frame.write_bytes(whole)
+    assert outcomes(run(here)) == {"AAAAB": "updated"}
+
+
 def test_an_asdf_that_becomes_another_dataset_leaves_the_former_store(
     here: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

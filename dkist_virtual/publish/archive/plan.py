@@ -242,7 +242,8 @@ def _job(
     if converted is None or converted.made != made or options.again or options.rescan:
         how = "convert"
     elif before is not None and before.outcome == "failed":
-        how = "update"
+        # As it failed: an update does not look at frames that a conversion found to be broken.
+        how = (before.error or {}).get("how", "update")
     elif (converted.asdf, converted.stamp) != (entry.asdf, entry.stamp) or not entry.stamp.tells:
         how, trusted = "update", True
     elif converted.looked >= 0 and _has_changed(entry, options, name, root, converted.looked):

@@ -134,7 +134,8 @@ class Entry:
     converted : Converted, optional
         What its store was made of; None where there is no store.
     error : dict of str to str, optional
-        Type and text of what went wrong; None where nothing did.
+        Type and text of what went wrong, and how the dataset was to be made ("convert" or
+        "update"), where it came to that; None where nothing did.
     warnings : tuple of str
     others : tuple of Other
         Older ASDFs of the same dataset.
@@ -184,10 +185,15 @@ class Entry:
             when=_text(given["when"]),
             seconds=float(given["seconds"]),
             converted=None if converted is None else Converted.from_json(converted),
-            error=None if error is None else {key: _text(error[key]) for key in ("type", "text")},
+            error=None if error is None else _error(error),
             warnings=tuple(given.get("warnings", ())),
             others=tuple(map(Other.from_json, given.get("others", ()))),
         )
+
+
+def _error(given: Mapping[str, Any]) -> dict[str, str]:
+    keys = ("type", "text", *(("how",) if "how" in given else ()))
+    return {key: _text(given[key]) for key in keys}
 
 
 @dataclass(frozen=True)

@@ -92,7 +92,7 @@ def failed(
     job: Job, error: BaseException, seconds: float = 0.0, warned: tuple[str, ...] = ()
 ) -> Entry:
     """Say that a dataset was not converted; its former store is as it was."""
-    said = {"type": type(error).__name__, "text": redacted(error)}
+    said = {"type": type(error).__name__, "text": redacted(error), "how": job.how}
     return replace(
         job.entry, outcome="failed", when=_now(), seconds=seconds, error=said, warnings=warned
     )
