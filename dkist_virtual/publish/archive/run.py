@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import threading
 from collections.abc import Generator, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
-from dkist_virtual.fits.threads import available
+from dkist_virtual.fits.threads import ThreadLock, available
 from dkist_virtual.publish.archive.pool import DiedError, run_in_processes
 from dkist_virtual.publish.archive.work import Job, do, failed
 
@@ -22,7 +21,7 @@ _WORTH: Final = 16
 _AHEAD: Final = 2
 """Jobs for each of a cluster's threads that run or wait."""
 
-_ONE = threading.Lock()
+_ONE = ThreadLock()
 """A process of a cluster converts one dataset at a time: Python's list of warnings is one for all
 threads."""
 

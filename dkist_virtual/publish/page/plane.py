@@ -11,13 +11,13 @@ What is read is counted (`Counted`), and stops at a limit.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from threading import Lock
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
 from dkist_virtual.cube.world_axes import World, wrap
 from dkist_virtual.errors import DKISTVirtualError, FrameMissingError
+from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.publish.page.picture import Plane, TooLargeError, block_means
 
@@ -65,7 +65,7 @@ class Counted(Fetcher):
 
     most: int = MOST_BYTES
     _read: list[int] = field(default_factory=lambda: [0], repr=False)
-    _one: Lock = field(default_factory=Lock, repr=False)
+    _one: ThreadLock = field(default_factory=ThreadLock, repr=False)
 
     @classmethod
     def of(cls, fetcher: Fetcher) -> Self:

@@ -26,6 +26,7 @@ from dkist_virtual.errors import (
     StoreError,
     redacted,
 )
+from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.io.local_file import replace_bytes, replace_text
 from dkist_virtual.io.locations import Location
 from dkist_virtual.publish.page.picture import SUFFIX, TooLargeError
@@ -207,7 +208,7 @@ class _Silent:
 
     def __init__(self) -> None:
         self._failed: dict[str, int] = {}
-        self._one = threading.Lock()
+        self._one = ThreadLock()
 
     def failed(self, server: str) -> None:
         with self._one:
