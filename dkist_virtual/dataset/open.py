@@ -17,7 +17,7 @@ from dkist_virtual.store.cubes.presence import (
     is_unfinished_cube,
 )
 from dkist_virtual.store.format.names import JSON_NAME, PARQUET_NAME, identity_in
-from dkist_virtual.store.icechunk.address import repository_at
+from dkist_virtual.store.icechunk.address import full_address, repository_at
 from dkist_virtual.store.kerchunk.presence import form_of
 from dkist_virtual.store.presence import check_present
 
@@ -387,7 +387,8 @@ def _refuse_file(place: str) -> None:
 
 def store_directory(place: str | os.PathLike[str]) -> str:
     """Return the directory of a store, or of one of its reference files."""
-    location = Location.of(absolute(place))
+    text = full_address(place) if isinstance(place, str) else place
+    location = Location.of(absolute(text))
     named = location.name in (JSON_NAME, PARQUET_NAME, ROOT_NAME)
     return str(location.parent if named else location)
 

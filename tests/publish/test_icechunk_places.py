@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from dkist_virtual.errors import StoreError
+from dkist_virtual.dataset.open import store_directory
+from dkist_virtual.errors import LocationError, StoreError
 from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.publish.icechunk.containers import Containers, container_of
 from dkist_virtual.store.icechunk import repository
-from dkist_virtual.store.icechunk.address import RepositoryAddress
+from dkist_virtual.store.icechunk.address import RepositoryAddress, full_address
 from dkist_virtual.store.icechunk.references_check import location_of
 from dkist_virtual.store.icechunk.repository import import_icechunk, s3_options
 
@@ -85,6 +86,20 @@ def test_addresses_read_back() -> None:
         assert str(RepositoryAddress.of(text)) == text
     assert RepositoryAddress.of("icechunk+file:///data/a%20b").place == "/data/a b"
     assert RepositoryAddress.of("/data/x").at("S") == RepositoryAddress("/data/x", snapshot="S")
+
+
+def test_a_repository_is_named_by_its_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    whole = f"icechunk+file://{tmp_path}/a%20b?tag=v1"
+    assert full_address("icechunk+a b?tag=v1") == whole
+    assert store_directory("icechunk+a b?tag=v1") == whole
+    for kept in ("icechunk+s3://bucket/x", "a b", whole):
+        assert full_address(kept) == kept
+    for wrong in ("icechunk+file:/a", "icechunk+", "icechunk+gs://bucket/x"):
+        with pytest.raises(LocationError, match=r"icechunk\+file://|names no place"):
+            RepositoryAddress.of(wrong)
+    (tmp_path / "icechunk+a").mkdir()  # is what it says it is
+    assert store_directory("icechunk+a") == f"{tmp_path}/icechunk+a"
 
 
 def test_a_forked_process_does_not_wait_for_threads_that_it_lacks(

@@ -1,7 +1,7 @@
 """Say which repository, and which snapshot of it, a URL or directory means.
 
-A repository is named ``icechunk+file:///path``, ``icechunk+s3://bucket/prefix`` or
-``icechunk+https://host/path``. What follows ``?`` chooses a snapshot: ``branch=``, ``tag=`` or
+A repository is named ``icechunk+file:///path``, ``icechunk+path``, ``icechunk+s3://bucket/prefix``
+or ``icechunk+https://host/path``. What follows ``?`` chooses a snapshot: ``branch=``, ``tag=`` or
 ``snapshot=``. It is in the URL, and not in a keyword, so that a dataset is named by one text
 everywhere: on the command line, in a catalogue, and in what a cluster's worker is sent.
 
@@ -19,7 +19,8 @@ from dkist_virtual.errors import LocationError, StoreMissingError
 from dkist_virtual.io.locations import Location, absolute, is_local, local_path, shown
 
 __all__ = [
-    "ICECHUNK", "RepositoryAddress", "is_repository", "no_repository_error", "repository_at",
+    "ICECHUNK", "RepositoryAddress", "full_address", "is_repository", "no_repository_error",
+    "repository_at",
 ]  # fmt: skip
 
 ICECHUNK: Final = "icechunk+"
@@ -70,7 +71,8 @@ class RepositoryAddress:
             return cls(absolute(text))
         place, _, query = (text if bare is None else bare).partition("?")
         location = Location.of(place)
-        if (bare is not None and "://" not in place) or location.scheme not in SCHEMES:
+        has_other_scheme = "://" not in place and ":" in place.partition("/")[0]
+        if not place or has_other_scheme or location.scheme not in SCHEMES:
             raise LocationError(
                 f"{shown(text)}: expected {', '.join(f'{ICECHUNK}{one}://' for one in SCHEMES)} "
                 "and the place of an Icechunk repository"
@@ -145,6 +147,15 @@ def repository_at(place: str) -> RepositoryAddress | None:
     if is_local(place) and is_repository(local_path(place)):
         return RepositoryAddress(place)
     return None
+
+
+def full_address(text: str) -> str:
+    """Complete a repository that is named by a path, ``icechunk+path``; keep any other text.
+
+    A file or directory of that very name is meant before a repository.
+    """
+    is_path = text.lower().startswith(ICECHUNK) and "://" not in text
+    return str(RepositoryAddress.of(text)) if is_path and not os.path.lexists(text) else text
 
 
 def no_repository_error(address: RepositoryAddress, more: str = "") -> StoreMissingError:
