@@ -1,15 +1,16 @@
-"""Write the small parts of messages: counts, sizes, common causes, unknown keywords, bars."""
+"""Write the small parts of messages: counts, sizes, the time, common causes, wrong keywords."""
 
 from __future__ import annotations
 
 import inspect
 import sys
 from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 __all__ = [
     "ALIKE", "check_keywords", "counted", "human_bytes", "keywords_of", "same_causes", "shorten",
-    "shows_progress",
+    "shows_progress", "utc_now",
 ]  # fmt: skip
 
 ALIKE: Final = 3
@@ -40,6 +41,11 @@ def human_bytes(n: float) -> str:
             return f"{n:.0f} {unit}" if unit == "B" or n >= 99.5 else f"{n:.3g} {unit}"
         n /= 1000
     return f"{n:.3g} TB"
+
+
+def utc_now() -> str:
+    """Write the present moment as ISO 8601 in UTC, to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def shorten(error: BaseException) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,13 +15,15 @@ from zarr.abc.store import (
 )
 
 if TYPE_CHECKING:
-    from zarr.abc.buffer import Buffer
+    from collections.abc import Iterable
+
+    from zarr.abc.buffer import Buffer, BufferPrototype
 
 __all__ = ["ReadOnlyStore", "bounds", "check_byte_range", "cut"]
 
 
 class ReadOnlyStore(Store):
-    """A store without a way to write.
+    """A store without a way to write; several keys are read at once.
 
     Parameters
     ----------
@@ -48,6 +51,14 @@ class ReadOnlyStore(Store):
     def with_read_only(self, read_only: bool = False) -> Store:
         """Give the store itself, which has no other mode."""
         return self if read_only else super().with_read_only(read_only)
+
+    async def get_partial_values(
+        self,
+        prototype: BufferPrototype,
+        key_ranges: Iterable[tuple[str, ByteRequest | None]],
+    ) -> list[Buffer | None]:
+        """Get several keys at once."""
+        return await asyncio.gather(*(self.get(key, prototype, part) for key, part in key_ranges))
 
     async def set(self, key: str, value: Buffer) -> None:  # noqa: ARG002
         """Refuse: the frames are only read."""

@@ -42,7 +42,7 @@ from dkist_virtual.store.read_only import ReadOnlyStore, bounds, check_byte_rang
 from dkist_virtual.store.read_options import ReadOptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from numpy.typing import NDArray
     from zarr.abc.buffer import Buffer, BufferPrototype
@@ -391,14 +391,6 @@ class FrameStore(ReadOnlyStore):
         else:
             data = cut(data, byte_range)
         return prototype.buffer.from_bytes(data)
-
-    async def get_partial_values(
-        self,
-        prototype: BufferPrototype,
-        key_ranges: Iterable[tuple[str, ByteRequest | None]],
-    ) -> list[Buffer | None]:
-        """Get several keys at once."""
-        return await asyncio.gather(*(self.get(key, prototype, part) for key, part in key_ranges))
 
     async def exists(self, key: str) -> bool:
         """Check whether a key is in the store; for a frame, whether it has a reference."""

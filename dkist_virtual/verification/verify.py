@@ -8,7 +8,6 @@ import warnings
 from collections import Counter
 from concurrent.futures import Future
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
@@ -32,6 +31,7 @@ from dkist_virtual.store.format.verify_json import (
 )
 from dkist_virtual.store.frame_spec import FrameSpec
 from dkist_virtual.store.zarr_store import spec_of
+from dkist_virtual.text import utc_now
 from dkist_virtual.verification.against_astropy import Comparison, compare
 from dkist_virtual.verification.frame import KEYWORDS, Stated, check_frame, outcome_of
 from dkist_virtual.verification.frame_checks import Frame, check_each, choose_evenly, open_frames
@@ -227,7 +227,7 @@ class _Run:
         def save(n: int) -> Verification:
             now = replace(
                 so_far, n_done=n, counts=dict(counts), notes=dict(notes), findings=tuple(findings),
-                wcs=dict(wcs), when=datetime.now(UTC).isoformat(timespec="seconds"),
+                wcs=dict(wcs), when=utc_now(),
                 seconds=so_far.seconds + time.monotonic() - began,
             )  # fmt: skip
             if kept:

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from golden import BY_NAME, oracle, write_dataset
+from golden import BY_NAME, oracle, with_both_stores
 from icechunk_repository import repository
 from obspec_utils.registry import ObjectStoreRegistry
 from obstore.store import HTTPStore, LocalStore
@@ -36,15 +36,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     """``made(name)``: the directory of a golden dataset, with its stores as JSON and Parquet."""
     base = tmp_path_factory.mktemp("parser")
 
-    def make(name: str) -> Path:
-        if not (base / name).exists():
-            path = write_dataset(BY_NAME[name], base / name)
-            for form in ("json", "parquet"):
-                scan: Any = BY_NAME[name].scan
-                dv.convert(path, base / name / form, scan=scan, references=form)  # type: ignore[arg-type]
-        return base / name
-
-    return make
+    return lambda name: with_both_stores(name, base)
 
 
 def registry() -> Any:

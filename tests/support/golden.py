@@ -288,6 +288,19 @@ def write_dataset(golden: Golden, directory: Path) -> Path:
 # What must come back ------------------------------------------------------------------------
 
 
+def with_both_stores(name: str, base: Path) -> Path:
+    """Write a dataset below `base`, with its stores ``json`` and ``parquet``, once."""
+    import dkist_virtual as dv
+
+    directory = base / name
+    if not directory.exists():
+        path = write_dataset(BY_NAME[name], directory)
+        for form in ("json", "parquet"):
+            scan: Any = BY_NAME[name].scan
+            dv.convert(path, directory / form, scan=scan, references=form)  # type: ignore[arg-type]
+    return directory
+
+
 def frame_paths(golden: Golden, directory: Path) -> dict[str, list[Path | None]]:
     """Array to the paths of its frames, in chunk order; None for those without a name."""
     numbers = count()

@@ -17,13 +17,12 @@ import numpy as np
 import pytest
 import xarray as xr
 import zarr
-from golden import BY_NAME, oracle, write_dataset
+from golden import BY_NAME, oracle, with_both_stores
 from icechunk_repository import repository
 from obspec_utils.registry import ObjectStoreRegistry
 from obstore.store import LocalStore
 from virtualizarr.parsers import KerchunkJSONParser, KerchunkParquetParser
 
-import dkist_virtual as dv
 from dkist_virtual.store.codecs import FITSBytesCodecV3
 
 COMPRESSORS = sys.version_info >= (3, 12)
@@ -44,15 +43,7 @@ pytestmark = pytest.mark.filterwarnings(
 def made(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Path]:
     base = tmp_path_factory.mktemp("virtualizarr")
 
-    def make(name: str) -> Path:
-        if not (base / name).exists():
-            path = write_dataset(BY_NAME[name], base / name)
-            for form in ("json", "parquet"):
-                scan: Any = BY_NAME[name].scan
-                dv.convert(path, base / name / form, scan=scan, references=form)  # type: ignore[arg-type]
-        return base / name
-
-    return make
+    return lambda name: with_both_stores(name, base)
 
 
 def parsed(directory: Path, form: str) -> Any:

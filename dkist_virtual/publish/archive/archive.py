@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable
 from contextlib import closing
 from dataclasses import replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -31,7 +30,7 @@ from dkist_virtual.publish.archive.report import ArchiveReport, DatasetOutcome
 from dkist_virtual.publish.archive.run import run_jobs
 from dkist_virtual.publish.stores import SUFFIX
 from dkist_virtual.store.format.dataset_asdf import software
-from dkist_virtual.text import shows_progress
+from dkist_virtual.text import shows_progress, utc_now
 
 if TYPE_CHECKING:
     from dkist_virtual.conversion.references import References
@@ -170,7 +169,7 @@ class _Run:
     ) -> None:
         self.archive, self.target, self.options = archive, target, options
         self.shown, self.said = shown, said
-        self.began, self.started = time.perf_counter(), _now()
+        self.began, self.started = time.perf_counter(), utc_now()
         self.is_recorded = True
         self.removed: list[str] = []
 
@@ -298,7 +297,7 @@ class _Run:
             "archive": report.archive,
             "complete": complete,
             "started": self.started,
-            "finished": _now(),
+            "finished": utc_now(),
             "seconds": round(report.seconds, 3),
             "counts": report.counts,
             "n_frames": report.n_frames,
@@ -332,7 +331,3 @@ def _name_of(archive: ArchivePlace, listing: Listing) -> str:
     if isinstance(archive, (str, os.PathLike)):
         return shown(os.fspath(archive))
     return f"a list of {len(listing.asdfs)}"
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")

@@ -9,12 +9,12 @@ import os
 import time
 import warnings
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Literal
 
 from dkist_virtual.errors import DatasetError, StoreCorruptError, redacted
 from dkist_virtual.io.locations import is_local, local_path
 from dkist_virtual.publish.archive.record import Converted, Entry
+from dkist_virtual.text import utc_now
 
 if TYPE_CHECKING:
     from dkist_virtual.conversion.convert import Conversion
@@ -80,7 +80,7 @@ def do(job: Job) -> Entry:
     return replace(
         job.entry,
         outcome="new" if job.entry.converted is None else "updated",
-        when=_now(),
+        when=utc_now(),
         seconds=time.perf_counter() - began,
         converted=converted,
         error=None,
@@ -94,12 +94,8 @@ def failed(
     """Say that a dataset was not converted; its former store is as it was."""
     said = {"type": type(error).__name__, "text": redacted(error), "how": job.how}
     return replace(
-        job.entry, outcome="failed", when=_now(), seconds=seconds, error=said, warnings=warned
+        job.entry, outcome="failed", when=utc_now(), seconds=seconds, error=said, warnings=warned
     )
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
 
 
 def _texts(caught: list[warnings.WarningMessage]) -> tuple[str, ...]:
@@ -128,7 +124,7 @@ def _do(job: Job) -> Converted | None:
         n_unreachable=conversion.n_unreachable,
         n_bytes=conversion.n_bytes,
         looked=looked if missing and options.scan != "never" else -1,
-        when=_now(),
+        when=utc_now(),
         verified=_verify(job),
     )
 

@@ -119,14 +119,6 @@ class CubeStore(ReadOnlyStore):
             length = total - start
         return bytes(self.fetcher.answer(Request(place, start, length)).data)
 
-    async def get_partial_values(
-        self,
-        prototype: BufferPrototype,
-        key_ranges: Iterable[tuple[str, ByteRequest | None]],
-    ) -> list[Buffer | None]:
-        """Get several keys at once."""
-        return await asyncio.gather(*(self.get(key, prototype, part) for key, part in key_ranges))
-
     async def exists(self, key: str) -> bool:
         """Check whether there is such a key."""
         return await asyncio.to_thread(self._exists, key)

@@ -18,7 +18,6 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
@@ -33,7 +32,7 @@ from dkist_virtual.store.format.limits import MAX_TILES, check_asdf
 from dkist_virtual.store.format.names import METADATA_NAME, Place, is_array_name
 from dkist_virtual.store.format.references import FORMAT_VERSION
 from dkist_virtual.store.format.summary import Summary
-from dkist_virtual.text import shorten
+from dkist_virtual.text import shorten, utc_now
 
 if TYPE_CHECKING:
     import numpy as np
@@ -258,7 +257,7 @@ def origin_of(
         "version": tag_of(tree.get("dataset", tree.get("inversion"))).rpartition("/")[2] or None,
         "written_by": " ".join(str(library[key]) for key in ("name", "version") if key in library),
         "read_by": software(),
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "date": utc_now(),
     }
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from typing import TYPE_CHECKING, Any
 
 from dkist_virtual.store.read_only import ReadOnlyStore, check_byte_range, cut
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Mapping
+    from collections.abc import AsyncIterator, Mapping
 
     from numpy.typing import NDArray
     from zarr.abc.buffer import Buffer, BufferPrototype
@@ -79,14 +78,6 @@ class OtherStore(ReadOnlyStore):
         if key in self._known:
             return prototype.buffer.from_bytes(cut(self._known[key], byte_range))
         return await self.frames.get(key, prototype, byte_range)
-
-    async def get_partial_values(
-        self,
-        prototype: BufferPrototype,
-        key_ranges: Iterable[tuple[str, ByteRequest | None]],
-    ) -> list[Buffer | None]:
-        """Get several keys at once."""
-        return await asyncio.gather(*(self.get(key, prototype, part) for key, part in key_ranges))
 
     async def exists(self, key: str) -> bool:
         """Check whether a key is in the store."""

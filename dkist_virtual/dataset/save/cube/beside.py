@@ -7,7 +7,6 @@ import json
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -47,7 +46,7 @@ from dkist_virtual.store.format.references import (
     ReferenceSet,
     write_json,
 )
-from dkist_virtual.text import shorten
+from dkist_virtual.text import shorten, utc_now
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -230,11 +229,7 @@ def _origin(ds: Dataset) -> dict[str, Any]:
     known: dict[str, Any] = {"asdf": "?", "created": None, "version": None}
     if ds.provenance is not None:
         known |= ds.provenance.description.origin
-    return {**known, "read_by": software(), "date": _now()}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds")
+    return {**known, "read_by": software(), "date": utc_now()}
 
 
 def _part_wcs(part: Part) -> BaseHighLevelWCS:
@@ -447,7 +442,7 @@ def record_of(tiles: Sequence[Tile], about: Mapping[str, Any]) -> dict[str, Any]
     if not ids and (known := identity_in(about.get("inventory"))):
         ids.append(known)
     return {
-        "written": _now(),
+        "written": utc_now(),
         "written_by": software(),
         "datasets": list(dict.fromkeys(ids)),
         "stores": list(dict.fromkeys(stores)),

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -21,6 +20,7 @@ from dkist_virtual.dataset.save.nodes import (
 )
 from dkist_virtual.errors import DatasetError, DKISTVirtualWarning
 from dkist_virtual.store.format.dataset_asdf import Description, TileMeta, software
+from dkist_virtual.text import utc_now
 
 if TYPE_CHECKING:
     from dkist_virtual.dataset.dataset import Dataset
@@ -83,7 +83,7 @@ def _describe(
         for key, value in provenance.description.origin.items()
         if key not in ("sha256", "expected")
     }
-    now = datetime.now(UTC).isoformat(timespec="seconds")
+    now = utc_now()
     return Description(
         grid=grid,
         tiles=tiles,
