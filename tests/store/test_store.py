@@ -361,7 +361,7 @@ def test_absent_floats_are_nan_where_asked(read: Any, name: str, copied: Make) -
 def test_absent_integers_are_0_where_asked_and_that_is_said(copied: Make) -> None:
     directory = copied("null_integers")
     expected = oracle(BY_NAME["null_integers"], directory)["data"]
-    with pytest.raises(FrameMissingError, match="the ASDF names no file"):
+    with pytest.raises(FrameMissingError, match="no file is named for this frame"):
         by_dask(directory)
     with pytest.warns(MissingFramesWarning, match=r"1 absent frame\(s\) of integers read as 0"):
         pixels = by_dask(directory, missing="nan")
