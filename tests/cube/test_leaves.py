@@ -83,6 +83,7 @@ def test_whatever_dask_takes_gives_what_numpy_gives(
     assert same(ds.data[..., None].compute(), pixels[..., None])
 
 
+@pytest.mark.slow
 def test_indices_of_each_kind_give_what_numpy_gives(cryo: Path, pixels: Any) -> None:
     for chunks in ("auto", "frame", 7):
         ds: Any = dv.open_dataset(cryo, chunks=chunks)

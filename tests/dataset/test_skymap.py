@@ -137,6 +137,7 @@ def test_a_frame_is_what_sunpy_makes_of_its_file(name: str, tiles: Any, simulate
         assert ours.wavelength == expected.to(u.nm)
 
 
+@pytest.mark.slow
 def test_a_plane_of_a_cube_is_what_astropy_makes_of_its_header(tiles: Any, simulated: Any) -> None:
     for tile in tiles("dlnirsp"):
         ds = tile[1, 1, 5]

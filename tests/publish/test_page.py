@@ -83,6 +83,7 @@ def test_a_raster_is_shown_as_a_map_of_one_bright_wavelength(
     assert 0 < counted.nbytes < size / 3
 
 
+@pytest.mark.slow
 def test_a_mosaic_is_shown_with_all_its_tiles(
     simulated: Callable[[str], Path], converted: Callable[[str], Path]
 ) -> None:

@@ -107,6 +107,7 @@ def test_errors_come_back_as_they_are(
         ds.data.compute()
 
 
+@pytest.mark.slow
 def test_what_is_made_of_a_dataset(
     simulated: Any, cluster: LocalCluster, read_here: list[int]
 ) -> None:
