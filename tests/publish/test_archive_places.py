@@ -84,12 +84,12 @@ def test_links_to_elsewhere_are_not_followed(
     assert [asdf.place for asdf in found.asdfs] == [f"{listing_server}/A/deep/er/copy.asdf"]
 
     def entries(place: str, _: Fetcher) -> list[dict[str, Any]]:
-        places = (f"{place}/a.asdf", "s3://moon/b.asdf", "s3://sun/c.asdf", place)
+        places = (f"{place}/a.asdf", "s3://moon/b.asdf", "s3://archive/c.asdf", place)
         return [{"place": each, "type": "file", "size": 1} for each in places]
 
     monkeypatch.setattr(find, "_entries", entries)
-    found = list_archive("s3://sun/raw", Fetcher(), skip="/none")
-    assert [asdf.place for asdf in found.asdfs] == ["s3://sun/raw/a.asdf"]
+    found = list_archive("s3://archive/raw", Fetcher(), skip="/none")
+    assert [asdf.place for asdf in found.asdfs] == ["s3://archive/raw/a.asdf"]
 
 
 def test_a_server_that_does_not_list_and_a_list(archive: Path, tmp_path: Path) -> None:
@@ -125,20 +125,20 @@ def test_a_bucket(archive: Path, tmp_path: Path) -> None:
         host, port = server.get_host_and_port()
         url = f"http://{host}:{port}"
         known = {"key": "k", "secret": "s", "client_kwargs": {"region_name": "us-east-1"}}
-        options = {"s3://sun": {**known, "endpoint_url": url}}
+        options = {"s3://archive": {**known, "endpoint_url": url}}
         client = boto3.client(
             "s3", endpoint_url=url, region_name="us-east-1", aws_access_key_id="k",
             aws_secret_access_key="s",
         )  # fmt: skip
-        client.create_bucket(Bucket="sun")
+        client.create_bucket(Bucket="archive")
         for file in archive.rglob("*"):
             if file.is_file():
                 key = f"raw/{file.relative_to(archive)}"
-                client.put_object(Bucket="sun", Key=key, Body=file.read_bytes())
+                client.put_object(Bucket="archive", Key=key, Body=file.read_bytes())
 
         def run(**more: Any) -> dv.ArchiveReport:
             return dv.convert_archive(
-                "s3://sun/raw", tmp_path / "S", storage_options=options, workers=1, **more
+                "s3://archive/raw", tmp_path / "S", storage_options=options, workers=1, **more
             )
 
         report = run()
@@ -151,10 +151,10 @@ def test_a_bucket(archive: Path, tmp_path: Path) -> None:
         assert "endpoint" not in text
         key = "raw/pid_1_0/AAAAB/AAAAB.asdf"
         client.put_object(
-            Bucket="sun", Key=key, Body=(archive / key.removeprefix("raw/")).read_bytes()
+            Bucket="archive", Key=key, Body=(archive / key.removeprefix("raw/")).read_bytes()
         )
         assert run().counts["unchanged"] == 3  # the same bytes have the same ETag
-        client.delete_object(Bucket="sun", Key=key)
+        client.delete_object(Bucket="archive", Key=key)
         assert names(run(), "withdrawn") == ["AAAAB"]
         ds = dv.open_dataset(tmp_path / "S" / "AAAAA.virtual", storage_options=options)
         assert ds.data.compute().shape == (12, 20)

@@ -182,25 +182,25 @@ def test_an_inversion_in_a_bucket_is_read_with_the_registry(tmp_path: Path) -> N
     from obstore.store import S3Store
 
     made = make_inversion(tmp_path / "frames", tmp_path, compressed=True)
-    dv.convert(made.asdf, tmp_path / "store", base="s3://bucket/frames", frames=tmp_path / "frames")
+    dv.convert(made.asdf, tmp_path / "store", base="s3://parsed/frames", frames=tmp_path / "frames")
     moto = ThreadedMotoServer(port=0)
     moto.start()
     try:
         url = "http://{}:{}".format(*moto.get_host_and_port())
         keys = {"aws_access_key_id": "a", "aws_secret_access_key": "b"}
         client = boto3.client("s3", endpoint_url=url, region_name="us-east-1", **keys)
-        client.create_bucket(Bucket="bucket")
+        client.create_bucket(Bucket="parsed")
         for part in ("frames", "store"):
             for path in (tmp_path / part).rglob("*"):
                 if path.is_file():
                     name = path.relative_to(tmp_path).as_posix()
-                    client.put_object(Bucket="bucket", Key=name, Body=path.read_bytes())
+                    client.put_object(Bucket="parsed", Key=name, Body=path.read_bytes())
         store = S3Store(
-            "bucket", endpoint=url, region="us-east-1", access_key_id="a", secret_access_key="b",
+            "parsed", endpoint=url, region="us-east-1", access_key_id="a", secret_access_key="b",
             client_options={"allow_http": True},
         )  # fmt: skip
-        at = ObjectStoreRegistry({"s3://bucket": store})
-        parsed = DKISTParser()("s3://bucket/store", at)
+        at = ObjectStoreRegistry({"s3://parsed": store})
+        parsed = DKISTParser()("s3://parsed/store", at)
         group = zarr.open_group(parsed, mode="r", zarr_format=3)
         assert len(set(group)) == len(made.pixels)
         for name in group:
@@ -209,6 +209,6 @@ def test_an_inversion_in_a_bucket_is_read_with_the_registry(tmp_path: Path) -> N
             np.testing.assert_array_equal(array[...], expected.reshape(array.shape))
         assert parsed.to_virtual_dataset().sizes
         with pytest.raises(dv.errors.StoreMissingError):
-            DKISTParser()("s3://bucket/nothing", at)
+            DKISTParser()("s3://parsed/nothing", at)
     finally:
         moto.stop()
