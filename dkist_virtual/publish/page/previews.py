@@ -61,8 +61,8 @@ class Preview:
     n_bytes : int
         Bytes of frames that were read.
     detail : str
-        Why there is none, for the user who draws it. It is not recorded: the record is published, and
-        errors name files of this machine.
+        Why there is none, for the user who draws it. It is not recorded: the record is published,
+        and errors name files of this machine.
     """
 
     store_id: str | None
