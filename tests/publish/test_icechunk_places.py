@@ -11,8 +11,7 @@ from dkist_virtual.errors import LocationError, StoreError
 from dkist_virtual.io.fetcher import Fetcher
 from dkist_virtual.publish.icechunk.containers import Containers, container_of
 from dkist_virtual.store.icechunk import repository
-from dkist_virtual.store.icechunk.address import RepositoryAddress, full_address
-from dkist_virtual.store.icechunk.references_check import location_of
+from dkist_virtual.store.icechunk.address import RepositoryAddress, full_address, location_of
 from dkist_virtual.store.icechunk.repository import import_icechunk, s3_options
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from dkist_virtual.errors import StoreCorruptError, StoreError, StoreExistsError
 from dkist_virtual.io.event_loop import run
 from dkist_virtual.io.fetcher import Fetcher
-from dkist_virtual.publish.icechunk.prepare import batches
+from dkist_virtual.store.format.frame_index import batches
 from dkist_virtual.store.icechunk.layout import (
     FILES_GROUP,
     PIECE,

@@ -15,7 +15,7 @@ from urllib.parse import quote
 from dkist_virtual.errors import StoreError
 from dkist_virtual.io.locations import Location, is_local, shown
 from dkist_virtual.io.safety import check_no_secrets
-from dkist_virtual.store.icechunk.references_check import location_of
+from dkist_virtual.store.icechunk.address import location_of
 from dkist_virtual.store.icechunk.repository import import_icechunk, s3_options
 
 if TYPE_CHECKING:

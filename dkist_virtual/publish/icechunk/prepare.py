@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO
 import numpy as np
 
 from dkist_virtual.io.asdf_blocks import tree_end
+from dkist_virtual.store.format.frame_index import batches
 from dkist_virtual.store.format.headers import ROW_GROUP, HeaderFile
 from dkist_virtual.store.format.limits import headers_limit
 from dkist_virtual.store.format.names import (
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from dkist_virtual.store.format.references import FrameColumns
     from dkist_virtual.store.handle import OpenStore
 
-__all__ = ["Prepared", "batches", "prepare"]
+__all__ = ["Prepared", "prepare"]
 
 OWN = ("_url", "_offset", "_length", "_data")
 """The columns of the header table that references are read from."""
@@ -122,12 +123,6 @@ def _describe(path: Path) -> StoredFile:
     return StoredFile(path.stat().st_size, tuple(hashes))
 
 
-def batches(n: int, size: int = ROW_GROUP) -> Iterator[np.ndarray[Any, np.dtype[np.int64]]]:
-    """Give positions from 0 to `n`, so many at once."""
-    for begin in range(0, n, size):
-        yield np.arange(begin, min(begin + size, n))
-
-
 def _has_references_of(file: HeaderFile, references: ReferenceSet) -> bool:
     """Tell whether the header table has the references that the store has."""
     if file.store_id != references.attributes.get("store_id") or not all(map(file.has, OWN)):
@@ -136,7 +131,7 @@ def _has_references_of(file: HeaderFile, references: ReferenceSet) -> bool:
     for metadata, frames in references.arrays.values():
         table = HeaderFrames(lambda: file, row, metadata)
         row += metadata.n_frames
-        for positions in batches(metadata.n_frames):
+        for positions in batches(metadata.n_frames, ROW_GROUP):
             if not _equal(table.take(positions), frames.take(positions)):
                 return False
     return True
@@ -157,7 +152,7 @@ def _rewrite(path: Path, references: ReferenceSet) -> None:
     parts = [
         (metadata, frames.take(positions))
         for metadata, frames in references.arrays.values()
-        for positions in batches(metadata.n_frames)
+        for positions in batches(metadata.n_frames, ROW_GROUP)
     ]
     urls = np.concatenate([frames.urls for _, frames in parts])
     offsets = np.concatenate([frames.offsets for _, frames in parts])

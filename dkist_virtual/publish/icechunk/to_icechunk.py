@@ -22,8 +22,10 @@ from dkist_virtual.errors import (
 from dkist_virtual.io.locations import local_path, shown
 from dkist_virtual.publish.icechunk.commit import is_as_written, remove_layout, write_layout
 from dkist_virtual.publish.icechunk.containers import Containers
-from dkist_virtual.publish.icechunk.prepare import batches, prepare
+from dkist_virtual.publish.icechunk.prepare import prepare
 from dkist_virtual.publish.icechunk.source import open_source
+from dkist_virtual.store.format.frame_index import batches
+from dkist_virtual.store.format.headers import ROW_GROUP
 from dkist_virtual.store.icechunk.address import RepositoryAddress, is_repository
 from dkist_virtual.store.icechunk.icechunk_handle import layout_of
 from dkist_virtual.store.icechunk.layout import Layout
@@ -207,7 +209,7 @@ def _survey(references: ReferenceSet) -> tuple[int, int, Containers]:
     absent = left_out = 0
     containers = Containers(str(references.attributes.get("base", "")))
     for metadata, frames in references.arrays.values():
-        for positions in batches(metadata.n_frames):
+        for positions in batches(metadata.n_frames, ROW_GROUP):
             part = frames.take(positions)
             named = part.urls != ""
             absent += int((~named).sum())

@@ -19,6 +19,7 @@ from dkist_virtual.publish.virtualizarr.manifest import (
     virtual_array,
 )
 from dkist_virtual.publish.virtualizarr.registry_fetcher import RegistryOptions
+from dkist_virtual.store.format.frame_index import batches
 from dkist_virtual.store.format.references import STRINGS, chunk_key
 
 if TYPE_CHECKING:
@@ -132,11 +133,10 @@ class DKISTParser:
         n = metadata.n_frames
         urls = np.full(n, "", STRINGS)
         offsets, lengths = np.zeros(n, np.int64), np.zeros(n, np.int64)
-        for begin in range(0, n, _AT_ONCE):
-            part = slice(begin, min(begin + _AT_ONCE, n))
-            found = table.take(np.arange(part.start, part.stop))
+        for part in batches(n, _AT_ONCE):
+            found = table.take(part)
             places = []
-            for number, reference in enumerate(found.urls.tolist(), begin):
+            for number, reference in zip(part.tolist(), found.urls.tolist(), strict=True):
                 try:
                     place = handle.store.places_of(name).find(reference)
                     places.append(plain_uri(place) if place else "")

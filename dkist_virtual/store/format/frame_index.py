@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeAlias
 import numpy as np
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from numpy.typing import DTypeLike, NDArray
 
     from dkist_virtual.io.byte_range import Reply
@@ -21,6 +23,7 @@ __all__ = [
     "FrameEntry",
     "FrameIndex",
     "Names",
+    "batches",
 ]
 
 # States of a frame
@@ -160,3 +163,9 @@ class FrameIndex:
     def head_bytes(self) -> int | None:
         """The longest header with tile table."""
         return int(self.rows["head"].max(initial=0)) or None
+
+
+def batches(n: int, size: int) -> Iterator[NDArray[np.int64]]:
+    """Give the positions of `n` frames, `size` at once."""
+    for begin in range(0, n, size):
+        yield np.arange(begin, min(begin + size, n))

@@ -22,6 +22,7 @@ from dkist_virtual.fits.frame_spec import without_leading_axis
 from dkist_virtual.fits.layout import BITPIX_DTYPES
 from dkist_virtual.fits.threads import open_in_forks
 from dkist_virtual.io.locations import shown
+from dkist_virtual.store.format.frame_index import batches
 from dkist_virtual.store.format.limits import (
     MAX_FRAME_PIXELS,
     MAX_FRAMES,
@@ -321,9 +322,8 @@ class ReferenceSet:
         text = json.dumps([dataset_id, about], sort_keys=True, separators=(",", ":"))
         digest = hashlib.sha256(text.encode())
         for metadata, frames in self.arrays.values():
-            for begin in range(0, metadata.n_frames, _AT_ONCE):
-                stop = min(begin + _AT_ONCE, metadata.n_frames)
-                rows = frames.take(np.arange(begin, stop)).rows()
+            for positions in batches(metadata.n_frames, _AT_ONCE):
+                rows = frames.take(positions).rows()
                 digest.update("".join(f"{u}\0{o}\0{n}\n" for u, o, n in rows).encode())
         return digest.hexdigest()
 

@@ -13,6 +13,7 @@ from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.io.locations import join
 from dkist_virtual.io.safety import check_size
+from dkist_virtual.store.format.frame_index import batches
 from dkist_virtual.store.format.limits import text_size
 from dkist_virtual.store.format.references import (
     ROOT_KEY,
@@ -58,9 +59,8 @@ def write_parquet(references: ReferenceSet, write: Callable[[str, bytes], None])
     import pyarrow.parquet as pq
 
     for name, (metadata, frames) in references.arrays.items():
-        for record in range(-(-metadata.n_frames // RECORD_SIZE)):
-            begin, stop = record * RECORD_SIZE, min((record + 1) * RECORD_SIZE, metadata.n_frames)
-            part = frames.take(np.arange(begin, stop))
+        for record, positions in enumerate(batches(metadata.n_frames, RECORD_SIZE)):
+            part = frames.take(positions)
             urls = [url or None for url in part.urls.tolist()]
             table = pa.table(
                 {

@@ -1,4 +1,4 @@
-"""Say which repository, and which snapshot of it, a URL or directory means.
+"""Say which repository, and which snapshot of it, a URL or directory means; name frames in it.
 
 A repository is named ``icechunk+file:///path``, ``icechunk+path``, ``icechunk+s3://bucket/prefix``
 or ``icechunk+https://host/path``. What follows ``?`` chooses a snapshot: ``branch=``, ``tag=`` or
@@ -15,12 +15,12 @@ from dataclasses import dataclass, replace
 from typing import Final, Self
 from urllib.parse import parse_qsl, quote, urlencode
 
-from dkist_virtual.errors import LocationError, StoreMissingError
+from dkist_virtual.errors import LocationError, StoreError, StoreMissingError
 from dkist_virtual.io.locations import Location, absolute, is_local, local_path, shown
 
 __all__ = [
-    "ICECHUNK", "RepositoryAddress", "full_address", "is_repository", "no_repository_error",
-    "repository_at",
+    "ICECHUNK", "RepositoryAddress", "full_address", "is_repository", "location_of",
+    "no_repository_error", "repository_at",
 ]  # fmt: skip
 
 ICECHUNK: Final = "icechunk+"
@@ -122,6 +122,37 @@ class RepositoryAddress:
     def __str__(self) -> str:
         chosen = {name: value for name in _CHOICES if (value := getattr(self, name)) is not None}
         return self.repository + (f"?{urlencode(chosen)}" if chosen else "")
+
+
+def location_of(url: str) -> str:
+    """Write the URL of a frame as Icechunk does: those of local files and S3 are percent-encoded.
+
+    Raises
+    ------
+    StoreError
+        Icechunk reads no such place.
+    """
+    if is_local(url):
+        return "file://" + quote(local_path(url), errors="surrogateescape")
+    location = Location.of(url)
+    if location.query:
+        raise StoreError(
+            f"{shown(url)}: this frame's URL has a query, which may be a signature, and would be "
+            "written into the repository: expected the plain URL of a frame"
+        )
+    if location.is_web:
+        if "@" in location.host:
+            raise StoreError(
+                f"{shown(url)}: this frame's URL has a password, which would be written into the "
+                "repository: expected the plain URL of a frame"
+            )
+        return url
+    if location.scheme in ("s3", "s3a"):
+        return f"s3://{location.host}" + quote(location.path)
+    raise StoreError(
+        f"{shown(url)}: Icechunk is not told how to read {location.scheme}://: expected frames on "
+        "this machine, in S3 (s3://) or on a web server (https://)"
+    )
 
 
 def is_repository(directory: str) -> bool:

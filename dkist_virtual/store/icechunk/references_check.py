@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import Counter
 from typing import TYPE_CHECKING, Any, Final
-from urllib.parse import quote
 
 import numpy as np
 
-from dkist_virtual.errors import StoreCorruptError, StoreError
+from dkist_virtual.errors import StoreCorruptError
 from dkist_virtual.io.event_loop import run
-from dkist_virtual.io.locations import Location, is_local, local_path, shown
+from dkist_virtual.io.locations import shown
+from dkist_virtual.store.icechunk.address import location_of
 
 if TYPE_CHECKING:
     import icechunk
@@ -22,41 +22,10 @@ if TYPE_CHECKING:
     from dkist_virtual.store.format.references import FrameColumns, ReferenceSet
     from dkist_virtual.store.icechunk.address import RepositoryAddress
 
-__all__ = ["check_references", "location_of"]
+__all__ = ["check_references"]
 
 VIRTUAL: Final = 2
 """What Icechunk calls a virtual chunk."""
-
-
-def location_of(url: str) -> str:
-    """Write the URL of a frame as Icechunk does: those of local files and S3 are percent-encoded.
-
-    Raises
-    ------
-    StoreError
-        Icechunk reads no such place.
-    """
-    if is_local(url):
-        return "file://" + quote(local_path(url), errors="surrogateescape")
-    location = Location.of(url)
-    if location.query:
-        raise StoreError(
-            f"{shown(url)}: this frame's URL has a query, which may be a signature, and would be "
-            "written into the repository: expected the plain URL of a frame"
-        )
-    if location.is_web:
-        if "@" in location.host:
-            raise StoreError(
-                f"{shown(url)}: this frame's URL has a password, which would be written into the "
-                "repository: expected the plain URL of a frame"
-            )
-        return url
-    if location.scheme in ("s3", "s3a"):
-        return f"s3://{location.host}" + quote(location.path)
-    raise StoreError(
-        f"{shown(url)}: Icechunk is not told how to read {location.scheme}://: expected frames on "
-        "this machine, in S3 (s3://) or on a web server (https://)"
-    )
 
 
 def check_references(
