@@ -7,7 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from dkist_virtual.cli.catalogue import page_options, records_option, write_page_too
+from dkist_virtual.cli.catalogue import (
+    given_for_page,
+    page_options,
+    records_option,
+    write_page_too,
+)
 from dkist_virtual.cli.options import usage_errors
 from dkist_virtual.errors import StoreExistsError
 
@@ -98,13 +103,8 @@ def run(archive: str, client: DaskClient | None, options: dict[str, Any]) -> int
     options["withdrawn"] = options["withdrawn"] or "keep"
     with_page = options.pop("page")
     with_catalogue = options.pop("catalogue") or with_page
-    records, of_page = (
-        options.pop("records"),
-        {"title": options.pop("title"), "url": options.pop("url")},
-    )
-    of_page = {name: value for name, value in of_page.items() if value is not None}
-    if of_page and not with_page:
-        raise click.UsageError(f"--{next(iter(of_page))} is for the page: expected --page with it")
+    records = options.pop("records")
+    of_page = given_for_page(with_page, title=options.pop("title"), url=options.pop("url"))
     if records is not None and not with_catalogue:
         raise click.UsageError("--records is for the catalogue: expected --catalogue with it")
 

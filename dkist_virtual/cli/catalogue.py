@@ -10,7 +10,7 @@ import click
 
 from dkist_virtual.cli.options import read_json, storage_options_option, usage_errors
 
-__all__ = ["catalogue", "page_options", "records_option", "write_page_too"]
+__all__ = ["catalogue", "given_for_page", "page_options", "records_option", "write_page_too"]
 
 
 def _read_records(_: click.Context, __: click.Parameter, path: str | None) -> list[Any] | None:
@@ -109,14 +109,10 @@ def catalogue(
     from dkist_virtual.publish.catalogue.write import write_catalogue
 
     read_from = None if frames is None else dict([frames])
-    of_page: dict[str, Any] = {
-        "title": title, "url": url, "frames": read_from, "workers": workers,
-        "storage_options": storage_options,
-    }  # fmt: skip
-    given = {name: value for name, value in of_page.items() if value is not None}
-    if given and not page:
-        option = next(iter(given)).replace("_", "-")
-        raise click.UsageError(f"--{option} is for the page: expected --page with it")
+    given = given_for_page(
+        page, title=title, url=url, frames=read_from, workers=workers,
+        storage_options=storage_options,
+    )  # fmt: skip
     with usage_errors(TypeError, ValueError):
         report = write_catalogue(
             stores, stac=False if no_stac else None, intake=not no_intake, **options
@@ -131,12 +127,24 @@ def catalogue(
     sys.exit(1 if report.failures else 0)
 
 
+def given_for_page(page: bool, **options: Any) -> dict[str, Any]:
+    """Return the options of a page that were given; refuse them where none is written."""
+    given = {name: value for name, value in options.items() if value is not None}
+    if given and not page:
+        option = next(iter(given)).replace("_", "-")
+        raise click.UsageError(f"--{option} is for the page: expected --page with it")
+    return given
+
+
 def write_page_too(stores: str, of_catalogue: dict[str, Any] | None = None, **options: Any) -> None:
-    """Write the page after the catalogue; and the catalogue once more, which names its pictures."""
+    """Write the page, and the catalogue once more if there are other pictures, which it names."""
     from dkist_virtual.publish.catalogue.write import write_catalogue
     from dkist_virtual.publish.page.write import write_page
+    from dkist_virtual.publish.stores import pictures_in, stores_directory
 
+    directory = stores_directory(stores, "a page")
+    before = pictures_in(directory)
     written = write_page(stores, **options)
-    if written.n_previews:
+    if pictures_in(directory) != before:
         write_catalogue(stores, **(of_catalogue or {}))
     click.echo(str(written))

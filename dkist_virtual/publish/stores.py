@@ -9,7 +9,7 @@ from typing import Final
 from dkist_virtual.errors import StoreError
 from dkist_virtual.io.locations import absolute, is_local, local_path, shown
 
-__all__ = ["PREVIEWS", "SUFFIX", "name_of_store", "stores_directory"]
+__all__ = ["PREVIEWS", "SUFFIX", "name_of_store", "pictures_in", "stores_directory"]
 
 SUFFIX: Final = ".virtual"
 """How the names of stores end."""
@@ -39,6 +39,20 @@ def stores_directory(stores: str | os.PathLike[str], what: str) -> Path:
             "here. Write it beside the stores, and copy all of them"
         )
     return Path(local_path(place))
+
+
+def pictures_in(directory: Path) -> dict[str, str]:
+    """Find the previews of datasets, by ID: their places relative to the directory."""
+    found: dict[str, str] = {}
+    try:
+        names = sorted(os.listdir(directory / PREVIEWS))
+    except OSError:
+        return {}
+    for name in names:
+        stem, end = os.path.splitext(name)
+        if end in (".webp", ".png"):  # sorted: a .webp wins
+            found[stem] = f"{PREVIEWS}/{name}"
+    return found
 
 
 def name_of_store(address: str) -> str:

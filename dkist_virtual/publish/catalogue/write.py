@@ -27,7 +27,7 @@ from dkist_virtual.publish.catalogue.intake_file import INTAKE_NAME, write_intak
 from dkist_virtual.publish.catalogue.row import Row, make_row, row_id
 from dkist_virtual.publish.catalogue.stac import DIRECTORY as STAC_DIRECTORY
 from dkist_virtual.publish.catalogue.stac import write_stac
-from dkist_virtual.publish.stores import PREVIEWS, stores_directory
+from dkist_virtual.publish.stores import pictures_in, stores_directory
 from dkist_virtual.store.format.names import JSON_NAME, PARQUET_NAME
 from dkist_virtual.text import counted, shorten, shows_progress
 
@@ -167,7 +167,7 @@ def _write_all(
     keeps_records: bool,
 ) -> Catalogue:
     before = _rows_before(directory)
-    pictures = _pictures(directory)
+    pictures = pictures_in(directory)
     names = sorted(_stores_in(directory))
     rows: list[Row] = []
     failures: dict[str, str] = {}
@@ -239,20 +239,6 @@ def _alone(directory: Path) -> Iterator[None]:
         yield
     finally:
         os.close(lock)
-
-
-def _pictures(directory: Path) -> dict[str, str]:
-    """Find the previews of datasets, by ID: their places relative to the directory."""
-    found: dict[str, str] = {}
-    try:
-        names = sorted(os.listdir(directory / PREVIEWS))
-    except OSError:
-        return {}
-    for name in names:
-        stem, end = os.path.splitext(name)
-        if end in (".webp", ".png"):  # sorted: a .webp wins
-            found[stem] = f"{PREVIEWS}/{name}"
-    return found
 
 
 def _directory(stores: str | os.PathLike[str]) -> Path:
