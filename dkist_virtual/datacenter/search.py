@@ -106,7 +106,7 @@ def search(
     SearchError
         The Data Center could not be asked, or the catalogue not be read.
     StoreMissingError, StoreCorruptError
-        There is no catalogue, or it cannot be used.
+        The catalogue does not exist, or cannot be used.
     ValueError
         A value that cannot be searched for.
 

@@ -173,7 +173,7 @@ def reference_set(
     Parameters
     ----------
     urls : ndarray of StringDType, shape (n,)
-        Of the places of the grid, in C order; empty where there is no file.
+        Of the places of the grid, in C order; empty where a file is missing.
     base : str
         What they have in common.
     index : FrameIndex, length n

@@ -26,7 +26,7 @@ class FoundFiles:
     Attributes
     ----------
     urls : list of str
-        Absolute paths and URLs, in C order of the new axes; empty where there is no file.
+        Absolute paths and URLs, in C order of the new axes; empty where a file is missing.
     shape : tuple of int
         Lengths of the new axes; none of a single file.
     """

@@ -93,7 +93,7 @@ class FITSReferences:
     headers : HeaderTable, shape (n,)
         An `astropy.table.Table`.
         A row for each place of the array's new axes, in C order, and a column for each keyword.
-        Where there is no file, or it lacks the keyword, a cell is masked.
+        A cell is masked where the file is missing or lacks the keyword.
     hdu : int or str
         Which HDU of the files it is.
     """
@@ -271,7 +271,7 @@ class FITSReferences:
         Returns
         -------
         dict
-            ``paths`` (URLs, of files on this machine ``file:///…``; empty where there is no file),
+            ``paths`` (URLs, of files on this machine ``file:///…``; empty where a file is missing),
             ``offsets`` and ``lengths`` (bytes), all of the shape of the grid of chunks: that of
             the new axes, and 1 for each axis of an image.
 

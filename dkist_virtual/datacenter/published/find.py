@@ -38,7 +38,7 @@ def found_in(
     TypeError
         Something else than a text was given.
     StoreMissingError
-        The catalogue does not have it, or there is no catalogue.
+        The catalogue does not exist, or does not have it.
     RemovedError
         The dataset was withdrawn.
     StoreCorruptError, SearchError

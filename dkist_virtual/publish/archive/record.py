@@ -132,7 +132,7 @@ class Entry:
     seconds : float
         How long that took.
     converted : Converted, optional
-        What its store was made of; None where there is no store.
+        What its store was made of; None if it has no store.
     error : dict of str to str, optional
         Type and text of what went wrong, and how the dataset was to be made ("convert" or
         "update"), where it came to that; None where nothing did.

@@ -41,7 +41,7 @@ class Job:
         Whether an ASDF with the bytes of the one that the store was made of means that there is
         nothing to do.
     is_new : bool
-        Whether there is no store of this name.
+        Whether the store does not exist yet.
     base, frames : str, optional
     made : str
         See `Options.made`.
@@ -140,7 +140,7 @@ def _existing(path: str) -> Any:
 def _looked(job: Job) -> int:
     """Get the modification time of the directory with the frames, if it is on this machine.
 
-    It is 0 where there is no such directory yet.
+    It is 0 if the directory does not exist yet.
     """
     place = job.frames or job.base or os.path.dirname(job.entry.asdf)
     try:

@@ -118,7 +118,7 @@ def write_catalogue(
     Raises
     ------
     StoreMissingError
-        There is no such directory.
+        The directory does not exist.
     StoreError
         It is not on this machine.
     ImportError

@@ -42,7 +42,7 @@ def open_source(
     DatasetError
         The pixels are computed, or are an inversion that was selected from.
     StoreMissingError
-        There is no store or ASDF.
+        The store or ASDF does not exist.
     """
     if isinstance(dataset, (str, os.PathLike)):
         check_place(dataset)

@@ -51,7 +51,7 @@ class Preview:
     store_id : str or None
         Of the store that it was made of.
     file : str
-        Name in the directory of the previews; empty where there is no picture.
+        Name in the directory of the previews; empty without a picture.
     what : str
         What it shows; or, without a picture, why there is none.
     width, height : int

@@ -140,7 +140,7 @@ def write_page(
     Raises
     ------
     StoreMissingError
-        There is no catalogue.
+        The catalogue does not exist.
     StoreError
         The directory cannot be written, or is not on this machine.
     ValueError
