@@ -28,10 +28,12 @@ MAY = {
     # A store keeps what an overview says of the axes, which `cube` describes.
     "conversion": {"cube"},
     "plot": {"cube"},
+    # Is handed datasets, as `science` is; knows them by protocols.
+    "view": {"plot"},
     # Is handed datasets, and knows them by protocols.
     "science": {"cube"},
     "datacenter": {"conversion"},
-    "dataset": {"conversion", "cube", "plot", "datacenter", "science"},
+    "dataset": {"conversion", "cube", "plot", "view", "datacenter", "science"},
     "verification": {"dataset"},
     # Verifies some frames of each store that it makes.
     "publish": {"verification"},

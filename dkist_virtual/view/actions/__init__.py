@@ -1,0 +1,1 @@
+"""Turn what was marked on a page into Python, files and downloads."""

@@ -1,0 +1,1 @@
+"""Lay out the panels of a page, with controls and keys."""

@@ -1,0 +1,1 @@
+"""Draw pictures, profiles and strips with Bokeh."""

@@ -1,0 +1,1 @@
+"""Make pictures of 8 bits at the screen's resolution, north up."""

@@ -1,0 +1,98 @@
+"""Run the newest request of each panel in a thread, and leave out those that it replaces."""
+
+from __future__ import annotations
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+__all__ = ["Ticket", "Worker"]
+
+T = TypeVar("T")
+THREADS = 4
+"""Requests that are read at once."""
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """One request: it is over when a newer one of the same name has come."""
+
+    name: str
+    _over: threading.Event = field(default_factory=threading.Event)
+
+    @property
+    def is_over(self) -> bool:
+        """Whether nobody waits for the answer any more."""
+        return self._over.is_set()
+
+    def end(self) -> None:
+        """Let the request stop at its next step."""
+        self._over.set()
+
+
+class Worker:
+    """Reads for the panels of one page.
+
+    Parameters
+    ----------
+    schedule : callable
+        Calls a function later in the thread of the page, such as Bokeh's `add_next_tick_callback`.
+    """
+
+    def __init__(self, schedule: Callable[[Callable[[], None]], Any]) -> None:
+        self._schedule = schedule
+        self._tickets: dict[str, Ticket] = {}
+        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="dkist-virtual-view")
+        self._ahead = ThreadPoolExecutor(1, thread_name_prefix="dkist-virtual-view-ahead")
+
+    def read(
+        self,
+        name: str,
+        steps: Callable[[], Iterator[T]],
+        show: Callable[[T], None],
+        failed: Callable[[Exception], None],
+    ) -> Ticket:
+        """Read in a thread; show each part as it comes.
+
+        Parameters
+        ----------
+        name : str
+            Of the panel. Its request before this one is ended.
+        steps : callable
+            Returns an iterator of what is read, part by part. It is not continued after a newer
+            request of the same name.
+        show, failed : callable
+            Are called in the thread of the page, unless a newer request has come.
+        """
+        before = self._tickets.get(name)
+        if before is not None:
+            before.end()
+        ticket = self._tickets[name] = Ticket(name)
+
+        def run() -> None:
+            try:
+                for part in steps() if not ticket.is_over else ():
+                    if ticket.is_over:
+                        return
+                    self._schedule(lambda part=part: None if ticket.is_over else show(part))  # type: ignore[misc]
+            except Exception as error:  # noqa: BLE001  # the page says what failed
+                caught = error
+                self._schedule(lambda: None if ticket.is_over else failed(caught))
+
+        self._threads.submit(run)
+        return ticket
+
+    def read_ahead(self, read: Callable[[], object]) -> None:
+        """Read in the background what may be asked for next; errors are left for then."""
+        self._ahead.submit(read)
+
+    def close(self) -> None:
+        """End all requests."""
+        for ticket in self._tickets.values():
+            ticket.end()
+        for pool in (self._threads, self._ahead):
+            pool.shutdown(wait=False, cancel_futures=True)

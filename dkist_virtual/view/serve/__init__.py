@@ -1,0 +1,1 @@
+"""Serve the page to this machine's browser alone."""

@@ -1,0 +1,50 @@
+"""Define what the panels of one page share: sources, state, reader."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+if TYPE_CHECKING:
+    from dkist_virtual.view.reading.worker import Worker
+    from dkist_virtual.view.source import Source
+    from dkist_virtual.view.state.model import Model
+    from dkist_virtual.view.state.state import ViewState
+
+__all__ = ["Panel", "Session"]
+
+
+@dataclass(frozen=True, eq=False)
+class Session:
+    """One open page: the datasets it shows, its state, and the threads that read for it.
+
+    Parameters
+    ----------
+    sources : tuple of Source
+        The first is the main dataset, whose axes the point has.
+    download_to : str or None
+        The directory that downloads go to; None where no download is offered.
+    """
+
+    sources: tuple[Source, ...]
+    model: Model
+    worker: Worker
+    download_to: str | None = None
+
+    @property
+    def source(self) -> Source:
+        """The main dataset."""
+        return self.sources[0]
+
+
+class Panel(Protocol):
+    """A part of the page: it draws what the state says, and changes the state."""
+
+    name: str
+    title: str
+    root: Any
+    """A Bokeh model, or an object that Panel lays out."""
+
+    def update(self, before: ViewState | None, after: ViewState) -> None:
+        """Show another state; `before` is None at first."""
+        ...

@@ -1,0 +1,122 @@
+"""Describe what a page shows: one point of the data, and the pictures through it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Final, Literal, Self, TypeAlias
+
+from dkist_virtual.errors import SelectionError
+
+__all__ = ["KINDS", "Bounds", "PictureState", "Point", "ViewState"]
+
+Point: TypeAlias = tuple[int, ...]
+"""A pixel for each axis of the array."""
+
+Bounds: TypeAlias = tuple[float, float, float, float]
+"""Left, right, bottom and top, in the coordinates of a picture's axes."""
+
+Kind: TypeAlias = Literal["data", "fraction", "doppler"]
+KINDS: Final = ("data", "fraction", "doppler")
+"""What a picture shows: pixels, pixels in units of the continuum, red minus blue wing."""
+
+
+@dataclass(frozen=True)
+class PictureState:
+    """One picture of a page: a plane through the point, and its look.
+
+    Parameters
+    ----------
+    axes : (int, int)
+        The array axes that run to the right and upwards.
+    held : tuple of (int, int)
+        Array axes, each with its own pixel in place of the point's: Stokes V beside I.
+    lag : tuple of (int, int)
+        Array axes, each with the pixels by which this picture is ahead of the point.
+    dataset : int
+        Which of the page's datasets.
+    kind : {"data", "fraction", "doppler"}
+    window : Bounds or None
+        The part that is shown; None for all of it.
+    limits : (float, float) or None
+        The ends of the contrast; None for robust ones of each plane.
+    cmap : str or None
+        None for the one that fits the quantity.
+    """
+
+    axes: tuple[int, int]
+    held: tuple[tuple[int, int], ...] = ()
+    lag: tuple[tuple[int, int], ...] = ()
+    dataset: int = 0
+    kind: Kind = "data"
+    window: Bounds | None = None
+    limits: tuple[float, float] | None = None
+    cmap: str | None = None
+
+    def __post_init__(self) -> None:
+        if len(self.axes) != 2 or self.axes[0] == self.axes[1]:
+            raise SelectionError(f"axes of a picture: {self.axes}: expected two different ones")
+        if self.kind not in KINDS:
+            raise SelectionError(f"kind of a picture: {self.kind!r}: expected one of {KINDS}")
+
+    def at(self, point: Point, shape: tuple[int, ...]) -> Point:
+        """Return the pixel of each array axis that this picture is drawn for.
+
+        `shape` is that of the dataset's array; a lag stops at its ends.
+        """
+        pixels = list(point)
+        for axis, pixel in self.held:
+            pixels[axis] = pixel
+        for axis, by in self.lag:
+            pixels[axis] = min(max(pixels[axis] + by, 0), shape[axis] - 1)
+        return tuple(pixels)
+
+
+@dataclass(frozen=True)
+class ViewState:
+    """All that a page shows.
+
+    Parameters
+    ----------
+    point : Point
+        The pixel of each axis of the first dataset that all panels show slices through: sliders
+        move it, and so does the pointer along the axes that are drawn.
+    pictures : tuple of PictureState
+        The first is the main one, whose box and path are drawn.
+    is_locked : bool
+        Whether the point stays where it is when the pointer moves.
+    pins : tuple of Point
+        Pixels whose profiles are compared.
+    box : Bounds or None
+        Marked on the main picture, in the coordinates of its axes.
+    ranges : tuple of (int, int, int)
+        Array axis, first pixel, and the pixel after the last one, of the marked times, wavelengths.
+    path : tuple of (float, float)
+        The corners of a path, in the coordinates of the main picture's axes.
+    line : float or None
+        The wavelength at rest, in nm, from which velocities count.
+    panels : tuple of str
+        The panels that are open, by name; None for those that fit the data.
+    detrended : bool
+        Whether profiles are divided by the reference spectrum.
+    """
+
+    point: Point
+    pictures: tuple[PictureState, ...]
+    is_locked: bool = False
+    pins: tuple[Point, ...] = ()
+    box: Bounds | None = None
+    ranges: tuple[tuple[int, int, int], ...] = ()
+    path: tuple[tuple[float, float], ...] = ()
+    line: float | None = None
+    panels: tuple[str, ...] | None = None
+    detrended: bool = False
+
+    def moved(self, axis: int, pixel: int) -> Self:
+        """Return the state with another pixel of one axis."""
+        return replace(self, point=(*self.point[:axis], pixel, *self.point[axis + 1 :]))
+
+    def with_picture(self, number: int, picture: PictureState) -> Self:
+        """Return the state with another picture in place of one."""
+        return replace(
+            self, pictures=(*self.pictures[:number], picture, *self.pictures[number + 1 :])
+        )
