@@ -3,6 +3,7 @@
 A viewer is handed datasets as objects and knows them by protocols; it imports neither `dataset` nor
 `datacenter`. Every panel shows a slice through one point of the data (`state`).
 
+- `viewer`: show datasets in a browser, and hand back what was selected there
 - `source`: describe a dataset or mosaic for the viewer: its tiles and the roles of its axes
 - `session`: what the panels of one page share: sources, state, reader
 - `state/`: what a page shows, as plain values, and its address

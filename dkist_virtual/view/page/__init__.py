@@ -1,1 +1,4 @@
-"""Lay out the panels of a page, with controls and keys."""
+"""Lay out the panels of a page, with controls and keys.
+
+- `page`: lay out the panels
+"""

@@ -1,1 +1,5 @@
-"""Draw pictures, profiles and strips with Bokeh."""
+"""Draw pictures, profiles and strips with Bokeh.
+
+- `choose`: choose what a page shows at first, and its panels
+- `picture`: draw a plane of the data through the point
+"""

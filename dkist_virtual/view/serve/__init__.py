@@ -1,1 +1,4 @@
-"""Serve the page to this machine's browser alone."""
+"""Serve the page to this machine's browser alone.
+
+- `server`: serve pages on 127.0.0.1 from a thread
+"""
