@@ -46,6 +46,7 @@ class Worker:
     def __init__(self, schedule: Callable[[Callable[[], None]], Any]) -> None:
         self._schedule = schedule
         self._tickets: dict[str, Ticket] = {}
+        self._waiting: list[tuple[str, Callable[[], None]]] = []
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="dkist-virtual-view")
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="dkist-virtual-view-ahead")
 
@@ -73,6 +74,10 @@ class Worker:
             before.end()
         ticket = self._tickets[name] = Ticket(name)
 
+        def over() -> None:
+            ticket.end()
+            self._call_waiting()
+
         def run() -> None:
             try:
                 for part in steps() if not ticket.is_over else ():
@@ -82,9 +87,27 @@ class Worker:
             except Exception as error:  # noqa: BLE001  # the page says what failed
                 caught = error
                 self._schedule(lambda: None if ticket.is_over else failed(caught))
+            finally:
+                self._schedule(over)
 
         self._threads.submit(run)
         return ticket
+
+    def when_idle(self, call: Callable[[], None], prefix: str = "") -> None:
+        """Call a function once nothing is being read for names that begin with a prefix.
+
+        It is called in the thread of the page: at once where nothing is, and otherwise after the
+        last part was shown.
+        """
+        self._waiting.append((prefix, call))
+        self._call_waiting()
+
+    def _call_waiting(self) -> None:
+        busy = [name for name, ticket in self._tickets.items() if not ticket.is_over]
+        ready = [one for one in self._waiting if not any(n.startswith(one[0]) for n in busy)]
+        self._waiting = [one for one in self._waiting if one not in ready]
+        for _, call in ready:
+            call()
 
     def read_ahead(self, read: Callable[[], object]) -> None:
         """Read in the background what may be asked for next; errors are left for then."""
