@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dkist_virtual.cube.world_axes import Kind, World, WorldAxis
 
 __all__ = ["Plane", "PlaneReader", "ShownAxes", "Subject", "change_along", "context",
-           "labels_of", "shown_axes"]  # fmt: skip
+           "labels_of", "read_part", "shown_axes"]  # fmt: skip
 
 Convert: TypeAlias = "Callable[[NDArray[Any]], NDArray[Any]]"
 
@@ -251,6 +251,10 @@ class Plane:
     pixels: NDArray[np.generic]
     absent: NDArray[np.bool_] | None
 
+    def transposed(self) -> Plane:
+        """Exchange the two axes."""
+        return Plane(self.pixels.T, None if self.absent is None else self.absent.T)
+
 
 class PlaneReader:
     """Reads planes of a dataset, caches the last ones, and reads ahead.
@@ -321,31 +325,39 @@ class PlaneReader:
         self._ahead.shutdown(wait=False, cancel_futures=True)
 
     def _read(self, at: tuple[int, ...]) -> Plane:
-        index = self.index(at)
-        absent: NDArray[np.bool_] | None = None
-        if isinstance(self._data, VirtualArray):
-            part = self._data.select(index)
-            pixels, gone = part.read_marked()
-            if gone.any():
-                # Frame axes come first; the axes of a frame's own pixels are absent with it.
-                gone = gone.reshape(gone.shape + (1,) * (pixels.ndim - gone.ndim))
-                absent = np.broadcast_to(gone, pixels.shape)
-        else:
-            try:
-                pixels = np.asarray(self._data[index])
-            except FrameMissingError:
-                shape = tuple(n for n, i in zip(self._data.shape, index, strict=True)
-                              if isinstance(i, slice))  # fmt: skip
-                pixels, absent = np.full(shape, np.nan), np.ones(shape, bool)
-        if self._convert is not None:
-            pixels = self._convert(pixels)
-        mask = self._mask
-        if mask is not None and not isinstance(mask, bool) and mask.shape == self._data.shape:
-            hidden = np.asarray(mask[index], bool)
-            if hidden.any():
-                pixels = np.where(hidden, np.nan, pixels)
+        plane = read_part(self._data, self._mask, self.index(at), self._convert)
         x, y = self.axes.x, self.axes.y
-        if y is not None and y > x:
-            pixels = pixels.T
-            absent = None if absent is None else absent.T
-        return Plane(pixels, absent)
+        return plane.transposed() if y is not None and y > x else plane
+
+
+def read_part(
+    data: VirtualArray | PixelArray,
+    mask: PixelArray | bool | None,
+    index: tuple[int | slice, ...],
+    convert: Convert | None = None,
+) -> Plane:
+    """Read a part of an array, in the array's order of axes; FrameError if a frame is unreadable.
+
+    If a frame of an array that is no `VirtualArray` is absent, all of the part is.
+    """
+    absent: NDArray[np.bool_] | None = None
+    if isinstance(data, VirtualArray):
+        pixels, gone = data.select(index).read_marked()
+        if gone.any():
+            # Frame axes come first; the axes of a frame's own pixels are absent with it.
+            gone = gone.reshape(gone.shape + (1,) * (pixels.ndim - gone.ndim))
+            absent = np.broadcast_to(gone, pixels.shape)
+    else:
+        try:
+            pixels = np.asarray(data[index])
+        except FrameMissingError:
+            shape = tuple(len(range(n)[i]) for n, i in zip(data.shape, index, strict=True)
+                          if isinstance(i, slice))  # fmt: skip
+            pixels, absent = np.full(shape, np.nan), np.ones(shape, bool)
+    if convert is not None:
+        pixels = convert(pixels)
+    if mask is not None and not isinstance(mask, bool) and mask.shape == data.shape:
+        hidden = np.asarray(mask[index], bool)
+        if hidden.any():
+            pixels = np.where(hidden, np.nan, pixels)
+    return Plane(pixels, absent)
