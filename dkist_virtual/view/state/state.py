@@ -98,6 +98,8 @@ class ViewState:
         The panels that are open, by name; None for those that fit the data.
     detrended : bool
         Whether profiles are divided by the reference spectrum.
+    tile : int
+        Which of a mosaic's tiles (`Source.tiles`) the point is in; 0 for other datasets.
     """
 
     point: Point
@@ -110,6 +112,7 @@ class ViewState:
     line: float | None = None
     panels: tuple[str, ...] | None = None
     detrended: bool = False
+    tile: int = 0
 
     def moved(self, axis: int, pixel: int) -> Self:
         """Return the state with another pixel of one axis."""
