@@ -28,6 +28,7 @@ class Shaped:
     """What of a source an address is checked against."""
 
     shape: tuple[int, ...] = SHAPE
+    tiles: tuple[object, ...] = (None, None)
 
 
 SOURCES = cast("list[Source]", [Shaped(), Shaped((3, 48, 48))])
@@ -45,7 +46,7 @@ FULL = ViewState(
     ),
     is_locked=True, pins=((0, 0, 0, 0), (1, 2, 3, 4)), box=(-3.5, 8.0, 0.25, 9.0),
     ranges=((1, 2, 5), (0, 0, 1)), path=((1.5, 2.0), (-3.0, 4.25)), line=630.2502,
-    panels=("spectrum", "raster-map"), detrended=True,
+    panels=("spectrum", "raster-map"), detrended=True, tile=1,
 )  # fmt: skip
 
 

@@ -36,6 +36,8 @@ def check_state(state: ViewState, sources: Sequence[Source]) -> None:
     _check_count("path", len(state.path), 0, CORNERS)
     for corner in state.path:
         _check_finite("path", corner)
+    if not 0 <= state.tile < len(sources[0].tiles):
+        raise _refused("tile", state.tile, f"0 to {len(sources[0].tiles) - 1}")
     if state.line is not None and not 0 < state.line < math.inf:
         raise _refused("line", state.line, "a wavelength in nm, more than 0")
     for panel in state.panels or ():
