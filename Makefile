@@ -14,12 +14,13 @@ STRANGERS ?= 2000
 BIN := $(VENV)/bin
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-slow test-lowest test-readers lint bench bench-remote bench-download bench-plot bench-scale bench-checked bench-start bench-first bench-spectra bench-archive bench-survey docs fuzz clean
+.PHONY: help demo test test-slow test-browser test-lowest test-readers lint bench bench-remote bench-download bench-plot bench-scale bench-checked bench-start bench-first bench-spectra bench-archive bench-survey bench-view docs fuzz clean
 
 help:
 	@echo 'make demo    make a small VTF dataset, convert it, look at it (picture: demo-output/)'
 	@echo 'make test    ruff, mypy and the tests but for the slow ones: under 5 minutes on two cores'
 	@echo 'make test-slow  the slow tests: full matrices, every instrument, kills, clusters, examples'
+	@echo 'make test-browser  the viewer in a real browser: needs chromium and chromedriver'
 	@echo 'make test-lowest  the core of the suite on the lowest versions that pyproject.toml allows'
 	@echo 'make test-readers  outputs read in fresh environments that have xarray, Zarr, Icechunk... alone'
 	@echo 'make lint    ruff and mypy alone'
@@ -34,6 +35,7 @@ help:
 	@echo 'make bench-first  time to the first pixel, with no kernel compiled yet and with kernels kept'
 	@echo 'make bench-spectra  moments, line cores and fits beside reading the same spectra'
 	@echo 'make bench-survey   references of FITS files of any survey beside kerchunk'
+	@echo 'make bench-view   steps of the viewer in a real browser, beside plot, jdaviz and glue'
 	@echo 'make bench-archive  convert an archive of 10,000 datasets, killed once and said again'
 	@echo 'make docs    the documentation, with its code run: docs/_build/html/index.html'
 	@echo 'make clean   everything that these made, the environment included'
@@ -73,10 +75,15 @@ lint: $(VENV)/.stamp-test
 PYTEST = $(BIN)/python -m pytest -n $(JOBS) --dist worksteal
 
 test: lint
-	$(PYTEST) -m 'not slow'
+	$(PYTEST) -m 'not slow and not browser'
 
 test-slow: $(VENV)/.stamp-test
-	$(PYTEST) -m slow
+	$(PYTEST) -m 'slow and not browser'
+
+# Chromium and its driver come from the system: on Debian, apt-get install chromium chromium-driver.
+# The tests of a file share a page, and so a worker.
+test-browser: $(VENV)/.stamp-test
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadfile -m browser tests/browser
 
 # The lowest versions of what pyproject.toml names, and the newest of what those bring. Old versions
 # warn of what new ones deprecate when they are imported, which is an error in the other runs.

@@ -27,7 +27,9 @@ class PicturePanel:
     def __init__(self, session: Session, number: int) -> None:
         self.name, self.title = f"picture-{number}", "Picture"
         self._session, self._number = session, number
-        self.root: Any = figure(sizing_mode="stretch_both", min_height=300, output_backend="canvas")
+        self.root: Any = figure(
+            name=self.name, sizing_mode="stretch_both", min_height=300, output_backend="canvas"
+        )
         draw: Any = self.root.image
         self._image: Any = draw(
             image=[np.zeros((1, 1), np.uint8)], x=0, y=0, dw=1, dh=1,
