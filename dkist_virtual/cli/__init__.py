@@ -10,4 +10,5 @@
 - `search`: define the commands that ask the Data Center or Globus: search, quality, movie,
   login
 - `shift`: define the command that lets a store remember a correction of its pointing
+- `view`: define the command that shows datasets in a browser
 """

@@ -19,6 +19,7 @@ from dkist_virtual.cli import plot as cli_plot
 from dkist_virtual.cli import references as cli_references
 from dkist_virtual.cli import search as cli_search
 from dkist_virtual.cli import shift as cli_shift
+from dkist_virtual.cli import view as cli_view
 from dkist_virtual.cli.options import (
     catalogue_option,
     check_place,
@@ -60,6 +61,7 @@ def cli() -> None:
       dkist-virtual convert DATASET.asdf DATASET.virtual  make a store
       dkist-virtual convert --all ARCHIVE --to STORES     make stores of all datasets of an archive
       dkist-virtual info DATASET.virtual                  show what is in it
+      dkist-virtual view DATASET.virtual                  look at it in a browser
       dkist-virtual download DATASET.virtual frames/      fetch its frames, or some of them
       dkist-virtual update DATASET.virtual NEWER.asdf     apply corrected metadata
       dkist-virtual shift DATASET.virtual --dx 3 --dy -1  correct its pointing, reversibly
@@ -299,7 +301,7 @@ def download(
 
 for command in (
     cli_references.references, cli_search.quality, cli_search.movie, cli_search.login,
-    cli_plot.plot, cli_shift.shift, cli_catalogue.catalogue, cli_icechunk.icechunk,
+    cli_view.view, cli_plot.plot, cli_shift.shift, cli_catalogue.catalogue, cli_icechunk.icechunk,
 ):  # fmt: skip
     cli.add_command(command)
 

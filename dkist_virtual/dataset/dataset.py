@@ -15,6 +15,7 @@ from dkist_virtual.dataset.loader import FromASDF, Opened
 from dkist_virtual.dataset.overview import Overview, Printed
 from dkist_virtual.dataset.paths.path_cube import PathCube
 from dkist_virtual.dataset.plots.descriptor import DatasetPlotterDescriptor
+from dkist_virtual.dataset.plots.viewed import Viewed
 from dkist_virtual.dataset.pointing.aligned import AlignedCube
 from dkist_virtual.dataset.pointing.pointed import PointedCube
 from dkist_virtual.dataset.polarimetry.polarimetry import HasPolarimetry
@@ -66,6 +67,7 @@ class Dataset(
     HasPolarimetry,
     OnTheDisk,
     InvertibleCube,
+    Viewed,
     LazyCube,
 ):
     """A dataset whose pixels stay in their frames until they are computed.

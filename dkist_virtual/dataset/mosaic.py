@@ -24,6 +24,7 @@ from dkist_virtual.dataset.file_manager import Reported
 from dkist_virtual.dataset.files import Files
 from dkist_virtual.dataset.loader import FromASDF, Opened
 from dkist_virtual.dataset.overview import Overview, Printed
+from dkist_virtual.dataset.plots.viewed import Viewed
 from dkist_virtual.dataset.pointing.pointed import PointedMosaic
 from dkist_virtual.dataset.provenance import LazyMeta, Meta
 from dkist_virtual.dataset.save.savable import Savable
@@ -47,7 +48,9 @@ __all__ = ["TiledDataset"]
 _Mosaic = TypeVar("_Mosaic", bound="TiledDataset")
 
 
-class TiledDataset(FromASDF, Printed, Reported, Savable, PointedMosaic, SeenMosaic, Stitchable):
+class TiledDataset(
+    FromASDF, Printed, Reported, Savable, PointedMosaic, SeenMosaic, Stitchable, Viewed
+):
     """The tiles of a mosaic, by their place in dkist's tile array.
 
     ``mosaic[i, j]`` is the `Dataset` of a tile, or `numpy.ma.masked` where there is none;

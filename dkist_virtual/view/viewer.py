@@ -2,62 +2,159 @@
 
 from __future__ import annotations
 
+import os
+import sys
+import threading
+from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from dkist_virtual.errors import DatasetError
 from dkist_virtual.view.session import Session
 from dkist_virtual.view.source import Source
 from dkist_virtual.view.state.model import Model
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dkist_virtual.view.serve.server import Served
     from dkist_virtual.view.state.state import ViewState
 
-__all__ = ["Viewer"]
+__all__ = ["Viewer", "check_installed"]
+
+
+def check_installed() -> None:
+    """Raise ImportError where the packages that show pages are not installed; imports none."""
+    for name in ("bokeh", "panel"):
+        if find_spec(name) is None:
+            raise ImportError(f'view: {name} is not installed: pip install "dkist_virtual[view]"')
 
 
 class Viewer:
-    """A page that shows one dataset or several.
+    """A page that shows one dataset or several, linked.
+
+    Made by `Dataset.view` and `TiledDataset.view`. The last line of a notebook's cell shows it
+    there; anywhere else `show` opens it in a browser.
 
     Parameters
     ----------
     *datasets : Dataset or TiledDataset
         The first is the main one.
-    download_to : str, optional
+    download_to : path, optional
         The directory that downloads go to.
+    host : str
+        The address to listen on.
+    port : int
+        0 for any that is free.
+
+    Raises
+    ------
+    DatasetError
+        One of them is no dataset, or `download_to` is no directory.
+    ImportError
+        Panel is not installed.
     """
 
-    def __init__(self, *datasets: Any, download_to: str | None = None) -> None:
+    def __init__(
+        self,
+        *datasets: Any,
+        download_to: str | os.PathLike[str] | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> None:
+        if not datasets:
+            raise DatasetError("view: expected at least one dataset")
+        for dataset in datasets:
+            if not (hasattr(dataset, "subject") or hasattr(dataset, "tiles_shape")):
+                raise DatasetError(
+                    f"view: {type(dataset).__name__}: expected a Dataset or TiledDataset"
+                )
+        if download_to is not None and not Path(download_to).is_dir():
+            raise DatasetError(
+                f"view: download_to={os.fspath(download_to)!r}: no such directory: make it first"
+            )
+        check_installed()
         self.sources = tuple(map(Source.of, datasets))
-        self._download_to = download_to
+        self._download_to = None if download_to is None else os.fspath(download_to)
+        self._place = (host, port)
         self._served: Served | None = None
+        self._is_closed = threading.Event()
         self.state: ViewState | None = None
         """What the page that was used last shows; None before one is open."""
 
+    def __repr__(self) -> str:
+        title = ", ".join(source.subject.title for source in self.sources)
+        where = "not open" if self._served is None else self.url
+        return f"<{type(self).__name__} of {title}: {where}>"
+
+    # Serving ----------------------------------------------------------------------------
+
     @property
     def url(self) -> str:
-        """The address of the page, which is served from now on."""
+        """The address of the page, which is served from now on. Who has it sees the data."""
+        return self._serve().url
+
+    def _serve(self) -> Served:
         if self._served is None:
             from dkist_virtual.view.serve.server import serve
 
-            self._served = serve(self._make_page)
-        return self._served.url
+            host, port = self._place
+            self._served = serve(self._make_page, host=host, port=port)
+            self._is_closed.clear()
+        return self._served
+
+    def show(self) -> None:
+        """Open the page in a browser, and say its address on stderr."""
+        import webbrowser
+
+        served = self._serve()
+        sys.stderr.write(f"Viewer: {served.url}\n")
+        # Other users of the machine see the arguments of a browser: it gets an address that leads
+        # to the page's own only once.
+        webbrowser.open(served.ticket())
+
+    def wait(self) -> None:
+        """Serve the page until Ctrl-C, or until the viewer is closed: for the end of a script."""
+        self._serve()
+        try:
+            self._is_closed.wait()
+        except KeyboardInterrupt:
+            pass
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """End the server and its pages, which show from now on what they show last."""
+        served, self._served = self._served, None
+        if served is not None:
+            served.stop()
+        self._is_closed.set()
 
     def _make_page(self, doc: Any) -> None:
-        from dkist_virtual.view.page.page import build_page
+        session = self._session(doc.add_next_tick_callback)
+        doc.on_session_destroyed(lambda _: session.worker.close())
+        doc.title = self.sources[0].subject.title
+        self._build(session).server_doc(doc)
+
+    def _session(self, schedule: Callable[[Callable[[], None]], Any]) -> Session:
         from dkist_virtual.view.panels.choose import default_state
         from dkist_virtual.view.reading.worker import Worker
 
-        worker = Worker(doc.add_next_tick_callback)
-        doc.on_session_destroyed(lambda _: worker.close())
         model = Model(default_state(self.sources))
         model.on_change(lambda _, after: setattr(self, "state", after))
         self.state = model.state
-        doc.title = self.sources[0].subject.title
-        session = Session(self.sources, model, worker, self._download_to)
-        build_page(session).server_doc(doc)
+        return Session(self.sources, model, Worker(schedule), self._download_to)
 
-    def close(self) -> None:
-        """End the server; open pages stop working."""
-        if self._served is not None:
-            self._served.stop()
-            self._served = None
+    def _build(self, session: Session) -> Any:
+        from dkist_virtual.view.page.page import build_page
+
+        return build_page(session)
+
+    # Notebooks --------------------------------------------------------------------------
+
+    @staticmethod
+    def is_in_notebook() -> bool:
+        """Tell whether cells of a notebook run here."""
+        ipython = sys.modules.get("IPython")
+        shell = None if ipython is None else ipython.get_ipython()
+        return shell is not None and hasattr(shell, "kernel")

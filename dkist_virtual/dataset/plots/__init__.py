@@ -7,4 +7,5 @@
 - `in_memory`: read a selection of one axis or two into an `ndcube.NDCube`
 - `plotter`: let `ds.plotter`, and plots of sequences, read as the dataset's own plots do
 - `tile_grid`: draw the tiles of a mosaic in axes side by side, as dkist does
+- `viewed`: give datasets and mosaics the method that shows them in a browser
 """

@@ -1,4 +1,6 @@
 """Serve the page to this machine's browser alone.
 
-- `server`: serve pages on 127.0.0.1 from a thread
+- `guard`: decide which requests are answered: those with the token, to this server's own name
+- `headers`: what each answer tells the browser not to do
+- `server`: serve a page from a thread, with a document for each window that opens it
 """

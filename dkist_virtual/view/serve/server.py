@@ -1,16 +1,51 @@
-"""Serve pages to the browser of this machine."""
+"""Serve a page from a thread, with a document for each window that opens it."""
 
 from __future__ import annotations
 
+import asyncio
+import logging
 import secrets
+import socket
 import threading
 from dataclasses import dataclass
+from html import escape
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
+
+from bokeh.models.widgets import Div
+from bokeh.resources import Resources
+from bokeh.server.server import BaseServer
+from bokeh.server.tornado import BokehTornado
+from bokeh.server.views.static_handler import StaticHandler
+from panel.io.application import Application
+from panel.io.handlers import FunctionHandler
+from panel.io.state import set_curdoc
+from tornado.httpserver import HTTPServer
+from tornado.ioloop import IOLoop
+from tornado.web import RedirectHandler, RequestHandler
+
+from dkist_virtual.errors import DKISTVirtualError
+from dkist_virtual.view.serve.guard import LOOPBACK, Guard
+from dkist_virtual.view.serve.headers import SafeHeaders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-__all__ = ["Served", "serve"]
+    from bokeh.document import Document
+    from tornado.httputil import HTTPServerRequest
+
+__all__ = ["Served", "serve", "show_error"]
+
+_log = logging.getLogger(__name__)
+
+_ICON = (
+    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'>"
+    "<circle cx='8' cy='8' r='6' fill='#d95f02'/></svg>"
+)
+"""Without one browsers would ask for a file."""
+
+KEEP = 15_000
+"""How long, in milliseconds, what a closed window had is kept, should it connect again."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -21,60 +56,197 @@ class Served:
     ----------
     url : str
         The page's address, with the token.
+    port : int
     stop : callable
-        Ends the server and its thread.
+        Ends all pages, the server and its thread. May be called twice.
+    ticket : callable
+        Returns an address that leads to the page's own, once.
+    count : callable
+        Returns how many windows have the page open, or have closed it just now.
     """
 
     url: str
+    port: int
     stop: Callable[[], None]
+    ticket: Callable[[], str]
+    count: Callable[[], int]
 
 
-def serve(make_page: Callable[[Any], None]) -> Served:
-    """Serve a page on 127.0.0.1 from a thread.
+class _Refused(RequestHandler):
+    """Answers a request that is refused, without a word on why to who has no token."""
+
+    def initialize(self, status: int) -> None:
+        self._status = status
+
+    def prepare(self) -> None:
+        self.set_status(self._status)
+        self.set_header("Content-Type", "text/plain; charset=utf-8")
+        if self._status == 403:
+            self.finish(
+                "Refused: the viewer's page is asked for by the name of another machine, or by "
+                "another page. Open the address that the viewer printed; from another machine, "
+                "through the ssh tunnel that --remote prints.\n"
+            )
+        else:
+            self.finish("Not found.\n" if self._status == 404 else "Not allowed.\n")
+
+
+class _Guarded(BokehTornado):
+    """Bokeh's application behind a guard that each request passes first, web sockets too."""
+
+    def __init__(
+        self, guard: Guard, tickets: set[str], application: Application, keep: int
+    ) -> None:
+        self._guard = guard
+        self._tickets = tickets
+        super().__init__(
+            {"/": application},
+            prefix=guard.token,
+            # The guard has checked the origin; Bokeh knows no "the same as the host".
+            extra_websocket_origins=["*"],
+            secret_key=secrets.token_bytes(32),
+            sign_sessions=True,
+            # Cookies are those of all servers of this machine: none is copied into the page.
+            include_headers=[],
+            include_cookies=[],
+            ico_path="none",
+            use_index=False,
+            unused_session_lifetime_milliseconds=keep,
+            check_unused_sessions_milliseconds=max(keep // 5, 50),
+            transforms=[SafeHeaders],
+            log_function=_log_failure,
+        )
+
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
+        """Route a request that the guard lets pass."""
+        ticket = request.path.removeprefix("/")
+        if ticket in self._tickets and self._guard.is_own(request.headers.get("Host", "")):
+            self._tickets.discard(ticket)
+            return self.get_handler_delegate(
+                request, RedirectHandler, {"url": f"{self.prefix}/", "permanent": False}
+            )
+        status = self._guard.refusal(request.method or "", request.path, request.headers)
+        if status is not None:
+            return self.get_handler_delegate(request, _Refused, {"status": status})
+        return super().find_handler(request, **kwargs)
+
+    def resources(self, absolute_url: str | bool | None = None) -> Resources:  # noqa: ARG002
+        """Load scripts and styles from this server, whatever BOKEH_RESOURCES says."""
+        return Resources(
+            mode="server", root_url=f"{self.prefix}/", path_versioner=StaticHandler.append_version
+        )
+
+
+def _log_failure(handler: RequestHandler) -> None:
+    """Log nothing of a request but that it failed: an address has the token."""
+    if handler.get_status() >= 500:
+        _log.error("the page could not be served: status %d", handler.get_status())
+
+
+def serve(
+    make_page: Callable[[Document], None],
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    keep: int = KEEP,
+) -> Served:
+    """Serve a page from a thread.
 
     Parameters
     ----------
     make_page : callable
-        Fills the Bokeh document of each browser window that opens the page.
-    """
-    import panel  # noqa: F401  # names its files, which the server then serves
-    from bokeh.application import Application
-    from bokeh.application.handlers.function import FunctionHandler
-    from bokeh.server.server import Server
-    from tornado.ioloop import IOLoop
-    from tornado.netutil import bind_sockets
+        Fills the document of each window that opens the page. It is called in the server's
+        thread, and so is all that happens in the page. What ends with the window is registered
+        with `Document.on_session_destroyed`.
+    host : str
+        The address to listen on: that of this machine alone, unless asked otherwise.
+    port : int
+        0 for any that is free.
+    keep : int
+        How long, in milliseconds, what a closed window had is kept.
 
-    token = secrets.token_urlsafe(24)
-    ready = threading.Event()
-    made: dict[str, Any] = {}
-    (listening,) = bind_sockets(0, "127.0.0.1")
+    Raises
+    ------
+    OSError
+        This machine has no such address, or the port is taken.
+    """
+    is_open = host not in LOOPBACK
+    hosts = LOOPBACK | {host.lower(), *_own_names()} if is_open else LOOPBACK
+    guard = Guard(secrets.token_urlsafe(24), frozenset(hosts), is_open)
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listening = socket.create_server((host, port), family=family)
+    listening.setblocking(False)
     port = listening.getsockname()[1]
-    listening.close()
+
+    def fill(doc: Document) -> None:
+        doc.template_variables["app_favicon"] = f"data:image/svg+xml,{quote(_ICON)}"
+        try:
+            with set_curdoc(doc):
+                make_page(doc)
+        except Exception as error:  # noqa: BLE001  # the page says what failed
+            show_error(doc, error)
+
+    tickets: set[str] = set()
+    made: dict[str, Any] = {}
+    ready = threading.Event()
 
     def run() -> None:
-        import asyncio
-
         asyncio.set_event_loop(asyncio.new_event_loop())
-        server = Server(
-            {"/": Application(FunctionHandler(make_page))},
-            port=port,
-            address="127.0.0.1",
-            prefix=token,
-            allow_websocket_origin=[f"127.0.0.1:{port}"],
-            io_loop=IOLoop.current(),
+        loop = made["loop"] = IOLoop.current()
+        application = made["application"] = Application(  # type: ignore[no-untyped-call]
+            FunctionHandler(fill)
         )
-        made["server"] = server
-        server.start()
-        ready.set()
-        server.io_loop.start()
+        tornado = made["tornado"] = _Guarded(guard, tickets, application, keep)
+        http = made["http"] = HTTPServer(tornado, max_body_size=0)
+        http.add_socket(listening)
+        BaseServer(loop, tornado, http).start()
+        loop.add_callback(ready.set)
+        loop.start()
+        loop.close(all_fds=True)
 
     thread = threading.Thread(target=run, name="dkist-virtual-view-server", daemon=True)
     thread.start()
     ready.wait()
-    server = made["server"]
+
+    async def end() -> None:
+        made["http"].stop()
+        await made["http"].close_all_connections()
+        for session in made["tornado"].get_sessions("/"):
+            await made["application"].on_session_destroyed(session.document.session_context)
+        made["tornado"].stop()
+        made["loop"].stop()
 
     def stop() -> None:
-        server.io_loop.add_callback(server.io_loop.stop)
-        thread.join()
+        if thread.is_alive():
+            made["loop"].add_callback(end)
+            if thread is not threading.current_thread():
+                thread.join()
 
-    return Served(f"http://127.0.0.1:{port}/{token}/", stop)
+    root = f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+    def ticket() -> str:
+        made = secrets.token_urlsafe(24)
+        tickets.add(made)
+        return f"{root}{made}"
+
+    return Served(
+        f"{root}{guard.token}/",
+        port,
+        stop,
+        ticket,
+        lambda: len(made["tornado"].get_sessions("/")),
+    )
+
+
+def _own_names() -> set[str]:
+    names = {socket.gethostname(), socket.getfqdn()}
+    return {name.lower() for name in names if name}
+
+
+def show_error(doc: Document, error: Exception) -> None:
+    """Show in the page why there is none."""
+    if not isinstance(error, DKISTVirtualError):
+        _log.error("the page could not be made", exc_info=error)
+    doc.clear()
+    doc.title = "No page"
+    doc.add_root(Div(text=f"<pre role='alert'>{escape(str(error) or repr(error))}</pre>"))

@@ -1,0 +1,61 @@
+"""Give datasets and mosaics the method that shows them in a browser."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from dkist_virtual.view.viewer import Viewer
+
+__all__ = ["Viewed"]
+
+
+class Viewed:
+    """Adds `view` to a dataset or mosaic."""
+
+    def view(
+        self,
+        *others: Any,
+        download_to: str | os.PathLike[str] | None = None,
+        browser: bool | None = None,
+        host: str = "127.0.0.1",
+        port: int = 0,
+    ) -> Viewer:
+        """Show this dataset in a browser: linked pictures, spectra and strips.
+
+        Returns at once; what is shown is read as it is shown. The page is served to this machine
+        alone, at an address that nobody can guess, until the viewer is closed or Python ends. In
+        a notebook the viewer shows in its cell. Needs ``pip install "dkist_virtual[view]"``.
+
+        Parameters
+        ----------
+        *others : Dataset or TiledDataset
+            Shown with it, in step by nearest time.
+        download_to : path, optional
+            The directory that the page's download button fills; without it there is none.
+        browser : bool, optional
+            Whether to open the page in a browser: by default not in a notebook.
+        host : str
+            The address to listen on. With another one than the default, other machines that know
+            the page's address are served too, without encryption.
+        port : int
+            By default any that is free.
+
+        Returns
+        -------
+        Viewer
+            Whose `selection` is what is marked on the page, as a dataset, `url` the page's address,
+            and `wait` keeps a script alive until it is interrupted.
+
+        Examples
+        --------
+        >>> v = ds.view()  # doctest: +SKIP
+        >>> v.selection  # doctest: +SKIP
+        """
+        from dkist_virtual.view.viewer import Viewer
+
+        viewer = Viewer(self, *others, download_to=download_to, host=host, port=port)
+        if not viewer.is_in_notebook() if browser is None else browser:
+            viewer.show()
+        return viewer

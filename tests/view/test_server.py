@@ -1,0 +1,311 @@
+"""Check that a page is served to its own browser alone, and that it ends with its window."""
+
+from __future__ import annotations
+
+import re
+import threading
+from collections.abc import Iterator
+from html import escape
+from http.client import HTTPConnection
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import bokeh
+import panel
+import pytest
+from bokeh.document import Document
+from bokeh.models import Div, Slider
+from tornado.httpclient import HTTPClientError, HTTPRequest
+from tornado.ioloop import IOLoop
+from tornado.websocket import websocket_connect
+
+from dkist_virtual.errors import SelectionError
+from dkist_virtual.view.serve.guard import LOOPBACK, Guard
+from dkist_virtual.view.serve.server import Served, serve, show_error
+
+MARKUP = "</title></script><script>alert(1)</script>&<img src=x onerror=alert(2)>"
+
+
+class Pages:
+    """What is served: counts its windows."""
+
+    def __init__(self) -> None:
+        self.open = 0
+        self.closed = threading.Semaphore(0)
+        self.threads: set[str] = set()
+
+    def make(self, doc: Document) -> None:
+        self.threads.add(threading.current_thread().name)
+        if "fail" in doc.session_context.request.arguments:
+            raise SelectionError(f"no such state: {MARKUP}")
+        self.open += 1
+        doc.title = MARKUP
+        doc.on_session_destroyed(self._close)
+        doc.add_root(Slider(start=0, end=5, value=0, name="slider"))
+
+    def _close(self, _: object) -> None:
+        self.open -= 1
+        self.closed.release()
+
+
+@pytest.fixture(scope="module")
+def pages() -> Pages:
+    return Pages()
+
+
+@pytest.fixture(scope="module")
+def served(pages: Pages) -> Iterator[Served]:
+    served = serve(pages.make, keep=50)
+    yield served
+    served.stop()
+
+
+def ask(
+    served: Served, path: str, method: str = "GET", **headers: str
+) -> tuple[int, dict[str, str], str]:
+    """Ask without any of the corrections that a client for humans makes to a path."""
+    connection = HTTPConnection("127.0.0.1", served.port)
+    host = headers.pop("Host", f"127.0.0.1:{served.port}")
+    connection.putrequest(method, path, skip_host=True, skip_accept_encoding=True)
+    if host:
+        connection.putheader("Host", host)
+    for name, value in headers.items():
+        connection.putheader(name.replace("_", "-"), value)
+    connection.endheaders()
+    answer = connection.getresponse()
+    body = answer.read().decode("latin-1")
+    connection.close()
+    return answer.status, dict(answer.getheaders()), body
+
+
+def root(served: Served) -> str:
+    return urlsplit(served.url).path
+
+
+# The guard --------------------------------------------------------------------------------------
+
+GUARD = Guard("token")
+OWN = {"Host": "127.0.0.1:80"}
+
+
+@pytest.mark.parametrize(
+    ("path", "headers", "expected"),
+    [
+        ("/token/", OWN, None),
+        ("/token", OWN, None),
+        ("/token/static/js/bokeh.min.js", OWN, None),
+        ("/token/static/extensions/panel/bundled/a@^1.0/b-c.min.css", OWN, None),
+        ("/token/ws", {**OWN, "Origin": "http://127.0.0.1:80"}, None),
+        ("/token/", {"Host": "localhost:9"}, None),
+        ("/token/", {"Host": "[::1]:9"}, None),
+        # Without the token there is nothing, to nobody.
+        ("/", OWN, 404),
+        ("", OWN, 404),
+        ("token/", OWN, 404),
+        ("//token/", OWN, 404),
+        ("/tokem/", OWN, 404),
+        ("/toke/", OWN, 404),
+        ("/token2/", OWN, 404),
+        ("/%74oken/", OWN, 404),
+        ("/tok\xe9n/", OWN, 404),
+        ("/static/js/bokeh.min.js", OWN, 404),
+        ("/favicon.ico", OWN, 404),
+        ("/ws", {**OWN, "Origin": "http://127.0.0.1:80"}, 404),
+        ("/x/", {"Host": "evil.example"}, 404),
+        ("http://127.0.0.1/token/", OWN, 404),
+        # With it only the page, its web socket, and scripts and styles.
+        ("/token/metadata", OWN, 404),
+        ("/token/autoload.js", OWN, 404),
+        ("/token/components/x/y.js", OWN, 404),
+        ("/token/static/js/../js/bokeh.min.js", OWN, 404),
+        ("/token/static/js/%2e%2e/bokeh.js", OWN, 404),
+        ("/token/static/js//etc/x.js", OWN, 404),
+        ("/token/static/js/..\\x.js", OWN, 404),
+        ("/token/static/js/.x.js", OWN, 404),
+        ("/token/static/extensions/../x.js", OWN, 404),
+        ("/token/static/extensions/panel/x.py", OWN, 404),
+        ("/token/static/js/x.js\n", OWN, 404),
+        ("/token/static/js/\u0661.js", OWN, 404),
+        ("/token/token/", OWN, 404),
+        # Only from pages of this server, and only by its own names.
+        ("/token/", {}, 403),
+        ("/token/", {"Host": "evil.example"}, 403),
+        ("/token/", {"Host": "localhost.evil.example:80"}, 403),
+        ("/token/", {"Host": "127.0.0.1.evil.example"}, 403),
+        ("/token/", {"Host": "evil.example:80#127.0.0.1:80"}, 403),
+        ("/token/", {"Host": "192.0.2.1:80"}, 403),
+        ("/token/", {"Host": "127.0.0.1:80:80"}, 403),
+        ("/token/", {**OWN, "Origin": "http://evil.example"}, 403),
+        ("/token/", {**OWN, "Origin": "http://127.0.0.1:81"}, 403),
+        ("/token/", {**OWN, "Origin": "https://127.0.0.1:80"}, 403),
+        ("/token/", {**OWN, "Origin": "null"}, 403),
+        ("/token/", {**OWN, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "iframe"}, 403),
+        ("/token/", {**OWN, "Sec-Fetch-Site": "same-site", "Sec-Fetch-Dest": "image"}, 403),
+        ("/token/", {**OWN, "Sec-Fetch-Site": "cross-site", "Sec-Fetch-Dest": "document"}, None),
+        ("/token/ws", OWN, 403),
+        ("/token/ws", {**OWN, "Origin": "http://evil.example"}, 403),
+        ("/token/ws", {"Host": "evil.example", "Origin": "http://evil.example"}, 403),
+    ],
+)  # fmt: skip
+def test_a_request_is_answered_or_refused(
+    path: str, headers: dict[str, str], expected: int | None
+) -> None:
+    assert GUARD.refusal("GET", path, headers) == expected
+
+
+def test_only_get_is_answered() -> None:
+    for method in ("HEAD", "POST", "PUT", "DELETE", "OPTIONS", "TRACE", "get", ""):
+        assert GUARD.refusal(method, "/token/", OWN) == 405
+        assert GUARD.refusal(method, "/other/", OWN) == 404
+
+
+def test_a_server_for_others_is_asked_by_its_names_and_by_addresses() -> None:
+    guard = Guard("token", LOOPBACK | {"solar.example"}, is_open=True)
+    hosts = {
+        "solar.example:5000": None, "192.0.2.1:5000": None, "[2001:db8::1]:5": None,
+        "SOLAR.example": None, "evil.example:5000": 403, "x.solar.example": 403, "": 403,
+    }  # fmt: skip
+    assert {h: guard.refusal("GET", "/token/", {"Host": h}) for h in hosts} == hosts
+
+
+# The server -------------------------------------------------------------------------------------
+
+
+def test_the_page_comes_from_this_server_alone(served: Served) -> None:
+    status, headers, page = ask(served, root(served))
+    assert status == 200
+    assert "://" not in page.replace("http://www.w3.org", "")
+    assert "<script>alert" not in page
+    assert "<img" not in page
+    assert headers["Referrer-Policy"] == "no-referrer"
+    assert headers["X-Content-Type-Options"] == "nosniff"
+    assert headers["Cache-Control"] == "no-store"
+    policy = dict(part.split(" ", 1) for part in headers["Content-Security-Policy"].split("; "))
+    assert policy["default-src"] == policy["frame-ancestors"] == policy["form-action"] == "'none'"
+    assert policy["connect-src"] == f"'self' ws://127.0.0.1:{served.port}"
+    assert not any("http" in value or "*" in value for value in policy.values())
+
+
+def test_scripts_of_the_page_are_served(served: Served) -> None:
+    page = ask(served, root(served))[2]
+    scripts = re.findall(r'src="([^"]+)"', page)
+    assert len(scripts) > 3
+    for script in scripts:
+        path = script if script.startswith("/") else root(served) + script
+        status, headers, _ = ask(served, path)
+        assert (status, headers["Content-Type"].split("/")[-1]) == (200, "javascript"), script
+        assert headers["Cross-Origin-Resource-Policy"] == "same-origin"
+
+
+@pytest.mark.parametrize(
+    "up", ["../", "..%2f", "%2e%2e/", "%252e%252e/", "..\\", "..%5c", "....//"]
+)
+def test_no_file_of_the_machine_is_served(served: Served, up: str) -> None:
+    assert Path("/etc/passwd").exists()
+    here = root(served)
+    for within in ("", "static/", "static/js/", "static/extensions/panel/", "components/",
+                   "static/extensions/", "static/extensions/panel/bundled/"):  # fmt: skip
+        for target in (panel.__file__, bokeh.__file__, "/etc/passwd", "//etc/passwd"):
+            for path in (here + within + up * 12 + target, here + within + target):
+                status, _, body = ask(served, path)
+                assert (status, body) == (404, "Not found.\n"), path
+
+
+def test_without_the_token_there_is_no_hint(served: Served) -> None:
+    answers = {
+        (status, body, tuple(sorted(set(headers) - {"Date"})))
+        for status, headers, body in (
+            ask(served, "/"),
+            ask(served, "/static/js/bokeh.min.js"),
+            ask(served, root(served)[:-2] + "/"),
+            ask(served, "/", Host="evil.example"),
+            ask(served, "/", Origin="http://evil.example"),
+            ask(served, "/x", "POST"),
+        )
+    }
+    assert len(answers) == 1
+    assert next(iter(answers))[:2] == (404, "Not found.\n")
+    assert "Server" not in next(iter(answers))[2]
+
+
+def test_who_asks_by_another_name_is_told_what_to_do(served: Served) -> None:
+    status, headers, body = ask(served, root(served), Host="evil.example")
+    assert status == 403
+    assert "--remote" in body
+    assert headers["Content-Type"] == "text/plain; charset=utf-8"
+
+
+def connect(served: Served, url: str, **headers: str) -> int:
+    """Open a web socket; the status of HTTP that it is refused with."""
+
+    async def run() -> int:
+        try:
+            socket = await websocket_connect(HTTPRequest(url, headers=headers))
+        except HTTPClientError as error:
+            return error.code
+        socket.close()
+        return 101
+
+    return IOLoop(make_current=False).run_sync(run)
+
+
+def test_a_web_socket_opens_for_the_page_alone(served: Served) -> None:
+    url = served.url.replace("http", "ws") + "ws"
+    own = f"http://127.0.0.1:{served.port}"
+    assert connect(served, url, Origin="http://evil.example") == 403
+    assert connect(served, url, Origin="null") == 403
+    assert connect(served, url) == 403
+    assert connect(served, url, Host="evil.example", Origin="http://evil.example") == 403
+    assert connect(served, url.replace(root(served), "/"), Origin=own) == 404
+    assert connect(served, url, Origin=own) == 101
+
+
+def test_a_ticket_leads_to_the_page_once(served: Served) -> None:
+    path = urlsplit(served.ticket()).path
+    assert ask(served, path, Host="evil.example")[0] == 404
+    status, headers, _ = ask(served, path)
+    assert (status, headers["Location"]) == (302, root(served))
+    assert ask(served, path)[0] == 404
+
+
+def test_errors_are_shown_as_text() -> None:
+    doc = Document()
+    show_error(doc, SelectionError(f"no such state: {MARKUP}"))
+    assert doc.title == "No page"
+    (shown,) = doc.roots
+    assert isinstance(shown, Div)
+    assert shown.text == f"<pre role='alert'>no such state: {escape(MARKUP)}</pre>"
+
+
+def test_a_page_that_cannot_be_made_says_so(served: Served) -> None:
+    status, _, page = ask(served, f"{root(served)}?fail=1")
+    assert status == 200
+    assert "<title>No page</title>" in page
+
+
+def test_a_closed_window_ends_its_page(served: Served, pages: Pages) -> None:
+    before = pages.open
+    ask(served, root(served))
+    assert pages.open == before + 1
+    while pages.open:
+        assert pages.closed.acquire(timeout=30)
+    assert served.count() == 0
+
+
+def test_stop_ends_pages_thread_and_port() -> None:
+    pages = Pages()
+    served = serve(pages.make)
+    names = lambda: {thread.name for thread in threading.enumerate()}  # noqa: E731
+    ask(served, root(served))
+    assert (pages.open, served.count()) == (1, 1)
+    assert pages.threads <= names()
+    served.stop()
+    served.stop()
+    assert pages.open == 0
+    with pytest.raises(ConnectionRefusedError):
+        ask(served, root(served))
+
+
+def test_a_port_that_is_taken_is_said(served: Served) -> None:
+    with pytest.raises(OSError, match="in use"):
+        serve(lambda doc: doc.add_root(Div()), port=served.port)
