@@ -329,7 +329,7 @@ NOT_DERIVED = {
     "stitching": "what it is made of",
     "pointing alignment plot_alignment footprint": "of the WCS",
     "calibrate_wavelength uncalibrated wavelength_scale": "in test_calibrate_wavelength.py",
-    "overview subject plotter": "shown",
+    "overview subject plotter view": "shown",
     "seeing plot_seeing": "of the headers, shown; a mask is set by hand from it",
     "spectral polarimetry": "its results have a table of their own",
     "doppler": "a measurement, as those of spectral are: see test_doppler.py",
@@ -591,6 +591,7 @@ NOT_PARTS = {
     "quality_report preview_movie": "fetched from the Data Center",
     "overview shape tiles_shape": "shown",
     "seeing plot_seeing": "of the headers, shown",
+    "view": "shown",
     "slit light_curve": "refused: stitch first",
 }
 
