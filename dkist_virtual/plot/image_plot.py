@@ -10,7 +10,6 @@ import numpy as np
 from astropy.visualization import AsymmetricPercentileInterval
 from matplotlib.colors import Normalize
 
-from dkist_virtual.cube.world_axes import wrap
 from dkist_virtual.errors import FrameError, SelectionError
 from dkist_virtual.plot.figure_text import fit_label, fit_labels
 from dkist_virtual.plot.image import IMAGE_LOOK, absent_boxes
@@ -26,7 +25,7 @@ from dkist_virtual.plot.pixel_plot import (
     is_signed,
 )
 from dkist_virtual.plot.planes import labels_of, shown_axes
-from dkist_virtual.plot.sky_grid import PlaneGrid, PlaneWCS
+from dkist_virtual.plot.sky_grid import PlaneGrid, PlaneWCS, sky_axes, sky_grid
 from dkist_virtual.plot.ticks import coordinate_along, name_of, room_for_ticks, set_ticks
 from dkist_virtual.text import check_keywords
 
@@ -52,47 +51,6 @@ SEEN_TO_MOVE: Final = 0.1
 """Pixels that coordinates move before their axes are drawn again."""
 NARROWEST: Final = 12.0
 """An image of the sky that would be this many times longer than wide fills its axes instead."""
-
-
-def sky_axes(subject: Subject, shown: ShownAxes) -> tuple[WorldAxis, WorldAxis] | None:
-    """Find longitude and latitude of a plane whose axes both change one of them; None otherwise."""
-    longitude = subject.world.of_kind("longitude")
-    latitude = subject.world.of_kind("latitude")
-    if longitude is None or latitude is None or shown.y is None:
-        return None
-    along = {*longitude.array_axes, *latitude.array_axes}
-    return (longitude, latitude) if {shown.x, shown.y} <= along else None
-
-
-def sky_grid(
-    subject: Subject, shown: ShownAxes, at: Sequence[float], around: float | None = None
-) -> PlaneGrid:
-    """Evaluate longitude and latitude of a plane of the sky, without a jump.
-
-    Parameters
-    ----------
-    at : sequence of float
-        The pixel of each array axis; those of the plane's own axes are ignored.
-    around : float, optional
-        Longitudes are at most half a turn from this one, by default that of the plane's middle.
-    """
-    sky = sky_axes(subject, shown)
-    assert sky is not None
-    assert shown.y is not None
-    shape = subject.world.shape
-    y_axis = shown.y
-    if around is None:
-        middle = [(n - 1) / 2 if axis in shown.drawn else at[axis] for axis, n in enumerate(shape)]
-        around = subject.world.middle_longitude(middle)
-
-    def evaluate(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
-        positions = [np.full(x.shape, pixel) for pixel in at]
-        positions[shown.x], positions[y_axis] = x, y
-        values = subject.world.values(*positions)
-        lon, lat = (values[axis.index] for axis in sky)
-        return np.stack([wrap(lon, sky[0].unit, around), lat])
-
-    return PlaneGrid.of(evaluate, (shape[y_axis], shape[shown.x]))
 
 
 class _Sky(NamedTuple):

@@ -24,10 +24,11 @@ if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
     from dkist_virtual.cube.world_axes import WorldAxis
+    from dkist_virtual.plot.planes import ShownAxes, Subject
 
     Evaluate: TypeAlias = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
 
-__all__ = ["PlaneGrid", "PlaneWCS"]
+__all__ = ["PlaneGrid", "PlaneWCS", "sky_axes", "sky_grid"]
 
 _FIRST: Final = 17
 """Lattice points along an axis at first."""
@@ -68,15 +69,18 @@ class PlaneGrid:
     error: float
 
     @classmethod
-    def of(cls, evaluate: Evaluate, shape: tuple[int, int]) -> Self:
+    def of(cls, evaluate: Evaluate, shape: tuple[int, int], *, is_rough: bool = False) -> Self:
         """Evaluate a plane's coordinates on as few pixels as interpolate them well enough.
 
-        `evaluate` takes pixels along x and y, and returns both coordinates: (2, *shape).
+        `evaluate` takes pixels along x and y, and returns both coordinates: (2, *shape). A rough
+        grid is that of the first few pixels: enough to tell what the plane is of.
         """
         counts = [min(n, _FIRST) for n in shape]
         while True:
             y, x = (np.linspace(0, n - 1, m) for n, m in zip(shape, counts, strict=True))
             grid = cls._on(evaluate, x, y)
+            if is_rough:
+                return grid
             # Compare at whole pixels half-way between lattice points along one axis, on them along
             # the other.
             errors = [0.0, 0.0]
@@ -126,7 +130,7 @@ class PlaneGrid:
         size = np.abs(self.matrix)
         return bool(size[0, 0] * size[1, 1] >= size[0, 1] * size[1, 0])
 
-    def is_of_the_sky(self) -> bool:
+    def spans_the_sky(self) -> bool:
         """Whether both axes change the position on the sky, and not along the same line.
 
         The plane of a raster that does not move, or moves along its own slit, is one of time.
@@ -138,7 +142,11 @@ class PlaneGrid:
             return False
         spans = np.hypot(*(self.matrix * (self.x[-1] + 1, self.y[-1] + 1)))
         bent = np.hypot(*(self.rest.reshape(2, -1))).max()
-        return bool(bent < spans.min() / 2 and min(self.shares()) > LEAST_SHARE)
+        return bool(bent < spans.min() / 2)
+
+    def is_of_the_sky(self) -> bool:
+        """Whether it spans the sky, and each side can be labelled with a coordinate of its own."""
+        return self.spans_the_sky() and min(self.shares()) > LEAST_SHARE
 
     def shares(self) -> tuple[float, float]:
         """The share of each coordinate's range along the side that shows it."""
@@ -230,3 +238,51 @@ class PlaneWCS(BaseLowLevelWCS):
         """A `~astropy.coordinates.SkyCoord` in the dataset's frame."""
         units = tuple(map(u.Unit, self.world_axis_units))
         return {"celestial": (SkyCoord, (), {"frame": self._frame, "unit": units})}
+
+
+def sky_axes(subject: Subject, shown: ShownAxes) -> tuple[WorldAxis, WorldAxis] | None:
+    """Find longitude and latitude of a plane whose axes both change one of them; None otherwise."""
+    longitude = subject.world.of_kind("longitude")
+    latitude = subject.world.of_kind("latitude")
+    if longitude is None or latitude is None or shown.y is None:
+        return None
+    along = {*longitude.array_axes, *latitude.array_axes}
+    return (longitude, latitude) if {shown.x, shown.y} <= along else None
+
+
+def sky_grid(
+    subject: Subject,
+    shown: ShownAxes,
+    at: Sequence[float],
+    around: float | None = None,
+    *,
+    is_rough: bool = False,
+) -> PlaneGrid:
+    """Evaluate longitude and latitude of a plane of the sky, without a jump.
+
+    Parameters
+    ----------
+    at : sequence of float
+        The pixel of each array axis; those of the plane's own axes are ignored.
+    around : float, optional
+        Longitudes are at most half a turn from this one, by default that of the plane's middle.
+    is_rough : bool
+        Whether a few pixels are enough: they tell what the plane is of, not where its pixels are.
+    """
+    sky = sky_axes(subject, shown)
+    assert sky is not None
+    assert shown.y is not None
+    shape = subject.world.shape
+    y_axis = shown.y
+    if around is None:
+        middle = [(n - 1) / 2 if axis in shown.drawn else at[axis] for axis, n in enumerate(shape)]
+        around = subject.world.middle_longitude(middle)
+
+    def evaluate(x: NDArray[np.float64], y: NDArray[np.float64]) -> NDArray[np.float64]:
+        positions = [np.full(x.shape, pixel) for pixel in at]
+        positions[shown.x], positions[y_axis] = x, y
+        values = subject.world.values(*positions)
+        lon, lat = (values[axis.index] for axis in sky)
+        return np.stack([wrap(lon, sky[0].unit, around), lat])
+
+    return PlaneGrid.of(evaluate, (shape[y_axis], shape[shown.x]), is_rough=is_rough)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Protocol, Self
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import numpy as np
+from astropy.coordinates import StokesCoord
 
 from dkist_virtual.errors import SelectionError
-from dkist_virtual.plot.image_plot import sky_axes, sky_grid
 from dkist_virtual.plot.planes import ShownAxes, change_along, shown_axes
+from dkist_virtual.plot.sky_grid import sky_axes, sky_grid
 
 if TYPE_CHECKING:
     from dkist_virtual.cube.world_axes import Kind, World
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from dkist_virtual.view.state.state import Point
 
 __all__ = ["Roles", "Source", "Viewable"]
+
+MOST_STOKES: Final = 16
+"""Letters that Stokes parameters have, those of circular and linear feeds among them."""
 
 
 class Viewable(Protocol):
@@ -41,9 +45,11 @@ class Roles:
     raster : int or None
         Along which a slit moves over the Sun.
     frame : tuple of int
-        The last two axes (or one), which a frame has.
+        The last two axes (or one), which a frame has. A selection may have a raster, or time, as
+        one of them.
     sky : (int, int) or None
-        Right and up in a picture of the sky: those of a frame, or raster and slit.
+        Right and up in a picture of the sky: those of a frame, or raster and slit. The coordinates
+        of the sky say how such a picture is to be turned and mirrored.
     """
 
     stokes: int | None
@@ -58,32 +64,68 @@ class Roles:
         """The axis that the keys for time step along: time, or else the raster."""
         return self.raster if self.time is None else self.time
 
+    @property
+    def main(self) -> tuple[int, ...]:
+        """The axes of the main picture: those of a frame, unless only other ones are of the sky."""
+        if self.sky is None or self.wavelength in self.frame or len(self.frame) < 2:
+            return self.frame
+        return self.sky
+
+    @property
+    def map(self) -> tuple[int, int] | None:
+        """Right and up in a picture that has one line of each frame: the raster, or time, and slit.
+
+        None where frames are no spectra along a slit.
+        """
+        across = self.raster if self.raster is not None else self.time
+        if across is None or across in self.frame or self.wavelength not in self.frame:
+            return None
+        if self.sky is not None:
+            return self.sky
+        slits = [axis for axis in self.frame if axis != self.wavelength]
+        return (across, slits[0]) if slits else None
+
     @classmethod
     def of(cls, subject: Subject) -> Self:
         """Find the roles of axes by their world coordinates, never by their order or names."""
         world = subject.world
         ndim = len(world.shape)
         frame = tuple(range(max(ndim - 2, 0), ndim))
+        stokes, wavelength = _stokes(world), _main(world, "wavelength")
+        times = [
+            axis for axis in _by_length(world, _axes(world, "time"))
+            if axis not in (stokes, wavelength)
+        ]  # fmt: skip
         sky = _sky(subject, *frame) if len(frame) == 2 else None
         raster = None
         if sky is None:
             # The slit is the axis of a frame along which the sky moves; the raster the other.
             along = _axes(world, "longitude") | _axes(world, "latitude")
-            for slit in sorted(along & set(frame), key=lambda axis: -world.shape[axis]):
-                for other in sorted(along - set(frame), key=lambda axis: -world.shape[axis]):
-                    if world.shape[other] > 1 and (found := _sky(subject, other, slit)):
-                        sky, raster = sky or found, other if raster is None else raster
-        times = sorted(_axes(world, "time") - {raster, *frame}, key=lambda a: -world.shape[a])
-        time = next((axis for axis in times if world.shape[axis] > 1), None)
-        stokes, wavelength = _main(world, "stokes"), _main(world, "wavelength")
-        return cls(
-            stokes, wavelength, None if time in (stokes, wavelength) else time, raster, frame, sky
-        )
+            pairs = [
+                (other, slit)
+                for slit in _by_length(world, along & set(frame))
+                for other in _by_length(world, along - set(frame))
+            ]
+            raster, sky = next(
+                ((pair[0], found) for pair in pairs if (found := _sky(subject, *pair))),
+                (None, None),
+            )
+        elif len(moving := [axis for axis in times if axis in sky]) == 1:
+            raster = moving[0]
+        # Axes of the frame come last: there a selection has time.
+        times.sort(key=lambda axis: axis in frame)
+        time = next((axis for axis in times if axis != raster), None)
+        return cls(stokes, wavelength, time, raster, frame, sky)
 
 
 def _axes(world: World, kind: Kind) -> set[int]:
     axis = world.of_kind(kind)
     return set() if axis is None else set(axis.array_axes)
+
+
+def _by_length(world: World, axes: set[int]) -> list[int]:
+    """Sort axes that are longer than one pixel, the longest first."""
+    return sorted((a for a in axes if world.shape[a] > 1), key=lambda a: (-world.shape[a], a))
 
 
 def _main(world: World, kind: Kind) -> int | None:
@@ -94,8 +136,24 @@ def _main(world: World, kind: Kind) -> int | None:
     return max(axis.array_axes, key=lambda one: change_along(world, axis.index, one))
 
 
+def _stokes(world: World) -> int | None:
+    """Return the axis of the Stokes parameters.
+
+    The WCS of a level 2 inversion has them along the slit too, with numbers that are no parameters.
+    """
+    axis = world.of_kind("stokes")
+    if axis is None or len(axis.array_axes) != 1 or world.shape[axis.array_axes[0]] > MOST_STOKES:
+        return None
+    (values,) = world.along([axis])
+    letters = StokesCoord(np.round(values)).symbol
+    return None if "?" in letters else axis.array_axes[0]
+
+
 def _sky(subject: Subject, first: int, second: int) -> tuple[int, int] | None:
-    """Return two axes, right and up, if their plane is one of the sky."""
+    """Return two axes, right and up, if their plane is one of the sky.
+
+    A slit may be as oblique to north as it likes: the picture is turned.
+    """
     world = subject.world
     names: list[str | None] = [None] * len(world.shape)
     if min(world.shape[first], world.shape[second]) < 2:
@@ -105,8 +163,8 @@ def _sky(subject: Subject, first: int, second: int) -> tuple[int, int] | None:
     if sky_axes(subject, shown) is None:
         return None
     middle = [(n - 1) / 2 for n in world.shape]
-    grid = sky_grid(subject, shown, middle)
-    if not grid.is_of_the_sky():
+    grid = sky_grid(subject, shown, middle, is_rough=True)
+    if not grid.spans_the_sky():
         return None
     return (first, second) if grid.is_straight() else (second, first)
 

@@ -16,7 +16,7 @@ from ndcube.visualization.mpl_plotter import MatplotlibPlotter
 
 from dkist_virtual.plot.figure_text import BoxedText
 from dkist_virtual.plot.image import ABSENT, absent_boxes, runs
-from dkist_virtual.plot.image_plot import sky_axes
+from dkist_virtual.plot.sky_grid import sky_axes
 from dkist_virtual.plot.interface.current import make_current
 from dkist_virtual.plot.interface.keywords import (
     COORDINATES,
