@@ -12,6 +12,7 @@ from astropy.coordinates import StokesCoord
 from dkist_virtual.errors import SelectionError
 from dkist_virtual.plot.planes import ShownAxes, change_along, shown_axes
 from dkist_virtual.plot.sky_grid import sky_axes, sky_grid
+from dkist_virtual.view.clock import Clock
 
 if TYPE_CHECKING:
     from dkist_virtual.cube.world_axes import Kind, World
@@ -215,11 +216,24 @@ class Source:
         return Roles.of(self.subject)
 
     @cached_property
+    def clocks(self) -> tuple[Clock | None, ...]:
+        """When the pixels of each tile were taken; None where that is not known."""
+        return tuple(map(Clock.of, self.subjects))
+
+    @cached_property
     def shown(self) -> ShownAxes:
-        """The axes of the main picture: those of a frame."""
-        return shown_axes(self.subject.world)
+        """The axes of the main picture: those of a frame, or raster and slit of a map alone."""
+        roles, world = self.roles, self.subject.world
+        if roles.main != roles.frame:
+            names = ["x" if axis == roles.main[0] else "y" if axis == roles.main[1] else None
+                     for axis in range(len(world.shape))]  # fmt: skip
+            return shown_axes(world, names)
+        return shown_axes(world)
 
     def middle(self) -> Point:
-        """Return the point at which a page begins: the first pixel, in the middle of the frame."""
-        frame = self.roles.frame
-        return tuple(n // 2 if axis in frame else 0 for axis, n in enumerate(self.shape))
+        """Return the point at which a page begins.
+
+        It is the middle of the frame and of the raster, and the first pixel of other axes.
+        """
+        inner = {*self.roles.frame, *(self.roles.sky or ()), self.roles.raster}
+        return tuple(n // 2 if axis in inner else 0 for axis, n in enumerate(self.shape))

@@ -2,27 +2,104 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
 
-from dkist_virtual.view.panels.picture import PicturePanel
 from dkist_virtual.view.state.state import PictureState, ViewState
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from dkist_virtual.view.session import Panel, Session
     from dkist_virtual.view.source import Source
 
-__all__ = ["default_state", "make_panels"]
+__all__ = ["OFFERS", "Offer", "default_state", "fitting_panels", "make_panels"]
 
 
 def default_state(sources: Sequence[Source]) -> ViewState:
-    """Return the state in which a page opens."""
-    shown = sources[0].shown
-    pictures = () if shown.y is None else (PictureState((shown.x, shown.y)),)
-    return ViewState(sources[0].middle(), pictures)
+    """Return the state in which a page opens.
+
+    The main picture is that of a frame. Beside it are the raster map of slit spectrographs, or what
+    a slit that stays saw in time; Stokes V of images; the main picture of a second dataset. One
+    axis alone has no picture.
+    """
+    source = sources[0]
+    return ViewState(source.middle(), tuple(_pictures(source, sources[1:])))
+
+
+def _pictures(source: Source, others: Sequence[Source]) -> list[PictureState]:
+    roles, shown = source.roles, source.shown
+    pictures = [] if shown.y is None else [PictureState((shown.x, shown.y))]
+    if roles.map is not None:
+        pictures.append(PictureState(roles.map))
+    elif pictures and roles.stokes is not None and roles.stokes not in pictures[0].axes:
+        letters = "".join((source.subject.world.stokes() or (None, ()))[1])
+        if letters.startswith("I") and "V" in letters:
+            held = ((roles.stokes, letters.index("V")),)
+            pictures.append(PictureState(pictures[0].axes, held))
+    for number, other in enumerate(others, 1):
+        if other.shown.y is not None:
+            pictures.append(PictureState((other.shown.x, other.shown.y), dataset=number))
+    return pictures
+
+
+# Panels -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Offer:
+    """A panel beside the pictures.
+
+    Parameters
+    ----------
+    name : str
+        As in `ViewState.panels`.
+    module, made : str
+        Where its class is, and what it is called; made with the session.
+    fits : callable
+        Whether it has something to show of these datasets.
+    """
+
+    name: str
+    module: str
+    made: str
+    fits: Callable[[Sequence[Source]], bool]
+
+    def make(self, session: Session) -> Panel:
+        """Make the panel."""
+        made: Any = getattr(import_module(f"dkist_virtual.view.panels.{self.module}"), self.made)
+        panel: Panel = made(session)
+        return panel
+
+
+def _has_times(sources: Sequence[Source]) -> bool:
+    clock = sources[0].clocks[0]
+    return clock is not None and bool(clock.axes)
+
+
+OFFERS: Final = (
+    Offer("time", "strip", "TimeStrip", _has_times),
+)  # fmt: skip
+"""The panels that there are, in the order in which a page shows them."""
+
+
+def fitting_panels(sources: Sequence[Source]) -> tuple[str, ...]:
+    """Return the names of the panels that have something to show of these datasets."""
+    return tuple(offer.name for offer in OFFERS if offer.fits(sources))
 
 
 def make_panels(session: Session) -> list[Panel]:
-    """Make the panels of a page, in the order in which they are read."""
-    return [PicturePanel(session, number) for number in range(len(session.model.state.pictures))]
+    """Make the panels of a page, in the order in which they are read: pictures first.
+
+    Of those beside the pictures, the ones that the state names, or else all that fit the data.
+    """
+    from dkist_virtual.view.panels.picture import PicturePanel
+
+    state = session.model.state
+    fitting = fitting_panels(session.sources)
+    wanted = fitting if state.panels is None else state.panels
+    pictures: list[Panel] = [PicturePanel(session, number) for number in range(len(state.pictures))]
+    return pictures + [
+        offer.make(session) for offer in OFFERS if offer.name in wanted and offer.name in fitting
+    ]

@@ -1,0 +1,181 @@
+"""Tell when the pixels of a dataset were taken: of a point, and along an axis.
+
+In a raster each column of a picture has a time of its own, and in a scan through a line each
+wavelength. Times are those of the WCS.
+"""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import numpy as np
+
+from dkist_virtual.fits.threads import ThreadLock
+from dkist_virtual.times import dates_of_times
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from numpy.typing import NDArray
+
+    from dkist_virtual.cube.world_axes import World
+    from dkist_virtual.plot.planes import Subject
+    from dkist_virtual.view.source import Source
+
+__all__ = ["Clock", "TimesAlong", "time_at"]
+
+Dates = "NDArray[np.datetime64]"
+
+AT_ONCE: Final = 256
+"""Pixels whose times are computed at once: others wait for the WCS meanwhile."""
+CACHED: Final = 64
+"""Rows of times that are remembered."""
+GAP: Final = 3.0
+"""Usual steps: times that are further apart have a gap between them."""
+
+
+@dataclass(frozen=True, eq=False)
+class Clock:
+    """When the pixels of a dataset were taken.
+
+    Parameters
+    ----------
+    world : World
+        Of the array, or that of a single time.
+    axes : tuple of int
+        The array axes that are longer than one pixel and along which the time changes.
+    fixed : numpy.datetime64 or None
+        The time of all pixels, where it is one.
+    """
+
+    world: World
+    axes: tuple[int, ...]
+    fixed: np.datetime64 | None = None
+    _rows: OrderedDict[tuple[int, ...], Any] = field(default_factory=OrderedDict, repr=False)
+    _lock: ThreadLock = field(default_factory=ThreadLock, repr=False)
+
+    @classmethod
+    def of(cls, subject: Subject) -> Self | None:
+        """Describe the times of a dataset; None where its coordinates have none."""
+        world = subject.world
+        axis = world.of_kind("time")
+        if axis is not None:
+            axes = tuple(one for one in axis.array_axes if world.shape[one] > 1)
+            return cls(world, axes)
+        if "time" in subject.held:
+            held, _, value = subject.held["time"]
+            return cls(held, (), _dates(held, np.array([value]))[0])
+        dropped = world.dropped
+        axis = None if dropped is None else dropped.of_kind("time")
+        if dropped is None or axis is None:
+            return None
+        return cls(dropped, (), _dates(dropped, np.atleast_1d(dropped.along([axis])[0]))[0])
+
+    def at(self, point: Sequence[int]) -> np.datetime64:
+        """Return the time of a pixel in UTC, NaT where it is not known."""
+        if self.fixed is not None:
+            return self.fixed
+        for axis in self.axes:
+            known = self._rows.get(self._key(axis, point))
+            if known is not None:
+                one: np.datetime64 = known[point[axis]]
+                return one
+        found: np.datetime64 = self._values([np.array([float(pixel)]) for pixel in point])[0]
+        return found
+
+    def along(self, axis: int, point: Sequence[int]) -> NDArray[np.datetime64]:
+        """Return the times along an axis through a point, NaT where they are not known.
+
+        It computes hundreds of coordinates a second at most, and belongs into a thread.
+        """
+        n = self.world.shape[axis]
+        if self.fixed is not None:
+            return np.full(n, self.fixed)
+        key = self._key(axis, point)
+        known: Any = self._rows.get(key)
+        if known is None:
+            parts = []
+            for first in range(0, n, AT_ONCE):
+                at = [np.array([float(pixel)]) for pixel in point]
+                at[axis] = np.arange(first, min(first + AT_ONCE, n), dtype=float)
+                parts.append(self._values(list(np.broadcast_arrays(*at))))
+            known = np.concatenate(parts)
+            known.flags.writeable = False
+            with self._lock:
+                self._rows[key] = known
+                while len(self._rows) > CACHED:
+                    self._rows.popitem(last=False)
+        row: NDArray[np.datetime64] = known
+        return row
+
+    def _key(self, axis: int, point: Sequence[int]) -> tuple[int, ...]:
+        return (axis, *(point[other] for other in self.axes if other != axis))
+
+    def _values(self, at: list[NDArray[np.float64]]) -> NDArray[np.datetime64]:
+        axis = self.world.of_kind("time")
+        assert axis is not None
+        return _dates(self.world, self.world.values(*at)[axis.index])
+
+
+def _dates(world: World, values: NDArray[Any]) -> NDArray[np.datetime64]:
+    known = np.isfinite(values)
+    dates = np.asarray(dates_of_times(world.time(np.where(known, values, 0)), "time"))
+    return np.where(known, dates, np.datetime64("NaT"))
+
+
+def time_at(source: Source, point: Sequence[int], tile: int = 0) -> str:
+    """Write when a pixel was taken, ``2022-10-24T19:15:37.808 UTC``; empty where none knows.
+
+    In a raster it is the time of the pixel's own column.
+
+    Parameters
+    ----------
+    point : sequence of int
+        A pixel for each axis of the array.
+    tile : int
+        Which of a mosaic's tiles.
+    """
+    clock = source.clocks[tile]
+    moment = np.datetime64("NaT") if clock is None else clock.at(point)
+    return "" if np.isnat(moment) else f"{np.datetime_as_string(moment, unit='ms')} UTC"
+
+
+@dataclass(frozen=True, eq=False)
+class TimesAlong:
+    """The times of the pixels of one axis.
+
+    Parameters
+    ----------
+    axis : int
+    times : array of datetime64
+        NaT where they are not known.
+    """
+
+    axis: int
+    times: NDArray[np.datetime64]
+
+    def runs(self) -> list[tuple[np.datetime64, np.datetime64]]:
+        """Return the first and last time of each run without a gap."""
+        times = np.sort(self.times[~np.isnat(self.times)])
+        if not len(times):
+            return []
+        steps = np.diff(times).astype("m8[us]").astype(float)
+        usual = float(np.median(steps[steps > 0])) if (steps > 0).any() else 0.0
+        ends = np.flatnonzero(steps > GAP * usual) if len(steps) > 1 else np.array([], int)
+        firsts, lasts = [0, *(ends + 1).tolist()], [*ends.tolist(), len(times) - 1]
+        return [(times[first], times[last]) for first, last in zip(firsts, lasts, strict=True)]
+
+    def nearest(self, moment: np.datetime64) -> int | None:
+        """Return the pixel nearest in time, the first of several; None where none is known."""
+        away = np.abs((self.times - moment).astype("m8[us]").astype("i8")).astype(float)
+        away[np.isnat(self.times)] = np.inf
+        return int(np.argmin(away)) if np.isfinite(away).any() else None
+
+    def between(self, first: np.datetime64, last: np.datetime64) -> tuple[int, int] | None:
+        """Return the first pixel, and the one after the last, that have all of a time range."""
+        low, high = min(first, last), max(first, last)
+        with np.errstate(invalid="ignore"):
+            inside = np.flatnonzero((self.times >= low) & (self.times <= high))
+        return (int(inside[0]), int(inside[-1]) + 1) if len(inside) else None

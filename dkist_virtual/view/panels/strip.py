@@ -1,0 +1,232 @@
+"""Draw the time strip: when each frame was taken, where the page is, and what is marked."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+import numpy as np
+from bokeh.events import DoubleTap, Pan, PanEnd, PanStart, Tap
+from bokeh.models import ColumnDataSource, DatetimeTickFormatter, FixedTicker
+from bokeh.plotting import figure
+
+from dkist_virtual.view.clock import TimesAlong
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from dkist_virtual.view.session import Session
+    from dkist_virtual.view.state.state import ViewState
+
+__all__ = ["TimeStrip"]
+
+_Bar: TypeAlias = tuple[np.datetime64, np.datetime64, int]
+"""First and last time, and the row."""
+
+MOST_TICKS: Final = 2000
+"""Ticks of a row: more would be a bar on any screen."""
+RUN, TICK, HERE, MARKED = "#d9d9d9", "#595959", "#d55e00", "#0072b2"
+
+_TICKS: Final = DatetimeTickFormatter(
+    milliseconds="%H:%M:%S.%3N", seconds="%H:%M:%S", minsec="%H:%M:%S", minutes="%H:%M",
+    hourmin="%H:%M", hours="%H:%M", days="%d %b %Y", months="%b %Y", years="%Y",
+)  # fmt: skip
+
+
+class TimeStrip:
+    """A row of ticks for each axis along which time passes, such as repeats and raster steps.
+
+    A grey bar is a run without a gap. A click goes to the frame nearest in time, along the row's
+    axis; dragging marks a range of it, and a double click ends the mark.
+    """
+
+    name = "time"
+    title = "Time"
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        clock = session.source.clocks[0]
+        assert clock is not None
+        self._clock = clock
+        roles = session.source.roles
+        # What is stepped most rarely comes first, from the top.
+        order = [roles.time, roles.raster, *clock.axes]
+        self._axes = [a for n, a in enumerate(order) if a in clock.axes and a not in order[:n]]
+        self._rows: dict[int, TimesAlong] = {}
+        self._dragged: tuple[int, float] | None = None
+        self._points: tuple[int, ...] = ()
+        self.root: Any = self._make_figure()
+
+    def _make_figure(self) -> Any:
+        names = self._session.source.subject.axis_names
+        n = len(self._axes)
+        make: Any = figure
+        plot = make(
+            x_axis_type="datetime",
+            height=46 + 26 * n,
+            sizing_mode="stretch_width",
+            tools="",
+            toolbar_location=None,
+            output_backend="canvas",
+            y_range=(n - 0.5, -0.5),
+            x_range=(0, 1),
+            min_border_right=20,
+        )  # fmt: skip
+        plot.xaxis.formatter = _TICKS.clone()
+        plot.yaxis.ticker = FixedTicker(ticks=list(range(n)))
+        plot.yaxis.major_label_overrides = {k: names[a] for k, a in enumerate(self._axes)}
+        plot.yaxis.major_tick_line_color = None
+        plot.outline_line_color = None
+        plot.grid.grid_line_color = None
+        self._runs, self._marks = (
+            ColumnDataSource({key: [] for key in ("left", "right", "top", "bottom")})
+            for _ in range(2)
+        )
+        self._ticks, self._here = (
+            ColumnDataSource({key: [] for key in ("x", "top", "bottom")}) for _ in range(2)
+        )
+        box, line = ("left", "right", "top", "bottom"), ("x", "top", "x", "bottom")
+        plot.quad(*box, source=self._runs, color=RUN, line_width=3)
+        plot.quad(*box, source=self._marks, color=MARKED, fill_alpha=0.35)
+        plot.segment(*line, source=self._ticks, color=TICK)
+        plot.segment(*line, source=self._here, color=HERE, line_width=3)
+        plot.on_event(Tap, self._tapped)
+        plot.on_event(PanStart, self._drag_started)
+        plot.on_event(Pan, self._dragging)
+        plot.on_event(PanEnd, self._drag_ended)
+        plot.on_event(DoubleTap, self._unmark)
+        return plot
+
+    # What it shows --------------------------------------------------------------------------
+
+    def update(self, before: ViewState | None, after: ViewState) -> None:
+        """Show another state: times are computed in a thread, marks at once."""
+        point = tuple(after.point[axis] for axis in self._clock.axes)
+        if before is None or point != self._points:
+            self._points = point
+            self._move()
+
+            def steps() -> Iterator[TimesAlong]:
+                for axis in self._axes:
+                    yield TimesAlong(axis, self._clock.along(axis, after.point))
+
+            self._session.worker.read(self.name, steps, self._show, self._fail)
+        if before is None or before.ranges != after.ranges:
+            self._mark()
+
+    def _show(self, row: TimesAlong) -> None:
+        before = self._rows.get(row.axis)
+        self._rows[row.axis] = row
+        if before is None or not np.array_equal(before.times, row.times, equal_nan=True):
+            self._draw()
+            self._mark()
+        self._move()
+
+    def _fail(self, error: Exception) -> None:
+        self.root.title.text = f"times: {error}"
+
+    def _draw(self) -> None:
+        bars: list[_Bar] = []
+        ticks: list[_Bar] = []
+        for number, axis in enumerate(self._axes):
+            if (row := self._rows.get(axis)) is not None:
+                bars += [(first, last, number) for first, last in row.runs()]
+                known = row.times[~np.isnat(row.times)]
+                few = known[:: max(1, -(-len(known) // MOST_TICKS))]
+                ticks += [(moment, moment, number) for moment in few]
+        self._runs.data = _boxes(bars, 0.36)
+        self._ticks.data = _lines(ticks, 0.28)
+        if bars:
+            first, last = min(bar[0] for bar in bars), max(bar[1] for bar in bars)
+            margin = (_millis(last) - _millis(first)) * 0.02 or 500.0
+            self.root.x_range.update(start=_millis(first) - margin, end=_millis(last) + margin)
+            self.root.xaxis.axis_label = f"{np.datetime_as_string(first, unit='D')}, UTC"
+
+    def _move(self) -> None:
+        point = self._session.model.state.point
+        here = [
+            (row.times[point[axis]], row.times[point[axis]], number)
+            for number, axis in enumerate(self._axes)
+            if (row := self._rows.get(axis)) is not None and not np.isnat(row.times[point[axis]])
+        ]
+        self._here.data = _lines(here, 0.48)
+
+    def _mark(self) -> None:
+        marks: list[_Bar] = []
+        for axis, first, end in self._session.model.state.ranges:
+            if (row := self._rows.get(axis)) is None:
+                continue
+            times = row.times[first:end]
+            times = times[~np.isnat(times)]
+            if len(times):
+                marks.append((times.min(), times.max(), self._axes.index(axis)))
+        self._marks.data = _boxes(marks, 0.46)
+
+    # What is done to it -----------------------------------------------------------------------
+
+    def _row_at(self, y: float) -> TimesAlong | None:
+        number = min(max(round(y), 0), len(self._axes) - 1)
+        return self._rows.get(self._axes[number])
+
+    def _tapped(self, event: Any) -> None:
+        row = self._row_at(event.y)
+        pixel = None if row is None else row.nearest(_moment(event.x))
+        if row is not None and pixel is not None:
+            model = self._session.model
+            model.set(model.state.moved(row.axis, pixel))
+
+    def _drag_started(self, event: Any) -> None:
+        row = self._row_at(event.y)
+        self._dragged = None if row is None else (row.axis, event.x)
+
+    def _dragging(self, event: Any) -> None:
+        if self._dragged is not None:
+            axis, start = self._dragged
+            first, last = sorted((start, event.x))
+            self._marks.data = _boxes(
+                [(_moment(first), _moment(last), self._axes.index(axis))], 0.46
+            )
+
+    def _drag_ended(self, event: Any) -> None:
+        if self._dragged is None:
+            return
+        (axis, start), self._dragged = self._dragged, None
+        inside = self._rows[axis].between(_moment(start), _moment(event.x))
+        if inside is None:
+            self._mark()
+        else:
+            self._set_range(axis, (axis, *inside))
+
+    def _unmark(self, event: Any) -> None:
+        row = self._row_at(event.y)
+        if row is not None:
+            self._set_range(row.axis, None)
+
+    def _set_range(self, axis: int, marked: tuple[int, int, int] | None) -> None:
+        model = self._session.model
+        others = tuple(one for one in model.state.ranges if one[0] != axis)
+        model.change(ranges=others if marked is None else (*others, marked))
+        self._mark()
+
+
+def _millis(moment: np.datetime64) -> float:
+    return float(moment.astype("M8[us]").astype("i8")) / 1e3
+
+
+def _moment(millis: float) -> np.datetime64:
+    return np.datetime64(round(millis * 1e3), "us")
+
+
+def _boxes(bars: list[_Bar], half: float) -> dict[str, Any]:
+    """Describe bars for Bokeh, to which times are datetime64."""
+    rows = np.array([number for *_, number in bars], float)
+    return {
+        "left": np.array([first for first, _, _ in bars], "M8[us]"),
+        "right": np.array([last for _, last, _ in bars], "M8[us]"),
+        "top": rows - half,
+        "bottom": rows + half,
+    }
+
+
+def _lines(bars: list[_Bar], half: float) -> dict[str, Any]:
+    boxes = _boxes(bars, half)
+    return {"x": boxes["left"], "top": boxes["top"], "bottom": boxes["bottom"]}
