@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import combinations, product
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self
 
 import numpy as np
@@ -49,8 +50,9 @@ class Roles:
         The last two axes (or one), which a frame has. A selection may have a raster, or time, as
         one of them.
     sky : (int, int) or None
-        Right and up in a picture of the sky: those of a frame, or raster and slit. The coordinates
-        of the sky say how such a picture is to be turned and mirrored.
+        Right and up in a picture of the sky: those of a frame, or raster and slit, or two others
+        as in the profiles of an inversion. The coordinates of the sky say how such a picture is to
+        be turned and mirrored.
     """
 
     stokes: int | None
@@ -67,10 +69,16 @@ class Roles:
 
     @property
     def main(self) -> tuple[int, ...]:
-        """The axes of the main picture: those of a frame, unless only other ones are of the sky."""
-        if self.sky is None or self.wavelength in self.frame or len(self.frame) < 2:
+        """The axes of the main picture: those of an image, of a spectrum along a slit, or a map."""
+        if self.sky is None or self._has_slit:
             return self.frame
         return self.sky
+
+    @property
+    def _has_slit(self) -> bool:
+        """Whether a frame is a spectrum along a slit."""
+        slit = {*self.frame} - {self.wavelength}
+        return len(slit) == len(self.frame) - 1 == 1 and (self.sky is None or slit < {*self.sky})
 
     @property
     def map(self) -> tuple[int, int] | None:
@@ -79,12 +87,11 @@ class Roles:
         None where frames are no spectra along a slit.
         """
         across = self.raster if self.raster is not None else self.time
-        if across is None or across in self.frame or self.wavelength not in self.frame:
+        if across is None or across in self.frame or not self._has_slit:
             return None
         if self.sky is not None:
             return self.sky
-        slits = [axis for axis in self.frame if axis != self.wavelength]
-        return (across, slits[0]) if slits else None
+        return across, next(axis for axis in self.frame if axis != self.wavelength)
 
     @classmethod
     def of(cls, subject: Subject) -> Self:
@@ -102,17 +109,13 @@ class Roles:
         if sky is None:
             # The slit is the axis of a frame along which the sky moves; the raster the other.
             along = _axes(world, "longitude") | _axes(world, "latitude")
-            pairs = [
-                (other, slit)
-                for slit in _by_length(world, along & set(frame))
-                for other in _by_length(world, along - set(frame))
-            ]
-            raster, sky = next(
-                ((pair[0], found) for pair in pairs if (found := _sky(subject, *pair))),
-                (None, None),
-            )
-        elif len(moving := [axis for axis in times if axis in sky]) == 1:
-            raster = moving[0]
+            inner, outer = (_by_length(world, one) for one in (along & {*frame}, along - {*frame}))
+            pairs = [*product(outer, inner), *combinations(sorted(outer), 2)]
+            sky = next((found for pair in pairs if (found := _sky(subject, *pair))), None)
+        if sky is not None:
+            moving = [axis for axis in sky if axis in times]
+            moving = moving or [axis for axis in sky if axis not in frame]
+            raster = moving[0] if len(moving) == 1 else None
         # Axes of the frame come last: there a selection has time.
         times.sort(key=lambda axis: axis in frame)
         time = next((axis for axis in times if axis != raster), None)
