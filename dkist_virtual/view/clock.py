@@ -22,11 +22,8 @@ if TYPE_CHECKING:
 
     from dkist_virtual.cube.world_axes import World
     from dkist_virtual.plot.planes import Subject
-    from dkist_virtual.view.source import Source
 
-__all__ = ["Clock", "TimesAlong", "time_at"]
-
-Dates = "NDArray[np.datetime64]"
+__all__ = ["Clock", "TimesAlong"]
 
 AT_ONCE: Final = 256
 """Pixels whose times are computed at once: others wait for the WCS meanwhile."""
@@ -123,23 +120,6 @@ def _dates(world: World, values: NDArray[Any]) -> NDArray[np.datetime64]:
     known = np.isfinite(values)
     dates = np.asarray(dates_of_times(world.time(np.where(known, values, 0)), "time"))
     return np.where(known, dates, np.datetime64("NaT"))
-
-
-def time_at(source: Source, point: Sequence[int], tile: int = 0) -> str:
-    """Write when a pixel was taken, ``2022-10-24T19:15:37.808 UTC``; empty where none knows.
-
-    In a raster it is the time of the pixel's own column.
-
-    Parameters
-    ----------
-    point : sequence of int
-        A pixel for each axis of the array.
-    tile : int
-        Which of a mosaic's tiles.
-    """
-    clock = source.clocks[tile]
-    moment = np.datetime64("NaT") if clock is None else clock.at(point)
-    return "" if np.isnat(moment) else f"{np.datetime_as_string(moment, unit='ms')} UTC"
 
 
 @dataclass(frozen=True, eq=False)

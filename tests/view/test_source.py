@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 from dkist_assets import INVERSION, ROOT, unpacked
+from samples import mostly_slow
 
 import dkist_virtual as dv
 from dkist_virtual.cube.world_axes import World
@@ -42,6 +43,9 @@ REAL: dict[str, tuple[Any, ...]] = {
 }
 
 
+QUICK = ("small_visp/test_visp.asdf", "test_old_wcs_BRMQY.asdf", "large_visp.asdf.gz")
+
+
 def roles_of(ds: Any) -> tuple[Any, ...]:
     source = Source.of(ds)
     roles = source.roles
@@ -50,12 +54,12 @@ def roles_of(ds: Any) -> tuple[Any, ...]:
     return roles.stokes, roles.wavelength, roles.time, roles.raster, roles.sky
 
 
-@pytest.mark.parametrize("name", SIMULATED)
+@pytest.mark.parametrize("name", mostly_slow(SIMULATED, "visp", "vtf", "cryonirsp"))
 def test_roles_of_simulated(name: str, datasets: Any) -> None:
     assert roles_of(datasets(name)) == SIMULATED[name]
 
 
-@pytest.mark.parametrize("name", REAL)
+@pytest.mark.parametrize("name", mostly_slow(REAL, *QUICK))
 def test_roles_of_real(name: str, tmp_path: Path) -> None:
     place = unpacked(name, tmp_path) if name.endswith("gz") else ROOT / name
     assert roles_of(dv.open_dataset(place)) == REAL[name]

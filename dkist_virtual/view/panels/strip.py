@@ -44,16 +44,16 @@ class TimeStrip:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        clock = session.source.clocks[0]
-        assert clock is not None
-        self._clock = clock
-        roles = session.source.roles
+        roles, clock = session.source.roles, session.source.clocks[0]
+        axes = () if clock is None else clock.axes
         # What is stepped most rarely comes first, from the top.
-        order = [roles.time, roles.raster, *clock.axes]
-        self._axes = [a for n, a in enumerate(order) if a in clock.axes and a not in order[:n]]
+        order = [roles.time, roles.raster, *axes]
+        self._axes = [
+            axis for n, axis in enumerate(order) if axis in axes and axis not in order[:n]
+        ]
         self._rows: dict[int, TimesAlong] = {}
         self._dragged: tuple[int, float] | None = None
-        self._points: tuple[int, ...] = ()
+        self._at: tuple[int, ...] = ()
         self.root: Any = self._make_figure()
 
     def _make_figure(self) -> Any:
@@ -100,14 +100,16 @@ class TimeStrip:
 
     def update(self, before: ViewState | None, after: ViewState) -> None:
         """Show another state: times are computed in a thread, marks at once."""
-        point = tuple(after.point[axis] for axis in self._clock.axes)
-        if before is None or point != self._points:
-            self._points = point
+        at = (after.tile, *(after.point[axis] for axis in self._axes))
+        if at != self._at:
+            self._at = at
             self._move()
+            clock = self._session.source.clocks[after.tile]
 
             def steps() -> Iterator[TimesAlong]:
-                for axis in self._axes:
-                    yield TimesAlong(axis, self._clock.along(axis, after.point))
+                if clock is not None:
+                    for axis in self._axes:
+                        yield TimesAlong(axis, clock.along(axis, after.point))
 
             self._session.worker.read(self.name, steps, self._show, self._fail)
         if before is None or before.ranges != after.ranges:
