@@ -26,7 +26,7 @@ def page(browser: Browser, url: str) -> Browser:
 
 
 def test_a_picture_is_drawn_and_a_slider_shows_another_frame(page: Browser) -> None:
-    slider = page.find_all("slider")[-1]
+    slider = page.find("slider", "wavelength")
     page.click(slider)
     seen = [page.drawn("picture-0")]
     seen.extend(page.step("picture-0", Keys.ARROW_RIGHT).after for _ in range(2))

@@ -1,0 +1,113 @@
+"""Define the keys of a page, and the steps that they take through the data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Final
+
+from dkist_virtual.errors import SelectionError
+
+if TYPE_CHECKING:
+    from dkist_virtual.view.source import Source
+    from dkist_virtual.view.state.state import ViewState
+
+__all__ = ["KEYS", "Key", "step", "stokes_letters", "toggle_pin"]
+
+FAST: Final = 10
+"""Pixels of a step with Shift."""
+
+
+@dataclass(frozen=True)
+class Key:
+    """Keys that do one thing.
+
+    Parameters
+    ----------
+    names : tuple of str
+        As browsers call them: ``KeyboardEvent.key``.
+    what : str
+        What they do, for a list of keys.
+    shown : tuple of str
+        How keyboards call them.
+    """
+
+    names: tuple[str, ...]
+    what: str
+    shown: tuple[str, ...]
+
+
+KEYS: Final = (
+    Key(("s", "S"), "next wavelength", ("s",)),
+    Key(("b", "B"), "wavelength before", ("b",)),
+    Key(("f", "F"), "next time, or next position of the slit", ("f",)),
+    Key(("d", "D"), "time before, or position of the slit before", ("d",)),
+    Key(("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"),
+        "move the point by a pixel", ("\N{LEFTWARDS ARROW}", "\N{RIGHTWARDS ARROW}",
+        "\N{UPWARDS ARROW}", "\N{DOWNWARDS ARROW}")),
+    Key((), "with these keys: ten at once", ("Shift",)),
+    Key(("i", "q", "u", "v"), "show this Stokes parameter", ("i", "q", "u", "v")),
+    Key((" ",), "play, and pause", ("Space",)),
+    Key(("l",), "lock the point, so that the pointer does not move it", ("l",)),
+    Key(("p",), "pin the pixel to compare its profile, or unpin it", ("p",)),
+    Key(("x",), "remember this view; then blink between it and another", ("x",)),
+    Key(("c",), "next colour map", ("c",)),
+    Key(("+", "="), "zoom in on the point", ("+",)),
+    Key(("-", "_"), "zoom out", ("\N{MINUS SIGN}",)),
+    Key(("0",), "show the whole field", ("0",)),
+    Key(("Escape",), "stop playing; take back what is marked", ("Esc",)),
+    Key(("?",), "show this list", ("?",)),
+)  # fmt: skip
+"""In the order in which they are listed."""
+
+
+def stokes_letters(source: Source) -> tuple[str, ...]:
+    """Return the letters along the Stokes axis; none where there is no such axis."""
+    found = source.subject.world.stokes()
+    return () if found is None or found[0] is None else found[1]
+
+
+def step(
+    state: ViewState, source: Source, key: str, times: int, directions: tuple[int, int] = (1, 1)
+) -> ViewState | None:
+    """Return the state after a key that steps; None where the key does something else.
+
+    Parameters
+    ----------
+    times : int
+        Presses.
+    directions : (int, int)
+        Of the axes of the main picture: whether pixels go up to the right and upwards, 1, or -1.
+    """
+    roles = source.roles
+    if key in ("i", "q", "u", "v"):
+        letters = stokes_letters(source)
+        if key.upper() not in letters or roles.stokes is None:
+            raise SelectionError(f"no Stokes {key.upper()} in this dataset")
+        return state.moved(roles.stokes, letters.index(key.upper()))
+    axis: int | None = None
+    by = times * (FAST if key.isupper() and len(key) == 1 else 1)
+    if key in ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"):
+        if not state.pictures:
+            return None
+        upwards = key in ("ArrowUp", "ArrowDown")
+        axis = state.pictures[0].axes[upwards]
+        by *= directions[upwards] * (1 if key in ("ArrowRight", "ArrowUp") else -1)
+    elif key in "sSbB":
+        axis, by = roles.wavelength, by if key in "sS" else -by
+        if axis is None:
+            raise SelectionError("no wavelength axis in this dataset: s and b step along it")
+    elif key in "fFdD":
+        axis, by = roles.stepped, by if key in "fF" else -by
+        if axis is None:
+            raise SelectionError("no axis of time or raster in this dataset: f and d step along it")
+    if axis is None:
+        return None
+    pixel = min(max(state.point[axis] + by, 0), source.shape[axis] - 1)
+    return state.moved(axis, pixel)
+
+
+def toggle_pin(state: ViewState) -> ViewState:
+    """Pin the point, or unpin it if it is pinned."""
+    if state.point in state.pins:
+        return replace(state, pins=tuple(pin for pin in state.pins if pin != state.point))
+    return replace(state, pins=(*state.pins, state.point))
