@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import FrozenInstanceError, dataclass, field, replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -15,7 +15,7 @@ import numpy as np
 from dkist_virtual.dataset.file_manager import FileManagerNames
 from dkist_virtual.errors import DownloadError, SelectionError, redacted
 from dkist_virtual.fits.file_check import Checked
-from dkist_virtual.io.download.download import Downloaded, Item, check_names, download
+from dkist_virtual.io.download.download import Downloaded, Item, Progress, check_names, download
 from dkist_virtual.io.locations import Location, absolute, is_local
 from dkist_virtual.store.format.references import chunk_key
 from dkist_virtual.store.frame_spec import FrameSpec
@@ -309,7 +309,7 @@ class Files(FileManagerNames):
         self,
         path: str | os.PathLike[str] | None = None,
         destination_endpoint: str | None = None,
-        progress: bool | Literal["verbose"] | None = None,
+        progress: bool | Literal["verbose"] | Callable[[Progress], object] | None = None,
         wait: bool | None = None,
         label: str | None = None,
         *,
@@ -337,9 +337,11 @@ class Files(FileManagerNames):
             Whether only to say which files would be downloaded, and how many bytes.
         workers : int, optional
             How many at once; by default as the setting ``dkist_virtual.concurrency``.
-        progress : bool or "verbose", optional
+        progress : bool, "verbose" or callable, optional
             Whether to show a bar on standard error; by default on a terminal. "verbose" is for
-            Globus.
+            Globus. A function is called some times a second, in this thread, with a record of
+            ``n_done`` of ``n_files``, and ``n_bytes`` of ``total``, which is None where it is not
+            known. An exception of its own ends the download, as Ctrl-C does.
         via : {"globus"}, optional
             Have Globus transfer them from the Data Center, with the dataset's ASDF. `path` is
             then one of the destination, in which ``{instrument}/{dataset_id}`` is filled in. So it
@@ -361,9 +363,10 @@ class Files(FileManagerNames):
             Globus or the Data Center refuses access to these frames.
         """
         check_keywords("download", globus, (*_DOWNLOAD, *_GLOBUS))
-        if progress not in (True, False, None, "verbose"):
+        if progress not in (True, False, None, "verbose") and not callable(progress):
             raise ValueError(
-                f"progress = {progress!r}: expected True, False, None, or 'verbose' with Globus"
+                f"progress = {progress!r}: expected True, False, None, a function, or 'verbose' "
+                "with Globus"
             )
         named = {"destination_endpoint": destination_endpoint, "label": label, "wait": wait}
         globus = {key: value for key, value in named.items() if value is not None} | globus
@@ -371,14 +374,17 @@ class Files(FileManagerNames):
         if via is None and destination_endpoint is not None:
             via = "globus"  # nothing else has endpoints, and dkist asks for no more
         if via == "globus":
-            if verify or dry_run or workers is not None:
-                raise ValueError("verify, dry_run and workers are not for a transfer by Globus")
+            if verify or dry_run or workers is not None or callable(progress):
+                raise ValueError(
+                    "verify, dry_run and workers are not for a transfer by Globus, nor is a "
+                    "function for progress"
+                )
             return self._transfer(path, progress=progress, **globus)
         if via is not None:
             raise ValueError(f"via = {via!r}: expected 'globus', or None")
         if globus:
             raise ValueError(f"{', '.join(globus)}: for a transfer by Globus, with via='globus'")
-        if progress == "verbose":
+        if isinstance(progress, str):
             raise ValueError("progress = 'verbose': for a transfer by Globus, with via='globus'")
         if workers is not None and workers < 1:
             raise ValueError(f"workers = {workers}: expected 1 or more")

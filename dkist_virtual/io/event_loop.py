@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from typing import TYPE_CHECKING, Any, TypeVar
+from concurrent.futures import wait
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Iterable
+    from collections.abc import Callable, Coroutine, Iterable
 
 __all__ = ["gather", "run"]
 
 T = TypeVar("T")
 
 
-def run(work: Coroutine[Any, Any, T], *, patience: float = 0.0) -> T:
+EVERY: Final = 0.2
+"""Seconds from one call of `meanwhile` to the next."""
+
+
+def run(
+    work: Coroutine[Any, Any, T],
+    *,
+    patience: float = 0.0,
+    meanwhile: Callable[[], object] | None = None,
+) -> T:
     """Run a coroutine on fsspec's event loop, which is not this thread's.
 
     Where the waiting ends by an exception, Ctrl-C for example, the coroutine is cancelled.
@@ -24,6 +34,9 @@ def run(work: Coroutine[Any, Any, T], *, patience: float = 0.0) -> T:
     work : coroutine
     patience : float
         Seconds to wait for a cancelled one to end.
+    meanwhile : callable, optional
+        Is called in this thread while it waits, some times a second. An exception of its own ends
+        the waiting.
     """
     from fsspec.asyn import get_loop
 
@@ -37,6 +50,8 @@ def run(work: Coroutine[Any, Any, T], *, patience: float = 0.0) -> T:
 
     running = asyncio.run_coroutine_threadsafe(until_ended(), get_loop())
     try:
+        while meanwhile is not None and not wait([running], EVERY).done:
+            meanwhile()
         return running.result()
     except BaseException:
         running.cancel()

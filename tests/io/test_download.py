@@ -486,6 +486,61 @@ def test_the_bar_counts_bytes_and_files(
     assert re.search(r"\[\d\d:\d\d<\d\d:\d\d, +[\d.]+[kM]?B/s, 6/6 files\]", shown)
 
 
+@pytest.mark.parametrize("scanned", [True, False])
+def test_a_function_is_told_of_the_progress(
+    scanned: bool, server: FrameServer, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    asdf = server.directory / "frames" / "cryonirsp.asdf"
+    ds = opened(server) if scanned else dv.Dataset.from_asdf(asdf, frames=f"{server.url}/frames")
+    told: list[Any] = []
+    threads: set[int] = set()
+
+    def tell(progress: Any) -> None:
+        told.append(progress)
+        threads.add(threading.get_ident())
+
+    done = ds[0].download(tmp_path, progress=tell)
+    size = sum(path.stat().st_size for path in tmp_path.iterdir())
+    assert (told[0].n_done, told[0].n_files, told[0].n_bytes) == (0, 6, 0)
+    assert (told[-1].n_done, told[-1].n_files, told[-1].n_bytes) == (6, 6, size)
+    assert done.n_bytes == size
+    assert {one.total for one in told} == {size if scanned else None}
+    assert threads == {threading.get_ident()}
+    assert capfd.readouterr().err == ""
+
+
+class EnoughError(Exception):
+    pass
+
+
+def test_a_function_ends_the_download_and_what_is_there_is_whole(
+    server: FrameServer, tmp_path: Path
+) -> None:
+    ds = opened(server)
+    asked: set[str] = set()
+
+    def fault(path: str, _: int) -> str | None:
+        asked.add(path)
+        return "stall" if len(asked) > 3 else None
+
+    def tell(progress: Any) -> None:
+        if len(asked) > 3:
+            assert progress.n_done == 3
+            raise EnoughError
+
+    server.fault = fault
+    with pytest.raises(EnoughError):
+        ds[0].download(tmp_path, workers=1, progress=tell)
+    whole = {name for name in contents(tmp_path) if not name.endswith((".part", ".part.json"))}
+    assert len(whole) == 3
+    for name in whole:
+        assert (tmp_path / name).read_bytes() == frame(server, name)
+    server.fault = no_fault
+    done = ds[0].download(tmp_path, progress=False)
+    assert (done.n_here, len(done.items)) == (3, 3)
+    assert contents(tmp_path) == set(ds[0].files.names)
+
+
 # Names ------------------------------------------------------------------------------------------
 
 UNSAFE = {

@@ -25,7 +25,7 @@ from dkist_virtual.fits.file_check import verify_datasum
 from dkist_virtual.io.download.file_names import check_names
 from dkist_virtual.io.download.item import Item
 from dkist_virtual.io.download.part_file import PART, open_part
-from dkist_virtual.io.download.report import Downloaded, failed
+from dkist_virtual.io.download.report import Downloaded, Progress, failed
 from dkist_virtual.io.event_loop import gather, run
 from dkist_virtual.io.local_file import FileBytes
 from dkist_virtual.io.locations import absolute, is_local, local_path
@@ -33,11 +33,11 @@ from dkist_virtual.io.settings import setting
 from dkist_virtual.text import counted, shows_progress
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from tqdm import tqdm
 
-__all__ = ["Downloaded", "Item", "check_names", "download"]
+__all__ = ["Downloaded", "Item", "Progress", "check_names", "download"]
 
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EROFS})
 """Errors of a disk that every file would meet."""
@@ -53,7 +53,7 @@ def download(
     verify: bool = False,
     dry_run: bool = False,
     workers: int | None = None,
-    progress: bool | None = None,
+    progress: bool | Callable[[Progress], object] | None = None,
 ) -> Downloaded:
     """Fetch files into a directory, which is created if needed.
 
@@ -66,8 +66,10 @@ def download(
         Whether only to list the files that would be fetched.
     workers : int, optional
         How many at once; by default the setting ``dkist_virtual.concurrency``.
-    progress : bool, optional
-        Whether to show a bar on standard error; by default on a terminal.
+    progress : bool or callable, optional
+        Whether to show a bar on standard error; by default on a terminal. A function is called
+        with a `Progress` some times a second, in this thread. An exception of its own ends the
+        download as Ctrl-C does: what is there stays, and so do the parts of other files.
 
     Raises
     ------
@@ -103,9 +105,11 @@ def download(
             ) from error
     began = time.monotonic()
     n = max(1, int(setting("concurrency")) if workers is None else workers)
-    with _bar(wanted, known, progress) as bar:
+    report = progress if callable(progress) else None
+    shown = False if callable(progress) else progress
+    with _bar(wanted, known, shown) as bar:
         under_way.bar = bar
-        under_way.all_of(wanted, n)
+        under_way.all_of(wanted, n, report)
     if under_way.failures:
         n, done = len(under_way.failures), len(items) - len(under_way.failures)
         verb = "was" if n == 1 else "were"
@@ -153,6 +157,7 @@ class _Run:
         self._unreached = 0
         self._counting = threading.Lock()
         self._known = self._n_unknown = self._learnt = self._n_learnt = 0
+        self._n_there = 0
 
     def path(self, item: Item) -> str:
         return os.path.join(self.root, *item.name.split("/"))
@@ -186,7 +191,9 @@ class _Run:
             with self._counting:
                 self.n_unverified += 1
 
-    def all_of(self, items: Sequence[Item], n: int) -> None:
+    def all_of(
+        self, items: Sequence[Item], n: int, report: Callable[[Progress], object] | None
+    ) -> None:
         """Fetch, `n` at once, on fsspec's event loop."""
         self._known = sum(item.size for item in items if item.size >= 0)
         self._n_unknown = sum(item.size < 0 for item in items)
@@ -201,8 +208,19 @@ class _Run:
                 self.n_done += 1
                 self.bar.set_postfix_str(f"{self.n_done}/{len(items)} files")
 
+        def tell() -> None:
+            if report is not None:
+                total = None if self._n_unknown else self._known
+                report(Progress(self.n_done, len(items), self._n_there, total))
+
+        tell()
         try:
-            run(gather(some() for _ in range(min(n, len(items)))), patience=10)
+            run(
+                gather(some() for _ in range(min(n, len(items)))),
+                patience=10,
+                meanwhile=None if report is None else tell,
+            )
+            tell()
         except KeyboardInterrupt:
             raise KeyboardInterrupt(
                 f"{self.n_done} of {len(items)} files were fetched into {self.root}; parts of the "
@@ -245,6 +263,8 @@ class _Run:
         """Fetch a file from one place; return False if the part of an earlier run was broken."""
         part = await open_part(self.path(item), url, item.size, self._count, item.most)
         resumed = part.have
+        with self._counting:
+            self._n_there += resumed
         if not self.bar.disable:
             self.bar.initial += resumed  # does not belong to the rate
             self.bar.n += resumed
@@ -283,4 +303,5 @@ class _Run:
     def _count(self, n: int) -> None:
         with self._counting:
             self.n_bytes += max(n, 0)
+            self._n_there += n
             self.bar.update(n)

@@ -12,13 +12,33 @@ from dkist_virtual.text import ALIKE, counted, human_bytes, same_causes
 if TYPE_CHECKING:
     from dkist_virtual.io.download.item import Item
 
-__all__ = ["Downloaded", "failed"]
+__all__ = ["Downloaded", "Progress", "failed"]
 
 _SHOWN: Final = 10
 """Files of a dry run that are listed; `Downloaded.items` has them all."""
 
 _LISTED: Final = 50
 """Failures that are listed; `DownloadError.failures` has them all."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """How far a download is.
+
+    Attributes
+    ----------
+    n_done, n_files : int
+        Files that are there or failed, and that are to be fetched.
+    n_bytes : int
+        That are there of them.
+    total : int or None
+        Bytes of all of them; None where a file's length is not known.
+    """
+
+    n_done: int
+    n_files: int
+    n_bytes: int
+    total: int | None
 
 
 @dataclass(frozen=True)
