@@ -85,6 +85,7 @@ def view(
     places = [place_of(place, catalogue, storage_options) for place in (store_or_asdf, *others)]
     for place in places:
         check_place(place)
+    from dkist_virtual.dataset.plots.viewed import lines_of
     from dkist_virtual.view.viewer import Viewer, check_installed
 
     try:
@@ -96,7 +97,10 @@ def view(
         _shown(place, None if number else frames, storage_options)
         for number, place in enumerate(places)
     ]
-    viewer = Viewer(*datasets, download_to=download_to, host=host or "127.0.0.1", port=port)
+    viewer = Viewer(
+        *datasets, download_to=download_to, host=host or "127.0.0.1", port=port,
+        lines=lines_of(datasets[0]),
+    )  # fmt: skip
     with usage_errors(OSError):
         address = viewer.url
     if remote:

@@ -24,12 +24,16 @@ class Session:
         The first is the main dataset, whose axes the point has.
     download_to : str or None
         The directory that downloads go to; None where no download is offered.
+    lines : tuple of (str, float)
+        Spectral lines that the main dataset may show, by name, and their wavelengths in nm, as
+        its own are in air or in vacuum.
     """
 
     sources: tuple[Source, ...]
     model: Model
     worker: Worker
     download_to: str | None = None
+    lines: tuple[tuple[str, float], ...] = ()
 
     @property
     def source(self) -> Source:

@@ -15,7 +15,7 @@ from dkist_virtual.view.source import Source
 from dkist_virtual.view.state.model import Model
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from dkist_virtual.view.serve.server import Served
     from dkist_virtual.view.state.state import ViewState
@@ -46,6 +46,8 @@ class Viewer:
         The address to listen on.
     port : int
         0 for any that is free.
+    lines : sequence of (str, float)
+        Spectral lines from which velocities may count: names, and wavelengths in nm.
 
     Raises
     ------
@@ -61,6 +63,7 @@ class Viewer:
         download_to: str | os.PathLike[str] | None = None,
         host: str = "127.0.0.1",
         port: int = 0,
+        lines: Sequence[tuple[str, float]] = (),
     ) -> None:
         if not datasets:
             raise DatasetError("view: expected at least one dataset")
@@ -77,6 +80,7 @@ class Viewer:
         self.sources = tuple(map(Source.of, datasets))
         self._download_to = None if download_to is None else os.fspath(download_to)
         self._place = (host, port)
+        self._lines = tuple(lines)
         self._served: Served | None = None
         self._is_closed = threading.Event()
         self.state: ViewState | None = None
@@ -143,7 +147,7 @@ class Viewer:
         model = Model(default_state(self.sources))
         model.on_change(lambda _, after: setattr(self, "state", after))
         self.state = model.state
-        return Session(self.sources, model, Worker(schedule), self._download_to)
+        return Session(self.sources, model, Worker(schedule), self._download_to, self._lines)
 
     def _build(self, session: Session) -> Any:
         from dkist_virtual.view.page.page import build_page

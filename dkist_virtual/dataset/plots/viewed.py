@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from dkist_virtual.view.viewer import Viewer
 
-__all__ = ["Viewed"]
+__all__ = ["Viewed", "lines_of"]
 
 
 class Viewed:
@@ -55,7 +55,30 @@ class Viewed:
         """
         from dkist_virtual.view.viewer import Viewer
 
-        viewer = Viewer(self, *others, download_to=download_to, host=host, port=port)
+        viewer = Viewer(
+            self, *others, download_to=download_to, host=host, port=port, lines=lines_of(self)
+        )
         if not viewer.is_in_notebook() if browser is None else browser:
             viewer.show()
         return viewer
+
+
+def lines_of(dataset: Any) -> tuple[tuple[str, float], ...]:
+    """Name spectral lines, and their wavelengths in nm in the medium of a dataset or mosaic.
+
+    Where a dataset does not say whether its wavelengths are in air or in vacuum, there are both.
+    """
+    import numpy as np
+
+    from dkist_virtual.science.spectra.lines import LINES
+    from dkist_virtual.science.spectra.medium import medium_of
+
+    tiles = getattr(dataset, "flat", (dataset,))
+    medium = medium_of(next(tile for tile in tiles if tile is not np.ma.masked), warn=False)
+    if medium is not None:
+        return tuple((line.name, float(line.wavelength(medium).to_value("nm"))) for line in LINES)
+    return tuple(
+        (f"{line.name} in {either}", float(line.wavelength(either).to_value("nm")))
+        for line in LINES
+        for either in ("air", "vacuum")
+    )
