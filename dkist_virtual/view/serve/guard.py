@@ -22,12 +22,8 @@ __all__ = ["LOOPBACK", "Guard"]
 LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "[::1]"})
 """The names under which a machine knows itself."""
 
-_STATIC: Final = re.compile(
-    r"static/(?:js|extensions/[\w-]+)/(?:[\w@-][\w.@^-]*/)*[\w@-][\w.@^-]*"
-    r"\.(?:js|mjs|css|map|png|svg|gif|ico|woff2?|ttf)",
-    re.ASCII,
-)
-"""Files of Bokeh and Panel. No part of such a path is empty or begins with a dot."""
+_STATIC: Final = re.compile(r"static/js/bokeh[a-z-]*\.min\.js", re.ASCII)
+"""The files of Bokeh."""
 
 
 @dataclass(frozen=True)

@@ -10,39 +10,32 @@ import threading
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote
 
+from bokeh.application import Application
+from bokeh.application.handlers.function import FunctionHandler
 from bokeh.models.widgets import Div
-from bokeh.resources import Resources
 from bokeh.server.server import BaseServer
 from bokeh.server.tornado import BokehTornado
 from bokeh.server.views.static_handler import StaticHandler
-from panel.io.application import Application
-from panel.io.handlers import FunctionHandler
-from panel.io.state import set_curdoc
+from bokeh.server.views.ws import WSHandler
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
-from tornado.web import RedirectHandler, RequestHandler
+from tornado.web import RedirectHandler
 
 from dkist_virtual.errors import DKISTVirtualError
 from dkist_virtual.view.serve.guard import LOOPBACK, Guard
-from dkist_virtual.view.serve.headers import SafeHeaders
+from dkist_virtual.view.serve.handlers import PageHandler, Refused, SafeHeaders
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bokeh.document import Document
     from tornado.httputil import HTTPServerRequest
+    from tornado.web import RequestHandler
 
 __all__ = ["Served", "serve", "show_error"]
 
 _log = logging.getLogger(__name__)
-
-_ICON = (
-    "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'>"
-    "<circle cx='8' cy='8' r='6' fill='#d95f02'/></svg>"
-)
-"""Without one browsers would ask for a file."""
 
 KEEP = 15_000
 """How long, in milliseconds, what a closed window had is kept, should it connect again."""
@@ -72,35 +65,17 @@ class Served:
     count: Callable[[], int]
 
 
-class _Refused(RequestHandler):
-    """Answers a request that is refused, without a word on why to who has no token."""
-
-    def initialize(self, status: int) -> None:
-        self._status = status
-
-    def prepare(self) -> None:
-        self.set_status(self._status)
-        self.set_header("Content-Type", "text/plain; charset=utf-8")
-        if self._status == 403:
-            self.finish(
-                "Refused: the viewer's page is asked for by the name of another machine, or by "
-                "another page. Open the address that the viewer printed; from another machine, "
-                "through the ssh tunnel that --remote prints.\n"
-            )
-        else:
-            self.finish("Not found.\n" if self._status == 404 else "Not allowed.\n")
-
-
 class _Guarded(BokehTornado):
-    """Bokeh's application behind a guard that each request passes first, web sockets too."""
+    """Bokeh's application behind a guard that each request passes first, web sockets too.
 
-    def __init__(
-        self, guard: Guard, tickets: set[str], application: Application, keep: int
-    ) -> None:
+    It answers nothing that is not named here, whatever Bokeh and Panel may serve else.
+    """
+
+    def __init__(self, guard: Guard, tickets: set[str], make: Application, keep: int) -> None:
         self._guard = guard
         self._tickets = tickets
         super().__init__(
-            {"/": application},
+            {"/": make},
             prefix=guard.token,
             # The guard has checked the origin; Bokeh knows no "the same as the host".
             extra_websocket_origins=["*"],
@@ -117,24 +92,30 @@ class _Guarded(BokehTornado):
             log_function=_log_failure,
         )
 
-    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:
+    def find_handler(self, request: HTTPServerRequest, **kwargs: Any) -> Any:  # noqa: ARG002
         """Route a request that the guard lets pass."""
         ticket = request.path.removeprefix("/")
         if ticket in self._tickets and self._guard.is_own(request.headers.get("Host", "")):
             self._tickets.discard(ticket)
-            return self.get_handler_delegate(
-                request, RedirectHandler, {"url": f"{self.prefix}/", "permanent": False}
-            )
+            return self._moved(request)
         status = self._guard.refusal(request.method or "", request.path, request.headers)
         if status is not None:
-            return self.get_handler_delegate(request, _Refused, {"status": status})
-        return super().find_handler(request, **kwargs)
+            return self.get_handler_delegate(request, Refused, {"status": status})
+        inside = request.path.removeprefix(self.prefix)
+        if not inside:
+            return self._moved(request)
+        if inside in ("/", "/ws"):
+            context = {"application_context": self.applications["/"], "bokeh_websocket_path": ""}
+            handler: Any = PageHandler if inside == "/" else WSHandler
+            return self.get_handler_delegate(request, handler, context)
+        path = inside.removeprefix("/static/").encode()
+        return self.get_handler_delegate(request, StaticHandler, {}, [path])
 
-    def resources(self, absolute_url: str | bool | None = None) -> Resources:  # noqa: ARG002
-        """Load scripts and styles from this server, whatever BOKEH_RESOURCES says."""
-        return Resources(
-            mode="server", root_url=f"{self.prefix}/", path_versioner=StaticHandler.append_version
-        )
+    def _moved(self, request: HTTPServerRequest) -> Any:
+        """Lead to the page, whose path ends in a slash."""
+        where = f"{self.prefix}/" + (f"?{request.query}" if request.query else "")
+        to = {"url": where, "permanent": False}
+        return self.get_handler_delegate(request, RedirectHandler, to)
 
 
 def _log_failure(handler: RequestHandler) -> None:
@@ -179,10 +160,8 @@ def serve(
     port = listening.getsockname()[1]
 
     def fill(doc: Document) -> None:
-        doc.template_variables["app_favicon"] = f"data:image/svg+xml,{quote(_ICON)}"
         try:
-            with set_curdoc(doc):
-                make_page(doc)
+            make_page(doc)
         except Exception as error:  # noqa: BLE001  # the page says what failed
             show_error(doc, error)
 
@@ -193,10 +172,8 @@ def serve(
     def run() -> None:
         asyncio.set_event_loop(asyncio.new_event_loop())
         loop = made["loop"] = IOLoop.current()
-        application = made["application"] = Application(  # type: ignore[no-untyped-call]
-            FunctionHandler(fill)
-        )
-        tornado = made["tornado"] = _Guarded(guard, tickets, application, keep)
+        make = made["make"] = Application(FunctionHandler(fill))
+        tornado = made["tornado"] = _Guarded(guard, tickets, make, keep)
         http = made["http"] = HTTPServer(tornado, max_body_size=0)
         http.add_socket(listening)
         BaseServer(loop, tornado, http).start()
@@ -212,7 +189,7 @@ def serve(
         made["http"].stop()
         await made["http"].close_all_connections()
         for session in made["tornado"].get_sessions("/"):
-            await made["application"].on_session_destroyed(session.document.session_context)
+            await made["make"].on_session_destroyed(session.document.session_context)
         made["tornado"].stop()
         made["loop"].stop()
 
@@ -244,9 +221,11 @@ def _own_names() -> set[str]:
 
 
 def show_error(doc: Document, error: Exception) -> None:
-    """Show in the page why there is none."""
+    """Show in a page why there is none."""
     if not isinstance(error, DKISTVirtualError):
         _log.error("the page could not be made", exc_info=error)
     doc.clear()
     doc.title = "No page"
-    doc.add_root(Div(text=f"<pre role='alert'>{escape(str(error) or repr(error))}</pre>"))
+    doc.add_root(
+        Div(text=f"<pre role='alert'>{escape(str(error) or repr(error))}</pre>", disable_math=True)
+    )
