@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from dkist_virtual.errors import DatasetError
+from dkist_virtual.fits.errors import one_line
 from dkist_virtual.view.session import Session
 from dkist_virtual.view.source import Source
 from dkist_virtual.view.state.model import Model
@@ -17,6 +18,9 @@ from dkist_virtual.view.state.model import Model
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
+    from bokeh.document import Document
+
+    from dkist_virtual.view.serve.notebook import Cell
     from dkist_virtual.view.serve.server import Served
     from dkist_virtual.view.state.state import ViewState
 
@@ -82,14 +86,19 @@ class Viewer:
         self._place = (host, port)
         self._lines = tuple(lines)
         self._served: Served | None = None
+        self._cell: Cell | None = None
         self._is_closed = threading.Event()
         self.state: ViewState | None = None
         """What the page that was used last shows; None before one is open."""
 
+    @property
+    def title(self) -> str:
+        """What the datasets are called."""
+        return one_line(", ".join(source.subject.title or "a dataset" for source in self.sources))
+
     def __repr__(self) -> str:
-        title = ", ".join(source.subject.title for source in self.sources)
-        where = "not open" if self._served is None else self.url
-        return f"<{type(self).__name__} of {title}: {where}>"
+        where = "not served" if self._served is None else self._served.url
+        return f"<{type(self).__name__} of {self.title}: {where}>"
 
     # Serving ----------------------------------------------------------------------------
 
@@ -132,29 +141,44 @@ class Viewer:
         served, self._served = self._served, None
         if served is not None:
             served.stop()
+        cell, self._cell = self._cell, None
+        if cell is not None:
+            cell.close()
         self._is_closed.set()
 
-    def _make_page(self, doc: Any) -> None:
-        session = self._session(doc.add_next_tick_callback)
-        doc.on_session_destroyed(lambda _: session.worker.close())
-        doc.title = self.sources[0].subject.title
-        self._build(session).server_doc(doc)
-
-    def _session(self, schedule: Callable[[Callable[[], None]], Any]) -> Session:
-        from dkist_virtual.view.panels.choose import default_state
-        from dkist_virtual.view.reading.worker import Worker
-
-        model = Model(default_state(self.sources))
-        model.on_change(lambda _, after: setattr(self, "state", after))
-        self.state = model.state
-        return Session(self.sources, model, Worker(schedule), self._download_to, self._lines)
-
-    def _build(self, session: Session) -> Any:
+    def _make_page(self, doc: Document) -> None:
         from dkist_virtual.view.page.page import build_page
 
-        return build_page(session)
+        context = doc.session_context
+        query = "" if context is None else context.request.query
+        session = self._session(doc.add_next_tick_callback, query)
+        doc.on_session_destroyed(lambda _: session.worker.close())
+        doc.title = self.title
+        build_page(session).server_doc(doc)
+
+    def _session(self, schedule: Callable[[Callable[[], None]], Any], query: str = "") -> Session:
+        """Make what a new page shares: it shows what its address says, or what fits the data."""
+        from dkist_virtual.view.panels.choose import default_state
+        from dkist_virtual.view.reading.worker import Worker
+        from dkist_virtual.view.state.address import read_address
+
+        state = read_address(query, self.sources) if query else default_state(self.sources)
+        model = Model(state)
+        model.on_change(lambda _, after: setattr(self, "state", after))
+        self.state = state
+        return Session(self.sources, model, Worker(schedule), self._download_to, self._lines)
 
     # Notebooks --------------------------------------------------------------------------
+
+    def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
+        """Show the page in the cell of a notebook; elsewhere this is text."""
+        if not self.is_in_notebook():
+            return {"text/plain": repr(self)}
+        if self._cell is None:
+            from dkist_virtual.view.serve.notebook import Cell
+
+            self._cell = Cell(self._session)
+        return self._cell.mimebundle(repr(self))
 
     @staticmethod
     def is_in_notebook() -> bool:

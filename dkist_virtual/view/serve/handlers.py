@@ -165,6 +165,8 @@ def _components(document: Document) -> list[str]:
     names = ["bokeh", "bokeh-widgets"]
     if any(isinstance(model, TableWidget) for model in document.models):
         names.append("bokeh-tables")
-    if any(isinstance(model, Plot) and model.output_backend == "webgl" for model in document.models):
+    if any(
+        isinstance(model, Plot) and model.output_backend == "webgl" for model in document.models
+    ):
         names.append("bokeh-gl")
     return names
