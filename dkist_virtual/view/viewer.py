@@ -149,7 +149,7 @@ class Viewer:
     def _make_page(self, doc: Document) -> None:
         from dkist_virtual.view.page.page import build_page
 
-        context = doc.session_context
+        context: Any = doc.session_context
         query = "" if context is None else context.request.query
         session = self._session(doc.add_next_tick_callback, query)
         doc.on_session_destroyed(lambda _: session.worker.close())

@@ -118,7 +118,7 @@ class PageHandler(SessionHandler):
 
     async def get(self) -> None:
         """Make the document, and a page that shows it."""
-        session = await self.get_session()
+        session: Any = await self.get_session()  # type: ignore[misc]  # Bokeh decorates it
         nonce = secrets.token_urlsafe(16)
         self.request.nonce = nonce  # type: ignore[attr-defined]
         self.set_header("Cache-Control", "no-store")

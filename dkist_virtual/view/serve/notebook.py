@@ -28,7 +28,9 @@ class Cell:
         Makes what the page shares, given a function that calls another one in the page's thread.
     """
 
-    def __init__(self, make_session: Callable[[Callable[[Callable[[], None]], Any]], Session]) -> None:
+    def __init__(
+        self, make_session: Callable[[Callable[[Callable[[], None]], Any]], Session]
+    ) -> None:
         from jupyter_bokeh.widgets import BokehModel
 
         # A cell is run by the loop that also takes the browser's messages.
