@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -41,14 +42,25 @@ class Worker:
     ----------
     schedule : callable
         Calls a function later in the thread of the page, such as Bokeh's `add_next_tick_callback`.
+        It may call functions in another order than that in which it was given them, as Bokeh does
+        while a page is being made: here they are called in their own.
     """
 
     def __init__(self, schedule: Callable[[Callable[[], None]], Any]) -> None:
-        self._schedule = schedule
+        self._later = schedule
+        self._calls: deque[Callable[[], object]] = deque()
         self._tickets: dict[str, Ticket] = {}
         self._waiting: list[tuple[str, Callable[[], None]]] = []
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="dkist-virtual-view")
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="dkist-virtual-view-ahead")
+
+    def _schedule(self, call: Callable[[], object]) -> None:
+        """Call a function in the thread of the page, after those that were scheduled before."""
+        self._calls.append(call)
+        self._later(self._call_next)
+
+    def _call_next(self) -> None:
+        self._calls.popleft()()
 
     def read(
         self,
