@@ -1,6 +1,8 @@
 """Draw pictures, profiles and strips with Bokeh.
 
 - `choose`: choose what a page shows at first, and its panels
-- `picture`: draw a plane of the data through the point
 - `strip`: draw when each frame was taken, where the page is, and what is marked
+- `later`: call a function a little later, once for many events
+- `picture`: draw a plane of the data through the point, and what is marked on it
+- `picture_figure`: make the Bokeh figure of a picture
 """

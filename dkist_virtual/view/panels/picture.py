@@ -1,68 +1,346 @@
-"""Draw a picture: a plane of the data through the point."""
+"""Draw a picture: a plane of the data through the point, with what is marked on it."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-from bokeh.models import LinearColorMapper
-from bokeh.palettes import Greys256
-from bokeh.plotting import figure
+from bokeh.events import MouseLeave, MouseMove, RangesUpdate, Reset, SelectionGeometry, Tap
+from bokeh.models import Column, Row
+from bokeh.models.widgets import Div, RadioButtonGroup
 
-from dkist_virtual.plot.image import block_mean, limits
-from dkist_virtual.plot.planes import PlaneReader, ShownAxes
+from dkist_virtual.errors import DKISTVirtualError
+from dkist_virtual.view.panels.later import Later
+from dkist_virtual.view.panels.picture_figure import PictureFigure
+from dkist_virtual.view.pictures.geometry import Sky
+from dkist_virtual.view.pictures.layers import layers_of
+from dkist_virtual.view.pictures.lengths import length_text, mm_per_unit, path_length
+from dkist_virtual.view.pictures.render import Painter, Request
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dkist_virtual.view.pictures.render import Drawn
     from dkist_virtual.view.session import Session
-    from dkist_virtual.view.state.state import ViewState
+    from dkist_virtual.view.source import Source
+    from dkist_virtual.view.state.state import Bounds, PictureState, Point, ViewState
 
 __all__ = ["PicturePanel"]
 
+MODES: Final = ("Look", "Box", "Path")
+"""What the mouse does on a picture: move and zoom it, mark a box, draw a path."""
+SAME: Final = 1e-4
+"""Part of a window by which it may differ from another that counts as the same."""
+WAIT: Final = 60
+"""Milliseconds that a picture stays where it is before it is read again."""
+OFTEN: Final = 25
+"""Milliseconds between two places of the pointer that are looked at."""
+AHEAD_BYTES: Final = 2**26
+"""Of a picture that is read before it is asked for."""
+
 
 class PicturePanel:
-    """A picture of the page, by its number among the state's."""
+    """A picture of the page, by its number among the state's.
+
+    Parameters
+    ----------
+    session : Session
+    number : int
+        Boxes and paths are drawn on the first one, number 0.
+    """
 
     def __init__(self, session: Session, number: int) -> None:
-        self.name, self.title = f"picture-{number}", "Picture"
+        self.name = f"picture-{number}"
+        self.title = "Picture" if number == 0 else f"Picture {number + 1}"
         self._session, self._number = session, number
-        self.root: Any = figure(
-            name=self.name, sizing_mode="stretch_both", min_height=300, output_backend="canvas"
-        )
-        draw: Any = self.root.image
-        self._image: Any = draw(
-            image=[np.zeros((1, 1), np.uint8)], x=0, y=0, dw=1, dh=1,
-            color_mapper=LinearColorMapper(palette=Greys256, low=0, high=255),
+        self.canvas = PictureFigure(self.name)
+        self.painter = Painter()
+        self.drawn: Drawn | None = None
+        """What is shown; None before something was read."""
+        self._asked: object = None
+        self._is_moved = True
+        self._step: tuple[int, int] | None = None
+        self._mode = MODES[0]
+        self.modes = RadioButtonGroup(labels=list(MODES), active=0, width=170, margin=(2, 6, 2, 4))
+        self.read_out = Div(
+            text=" ", render_as_text=True, disable_math=True, sizing_mode="stretch_width",
+            margin=(6, 4, 2, 4), styles={"font-variant-numeric": "tabular-nums"},
         )  # fmt: skip
+        head: list[Any] = [self.modes, self.read_out] if number == 0 else [self.read_out]
+        self.root: Any = Column(
+            children=[Row(children=head, sizing_mode="stretch_width"), self.canvas.figure],
+            sizing_mode="stretch_both",
+        )  # fmt: skip
+        self._again = Later(self.root, WAIT)
+        self._pointed = Later(self.root, OFTEN)
+        self._listen()
+
+    def _listen(self) -> None:
+        plot = self.canvas.figure
+        plot.on_event(MouseMove, self._on_move)
+        plot.on_event(MouseLeave, lambda _: self._pointed.forget())
+        plot.on_event(Tap, self._on_tap)
+        plot.on_event(Reset, lambda _: self._change_window(None))
+        plot.on_event(RangesUpdate, lambda _: self._again.call(self._take_window))
+        plot.on_event(SelectionGeometry, self._on_selection)
+        for name in ("inner_width", "inner_height"):
+            plot.on_change(name, lambda _attr, _old, _new: self._again.call(self._resize))
+        self.modes.on_change("active", lambda _attr, _old, new: self._set_mode(MODES[new]))
+
+    # The state -------------------------------------------------------------------------------
+
+    @property
+    def _state(self) -> ViewState:
+        return self._session.model.state
+
+    @property
+    def _picture(self) -> PictureState:
+        return self._state.pictures[self._number]
+
+    @property
+    def _is_main(self) -> bool:
+        return self._picture.dataset == 0
 
     def update(self, before: ViewState | None, after: ViewState) -> None:
-        """Read the plane of a state, and draw it."""
-        if before is not None and before.pictures == after.pictures and before.point == after.point:
+        """Read the plane of a state, and draw it and what is marked."""
+        if self._number >= len(after.pictures):
             return
-        picture = after.pictures[self._number]
-        subject = self._session.sources[picture.dataset].subject
-        shape = subject.world.shape
-        x, y = picture.axes
-        shown = ShownAxes(x, y, (), len(shape))
-        at = picture.at(after.point, shape)
+        if before is not None:
+            pixels = zip(before.point, after.point, strict=True)
+            moved = [axis for axis, (old, new) in enumerate(pixels) if old != new]
+            if len(moved) == 1:
+                axis = moved[0]
+                self._step = axis, after.point[axis] - before.point[axis]
+        self._read(after)
+        self._mark(after)
 
-        def steps() -> Iterator[dict[str, Any]]:
-            plane = PlaneReader(subject.data, subject.mask, shown, keep=0, convert=subject.convert)
-            pixels = plane.read(at).pixels
-            ny, nx = (max(1, n // 600) for n in pixels.shape)
-            small: Any = block_mean(pixels, ny, nx)
-            low, high = limits(small, signed=subject.is_signed)
-            levels = np.clip((small - low) / (high - low) * 255, 0, 255).astype(np.uint8)
-            yield {
-                "image": [levels], "x": [-0.5], "y": [-0.5],
-                "dw": [pixels.shape[1]], "dh": [pixels.shape[0]],
-            }  # fmt: skip
+    def _source(self, state: ViewState) -> Source:
+        return self._session.sources[state.pictures[self._number].dataset]
+
+    def _at(self, state: ViewState, point: Point | None = None) -> Point:
+        """Return the pixel of each axis of the picture's dataset that it is drawn for."""
+        picture, shape = state.pictures[self._number], self._source(state).shape
+        whole = state.point if point is None else point
+        if picture.dataset and len(whole) != len(shape):
+            whole = self._source(state).middle()
+        inside = tuple(min(pixel, n - 1) for pixel, n in zip(whole, shape, strict=True))
+        return picture.at(inside, shape)
+
+    def _request(self, state: ViewState, at: Point) -> Request:
+        picture, source = state.pictures[self._number], self._source(state)
+        layers = layers_of(source, picture, at, state)
+        only = None if set(picture.axes) == set(source.roles.frame) else state.tile
+        return Request(source, picture, layers, self.canvas.size, only)
+
+    def _key(self, state: ViewState) -> object:
+        """Return all that a picture depends on."""
+        picture = state.pictures[self._number]
+        at = [None if axis in picture.axes else pixel
+              for axis, pixel in enumerate(self._at(state))]  # fmt: skip
+        return picture, tuple(at), self.canvas.size, state.line, state.tile
+
+    # Reading ---------------------------------------------------------------------------------
+
+    def _read(self, state: ViewState) -> None:
+        key = self._key(state)
+        if key == self._asked:
+            return
+        self._asked = key
+        at = self._at(state)
+
+        def steps() -> Iterator[Drawn]:
+            yield from self.painter.draw(self._request(state, at))
 
         self._session.worker.read(self.name, steps, self._show, self._fail)
 
-    def _show(self, data: dict[str, Any]) -> None:
-        self._image.data_source.data = data
+    def _show(self, drawn: Drawn) -> None:
+        window = self.canvas.window
+        self._is_moved = self.drawn is None or not _is_same(window, drawn.window)
+        self.drawn = drawn
+        self.canvas.show(drawn, is_moved=self._is_moved)
+        self.canvas.say(_fault_text(drawn.faults))
+        self._mark(self._state)
+        if drawn.is_whole and self._step is not None:
+            self._read_ahead(*self._step)
+
+    def _read_ahead(self, axis: int, by: int) -> None:
+        state = self._state
+        pixel = state.point[axis] + by
+        if axis in self._picture.axes or not 0 <= pixel < self._session.source.shape[axis]:
+            return
+        state = state.moved(axis, pixel)
+        at = self._at(state)
+        self._session.worker.read_ahead(lambda: self.painter.read_ahead(self._request(state, at)))
 
     def _fail(self, error: Exception) -> None:
-        self.root.title = str(error)
+        """Say why there is no picture; the one before it stays, so that nothing jumps."""
+        self._asked = None
+        self.canvas.say(_fault_text((error,)))
+
+    # What is marked --------------------------------------------------------------------------
+
+    def _mark(self, state: ViewState) -> None:
+        drawn = self.drawn
+        if drawn is None:
+            return
+        if self._is_main:
+            self.canvas.mark_point(*(self._place(state.point, state.tile) or (None, None)))
+            pins = (self._place(pin, state.tile) for pin in state.pins)
+            self.canvas.mark_pins([pin for pin in pins if pin is not None])
+        if self._number == 0:
+            self.canvas.mark_box(state.box)
+            self.canvas.mark_path(state.path, self._length(state.path))
+
+    def _place(self, point: Point, tile: int) -> tuple[float, float] | None:
+        """Return where a point is on the picture; None if its tile is not drawn."""
+        assert self.drawn is not None
+        geometry = self.drawn.geometry_of(tile)
+        if geometry is None:
+            return None
+        column, row = (point[axis] for axis in self._picture.axes)
+        x, y = geometry.world(column, row)
+        return float(x), float(y)
+
+    def _length(self, corners: tuple[tuple[float, float], ...]) -> str:
+        if self.drawn is None or len(corners) < 2:
+            return ""
+        geometry = self.drawn.tiles[0].geometry
+        length = path_length(corners, geometry)
+        if length is None or not isinstance(geometry, Sky):
+            return ""
+        frame = self._source(self._state).subject.world.frame
+        return length_text(length, geometry.unit, mm_per_unit(frame, geometry.unit))
+
+    # The mouse -------------------------------------------------------------------------------
+
+    def _set_mode(self, mode: str) -> None:
+        self._mode = mode
+        toolbar = self.canvas.figure.toolbar
+        toolbar.active_drag = self.canvas.box_tool if mode == "Box" else self.canvas.pan_tool
+        if mode == "Path":
+            self._session.model.change(path=())
+
+    def _on_move(self, event: Any) -> None:
+        if event.x is not None and event.y is not None:
+            x, y = float(event.x), float(event.y)
+            self._pointed.call(lambda: self._point_at(x, y))
+
+    def _point_at(self, x: float, y: float) -> None:
+        found = self._pixel_at(x, y)
+        if found is None:
+            return
+        self._tell(x, y, *found)
+        if not self._state.is_locked and self._is_main and self._mode == "Look":
+            self._move_point(*found)
+
+    def _pixel_at(self, x: float, y: float) -> tuple[int, int, int] | None:
+        return None if self.drawn is None else self.drawn.tile_at(x, y)
+
+    def _point_with(self, column: int, row: int) -> Point:
+        point = list(self._state.point)
+        for axis, pixel in zip(self._picture.axes, (column, row), strict=True):
+            point[axis] = pixel
+        return tuple(point)
+
+    def _move_point(self, tile: int, column: int, row: int, **values: Any) -> None:
+        self._step = None
+        self._session.model.change(point=self._point_with(column, row), tile=tile, **values)
+
+    def _on_tap(self, event: Any) -> None:
+        if event.x is None or event.y is None:
+            return
+        x, y = float(event.x), float(event.y)
+        if self._mode == "Path" and self._number == 0:
+            self._session.model.change(path=(*self._state.path, (x, y)))
+            return
+        found = self._pixel_at(x, y)
+        if found is None or not self._is_main:
+            return
+        tile, column, row = found
+        modifiers = event.modifiers or {}
+        if modifiers.get("shift"):
+            pin, pins = self._point_with(column, row), self._state.pins
+            left = tuple(one for one in pins if one != pin)
+            self._session.model.change(pins=left if len(left) < len(pins) else (*pins, pin))
+            return
+        self._pointed.forget()
+        self._move_point(tile, column, row, is_locked=not self._state.is_locked)
+
+    def _on_selection(self, event: Any) -> None:
+        geometry = event.geometry
+        if self._number or geometry.get("type") != "rect" or not event.final:
+            return
+        x, y = sorted((geometry["x0"], geometry["x1"])), sorted((geometry["y0"], geometry["y1"]))
+        box = (x[0], x[1], y[0], y[1])
+        is_drawn = x[0] < x[1] and y[0] < y[1]
+        self._session.model.change(box=box if is_drawn else None)
+
+    def _tell(self, x: float, y: float, tile: int, column: int, row: int) -> None:
+        """Write the coordinates and the value of a pixel, which is read."""
+        drawn = self.drawn
+        assert drawn is not None
+        state, request = self._state, drawn.request
+        point = list(request.layers.points[0])
+        for axis, pixel in zip(request.picture.axes, (column, row), strict=True):
+            point[axis] = pixel
+        away = ""
+        if state.is_locked and self._is_main and (place := self._place(state.point, state.tile)):
+            away = self._length((place, (x, y)))
+
+        def steps() -> Iterator[str]:
+            subject = request.source.subjects[tile]
+            values = subject.world.values(*map(float, point))
+            coordinates = [
+                f"{subject.world.text(axis, float(value))}{' UTC' * (axis.kind == 'time')}"
+                for axis, value in zip(subject.world.axes, values, strict=True)
+            ]
+            value = self.painter.value(request, tile, column, row)
+            unit = f" {subject.unit}" if subject.unit and request.picture.kind == "data" else ""
+            where = f"pixel {column}, {row}" + f" of tile {tile}" * (len(drawn.tiles) > 1)
+            parts = [f"{value:.6g}{unit}", *coordinates, where]
+            if away:
+                parts.append(f"{away} from the point")
+            yield "   ".join(parts).replace("\\$", "$")
+
+        self._session.worker.read(f"{self.name}-value", steps, self._write, lambda _: None)
+
+    def _write(self, text: str) -> None:
+        self.read_out.text = text
+
+    # The window ------------------------------------------------------------------------------
+
+    def _take_window(self) -> None:
+        """Take the window to which the user has moved the axes."""
+        window = self.canvas.window
+        if self.drawn is None or _is_same(window, self.drawn.window):
+            return
+        if window[0] < window[1] and window[2] < window[3]:
+            self._change_window(window)
+
+    def _change_window(self, window: Bounds | None) -> None:
+        state = self._state
+        if self._number < len(state.pictures):
+            picture = replace(self._picture, window=window)
+            self._session.model.set(state.with_picture(self._number, picture))
+            self._read(self._state)
+
+    def _resize(self) -> None:
+        if self._number < len(self._state.pictures):
+            self._read(self._state)
+
+
+def _is_same(one: Bounds, other: Bounds) -> bool:
+    wide, high = one[1] - one[0], one[3] - one[2]
+    by = [abs(a - b) for a, b in zip(one, other, strict=True)]
+    return max(by[:2]) <= SAME * abs(wide) and max(by[2:]) <= SAME * abs(high)
+
+
+def _fault_text(faults: tuple[Exception, ...]) -> str:
+    if not faults:
+        return ""
+    first = faults[0]
+    said = (
+        str(first) if isinstance(first, DKISTVirtualError) else f"{type(first).__name__}: {first}"
+    )
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return said + more

@@ -1,1 +1,9 @@
-"""Make pictures of 8 bits at the screen's resolution, north up."""
+"""Make pictures of 8 bits at the screen's resolution, north up. Nothing here knows Bokeh.
+
+- `geometry`: find where the pixels of a plane are, in the coordinates of a picture's axes
+- `sampling`: choose the pixels that a window needs, and put them on those of the screen
+- `layers`: choose the planes that a picture is made from
+- `render`: draw: read, sample, turn into 8 bits
+- `levels`: turn values into 8 bits, with contrast and colours
+- `lengths`: measure distances, in arcsec and Mm
+"""

@@ -1,0 +1,227 @@
+"""Make the Bokeh figure of a picture: axes of the world, an image of 8 bits, and what is marked."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from bokeh.core.property.descriptors import UnsetValueError
+from bokeh.models import (
+    BasicTickFormatter,
+    BoxSelectTool,
+    BoxZoomTool,
+    ColumnDataSource,
+    DatetimeAxis,
+    FixedTicker,
+    LinearAxis,
+    LinearColorMapper,
+    PanTool,
+    Range1d,
+    ResetTool,
+    SaveTool,
+    WheelZoomTool,
+)
+from bokeh.models.annotations import BoxAnnotation, ColorBar, Label, Span
+from bokeh.plotting import figure
+
+from dkist_virtual.view.pictures.geometry import Scale, Separable
+from dkist_virtual.view.pictures.levels import colours, palette_of
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from dkist_virtual.view.pictures.geometry import Geometry
+    from dkist_virtual.view.pictures.render import Drawn
+    from dkist_virtual.view.state.state import Bounds
+
+__all__ = ["SIZE", "PictureFigure", "as_text"]
+
+SIZE: Final = (640, 480)
+"""Width and height that are drawn before the browser has said how large the picture is."""
+LEAST: Final = 8
+MOST: Final = 2048
+"""Pixels along a side that are drawn."""
+MARK: Final = "#e66100"
+"""Of what is marked on a picture: an orange that the colour-blind tell from blue and grey."""
+PIN: Final = "#5d3a9b"
+BOX: Final = "#1a85ff"
+LETTERS: Final = 60
+"""In a line of a message over a picture."""
+
+
+def as_text(text: str) -> str:
+    """Return a text of a file as Bokeh shows it as it is: two dollars would begin a formula."""
+    plain = text.replace("\\$", "$")
+    return re.sub(r"(?<=[$\\])(?=[$(\[])", "\N{ZERO WIDTH SPACE}", plain)
+
+
+class PictureFigure:
+    """The Bokeh models of a picture.
+
+    `figure` is the model, with the name given; others may add what they draw to it.
+    """
+
+    def __init__(self, name: str) -> None:
+        self.box_tool = BoxSelectTool(renderers=[], description="Mark a box")
+        self.pan_tool = PanTool()
+        wheel = WheelZoomTool()
+        make: Any = figure
+        ends: Any = (0, 1)
+        self.figure: Any = make(
+            name=name,
+            sizing_mode="stretch_both", min_width=220, min_height=220, output_backend="canvas",
+            x_range=Range1d(*ends), y_range=Range1d(*ends), x_axis_type=None, y_axis_type=None,
+            tools=[self.pan_tool, wheel, BoxZoomTool(match_aspect=True), self.box_tool,
+                   ResetTool(), SaveTool()],
+            active_drag=self.pan_tool, active_scroll=wheel, toolbar_location="right",
+            background_fill_color="#f7f7f7", border_fill_alpha=0,
+        )  # fmt: skip
+        self.figure.toolbar.logo = None
+        self.figure.grid.visible = False
+        # No axis but one of each kind is visible.
+        self._axes: dict[str, dict[str, Any]] = {
+            side: {
+                "linear": LinearAxis(formatter=BasicTickFormatter(use_scientific=False)),
+                "time": DatetimeAxis(visible=False),
+                "stokes": LinearAxis(visible=False),
+            }
+            for side in ("below", "left")
+        }
+        for side, axes in self._axes.items():
+            for axis in axes.values():
+                self.figure.add_layout(axis, side)
+        self._mapper = LinearColorMapper(
+            palette=palette_of("gray"), low=0.5, high=255.5, low_color="#00000000",
+            nan_color="#00000000",
+        )  # fmt: skip
+        draw: Any = self.figure.image
+        self.image: Any = draw(
+            image=[np.zeros((1, 1), np.uint8)], x=0, y=0, dw=1, dh=1, color_mapper=self._mapper,
+            level="image",
+        )  # fmt: skip
+        self._values = LinearColorMapper(palette=colours("gray"), low=0, high=1)
+        self.bar = ColorBar(
+            color_mapper=self._values, width=12, padding=4, title="", title_standoff=6,
+            background_fill_alpha=0, formatter=BasicTickFormatter(),
+        )  # fmt: skip
+        self.figure.add_layout(self.bar, "right")
+        self._make_marks()
+
+    def _make_marks(self) -> None:
+        look: dict[str, Any] = {
+            "line_color": MARK, "line_width": 1, "line_alpha": 0.9, "visible": False,
+        }  # fmt: skip
+        room: Any = 4
+        self._across = Span(dimension="width", location=0, **look)
+        self._up = Span(dimension="height", location=0, **look)
+        self.box = BoxAnnotation(
+            left=0, right=1, bottom=0, top=1, fill_alpha=0, line_color=BOX, line_width=2,
+            line_dash="dashed", visible=False,
+        )  # fmt: skip
+        self.message = Label(
+            x=8, y=8, x_units="screen", y_units="screen", text="", visible=False,
+            text_font_size="13px",
+            background_fill_color="white", background_fill_alpha=0.92, text_color="#7a0000",
+            border_line_color="#7a0000", padding=room,
+        )  # fmt: skip
+        self.length = Label(
+            x=0, y=0, text="", visible=False, x_offset=6, y_offset=6, text_font_size="12px",
+            background_fill_color="white", background_fill_alpha=0.8, text_color="black",
+            padding=room,
+        )  # fmt: skip
+        for one in (self._across, self._up, self.box, self.message, self.length):
+            self.figure.add_layout(one)
+        self.pins = ColumnDataSource({"x": [], "y": []})
+        self.figure.scatter(
+            "x", "y", source=self.pins, marker="circle_cross", size=13, line_color=PIN,
+            line_width=2, fill_alpha=0,
+        )  # fmt: skip
+        self.path = ColumnDataSource({"x": [], "y": []})
+        self.figure.line("x", "y", source=self.path, line_color=BOX, line_width=2)
+        self.figure.scatter("x", "y", source=self.path, size=6, fill_color="white",
+                            line_color=BOX, line_width=2)  # fmt: skip
+
+    # What is shown --------------------------------------------------------------------------
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height between the axes, in pixels of the screen."""
+        try:
+            wide, high = int(self.figure.inner_width), int(self.figure.inner_height)
+        except UnsetValueError:
+            return SIZE
+        return (min(wide, MOST), min(high, MOST)) if min(wide, high) >= LEAST else SIZE
+
+    @property
+    def window(self) -> Bounds:
+        """What the axes show."""
+        x, y = self.figure.x_range, self.figure.y_range
+        return float(x.start), float(x.end), float(y.start), float(y.end)
+
+    def show(self, drawn: Drawn, *, is_moved: bool) -> None:
+        """Show a picture; `is_moved` also moves the axes to what it shows."""
+        left, right, bottom, top = drawn.window
+        if self._mapper.palette != list(palette_of(drawn.cmap)):
+            self._mapper.palette = palette_of(drawn.cmap)
+            self._values.palette = colours(drawn.cmap)
+        self._values.update(low=drawn.limits[0], high=drawn.limits[1])
+        self.bar.title = as_text(drawn.request.layers.label)
+        self.image.data_source.data = {"image": [drawn.levels]}
+        self.image.glyph.update(x=left, y=bottom, dw=right - left, dh=top - bottom)
+        self.label(drawn.tiles[0].geometry)
+        if is_moved:
+            self.figure.x_range.update(start=left, end=right)
+            self.figure.y_range.update(start=bottom, end=top)
+
+    def label(self, geometry: Geometry) -> None:
+        """Put names, units and kinds of coordinates on the axes."""
+        scales: tuple[Scale | None, Scale | None] = (None, None)
+        if isinstance(geometry, Separable):
+            scales = geometry.x, geometry.y
+        for axes, label, scale in zip(self._axes.values(), geometry.labels, scales, strict=True):
+            kind = "linear" if scale is None or scale.kind not in axes else scale.kind
+            for name, axis in axes.items():
+                axis.visible = name == kind
+            axes[kind].axis_label = as_text(label)
+            if scale is not None and kind == "stokes":
+                ticks = list(range(len(scale.letters)))
+                axes[kind].ticker = FixedTicker(ticks=ticks)
+                axes[kind].major_label_overrides = dict(zip(ticks, scale.letters, strict=True))
+
+    def mark_point(self, x: float | None, y: float | None) -> None:
+        """Move the lines through the point; None hides one."""
+        for span, at in ((self._up, x), (self._across, y)):
+            if at is not None:
+                span.location = at
+            span.visible = at is not None
+
+    def mark_pins(self, places: Sequence[tuple[float, float]]) -> None:
+        """Show the pins."""
+        data: dict[str, Any] = {"x": [x for x, _ in places], "y": [y for _, y in places]}
+        if self.pins.data != data:
+            self.pins.data = data
+
+    def mark_path(self, corners: Sequence[tuple[float, float]], text: str) -> None:
+        """Show the path, and how long it is."""
+        data: dict[str, Any] = {"x": [x for x, _ in corners], "y": [y for _, y in corners]}
+        if self.path.data != data:
+            self.path.data = data
+        self._write_length(corners[-1] if corners else None, text)
+
+    def mark_box(self, box: Bounds | None) -> None:
+        """Show the box."""
+        if box is not None:
+            self.box.update(left=box[0], right=box[1], bottom=box[2], top=box[3])
+        self.box.visible = box is not None
+
+    def _write_length(self, at: tuple[float, float] | None, text: str) -> None:
+        if at is not None:
+            self.length.update(x=at[0], y=at[1], text=text)
+        self.length.visible = bool(at and text)
+
+    def say(self, text: str) -> None:
+        """Write a message over the picture; an empty one hides it."""
+        self.message.text = as_text("\n".join(textwrap.wrap(text, LETTERS)[:8]))
+        self.message.visible = bool(text)
