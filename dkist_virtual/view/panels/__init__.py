@@ -5,4 +5,7 @@
 - `later`: call a function a little later, once for many events
 - `picture`: draw a plane of the data through the point, and what is marked on it
 - `picture_figure`: make the Bokeh figure of a picture
+- `seeing`: draw the seeing in time
+- `time_axis`: make figures whose horizontal axis is time
+- `whole`: draw where the page is in the whole dataset
 """

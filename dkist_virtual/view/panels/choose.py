@@ -78,9 +78,16 @@ def _has_times(sources: Sequence[Source]) -> bool:
     return clock is not None and bool(clock.axes)
 
 
+def _has_seeing(sources: Sequence[Source]) -> bool:
+    # Whether there are headers is found when they are read, in a thread.
+    return _has_times(sources) and hasattr(type(sources[0].dataset), "seeing")
+
+
 OFFERS: Final = (
     Offer("time", "strip", "TimeStrip", _has_times),
-)  # fmt: skip
+    Offer("seeing", "seeing", "SeeingPanel", _has_seeing),
+    Offer("whole", "whole", "WholePanel", lambda sources: len(sources[0].shape) > 0),
+)
 """The panels that there are, in the order in which a page shows them."""
 
 

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 from bokeh.events import DoubleTap, Pan, PanEnd, PanStart, Tap
-from bokeh.models import ColumnDataSource, DatetimeTickFormatter, FixedTicker
-from bokeh.plotting import figure
+from bokeh.models import ColumnDataSource, FixedTicker
 
 from dkist_virtual.view.clock import TimesAlong
+from dkist_virtual.view.panels.time_axis import HERE, moment_of, set_span, time_figure
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,12 +24,7 @@ _Bar: TypeAlias = tuple[np.datetime64, np.datetime64, int]
 
 MOST_TICKS: Final = 2000
 """Ticks of a row: more would be a bar on any screen."""
-RUN, TICK, HERE, MARKED = "#d9d9d9", "#595959", "#d55e00", "#0072b2"
-
-_TICKS: Final = DatetimeTickFormatter(
-    milliseconds="%H:%M:%S.%3N", seconds="%H:%M:%S", minsec="%H:%M:%S", minutes="%H:%M",
-    hourmin="%H:%M", hours="%H:%M", days="%d %b %Y", months="%b %Y", years="%Y",
-)  # fmt: skip
+RUN, TICK, MARKED = "#d9d9d9", "#595959", "#0072b2"
 
 
 class TimeStrip:
@@ -59,24 +54,10 @@ class TimeStrip:
     def _make_figure(self) -> Any:
         names = self._session.source.subject.axis_names
         n = len(self._axes)
-        make: Any = figure
-        plot = make(
-            x_axis_type="datetime",
-            height=46 + 26 * n,
-            sizing_mode="stretch_width",
-            tools="",
-            toolbar_location=None,
-            output_backend="canvas",
-            y_range=(n - 0.5, -0.5),
-            x_range=(0, 1),
-            min_border_right=20,
-        )  # fmt: skip
-        plot.xaxis.formatter = _TICKS.clone()
+        plot = time_figure(46 + 26 * n, y_range=(n - 0.5, -0.5))  # fmt: skip
         plot.yaxis.ticker = FixedTicker(ticks=list(range(n)))
         plot.yaxis.major_label_overrides = {k: names[a] for k, a in enumerate(self._axes)}
         plot.yaxis.major_tick_line_color = None
-        plot.outline_line_color = None
-        plot.grid.grid_line_color = None
         self._runs, self._marks = (
             ColumnDataSource({key: [] for key in ("left", "right", "top", "bottom")})
             for _ in range(2)
@@ -139,9 +120,7 @@ class TimeStrip:
         self._ticks.data = _lines(ticks, 0.28)
         if bars:
             first, last = min(bar[0] for bar in bars), max(bar[1] for bar in bars)
-            margin = (_millis(last) - _millis(first)) * 0.02 or 500.0
-            self.root.x_range.update(start=_millis(first) - margin, end=_millis(last) + margin)
-            self.root.xaxis.axis_label = f"{np.datetime_as_string(first, unit='D')}, UTC"
+            set_span(self.root, first, last)
 
     def _move(self) -> None:
         point = self._session.model.state.point
@@ -171,7 +150,7 @@ class TimeStrip:
 
     def _tapped(self, event: Any) -> None:
         row = self._row_at(event.y)
-        pixel = None if row is None else row.nearest(_moment(event.x))
+        pixel = None if row is None else row.nearest(moment_of(event.x))
         if row is not None and pixel is not None:
             model = self._session.model
             model.set(model.state.moved(row.axis, pixel))
@@ -185,14 +164,14 @@ class TimeStrip:
             axis, start = self._dragged
             first, last = sorted((start, event.x))
             self._marks.data = _boxes(
-                [(_moment(first), _moment(last), self._axes.index(axis))], 0.46
+                [(moment_of(first), moment_of(last), self._axes.index(axis))], 0.46
             )
 
     def _drag_ended(self, event: Any) -> None:
         if self._dragged is None:
             return
         (axis, start), self._dragged = self._dragged, None
-        inside = self._rows[axis].between(_moment(start), _moment(event.x))
+        inside = self._rows[axis].between(moment_of(start), moment_of(event.x))
         if inside is None:
             self._mark()
         else:
@@ -208,14 +187,6 @@ class TimeStrip:
         others = tuple(one for one in model.state.ranges if one[0] != axis)
         model.change(ranges=others if marked is None else (*others, marked))
         self._mark()
-
-
-def _millis(moment: np.datetime64) -> float:
-    return float(moment.astype("M8[us]").astype("i8")) / 1e3
-
-
-def _moment(millis: float) -> np.datetime64:
-    return np.datetime64(round(millis * 1e3), "us")
 
 
 def _boxes(bars: list[_Bar], half: float) -> dict[str, Any]:

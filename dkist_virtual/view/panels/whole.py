@@ -1,0 +1,199 @@
+"""Draw where a page is in the whole dataset: what of each axis is open, seen and marked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from bokeh.events import Tap
+from bokeh.models import ColumnDataSource, FixedTicker
+from bokeh.plotting import figure
+
+from dkist_virtual.cube.virtual_array import VirtualArray, opened_selection
+from dkist_virtual.plot.planes import labels_of
+from dkist_virtual.view.panels.time_axis import HERE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+    from dkist_virtual.plot.planes import Subject
+    from dkist_virtual.view.session import Session
+    from dkist_virtual.view.source import Source
+    from dkist_virtual.view.state.state import Point, ViewState
+
+__all__ = ["Part", "WholePanel", "parts_of", "texts_at"]
+
+WHOLE, OPEN, MARKED = "#eeeeee", "#bdbdbd", "#0072b2"
+ROW: Final = 22
+"""Pixels of the screen."""
+TEXT: Final = 0.62
+"""The part of a row's width that the text beside it has."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """The part of an axis of the dataset as it is opened that a page shows.
+
+    Parameters
+    ----------
+    axis : int or None
+        Of the selection; None where an index dropped it.
+    name : str
+    length : int
+        Of the opened axis.
+    pixels : range
+        Of the opened axis, one for each pixel of the selection.
+    """
+
+    axis: int | None
+    name: str
+    length: int
+    pixels: range
+
+    def ends(self, first: int = 0, end: int | None = None) -> tuple[float, float]:
+        """Return where pixels of the selection begin and end, as parts of the opened axis."""
+        some = self.pixels[first:end]
+        return some[0] / self.length, (some[-1] + 1) / self.length
+
+    def middle(self, pixel: int) -> float:
+        """Return where the centre of a pixel of the selection is, as a part of the axis."""
+        return (self.pixels[pixel] + 0.5) / self.length
+
+    def nearest(self, part: float) -> int:
+        """Return the pixel of the selection nearest to a part of the opened axis."""
+        pixel = round((part * self.length - 0.5 - self.pixels.start) / self.pixels.step)
+        return min(max(pixel, 0), len(self.pixels) - 1)
+
+
+def parts_of(subject: Subject) -> list[Part]:
+    """Describe all axes of the opened dataset that are longer than one pixel.
+
+    Computed pixels are their own whole.
+    """
+    names, shape = subject.axis_names, subject.world.shape
+    data = subject.data
+    if not isinstance(data, VirtualArray):
+        return [
+            Part(axis, name, n, range(n))
+            for axis, (name, n) in enumerate(zip(names, shape, strict=True)) if n > 1
+        ]  # fmt: skip
+    opened, found = opened_selection(data.metadata), []
+    own = iter(range(len(shape)))
+    for stored, (whole, pixels) in enumerate(zip(opened.axes, data.selection.axes, strict=True)):
+        axis = next(own) if isinstance(pixels, range) else None
+        if isinstance(whole, int) or len(whole) < 2:
+            continue
+        first = pixels if isinstance(pixels, int) else pixels.start
+        left = range(1) if isinstance(pixels, int) else range(len(pixels))
+        step = 1 if isinstance(pixels, int) else pixels.step // whole.step
+        start = (first - whole.start) // whole.step
+        name = f"axis {stored}" if axis is None else names[axis]
+        part = range(start, start + len(left) * step, step)
+        found.append(Part(axis, name, len(whole), part))
+    return found
+
+
+def texts_at(source: Source, parts: Sequence[Part], point: Point, tile: int = 0) -> list[str]:
+    """Write the coordinate of a point on each axis, and its pixel in the opened dataset.
+
+    It evaluates the WCS, and belongs into a thread.
+    """
+    world = source.subjects[tile].world
+    axes = [part.axis for part in parts if part.axis is not None]
+    chosen = labels_of(world, axes) if axes else {}
+    values = world.values(*map(float, point)) if axes else []
+    texts = []
+    for part in parts:
+        text = ""
+        if part.axis is not None:
+            pixel, index = part.pixels[point[part.axis]], chosen[part.axis]
+            if index is not None:
+                one = world.axes[index]
+                text = world.text(one, float(values[index])) + " UTC" * (one.kind == "time")
+        else:
+            pixel = part.pixels[0]
+        texts.append(f"{text}   {pixel + 1} of {part.length}".strip())
+    return texts
+
+
+class WholePanel:
+    """A bar for each axis of the dataset as it is opened; a click goes there.
+
+    The darker part is open on this page, blue is what is marked.
+    """
+
+    name = "whole"
+    title = "Position in the whole dataset"
+
+    def __init__(self, session: Session) -> None:
+        self._session = session
+        self._parts: list[Part] = parts_of(session.source.subject)
+        n = len(self._parts)
+        make: Any = figure
+        plot = self.root = make(
+            height=20 + ROW * n, sizing_mode="stretch_width", tools="", toolbar_location=None,
+            output_backend="canvas", x_range=(-0.005, 1 + TEXT), y_range=(n - 0.5, -0.5),
+        )  # fmt: skip
+        plot.xaxis.visible = False
+        plot.outline_line_color = None
+        plot.grid.grid_line_color = None
+        plot.yaxis.ticker = FixedTicker(ticks=list(range(n)))
+        plot.yaxis.major_label_overrides = {k: p.name for k, p in enumerate(self._parts)}
+        plot.yaxis.axis_line_color = plot.yaxis.major_tick_line_color = None
+        rows = list(range(n))
+        ends = [part.ends() for part in self._parts]
+        plot.hbar(y=rows, left=0, right=[1.0] * n, height=0.5, color=WHOLE)
+        plot.hbar(
+            y=rows, left=[a for a, _ in ends], right=[b for _, b in ends], height=0.5, color=OPEN
+        )
+        self.marks = ColumnDataSource({"y": [], "left": [], "right": []})
+        plot.hbar(y="y", left="left", right="right", height=0.5, source=self.marks,
+                  color=MARKED, fill_alpha=0.5)  # fmt: skip
+        self.here = ColumnDataSource({"x": [], "y": []})
+        plot.scatter("x", "y", source=self.here, marker="dash", angle=np.pi / 2, size=18,
+                     line_color=HERE, line_width=3)  # fmt: skip
+        self.texts = ColumnDataSource({"x": [1.015] * n, "y": rows, "text": [""] * n})
+        plot.text("x", "y", "text", source=self.texts, text_font_size="12px",
+                  text_baseline="middle")  # fmt: skip
+        plot.on_event(Tap, self._tapped)
+
+    def update(self, before: ViewState | None, after: ViewState) -> None:
+        """Show another state: places at once, coordinates from a thread."""
+        if before is None or (before.point, before.tile) != (after.point, after.tile):
+            self.here.data = {
+                "x": [
+                    part.middle(0 if part.axis is None else after.point[part.axis])
+                    for part in self._parts
+                ],
+                "y": list(range(len(self._parts))),
+            }
+
+            def steps() -> Iterator[list[str]]:
+                yield texts_at(self._session.source, self._parts, after.point, after.tile)
+
+            self._session.worker.read(self.name, steps, self._write, lambda _: self._write([]))
+        if before is None or before.ranges != after.ranges:
+            self._mark(after)
+
+    def _write(self, texts: list[str]) -> None:
+        n = len(self._parts)
+        self.texts.data = {
+            "x": [1.015] * n, "y": list(range(n)), "text": texts or [""] * n
+        }  # fmt: skip
+
+    def _mark(self, state: ViewState) -> None:
+        marked = [
+            (row, *part.ends(first, end))
+            for row, part in enumerate(self._parts)
+            for axis, first, end in state.ranges if axis == part.axis
+        ]  # fmt: skip
+        self.marks.data = {
+            key: [mark[n] for mark in marked] for n, key in enumerate(("y", "left", "right"))
+        }
+
+    def _tapped(self, event: Any) -> None:
+        part = self._parts[min(max(round(event.y), 0), len(self._parts) - 1)]
+        if part.axis is not None and event.x <= 1:
+            model = self._session.model
+            model.set(model.state.moved(part.axis, part.nearest(event.x)))
