@@ -63,7 +63,7 @@ def test_steps(key: str, times: int, point: tuple[int, ...]) -> None:
 
 
 def test_arrows_go_where_they_point_on_a_mirrored_detector() -> None:
-    left = step(STATE, CUBE, "ArrowLeft", 1, (-1, 1))
+    left = step(STATE, CUBE, "ArrowLeft", 1, ((0, -1), (1, 1)))
     assert left is not None
     assert left.point[4] == 11
 

@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Final
 from dkist_virtual.errors import SelectionError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from dkist_virtual.view.source import Source
     from dkist_virtual.view.state.state import ViewState
 
@@ -67,7 +69,11 @@ def stokes_letters(source: Source) -> tuple[str, ...]:
 
 
 def step(
-    state: ViewState, source: Source, key: str, times: int, directions: tuple[int, int] = (1, 1)
+    state: ViewState,
+    source: Source,
+    key: str,
+    times: int,
+    on_screen: Sequence[tuple[int, int]] = ((0, 1), (1, 1)),
 ) -> ViewState | None:
     """Return the state after a key that steps; None where the key does something else.
 
@@ -75,8 +81,9 @@ def step(
     ----------
     times : int
         Presses.
-    directions : (int, int)
-        Of the axes of the main picture: whether pixels go up to the right and upwards, 1, or -1.
+    on_screen : sequence of (int, int)
+        Of a step to the right and one upwards: the place of its axis among those of the main
+        picture, and whether pixels go up there, 1, or -1.
     """
     roles = source.roles
     if key in ("i", "q", "u", "v"):
@@ -89,9 +96,9 @@ def step(
     if key in ("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"):
         if not state.pictures:
             return None
-        upwards = key in ("ArrowUp", "ArrowDown")
-        axis = state.pictures[0].axes[upwards]
-        by *= directions[upwards] * (1 if key in ("ArrowRight", "ArrowUp") else -1)
+        place, sign = on_screen[key in ("ArrowUp", "ArrowDown")]
+        axis = state.pictures[0].axes[place]
+        by *= sign * (1 if key in ("ArrowRight", "ArrowUp") else -1)
     elif key in "sSbB":
         axis, by = roles.wavelength, by if key in "sS" else -by
         if axis is None:

@@ -6,22 +6,26 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bokeh.models import Column, Row
-from bokeh.models.widgets import Button, Div, Slider
+from bokeh.models.widgets import Slider
 
 from dkist_virtual.plot.planes import labels_of
 from dkist_virtual.plot.ticks import coordinate_along, name_of
 from dkist_virtual.view.page.keys import stokes_letters
-from dkist_virtual.view.page.style import sheet
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bokeh.models.widgets import Button, Div
+
     from dkist_virtual.view.page.channel import Channel
+    from dkist_virtual.view.page.widgets import Widgets
     from dkist_virtual.view.session import Session
     from dkist_virtual.view.state.state import Point, ViewState
 
 __all__ = ["AxisSliders", "PixelTexts"]
 
+SHORT = {"helioprojective longitude": "Tx", "helioprojective latitude": "Ty"}
+"""What solar physicists call some coordinates, where there is little room."""
 PLAY, PAUSE = "\N{BLACK RIGHT-POINTING TRIANGLE}", "\N{DOUBLE VERTICAL BAR}"
 
 
@@ -66,8 +70,10 @@ class AxisSliders:
         Takes the axis whose button was pressed.
     """
 
-    def __init__(self, session: Session, channel: Channel, play: Callable[[int], None]) -> None:
-        self._session, self._channel = session, channel
+    def __init__(
+        self, session: Session, channel: Channel, widgets: Widgets, play: Callable[[int], None]
+    ) -> None:
+        self._session, self._channel, self._widgets = session, channel, widgets
         self._texts = PixelTexts(session)
         self._values: dict[int, Div] = {}
         self._play: dict[int, Button] = {}
@@ -76,43 +82,42 @@ class AxisSliders:
         for axis, n in enumerate(session.source.shape):
             if n < 2:
                 continue
-            if axis == session.source.roles.stokes:
-                rows.append(self._stokes_row(axis))
+            letters = stokes_letters(session.source)
+            if axis == session.source.roles.stokes and len(letters) == n:
+                rows.append(self._stokes_row(axis, letters))
             else:
                 rows.append(self._slider_row(axis, n, play))
-        self.root = Column(children=rows, sizing_mode="stretch_width", stylesheets=[sheet()])
+        self.root = widgets.column(widgets.heading("Point"), *rows)
 
     def _slider_row(self, axis: int, n: int, play: Callable[[int], None]) -> Row:
-        name = self._texts.names[axis]
+        name, look = self._texts.names[axis], self._widgets.look
         slider = Slider(
             start=0, end=n - 1, value=self._session.model.state.point[axis], step=1, title=None,
-            show_value=False, sizing_mode="stretch_width", margin=(0, 12, 4, 8), tooltips=False,
-            css_classes=[f"dkv-axis-{axis}"], stylesheets=[sheet()],
+            show_value=False, sizing_mode="stretch_width", margin=(0, 14, 6, 10), tooltips=False,
+            css_classes=[f"dkv-axis-{axis}"], **look,
         )  # fmt: skip
         self._channel.add_slider(axis, slider)
         self._channel.label(f"dkv-axis-{axis}", ".noUi-handle", aria_label=name)
-        text = Div(sizing_mode="stretch_width", margin=(2, 0, 0, 0), stylesheets=[sheet()],
-                   render_as_text=True, disable_math=True)  # fmt: skip
-        self._values[axis] = text
-        button = Button(label=PLAY, width=34, height=28, margin=(4, 0, 0, 4),
-                        css_classes=[f"dkv-play-{axis}"], stylesheets=[sheet()])  # fmt: skip
-        button.on_click(partial(play, axis))
-        self._play[axis] = button
+        text = self._values[axis] = self._widgets.text(margin=(2, 0, 0, 4))
+        button = self._play[axis] = self._widgets.button(
+            PLAY, partial(play, axis), width=32, height=26, margin=(8, 0, 0, 6)
+        )
         column = Column(children=[text, slider], sizing_mode="stretch_width")
         return Row(children=[button, column], sizing_mode="stretch_width")
 
-    def _stokes_row(self, axis: int) -> Row:
-        model = self._session.model
-        for pixel, letter in enumerate(stokes_letters(self._session.source)):
-            button = Button(
-                label=letter, width=40, height=28, margin=(2, 2, 2, 2),
-                css_classes=[f"dkv-stokes-{pixel}"], stylesheets=[sheet()],
-            )  # fmt: skip
-            button.on_click(lambda pixel=pixel: model.set(model.state.moved(axis, pixel)))
-            self._channel.label(f"dkv-stokes-{pixel}", "button", aria_label=f"Stokes {letter}")
-            self._stokes.append(button)
-        name = Div(text="Stokes", margin=(6, 4, 0, 4), stylesheets=[sheet()])
+    def _stokes_row(self, axis: int, letters: tuple[str, ...]) -> Row:
+        widgets = self._widgets
+        self._stokes = [
+            widgets.button(letter, partial(self._move, axis, pixel), f"Stokes {letter}",
+                           width=36, height=26)
+            for pixel, letter in enumerate(letters)
+        ]  # fmt: skip
+        name = widgets.text("Stokes", margin=(6, 4, 0, 6), sizing_mode=None, width=50)
         return Row(children=[name, *self._stokes], sizing_mode="stretch_width")
+
+    def _move(self, axis: int, pixel: int) -> None:
+        model = self._session.model
+        model.set(model.state.moved(axis, pixel))
 
     def update(self, before: ViewState | None, after: ViewState) -> None:
         """Show another point."""
@@ -120,21 +125,19 @@ class AxisSliders:
             return
         texts = self._texts.at(after.point)
         for axis, div in self._values.items():
-            name, n = self._texts.names[axis], self._session.source.shape[axis]
-            div.text = f"{name}  {texts[axis]}   {after.point[axis]} of 0\N{EN DASH}{n - 1}"
+            n = self._session.source.shape[axis]
+            name = SHORT.get(self._texts.names[axis], self._texts.names[axis])
+            div.text = f"{name}  {texts[axis]}\n{after.point[axis]} of 0\N{EN DASH}{n - 1}"
             self._channel.label(f"dkv-axis-{axis}", ".noUi-handle", aria_valuetext=texts[axis])
         stokes = self._session.source.roles.stokes
         for pixel, button in enumerate(self._stokes):
-            chosen = stokes is not None and after.point[stokes] == pixel
-            button.button_type = "primary" if chosen else "default"
-            self._channel.label(f"dkv-stokes-{pixel}", "button", aria_pressed=str(chosen).lower())
+            self._widgets.press(button, stokes is not None and after.point[stokes] == pixel)
 
     def show_playing(self, playing: int | None) -> None:
         """Show which axis plays."""
         for axis, button in self._play.items():
-            is_playing = axis == playing
-            button.label = PAUSE if is_playing else PLAY
-            word = "Pause" if is_playing else "Play along"
-            self._channel.label(
-                f"dkv-play-{axis}", "button", aria_label=f"{word} {self._texts.names[axis]}"
-            )
+            name = self._texts.names[axis]
+            if axis == playing:
+                self._widgets.rename(button, PAUSE, f"Pause {name}")
+            else:
+                self._widgets.rename(button, PLAY, f"Play along {name}")

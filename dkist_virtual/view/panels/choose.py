@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from dkist_virtual.view.state.state import PictureState, ViewState
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from dkist_virtual.view.session import Panel, Session
     from dkist_virtual.view.source import Source
@@ -96,17 +96,29 @@ def fitting_panels(sources: Sequence[Source]) -> tuple[str, ...]:
     return tuple(offer.name for offer in OFFERS if offer.fits(sources))
 
 
-def make_panels(session: Session) -> list[Panel]:
+def make_panels(session: Session, there: Mapping[str, Panel] | None = None) -> list[Panel]:
     """Make the panels of a page, in the order in which they are read: pictures first.
 
     Of those beside the pictures, the ones that the state names, or else all that fit the data.
+
+    Parameters
+    ----------
+    there : dict of str to Panel, optional
+        Panels of the page, by name, which are not made again.
     """
     from dkist_virtual.view.panels.picture import PicturePanel
+
+    there = {} if there is None else there
 
     state = session.model.state
     fitting = fitting_panels(session.sources)
     wanted = fitting if state.panels is None else state.panels
-    pictures: list[Panel] = [PicturePanel(session, number) for number in range(len(state.pictures))]
+    pictures: list[Panel] = [
+        there.get(f"picture-{number}") or PicturePanel(session, number)
+        for number in range(len(state.pictures))
+    ]
     return pictures + [
-        offer.make(session) for offer in OFFERS if offer.name in wanted and offer.name in fitting
+        there.get(offer.name) or offer.make(session)
+        for offer in OFFERS
+        if offer.name in wanted and offer.name in fitting
     ]
