@@ -46,7 +46,7 @@ FULL = ViewState(
     ),
     is_locked=True, pins=((0, 0, 0, 0), (1, 2, 3, 4)), box=(-3.5, 8.0, 0.25, 9.0),
     ranges=((1, 2, 5), (0, 0, 1)), path=((1.5, 2.0), (-3.0, 4.25)), line=630.2502,
-    panels=("spectrum", "raster-map"), detrended=True, tile=1,
+    panels=("spectrum", "raster-map"), detrended=True, fractions=True, wing=12.5, tile=1,
 )  # fmt: skip
 
 
@@ -183,6 +183,7 @@ GOOD = "point=0,1,20,32&picture1.axes=3,2"
         (f"{GOOD}&ranges=1,0,8", "0 to 7"),
         (f"{GOOD}&ranges=1,0,2;1,3,4", "once"),
         (f"{GOOD}&line=-1", "more than 0"),
+        (f"{GOOD}&wing=0", "more than 0"),
         (f"{GOOD}&panels=<b>", "names of panels"),
         (f"{GOOD}&panels=%00", "printable"),
         (f"{GOOD}&is_locked=1", "yes or no"),

@@ -40,6 +40,8 @@ def check_state(state: ViewState, sources: Sequence[Source]) -> None:
         raise _refused("tile", state.tile, f"0 to {len(sources[0].tiles) - 1}")
     if state.line is not None and not 0 < state.line < math.inf:
         raise _refused("line", state.line, "a wavelength in nm, more than 0")
+    if not 0 < state.wing < math.inf:
+        raise _refused("wing", state.wing, "a velocity in km/s, more than 0")
     for panel in state.panels or ():
         if not panel.replace("_", "").replace("-", "").isalnum() or not panel.isascii():
             raise _refused("panels", panel, "names of panels: letters, digits and -")

@@ -98,6 +98,11 @@ class ViewState:
         The panels that are open, by name; None for those that fit the data.
     detrended : bool
         Whether profiles are divided by the reference spectrum.
+    fractions : bool
+        Whether profiles are in units of the continuum of Stokes I.
+    wing : float
+        How far the wings of a Doppler picture are from the line, or where none is chosen from the
+        wavelength of the point, in km/s.
     tile : int
         Which of a mosaic's tiles (`Source.tiles`) the point is in; 0 for other datasets.
     """
@@ -112,6 +117,8 @@ class ViewState:
     line: float | None = None
     panels: tuple[str, ...] | None = None
     detrended: bool = False
+    fractions: bool = False
+    wing: float = 5.0
     tile: int = 0
 
     def moved(self, axis: int, pixel: int) -> Self:
