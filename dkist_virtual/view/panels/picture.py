@@ -5,14 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
+import numpy as np
 from bokeh.events import MouseLeave, MouseMove, RangesUpdate, Reset, SelectionGeometry, Tap
 from bokeh.models import Column, Row
 from bokeh.models.widgets import Div, RadioButtonGroup
+from sunpy.coordinates import Helioprojective
 
 from dkist_virtual.errors import DKISTVirtualError
 from dkist_virtual.view.panels.later import Later
 from dkist_virtual.view.panels.picture_figure import PictureFigure
-from dkist_virtual.view.pictures.geometry import Sky
+from dkist_virtual.view.pictures.geometry import Sky, drawn_unit
 from dkist_virtual.view.pictures.layers import layers_of
 from dkist_virtual.view.pictures.lengths import length_text, mm_per_unit, path_length
 from dkist_virtual.view.pictures.render import Painter, Request
@@ -20,6 +22,8 @@ from dkist_virtual.view.pictures.render import Painter, Request
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from dkist_virtual.cube.world_axes import WorldAxis
+    from dkist_virtual.plot.planes import Subject
     from dkist_virtual.view.pictures.render import Drawn
     from dkist_virtual.view.session import Session
     from dkist_virtual.view.source import Source
@@ -31,6 +35,8 @@ MODES: Final = ("Look", "Box", "Path")
 """What the mouse does on a picture: move and zoom it, mark a box, draw a path."""
 SAME: Final = 1e-4
 """Part of a window by which it may differ from another that counts as the same."""
+READ_OUT: Final = 34
+"""Height of the read-out: two lines, also while they are empty, so that no picture moves."""
 WAIT: Final = 60
 """Milliseconds that a picture stays where it is before it is read again."""
 OFTEN: Final = 25
@@ -64,7 +70,8 @@ class PicturePanel:
         self.modes = RadioButtonGroup(labels=list(MODES), active=0, width=170, margin=(2, 6, 2, 4))
         self.read_out = Div(
             text=" ", render_as_text=True, disable_math=True, sizing_mode="stretch_width",
-            margin=(6, 4, 2, 4), styles={"font-variant-numeric": "tabular-nums"},
+            height=READ_OUT, margin=(2, 4, 2, 4),
+            styles={"font-variant-numeric": "tabular-nums", "overflow": "hidden"},
         )  # fmt: skip
         head: list[Any] = [self.modes, self.read_out] if number == 0 else [self.read_out]
         self.root: Any = Column(
@@ -291,7 +298,7 @@ class PicturePanel:
             subject = request.source.subjects[tile]
             values = subject.world.values(*map(float, point))
             coordinates = [
-                f"{subject.world.text(axis, float(value))}{' UTC' * (axis.kind == 'time')}"
+                _coordinate(subject, axis, float(value))
                 for axis, value in zip(subject.world.axes, values, strict=True)
             ]
             value = self.painter.value(request, tile, column, row)
@@ -300,7 +307,7 @@ class PicturePanel:
             parts = [f"{value:.6g}{unit}", *coordinates, where]
             if away:
                 parts.append(f"{away} from the point")
-            yield "   ".join(parts).replace("\\$", "$")
+            yield " \N{MIDDLE DOT} ".join(parts).replace("\\$", "$")
 
         self._session.worker.read(f"{self.name}-value", steps, self._write, lambda _: None)
 
@@ -327,6 +334,17 @@ class PicturePanel:
     def _resize(self) -> None:
         if self._number < len(self._state.pictures):
             self._read(self._state)
+
+
+def _coordinate(subject: Subject, axis: WorldAxis, value: float) -> str:
+    """Write a coordinate with its name where its unit does not tell which it is."""
+    if axis.kind in ("longitude", "latitude"):
+        unit, scale = drawn_unit(subject, axis.unit)
+        value = float(subject.world.wrap_as_frame(axis, np.asarray(value))) * scale
+        short = ("Tx", "Ty") if isinstance(subject.world.frame, Helioprojective) else ("lon", "lat")
+        return f"{short[axis.kind == 'latitude']} {value:.2f} {unit}"
+    text = subject.world.text(axis, value)
+    return {"time": f"{text} UTC", "stokes": f"Stokes {text}"}.get(axis.kind, text)
 
 
 def _is_same(one: Bounds, other: Bounds) -> bool:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias
 import numpy as np
 from astropy import units as u
 from astropy.coordinates import StokesCoord
+from sunpy.coordinates import Helioprojective
 
 from dkist_virtual.cube.world_axes import wrap
 from dkist_virtual.plot.planes import change_along, labels_of, shown_axes
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
-__all__ = ["Geometry", "Scale", "Separable", "Sky", "depends_on", "geometry_of"]
+__all__ = ["Geometry", "Scale", "Separable", "Sky", "depends_on", "drawn_unit", "geometry_of"]
 
 _JULIAN_1970: Final = 2440587.5
 _DAY_MS: Final = 86_400_000
@@ -152,13 +153,18 @@ class Sky:
     Parameters
     ----------
     grid : PlaneGrid
-        Longitude and latitude of columns and rows.
+        Longitude and latitude of columns and rows, in the WCS's unit.
     labels : (str, str)
+    unit : str
+        Of the picture's coordinates: arcsec where the frame is helioprojective.
+    scale : float
+        How many of them the WCS's unit is.
     """
 
     grid: PlaneGrid
     labels: tuple[str, str]
     unit: str
+    scale: float = 1.0
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -172,7 +178,7 @@ class Sky:
         along_x, along_y = np.linspace(-0.5, nx - 0.5, 17), np.linspace(-0.5, ny - 0.5, 17)
         x = np.concatenate([along_x, along_x, np.full(17, -0.5), np.full(17, nx - 0.5)])
         y = np.concatenate([np.full(17, -0.5), np.full(17, ny - 0.5), along_y, along_y])
-        lon, lat = self.grid.world(x, y)
+        lon, lat = self.world(x, y)
         return float(lon.min()), float(lon.max()), float(lat.min()), float(lat.max())
 
     @property
@@ -191,11 +197,19 @@ class Sky:
         # Through a wrap: a picture may be moved beyond half a turn.
         longitude = np.asarray(x, float)
         around = (self.bounds[0] + self.bounds[1]) / 2
-        return self.grid.pixels(np.asarray(wrap(longitude, self.unit, around)), y)
+        longitude = np.asarray(wrap(longitude, self.unit, around)) / self.scale
+        return self.grid.pixels(longitude, np.asarray(y, float) / self.scale)
 
     def world(self, column: ArrayLike, row: ArrayLike) -> Floats:
         """Return both coordinates of some columns and rows."""
-        return self.grid.world(column, row)
+        return self.grid.world(column, row) * self.scale
+
+
+def drawn_unit(subject: Subject, unit: str) -> tuple[str, float]:
+    """Choose the unit in which coordinates of the sky are drawn, and how many the WCS's one is."""
+    if not isinstance(subject.world.frame, Helioprojective):
+        return unit, 1.0
+    return "arcsec", float(u.Unit(unit).to(u.arcsec))
 
 
 def depends_on(subject: Subject, axes: tuple[int, int]) -> tuple[int, ...]:
@@ -225,9 +239,10 @@ def geometry_of(
     sky = sky_axes(subject, shown)
     if sky is not None and min(world.shape[axis] for axis in axes) > 1:
         grid = sky_grid(subject, shown, at, around)
-        if grid.is_of_the_sky():
-            labels = (f"{name_of(sky[0])} [{sky[0].unit}]", f"{name_of(sky[1])} [{sky[1].unit}]")
-            return Sky(grid, labels, sky[0].unit)
+        if grid.spans_the_sky():
+            unit, scale = drawn_unit(subject, sky[0].unit)
+            labels = (f"{name_of(sky[0])} [{unit}]", f"{name_of(sky[1])} [{unit}]")
+            return Sky(grid, labels, unit, scale)
     middle = [
         (n - 1) / 2 if axis in axes else float(pixel)
         for axis, (n, pixel) in enumerate(zip(world.shape, at, strict=True))
@@ -270,12 +285,14 @@ def _on_the_sky(
     """Make the scale of a slit: a coordinate of the sky, or the distance where it is crooked."""
     world = subject.world
     lon, lat = world.of_kind("longitude"), world.of_kind("latitude")
+    unit, scale = drawn_unit(subject, one.unit)
+    plain = Scale(f"{name_of(one)} [{unit}]", values * scale, one.kind)
     if lon is None or lat is None:
-        return Scale(f"{name_of(one)} [{one.unit}]", values, one.kind)
+        return plain
     per_pixel = [change_along(world, part.index, axis) for part in (lon, lat)]
     main = 0 if one.kind == "longitude" else 1
     if per_pixel[1 - main] <= _CROOKED * float(np.hypot(per_pixel[0], per_pixel[1])):
-        return Scale(f"{name_of(one)} [{one.unit}]", values, one.kind)
+        return plain
     pixels = np.arange(len(values), dtype=float)
     positions: list[Any] = [np.full(len(values), float(pixel)) for pixel in at]
     positions[axis] = pixels
@@ -287,5 +304,5 @@ def _on_the_sky(
     if not (steps > 0).all():
         return Scale(f"{subject.axis_names[axis]} [pixel]", pixels, "pixel")
     sign = 1.0 if values[-1] > values[0] else -1.0
-    away = sign * np.concatenate([[0.0], np.cumsum(steps)])
-    return Scale(f"distance along the slit [{one.unit}]", away - away.min(), "distance")
+    away = sign * np.concatenate([[0.0], np.cumsum(steps)]) * scale
+    return Scale(f"distance along the slit [{unit}]", away - away.min(), "distance")

@@ -66,8 +66,8 @@ def levels_of(
     values = np.subtract(pixels, np.float32(low), dtype=np.float32)
     values *= scale
     values += np.float32(FIRST + 0.5)
-    np.clip(values, FIRST, 255, out=values)
     known = np.isfinite(values)
+    np.clip(values, FIRST, 255, out=values)
     if not known.all():
         np.copyto(values, NOTHING, where=~known)
     levels: NDArray[np.uint8] = values.astype(np.uint8)

@@ -1,0 +1,277 @@
+"""Check what pictures read, and how: only what is shown, at the screen's resolution, once."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from pictured import Image, sky_header
+
+import dkist_virtual as dv
+from dkist_virtual.errors import FrameUnreachableError
+from dkist_virtual.plot.planes import Plane
+from dkist_virtual.view.pictures.layers import Layers, layers_of
+from dkist_virtual.view.pictures.levels import FIRST, NOTHING, colours, levels_of, palette_of
+from dkist_virtual.view.pictures.render import Painter, Request
+from dkist_virtual.view.pictures.sampling import Block, Sampling, fit_window
+from dkist_virtual.view.reading.planes import BlockCache
+from dkist_virtual.view.source import Source
+from dkist_virtual.view.state.state import PictureState, ViewState
+
+
+class Counted:
+    """An array that counts what is read of it."""
+
+    def __init__(self, pixels: Any) -> None:
+        self.pixels, self.shape, self.read = pixels, pixels.shape, 0
+        self.reads: list[tuple[int, ...]] = []
+
+    def __getitem__(self, index: Any) -> Any:
+        part = self.pixels[index]
+        self.read += part.size
+        self.reads.append(part.shape)
+        return part
+
+
+def request_for(source: Source, at: tuple[int, ...], axes: tuple[int, int], **look: Any) -> Request:
+    size = look.pop("size", (100, 80))
+    return Request(source, PictureState(axes, **look), Layers((at,), None, False, ""), size)
+
+
+def last(painter: Painter, request: Request) -> Any:
+    return list(painter.draw(request))[-1]
+
+
+@pytest.fixture
+def counted(datasets: Callable[[str], Any]) -> tuple[Source, Counted]:
+    """A ViSP dataset, (stokes, raster, wavelength, slit) = (4, 4, 40, 64), with counted reads."""
+    source = Source.of(datasets("visp"))
+    array = Counted(datasets("visp").data.compute())
+    object.__setattr__(source.subject, "data", array)
+    return source, array
+
+
+def test_a_window_reads_what_it_shows_alone(counted: tuple[Source, Counted]) -> None:
+    source, array = counted
+    painter, at = Painter(), (0, 1, 0, 0)
+    whole = last(painter, request_for(source, at, (2, 3)))
+    assert array.read == 40 * 64
+    left, right, bottom, top = whole.window
+    quarter = (left, (left + right) / 2, bottom, (bottom + top) / 2)
+    array.read = 0
+    drawn = last(painter, request_for(source, at, (2, 3), window=quarter))
+    assert array.read <= 24 * 40  # a quarter, rounded up
+    geometry = drawn.tiles[0].geometry
+    for y, x in ((40, 50), (70, 10)):
+        at = (
+            left + (x + 0.5) * (quarter[1] - left) / 100,
+            bottom + (y + 0.5) * (quarter[3] - bottom) / 80,
+        )
+        column, row = (round(float(one)) for one in geometry.pixels(*at))
+        assert drawn.values[y, x] == array.pixels[0, 1, column, row]
+
+
+def test_a_step_back_and_a_small_move_read_nothing(counted: tuple[Source, Counted]) -> None:
+    source, array = counted
+    painter = Painter()
+    first = last(painter, request_for(source, (0, 1, 0, 0), (2, 3)))
+    last(painter, request_for(source, (0, 2, 0, 0), (2, 3)))
+    array.read = 0
+    again = last(painter, request_for(source, (0, 1, 5, 9), (2, 3)))
+    np.testing.assert_array_equal(first.values, again.values)
+    assert array.read == 0
+    # Of neighbours that were read ahead, too.
+    painter.read_ahead(request_for(source, (0, 3, 0, 0), (2, 3)))
+    array.read = 0
+    last(painter, request_for(source, (0, 3, 0, 0), (2, 3)))
+    assert array.read == 0
+
+
+def test_a_small_screen_reads_every_nth_row_and_averages(counted: tuple[Source, Counted]) -> None:
+    source, array = counted
+    # 40 wavelengths on 8 screen pixels, 64 pixels of the slit on 16: of the rows, every second.
+    drawn = last(Painter(), request_for(source, (0, 1, 0, 0), (2, 3), size=(8, 16)))
+    assert array.reads == [(20, 64)]
+    frame = array.pixels[0, 1]
+    expected = np.nanmean(frame[1:4:2, 0:4])
+    assert drawn.values[0, 0] == pytest.approx(expected, rel=1e-6)
+    assert drawn.values.shape == (16, 8)
+
+
+def test_blocks_leave_no_more_than_the_cache_holds() -> None:
+    cache = BlockCache(4000)
+    for key in range(10):
+        list(cache.read(key, lambda: iter([Block(np.zeros((10, 25), np.float32), None)])))
+        assert cache.nbytes <= 4000
+    assert 9 in cache
+    assert 6 in cache
+    assert 5 not in cache
+
+
+def test_two_threads_read_a_block_once() -> None:
+    cache, go, begun = BlockCache(), threading.Event(), threading.Event()
+    reads: list[int] = []
+
+    def read() -> Iterator[Block]:
+        reads.append(1)
+        begun.set()
+        go.wait()
+        yield Block(np.ones((2, 2), np.float32), None)
+
+    found: list[Block] = []
+    threads = [
+        threading.Thread(target=lambda: found.extend(cache.read("key", read))) for _ in range(2)
+    ]
+    threads[0].start()
+    begun.wait()
+    threads[1].start()
+    go.set()
+    for thread in threads:
+        thread.join()
+    assert len(found) == 2
+    assert len(reads) == 1
+
+
+def test_a_read_that_nobody_waits_for_is_begun_again() -> None:
+    cache = BlockCache()
+    block = Block(np.ones((2, 2), np.float32), None)
+    abandoned = cache.read("key", lambda: iter([block, block]))
+    next(abandoned)
+    abandoned.close()
+    assert list(cache.read("key", lambda: iter([block]))) == [block]
+
+
+def test_a_fault_is_raised_again_not_kept() -> None:
+    cache = BlockCache()
+
+    def fail() -> Iterator[Block]:
+        raise FrameUnreachableError("the server is away")
+        yield
+
+    for _ in range(2):
+        with pytest.raises(FrameUnreachableError):
+            list(cache.read("key", fail))
+    block = Block(np.ones((2, 2), np.float32), None)
+    assert list(cache.read("key", lambda: iter([block]))) == [block]
+
+
+def test_a_map_of_many_frames_comes_in_parts_that_each_show_all() -> None:
+    pixels = np.arange(64 * 3 * 5, dtype=np.float32).reshape(64, 3, 5)
+    source = Source.of(Image(pixels[:, 0], sky_header(0, 1)))
+    object.__setattr__(source.roles, "frame", (1,))
+    drawn = list(Painter().draw(request_for(source, (0, 0), (0, 1), size=(64, 640))))
+    assert len(drawn) == 8
+    assert [one.is_whole for one in drawn] == [False] * 7 + [True]
+    inside = np.isfinite(drawn[-1].values)
+    for part in drawn:
+        np.testing.assert_array_equal(np.isfinite(part.values), inside)
+    geometry = drawn[-1].tiles[0].geometry
+    left, right, bottom, top = drawn[-1].window
+    for column in (0, 17, 63):
+        x, y = geometry.world(column, 2)
+        at = int((y - bottom) / (top - bottom) * 640), int((x - left) / (right - left) * 64)
+        assert drawn[-1].values[at] == pixels[column, 0, 2]
+        assert drawn[0].values[at] == pixels[column // 8 * 8, 0, 2]
+
+
+def test_a_mosaic_reads_the_tiles_in_view_those_in_the_middle_first(
+    converted: Callable[[str], Path],
+) -> None:
+    mosaic = dv.open_dataset(converted("vbi_mosaic"))
+    source = Source.of(mosaic)
+    order: list[int] = []
+    for number, (subject, tile) in enumerate(zip(source.subjects, mosaic.flat, strict=True)):
+
+        class Told(Counted):
+            number: int
+
+            def __getitem__(self, index: Any) -> Any:
+                order.append(self.number)
+                return super().__getitem__(index)
+
+        array = Told(tile.data.compute())
+        array.number = number
+        object.__setattr__(subject, "data", array)
+    painter = Painter()
+    whole = list(painter.draw(request_for(source, (0, 0, 0), (2, 1))))
+    assert sorted(order) == [0, 1, 2, 3]
+    assert len(whole) == 4
+    order.clear()
+    bounds = whole[-1].tiles[2].geometry.bounds
+    list(painter.draw(request_for(source, (1, 0, 0), (2, 1), window=bounds)))
+    assert order == [2]
+
+
+def test_absent_frames_are_hatched_and_others_drawn(
+    simulated: Callable[[str], Path], tmp_path: Path
+) -> None:
+    shutil.copytree(simulated("visp"), tmp_path / "frames")
+    ds = dv.open_dataset(tmp_path / "frames")
+    gone = ds[0, 2].files.filenames[0]
+    (tmp_path / "frames" / gone).unlink()
+    source = Source.of(ds)
+    absent = last(Painter(), request_for(source, (0, 2, 0, 0), (2, 3)))
+    assert absent.n_absent == 80 * 100
+    assert set(np.unique(absent.levels)) == {1, 2}
+    assert np.isnan(absent.values).all()
+    there = last(Painter(), request_for(source, (0, 1, 0, 0), (2, 3)))
+    assert there.n_absent == 0
+    assert there.levels.max() == 255
+    # The map has one column without its frame.
+    drawn = last(Painter(), request_for(source, (0, 0, 20, 0), (1, 3), size=(80, 40)))
+    hatched = np.isin(drawn.levels, (1, 2))
+    assert hatched[:, 40:60].all()
+    assert not hatched[:, :40].any()
+    assert not hatched[:, 60:].any()
+
+
+def test_levels_keep_0_for_nothing_and_two_for_the_absent() -> None:
+    pixels = np.array([[np.nan, -5, 0, 5, 99, -np.inf]], np.float32)
+    assert levels_of(pixels, None, (-5, 5)).tolist() == [[NOTHING, FIRST, 129, 255, 255, NOTHING]]
+    absent = np.array([[True] + [False] * 5])
+    assert levels_of(pixels, absent, (-5, 5))[0, 0] in (1, 2)
+    assert len(palette_of("gray")) == 255
+    assert palette_of("gray")[FIRST - 1 :] == colours("gray")
+    assert colours("gray")[0] == "#000000"
+    assert colours("gray")[-1] == "#ffffff"
+
+
+def test_stokes_v_is_symmetric_around_zero(datasets: Callable[[str], Any]) -> None:
+    source = Source.of(datasets("visp"))
+    state = ViewState(source.middle(), (PictureState((2, 3)),))
+    signs = []
+    for stokes in range(4):
+        at = (stokes, 1, 0, 0)
+        layers = layers_of(source, state.pictures[0], at, state)
+        drawn = last(Painter(), Request(source, state.pictures[0], layers, (50, 50)))
+        signs.append(drawn.limits[0] == -drawn.limits[1])
+        assert drawn.cmap == ("RdBu_r" if stokes else "gray")
+    assert signs == [False, True, True, True]
+
+
+def test_a_window_is_widened_to_equal_scales() -> None:
+    assert fit_window((0, 10, 0, 10), (200, 100)) == (-5, 15, 0, 10)
+    assert fit_window((0, 10, 0, 10), (100, 200)) == (0, 10, -5, 15)
+
+
+def test_averages_ignore_unknown_pixels_and_keep_the_absent() -> None:
+    pixels = np.array([[1, np.nan, 4, 4], [3, np.nan, 4, 4]], np.float32)
+    absent = np.array([[False, False, True, True], [False, False, True, True]])
+    block = Block.of(Plane(pixels, absent), 2, 2)
+    assert block.pixels[0, 0] == 2
+    assert np.isnan(block.pixels[0, 1])
+    assert block.absent is not None
+    assert block.absent.tolist() == [[False, True]]
+
+
+def test_a_window_beside_the_plane_reads_nothing(counted: tuple[Source, Counted]) -> None:
+    source, array = counted
+    drawn = last(Painter(), request_for(source, (0, 0, 0, 0), (2, 3), window=(0, 1, 0, 1)))
+    assert array.read == 0
+    assert not drawn.levels.any()
+    assert Sampling.of(drawn.tiles[0].geometry, (0, 1, 0, 1), (9, 9)) is None
