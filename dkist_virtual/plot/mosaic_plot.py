@@ -14,9 +14,9 @@ from matplotlib.transforms import Affine2D
 from dkist_virtual.errors import DKISTVirtualWarning, SelectionError
 from dkist_virtual.plot.figure_text import fit_labels
 from dkist_virtual.plot.image import thin
-from dkist_virtual.plot.sky_grid import sky_axes, sky_grid
 from dkist_virtual.plot.pixel_plot import PixelPlot
 from dkist_virtual.plot.planes import PlaneReader, shown_axes
+from dkist_virtual.plot.sky_grid import sky_axes, sky_grid
 from dkist_virtual.plot.ticks import ValueLocator, name_of
 
 if TYPE_CHECKING:

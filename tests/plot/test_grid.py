@@ -10,9 +10,8 @@ from astropy.wcs.wcsapi import HighLevelWCSWrapper
 from samples import mostly_slow
 
 from dkist_virtual.cube.world_axes import World, wrap
-from dkist_virtual.plot.sky_grid import sky_axes, sky_grid
 from dkist_virtual.plot.planes import shown_axes
-from dkist_virtual.plot.sky_grid import TOLERANCE, PlaneGrid, PlaneWCS
+from dkist_virtual.plot.sky_grid import TOLERANCE, PlaneGrid, PlaneWCS, sky_axes, sky_grid
 
 if TYPE_CHECKING:
     import dkist_virtual as dv

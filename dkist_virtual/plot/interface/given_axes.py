@@ -16,7 +16,6 @@ from ndcube.visualization.mpl_plotter import MatplotlibPlotter
 
 from dkist_virtual.plot.figure_text import BoxedText
 from dkist_virtual.plot.image import ABSENT, absent_boxes, runs
-from dkist_virtual.plot.sky_grid import sky_axes
 from dkist_virtual.plot.interface.current import make_current
 from dkist_virtual.plot.interface.keywords import (
     COORDINATES,
@@ -26,6 +25,7 @@ from dkist_virtual.plot.interface.keywords import (
     unit_of,
 )
 from dkist_virtual.plot.planes import COMPUTED, labels_of
+from dkist_virtual.plot.sky_grid import sky_axes
 from dkist_virtual.plot.ticks import DataFormatter, coordinate_along, set_ticks
 
 if TYPE_CHECKING:
