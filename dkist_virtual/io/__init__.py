@@ -14,6 +14,7 @@ A frame is absent, unreachable or corrupt: three states that are never mixed up.
 - `locks`: lock files between processes; a killed process frees its locks
 - `safety`: limit what a store from somebody else may do: where it refers to, how much memory it
   takes
+- `traffic`: count the requests and bytes of this process
 - `settings`: define the settings for reading from servers, and read them from dask's
   configuration
 - `download/`: copy many files to a directory, each whole or not at all

@@ -18,6 +18,7 @@ from dkist_virtual.errors import (
     FrameUnreachableError,
     LocationError,
 )
+from dkist_virtual.io import traffic
 from dkist_virtual.io.block_cache import BlockCache
 from dkist_virtual.io.byte_range import PIECE, Reply, Request
 from dkist_virtual.io.event_loop import run
@@ -140,6 +141,7 @@ class Fetcher:
                 return status_of(path)
             into, each = request.into, request.each
             reply = read_local(path, request.offset, request.length, into=into, each=each)
+            traffic.add(len(reply.data))
             return request.checked(reply)
         return _into_place(request, run(self.ask(request)))
 
@@ -187,6 +189,7 @@ class Fetcher:
 
 def _into_place(request: Request, reply: Reply) -> Reply:
     """Check a server's reply, and put its bytes where they are wanted."""
+    traffic.add(len(reply.data))
     request.checked(reply)
     into, data = request.into, memoryview(reply.data)
     if into is not None:

@@ -21,6 +21,8 @@ __all__ = ["Actions", "steps_on_screen", "zoomed"]
 
 EVERY: Final = 60.0
 """Milliseconds from one step of a play to the next, at least."""
+BLINK: Final = 600.0
+"""Milliseconds that each of two views is shown."""
 
 
 def zoomed(window: Bounds, by: float, around: tuple[float, float]) -> Bounds:
@@ -75,6 +77,7 @@ class Actions:
         self._find, self._say = find, say
         self._playing: int | None = None
         self._other: ViewState | None = None
+        self._is_blinking = False
         self._sliders: AxisSliders | None = None
         self._look: Look | None = None
 
@@ -89,6 +92,7 @@ class Actions:
             "l": self.toggle_lock,
             "p": self.toggle_pin,
             "x": self.blink,
+            "X": self.keep_blinking,
             "c": self._step_cmap,
             "+": lambda: self.zoom(0.5**times),
             "=": lambda: self.zoom(0.5**times),
@@ -127,6 +131,7 @@ class Actions:
 
     def play(self, axis: int | None) -> None:
         """Play along an axis, or pause where it plays already; None pauses."""
+        self._is_blinking = False
         self._playing = None if axis == self._playing else axis
         self._channel.playing = None if self._playing is None else EVERY
         if self._sliders is not None:
@@ -136,13 +141,15 @@ class Actions:
     def play_on(self) -> None:
         """Step along the axis that plays; after its end comes its beginning."""
         axis, state = self._playing, self._model.state
-        if axis is not None:
+        if self._is_blinking:
+            self.blink()
+        elif axis is not None:
             n = self._session.source.shape[axis]
             self._model.set(state.moved(axis, (state.point[axis] + 1) % n))
 
     def toggle_play(self) -> None:
         """Play along time, or else raster or wavelength; pause what plays."""
-        if self._playing is not None:
+        if self._playing is not None or self._is_blinking:
             self.play(None)
             return
         roles = self._session.source.roles
@@ -160,6 +167,16 @@ class Actions:
             return
         other, self._other = self._other, state
         self._model.set(replace(state, point=other.point, pictures=other.pictures, tile=other.tile))
+
+    def keep_blinking(self) -> None:
+        """Blink on and on between two views, or end that."""
+        is_blinking = not self._is_blinking and self._other is not None
+        if self._other is None:
+            self.blink()
+        self.play(None)
+        if is_blinking:
+            self._is_blinking, self._channel.playing = True, BLINK
+            self._channel.tell()
 
     # The rest -------------------------------------------------------------------------------
 
@@ -192,7 +209,7 @@ class Actions:
 
     def escape(self) -> None:
         """Stop playing, and take back what is marked."""
-        if self._playing is not None:
+        if self._playing is not None or self._is_blinking:
             self.play(None)
         self._model.change(box=None, path=(), ranges=())
 

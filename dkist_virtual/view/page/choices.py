@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bokeh.models.widgets import Button
 
     from dkist_virtual.view.page.widgets import Widgets
-    from dkist_virtual.view.session import Session
+    from dkist_virtual.view.session import Panel, Session
     from dkist_virtual.view.state.state import ViewState
 
 __all__ = ["Choices", "lines_within"]
@@ -45,6 +45,13 @@ class Choices:
         self._session, self._widgets = session, widgets
         model = session.model
         self._second = widgets.select("Second picture", [("none", "none")], self._choose_second)
+        roles = session.source.roles
+        ahead = (("\N{GREEK SMALL LETTER LAMDA}", roles.wavelength), ("time", roles.stepped))
+        self._ahead = {
+            axis: widgets.spinner(f"{name} ahead by", partial(self._lag, axis))
+            for name, axis in ahead
+            if axis is not None
+        }
         lines = lines_within(session)
         self._known_lines = [("", "no line"), *((repr(nm), name) for name, nm in lines)]
         self._lines = widgets.select(
@@ -58,11 +65,20 @@ class Choices:
             )
             for name in fitting_panels(session.sources)
         }
-        shown: list[Any] = [widgets.heading("Pictures"), self._second, self._lines]
+        self._lags = widgets.row(*self._ahead.values(), css_class="dkv-wrap")
+        shown: list[Any] = [
+            widgets.heading("Pictures"), self._second, self._lags, self._lines,
+        ]  # fmt: skip
         if self._panels:
             row = widgets.row(*self._panels.values(), css_class="dkv-wrap")
             shown += [widgets.heading("Panels"), row]
         self.root = widgets.column(*shown)
+
+    def name(self, panel: Panel) -> None:
+        """Name the button of a panel as the panel."""
+        button = self._panels.get(panel.name)
+        if button is not None:
+            button.label = panel.title
 
     def update(self, before: ViewState | None, after: ViewState) -> None:
         """Show what another state has chosen."""
@@ -77,6 +93,10 @@ class Choices:
         if now is None:
             names.append(("another", "another"))
         self._widgets.show(self._second, "another" if now is None else now.name, names)
+        second = after.pictures[1] if len(after.pictures) > 1 else None
+        self._lags.visible = second is not None and second.dataset == 0
+        for axis, spinner in self._ahead.items():
+            self._widgets.show_number(spinner, dict(second.lag).get(axis, 0) if second else 0)
         line = "" if after.line is None else repr(after.line)
         if line not in (value for value, _ in self._known_lines):
             self._known_lines.append((line, f"{after.line} nm"))
@@ -90,6 +110,16 @@ class Choices:
         for one in found:
             if one.name == name:
                 model.set(with_second(model.state, one.picture))
+
+    def _lag(self, axis: int, by: int) -> None:
+        state = self._session.model.state
+        if len(state.pictures) < 2:
+            return
+        most = self._session.source.shape[axis] - 1
+        lag = dict(state.pictures[1].lag) | {axis: min(max(by, -most), most)}
+        kept = tuple((axis, by) for axis, by in sorted(lag.items()) if by)
+        second = replace(state.pictures[1], lag=kept)
+        self._session.model.set(state.with_picture(1, second))
 
     def _toggle(self, name: str) -> None:
         model = self._session.model

@@ -52,6 +52,7 @@ KEYS: Final = (
     Key(("l",), "lock the point, so that the pointer does not move it", ("l",)),
     Key(("p",), "pin the pixel to compare its profile, or unpin it", ("p",)),
     Key(("x",), "remember this view; then blink between it and another", ("x",)),
+    Key(("X",), "blink on and on", ("Shift x",)),
     Key(("c",), "next colour map", ("c",)),
     Key(("+", "="), "zoom in on the point", ("+",)),
     Key(("-", "_"), "zoom out", ("\N{MINUS SIGN}",)),

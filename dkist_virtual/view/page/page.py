@@ -5,7 +5,7 @@ from __future__ import annotations
 from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
-from bokeh.models import Column
+from bokeh.models import Axis, Column, NoOverlap
 
 from dkist_virtual.errors import SelectionError
 from dkist_virtual.view.page.actions import Actions
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Page", "build_page"]
 
+CELL_HEIGHT: Final = 760
+"""Pixels, in the cell of a notebook."""
 _NUMBERS: Final = count()
 
 
@@ -75,8 +77,9 @@ class Page:
             self.sliders.root, self.look.root, self.choices.root, css_class="dkv-side"
         )
         self.channel.label("dkv-side", role="group", aria_label="Controls")
-        self._grid = Column(sizing_mode="stretch_both", css_classes=["dkv-panels"], **look)
-        body = Column(children=[head, side, self._grid, self.status.root],
+        self._pictures = Column(sizing_mode="stretch_both", css_classes=["dkv-pictures"], **look)
+        self._others = Column(sizing_mode="stretch_both", css_classes=["dkv-others"], **look)
+        body = Column(children=[head, side, self._pictures, self._others, self.status.root],
                       sizing_mode="stretch_both", css_classes=["dkv-body"], **look)  # fmt: skip
         self.root = Column(
             children=[body], sizing_mode="stretch_both", tags=self.channel.models,
@@ -94,6 +97,8 @@ class Page:
         is_whole_window : bool
             Whether the page is alone in its window, and not in a cell of a notebook.
         """
+        if not is_whole_window:
+            self.root.update(sizing_mode="stretch_width", height=CELL_HEIGHT)
         document.add_root(self.root)
         self.channel.connect(
             document,
@@ -135,13 +140,18 @@ class Page:
         for panel in self.panels:
             own = f"dkv-panel-{panel.name}"
             if panel.name not in there:
-                kinds = ["dkv-panel"] + ["dkv-panel-picture"] * panel.name.startswith("picture")
-                kinds += ["dkv-panel-first"] * (panel.name == "picture-0")
+                kinds = ["dkv-panel"] + ["dkv-panel-first"] * (panel.name == "picture-0")
+                kinds += ["dkv-panel-tall"] * (panel.root.sizing_mode == "stretch_both")
                 panel.root.css_classes = [*panel.root.css_classes, own, *kinds]
                 sheets = self._widgets.look["stylesheets"]
                 panel.root.stylesheets = [*panel.root.stylesheets, *sheets]
                 self.channel.label(own, role="group", aria_label=panel.title)
-        self._grid.children = [panel.root for panel in self.panels]
+                self.choices.name(panel)
+                for axis in panel.root.select({"type": Axis}):
+                    axis.major_label_policy = NoOverlap()
+        pictures = [panel for panel in self.panels if panel.name.startswith("picture")]
+        self._pictures.children = [panel.root for panel in pictures]
+        self._others.children = [panel.root for panel in self.panels if panel not in pictures]
         return [panel for panel in self.panels if panel.name not in there]
 
     def _on_drawn(self) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bokeh.models import Column, InlineStyleSheet, Row
-from bokeh.models.widgets import Button, Div, Select
+from bokeh.models.widgets import Button, Div, Select, Spinner
 
 from dkist_virtual.view.page.style import CSS
 
@@ -112,6 +112,26 @@ class Widgets:
             select.update(options=listed, value=value)
         finally:
             self._is_showing = False
+
+    def spinner(self, title: str, changed: Callable[[int], None]) -> Spinner:
+        """Make a field for a whole number."""
+        spinner = Spinner(title=title, value=0, step=1, width=120, margin=(0, 6, 4, 6), **self.look)
+
+        def change(attr: str, old: object, new: float | None) -> None:  # noqa: ARG001
+            if not self._is_showing and new is not None:
+                changed(round(new))
+
+        spinner.on_change("value", change)
+        return spinner
+
+    def show_number(self, spinner: Spinner, value: int) -> None:
+        """Show a number that something else chose."""
+        if spinner.value != value:
+            self._is_showing = True
+            try:
+                spinner.value = value
+            finally:
+                self._is_showing = False
 
     def row(self, *children: Any, css_class: str = "", **options: Any) -> Row:
         """Put widgets beside each other."""
