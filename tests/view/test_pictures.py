@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,9 @@ import pytest
 from pictured import Image, sky_header
 
 import dkist_virtual as dv
-from dkist_virtual.errors import FrameUnreachableError
+from dkist_virtual.errors import FrameUnreachableError, SelectionError
 from dkist_virtual.plot.planes import Plane
-from dkist_virtual.view.pictures.layers import Layers, layers_of
+from dkist_virtual.view.pictures.layers import Layering, Layers
 from dkist_virtual.view.pictures.levels import FIRST, NOTHING, colours, levels_of, palette_of
 from dkist_virtual.view.pictures.render import Painter, Request
 from dkist_virtual.view.pictures.sampling import Block, Sampling, fit_window
@@ -247,7 +248,7 @@ def test_stokes_v_is_symmetric_around_zero(datasets: Callable[[str], Any]) -> No
     signs = []
     for stokes in range(4):
         at = (stokes, 1, 0, 0)
-        layers = layers_of(source, state.pictures[0], at, state)
+        layers = Layering().of(source, state.pictures[0], at, state)
         drawn = last(Painter(), Request(source, state.pictures[0], layers, (50, 50)))
         signs.append(drawn.limits[0] == -drawn.limits[1])
         assert drawn.cmap == ("RdBu_r" if stokes else "gray")
@@ -275,3 +276,55 @@ def test_a_window_beside_the_plane_reads_nothing(counted: tuple[Source, Counted]
     assert array.read == 0
     assert not drawn.levels.any()
     assert Sampling.of(drawn.tiles[0].geometry, (0, 1, 0, 1), (9, 9)) is None
+
+
+def test_a_doppler_picture_is_red_minus_blue_wing_of_stokes_i(
+    datasets: Callable[[str], Any],
+) -> None:
+    ds = datasets("visp")
+    source = Source.of(ds)
+    kinds = [one.kind for one in source.subject.world.axes]
+    nm = [
+        ds.wcs.low_level_wcs.pixel_to_world_values(0, k, 0, 0)[kinds.index("wavelength")]
+        for k in range(40)
+    ]
+    step = abs(nm[21] - nm[20]) / nm[20] * 299_792.458
+    picture = PictureState((1, 3), kind="doppler")
+    state = ViewState((2, 0, 20, 0), (picture,), wing=3 * step, line=nm[20])
+    layers = Layering().of(source, picture, state.point, state)
+    drawn = last(Painter(), Request(source, picture, layers, (40, 640)))
+    pixels = ds.data.compute()[0]
+    up = 3 if nm[1] > nm[0] else -3
+    red, blue = pixels[:, 20 + up], pixels[:, 20 - up]
+    geometry = drawn.tiles[0].geometry
+    left, right, bottom, top = drawn.window
+    for column, row in ((0, 30), (3, 12)):
+        x, y = geometry.world(column, row)
+        at = int((y - bottom) / (top - bottom) * 640), int((x - left) / (right - left) * 40)
+        expected = (red - blue)[column, row] / (red + blue)[column, row]
+        assert drawn.values[at] == pytest.approx(expected, rel=1e-5)
+    assert drawn.limits[0] == -drawn.limits[1]
+    with pytest.raises(SelectionError, match="on one side alone"):
+        Layering().of(source, picture, state.point, replace(state, line=100.0))
+    with pytest.raises(SelectionError, match="does not draw"):
+        Layering().of(source, replace(picture, axes=(2, 3)), state.point, state)
+
+
+def test_fractions_are_in_units_of_one_continuum(datasets: Callable[[str], Any]) -> None:
+    ds = datasets("visp")
+    source = Source.of(ds)
+    picture = PictureState((2, 3), kind="fraction")
+    pixels = ds.data.compute()
+    means = np.nanmean(pixels[0].astype(float), axis=(0, 2))
+    ratios = []
+    for stokes in (0, 3):
+        at = (stokes, 1, 20, 30)
+        state = ViewState(at, (picture,))
+        layers = Layering().of(source, picture, at, state)
+        value = Painter().value(Request(source, picture, layers, (40, 64)), 0, 20, 30)
+        ratios.append(float(pixels[stokes, 1, 20, 30]) / value)
+        assert layers.label == f"{'IQUV'[stokes]} / Ic"
+        assert layers.is_signed == bool(stokes)
+    assert ratios[0] == pytest.approx(ratios[1], rel=1e-6)
+    # A continuum that is found from the field: one of the mean spectrum's higher values.
+    assert np.percentile(means, 80) < ratios[0] <= means.max() * 1.001

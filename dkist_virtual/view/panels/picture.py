@@ -15,7 +15,7 @@ from dkist_virtual.errors import DKISTVirtualError
 from dkist_virtual.view.panels.later import Later
 from dkist_virtual.view.panels.picture_figure import PictureFigure
 from dkist_virtual.view.pictures.geometry import Sky, drawn_unit
-from dkist_virtual.view.pictures.layers import layers_of
+from dkist_virtual.view.pictures.layers import Layering
 from dkist_virtual.view.pictures.lengths import length_text, mm_per_unit, path_length
 from dkist_virtual.view.pictures.render import Painter, Request
 
@@ -41,8 +41,7 @@ WAIT: Final = 60
 """Milliseconds that a picture stays where it is before it is read again."""
 OFTEN: Final = 25
 """Milliseconds between two places of the pointer that are looked at."""
-AHEAD_BYTES: Final = 2**26
-"""Of a picture that is read before it is asked for."""
+ABSENT: Final = "hatched: frames that are absent"
 
 
 class PicturePanel:
@@ -60,7 +59,7 @@ class PicturePanel:
         self.title = "Picture" if number == 0 else f"Picture {number + 1}"
         self._session, self._number = session, number
         self.canvas = PictureFigure(self.name)
-        self.painter = Painter()
+        self.painter, self._layering = Painter(), Layering()
         self.drawn: Drawn | None = None
         """What is shown; None before something was read."""
         self._asked: object = None
@@ -135,7 +134,7 @@ class PicturePanel:
 
     def _request(self, state: ViewState, at: Point) -> Request:
         picture, source = state.pictures[self._number], self._source(state)
-        layers = layers_of(source, picture, at, state)
+        layers = self._layering.of(source, picture, at, state)
         only = None if set(picture.axes) == set(source.roles.frame) else state.tile
         return Request(source, picture, layers, self.canvas.size, only)
 
@@ -144,7 +143,8 @@ class PicturePanel:
         picture = state.pictures[self._number]
         at = [None if axis in picture.axes else pixel
               for axis, pixel in enumerate(self._at(state))]  # fmt: skip
-        return picture, tuple(at), self.canvas.size, state.line, state.tile
+        wings = (state.line, state.wing) if picture.kind == "doppler" else None
+        return picture, tuple(at), self.canvas.size, wings, state.tile
 
     # Reading ---------------------------------------------------------------------------------
 
@@ -165,7 +165,10 @@ class PicturePanel:
         self._is_moved = self.drawn is None or not _is_same(window, drawn.window)
         self.drawn = drawn
         self.canvas.show(drawn, is_moved=self._is_moved)
-        self.canvas.say(_fault_text(drawn.faults))
+        if drawn.faults:
+            self.canvas.say(_fault_text(drawn.faults))
+        else:
+            self.canvas.say(ABSENT if drawn.n_absent else "", is_fault=False)
         self._mark(self._state)
         if drawn.is_whole and self._step is not None:
             self._read_ahead(*self._step)
@@ -180,8 +183,9 @@ class PicturePanel:
         self._session.worker.read_ahead(lambda: self.painter.read_ahead(self._request(state, at)))
 
     def _fail(self, error: Exception) -> None:
-        """Say why there is no picture; the one before it stays, so that nothing jumps."""
+        """Say why there is no picture."""
         self._asked = None
+        self.canvas.hide()
         self.canvas.say(_fault_text((error,)))
 
     # What is marked --------------------------------------------------------------------------

@@ -47,6 +47,8 @@ MARK: Final = "#e66100"
 """Of what is marked on a picture: an orange that the colour-blind tell from blue and grey."""
 PIN: Final = "#5d3a9b"
 BOX: Final = "#1a85ff"
+FAULT: Final = "#7a0000"
+HINT: Final = "#444444"
 LETTERS: Final = 60
 """In a line of a message over a picture."""
 
@@ -123,8 +125,8 @@ class PictureFigure:
         self.message = Label(
             x=8, y=8, x_units="screen", y_units="screen", text="", visible=False,
             text_font_size="13px",
-            background_fill_color="white", background_fill_alpha=0.92, text_color="#7a0000",
-            border_line_color="#7a0000", padding=room,
+            background_fill_color="white", background_fill_alpha=0.92, text_color=FAULT,
+            border_line_color=FAULT, padding=room,
         )  # fmt: skip
         self.length = Label(
             x=0, y=0, text="", visible=False, x_offset=6, y_offset=6, text_font_size="12px",
@@ -170,6 +172,7 @@ class PictureFigure:
         self.bar.title = as_text(drawn.request.layers.label)
         self.image.data_source.data = {"image": [drawn.levels]}
         self.image.glyph.update(x=left, y=bottom, dw=right - left, dh=top - bottom)
+        self.image.visible = True
         self.label(drawn.tiles[0].geometry)
         if is_moved:
             self.figure.x_range.update(start=left, end=right)
@@ -221,7 +224,13 @@ class PictureFigure:
             self.length.update(x=at[0], y=at[1], text=text)
         self.length.visible = bool(at and text)
 
-    def say(self, text: str) -> None:
+    def hide(self) -> None:
+        """Show no picture: the one that is there is not that of the state."""
+        self.image.visible = False
+
+    def say(self, text: str, *, is_fault: bool = True) -> None:
         """Write a message over the picture; an empty one hides it."""
+        colour = FAULT if is_fault else HINT
+        self.message.update(text_color=colour, border_line_color=colour)
         self.message.text = as_text("\n".join(textwrap.wrap(text, LETTERS)[:8]))
         self.message.visible = bool(text)

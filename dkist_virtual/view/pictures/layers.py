@@ -3,10 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
 
+import astropy.units as u
+import numpy as np
+
+from dkist_virtual.errors import SelectionError
 from dkist_virtual.plot.pixel_plot import is_signed
 from dkist_virtual.plot.planes import ShownAxes
+from dkist_virtual.view.pictures.levels import PLAIN_CMAP, SIGNED_CMAP
+from dkist_virtual.view.reading.reference import ReferenceReader, continuum_pixel
+from dkist_virtual.view.reading.wings import SPEED_OF_LIGHT, Wings, doppler, fraction
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +24,10 @@ if TYPE_CHECKING:
     from dkist_virtual.view.source import Source
     from dkist_virtual.view.state.state import PictureState, Point, ViewState
 
-__all__ = ["Layers", "layers_of"]
+__all__ = ["Layering", "Layers"]
+
+RECEDING_RED: Final = "RdBu"
+"""Of red minus blue wings: an absorption line that is shifted to the red has a darker red wing."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,18 +45,108 @@ class Layers:
         Whether zero is in the middle of the colours.
     label : str
         Quantity and unit.
+    own_cmap : str or None
+        The colours that fit it; None for those of signed, and of other, pixels.
     """
 
     points: tuple[Point, ...]
     combine: Callable[..., NDArray[Any]] | None
     is_signed: bool
     label: str
+    own_cmap: str | None = None
+
+    @property
+    def cmap(self) -> str:
+        """The colours, if the picture has none of its own."""
+        return self.own_cmap or (SIGNED_CMAP if self.is_signed else PLAIN_CMAP)
 
 
-def layers_of(source: Source, picture: PictureState, at: Point, state: ViewState) -> Layers:  # noqa: ARG001
-    """Choose the planes of a picture at a point of its dataset."""
-    subject = source.subject
-    x, y = picture.axes
-    values = [float(value) for value in subject.world.values(*map(float, at))]
-    signed = is_signed(subject, ShownAxes(x, y, (), len(at)), values)
-    return Layers((at,), None, signed, subject.label)
+class Layering:
+    """Chooses the planes of pictures, and keeps the continuum of each dataset."""
+
+    def __init__(self) -> None:
+        self._continua: dict[int, float] = {}
+
+    def of(self, source: Source, picture: PictureState, at: Point, state: ViewState) -> Layers:
+        """Choose the planes of a picture at a point of its dataset.
+
+        The continuum is read the first time that a picture is in units of it.
+
+        Raises
+        ------
+        SelectionError
+            The dataset has no such picture.
+        """
+        if picture.kind == "doppler":
+            return _doppler(source, picture, at, state)
+        subject = source.subject
+        values = [float(value) for value in subject.world.values(*map(float, at))]
+        signed = is_signed(subject, ShownAxes(*picture.axes, (), len(at)), values)
+        if picture.kind == "data":
+            return Layers((at,), None, signed, subject.label)
+        stokes = subject.world.of_kind("stokes")
+        letter = "I" if stokes is None else subject.world.text(stokes, values[stokes.index])
+        combine = partial(fraction, continuum=self._continuum(source))
+        return Layers((at,), combine, signed, f"{letter} / Ic")
+
+    def _continuum(self, source: Source) -> float:
+        """Return the continuum of Stokes I, averaged over the field."""
+        known = self._continua.get(id(source))
+        if known is not None:
+            return known
+        roles = source.roles
+        if roles.wavelength is None:
+            raise SelectionError(
+                "a picture in units of the continuum: expected an axis of wavelengths, in which to "
+                "find it"
+            )
+        sky = tuple({*(roles.sky or ()), *roles.frame, *([] if roles.raster is None else
+                    [roles.raster])} - {roles.wavelength, roles.time})  # fmt: skip
+        reader = ReferenceReader(source.subject, roles.wavelength, roles.stokes, sky, roles.time)
+        reference = list(reader.steps(source.middle()))[-1]
+        pixel = continuum_pixel(reference.values)
+        value = np.nan if pixel is None else float(reference.values[pixel])
+        if not value > 0:
+            raise SelectionError(
+                f"a picture in units of the continuum: found {value:.3g} as the mean of the field: "
+                f"expected it to be positive. {reference.fault}".rstrip()
+            )
+        self._continua[id(source)] = value
+        return value
+
+
+def _doppler(source: Source, picture: PictureState, at: Point, state: ViewState) -> Layers:
+    roles, world = source.roles, source.subject.world
+    axis = roles.wavelength
+    if axis is None or axis in picture.axes or world.shape[axis] < 2:
+        raise SelectionError(
+            "a picture of red minus blue wing: expected an axis of wavelengths that the picture "
+            "does not draw"
+        )
+    coordinate = world.of_kind("wavelength")
+    assert coordinate is not None
+    n = world.shape[axis]
+    positions: list[Any] = [np.full(n, float(pixel)) for pixel in at]
+    positions[axis] = np.arange(n, dtype=float)
+    unit = u.Unit(coordinate.unit or "nm")
+    nm = world.values(*positions)[coordinate.index] * float(
+        unit.to(u.nm, equivalencies=u.spectral())
+    )
+    centre = float(nm[at[axis]]) if state.line is None else state.line
+    wings = Wings.of(nm, centre, centre * state.wing / SPEED_OF_LIGHT)
+    if wings is None:
+        raise SelectionError(
+            f"a picture of red minus blue wing: {centre:.4f} nm has wavelengths of the data on one "
+            "side alone: choose a line, or a wavelength, inside of what was observed"
+        )
+    intensity = list(at)
+    if roles.stokes is not None and roles.stokes not in picture.axes:
+        letters = (world.stokes() or (None, ()))[1]
+        intensity[roles.stokes] = letters.index("I") if "I" in letters else at[roles.stokes]
+    points = []
+    for pixel in (wings.red, wings.blue):
+        intensity[axis] = pixel
+        points.append(tuple(intensity))
+    km = SPEED_OF_LIGHT * wings.offset / centre
+    label = f"(red \N{MINUS SIGN} blue) / (red + blue), \N{PLUS-MINUS SIGN}{km:.1f} km/s"
+    return Layers(tuple(points), doppler, True, label, RECEDING_RED)

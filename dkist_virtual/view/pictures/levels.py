@@ -30,7 +30,8 @@ _EVERY: Final = 9
 PLAIN_CMAP: Final = "gray"
 SIGNED_CMAP: Final = "RdBu_r"
 CMAPS: Final = (
-    "gray", "cividis", "viridis", "magma", "gist_heat", "RdBu_r", "PuOr", "coolwarm", "gray_r",
+    "gray", "cividis", "viridis", "magma", "gist_heat", "RdBu_r", "RdBu", "PuOr",
+    "coolwarm", "gray_r",
 )  # fmt: skip
 """Maps of even lightness, which also print and are told apart by the colour-blind."""
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from dkist_virtual.view.pictures.geometry import Sky, depends_on, geometry_of
-from dkist_virtual.view.pictures.levels import PLAIN_CMAP, SIGNED_CMAP, levels_of, robust_limits
+from dkist_virtual.view.pictures.levels import levels_of, robust_limits
 from dkist_virtual.view.pictures.sampling import Block, Box, Sampling, fit_window
 from dkist_virtual.view.reading.planes import BlockCache, PlanePart
 
@@ -255,7 +255,7 @@ class Painter:
         return Drawn(
             levels=levels_of(values, gone, ends), values=values if is_whole else values.copy(),
             window=window, limits=ends,
-            cmap=picture.cmap or (SIGNED_CMAP if signed else PLAIN_CMAP), tiles=tiles,
+            cmap=picture.cmap or request.layers.cmap, tiles=tiles,
             n_absent=int(np.count_nonzero(gone)), is_whole=is_whole, request=request,
             faults=tuple(faults),
         )  # fmt: skip
