@@ -58,7 +58,7 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Keep a picture of the window and its text when a test fails."""
     report: Any = yield
     browser = getattr(item, "funcargs", {}).get("chromium")
-    if report.when == "call" and report.failed and browser is not None:
+    if report.failed and browser is not None:
         path = item.config._tmp_path_factory.mktemp("failed") / f"{item.name}.png"  # type: ignore[attr-defined]
         browser.screenshot(path)
         report.sections.append(("window", f"{path}\n{browser.text()}"))
