@@ -166,7 +166,6 @@ class Browser:
         """Return the errors of the console since the last call."""
         console = self.driver.get_log("browser")
         errors = [entry["message"] for entry in console if entry["level"] == "SEVERE"]
-        errors = [error for error in errors if "favicon.ico" not in error]
         return errors + list(self.script("return window.probe ? probe.errors.splice(0) : []"))
 
     def screenshot(self, path: Path | None = None) -> npt.NDArray[np.uint8]:
