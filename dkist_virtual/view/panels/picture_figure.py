@@ -40,6 +40,9 @@ __all__ = ["SIZE", "PictureFigure", "as_text"]
 
 SIZE: Final = (640, 480)
 """Width and height that are drawn before the browser has said how large the picture is."""
+LABELS: Final = 24
+"""Pixels by which longer labels of ticks may make the room between the axes smaller."""
+TRIES: Final = 3
 LEAST: Final = 8
 MOST: Final = 2048
 """Pixels along a side that are drawn."""
@@ -66,6 +69,8 @@ class PictureFigure:
     """
 
     def __init__(self, name: str) -> None:
+        self._sizes: list[tuple[int, int]] = []
+        self._outer: tuple[int, int] | None = None
         self.box_tool = BoxSelectTool(renderers=[], description="Mark a box")
         self.pan_tool = PanTool()
         wheel = WheelZoomTool()
@@ -149,12 +154,25 @@ class PictureFigure:
 
     @property
     def size(self) -> tuple[int, int]:
-        """Width and height between the axes, in pixels of the screen."""
+        """Width and height between the axes, in pixels of the screen.
+
+        What is drawn for a size moves the axes, their labels get longer or shorter, and so does
+        the room between them: where that goes on, a size like the last one is the last one.
+        """
         try:
             wide, high = int(self.figure.inner_width), int(self.figure.inner_height)
+            outer = int(self.figure.outer_width), int(self.figure.outer_height)
         except UnsetValueError:
             return SIZE
-        return (min(wide, MOST), min(high, MOST)) if min(wide, high) >= LEAST else SIZE
+        size = (min(wide, MOST), min(high, MOST)) if min(wide, high) >= LEAST else SIZE
+        if outer != self._outer:
+            self._outer, self._sizes = outer, []
+        if not self._sizes or size != self._sizes[-1]:
+            away = [abs(a - b) for a, b in zip(size, (self._sizes or [size])[-1], strict=True)]
+            if len(self._sizes) >= TRIES and max(away) <= LABELS:
+                return self._sizes[-1]
+            self._sizes.append(size)
+        return self._sizes[-1]
 
     @property
     def window(self) -> Bounds:
