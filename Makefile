@@ -144,6 +144,9 @@ bench-archive: $(VENV)/.stamp-bench
 bench-survey: $(VENV)/.stamp-bench
 	$(BIN)/python benchmarks/survey.py --files 200
 
+bench-view: $(VENV)/.stamp-test
+	$(BIN)/python benchmarks/view.py
+
 docs: $(VENV)/.stamp-docs
 	$(BIN)/python -m sphinx -W --keep-going -b html docs docs/_build/html
 
