@@ -14,7 +14,8 @@ import pytest
 from pictured import Image, sky_header
 
 import dkist_virtual as dv
-from dkist_virtual.errors import FrameUnreachableError, SelectionError
+from dkist_virtual.demo.server import FrameServer
+from dkist_virtual.errors import FrameError, FrameUnreachableError, SelectionError
 from dkist_virtual.plot.planes import Plane
 from dkist_virtual.view.pictures.layers import Layering, Layers
 from dkist_virtual.view.pictures.levels import FIRST, NOTHING, colours, levels_of, palette_of
@@ -328,3 +329,38 @@ def test_fractions_are_in_units_of_one_continuum(datasets: Callable[[str], Any])
     assert ratios[0] == pytest.approx(ratios[1], rel=1e-6)
     # A continuum that is found from the field: one of the mean spectrum's higher values.
     assert np.percentile(means, 80) < ratios[0] <= means.max() * 1.001
+
+
+@pytest.fixture(scope="module")
+def served(simulated: Callable[[str], Path]) -> Iterator[FrameServer]:
+    with FrameServer(simulated("vbi_mosaic")).running() as server:
+        yield server
+
+
+def test_a_step_over_http_requests_what_is_shown_and_goes_on_after_a_fault(
+    converted: Callable[[str], Path], server: FrameServer, quick_retries: None
+) -> None:
+    tile = dv.open_dataset(converted("vbi_mosaic"), frames=server.url, cache=None).flat[0]
+    source = Source.of(tile)
+    painter = Painter()
+    last(painter, request_for(source, (0, 0, 0), (2, 1)))
+    server.forget()
+    last(painter, request_for(source, (1, 0, 0), (2, 1)))
+    frame = server.directory / tile.files.names[1]
+    assert {path for _, path, *_ in server.requests} == {frame.name}
+    assert len(server.requests) <= 2
+    assert server.sent <= frame.stat().st_size
+    # Of a step that was read ahead, and one back, nothing.
+    painter.read_ahead(request_for(source, (2, 0, 0), (2, 1)))
+    server.forget()
+    for time in (2, 1, 0):
+        last(painter, request_for(source, (time, 9, 9), (2, 1)))
+    assert server.requests == []
+    # A frame that cannot be had is said; the next one is drawn.
+    server.fault = lambda path, n: 403
+    painter = Painter()
+    with pytest.raises(FrameError):
+        last(painter, request_for(source, (0, 0, 0), (2, 1)))
+    server.fault = lambda path, n: None
+    drawn = last(painter, request_for(source, (0, 0, 0), (2, 1)))
+    assert np.isfinite(drawn.values).any()

@@ -200,7 +200,8 @@ class PicturePanel:
             self.canvas.mark_pins([pin for pin in pins if pin is not None])
         if self._number == 0:
             self.canvas.mark_box(state.box)
-            self.canvas.mark_path(state.path, self._length(state.path))
+            self.canvas.mark_path(state.path)
+            self.canvas.write_lengths(self._lengths(state))
 
     def _place(self, point: Point, tile: int) -> tuple[float, float] | None:
         """Return where a point is on the picture; None if its tile is not drawn."""
@@ -211,6 +212,18 @@ class PicturePanel:
         column, row = (point[axis] for axis in self._picture.axes)
         x, y = geometry.world(column, row)
         return float(x), float(y)
+
+    def _lengths(self, state: ViewState) -> str:
+        """Write the sides of the box and the length of the path."""
+        lines = []
+        if state.box is not None:
+            left, right, bottom, top = state.box
+            middle = (bottom + top) / 2
+            sides = (((left, middle), (right, middle)), ((left, bottom), (left, top)))
+            wide, high = (self._length(side) for side in sides)
+            lines += [f"box {wide} wide, {high} high"] if wide else []
+        path = self._length(state.path)
+        return "\n".join([*lines, *([f"path {path}"] if path else [])])
 
     def _length(self, corners: tuple[tuple[float, float], ...]) -> str:
         if self.drawn is None or len(corners) < 2:
@@ -308,9 +321,7 @@ class PicturePanel:
             value = self.painter.value(request, tile, column, row)
             unit = f" {subject.unit}" if subject.unit and request.picture.kind == "data" else ""
             where = f"pixel {column}, {row}" + f" of tile {tile}" * (len(drawn.tiles) > 1)
-            parts = [f"{value:.6g}{unit}", *coordinates, where]
-            if away:
-                parts.append(f"{away} from the point")
+            parts = [f"{value:.6g}{unit}", *([f"{away} away"] if away else []), *coordinates, where]
             yield " \N{MIDDLE DOT} ".join(parts).replace("\\$", "$")
 
         self._session.worker.read(f"{self.name}-value", steps, self._write, lambda _: None)

@@ -124,17 +124,19 @@ class PictureFigure:
         self._across = Span(dimension="width", location=0, **look)
         self._up = Span(dimension="height", location=0, **look)
         self.box = BoxAnnotation(
-            left=0, right=1, bottom=0, top=1, fill_alpha=0, line_color=BOX, line_width=2,
+            left=0, right=1, bottom=0, top=1, fill_alpha=0.06, line_color=BOX, line_alpha=1,
+            fill_color=BOX, line_width=2,
             line_dash="dashed", visible=False,
         )  # fmt: skip
         self.message = Label(
-            x=8, y=8, x_units="screen", y_units="screen", text="", visible=False,
+            x=8, y=50, x_units="screen", y_units="screen", text="", visible=False,
             text_font_size="13px",
             background_fill_color="white", background_fill_alpha=0.92, text_color=FAULT,
             border_line_color=FAULT, padding=room,
         )  # fmt: skip
         self.length = Label(
-            x=0, y=0, text="", visible=False, x_offset=6, y_offset=6, text_font_size="12px",
+            x=8, y=8, x_units="screen", y_units="screen", text="", visible=False,
+            text_font_size="12px",
             background_fill_color="white", background_fill_alpha=0.8, text_color="black",
             padding=room,
         )  # fmt: skip
@@ -224,12 +226,11 @@ class PictureFigure:
         if self.pins.data != data:
             self.pins.data = data
 
-    def mark_path(self, corners: Sequence[tuple[float, float]], text: str) -> None:
-        """Show the path, and how long it is."""
+    def mark_path(self, corners: Sequence[tuple[float, float]]) -> None:
+        """Show the path."""
         data: dict[str, Any] = {"x": [x for x, _ in corners], "y": [y for _, y in corners]}
         if self.path.data != data:
             self.path.data = data
-        self._write_length(corners[-1] if corners else None, text)
 
     def mark_box(self, box: Bounds | None) -> None:
         """Show the box."""
@@ -237,10 +238,11 @@ class PictureFigure:
             self.box.update(left=box[0], right=box[1], bottom=box[2], top=box[3])
         self.box.visible = box is not None
 
-    def _write_length(self, at: tuple[float, float] | None, text: str) -> None:
-        if at is not None:
-            self.length.update(x=at[0], y=at[1], text=text)
-        self.length.visible = bool(at and text)
+    def write_lengths(self, text: str) -> None:
+        """Write how long what is marked is."""
+        if text:
+            self.length.text = text
+        self.length.visible = bool(text)
 
     def hide(self) -> None:
         """Show no picture: the one that is there is not that of the state."""
