@@ -74,11 +74,6 @@ def sky_tile(rotation: float, mirrored: bool) -> tuple[Any, Source, Any]:
     return ds, Source.of(ds), np.stack([(3600 * lon + 648000) % 1296000 - 648000, 3600 * lat])
 
 
-def degrees(*seconds: float) -> Any:
-    """The WCS of a FITS header is in degrees, and so are the coordinates of its pictures."""
-    return tuple(float(one) / 3600 for one in seconds)
-
-
 ANGLES = [0.0, 90.0, 180.0, -90.0, 30.0, -117.0, 0.1]
 
 
@@ -87,7 +82,7 @@ ANGLES = [0.0, 90.0, 180.0, -90.0, 30.0, -117.0, 0.1]
 def test_a_box_on_the_sky_selects_the_pixels_in_it(rotation: float, mirrored: bool) -> None:
     ds, source, sky = sky_tile(rotation, mirrored)
     box = (97.13, 103.71, -55.29, -51.17)
-    state = state_of(source, (source.shown.x, source.shown.y or 0), box=degrees(*box))
+    state = state_of(source, (source.shown.x, source.shown.y or 0), box=box)
     chosen = selection([source], state)
     found = np.isin(ds.data, chosen.data)
     inside = (box[0] <= sky[0]) & (sky[0] <= box[1]) & (box[2] <= sky[1]) & (sky[1] <= box[3])
@@ -106,7 +101,7 @@ def test_any_box_on_the_sky_selects_all_that_is_in_it(data: st.DataObject) -> No
     ds, source, sky = sky_tile(data.draw(st.sampled_from(ANGLES[:6])), data.draw(st.booleans()))
     x = sorted(data.draw(st.tuples(st.floats(80, 120), st.floats(80, 120))))
     y = sorted(data.draw(st.tuples(st.floats(-70, -30), st.floats(-70, -30))))
-    state = state_of(source, (1, 0), box=degrees(*x, *y))
+    state = state_of(source, (1, 0), box=(x[0], x[1], y[0], y[1]))
     inside = (x[0] <= sky[0]) & (sky[0] <= x[1]) & (y[0] <= sky[1]) & (sky[1] <= y[1])
     try:
         chosen = selection([source], state)
@@ -116,7 +111,7 @@ def test_any_box_on_the_sky_selects_all_that_is_in_it(data: st.DataObject) -> No
     assert not (inside & ~np.isin(ds.data, chosen.data)).any()
     same(run(python_line([source], state), ds=ds), chosen)
     # Turned around, it is the same box.
-    turned = state_of(source, (0, 1), box=degrees(*x[::-1], *y[::-1]))
+    turned = state_of(source, (0, 1), box=(x[1], x[0], y[1], y[0]))
     same(selection([source], turned), chosen)
 
 
@@ -221,10 +216,10 @@ def test_a_box_on_a_mosaic_crops_its_tiles() -> None:
     box = (-168.123456, -140.0, 70.0, 92.5)
     shown = source.shown
     assert shown.y is not None
-    state = state_of(source, (shown.x, shown.y), box=degrees(*box))
+    state = state_of(source, (shown.x, shown.y), box=box)
     line = python_line([source], state)
     assert line.splitlines()[-1] == (
-        "mosaic.crop(SkyCoord([-0.046701, -0.038889] * u.deg, [0.019444, 0.025694] * u.deg, "
+        "mosaic.crop(SkyCoord([-168.123, -140.0] * u.arcsec, [70.0, 92.5] * u.arcsec, "
         "frame='helioprojective'), keepdims=True)"
     )
     chosen = selection([source], state)
@@ -267,8 +262,8 @@ def test_marks_that_do_not_fit_are_said() -> None:
     with pytest.raises(
         OutsideError, match="beside the picture: expected some of its columns, 0 to"
     ):
-        selection([source], state_of(source, (1, 0), box=degrees(150, 160, -60, -50)))
-    inside = degrees(100, 105, -52, -50)
+        selection([source], state_of(source, (1, 0), box=(150.0, 160.0, -60.0, -50.0)))
+    inside = (100.0, 105.0, -52.0, -50.0)
     with pytest.raises(SelectionError, match=r"axis 0: the box has pixels .* none in common"):
         selection([source], state_of(source, (1, 0), box=inside, ranges=((0, 0, 5),)))
     other = ViewState(source.middle(), (PictureState((1, 0), dataset=1),), box=inside)
@@ -284,7 +279,7 @@ def test_a_path_becomes_a_slit() -> None:
     for rotation, mirrored in ((0.0, False), (30.0, True)):
         ds, source, _ = sky_tile(rotation, mirrored)
         path = ((95.0, -52.0), (104.0, -45.0), (106.0, -49.5))
-        state = state_of(source, (1, 0), path=tuple(degrees(*corner) for corner in path))
+        state = state_of(source, (1, 0), path=path)
         line = path_line([source], state)
         assert line is not None
         assert line.startswith("ds.slit([(")

@@ -199,9 +199,10 @@ def _sky_box(source: Source, plane: Sky, box: Bounds) -> SkyBox:
             "box: the coordinates of this mosaic do not name their frame: expected one. Mark "
             "ranges, or select from single tiles"
         )
+    steps = np.repeat(plane.grid.per_pixel * plane.scale, 2).tolist()
     left, right, bottom, top = (
         round(value, 2 + max(0, math.ceil(-math.log10(step))))
-        for value, step in zip(box, np.repeat(plane.grid.per_pixel, 2).tolist(), strict=True)
+        for value, step in zip(box, steps, strict=True)
     )
     return SkyBox((left, right), (bottom, top), plane.unit, frame.name)
 
