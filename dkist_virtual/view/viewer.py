@@ -147,26 +147,48 @@ class Viewer:
         self._is_closed.set()
 
     def _make_page(self, doc: Document) -> None:
+        from dkist_virtual.view.actions.page_address import QuerySource, state_of_request
         from dkist_virtual.view.page.page import build_page
 
         context: Any = doc.session_context
-        query = "" if context is None else context.request.query
-        session = self._session(doc.add_next_tick_callback, query)
+        request = None if context is None else context.request
+        state, refused = state_of_request(request, self.sources)
+        session = self._session(doc.add_next_tick_callback, state)
         doc.on_session_destroyed(lambda _: session.worker.close())
         doc.title = self.title
-        build_page(session).server_doc(doc)
+        page = build_page(session)
+        query = QuerySource(session)
+        page.root.tags = [*page.root.tags, query.model]
+        page.server_doc(doc)
+        query.show_in_browser(doc)
+        if refused is not None:
+            page.status.say(f"{refused}. The page shows what fits the data.")
 
-    def _session(self, schedule: Callable[[Callable[[], None]], Any], query: str = "") -> Session:
-        """Make what a new page shares: it shows what its address says, or what fits the data."""
+    def _session(
+        self, schedule: Callable[[Callable[[], None]], Any], state: ViewState | None = None
+    ) -> Session:
+        """Make what a new page shares: it shows a state, or what fits the data."""
         from dkist_virtual.view.panels.choose import default_state
         from dkist_virtual.view.reading.worker import Worker
-        from dkist_virtual.view.state.address import read_address
 
-        state = read_address(query, self.sources) if query else default_state(self.sources)
+        state = default_state(self.sources) if state is None else state
         model = Model(state)
         model.on_change(lambda _, after: setattr(self, "state", after))
         self.state = state
         return Session(self.sources, model, Worker(schedule), self._download_to, self._lines)
+
+    # What is selected -------------------------------------------------------------------
+
+    @property
+    def selection(self) -> Any:
+        """What is marked on the page that was used last, as a Dataset or TiledDataset.
+
+        All of it where nothing is marked. Reads nothing.
+        """
+        from dkist_virtual.view.actions.selection import selection
+        from dkist_virtual.view.panels.choose import default_state
+
+        return selection(self.sources, self.state or default_state(self.sources))
 
     # Notebooks --------------------------------------------------------------------------
 

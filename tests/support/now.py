@@ -17,6 +17,8 @@ class Now:
         What failed, in order.
     """
 
+    is_closed = False
+
     def __init__(self) -> None:
         self.failures: list[Exception] = []
 
@@ -37,3 +39,7 @@ class Now:
 
     def read_ahead(self, read: Callable[[], object]) -> None:
         """Read nothing ahead."""
+
+    def call(self, function: Callable[[], object]) -> None:
+        """Call it in the thread that asks."""
+        function()

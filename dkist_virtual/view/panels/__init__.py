@@ -1,6 +1,7 @@
 """Draw pictures, profiles and strips with Bokeh.
 
 - `choose`: choose what a page shows at first, and its panels
+- `doing`: what is marked as Python, files and bytes; its download; the page's address
 - `strip`: draw when each frame was taken, where the page is, and what is marked
 - `later`: call a function a little later, once for many events
 - `picture`: draw a plane of the data through the point, and what is marked on it

@@ -87,6 +87,7 @@ OFFERS: Final = (
     Offer("time", "strip", "TimeStrip", _has_times),
     Offer("seeing", "seeing", "SeeingPanel", _has_seeing),
     Offer("whole", "whole", "WholePanel", lambda sources: len(sources[0].shape) > 0),
+    Offer("selection", "doing", "DoingPanel", lambda sources: len(sources) > 0),
 )
 """The panels that there are, in the order in which a page shows them."""
 

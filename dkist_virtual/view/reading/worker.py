@@ -48,6 +48,8 @@ class Worker:
 
     def __init__(self, schedule: Callable[[Callable[[], None]], Any]) -> None:
         self._later = schedule
+        self.is_closed = False
+        """Whether the page is."""
         self._calls: deque[Callable[[], object]] = deque()
         self._tickets: dict[str, Ticket] = {}
         self._waiting: list[tuple[str, Callable[[], None]]] = []
@@ -105,6 +107,11 @@ class Worker:
         self._threads.submit(run)
         return ticket
 
+    def call(self, function: Callable[[], object]) -> None:
+        """Call a function in the thread of the page, after those before; nothing once it closed."""
+        if not self.is_closed:
+            self._schedule(function)
+
     def when_idle(self, call: Callable[[], None], prefix: str = "") -> None:
         """Call a function once nothing is being read for names that begin with a prefix.
 
@@ -127,6 +134,7 @@ class Worker:
 
     def close(self) -> None:
         """End all requests."""
+        self.is_closed = True
         for ticket in self._tickets.values():
             ticket.end()
         for pool in (self._threads, self._ahead):
