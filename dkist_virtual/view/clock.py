@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass, field
+from itertools import product
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import numpy as np
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
     from dkist_virtual.cube.world_axes import World
     from dkist_virtual.plot.planes import Subject
+    from dkist_virtual.view.state.state import Point
 
 __all__ = ["Clock", "TimesAlong"]
 
@@ -106,6 +108,54 @@ class Clock:
                     self._rows.popitem(last=False)
         row: NDArray[np.datetime64] = known
         return row
+
+    def span(self, point: Sequence[int]) -> tuple[np.datetime64, np.datetime64] | None:
+        """Return the first and the last time of all pixels, by those at the ends of axes.
+
+        `point` has a pixel for each axis along which the time does not change. None where no time
+        is known.
+        """
+        corners = []
+        for ends in product(*((0, self.world.shape[axis] - 1) for axis in self.axes)):
+            corner = list(point)
+            for axis, pixel in zip(self.axes, ends, strict=True):
+                corner[axis] = pixel
+            corners.append(self.at(corner))
+        known = [moment for moment in corners if not np.isnat(moment)]
+        return (min(known), max(known)) if known else None
+
+    def nearest(self, moment: np.datetime64, point: Sequence[int], axes: Sequence[int]) -> Point:
+        """Return the pixel nearest in time among those of some axes through a point.
+
+        The slowest axis is chosen first, by when each of its pixels begins and ends: the repeat,
+        and within it the step. It computes rows of times, and belongs into a thread.
+        """
+        found = list(point)
+        for number, axis in enumerate(slow := self._slowest_first(point, axes)):
+            ends = []
+            for last in (False, True):
+                for faster in slow[number + 1 :]:
+                    found[faster] = self.world.shape[faster] - 1 if last else 0
+                ends.append(self.along(axis, found))
+            begins, finishes = np.fmin(*ends), np.fmax(*ends)
+            zero = np.timedelta64(0, "us")
+            away = np.maximum(begins - moment, zero) + np.maximum(moment - finishes, zero)
+            if np.isnat(away).all():
+                return tuple(point)
+            found[axis] = int(np.nanargmin(np.where(np.isnat(away), np.inf, away.astype(float))))
+        return tuple(found)
+
+    def _slowest_first(self, point: Sequence[int], axes: Sequence[int]) -> list[int]:
+        """Sort axes by the time from a pixel to the next, the longest first."""
+
+        def step(axis: int) -> float:
+            ends = [list(point), list(point)]
+            ends[0][axis], ends[1][axis] = 0, self.world.shape[axis] - 1
+            taken = self.at(ends[1]) - self.at(ends[0])
+            seconds = 0.0 if np.isnat(taken) else abs(float(taken.astype("m8[us]").astype("i8")))
+            return seconds / max(self.world.shape[axis] - 1, 1)
+
+        return sorted((axis for axis in axes if axis in self.axes), key=step, reverse=True)
 
     def _key(self, axis: int, point: Sequence[int]) -> tuple[int, ...]:
         return (axis, *(point[other] for other in self.axes if other != axis))
