@@ -9,4 +9,5 @@
 - `seeing`: draw the seeing in time
 - `time_axis`: make figures whose horizontal axis is time
 - `whole`: draw where the page is in the whole dataset
+- `outlines`: draw the fields of view of other datasets on a picture
 """

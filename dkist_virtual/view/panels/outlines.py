@@ -14,7 +14,7 @@ from dkist_virtual.view.state.together import in_step, key_of, place_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dkist_virtual.view.panels.picture import PicturePanel
+    from dkist_virtual.view.panels.picture_figure import PictureFigure
     from dkist_virtual.view.session import Session
     from dkist_virtual.view.state.state import ViewState
 
@@ -31,12 +31,12 @@ class Outlines:
     than the main one a line says of when it is.
     """
 
-    def __init__(self, session: Session, panel: PicturePanel, number: int) -> None:
+    def __init__(self, session: Session, canvas: PictureFigure, number: int) -> None:
         self._session, self._number = session, number
         self._asked: object = None
         self.fields = ColumnDataSource({"xs": [], "ys": [], "colour": [], "wide": []})
         self.names = ColumnDataSource({"x": [], "y": [], "text": [], "colour": []})
-        plot: Any = panel.canvas.figure
+        plot: Any = canvas.figure
         plot.multi_line("xs", "ys", source=self.fields, line_color="colour", line_width="wide")
         plot.text("x", "y", "text", source=self.names, text_color="colour", text_font_size="12px",
                   text_baseline="bottom", text_outline_color="white")  # fmt: skip

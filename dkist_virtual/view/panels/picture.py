@@ -13,11 +13,13 @@ from sunpy.coordinates import Helioprojective
 
 from dkist_virtual.errors import DKISTVirtualError
 from dkist_virtual.view.panels.later import Later
+from dkist_virtual.view.panels.outlines import Outlines
 from dkist_virtual.view.panels.picture_figure import PictureFigure
 from dkist_virtual.view.pictures.geometry import Sky, drawn_unit
 from dkist_virtual.view.pictures.layers import Layering
 from dkist_virtual.view.pictures.lengths import length_text, mm_per_unit, path_length
 from dkist_virtual.view.pictures.render import Painter, Request
+from dkist_virtual.view.state.together import in_step, key_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,6 +62,8 @@ class PicturePanel:
         self._session, self._number = session, number
         self.canvas = PictureFigure(self.name)
         self.painter, self._layering = Painter(), Layering()
+        is_alone = len(session.sources) == 1
+        self.outlines = None if is_alone else Outlines(session, self.canvas, number)
         self.drawn: Drawn | None = None
         """What is shown; None before something was read."""
         self._asked: object = None
@@ -119,30 +123,36 @@ class PicturePanel:
                 self._step = axis, after.point[axis] - before.point[axis]
         self._read(after)
         self._mark(after)
+        if self.outlines is not None:
+            self.outlines.update(before, after)
 
     def _source(self, state: ViewState) -> Source:
         return self._session.sources[state.pictures[self._number].dataset]
 
-    def _at(self, state: ViewState, point: Point | None = None) -> Point:
-        """Return the pixel of each axis of the picture's dataset that it is drawn for."""
-        picture, shape = state.pictures[self._number], self._source(state).shape
-        whole = state.point if point is None else point
-        if picture.dataset and len(whole) != len(shape):
-            whole = self._source(state).middle()
-        inside = tuple(min(pixel, n - 1) for pixel, n in zip(whole, shape, strict=True))
-        return picture.at(inside, shape)
+    def _at(self, state: ViewState) -> Point:
+        """Return the pixel of each axis of the picture's dataset that it is drawn for.
+
+        That of another dataset than the main one is found in a thread.
+        """
+        picture = state.pictures[self._number]
+        point = in_step(self._session.sources, state, picture.dataset).point
+        return picture.at(point, self._source(state).shape)
 
     def _request(self, state: ViewState, at: Point) -> Request:
         picture, source = state.pictures[self._number], self._source(state)
         layers = self._layering.of(source, picture, at, state)
-        only = None if set(picture.axes) == set(source.roles.frame) else state.tile
+        tile = 0 if picture.dataset else state.tile
+        only = None if set(picture.axes) == set(source.roles.frame) else tile
         return Request(source, picture, layers, self.canvas.size, only)
 
     def _key(self, state: ViewState) -> object:
         """Return all that a picture depends on."""
         picture = state.pictures[self._number]
-        at = [None if axis in picture.axes else pixel
-              for axis, pixel in enumerate(self._at(state))]  # fmt: skip
+        if picture.dataset:
+            at: list[int | None] = [*key_of(self._session.sources, state)]
+        else:
+            at = [None if axis in picture.axes else pixel
+                  for axis, pixel in enumerate(self._at(state))]  # fmt: skip
         wings = (state.line, state.wing) if picture.kind == "doppler" else None
         return picture, tuple(at), self.canvas.size, wings, state.tile
 
@@ -153,10 +163,9 @@ class PicturePanel:
         if key == self._asked:
             return
         self._asked = key
-        at = self._at(state)
 
         def steps() -> Iterator[Drawn]:
-            yield from self.painter.draw(self._request(state, at))
+            yield from self.painter.draw(self._request(state, self._at(state)))
 
         self._session.worker.read(self.name, steps, self._show, self._fail)
 
@@ -176,11 +185,13 @@ class PicturePanel:
     def _read_ahead(self, axis: int, by: int) -> None:
         state = self._state
         pixel = state.point[axis] + by
-        if axis in self._picture.axes or not 0 <= pixel < self._session.source.shape[axis]:
+        is_drawn = self._is_main and axis in self._picture.axes
+        if is_drawn or not 0 <= pixel < self._session.source.shape[axis]:
             return
         state = state.moved(axis, pixel)
-        at = self._at(state)
-        self._session.worker.read_ahead(lambda: self.painter.read_ahead(self._request(state, at)))
+        self._session.worker.read_ahead(
+            lambda: self.painter.read_ahead(self._request(state, self._at(state)))
+        )
 
     def _fail(self, error: Exception) -> None:
         """Say why there is no picture."""

@@ -6,4 +6,5 @@
 - `render`: draw: read, sample, turn into 8 bits
 - `levels`: turn values into 8 bits, with contrast and colours
 - `lengths`: measure distances, in arcsec and Mm
+- `outlines`: find where the fields of view of other datasets are
 """

@@ -5,4 +5,5 @@
 - `address`: the whole state as the query of an address, and back
 - `field_text`: fields as short texts, by their types
 - `check_state`: refuse a state that some datasets do not have
+- `together`: find the point of each other dataset that belongs to the main one's
 """
