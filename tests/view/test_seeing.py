@@ -98,7 +98,7 @@ def test_without_headers_it_says_why(datasets: Any) -> None:
     ds = datasets("visp")
     _, panel = panel_of(ds.rebin((1, 2, 1, 1)))
     assert panel.curve is None
-    assert "has no headers, where the seeing is" in panel.said.text
+    assert "has no headers, where the seeing is" in panel.root.title.text
 
 
 @pytest.mark.parametrize(("item", "fits"), [(np.s_[0], True), (np.s_[0, 1], False)])

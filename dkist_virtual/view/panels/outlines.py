@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
 from bokeh.models import ColumnDataSource
@@ -22,6 +23,8 @@ __all__ = ["COLOURS", "Outlines"]
 
 COLOURS: Final = ("#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#f0e442")
 """Of the fields of the datasets, by number: colours that the colour-blind tell apart."""
+LETTERS: Final = 44
+"""In a line of text on a picture."""
 
 
 class Outlines:
@@ -34,12 +37,13 @@ class Outlines:
     def __init__(self, session: Session, canvas: PictureFigure, number: int) -> None:
         self._session, self._number = session, number
         self._asked: object = None
-        self.fields = ColumnDataSource({"xs": [], "ys": [], "colour": [], "wide": []})
+        self.fields = ColumnDataSource({"xs": [], "ys": [], "colour": [], "wide": [], "dash": []})
         self.names = ColumnDataSource({"x": [], "y": [], "text": [], "colour": []})
         plot: Any = canvas.figure
-        plot.multi_line("xs", "ys", source=self.fields, line_color="colour", line_width="wide")
+        plot.multi_line("xs", "ys", source=self.fields, line_color="colour", line_width="wide",
+                        line_dash="dash")  # fmt: skip
         plot.text("x", "y", "text", source=self.names, text_color="colour", text_font_size="12px",
-                  text_baseline="bottom", text_outline_color="white")  # fmt: skip
+            text_baseline="bottom", text_font_style="bold",)  # fmt: skip
         make: Any = Label
         self.said = make(
             x=8, y=8, x_units="screen", y_units="screen", text="", visible=False,
@@ -66,7 +70,7 @@ class Outlines:
         picture = state.pictures[self._number]
         shown = sources[picture.dataset]
         points = [in_step(sources, state, number) for number in range(len(sources))]
-        fields: dict[str, Any] = {"xs": [], "ys": [], "colour": [], "wide": []}
+        fields: dict[str, Any] = {str(key): [] for key in self.fields.data}
         names: dict[str, Any] = {"x": [], "y": [], "text": [], "colour": []}
         is_sky = shown.roles.sky is not None and set(picture.axes) == set(shown.roles.sky)
         world = shown.subject.world
@@ -79,7 +83,9 @@ class Outlines:
             colour = COLOURS[number % len(COLOURS)]
             lines = [(ring, 2.0) for ring in outline.rings]
             lines += [] if outline.slit is None else [(outline.slit, 1.0)]
+            in_step_with = number == 0 or points[number].after is not None
             for line, wide in lines:
+                fields["dash"].append("solid" if in_step_with else "dashed")
                 fields["xs"].append(line[0])
                 fields["ys"].append(line[1])
                 fields["colour"].append(colour)
@@ -89,7 +95,7 @@ class Outlines:
                 top = int(ring[1].argmax())
                 names["x"].append(float(ring[0][top]))
                 names["y"].append(float(ring[1][top]))
-                apart = "" if points[number].after is not None or number == 0 else ", other time"
+                apart = "" if in_step_with else ", other time"
                 names["text"].append(as_text(f"{source.subject.title}{apart}"))
                 names["colour"].append(colour)
         said = "" if picture.dataset == 0 else points[picture.dataset].said
@@ -97,8 +103,11 @@ class Outlines:
 
     def _show(self, found: tuple[dict[str, Any], dict[str, Any], str]) -> None:
         self.fields.data, self.names.data, said = found
-        self.said.update(text=as_text(said), visible=bool(said))
+        self._say(said)
 
     def _fail(self, error: Exception) -> None:
         self._asked = None
-        self.said.update(text=as_text(str(error)), visible=True)
+        self._say(str(error))
+
+    def _say(self, text: str) -> None:
+        self.said.update(text=as_text("\n".join(textwrap.wrap(text, LETTERS))), visible=bool(text))

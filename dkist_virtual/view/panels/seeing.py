@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from bokeh.events import Tap
 from bokeh.models import ColumnDataSource
-from bokeh.models.annotations import Label, Span
+from bokeh.models.annotations import Span
 
 from dkist_virtual.view.clock import TimesAlong
+from dkist_virtual.view.panels.picture_figure import as_text
 from dkist_virtual.view.panels.time_axis import (
     HERE,
     millis_of,
@@ -104,20 +105,17 @@ class SeeingPanel:
         self.curve: Curve | None = None
         """None before headers are read, or where they have no seeing."""
         self._at: tuple[int, ...] = ()
-        plot = self.root = time_figure(120, min_border_left=56)
+        plot = self.root = time_figure(140, min_border_left=56, y_range=(0, 10), title=" ")
         plot.yaxis.axis_label = "r0 [cm]"
+        plot.yaxis.minor_tick_line_color = None
+        plot.title.text_font_style = "normal"
         self._points = ColumnDataSource({"x": [], "y": []})
         self._gaps = ColumnDataSource({"left": [], "right": []})
         plot.vstrip("left", "right", source=self._gaps, fill_color=NOT_KNOWN, line_color=None)
         plot.line("x", "y", source=self._points, color=LINE)
         plot.scatter("x", "y", source=self._points, color=LINE, size=3)
         self._here = Span(dimension="height", line_color=HERE, line_width=2, visible=False)
-        self.said = Label(
-            x=6, y=6, x_units="screen", y_units="screen", text="", text_font_size="12px",
-            background_fill_color="white", background_fill_alpha=0.8,
-        )  # fmt: skip
         plot.add_layout(self._here)
-        plot.add_layout(self.said)
         plot.on_event(Tap, self._tapped)
 
     def update(self, before: ViewState | None, after: ViewState) -> None:
@@ -128,7 +126,7 @@ class SeeingPanel:
             def steps() -> Iterator[Curve]:
                 yield curve_of(dataset.seeing)
 
-            self.said.text = "reading the headers"
+            self._say("reading the headers")
             self._session.worker.read(self.name, steps, self._show, self._fail)
         axes = () if clock is None else clock.axes
         at = (after.tile, *(after.point[axis] for axis in axes))
@@ -149,11 +147,14 @@ class SeeingPanel:
         known = curve.r0[~np.isnan(curve.r0)]
         top = float(known.max()) * 1.1 if len(known) else 10.0
         self.root.y_range.update(start=0, end=top)
-        self.said.text = "" if len(known) else "no valid r0 in the headers"
+        self._say("" if len(known) else "no valid r0 in the headers")
         self._move()
 
     def _fail(self, error: Exception) -> None:
-        self.said.text = str(error)
+        self._say(str(error))
+
+    def _say(self, text: str) -> None:
+        self.root.title.text = as_text(text) or " "
 
     def _move(self) -> None:
         state = self._session.model.state
@@ -163,7 +164,7 @@ class SeeingPanel:
         if self._here.visible:
             self._here.location = millis_of(moment)
             if self.curve is not None and len(self.curve.times):
-                self.said.text = self.curve.said(moment)
+                self._say(self.curve.said(moment))
 
     def _tapped(self, event: Any) -> None:
         session = self._session

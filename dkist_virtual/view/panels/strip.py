@@ -9,6 +9,7 @@ from bokeh.events import DoubleTap, Pan, PanEnd, PanStart, Tap
 from bokeh.models import ColumnDataSource, FixedTicker
 
 from dkist_virtual.view.clock import TimesAlong
+from dkist_virtual.view.panels.picture_figure import as_text
 from dkist_virtual.view.panels.time_axis import HERE, moment_of, set_span, time_figure
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ class TimeStrip:
         n = len(self._axes)
         plot = time_figure(46 + 26 * n, y_range=(n - 0.5, -0.5))  # fmt: skip
         plot.yaxis.ticker = FixedTicker(ticks=list(range(n)))
-        plot.yaxis.major_label_overrides = {k: names[a] for k, a in enumerate(self._axes)}
+        plot.yaxis.major_label_overrides = {k: as_text(names[a]) for k, a in enumerate(self._axes)}
         plot.yaxis.major_tick_line_color = None
         self._runs, self._marks = (
             ColumnDataSource({key: [] for key in ("left", "right", "top", "bottom")})
@@ -105,7 +106,7 @@ class TimeStrip:
         self._move()
 
     def _fail(self, error: Exception) -> None:
-        self.root.title.text = f"times: {error}"
+        self.root.xaxis.axis_label = as_text(f"times: {error}")
 
     def _draw(self) -> None:
         bars: list[_Bar] = []

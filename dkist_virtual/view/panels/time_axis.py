@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 import numpy as np
-from bokeh.models import DatetimeTickFormatter
+from bokeh.models import DatetimeTickFormatter, NoOverlap
 from bokeh.plotting import figure
 
 __all__ = ["HERE", "millis_of", "moment_of", "say_day", "set_span", "time_figure"]
@@ -28,6 +28,7 @@ def time_figure(height: int, **options: Any) -> Any:
         **options,
     )  # fmt: skip
     plot.xaxis.formatter = DatetimeTickFormatter(**_TICKS)
+    plot.xaxis.major_label_policy = NoOverlap()
     plot.xaxis.axis_label_text_font_style = "normal"
     plot.yaxis.axis_label_text_font_style = "normal"
     plot.outline_line_color = None

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from bokeh.events import Tap
-from bokeh.models import ColumnDataSource, FixedTicker
+from bokeh.models import ColumnDataSource, FixedTicker, LinearAxis
 from bokeh.plotting import figure
 
 from dkist_virtual.cube.virtual_array import VirtualArray, opened_selection
 from dkist_virtual.plot.planes import labels_of
+from dkist_virtual.view.panels.picture_figure import as_text
 from dkist_virtual.view.panels.time_axis import HERE
 
 if TYPE_CHECKING:
@@ -27,8 +28,6 @@ __all__ = ["Part", "WholePanel", "parts_of", "texts_at"]
 WHOLE, OPEN, MARKED = "#eeeeee", "#bdbdbd", "#0072b2"
 ROW: Final = 22
 """Pixels of the screen."""
-TEXT: Final = 0.62
-"""The part of a row's width that the text beside it has."""
 
 
 @dataclass(frozen=True)
@@ -110,7 +109,8 @@ def texts_at(source: Source, parts: Sequence[Part], point: Point, tile: int = 0)
             pixel, index = part.pixels[point[part.axis]], chosen[part.axis]
             if index is not None:
                 one = world.axes[index]
-                text = world.text(one, float(values[index])) + " UTC" * (one.kind == "time")
+                text = world.text(one, float(values[index]))
+                text = f"{text.replace('T', ' ')} UTC" if one.kind == "time" else text
         else:
             pixel = part.pixels[0]
         texts.append(f"{text}   {pixel + 1} of {part.length}".strip())
@@ -133,13 +133,13 @@ class WholePanel:
         make: Any = figure
         plot = self.root = make(
             height=20 + ROW * n, sizing_mode="stretch_width", tools="", toolbar_location=None,
-            output_backend="canvas", x_range=(-0.005, 1 + TEXT), y_range=(n - 0.5, -0.5),
+            output_backend="canvas", frame_align=False, x_range=(-0.005, 1.005), y_range=(n - 0.5, -0.5),
         )  # fmt: skip
         plot.xaxis.visible = False
         plot.outline_line_color = None
         plot.grid.grid_line_color = None
         plot.yaxis.ticker = FixedTicker(ticks=list(range(n)))
-        plot.yaxis.major_label_overrides = {k: p.name for k, p in enumerate(self._parts)}
+        plot.yaxis.major_label_overrides = {k: as_text(p.name) for k, p in enumerate(self._parts)}
         plot.yaxis.axis_line_color = plot.yaxis.major_tick_line_color = None
         rows = list(range(n))
         ends = [part.ends() for part in self._parts]
@@ -153,9 +153,13 @@ class WholePanel:
         self.here = ColumnDataSource({"x": [], "y": []})
         plot.scatter("x", "y", source=self.here, marker="dash", angle=np.pi / 2, size=18,
                      line_color=HERE, line_width=3)  # fmt: skip
-        self.texts = ColumnDataSource({"x": [1.015] * n, "y": rows, "text": [""] * n})
-        plot.text("x", "y", "text", source=self.texts, text_font_size="12px",
-                  text_baseline="middle")  # fmt: skip
+        # The coordinates are the labels of an axis on the right, which has the room that it needs.
+        make_axis: Any = LinearAxis
+        self.texts = make_axis(
+            ticker=FixedTicker(ticks=rows), axis_line_color=None, major_tick_line_color=None
+        )
+        self._write([])
+        plot.add_layout(self.texts, "right")
         plot.on_event(Tap, self._tapped)
 
     def update(self, before: ViewState | None, after: ViewState) -> None:
@@ -177,10 +181,8 @@ class WholePanel:
             self._mark(after)
 
     def _write(self, texts: list[str]) -> None:
-        n = len(self._parts)
-        self.texts.data = {
-            "x": [1.015] * n, "y": list(range(n)), "text": texts or [""] * n
-        }  # fmt: skip
+        shown = map(as_text, texts or [" "] * len(self._parts))
+        self.texts.major_label_overrides = dict(enumerate(shown))
 
     def _mark(self, state: ViewState) -> None:
         marked = [
