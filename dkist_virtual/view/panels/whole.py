@@ -133,7 +133,8 @@ class WholePanel:
         make: Any = figure
         plot = self.root = make(
             height=20 + ROW * n, sizing_mode="stretch_width", tools="", toolbar_location=None,
-            output_backend="canvas", frame_align=False, x_range=(-0.005, 1.005), y_range=(n - 0.5, -0.5),
+            output_backend="canvas", frame_align=False,
+            x_range=(-0.005, 1.005), y_range=(n - 0.5, -0.5),
         )  # fmt: skip
         plot.xaxis.visible = False
         plot.outline_line_color = None
