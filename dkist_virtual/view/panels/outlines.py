@@ -9,6 +9,7 @@ from bokeh.models import ColumnDataSource
 from bokeh.models.annotations import Label
 
 from dkist_virtual.view.panels.picture_figure import as_text
+from dkist_virtual.view.pictures.geometry import drawn_unit
 from dkist_virtual.view.pictures.outlines import outline_of
 from dkist_virtual.view.state.together import in_step, key_of, place_of
 
@@ -75,6 +76,8 @@ class Outlines:
         is_sky = shown.roles.sky is not None and set(picture.axes) == set(shown.roles.sky)
         world = shown.subject.world
         place = place_of(world, points[picture.dataset].point) if is_sky else None
+        longitude = world.of_kind("longitude")
+        scale = 1.0 if longitude is None else drawn_unit(shown.subject, longitude.unit)[1]
         for number, source in enumerate(sources if place is not None else ()):
             assert place is not None
             if number == picture.dataset:
@@ -86,15 +89,15 @@ class Outlines:
             in_step_with = number == 0 or points[number].after is not None
             for line, wide in lines:
                 fields["dash"].append("solid" if in_step_with else "dashed")
-                fields["xs"].append(line[0])
-                fields["ys"].append(line[1])
+                fields["xs"].append(line[0] * scale)
+                fields["ys"].append(line[1] * scale)
                 fields["colour"].append(colour)
                 fields["wide"].append(wide)
             if outline.rings:
                 ring = outline.rings[0]
                 top = int(ring[1].argmax())
-                names["x"].append(float(ring[0][top]))
-                names["y"].append(float(ring[1][top]))
+                names["x"].append(float(ring[0][top]) * scale)
+                names["y"].append(float(ring[1][top]) * scale)
                 apart = "" if in_step_with else ", other time"
                 names["text"].append(as_text(f"{source.subject.title}{apart}"))
                 names["colour"].append(colour)
