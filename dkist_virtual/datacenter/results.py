@@ -7,6 +7,7 @@ does.
 from __future__ import annotations
 
 import json
+from importlib import import_module
 from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
@@ -14,8 +15,9 @@ from astropy.table import TableAttribute
 from dkist.net.attr_walker import walker
 from dkist.net.client import DKISTClient, DKISTQueryResponseTable
 from sunpy.net.attr import SimpleAttr
+from sunpy.net.base_client import QueryResponseRow
 
-from dkist_virtual.errors import SearchError
+from dkist_virtual.errors import DatasetError, SearchError
 from dkist_virtual.store.format.header_table import OneLineFormatter
 from dkist_virtual.text import shorten
 
@@ -23,8 +25,10 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from dkist_virtual.datacenter.catalogue import Query, Record
+    from dkist_virtual.store.frame_locations import FramePlaces
+    from dkist_virtual.store.read_options import StorageOptions
 
-__all__ = ["Results", "SpectralLine"]
+__all__ = ["ResultRow", "Results", "SpectralLine"]
 
 
 class SpectralLine(SimpleAttr):
@@ -65,12 +69,55 @@ FORMATS = {
 JOINED = {"Stokes Parameters": "", "Spectral Lines": ", ", "Target Types": ", "}
 
 
+class ResultRow(QueryResponseRow):
+    """A dataset that was found."""
+
+    def view(
+        self,
+        *others: Any,
+        frames: FramePlaces = None,
+        storage_options: StorageOptions | None = None,
+        **page: Any,
+    ) -> Any:
+        """Open the dataset, and show it in a browser.
+
+        Parameters
+        ----------
+        *others : Dataset or TiledDataset
+            Shown with it, in step by nearest time.
+        frames, storage_options : optional
+            As `dkist_virtual.open_dataset` takes them.
+        **page
+            As `Dataset.view` takes them: download_to, browser, host, port.
+
+        Returns
+        -------
+        Viewer
+
+        Raises
+        ------
+        DatasetError
+            It is an inversion, which is shown one quantity at a time.
+        """
+        # By its name: whoever opens datasets imports this module.
+        package = import_module("dkist_virtual")
+        opened = package.open_dataset(self, frames=frames, storage_options=storage_options)
+        if not hasattr(opened, "view"):
+            raise DatasetError(
+                f"view: {type(opened).__name__}: expected a Dataset or TiledDataset: open it with "
+                "dv.open_dataset, and view one of its quantities: inversion[quantity].view()"
+            )
+        return opened.view(*others, **page)
+
+
 class Results(DKISTQueryResponseTable):
-    """Datasets that were found; `dkist_virtual.open_dataset` takes a row.
+    """Datasets that were found; `dkist_virtual.open_dataset` takes a row, and its `view` shows it.
 
     A table of sunpy's: ``results.sort("Start Time")``, ``results[results["Embargoed"] == False]``,
     ``results.show("Dataset ID", "Primary Proposal ID")``, ``results.show()`` for all columns.
     """
+
+    Row = ResultRow
 
     TableFormatter = OneLineFormatter
 

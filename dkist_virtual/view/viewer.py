@@ -128,7 +128,8 @@ class Viewer:
 
     def wait(self) -> None:
         """Serve the page until Ctrl-C, or until the viewer is closed: for the end of a script."""
-        self._serve()
+        if not self._is_closed.is_set():
+            self._serve()
         try:
             self._is_closed.wait()
         except KeyboardInterrupt:
