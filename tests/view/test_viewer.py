@@ -21,6 +21,8 @@ import dkist_virtual as dv
 from dkist_virtual.cli.main import main
 from dkist_virtual.cli.view import tunnel
 from dkist_virtual.errors import DatasetError
+from dkist_virtual.view.page.status import Status
+from dkist_virtual.view.panels.choose import default_state
 from dkist_virtual.view.serve.server import serve
 from dkist_virtual.view.state.address import write_address
 from dkist_virtual.view.viewer import Viewer
@@ -103,11 +105,26 @@ def test_the_address_says_what_is_shown(viewer: Viewer) -> None:
 @pytest.mark.parametrize(
     "query", ["point=1", "x=<script>alert(1)</script>", "a", "point=" + "9" * 9999]
 )
-def test_an_address_of_no_view_changes_nothing(viewer: Viewer, query: str) -> None:
+def test_an_address_of_no_view_opens_the_page_as_it_opens_first(
+    viewer: Viewer, query: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(Status, "say", lambda _, text: said.append(text))
     page = get(f"{viewer.url}?{query.replace('<', '%3C')}")
-    assert "<title>No page</title>" in page
     assert "alert(1)" not in page
-    assert viewer.state is None
+    assert viewer.state == default_state(viewer.sources)
+    assert said[-1].endswith(". The page shows what fits the data.")
+
+
+def test_the_selection_is_what_is_marked(viewer: Viewer, ds: dv.Dataset) -> None:
+    assert viewer.selection is ds
+    get(viewer.url)
+    assert viewer.selection is ds
+    assert viewer.state is not None
+    viewer.state = replace(viewer.state, ranges=((1, 1, 2), (2, 0, 2)))
+    expected = ds[:, 1, 0:2]
+    assert viewer.selection.shape == expected.shape
+    assert viewer.selection.files.filenames == expected.files.filenames
 
 
 def test_show_opens_a_browser_without_the_token_in_its_arguments(
