@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-import threading
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,7 +86,6 @@ class Viewer:
         self._lines = tuple(lines)
         self._served: Served | None = None
         self._cell: Cell | None = None
-        self._is_closed = threading.Event()
         self.state: ViewState | None = None
         """What the page that was used last shows; None before one is open."""
 
@@ -113,7 +111,6 @@ class Viewer:
 
             host, port = self._place
             self._served = serve(self._make_page, host=host, port=port)
-            self._is_closed.clear()
         return self._served
 
     def show(self) -> None:
@@ -128,10 +125,11 @@ class Viewer:
 
     def wait(self) -> None:
         """Serve the page until Ctrl-C, or until the viewer is closed: for the end of a script."""
-        if not self._is_closed.is_set():
-            self._serve()
+        served = self._serve()
         try:
-            self._is_closed.wait()
+            # Windows interrupts no wait that has no end.
+            while not served.ended.wait(1):
+                pass
         except KeyboardInterrupt:
             pass
         finally:
@@ -145,7 +143,6 @@ class Viewer:
         cell, self._cell = self._cell, None
         if cell is not None:
             cell.close()
-        self._is_closed.set()
 
     def _make_page(self, doc: Document) -> None:
         from dkist_virtual.view.actions.page_address import QuerySource, state_of_request

@@ -142,13 +142,12 @@ def test_show_opens_a_browser_without_the_token_in_its_arguments(
         get(opened[0])
 
 
-def test_wait_ends_when_the_viewer_is_closed(viewer: Viewer) -> None:
+def test_wait_ends_with_the_server(viewer: Viewer) -> None:
     url = viewer.url
-    closing = threading.Thread(target=viewer.close)
+    closing = threading.Thread(target=viewer._serve().stop)
     closing.start()
     viewer.wait()
     closing.join()
-    viewer.wait()
     with pytest.raises(OSError, match="refused"):
         get(url)
 

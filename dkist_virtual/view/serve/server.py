@@ -52,6 +52,8 @@ class Served:
     port : int
     stop : callable
         Ends all pages, the server and its thread. May be called twice.
+    ended : threading.Event
+        Is set once it has stopped.
     ticket : callable
         Returns an address that leads to the page's own, once.
     count : callable
@@ -61,6 +63,7 @@ class Served:
     url: str
     port: int
     stop: Callable[[], None]
+    ended: threading.Event
     ticket: Callable[[], str]
     count: Callable[[], int]
 
@@ -167,7 +170,7 @@ def serve(
 
     tickets: set[str] = set()
     made: dict[str, Any] = {}
-    ready = threading.Event()
+    ready, ended = threading.Event(), threading.Event()
 
     def run() -> None:
         asyncio.set_event_loop(asyncio.new_event_loop())
@@ -180,6 +183,7 @@ def serve(
         loop.add_callback(ready.set)
         loop.start()
         loop.close(all_fds=True)
+        ended.set()
 
     thread = threading.Thread(target=run, name="dkist-virtual-view-server", daemon=True)
     thread.start()
@@ -210,6 +214,7 @@ def serve(
         f"{root}{guard.token}/",
         port,
         stop,
+        ended,
         ticket,
         lambda: len(made["tornado"].get_sessions("/")),
     )
