@@ -43,7 +43,6 @@ WAIT: Final = 60
 """Milliseconds that a picture stays where it is before it is read again."""
 OFTEN: Final = 25
 """Milliseconds between two places of the pointer that are looked at."""
-ABSENT: Final = "hatched: frames that are absent"
 
 
 class PicturePanel:
@@ -174,10 +173,7 @@ class PicturePanel:
         self._is_moved = self.drawn is None or not _is_same(window, drawn.window)
         self.drawn = drawn
         self.canvas.show(drawn, is_moved=self._is_moved)
-        if drawn.faults:
-            self.canvas.say(_fault_text(drawn.faults))
-        else:
-            self.canvas.say(ABSENT if drawn.n_absent else "", is_fault=False)
+        self.canvas.say(_fault_text(drawn.faults))
         self._mark(self._state)
         if drawn.is_whole and self._step is not None:
             self._read_ahead(*self._step)

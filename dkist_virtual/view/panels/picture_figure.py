@@ -51,9 +51,11 @@ MARK: Final = "#e66100"
 PIN: Final = "#5d3a9b"
 BOX: Final = "#1a85ff"
 FAULT: Final = "#7a0000"
-HINT: Final = "#444444"
-LETTERS: Final = 60
-"""In a line of a message over a picture."""
+LETTER: Final = 7.2
+LINES: Final = 12
+"""Width of a letter of a message in pixels, and how many lines one has at most."""
+TICK: Final = 75
+"""Pixels from a tick to the next, at least."""
 
 
 def as_text(text: str) -> str:
@@ -82,7 +84,7 @@ class PictureFigure:
             x_range=Range1d(*ends), y_range=Range1d(*ends), x_axis_type=None, y_axis_type=None,
             tools=[self.pan_tool, wheel, BoxZoomTool(match_aspect=True), self.box_tool,
                    ResetTool(), SaveTool()],
-            active_drag=self.pan_tool, active_scroll=wheel, toolbar_location="right",
+            active_drag=self.pan_tool, active_scroll=wheel, toolbar_location="above",
             background_fill_color="#f7f7f7", border_fill_alpha=0,
         )  # fmt: skip
         self.figure.toolbar.logo = None
@@ -90,7 +92,9 @@ class PictureFigure:
         # No axis but one of each kind is visible.
         self._axes: dict[str, dict[str, Any]] = {
             side: {
-                "linear": LinearAxis(formatter=BasicTickFormatter(use_scientific=False)),
+                "linear": LinearAxis(
+                    formatter=BasicTickFormatter(use_scientific=False), visible=False
+                ),
                 "time": DatetimeAxis(visible=False),
                 "stokes": LinearAxis(visible=False),
             }
@@ -203,11 +207,15 @@ class PictureFigure:
         scales: tuple[Scale | None, Scale | None] = (None, None)
         if isinstance(geometry, Separable):
             scales = geometry.x, geometry.y
-        for axes, label, scale in zip(self._axes.values(), geometry.labels, scales, strict=True):
+        for axes, label, scale, room in zip(
+            self._axes.values(), geometry.labels, scales, self.size, strict=True
+        ):
             kind = "linear" if scale is None or scale.kind not in axes else scale.kind
             for name, axis in axes.items():
                 axis.visible = name == kind
             axes[kind].axis_label = as_text(label)
+            if kind != "stokes":
+                axes[kind].ticker.desired_num_ticks = min(max(room // TICK, 3), 8)
             if scale is not None and kind == "stokes":
                 ticks = list(range(len(scale.letters)))
                 axes[kind].ticker = FixedTicker(ticks=ticks)
@@ -248,9 +256,9 @@ class PictureFigure:
         """Show no picture: the one that is there is not that of the state."""
         self.image.visible = False
 
-    def say(self, text: str, *, is_fault: bool = True) -> None:
+    def say(self, text: str) -> None:
         """Write a message over the picture; an empty one hides it."""
-        colour = FAULT if is_fault else HINT
-        self.message.update(text_color=colour, border_line_color=colour)
-        self.message.text = as_text("\n".join(textwrap.wrap(text, LETTERS)[:8]))
+        letters = max(24, int((self.size[0] - 40) / LETTER))
+        # A long address has no spaces to break it at.
+        self.message.text = as_text("\n".join(textwrap.wrap(text, letters)[:LINES]))
         self.message.visible = bool(text)

@@ -32,7 +32,8 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
-__all__ = ["Geometry", "Scale", "Separable", "Sky", "depends_on", "drawn_unit", "geometry_of"]
+__all__ = ["Geometry", "Scale", "Separable", "Sky", "depends_on", "drawn_unit", "geometry_of",
+           "sky_name"]  # fmt: skip
 
 _JULIAN_1970: Final = 2440587.5
 _DAY_MS: Final = 86_400_000
@@ -205,6 +206,13 @@ class Sky:
         return self.grid.world(column, row) * self.scale
 
 
+def sky_name(subject: Subject, one: WorldAxis) -> str:
+    """Name a coordinate of the sky as solar physicists do."""
+    if isinstance(subject.world.frame, Helioprojective):
+        return "Tx" if one.kind == "longitude" else "Ty"
+    return name_of(one)
+
+
 def drawn_unit(subject: Subject, unit: str) -> tuple[str, float]:
     """Choose the unit in which coordinates of the sky are drawn, and how many the WCS's one is."""
     if not isinstance(subject.world.frame, Helioprojective):
@@ -241,8 +249,8 @@ def geometry_of(
         grid = sky_grid(subject, shown, at, around)
         if grid.spans_the_sky():
             unit, scale = drawn_unit(subject, sky[0].unit)
-            labels = (f"{name_of(sky[0])} [{unit}]", f"{name_of(sky[1])} [{unit}]")
-            return Sky(grid, labels, unit, scale)
+            right, up = (f"{sky_name(subject, one)} [{unit}]" for one in sky)
+            return Sky(grid, (right, up), unit, scale)
     middle = [
         (n - 1) / 2 if axis in axes else float(pixel)
         for axis, (n, pixel) in enumerate(zip(world.shape, at, strict=True))
@@ -286,7 +294,7 @@ def _on_the_sky(
     world = subject.world
     lon, lat = world.of_kind("longitude"), world.of_kind("latitude")
     unit, scale = drawn_unit(subject, one.unit)
-    plain = Scale(f"{name_of(one)} [{unit}]", values * scale, one.kind)
+    plain = Scale(f"{sky_name(subject, one)} [{unit}]", values * scale, one.kind)
     if lon is None or lat is None:
         return plain
     per_pixel = [change_along(world, part.index, axis) for part in (lon, lat)]

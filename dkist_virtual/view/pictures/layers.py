@@ -82,12 +82,13 @@ class Layering:
         subject = source.subject
         values = [float(value) for value in subject.world.values(*map(float, at))]
         signed = is_signed(subject, ShownAxes(*picture.axes, (), len(at)), values)
+        letter = None if subject.quantity else _stokes_letter(source, picture, values)
         if picture.kind == "data":
-            return Layers((at,), None, signed, subject.label)
-        stokes = subject.world.of_kind("stokes")
-        letter = "I" if stokes is None else subject.world.text(stokes, values[stokes.index])
+            unit = f" [{subject.unit}]" if subject.unit else ""
+            label = f"Stokes {letter}{unit}" if letter else subject.label
+            return Layers((at,), None, signed, label)
         combine = partial(fraction, continuum=self._continuum(source))
-        return Layers((at,), combine, signed, f"{letter} / Ic")
+        return Layers((at,), combine, signed, f"{letter or 'I'} / Ic")
 
     def _continuum(self, source: Source) -> float:
         """Return the continuum of Stokes I, averaged over the field."""
@@ -113,6 +114,15 @@ class Layering:
             )
         self._continua[id(source)] = value
         return value
+
+
+def _stokes_letter(source: Source, picture: PictureState, values: list[float]) -> str | None:
+    """Return the Stokes parameter of a picture; None where it draws several, or none is stated."""
+    axis, world = source.roles.stokes, source.subject.world
+    stokes = world.of_kind("stokes")
+    if axis is None or stokes is None or axis in picture.axes:
+        return None
+    return world.text(stokes, values[stokes.index])
 
 
 def _doppler(source: Source, picture: PictureState, at: Point, state: ViewState) -> Layers:
