@@ -68,6 +68,7 @@ class PicturePanel:
         self._asked: object = None
         self._is_moved = True
         self._step: tuple[int, int] | None = None
+        self._ahead: ViewState | None = None
         self._mode = MODES[0]
         self.modes = RadioButtonGroup(labels=list(MODES), active=0, width=170, margin=(2, 6, 2, 4))
         self.read_out = Div(
@@ -140,9 +141,14 @@ class PicturePanel:
     def _request(self, state: ViewState, at: Point) -> Request:
         picture, source = state.pictures[self._number], self._source(state)
         layers = self._layering.of(source, picture, at, state)
-        tile = 0 if picture.dataset else state.tile
-        only = None if set(picture.axes) == set(source.roles.frame) else tile
-        return Request(source, picture, layers, self.canvas.size, only)
+        return Request(source, picture, layers, self.canvas.size, self._tile(state))
+
+    def _tile(self, state: ViewState) -> int | None:
+        """Return the tile that is drawn alone; None where a picture is one of all tiles."""
+        picture, source = state.pictures[self._number], self._source(state)
+        if set(picture.axes) == set(source.roles.frame):
+            return None
+        return 0 if picture.dataset else state.tile
 
     def _key(self, state: ViewState) -> object:
         """Return all that a picture depends on."""
@@ -153,7 +159,7 @@ class PicturePanel:
             at = [None if axis in picture.axes else pixel
                   for axis, pixel in enumerate(self._at(state))]  # fmt: skip
         wings = (state.line, state.wing) if picture.kind == "doppler" else None
-        return picture, tuple(at), self.canvas.size, wings, state.tile
+        return picture, tuple(at), self.canvas.size, wings, self._tile(state)
 
     # Reading ---------------------------------------------------------------------------------
 
@@ -184,10 +190,13 @@ class PicturePanel:
         is_drawn = self._is_main and axis in self._picture.axes
         if is_drawn or not 0 <= pixel < self._session.source.shape[axis]:
             return
-        state = state.moved(axis, pixel)
-        self._session.worker.read_ahead(
-            lambda: self.painter.read_ahead(self._request(state, self._at(state)))
-        )
+        ahead = self._ahead = state.moved(axis, pixel)
+
+        def read() -> None:
+            if ahead is self._ahead:  # no later one was asked for
+                self.painter.read_ahead(self._request(ahead, self._at(ahead)))
+
+        self._session.worker.read_ahead(read)
 
     def _fail(self, error: Exception) -> None:
         """Say why there is no picture."""
