@@ -107,18 +107,20 @@ def test_the_pointer_reads_pixels_and_moves_the_point_until_it_is_locked(
     page: Browser, viewer: Any, vtf: Any
 ) -> None:
     frame = vtf[0, 0, 0].data.compute()
-    for row, column in ((5, 9), (20, 33)):
+
+    def point_at(row: int, column: int) -> tuple[float, float]:
         tx, ty = (float(one[0]) for one in sky_of(vtf, np.array([row]), np.array([column])))
         page.point_at(PICTURE, tx, ty)
-        page.wait(lambda: viewer.state.point[-2:] == (row, column), "the point follows")
-        value = float(frame[row, column])
-        page.wait(lambda: f"{value:.6g} ct" in page.text(), "the value of the pixel is read out")
+        said = f"{float(frame[row, column]):.6g} ct"
+        page.wait(lambda: said in page.text(), "the value of the pixel is read out")
+        return tx, ty
+
+    for at in ((5, 9), (20, 33)):
+        tx, ty = point_at(*at)
+        assert viewer.state.point[-2:] == at
     page.click_at(PICTURE, tx, ty)
     page.wait(lambda: viewer.state.is_locked, "a click locks the point")
-    tx, ty = (float(one[0]) for one in sky_of(vtf, np.array([11]), np.array([11])))
-    page.point_at(PICTURE, tx, ty)
-    value = float(frame[11, 11])
-    page.wait(lambda: f"{value:.6g} ct" in page.text(), "it is read out still")
+    point_at(11, 11)
     page.settle()
     assert viewer.state.point[-2:] == (20, 33)
 
