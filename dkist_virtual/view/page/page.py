@@ -115,14 +115,15 @@ class Page:
     # The state --------------------------------------------------------------------------------
 
     def _update(self, before: ViewState | None, after: ViewState) -> None:
+        new = self._open_panels(before, after)
+        self.status.begin()
+        # Threads read for the panels while the controls are moved.
+        for panel in self.panels:
+            panel.update(None if panel in new else before, after)
         self.sliders.update(before, after)
         self.choices.update(before, after)
         self._widgets.press(self._lock, after.is_locked)
         self.channel.point = after.point
-        new = self._open_panels(before, after)
-        self.status.begin()
-        for panel in self.panels:
-            panel.update(None if panel in new else before, after)
         if before is not None:
             self.channel.tell()
         if not self._is_waiting:

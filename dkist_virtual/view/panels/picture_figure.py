@@ -189,7 +189,8 @@ class PictureFigure:
     def show(self, drawn: Drawn, *, is_moved: bool) -> None:
         """Show a picture; `is_moved` also moves the axes to what it shows."""
         left, right, bottom, top = drawn.window
-        if self._mapper.palette != list(palette_of(drawn.cmap)):
+        # Bokeh returns a palette as it was given, list or tuple, and sends it whenever it is set.
+        if tuple(self._mapper.palette) != palette_of(drawn.cmap):
             self._mapper.palette = palette_of(drawn.cmap)
             self._values.palette = colours(drawn.cmap)
         self._values.update(low=drawn.limits[0], high=drawn.limits[1])
