@@ -115,7 +115,13 @@ class Widgets:
 
     def spinner(self, title: str, changed: Callable[[int], None]) -> Spinner:
         """Make a field for a whole number."""
-        spinner = Spinner(title=title, value=0, step=1, width=120, margin=(0, 6, 4, 6), **self.look)
+        own = self._own_class()
+        spinner = Spinner(
+            title=title, value=0, step=1, width=120, margin=(0, 6, 4, 6), css_classes=[own],
+            **self.look,
+        )  # fmt: skip
+        self._channel.label(own, ".bk-spin-btn-up", aria_label=f"{title}: one more")
+        self._channel.label(own, ".bk-spin-btn-down", aria_label=f"{title}: one less")
 
         def change(attr: str, old: object, new: float | None) -> None:  # noqa: ARG001
             if not self._is_showing and new is not None:
