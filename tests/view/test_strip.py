@@ -82,6 +82,8 @@ def test_only_data_with_several_times_has_a_strip(datasets: Any) -> None:
     assert "time" in fitting_panels([Source.of(ds)])
     assert "time" not in fitting_panels([Source.of(ds[0, 1])])
     session = session_of(ds)
-    assert [panel.name for panel in make_panels(session)][:3] == ["picture-0", "picture-1", "time"]
+    names = [panel.name for panel in make_panels(session)]
+    assert names[:2] == ["picture-0", "picture-1"]
+    assert "time" in names
     session.model.change(panels=())
     assert [panel.name for panel in make_panels(session)] == ["picture-0", "picture-1"]

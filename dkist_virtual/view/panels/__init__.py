@@ -6,6 +6,8 @@
 - `later`: call a function a little later, once for many events
 - `picture`: draw a plane of the data through the point, and what is marked on it
 - `picture_figure`: make the Bokeh figure of a picture
+- `profile`: draw the profiles of the point and of pins
+- `curves/`: draw profiles, in plots that share an axis
 - `seeing`: draw the seeing in time
 - `time_axis`: make figures whose horizontal axis is time
 - `whole`: draw where the page is in the whole dataset

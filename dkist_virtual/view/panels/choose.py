@@ -84,6 +84,7 @@ def _has_seeing(sources: Sequence[Source]) -> bool:
 
 
 OFFERS: Final = (
+    Offer("profile", "profile", "ProfilePanel", lambda sources: max(sources[0].shape) > 1),
     Offer("time", "strip", "TimeStrip", _has_times),
     Offer("seeing", "seeing", "SeeingPanel", _has_seeing),
     Offer("whole", "whole", "WholePanel", lambda sources: len(sources[0].shape) > 0),
