@@ -34,7 +34,7 @@ __all__ = ["tunnel", "view"]
 @click.option(
     "--download-to",
     metavar="DIRECTORY",
-    type=click.Path(exists=True, file_okay=False, writable=True),
+    type=click.Path(file_okay=False, writable=True),
     help="Where the page's download button writes frames to; without it there is none.",
 )
 @click.option("--no-browser", is_flag=True, help="Print the page's address; open no browser.")
