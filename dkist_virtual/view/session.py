@@ -27,6 +27,8 @@ class Session:
     lines : tuple of (str, float)
         Spectral lines that the main dataset may show, by name, and their wavelengths in nm, as
         its own are in air or in vacuum.
+    has_address : bool
+        Whether the page is alone in its window, whose address keeps the state.
     """
 
     sources: tuple[Source, ...]
@@ -34,6 +36,7 @@ class Session:
     worker: Worker
     download_to: str | None = None
     lines: tuple[tuple[str, float], ...] = ()
+    has_address: bool = False
 
     @property
     def source(self) -> Source:

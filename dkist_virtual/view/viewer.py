@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -151,7 +152,7 @@ class Viewer:
         context: Any = doc.session_context
         request = None if context is None else context.request
         state, refused = state_of_request(request, self.sources)
-        session = self._session(doc.add_next_tick_callback, state)
+        session = replace(self._session(doc.add_next_tick_callback, state), has_address=True)
         doc.on_session_destroyed(lambda _: session.worker.close())
         doc.title = self.title
         page = build_page(session)

@@ -16,13 +16,14 @@ from hypothesis import strategies as st
 
 import dkist_virtual as dv
 from dkist_virtual.errors import OutsideError, SelectionError
-from dkist_virtual.view.actions.marked_pixels import outline, pixels_in_box
+from dkist_virtual.view.actions.marked_pixels import pixels_in_box
 from dkist_virtual.view.actions.selection import (
     main_plane,
     only_shown,
     path_line,
     python_line,
     selection,
+    share_in_box,
 )
 from dkist_virtual.view.pictures.geometry import Sky
 from dkist_virtual.view.source import Source
@@ -31,6 +32,13 @@ from dkist_virtual.view.state.state import Bounds, PictureState, ViewState
 
 def state_of(source: Source, axes: tuple[int, int], **marks: Any) -> ViewState:
     return ViewState(source.middle(), (PictureState(axes),), **marks)
+
+
+def outline(plane: Any, columns: range, rows: range) -> Any:
+    """The corners of a rectangle of pixels, in the coordinates of a picture."""
+    left, right = columns[0] - 0.5, columns[-1] + 0.5
+    bottom, top = rows[0] - 0.5, rows[-1] + 0.5
+    return plane.world(np.array([left, right, right, left]), np.array([bottom, bottom, top, top]))
 
 
 def box_of(corners: Any) -> Bounds:
@@ -93,6 +101,9 @@ def test_a_box_on_the_sky_selects_the_pixels_in_it(rotation: float, mirrored: bo
     spare = 0 if rotation % 90 == 0 else 1
     assert np.subtract(chosen.shape, (np.ptp(rows) + 1, np.ptp(columns) + 1)).max() <= 2 * spare
     same(run(python_line([source], state), ds=ds), chosen)
+    share = share_in_box([source], state)
+    assert share == pytest.approx((inside & found).sum() / found.sum(), abs=0.02)
+    assert (share == 1) == (abs(rotation) % 90 < 1)
 
 
 @settings(max_examples=40)

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dkist_virtual.view.pictures.geometry import Geometry
     from dkist_virtual.view.state.state import Bounds
 
-__all__ = ["outline", "pixels_in_box"]
+__all__ = ["pixels_in_box"]
 
 _ALONG_A_SIDE: Final = 65
 """Points on each side of a box whose pixels are found: straight sides are curves on a detector."""
@@ -62,12 +62,3 @@ def _range(pixels: NDArray[np.float64], n: int, what: str) -> range:
         first = last = np.round((low + high) / 2)
     first, last = (int(np.clip(pixel, 0, n - 1)) for pixel in (first, last))
     return range(first, last + 1)
-
-
-def outline(geometry: Geometry, columns: range, rows: range) -> NDArray[np.float64]:
-    """Return the corners of a rectangle of pixels, in the picture's coordinates: shape (2, 4)."""
-    left, right = columns[0] - 0.5, columns[-1] + 0.5
-    bottom, top = rows[0] - 0.5, rows[-1] + 0.5
-    return np.asarray(
-        geometry.world(np.array([left, right, right, left]), np.array([bottom, bottom, top, top]))
-    )

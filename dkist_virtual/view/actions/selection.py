@@ -9,29 +9,31 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 import numpy as np
 
 from dkist_virtual.errors import SelectionError
-from dkist_virtual.view.actions.marked_pixels import outline, pixels_in_box
+from dkist_virtual.view.actions.marked_pixels import pixels_in_box
 from dkist_virtual.view.pictures.geometry import Sky, geometry_of
+from dkist_virtual.view.state.together import in_step
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-
-    from numpy.typing import NDArray
 
     from dkist_virtual.view.pictures.geometry import Separable
     from dkist_virtual.view.source import Source
     from dkist_virtual.view.state.state import Bounds, ViewState
 
 __all__ = [
-    "Marked", "SkyBox", "main_plane", "marked", "name_of_dataset", "only_shown", "outlines",
-    "path_line", "python_line", "selection",
+    "Marked", "SkyBox", "main_plane", "marked", "name_of_dataset", "only_shown", "path_line",
+    "python_line", "selection", "share_in_box",
 ]  # fmt: skip
 
 Index: TypeAlias = tuple[int | slice, ...]
+
+_SAMPLES: Final = 101
+"""Pixels along an axis of which it is found whether they are in a box."""
 
 
 def name_of_dataset(sources: Sequence[Source], number: int) -> str:
@@ -186,7 +188,9 @@ def main_plane(sources: Sequence[Source], state: ViewState) -> Sky | Separable:
     """Return the plane of the main picture, on which box and path are marked."""
     picture = state.pictures[0]
     source = sources[picture.dataset]
-    point, tile = (state.point, state.tile) if picture.dataset == 0 else (source.middle(), 0)
+    point, tile = state.point, state.tile
+    if picture.dataset:
+        point, tile = in_step(sources, state, picture.dataset).point, 0
     at = picture.at(point, source.shape)
     return geometry_of(source.subjects[tile], picture.axes, at)
 
@@ -262,22 +266,25 @@ def path_line(sources: Sequence[Source], state: ViewState) -> str | None:
     return f"{found.python(name_of_dataset(sources, number))}.slit([{corners}])"
 
 
-def outlines(sources: Sequence[Source], state: ViewState) -> list[NDArray[np.float64]]:
-    """Return the edges of what the box selects, as corners on the main picture: (2, 4) each.
+def share_in_box(sources: Sequence[Source], state: ViewState) -> float:
+    """Return how much of what the box selects is in it: less than 1 where the detector is turned.
 
-    On a picture that is turned that is more than what is in the box. Empty without a box, where
-    nothing is there, and on mosaics.
+    Of a mosaic, whose tiles are cropped, it is not known: 1.
     """
     if state.box is None or not state.pictures:
-        return []
+        return 1.0
     if _is_mosaic(sources[state.pictures[0].dataset]):
-        return []
+        return 1.0
     plane = main_plane(sources, state)
-    try:
-        columns, rows = pixels_in_box(plane, state.box)
-    except SelectionError:
-        return []
-    return [outline(plane, columns, rows)]
+    columns, rows = pixels_in_box(plane, state.box)
+    some = [
+        np.linspace(pixels[0], pixels[-1], min(len(pixels), _SAMPLES)) for pixels in (columns, rows)
+    ]
+    x, y = plane.world(*np.meshgrid(*some))
+    left, right = sorted(state.box[:2])
+    bottom, top = sorted(state.box[2:])
+    inside = (left <= x) & (x <= right) & (bottom <= y) & (y <= top)
+    return float(inside.mean()) if inside.size > 1 else 1.0
 
 
 def only_shown(state: ViewState, shape: tuple[int, ...], kept: Sequence[int] = ()) -> ViewState:

@@ -15,7 +15,13 @@ from dkist_virtual.text import counted
 from dkist_virtual.view.actions.chosen_files import ChosenFiles, describe_pixels
 from dkist_virtual.view.actions.download_run import DownloadRun, Status
 from dkist_virtual.view.actions.page_address import read_pasted
-from dkist_virtual.view.actions.selection import only_shown, path_line, python_line, selection
+from dkist_virtual.view.actions.selection import (
+    only_shown,
+    path_line,
+    python_line,
+    selection,
+    share_in_box,
+)
 from dkist_virtual.view.state.address import write_address
 
 if TYPE_CHECKING:
@@ -29,6 +35,9 @@ __all__ = ["DoingPanel"]
 
 _FEW: Final = 5000
 """Frames of a whole dataset whose files are counted unasked."""
+
+_TURNED: Final = 0.9
+"""Of the selected pixels that are in the box; of fewer it is said."""
 
 _CSS: Final = """
 :host { font: 13px system-ui, "Segoe UI", "Liberation Sans", Arial, sans-serif; color: #1b1b1b; }
@@ -66,6 +75,9 @@ def facts_of(sources: Sequence[Source], state: ViewState) -> Facts:
     chosen = selection(sources, state)
     line, path = python_line(sources, state), path_line(sources, state)
     about = [describe_pixels(chosen)]
+    share = share_in_box(sources, state)
+    if share < _TURNED:
+        about.append(f"The detector is turned: {share:.0%} of these pixels are in the box.")
     is_whole = state.box is None and not state.ranges
     try:
         n = len(chosen.files)
@@ -73,8 +85,8 @@ def facts_of(sources: Sequence[Source], state: ViewState) -> Facts:
             about.append(f"{n:,} frames: mark some of them, and their files are counted.")
             return Facts(line, path, tuple(about), can_download=False, what="")
         found = ChosenFiles.of(chosen)
-    except DatasetError as error:
-        about.append(f"No files: {redacted(error)}")
+    except DatasetError:
+        about.append("No files: these pixels were computed.")
         return Facts(line, path, tuple(about), can_download=False, what="")
     about += found.lines()
     if not is_whole and found.n:
@@ -126,7 +138,9 @@ class DoingPanel:
             self._failures,
             _text("dkv-heading", text="This view"),
             _row(
-                self._copying("Copy its address", self._address, whole=True),
+                self._copying(
+                    "Copy its address", self._address, whole=True, visible=self._session.has_address
+                ),
                 self._copying("Copy the part for colleagues", self._address),
             ),
             self._address,
