@@ -37,8 +37,14 @@ _MOST_NESTED: Final = 20
 T = TypeVar("T")
 
 
+_TYPES: Final[dict[type, dict[str, Any]]] = {}
+"""Of the fields of each class: to evaluate them takes longer than all else."""
+
+
 def _types(of: type) -> dict[str, Any]:
-    return get_type_hints(of)
+    if of not in _TYPES:
+        _TYPES[of] = get_type_hints(of)
+    return _TYPES[of]
 
 
 def _default(field: Field[Any]) -> Any:
