@@ -105,7 +105,9 @@ class SeeingPanel:
         self.curve: Curve | None = None
         """None before headers are read, or where they have no seeing."""
         self._at: tuple[int, ...] = ()
-        plot = self.root = time_figure(140, min_border_left=56, y_range=(0, 10), title=" ")
+        plot = self.root = time_figure(
+            140, name=self.name, min_border_left=56, y_range=(0, 10), title=" "
+        )
         plot.yaxis.axis_label = "r0 [cm]"
         plot.yaxis.minor_tick_line_color = None
         plot.title.text_font_style = "normal"

@@ -55,7 +55,7 @@ class TimeStrip:
     def _make_figure(self) -> Any:
         names = self._session.source.subject.axis_names
         n = len(self._axes)
-        plot = time_figure(46 + 26 * n, y_range=(n - 0.5, -0.5))  # fmt: skip
+        plot = time_figure(46 + 26 * n, name=self.name, y_range=(n - 0.5, -0.5))  # fmt: skip
         plot.yaxis.ticker = FixedTicker(ticks=list(range(n)))
         plot.yaxis.major_label_overrides = {k: as_text(names[a]) for k, a in enumerate(self._axes)}
         plot.yaxis.major_tick_line_color = None

@@ -132,8 +132,8 @@ class WholePanel:
         n = len(self._parts)
         make: Any = figure
         plot = self.root = make(
-            height=20 + ROW * n, sizing_mode="stretch_width", tools="", toolbar_location=None,
-            output_backend="canvas", frame_align=False,
+            name=self.name, height=20 + ROW * n, sizing_mode="stretch_width", tools="",
+            toolbar_location=None, output_backend="canvas", frame_align=False,
             x_range=(-0.005, 1.005), y_range=(n - 0.5, -0.5),
         )  # fmt: skip
         plot.xaxis.visible = False
