@@ -31,16 +31,22 @@ def point_of(browser: Browser, viewer: Any) -> tuple[int, ...]:
     return tuple(viewer.state.point)
 
 
+def changed(browser: Browser, figure: str, *before: int) -> int:
+    """Wait until a figure shows what it has not shown before."""
+    browser.wait(lambda: browser.drawn(figure) not in before, f"{figure} shows something else")
+    browser.settle()
+    return browser.drawn(figure)
+
+
 def test_the_strip_goes_to_a_frame_and_marks_a_range(browser: Browser, raster: Any) -> None:
     browser.open(raster.url)
     before = browser.drawn("picture-0")
     browser.click_at("time", millis(raster, 0, 2) - 900, 1.1)
     assert point_of(browser, raster)[:2] == (0, 2)
-    other = browser.drawn("picture-0")
-    assert other != before
+    other = changed(browser, "picture-0", before)
     browser.click_at("time", millis(raster, 1, 2), 0)
     assert point_of(browser, raster)[:2] == (1, 2)
-    assert browser.drawn("picture-0") not in (before, other)
+    changed(browser, "picture-0", before, other)
     browser.drag("time", (millis(raster, 1, 1) - 500, 1), (millis(raster, 1, 2), 1))
     browser.settle()
     assert raster.state.ranges == ((1, 1, 3),)
@@ -62,7 +68,7 @@ def test_slit_image_and_raster_map_move_each_other(browser: Browser, raster: Any
     found = point_of(browser, raster)
     # The simulated steps are 100 arcsec apart: a pixel of the screen has several of the slit.
     assert found[:3] == (0, 2, start[2])
-    assert browser.drawn("picture-0") != seen
+    changed(browser, "picture-0", seen)
     # A wavelength of the slit image, of which the map is then.
     mapped = browser.drawn("picture-1")
     left, right, bottom, top = browser.ranges("picture-0")
@@ -70,7 +76,7 @@ def test_slit_image_and_raster_map_move_each_other(browser: Browser, raster: Any
     after = point_of(browser, raster)
     assert after[1] == 2
     assert after[2] != start[2]
-    assert browser.drawn("picture-1") != mapped
+    changed(browser, "picture-1", mapped)
 
 
 def test_seeing_and_whole_go_where_they_are_clicked(browser: Browser, raster: Any) -> None:
@@ -91,11 +97,15 @@ def test_fields_are_drawn_on_each_other(
     browser.wait(lambda: browser.is_drawn("picture-2"), "the second dataset is drawn")
     browser.settle()
     green = np.array([0x00, 0x9E, 0x73])
-    pixels = browser.pixels("picture-0").astype(int)
-    assert (np.abs(pixels - green).max(axis=-1) < 10).sum() > 200
+
+    def n_green() -> int:
+        pixels = browser.pixels("picture-0").astype(int)
+        return int((np.abs(pixels - green).max(axis=-1) < 10).sum())
+
+    browser.wait(lambda: n_green() > 200, "the field of the second dataset is on the first")
     before = browser.drawn("picture-2")
     clock = viewer.sources[0].clocks[0]
     last = float(clock.at((0, 1, 0, 0, 0)).astype("i8")) / 1e3
     browser.click_at("time", last, 0)
     assert point_of(browser, viewer)[1] == 1
-    assert browser.drawn("picture-2") != before
+    changed(browser, "picture-2", before)

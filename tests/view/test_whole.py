@@ -67,9 +67,9 @@ def test_texts_are_world_coordinates(datasets: Any) -> None:
     source = Source.of(ds[1:, 1])
     texts = texts_at(source, parts_of(source.subject), (1, 2, 3, 4))
     wavelength = ds.wcs.array_index_to_world(2, 1, 2, 3, 4)[1]
-    assert texts[:3] == ["U   3 of 4", "2 of 2", f"{wavelength.to_value('nm'):.4f}".rstrip("0")
-                         + " nm   3 of 3"]  # fmt: skip
-    assert texts[3].endswith("arcsec   4 of 30")
+    assert texts[:3] == ["U  3/4", "2/2", f"{wavelength.to_value('nm'):.4f}".rstrip("0")
+                         + " nm  3/3"]  # fmt: skip
+    assert texts[3].endswith("arcsec  4/30")
 
 
 def test_a_click_goes_there(datasets: Any) -> None:

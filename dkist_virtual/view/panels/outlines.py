@@ -24,7 +24,7 @@ __all__ = ["COLOURS", "Outlines"]
 
 COLOURS: Final = ("#d55e00", "#009e73", "#cc79a7", "#56b4e9", "#f0e442")
 """Of the fields of the datasets, by number: colours that the colour-blind tell apart."""
-LETTERS: Final = 44
+LETTERS: Final = 32
 """In a line of text on a picture."""
 
 

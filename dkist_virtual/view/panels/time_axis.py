@@ -24,7 +24,8 @@ def time_figure(height: int, **options: Any) -> Any:
     make: Any = figure
     plot = make(
         x_axis_type="datetime", height=height, sizing_mode="stretch_width", tools="",
-        toolbar_location=None, output_backend="canvas", x_range=(0, 1), min_border_right=20,
+        toolbar_location=None, output_backend="canvas", x_range=(0, 1), min_border_right=28,
+        frame_align=False,
         **options,
     )  # fmt: skip
     plot.xaxis.formatter = DatetimeTickFormatter(**_TICKS)

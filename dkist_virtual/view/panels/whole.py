@@ -110,10 +110,11 @@ def texts_at(source: Source, parts: Sequence[Part], point: Point, tile: int = 0)
             if index is not None:
                 one = world.axes[index]
                 text = world.text(one, float(values[index]))
-                text = f"{text.replace('T', ' ')} UTC" if one.kind == "time" else text
+                # The day is on the axis of the time strip.
+                text = text.rpartition("T")[2] if one.kind == "time" else text
         else:
             pixel = part.pixels[0]
-        texts.append(f"{text}   {pixel + 1} of {part.length}".strip())
+        texts.append(f"{text}  {pixel + 1}/{part.length}".strip())
     return texts
 
 
