@@ -6,7 +6,15 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from bokeh.events import MouseLeave, MouseMove, RangesUpdate, Reset, SelectionGeometry, Tap
+from bokeh.events import (
+    DoubleTap,
+    MouseLeave,
+    MouseMove,
+    RangesUpdate,
+    Reset,
+    SelectionGeometry,
+    Tap,
+)
 from bokeh.models import Column, Row
 from bokeh.models.widgets import Div, RadioButtonGroup
 from sunpy.coordinates import Helioprojective
@@ -41,6 +49,8 @@ READ_OUT: Final = 34
 """Height of the read-out: two lines, also while they are empty, so that no picture moves."""
 WAIT: Final = 60
 """Milliseconds that a picture stays where it is before it is read again."""
+NEAR: Final = 0.01
+"""Of the window: clicks that are no further apart are on the same place."""
 OFTEN: Final = 25
 """Milliseconds between two places of the pointer that are looked at."""
 
@@ -66,7 +76,7 @@ class PicturePanel:
         self.drawn: Drawn | None = None
         """What is shown; None before something was read."""
         self._asked: object = None
-        self._is_moved = True
+        self._placed: Bounds | None = None
         self._step: tuple[int, int] | None = None
         self._ahead: ViewState | None = None
         self._mode = MODES[0]
@@ -89,7 +99,9 @@ class PicturePanel:
         plot = self.canvas.figure
         plot.on_event(MouseMove, self._on_move)
         plot.on_event(MouseLeave, lambda _: self._pointed.forget())
+        # A second click soon after another is a double one, also where it is somewhere else.
         plot.on_event(Tap, self._on_tap)
+        plot.on_event(DoubleTap, self._on_tap)
         plot.on_event(Reset, lambda _: self._change_window(None))
         plot.on_event(RangesUpdate, lambda _: self._again.call(self._take_window))
         plot.on_event(SelectionGeometry, self._on_selection)
@@ -176,9 +188,13 @@ class PicturePanel:
 
     def _show(self, drawn: Drawn) -> None:
         window = self.canvas.window
-        self._is_moved = self.drawn is None or not _is_same(window, drawn.window)
+        # The user may have moved the axes since this was asked for: they stay there.
+        is_ours = self._placed is None or _is_same(window, self._placed)
+        is_moved = is_ours and not _is_same(window, drawn.window)
+        if is_moved or self._placed is None:
+            self._placed = drawn.window
         self.drawn = drawn
-        self.canvas.show(drawn, is_moved=self._is_moved)
+        self.canvas.show(drawn, is_moved=is_moved)
         self.canvas.say(_fault_text(drawn.faults))
         self._mark(self._state)
         if drawn.is_whole and self._step is not None:
@@ -291,7 +307,7 @@ class PicturePanel:
             return
         x, y = float(event.x), float(event.y)
         if self._mode == "Path" and self._number == 0:
-            self._session.model.change(path=(*self._state.path, (x, y)))
+            self._add_corner(x, y)
             return
         found = self._pixel_at(x, y)
         if found is None or not self._is_main:
@@ -305,6 +321,16 @@ class PicturePanel:
             return
         self._pointed.forget()
         self._move_point(tile, column, row, is_locked=not self._state.is_locked)
+
+    def _add_corner(self, x: float, y: float) -> None:
+        """Add a corner to the path; a second click on the last one ends it."""
+        path, (left, right, bottom, top) = self._state.path, self.canvas.window
+        if path:
+            away = (path[-1][0] - x) / (right - left), (path[-1][1] - y) / (top - bottom)
+            if max(map(abs, away)) < NEAR:
+                self.modes.active = 0
+                return
+        self._session.model.change(path=(*path, (x, y)))
 
     def _on_selection(self, event: Any) -> None:
         geometry = event.geometry
@@ -350,6 +376,7 @@ class PicturePanel:
     def _take_window(self) -> None:
         """Take the window to which the user has moved the axes."""
         window = self.canvas.window
+        self._placed = window
         if self.drawn is None or _is_same(window, self.drawn.window):
             return
         if window[0] < window[1] and window[2] < window[3]:
