@@ -193,7 +193,7 @@ class Viewer:
 
     def _repr_mimebundle_(self, **_: Any) -> dict[str, Any]:
         """Show the page in the cell of a notebook; elsewhere this is text."""
-        if not self.is_in_notebook():
+        if not self.is_in_notebook() or find_spec("jupyter_bokeh") is None:
             return {"text/plain": repr(self)}
         if self._cell is None:
             from dkist_virtual.view.serve.notebook import Cell
