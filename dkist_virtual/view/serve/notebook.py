@@ -36,9 +36,8 @@ class Cell:
         from jupyter_bokeh.widgets import BokehModel
 
         # jupyter_bokeh shows models by the Bokeh of the notebook, which has none of its own.
-        parts = ["bokeh", "bokeh-widgets"]
-        resources = Resources(mode="inline", components=parts)
-        output_notebook(resources, hide_banner=True)
+        scripts = Resources(mode="inline", components=["bokeh", "bokeh-widgets"])
+        output_notebook(scripts, hide_banner=True)
         # A cell is run by the loop that also takes the browser's messages.
         loop = asyncio.get_running_loop()
         self._session = make_session(loop.call_soon_threadsafe)
