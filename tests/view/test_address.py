@@ -118,7 +118,7 @@ def test_any_value_of_a_field_comes_back(of: type, name: str) -> None:
     comes_back()
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(st.data())
 def test_any_state_of_a_dataset_comes_back(data: st.DataObject) -> None:
     pixel = st.tuples(*(st.integers(0, n - 1) for n in SHAPE))

@@ -187,7 +187,7 @@ def test_any_marks_select_the_same_by_line(name: str, datasets: Any) -> None:
     source = Source.of(ds)
     pairs = list(itertools.permutations(range(len(source.shape)), 2))
 
-    @settings(max_examples=25)
+    @settings(max_examples=12)
     @given(st.data())
     def selects(data: st.DataObject) -> None:
         axes = data.draw(st.sampled_from(pairs))
