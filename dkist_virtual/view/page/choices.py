@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dkist_virtual.view.page.second import choices, chosen, with_second
-from dkist_virtual.view.panels.choose import fitting_panels
+from dkist_virtual.view.panels.choose import fitting_panels, open_panels
 
 if TYPE_CHECKING:
     from bokeh.models.widgets import Button
@@ -101,8 +101,9 @@ class Choices:
         if line not in (value for value, _ in self._known_lines):
             self._known_lines.append((line, f"{after.line} nm"))
         self._widgets.show(self._lines, line, self._known_lines)
+        opened = open_panels(after, self._session.sources)
         for name, button in self._panels.items():
-            self._widgets.press(button, after.panels is None or name in after.panels)
+            self._widgets.press(button, name in opened)
 
     def _choose_second(self, name: str) -> None:
         model = self._session.model
@@ -123,8 +124,8 @@ class Choices:
 
     def _toggle(self, name: str) -> None:
         model = self._session.model
-        now = tuple(self._panels) if model.state.panels is None else model.state.panels
-        left = tuple(one for one in now if one != name)
-        panels = left if name in now else (*now, name)
+        now = open_panels(model.state, self._session.sources)
+        panels = {*now} ^ {name}
         ordered = tuple(one for one in self._panels if one in panels)
-        model.set(replace(model.state, panels=None if ordered == tuple(self._panels) else ordered))
+        at_first = open_panels(replace(model.state, panels=None), self._session.sources)
+        model.set(replace(model.state, panels=None if ordered == at_first else ordered))

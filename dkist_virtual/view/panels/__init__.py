@@ -7,6 +7,7 @@
 - `picture`: draw a plane of the data through the point, and what is marked on it
 - `picture_figure`: make the Bokeh figure of a picture
 - `profile`: draw the profiles of the point and of pins
+- `cuts/`: draw wavelength and time of a pixel, and time or wavelength along a path
 - `curves/`: draw profiles, in plots that share an axis
 - `seeing`: draw the seeing in time
 - `time_axis`: make figures whose horizontal axis is time

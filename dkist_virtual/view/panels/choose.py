@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from dkist_virtual.view.session import Panel, Session
     from dkist_virtual.view.source import Source
 
-__all__ = ["OFFERS", "Offer", "default_state", "fitting_panels", "make_panels"]
+__all__ = ["OFFERS", "Offer", "default_state", "fitting_panels", "make_panels", "open_panels"]
 
 
 def default_state(sources: Sequence[Source]) -> ViewState:
@@ -47,6 +47,14 @@ def _pictures(source: Source, others: Sequence[Source]) -> list[PictureState]:
 # Panels -------------------------------------------------------------------------------------
 
 
+def _always(_: Sequence[Source]) -> bool:
+    return True
+
+
+def _never(_: Sequence[Source]) -> bool:
+    return False
+
+
 @dataclass(frozen=True)
 class Offer:
     """A panel beside the pictures.
@@ -59,12 +67,15 @@ class Offer:
         Where its class is, and what it is called; made with the session.
     fits : callable
         Whether it has something to show of these datasets.
+    opens : callable
+        Whether a page begins with it.
     """
 
     name: str
     module: str
     made: str
     fits: Callable[[Sequence[Source]], bool]
+    opens: Callable[[Sequence[Source]], bool] = _always
 
     def make(self, session: Session) -> Panel:
         """Make the panel."""
@@ -83,8 +94,32 @@ def _has_seeing(sources: Sequence[Source]) -> bool:
     return _has_times(sources) and hasattr(type(sources[0].dataset), "seeing")
 
 
+def _has_spectra(sources: Sequence[Source]) -> bool:
+    """Whether the main picture, on which paths are drawn, is one of several wavelengths."""
+    roles = sources[0].roles
+    return _varies(sources, "wavelength") and roles.wavelength not in roles.main
+
+
+def _has_repeats(sources: Sequence[Source]) -> bool:
+    """Whether the main dataset has pictures at several times."""
+    return _varies(sources, "time") and len(sources[0].shape) > 2
+
+
+def _has_both(sources: Sequence[Source]) -> bool:
+    """Whether the main dataset has several wavelengths at several times."""
+    return _varies(sources, "wavelength") and _varies(sources, "time")
+
+
+def _varies(sources: Sequence[Source], role: str) -> bool:
+    axis: int | None = getattr(sources[0].roles, role)
+    return axis is not None and sources[0].shape[axis] > 1
+
+
 OFFERS: Final = (
     Offer("profile", "profile", "ProfilePanel", lambda sources: max(sources[0].shape) > 1),
+    Offer("wavelength-time", "cuts.panel", "WavelengthTimePanel", _has_both, _never),
+    Offer("path-time", "cuts.panel", "PathTimePanel", _has_repeats, _never),
+    Offer("path-wavelength", "cuts.panel", "PathWavelengthPanel", _has_spectra, _never),
     Offer("time", "strip", "TimeStrip", _has_times),
     Offer("seeing", "seeing", "SeeingPanel", _has_seeing),
     Offer("whole", "whole", "WholePanel", lambda sources: len(sources[0].shape) > 0),
@@ -98,10 +133,18 @@ def fitting_panels(sources: Sequence[Source]) -> tuple[str, ...]:
     return tuple(offer.name for offer in OFFERS if offer.fits(sources))
 
 
+def open_panels(state: ViewState, sources: Sequence[Source]) -> tuple[str, ...]:
+    """Return the names of the panels that a state has open, or else those of a page at first."""
+    fitting = fitting_panels(sources)
+    if state.panels is not None:
+        return tuple(name for name in fitting if name in state.panels)
+    return tuple(offer.name for offer in OFFERS if offer.name in fitting and offer.opens(sources))
+
+
 def make_panels(session: Session, there: Mapping[str, Panel] | None = None) -> list[Panel]:
     """Make the panels of a page, in the order in which they are read: pictures first.
 
-    Of those beside the pictures, the ones that the state names, or else all that fit the data.
+    Of those beside the pictures, the ones that are open.
 
     Parameters
     ----------
@@ -113,14 +156,11 @@ def make_panels(session: Session, there: Mapping[str, Panel] | None = None) -> l
     there = {} if there is None else there
 
     state = session.model.state
-    fitting = fitting_panels(session.sources)
-    wanted = fitting if state.panels is None else state.panels
+    wanted = open_panels(state, session.sources)
     pictures: list[Panel] = [
         there.get(f"picture-{number}") or PicturePanel(session, number)
         for number in range(len(state.pictures))
     ]
     return pictures + [
-        there.get(offer.name) or offer.make(session)
-        for offer in OFFERS
-        if offer.name in wanted and offer.name in fitting
+        there.get(offer.name) or offer.make(session) for offer in OFFERS if offer.name in wanted
     ]

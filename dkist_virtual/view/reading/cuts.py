@@ -66,6 +66,10 @@ class Cut:
         """Whether nothing more is to come."""
         return not (self.marks == WAITING).any()
 
+    def transposed(self) -> Cut:
+        """Exchange rows and columns."""
+        return Cut(self.values.T, self.marks.T, self.fault)
+
 
 @dataclass(frozen=True, eq=False)
 class _AlongPath:

@@ -1,0 +1,93 @@
+"""The panels of cuts, without a browser: what they draw of a state, and what clicks do."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+from now import Now
+
+from dkist_virtual.view.panels.choose import default_state, fitting_panels, open_panels
+from dkist_virtual.view.panels.cuts.panel import (
+    PathTimePanel,
+    PathWavelengthPanel,
+    WavelengthTimePanel,
+)
+from dkist_virtual.view.pictures.geometry import geometry_of
+from dkist_virtual.view.pictures.levels import levels_of, robust_limits
+from dkist_virtual.view.session import Session
+from dkist_virtual.view.source import Source
+from dkist_virtual.view.state.model import Model
+
+
+def opened(ds: Any, kind: Any) -> tuple[Session, Any]:
+    sources = (Source.of(ds),)
+    session = Session(sources, Model(default_state(sources)), Now())  # type: ignore[arg-type]
+    panel = kind(session)
+    panel.update(None, session.model.state)
+    session.model.on_change(panel.update)
+    return session, panel
+
+
+def path_of(session: Session, *corners: tuple[float, float]) -> tuple[tuple[float, float], ...]:
+    """Coordinates of columns and rows of the main picture."""
+    state = session.model.state
+    geometry = geometry_of(session.source.subject, state.pictures[0].axes, state.point)
+    return tuple(
+        (float(x), float(y)) for x, y in (geometry.world(column, row) for column, row in corners)
+    )
+
+
+def test_wavelength_and_time_of_the_last_pin(datasets: Any) -> None:
+    ds = datasets("vtf")
+    session, panel = opened(ds, WavelengthTimePanel)
+    assert panel.shown is None
+    assert "Pin" in panel.canvas.message.text
+    session.model.change(pins=((0, 0, 0, 3, 4), (0, 0, 1, 9, 8)))
+    expected = np.asarray(ds.data[0, :, :, 9, 8])
+    np.testing.assert_array_equal(panel.shown.cut.values, expected)
+    assert panel.canvas.message.text == ""
+    (levels,) = panel.canvas.image.data_source.data["image"]
+    assert levels.dtype == np.uint8
+    limits = robust_limits(np.asarray(expected, float), signed=False)
+    up = expected if panel.shown.up.values[0] < panel.shown.up.values[-1] else expected[::-1]
+    np.testing.assert_array_equal(levels, levels_of(up, None, limits))
+    panel._move(panel.shown.right.values[2], panel.shown.up.values[1])
+    assert session.model.state.point[1:3] == (1, 2)
+    session.model.change(point=(3, *session.model.state.point[1:]))  # of Stokes V
+    np.testing.assert_array_equal(panel.shown.cut.values, np.asarray(ds.data[3, :, :, 9, 8]))
+
+
+@pytest.mark.parametrize(("kind", "along"), [(PathTimePanel, 1), (PathWavelengthPanel, 2)])
+def test_a_path_along_time_and_wavelength(kind: Any, along: int, datasets: Any) -> None:
+    ds = datasets("vtf")
+    session, panel = opened(ds, kind)
+    assert panel.canvas.message.text == "Draw a path on the main picture"
+    session.model.change(path=path_of(session, (5, 3), (25, 3), (25, 20)))
+    rows = [3] * 21 + list(range(4, 21))
+    columns = [*range(5, 26)] + [25] * 17
+    cube = np.asarray(ds.data[(0, slice(None), 0) if along == 1 else (0, 0)])
+    expected = cube[:, rows, columns]
+    shown = panel.shown.cut.values
+    np.testing.assert_array_equal(shown if along == 1 else shown.T, expected)
+    distance = (panel.shown.right if along == 1 else panel.shown.up).values
+    assert distance[0] == 0
+    np.testing.assert_allclose(np.diff(distance), distance[1], rtol=1e-6)
+    panel._move(*((distance[7], 0.0) if along == 1 else (0.0, distance[7])))
+    assert session.model.state.point[3:] == (3, 12)
+    session.model.change(path=())
+    assert panel.shown is None
+    assert not panel.canvas.image.visible
+
+
+def test_a_page_opens_cuts_only_when_asked(datasets: Any) -> None:
+    sources = (Source.of(datasets("vtf")),)
+    cuts = ("wavelength-time", "path-time", "path-wavelength")
+    assert {*cuts} <= {*fitting_panels(sources)}
+    state = default_state(sources)
+    assert not {*cuts} & {*open_panels(state, sources)}
+    asked = replace(state, panels=("path-time", "profile", "other"))
+    assert open_panels(asked, sources) == ("profile", "path-time")
+    assert not {*cuts} & {*fitting_panels((Source.of(datasets("vbi_mosaic_missing")[:1]),))}
