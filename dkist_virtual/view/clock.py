@@ -17,7 +17,7 @@ from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.times import dates_of_times
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
     from numpy.typing import NDArray
 
@@ -29,6 +29,8 @@ __all__ = ["Clock", "TimesAlong"]
 
 AT_ONCE: Final = 256
 """Pixels whose times are computed at once: others wait for the WCS meanwhile."""
+FIRST: Final = 64
+"""Times of a long row that are known first."""
 CACHED: Final = 64
 """Rows of times that are remembered."""
 GAP: Final = 3.0
@@ -89,25 +91,43 @@ class Clock:
 
         It computes hundreds of coordinates a second at most, and belongs into a thread.
         """
+        *_, row = self.parts_along(axis, point)
+        assert row is not None
+        return row
+
+    def parts_along(
+        self, axis: int, point: Sequence[int]
+    ) -> Iterator[NDArray[np.datetime64] | None]:
+        """Compute the times along an axis in parts: the last one is the whole row.
+
+        A long row has some times from one end to the other first, and then None while others are
+        computed: a reader that waits no more can leave there.
+        """
         n = self.world.shape[axis]
         if self.fixed is not None:
-            return np.full(n, self.fixed)
+            yield np.full(n, self.fixed)
+            return
         key = self._key(axis, point)
-        known: Any = self._rows.get(key)
-        if known is None:
-            parts = []
-            for first in range(0, n, AT_ONCE):
+        row: Any = self._rows.get(key)
+        if row is None:
+            row = np.full(n, np.datetime64("NaT", "us"))
+            first, every = np.arange(n), -(-n // FIRST)
+            if n > AT_ONCE:
+                first = np.union1d(first[::every], [n - 1])
+            left = np.setdiff1d(np.arange(n), first)
+            chunks = [first, *(left[k : k + AT_ONCE] for k in range(0, len(left), AT_ONCE))]
+            for number, some in enumerate(chunks):
                 at = [np.array([float(pixel)]) for pixel in point]
-                at[axis] = np.arange(first, min(first + AT_ONCE, n), dtype=float)
-                parts.append(self._values(list(np.broadcast_arrays(*at))))
-            known = np.concatenate(parts)
-            known.flags.writeable = False
+                at[axis] = some.astype(float)
+                row[some] = self._values(list(np.broadcast_arrays(*at)))
+                if number < len(chunks) - 1:
+                    yield None if number else row.copy()
+            row.flags.writeable = False
             with self._lock:
-                self._rows[key] = known
+                self._rows[key] = row
                 while len(self._rows) > CACHED:
                     self._rows.popitem(last=False)
-        row: NDArray[np.datetime64] = known
-        return row
+        yield row
 
     def span(self, point: Sequence[int]) -> tuple[np.datetime64, np.datetime64] | None:
         """Return the first and the last time of all pixels, by those at the ends of axes.

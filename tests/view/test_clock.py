@@ -93,3 +93,25 @@ def test_nearest_and_between(seconds: list[int | None], first: int, last: int) -
     inside = [n for n, s in enumerate(seconds) if s is not None and low <= s <= high]
     expected = (inside[0], inside[-1] + 1) if inside else None
     assert row.between(START + first * SECOND, START + last * SECOND) == expected
+
+
+def test_long_rows_come_in_parts(datasets: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    source = Source.of(datasets("visp"))
+    point = source.middle()
+    whole = source.clocks[0].along(1, point)  # type: ignore[union-attr]
+    monkeypatch.setattr("dkist_virtual.view.clock.AT_ONCE", 1)
+    monkeypatch.setattr("dkist_virtual.view.clock.FIRST", 1)
+    clock = Clock.of(source.subject)
+    assert clock is not None
+    first, none, last = clock.parts_along(1, point)
+    assert first is not None
+    assert np.isnat(first).tolist() == [False, True, True, False]
+    assert (first[[0, 3]] == whole[[0, 3]]).all()
+    assert none is None
+    assert np.array_equal(last, whole)  # type: ignore[arg-type]
+    assert next(clock.parts_along(1, point)) is last
+    # What nobody waits for any more is left, and nothing of it is taken for a whole row.
+    other = Clock.of(source.subject)
+    assert other is not None
+    next(other.parts_along(1, point))
+    assert np.array_equal(other.along(1, point), whole)

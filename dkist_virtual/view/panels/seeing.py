@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from dkist_virtual.view.session import Session
-    from dkist_virtual.view.state.state import ViewState
+    from dkist_virtual.view.state.state import Point, ViewState
 
 __all__ = ["Curve", "SeeingPanel", "curve_of"]
 
@@ -174,11 +174,14 @@ class SeeingPanel:
         clock = session.source.clocks[state.tile]
         if clock is None:
             return
-        wanted, point = moment_of(event.x), state.point
-        # The slowest axis first: a repeat, and then a step within it.
-        for axis in [one for one in (roles.time, roles.raster) if one in clock.axes]:
-            assert axis is not None
-            pixel = TimesAlong(axis, clock.along(axis, point)).nearest(wanted)
-            if pixel is not None:
-                point = (*point[:axis], pixel, *point[axis + 1 :])
-        session.model.change(point=point)
+        wanted = moment_of(event.x)
+        # The rows of a scan take a while to compute.
+        axes = [axis for axis in (roles.time, roles.raster) if axis is not None]
+
+        def steps() -> Iterator[Point]:
+            yield clock.nearest(wanted, state.point, axes)
+
+        def go(point: Point) -> None:
+            session.model.change(point=point)
+
+        session.worker.read("seeing-go", steps, go, self._fail)

@@ -50,6 +50,7 @@ class TimeStrip:
         self._rows: dict[int, TimesAlong] = {}
         self._dragged: tuple[int, float] | None = None
         self._at: tuple[int, ...] = ()
+        self._asked: dict[int, tuple[int, ...]] = {}
         self.root: Any = self._make_figure()
 
     def _make_figure(self) -> Any:
@@ -86,18 +87,28 @@ class TimeStrip:
         if at != self._at:
             self._at = at
             self._move()
-            clock = self._session.source.clocks[after.tile]
-
-            def steps() -> Iterator[TimesAlong]:
-                if clock is not None:
-                    for axis in self._axes:
-                        yield TimesAlong(axis, clock.along(axis, after.point))
-
-            self._session.worker.read(self.name, steps, self._show, self._fail)
+            for axis in self._axes:
+                self._read(axis, after)
         if before is None or before.ranges != after.ranges:
             self._mark()
 
-    def _show(self, row: TimesAlong) -> None:
+    def _read(self, axis: int, state: ViewState) -> None:
+        """Read the times of a row, unless they are known: they depend on the other rows' pixels."""
+        clock = self._session.source.clocks[state.tile]
+        others = (state.tile, *(state.point[other] for other in self._axes if other != axis))
+        if clock is None or self._asked.get(axis) == others:
+            return
+        self._asked[axis] = others
+
+        def steps() -> Iterator[TimesAlong | None]:
+            for times in clock.parts_along(axis, state.point):
+                yield None if times is None else TimesAlong(axis, times)
+
+        self._session.worker.read(f"{self.name}-{axis}", steps, self._show, self._fail)
+
+    def _show(self, row: TimesAlong | None) -> None:
+        if row is None:
+            return
         before = self._rows.get(row.axis)
         self._rows[row.axis] = row
         if before is None or not np.array_equal(before.times, row.times, equal_nan=True):
@@ -124,13 +135,11 @@ class TimeStrip:
             set_span(self.root, first, last)
 
     def _move(self) -> None:
-        point = self._session.model.state.point
-        here = [
-            (row.times[point[axis]], row.times[point[axis]], number)
-            for number, axis in enumerate(self._axes)
-            if (row := self._rows.get(axis)) is not None and not np.isnat(row.times[point[axis]])
-        ]
-        self._here.data = _lines(here, 0.48)
+        state = self._session.model.state
+        clock = self._session.source.clocks[state.tile]
+        moment = np.datetime64("NaT") if clock is None else clock.at(state.point)
+        known = [] if np.isnat(moment) else range(len(self._axes))
+        self._here.data = _lines([(moment, moment, number) for number in known], 0.48)
 
     def _mark(self) -> None:
         marks: list[_Bar] = []
