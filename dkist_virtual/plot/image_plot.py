@@ -45,7 +45,7 @@ if TYPE_CHECKING:
     from dkist_virtual.plot.planes import Plane, ShownAxes, Subject
     from dkist_virtual.plot.ticks import Coordinate
 
-__all__ = ["ImagePlot", "draw", "draw_profile", "sky_axes", "sky_grid"]
+__all__ = ["ImagePlot", "draw", "draw_profile"]
 
 SEEN_TO_MOVE: Final = 0.1
 """Pixels that coordinates move before their axes are drawn again."""
