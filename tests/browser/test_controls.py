@@ -87,6 +87,8 @@ def test_all_that_is_used_has_a_name(page: Browser) -> None:
         names = page.named(role)
         assert names
         assert all(names), (role, names)
+    for name, pressed in (("Look", "true"), ("Box", "false")):
+        assert page.find("button", name).get_attribute("aria-pressed") == pressed
 
 
 def test_pictures_and_colours_are_chosen(page: Browser, viewer: Any) -> None:

@@ -6,6 +6,7 @@ from itertools import count
 from typing import TYPE_CHECKING, Any, Final
 
 from bokeh.models import Axis, Column, NoOverlap
+from bokeh.models.widgets import RadioButtonGroup
 
 from dkist_virtual.errors import SelectionError
 from dkist_virtual.view.page.actions import Actions
@@ -150,6 +151,8 @@ class Page:
                 self.choices.name(panel)
                 for axis in panel.root.select({"type": Axis}):
                     axis.major_label_policy = NoOverlap()
+                for group in panel.root.select({"type": RadioButtonGroup}):
+                    self._widgets.adopt(group)
         pictures = [panel for panel in self.panels if panel.name.startswith("picture")]
         self._pictures.children = [panel.root for panel in pictures]
         self._others.children = [panel.root for panel in self.panels if panel not in pictures]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from bokeh.models import Column, InlineStyleSheet, Row
-from bokeh.models.widgets import Button, Div, Select, Spinner
+from bokeh.models.widgets import Button, Div, RadioButtonGroup, Select, Spinner
 
 from dkist_virtual.view.page.style import CSS
 
@@ -64,6 +64,22 @@ class Widgets:
         self._channel.label(
             button.css_classes[0], "button", aria_pressed="true" if is_pressed else "false"
         )
+
+    def adopt(self, group: RadioButtonGroup) -> None:
+        """Give buttons of a panel, of which one is pressed, the look and names of the page's."""
+        own = self._own_class()
+        group.css_classes = [*group.css_classes, own]
+        group.stylesheets = [*group.stylesheets, self._sheet]
+
+        def press() -> None:
+            for number in range(len(group.labels)):
+                pressed = "true" if number == group.active else "false"
+                part = f"button:nth-of-type({number + 1})"
+                self._channel.label(own, part, aria_pressed=pressed)
+            self._channel.tell()
+
+        group.on_change("active", lambda attr, old, new: press())  # noqa: ARG005
+        press()
 
     def text(self, words: str = "", css_class: str = "", **options: Any) -> Div:
         """Make a line of text, which is shown as it is, whatever is in it."""
