@@ -82,6 +82,7 @@ ANSWERED_AT_ONCE = {
     "verify file.fits --against astropy --slice 0": "--against takes --sample",
     "download no.store frames": NO_STORE,
     "plot no.store -o a.png": NO_STORE,
+    "view no.store": NO_STORE,
     "quality no.store": NO_STORE,
     "movie no.store.asdf": "no such file or directory",
     "convert no.store store": "no.store: no such file or directory",
