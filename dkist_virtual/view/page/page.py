@@ -143,6 +143,7 @@ class Page:
             own = f"dkv-panel-{panel.name}"
             if panel.name not in there:
                 kinds = ["dkv-panel"] + ["dkv-panel-first"] * (panel.name == "picture-0")
+                kinds += ["dkv-panel-picture"] * panel.name.startswith("picture")
                 kinds += ["dkv-panel-tall"] * (panel.root.sizing_mode == "stretch_both")
                 panel.root.css_classes = [*panel.root.css_classes, own, *kinds]
                 sheets = self._widgets.look["stylesheets"]
