@@ -31,6 +31,8 @@ __all__ = ["Page", "build_page"]
 
 CELL_HEIGHT: Final = 760
 """Pixels, in the cell of a notebook."""
+BELOW: Final = ("profile", "wavelength-time", "path-time", "path-wavelength")
+"""Panels that are below the pictures, where they are wide."""
 _NUMBERS: Final = count()
 
 
@@ -79,9 +81,12 @@ class Page:
         )
         self.channel.label("dkv-side", role="group", aria_label="Controls")
         self._pictures = Column(sizing_mode="stretch_both", css_classes=["dkv-pictures"], **look)
+        self._curves = Column(sizing_mode="stretch_both", css_classes=["dkv-curves"], **look)
         self._others = Column(sizing_mode="stretch_both", css_classes=["dkv-others"], **look)
-        body = Column(children=[head, side, self._pictures, self._others, self.status.root],
-                      sizing_mode="stretch_both", css_classes=["dkv-body"], **look)  # fmt: skip
+        body = Column(
+            children=[head, side, self._pictures, self._curves, self._others, self.status.root],
+            sizing_mode="stretch_both", css_classes=["dkv-body"], **look,
+        )  # fmt: skip
         self.root = Column(
             children=[body], sizing_mode="stretch_both", tags=self.channel.models,
             css_classes=["dkv-page", self.page_class], **look,
@@ -155,8 +160,10 @@ class Page:
                 for group in panel.root.select({"type": RadioButtonGroup}):
                     self._widgets.adopt(group)
         pictures = [panel for panel in self.panels if panel.name.startswith("picture")]
+        curves = [panel for panel in self.panels if panel.name in BELOW]
         self._pictures.children = [panel.root for panel in pictures]
-        self._others.children = [panel.root for panel in self.panels if panel not in pictures]
+        self._curves.children = [panel.root for panel in curves]
+        self._others.children = [p.root for p in self.panels if p not in pictures + curves]
         return [panel for panel in self.panels if panel.name not in there]
 
     def _on_drawn(self) -> None:
