@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from browser import Browser, start_chromium
+from selenium.common.exceptions import WebDriverException
 
 HERE = Path(__file__).parent
 
@@ -58,8 +59,12 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     """Keep a picture of the window and its text when a test fails."""
     report: Any = yield
     browser = getattr(item, "funcargs", {}).get("chromium")
-    if report.failed and browser is not None:
+    # At the end of the last test the browser is closed.
+    if report.failed and report.when != "teardown" and browser is not None:
         path = item.config._tmp_path_factory.mktemp("failed") / f"{item.name}.png"  # type: ignore[attr-defined]
-        browser.screenshot(path)
-        report.sections.append(("window", f"{path}\n{browser.text()}"))
+        try:
+            browser.screenshot(path)
+            report.sections.append(("window", f"{path}\n{browser.text()}"))
+        except WebDriverException as error:
+            report.sections.append(("window", f"does not answer: {error.msg}"))
     return report
