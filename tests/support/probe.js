@@ -13,7 +13,11 @@
       });
     }
   };
-  window.addEventListener("error", (event) => probe.errors.push(String(event.message)));
+  // A browser tells a page so that it lays out once more in the next frame, and its console nothing.
+  const later = "ResizeObserver loop completed with undelivered notifications.";
+  window.addEventListener("error", ({message}) => {
+    if (message !== later) probe.errors.push(String(message));
+  });
   window.addEventListener("unhandledrejection", (event) => probe.errors.push(String(event.reason)));
 
   // Elements, through the shadow DOMs that Bokeh and Panel put everything into.
