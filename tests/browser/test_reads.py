@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import pytest
 
 import dkist_virtual as dv
 from dkist_virtual.demo.server import FrameServer, no_fault
+from dkist_virtual.view.state.address import write_address
 
 if TYPE_CHECKING:
     from browser import Browser
@@ -49,8 +51,11 @@ def frame(stokes: int, time: int, wavelength: int) -> str:
 def test_a_step_reads_each_frame_once_and_sends_8_bits_a_pixel_of_the_screen(
     browser: Browser, viewer: Any, server: FrameServer
 ) -> None:
-    frames_of(server)
     browser.open(viewer.url)
+    # All but the pictures is closed, and a page has read nothing so far.
+    pictures = write_address(replace(viewer.state, panels=()))
+    frames_of(server)
+    browser.open(f"{viewer.url}?{pictures}")
     assert len(viewer.state.pictures) == 2  # Stokes I and V
     boxes = [browser.script("return probe.frame(arguments[0])", f"picture-{n}") for n in (0, 1)]
     screen = sum(round(box["width"] * box["height"]) for box in boxes)
@@ -63,6 +68,21 @@ def test_a_step_reads_each_frame_once_and_sends_8_bits_a_pixel_of_the_screen(
         step = browser.step(PICTURE, key)
         assert frames_of(server) == {}
         assert step.received < 1.2 * screen + 30_000
+
+
+def test_profiles_are_read_once_for_a_pixel_and_not_again_for_a_wavelength(
+    browser: Browser, viewer: Any, server: FrameServer
+) -> None:
+    frames_of(server)
+    browser.open(viewer.url)
+    asked = frames_of(server)
+    profiles = {frame(s, 0, w) for s in range(4) for w in range(3)}
+    along_time = {frame(0, t, w) for t in range(2) for w in range(3)}
+    assert profiles <= set(asked) <= profiles | along_time
+    # For the pictures, the profiles, and the reference spectrum.
+    assert max(asked.values()) <= 3
+    browser.step(PICTURE, "s")
+    assert frames_of(server) == {frame(s, 0, w): 1 for s in (0, 3) for w in (1, 2)}
 
 
 def test_a_frame_that_cannot_be_reached_is_said_and_the_page_goes_on(
