@@ -62,6 +62,7 @@ def test_a_step_reads_each_frame_once_and_sends_8_bits_a_pixel_of_the_screen(
     assert frames_of(server) == {frame(0, 0, 0): 1, frame(3, 0, 0): 1}
     step = browser.step(PICTURE, "s")
     # Those that are shown, and those of the next step, which are read ahead.
+    browser.wait(lambda: len(server.requests) >= 4, "four frames are asked for")
     assert frames_of(server) == {frame(s, 0, w): 1 for s in (0, 3) for w in (1, 2)}
     assert step.received < 1.2 * screen + 30_000
     for key in ("s", "b", "b", "s"):
@@ -82,6 +83,7 @@ def test_profiles_are_read_once_for_a_pixel_and_not_again_for_a_wavelength(
     # For the pictures, the profiles, and the reference spectrum.
     assert max(asked.values()) <= 3
     browser.step(PICTURE, "s")
+    browser.wait(lambda: len(server.requests) >= 4, "four frames are asked for")
     assert frames_of(server) == {frame(s, 0, w): 1 for s in (0, 3) for w in (1, 2)}
 
 
