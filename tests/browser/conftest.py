@@ -39,7 +39,7 @@ def browser(chromium: Browser) -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="module")
-def viewers() -> Iterator[Callable[..., Any]]:
+def viewers(chromium: Browser) -> Iterator[Callable[..., Any]]:
     """``viewers(dataset, ...)``: a viewer that is served until the module's tests are over."""
     from dkist_virtual.view.viewer import Viewer
 
@@ -50,6 +50,8 @@ def viewers() -> Iterator[Callable[..., Any]]:
         return made[-1]
 
     yield view
+    # A page whose server ends would try to reach it again.
+    chromium.driver.get("about:blank")
     for viewer in made:
         viewer.close()
 

@@ -87,8 +87,7 @@ def test_a_turned_or_mirrored_detector_is_drawn_north_up(
 ) -> None:
     wcs = sky_header(angle, mirror)
     pixels = np.random.default_rng(5).normal(size=SHAPE).astype(np.float32)
-    viewer = viewers(Image(pixels, wcs))
-    browser.open(viewer.url)
+    browser.open(viewers(Image(pixels, wcs)).url)
     left, right, bottom, top = browser.ranges(PICTURE)
     assert left < right  # Tx
     assert bottom < top  # Ty
@@ -100,7 +99,6 @@ def test_a_turned_or_mirrored_detector_is_drawn_north_up(
     away = (abs(tx - middle.Tx.value) > 1) & (abs(ty - middle.Ty.value) > 1)
     greys = greys_at(browser, tx[away], ty[away])
     assert_in_order(greys, pixels[rows, columns][away])
-    viewer.close()
 
 
 def test_the_pointer_reads_pixels_and_moves_the_point_until_it_is_locked(

@@ -195,15 +195,18 @@ class Browser:
         ]
 
     def find_all(self, role: str, name: str | None = None) -> list[WebElement]:
-        """Return the elements that have a role, and a name that contains a word."""
-        found = []
+        """Return the elements that have a role, and a name that contains a word.
+
+        Those of this very name come first.
+        """
+        exact, found = [], []
         for node in self.accessible():
             said = node.get("name", {}).get("value", "")
             if node["ignored"] or node.get("role", {}).get("value") != role:
                 continue
             if name is None or name.lower() in said.lower():
-                found.append(self._element(node["backendDOMNodeId"]))
-        return found
+                (exact if said == name else found).append(node["backendDOMNodeId"])
+        return [self._element(node) for node in exact + found]
 
     def find(self, role: str, name: str | None = None) -> WebElement:
         """Return the first of them, as soon as it is there."""

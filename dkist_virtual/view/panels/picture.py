@@ -15,7 +15,7 @@ from bokeh.events import (
     SelectionGeometry,
     Tap,
 )
-from bokeh.models import Column, Row
+from bokeh.models import Column, CustomJS, Row
 from bokeh.models.widgets import Div, RadioButtonGroup
 from sunpy.coordinates import Helioprojective
 
@@ -107,6 +107,10 @@ class PicturePanel:
         plot.on_event(SelectionGeometry, self._on_selection)
         for name in ("inner_width", "inner_height"):
             plot.on_change(name, lambda _attr, _old, _new: self._again.call(self._resize))
+        # The mouse that has pressed a button may be dragged before the server has heard of it.
+        drags = {"toolbar": plot.toolbar, "pan": self.canvas.pan_tool, "box": self.canvas.box_tool}
+        code = f"toolbar.active_drag = cb_obj.active === {MODES.index('Box')} ? box : pan"
+        self.modes.js_on_change("active", CustomJS(args=drags, code=code))
         self.modes.on_change("active", lambda _attr, _old, new: self._set_mode(MODES[new]))
 
     # The state -------------------------------------------------------------------------------
