@@ -141,5 +141,20 @@ def test_units_leave_out_what_is_not_known() -> None:
     assert Units("ct").label("V") == "V [ct]"
 
 
+def test_a_plot_has_room_for_all_curves_and_stays_where_nothing_is_known(vtf: Any) -> None:
+    _, session, panel = vtf
+    session.model.change(pins=((0, 1, 1, 3, 4),))
+    plot = panel.figures[0]
+    (pin, _), mean = plot._pins[0], plot._mean.data["y"]
+    values = np.concatenate([drawn(panel, 0), pin.data["y"], mean])
+    ends = plot.figure.y_range.start, plot.figure.y_range.end
+    assert ends[0] < values.min() <= values.max() < ends[1]
+    session.model.change(pins=())
+    plot.show_mean(None)
+    before = plot.figure.y_range.start, plot.figure.y_range.end
+    plot.show(np.full(3, np.nan), np.zeros(3, np.uint8))
+    assert (plot.figure.y_range.start, plot.figure.y_range.end) == before
+
+
 def test_round_velocities() -> None:
     assert speed_ticks(-11.4, 11.5, 5) == [-10, -5, 0, 5, 10]

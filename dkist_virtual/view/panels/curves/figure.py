@@ -42,6 +42,8 @@ FEW: Final = 60
 GONE: Final = {ABSENT: "#8c8c8c", FAILED: "#b40000"}
 """Of the hatching of absent frames, and of those that could not be read."""
 MARGIN: Final = 0.02
+ROOM: Final = 0.08
+"""Beside all values along an axis, and above and below them, in units of their range."""
 
 
 class ProfileFigure:
@@ -69,7 +71,10 @@ class ProfileFigure:
         is_last: bool,
     ) -> None:
         make: Any = figure
+        ends: Any = (0, 1)
         self.figure: Any = make(
+            # Ranges that Bokeh computes have no ends where nothing was read yet.
+            y_range=Range1d(*ends),
             sizing_mode="stretch_both", min_height=90, output_backend="canvas", x_range=x_range,
             tools="xwheel_zoom", active_scroll="xwheel_zoom", toolbar_location=None,
             x_axis_type="datetime" if scale.kind == "time" else "linear", border_fill_alpha=0,
@@ -143,6 +148,7 @@ class ProfileFigure:
     def show(self, values: NDArray[Any], marks: NDArray[np.uint8]) -> None:
         """Draw the profile of the point; gaps are hatched."""
         self._point.data = self._line_of(values)
+        self._fit()
         edges = _edges(self._scale.values)
         gaps: dict[str, Any] = {"left": [], "right": [], "colour": []}
         for mark, colour in GONE.items():
@@ -163,6 +169,7 @@ class ProfileFigure:
                 renderer.visible = is_there
             if is_there:
                 source.data = self._line_of(pins[number])
+        self._fit()
         if self.legend is not None:
             items = [
                 LegendItem(label=_said(f"{number + 1}"), renderers=self._pins[number][1])
@@ -186,6 +193,7 @@ class ProfileFigure:
         """Draw the reference spectrum; None hides it."""
         nothing: dict[str, Any] = {"x": np.zeros(0), "y": np.zeros(0)}
         self._mean.data = nothing if values is None else self._line_of(values)
+        self._fit()
         self._mean_item.visible = values is not None
         if self.legend is not None:
             self.legend.visible = bool(values is not None or len(self.legend.items) > 2)
@@ -212,6 +220,16 @@ class ProfileFigure:
         }
         self.speeds.ticker.ticks = places
         self.speeds.major_label_overrides = labels
+
+    def _fit(self) -> None:
+        """Make all values that are drawn fit into the plot; it stays where there are none."""
+        shown = [source.data["y"] for source, (line, _) in self._pins if line.visible]
+        values = np.concatenate([self._point.data["y"], self._mean.data["y"], *shown])
+        values = values[np.isfinite(values)]
+        if len(values):
+            low, high = float(values.min()), float(values.max())
+            room = ROOM * (high - low) or 0.5
+            self.figure.y_range.update(start=low - room, end=high + room)
 
     def _reset(self) -> None:
         start, end = self._ends
