@@ -84,7 +84,9 @@ class PicturePanel:
         self.read_out = Div(
             text=" ", render_as_text=True, disable_math=True, sizing_mode="stretch_width",
             height=READ_OUT, margin=(2, 4, 2, 4),
-            styles={"font-variant-numeric": "tabular-nums", "overflow": "hidden"},
+            styles={
+                "font-variant-numeric": "tabular-nums", "overflow": "hidden", "font-size": "12px",
+            },
         )  # fmt: skip
         head: list[Any] = [self.modes, self.read_out] if number == 0 else [self.read_out]
         self.root: Any = Column(
@@ -404,9 +406,12 @@ def _coordinate(subject: Subject, axis: WorldAxis, value: float) -> str:
         unit, scale = drawn_unit(subject, axis.unit)
         value = float(subject.world.wrap_as_frame(axis, np.asarray(value))) * scale
         short = ("Tx", "Ty") if isinstance(subject.world.frame, Helioprojective) else ("lon", "lat")
-        return f"{short[axis.kind == 'latitude']} {value:.2f} {unit}"
+        mark = "\N{DOUBLE PRIME}" if unit == "arcsec" else f" {unit}"
+        return f"{short[axis.kind == 'latitude']} {value:.2f}{mark}"
     text = subject.world.text(axis, value)
-    return {"time": f"{text} UTC", "stokes": f"Stokes {text}"}.get(axis.kind, text)
+    # The day is below the strip of times, and the room is for two lines.
+    clock = text.rpartition("T")[2]
+    return {"time": f"{clock} UTC", "stokes": f"Stokes {text}"}.get(axis.kind, text)
 
 
 def _is_same(one: Bounds, other: Bounds) -> bool:
