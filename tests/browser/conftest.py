@@ -8,10 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import pytest
 from browser import Browser, start_chromium
 from selenium.common.exceptions import WebDriverException
+
+from dkist_virtual.view.reading.worker import Worker
 
 HERE = Path(__file__).parent
 
@@ -25,8 +28,21 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session")
 def chromium() -> Iterator[Browser]:
-    """The browser of this worker."""
-    with start_chromium() as browser:
+    """The browser of this process, which knows what the viewers in it read."""
+    workers: WeakSet[Worker] = WeakSet()
+    begin = Worker.__init__
+
+    def noted(worker: Worker, *given: Any) -> None:
+        begin(worker, *given)
+        workers.add(worker)
+
+    with pytest.MonkeyPatch.context() as patched, start_chromium() as browser:
+        patched.setattr(Worker, "__init__", noted)
+        browser.is_busy = lambda: (
+            not all(
+                ticket.is_over for one in list(workers) for ticket in list(one._tickets.values())
+            )
+        )
         yield browser
 
 

@@ -103,10 +103,16 @@ class Browser:
     Parameters
     ----------
     driver : selenium.webdriver.Chrome
+
+    Attributes
+    ----------
+    is_busy : callable
+        Whether the server reads something for a page, where the test knows.
     """
 
     def __init__(self, driver: Chrome) -> None:
         self.driver = driver
+        self.is_busy: Callable[[], bool] = lambda: False
 
     # The page ------------------------------------------------------------------------------
 
@@ -134,22 +140,26 @@ class Browser:
             ) from None
 
     def settle(self) -> None:
-        """Wait until nothing is drawn, and nothing comes from the server, for some frames."""
-        self.driver.execute_async_script(
-            """
-            const done = arguments[arguments.length - 1];
-            let before = null, quiet = 0;
-            const look = () => {
-              const now = probe.messages + " " + probe.models().map(
-                (model) => model.frame_width !== undefined ? probe.drawn(model.name)?.sum : 0
-              ).join();
-              quiet = now === before && probe.idle() ? quiet + 1 : 0;
-              before = now;
-              quiet < 12 ? requestAnimationFrame(look) : done();
-            };
-            look();
-            """
-        )
+        """Wait until nothing is read, nothing comes from the server, and nothing is drawn."""
+        for _ in range(20):
+            was_busy = self.is_busy()
+            self.driver.execute_async_script(
+                """
+                const done = arguments[arguments.length - 1];
+                let messages = -1, drawn = "", quiet = 0;
+                const look = () => {
+                  // Pictures are compared now and then: that takes longer than a frame.
+                  const now = quiet % 6 ? drawn : probe.pictures();
+                  const same = messages === probe.messages && now === drawn;
+                  quiet = same && probe.idle() ? quiet + 1 : 0;
+                  [messages, drawn] = [probe.messages, now];
+                  quiet <= 12 ? requestAnimationFrame(look) : done();
+                };
+                look();
+                """
+            )
+            if not was_busy and not self.is_busy():
+                return
 
     def text(self) -> str:
         """Return the text that can be seen on the page."""

@@ -105,6 +105,13 @@
     return {sum, colours: colours.size};
   };
 
+  // The numbers of all figures that have a name.
+  probe.pictures = () =>
+    probe.models()
+      .filter((model) => model.name && model.frame_width !== undefined)
+      .map((model) => probe.drawn(model.name)?.sum)
+      .join();
+
   // How long it takes from the next event of a type until other pixels are on the screen. Each
   // frame of the browser is looked at; after one that differs another frame is waited for, before
   // which the browser has painted it. `last` is when the pixels changed last.
