@@ -28,10 +28,9 @@ __all__ = ["Viewer", "check_installed"]
 
 
 def check_installed() -> None:
-    """Raise ImportError where the packages that show pages are not installed; imports none."""
-    for name in ("bokeh", "panel"):
-        if find_spec(name) is None:
-            raise ImportError(f'view: {name} is not installed: pip install "dkist_virtual[view]"')
+    """Raise ImportError where Bokeh is not installed; imports nothing."""
+    if find_spec("bokeh") is None:
+        raise ImportError('view: Bokeh is not installed: pip install "dkist_virtual[view]"')
 
 
 class Viewer:
@@ -58,7 +57,7 @@ class Viewer:
     DatasetError
         One of them is no dataset, or `download_to` is no directory.
     ImportError
-        Panel is not installed.
+        Bokeh is not installed.
     """
 
     def __init__(

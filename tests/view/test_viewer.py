@@ -234,7 +234,7 @@ def test_the_command_says_what_is_missing(
         "dkist_virtual.view.viewer.find_spec",
         lambda name: None if name == "bokeh" else find_spec(name),
     )
-    expected = 'view: bokeh is not installed: pip install "dkist_virtual[view]"'
+    expected = 'view: Bokeh is not installed: pip install "dkist_virtual[view]"'
     store = converted("vtf")
     assert command(capsys, str(store)) == (1, "", f"Error: {expected}\n")
     with pytest.raises(ImportError, match=re.escape(expected)):

@@ -71,7 +71,7 @@ class Served:
 class _Guarded(BokehTornado):
     """Bokeh's application behind a guard that each request passes first, web sockets too.
 
-    It answers nothing that is not named here, whatever Bokeh and Panel may serve else.
+    It answers nothing that is not named here, whatever else Bokeh and its extensions may serve.
     """
 
     def __init__(self, guard: Guard, tickets: set[str], make: Application, keep: int) -> None:
