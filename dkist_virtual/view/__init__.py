@@ -7,7 +7,6 @@ A viewer is handed datasets as objects and knows them by protocols; it imports n
 - `source`: describe a dataset or mosaic for the viewer: its tiles and the roles of its axes
 - `clock`: tell when pixels were taken
 - `session`: what the panels of one page share: sources, state, reader
-- `viewer`: serve the page, and hand back what was selected there
 - `state/`: what a page shows, as plain values, and its address
 - `reading/`: read what panels ask for, in threads, newest first
 - `pictures/`: make pictures of 8 bits at the screen's resolution, north up

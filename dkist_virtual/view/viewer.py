@@ -157,8 +157,9 @@ class Viewer:
         page = build_page(session)
         query = QuerySource(session)
         page.root.tags = [*page.root.tags, query.model]
-        page.server_doc(doc)
+        # Before the page is in the document, which looks for its models anew at each change.
         query.show_in_browser(doc)
+        page.server_doc(doc)
         if refused is not None:
             page.status.say(f"{refused}. The page shows what fits the data.")
 

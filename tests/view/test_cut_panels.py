@@ -90,4 +90,4 @@ def test_a_page_opens_cuts_only_when_asked(datasets: Any) -> None:
     assert not {*cuts} & {*open_panels(state, sources)}
     asked = replace(state, panels=("path-time", "profile", "other"))
     assert open_panels(asked, sources) == ("profile", "path-time")
-    assert not {*cuts} & {*fitting_panels((Source.of(datasets("vbi_mosaic_missing")[:1]),))}
+    assert not {*cuts} & {*fitting_panels((Source.of(datasets("vbi_mosaic")[:1]),))}

@@ -155,10 +155,11 @@ class Page:
                 panel.root.stylesheets = [*panel.root.stylesheets, *sheets]
                 self.channel.label(own, role="group", aria_label=panel.title)
                 self.choices.name(panel)
-                for axis in panel.root.select({"type": Axis}):
-                    axis.major_label_policy = NoOverlap()
-                for group in panel.root.select({"type": RadioButtonGroup}):
-                    self._widgets.adopt(group)
+                for model in panel.root.references():
+                    if isinstance(model, Axis):
+                        model.major_label_policy = NoOverlap()
+                    elif isinstance(model, RadioButtonGroup):
+                        self._widgets.adopt(model)
         pictures = [panel for panel in self.panels if panel.name.startswith("picture")]
         curves = [panel for panel in self.panels if panel.name in BELOW]
         self._pictures.children = [panel.root for panel in pictures]
