@@ -68,8 +68,8 @@ def view(
     """Show a dataset in a browser: linked pictures, spectra and strips.
 
     What is shown is read when it is shown; nothing is downloaded before. The page is served to this
-    machine alone, at an address that nobody can guess, until Ctrl-C. Who knows the address sees the
-    data. Needs the extra "view": pip install "dkist_virtual[view]".
+    machine alone, at an address that cannot be guessed, until Ctrl-C. Everyone who has the address
+    sees the data. Needs the extra "view": pip install "dkist_virtual[view]".
 
     \b
     Examples:

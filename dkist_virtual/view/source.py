@@ -16,13 +16,11 @@ from dkist_virtual.plot.sky_grid import sky_axes, sky_grid
 from dkist_virtual.view.clock import Clock
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-
     from dkist_virtual.cube.world_axes import Kind, World
     from dkist_virtual.plot.planes import Subject
     from dkist_virtual.view.state.state import Point
 
-__all__ = ["Roles", "Source", "Viewable", "time_at"]
+__all__ = ["Roles", "Source", "Viewable"]
 
 MOST_STOKES: Final = 16
 """Letters that Stokes parameters have, those of circular and linear feeds among them."""
@@ -242,20 +240,3 @@ class Source:
         """
         inner = {*self.roles.frame, *(self.roles.sky or ()), self.roles.raster}
         return tuple(n // 2 if axis in inner else 0 for axis, n in enumerate(self.shape))
-
-
-def time_at(source: Source, point: Sequence[int], tile: int = 0) -> str:
-    """Write when a pixel was taken, ``2022-10-24T19:15:37.808 UTC``; empty where none knows.
-
-    In a raster it is the time of the pixel's own column.
-
-    Parameters
-    ----------
-    point : sequence of int
-        A pixel for each axis of the array.
-    tile : int
-        Which of a mosaic's tiles.
-    """
-    clock = source.clocks[tile]
-    moment = np.datetime64("NaT") if clock is None else clock.at(point)
-    return "" if np.isnat(moment) else f"{np.datetime_as_string(moment, unit='ms')} UTC"

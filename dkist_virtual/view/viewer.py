@@ -102,7 +102,7 @@ class Viewer:
 
     @property
     def url(self) -> str:
-        """The address of the page, which is served from now on. Who has it sees the data."""
+        """The address of the page, which is served from now on: all who have it see the data."""
         return self._serve().url
 
     def _serve(self) -> Served:

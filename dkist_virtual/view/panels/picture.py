@@ -221,7 +221,7 @@ class PicturePanel:
         self._session.worker.read_ahead(read)
 
     def _fail(self, error: Exception) -> None:
-        """Say why there is no picture."""
+        """Say why the picture was not drawn."""
         self._asked = None
         self.canvas.hide()
         self.canvas.say(_fault_text((error,)))

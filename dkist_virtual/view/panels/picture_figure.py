@@ -254,7 +254,7 @@ class PictureFigure:
         self.length.visible = bool(text)
 
     def hide(self) -> None:
-        """Show no picture: the one that is there is not that of the state."""
+        """Hide the picture that is there, which is not that of the state."""
         self.image.visible = False
 
     def say(self, text: str) -> None:

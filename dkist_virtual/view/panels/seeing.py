@@ -51,7 +51,7 @@ class Curve:
     is_locked: NDArray[np.bool_]
 
     def gaps(self) -> list[tuple[np.datetime64, np.datetime64]]:
-        """Return from when to when there is no valid value: half-way to the steps that have one."""
+        """Return the spans without a valid value, each up to half-way to a step that has one."""
         half = np.diff(self.times).astype("m8[us]") // 2
         if not len(half):
             return []

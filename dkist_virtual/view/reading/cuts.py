@@ -61,11 +61,6 @@ class Cut:
     marks: NDArray[np.uint8]
     fault: str = ""
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether nothing more is to come."""
-        return not (self.marks == WAITING).any()
-
     def transposed(self) -> Cut:
         """Exchange rows and columns."""
         return Cut(self.values.T, self.marks.T, self.fault)
@@ -127,11 +122,6 @@ class CutReader:
         self._shape = subject.world.shape
         self._frames = frame_axes(subject)
         self._kept: Kept[Block | _AlongPath] = Kept(keep)
-
-    @property
-    def nbytes(self) -> int:
-        """Bytes that are kept."""
-        return self._kept.nbytes
 
     def plane(self, point: Point, rows: int, columns: int) -> Iterator[Cut]:
         """Read a pixel along two axes; yield the cut after each batch of frames.

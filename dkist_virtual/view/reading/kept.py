@@ -52,8 +52,3 @@ class Kept(Generic[T]):
     def nbytes(self) -> int:
         """Bytes that are kept."""
         return sum(one.nbytes for one in self._kept.values())
-
-    def clear(self) -> None:
-        """Keep nothing."""
-        with self._lock:
-            self._kept.clear()

@@ -68,11 +68,6 @@ class Profile:
     marks: NDArray[np.uint8]
     fault: str = ""
 
-    @property
-    def is_whole(self) -> bool:
-        """Whether nothing more is to come."""
-        return not (self.marks == WAITING).any()
-
 
 class ProfileReader:
     """Reads profiles of an array, and keeps the last ones.

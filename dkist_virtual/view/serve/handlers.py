@@ -93,7 +93,7 @@ class SafeHeaders(OutputTransform):
 
 
 class Refused(RequestHandler):
-    """Answers a request that is refused, without a word on why to who has no token."""
+    """Refuses a request; without the token it says no reason."""
 
     def initialize(self, status: int) -> None:
         """Take the status of HTTP to refuse with."""

@@ -226,7 +226,7 @@ def _own_names() -> set[str]:
 
 
 def show_error(doc: Document, error: Exception) -> None:
-    """Show in a page why there is none."""
+    """Show why a page could not be made."""
     if not isinstance(error, DKISTVirtualError):
         _log.error("the page could not be made", exc_info=error)
     doc.clear()
