@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -15,6 +16,7 @@ import dkist_virtual as dv
 from dkist_virtual.view.page.actions import steps_on_screen, zoomed
 from dkist_virtual.view.page.look import CMAPS, histogram, next_cmap, span_of, symmetric
 from dkist_virtual.view.page.second import choices, chosen, with_second
+from dkist_virtual.view.page.sliders import PixelTexts
 from dkist_virtual.view.panels.choose import default_state
 from dkist_virtual.view.source import Source
 
@@ -67,6 +69,15 @@ def test_a_hot_pixel_does_not_squeeze_the_histogram() -> None:
     assert counts.max() == 1
     assert edges[0] == first
     assert edges[-1] == last
+
+
+def test_axes_with_the_same_coordinate_have_different_names(datasets: Any) -> None:
+    """The scans of a map that is repeated have times, and so have the places of its slit."""
+    source = Source.of(datasets("visp_moving"))
+    names = PixelTexts(SimpleNamespace(source=source)).names  # type: ignore[arg-type]
+    assert names[:2] == list(source.subject.axis_names[:2])
+    assert len({*names}) == len(names) == 4
+    assert names[source.roles.wavelength or 0] == "wavelength"
 
 
 @given(numbers, numbers)

@@ -15,6 +15,7 @@ from dkist_virtual.view.panels.cuts.panel import (
     PathWavelengthPanel,
     WavelengthTimePanel,
 )
+from dkist_virtual.view.panels.picture import HOW, MODES, PicturePanel
 from dkist_virtual.view.pictures.geometry import geometry_of
 from dkist_virtual.view.pictures.levels import levels_of, robust_limits
 from dkist_virtual.view.session import Session
@@ -58,6 +59,24 @@ def test_wavelength_and_time_of_the_last_pin(datasets: Any) -> None:
     assert session.model.state.point[1:3] == (1, 2)
     session.model.change(point=(3, *session.model.state.point[1:]))  # of Stokes V
     np.testing.assert_array_equal(panel.shown.cut.values, np.asarray(ds.data[3, :, :, 9, 8]))
+
+
+def test_a_picture_says_how_a_path_is_drawn_until_it_is(datasets: Any) -> None:
+    session, panel = opened(datasets("vtf"), lambda session: PicturePanel(session, 0))
+    panel.modes.active = MODES.index("Path")
+    assert panel.canvas.length.text == HOW
+    session.model.change(path=path_of(session, (5, 3), (25, 3)))
+    assert panel.canvas.length.text.startswith("path ")
+    session.model.change(path=())
+    panel.modes.active = MODES.index("Look")
+    assert not panel.canvas.length.visible
+
+
+def test_what_to_do_for_a_cut_is_wrapped_where_it_is_narrow(datasets: Any) -> None:
+    _, panel = opened(datasets("vtf"), PathTimePanel)
+    panel.canvas.figure.set_from_json("inner_width", 95)
+    panel.canvas.say("Draw a path on the main picture")
+    assert panel.canvas.message.text.split("\n") == ["Draw a path", "on the main", "picture"]
 
 
 @pytest.mark.parametrize(("kind", "along"), [(PathTimePanel, 1), (PathWavelengthPanel, 2)])

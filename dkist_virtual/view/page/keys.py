@@ -41,8 +41,8 @@ class Key:
 KEYS: Final = (
     Key(("s", "S"), "next wavelength", ("s",)),
     Key(("b", "B"), "wavelength before", ("b",)),
-    Key(("f", "F"), "next time, or next position of the slit", ("f",)),
-    Key(("d", "D"), "time before, or position of the slit before", ("d",)),
+    Key(("f", "F"), "next time; in a single scan, next position of the slit", ("f",)),
+    Key(("d", "D"), "time before; in a single scan, position of the slit before", ("d",)),
     Key(("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"),
         "move the point by a pixel", ("\N{LEFTWARDS ARROW}", "\N{RIGHTWARDS ARROW}",
         "\N{UPWARDS ARROW}", "\N{DOWNWARDS ARROW}")),

@@ -26,7 +26,7 @@ __all__ = ["AxisSliders", "PixelTexts"]
 
 SHORT = {"helioprojective longitude": "Tx", "helioprojective latitude": "Ty"}
 """What solar physicists call some coordinates, where there is little room."""
-PLAY, PAUSE = "\N{BLACK RIGHT-POINTING TRIANGLE}", "\N{DOUBLE VERTICAL BAR}"
+PLAY, PAUSE = "\N{BLACK RIGHT-POINTING TRIANGLE}", "\N{DOUBLE VERTICAL LINE}"
 
 
 class PixelTexts:
@@ -45,6 +45,11 @@ class PixelTexts:
             self._steps[axis] = None if along is None else along.step
             if along is not None:
                 self.names[axis] = name_of(along.axis)
+        # Scans and positions of a slit both have a time: each is called what the array calls it.
+        own, names = source.subject.axis_names, tuple(self.names)
+        self.names = [
+            own[axis] if names.count(name) > 1 else name for axis, name in enumerate(names)
+        ]
 
     def at(self, point: Point) -> list[str]:
         """Write the coordinate of each axis at a point; a pixel where there is none."""

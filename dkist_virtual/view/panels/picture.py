@@ -43,6 +43,7 @@ __all__ = ["PicturePanel"]
 
 MODES: Final = ("Look", "Box", "Path")
 """What the mouse does on a picture: move and zoom it, mark a box, draw a path."""
+HOW: Final = "click the corners of a path;\nclick the last one again to end it"
 SAME: Final = 1e-4
 """Part of a window by which it may differ from another that counts as the same."""
 READ_OUT: Final = 34
@@ -259,8 +260,10 @@ class PicturePanel:
             middle = (bottom + top) / 2
             sides = (((left, middle), (right, middle)), ((left, bottom), (left, top)))
             wide, high = (self._length(side) for side in sides)
-            lines += [f"box {wide} wide, {high} high"] if wide else []
+            lines += [f"box {wide} wide", f"box {high} high"] if wide else []
         path = self._length(state.path)
+        if self._mode == "Path" and len(state.path) < 2:
+            lines.append(HOW)
         return "\n".join([*lines, *([f"path {path}"] if path else [])])
 
     def _length(self, corners: tuple[tuple[float, float], ...]) -> str:
@@ -281,6 +284,7 @@ class PicturePanel:
         toolbar.active_drag = self.canvas.box_tool if mode == "Box" else self.canvas.pan_tool
         if mode == "Path":
             self._session.model.change(path=())
+        self._mark(self._state)
 
     def _on_move(self, event: Any) -> None:
         if event.x is not None and event.y is not None:

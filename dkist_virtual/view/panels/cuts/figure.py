@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
+from bokeh.core.property.descriptors import UnsetValueError
 from bokeh.events import Tap
 from bokeh.models import BasicTickFormatter, LinearColorMapper, Range1d
 from bokeh.models.annotations import ColorBar, Label, Span
@@ -31,6 +33,10 @@ __all__ = ["CutFigure"]
 
 MOST: Final = 1024
 """Places along a side of the image that is sent."""
+LETTER: Final = 6.6
+"""Width of a letter of a message in pixels."""
+LEAST, LINES = 11, 12
+"""Letters of a line of a message at least, and lines at most."""
 
 
 class CutFigure:
@@ -123,4 +129,9 @@ class CutFigure:
 
     def say(self, text: str) -> None:
         """Write a message over the cut; an empty one hides it."""
-        self.message.update(text=as_text(text), visible=bool(text))
+        try:
+            letters = max(LEAST, int((self.figure.inner_width - 16) / LETTER))
+        except UnsetValueError:
+            letters = len(text) or 1
+        lines = textwrap.wrap(text, letters)[:LINES]
+        self.message.update(text=as_text("\n".join(lines)), visible=bool(text))
