@@ -39,6 +39,10 @@ def place_of(viewer: Any, column: int, row: int) -> tuple[float, float]:
 def test_the_pointer_moves_the_point_until_a_click_locks_it(page: Browser, viewer: Any) -> None:
     page.point_at("picture-0", *place_of(viewer, 10, 20))
     page.wait(lambda: viewer.state.point[3:] == (20, 10), "the point to follow")
+    for key, pixel in (("s", 1), ("b", 0)):
+        page.press(key)
+        value = f"{float(viewer.sources[0].dataset.data[0, 0, pixel, 20, 10]):.6g} ct"
+        page.wait(lambda value=value: value in page.text(), "the value of the plane that came")
     page.click_at("picture-0", *place_of(viewer, 30, 5))
     page.wait(lambda: viewer.state.is_locked, "the click to lock it")
     assert viewer.state.point[3:] == (5, 30)

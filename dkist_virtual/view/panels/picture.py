@@ -80,6 +80,7 @@ class PicturePanel:
         self._placed: Bounds | None = None
         self._step: tuple[int, int] | None = None
         self._ahead: ViewState | None = None
+        self._told: tuple[float, float] | None = None
         self._mode = MODES[0]
         self.modes = RadioButtonGroup(labels=list(MODES), active=0, width=170, margin=(2, 6, 2, 4))
         self.read_out = Div(
@@ -206,6 +207,11 @@ class PicturePanel:
         self._mark(self._state)
         if drawn.is_whole and self._step is not None:
             self._read_ahead(*self._step)
+        # The pointer may stay where it is while another plane comes below it.
+        if drawn.is_whole and self._told is not None:
+            found = self._pixel_at(*self._told)
+            if found is not None:
+                self._tell(*self._told, *found)
 
     def _read_ahead(self, axis: int, by: int) -> None:
         state = self._state
@@ -355,6 +361,7 @@ class PicturePanel:
         """Write the coordinates and the value of a pixel, which is read."""
         drawn = self.drawn
         assert drawn is not None
+        self._told = x, y
         state, request = self._state, drawn.request
         point = list(request.layers.points[0])
         for axis, pixel in zip(request.picture.axes, (column, row), strict=True):
