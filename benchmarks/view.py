@@ -248,7 +248,7 @@ def main() -> None:
         serve(given.serve, given.frames, not given.no_read_ahead)
         return
     warnings.simplefilter("ignore")
-    said = about(given.steps, ("dkist_virtual", "panel", "bokeh", "matplotlib"))
+    said = about(given.steps, ("dkist_virtual", "bokeh", "matplotlib"))
     print(json.dumps(said), "\n")
     lines: list[dict[str, Any]] = []
     plots: dict[str, list[float]] = {}
