@@ -23,6 +23,21 @@ if (page == null || up.is_connected_to_page) return
 up.is_connected_to_page = true
 const hosts = new Map()  // of widgets, by class
 
+// Lines of text ------------------------------------------------------------------------------
+
+// Bokeh lays out the whole page again when a text changes, which takes longer than a picture does.
+// Here a line is written where it is; if it needs more room, the browser tells Bokeh.
+const lines = text.default_view.prototype
+if (lines.rerender_all == null) {
+  lines.rerender_all = lines.rerender
+  lines.rerender = function () {
+    const {markup_el: line, model} = this
+    const is_plain = model.render_as_text && model.disable_math
+    if (line != null && is_plain && line.textContent != model.text) line.textContent = model.text
+    else this.rerender_all()
+  }
+}
+
 // Messages -----------------------------------------------------------------------------------
 
 const waiting = new Map()

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from bokeh.document import Document
-    from bokeh.models.widgets import Slider
+    from bokeh.models.widgets import Div, Slider
 
     from dkist_virtual.view.page.keys import Key
     from dkist_virtual.view.reading.worker import Worker
@@ -77,7 +77,7 @@ class Channel:
 
     def connect(
         self, document: Document, *, page_class: str, title: str, keys: Sequence[Key],
-        is_whole_window: bool,
+        text: Div, is_whole_window: bool,
     ) -> None:  # fmt: skip
         """Listen to keys when a document is ready.
 
@@ -85,6 +85,8 @@ class Channel:
         ----------
         page_class : str
             The CSS class of the page's root, which no other element has.
+        text : Div
+            One of the page's lines of text: all of them are written as soon as they change.
         is_whole_window : bool
             Whether keys count wherever the focus is, or in the page alone: in a notebook, they are
             the notebook's elsewhere.
@@ -95,6 +97,7 @@ class Channel:
                 "up": self._up,
                 "down": self._down,
                 "sliders": [self._sliders.get(axis) for axis in range(length)],
+                "text": text,
                 "page_class": page_class,
                 "title": title,
                 "keys": [name for key in keys for name in key.names],

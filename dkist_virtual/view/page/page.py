@@ -111,6 +111,7 @@ class Page:
             page_class=self.page_class,
             title=self._session.source.subject.title,
             keys=KEYS,
+            text=self.status.root,
             is_whole_window=is_whole_window,
         )
 
