@@ -11,9 +11,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from watches import counted
 
+from dkist_virtual.errors import FrameError
+from dkist_virtual.view.reading import pixels as pixels_module
 from dkist_virtual.view.reading.cuts import CutReader
 from dkist_virtual.view.reading.path_samples import PathSamples
-from dkist_virtual.view.reading.pixels import READ
+from dkist_virtual.view.reading.pixels import READ, read_pixels
 from dkist_virtual.view.reading.reference import ReferenceReader, continuum_pixel, sample
 from dkist_virtual.view.reading.wings import Wings, doppler, fraction, velocity, wavelength_at
 
@@ -145,6 +147,42 @@ def test_the_reference_of_a_raster_leaves_unknown_pixels_out(datasets: Any) -> N
     with np.errstate(invalid="ignore"):
         expected = np.nansum(cube, axis=(0, 2)) / np.isfinite(cube).sum(axis=(0, 2))
     np.testing.assert_allclose(found.values, expected, rtol=1e-12)
+
+
+def test_a_fault_is_forgotten_in_the_mean_once_the_field_can_be_read(
+    datasets: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ds = datasets("visp")
+    reader = ReferenceReader(ds.subject(), 2, 0, (1, 3))
+    expected = last(ReferenceReader(ds.subject(), 2, 0, (1, 3)).steps((2, 0, 1, 5)))
+    part = next(iter(reader._parts(reader.ranges((2, 0, 1, 5)), (2, 0, 1, 5))))
+
+    def read(subject: Any, ranges: Any) -> Any:
+        if ranges == part:
+            raise FrameError("not now")
+        return read_pixels(subject, ranges)
+
+    monkeypatch.setattr(pixels_module, "read_pixels", read)
+    found = last(reader.steps((2, 0, 1, 5)))
+    assert found.fault == "not now"
+    monkeypatch.undo()
+    again = last(reader.steps((2, 0, 1, 5)))
+    assert (again.fault, again.pixels) == ("", expected.pixels)
+    np.testing.assert_array_equal(again.values, expected.values)
+
+
+def test_a_part_of_the_mean_counts_once_though_two_read_it(datasets: Any) -> None:
+    ds = datasets("visp")
+    reader = ReferenceReader(ds.subject(), 2, 0, (1, 3))
+    expected = last(ReferenceReader(ds.subject(), 2, 0, (1, 3)).steps((2, 0, 1, 5)))
+    first = reader.steps((2, 0, 1, 5))
+    next(first)
+    sums = reader._kept.get(reader.ranges((2, 0, 1, 5)))
+    assert sums is not None
+    (part,) = sums.done
+    sums.put(part, *read_pixels(ds.subject(), part))
+    np.testing.assert_array_equal(last(first).values, expected.values)
+    assert int(sums.counts.max()) == expected.pixels
 
 
 def test_the_continuum_is_beside_the_line() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 from collections.abc import Iterator
@@ -13,7 +14,8 @@ from urllib.parse import urlsplit
 import bokeh
 import pytest
 from bokeh.document import Document
-from bokeh.models import Div, Slider
+from bokeh.model import Model
+from bokeh.models import Div, PanTool, Slider
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.ioloop import IOLoop
 from tornado.websocket import websocket_connect
@@ -21,6 +23,7 @@ from tornado.websocket import websocket_connect
 from dkist_virtual.errors import SelectionError
 from dkist_virtual.view.serve.guard import LOOPBACK, Guard
 from dkist_virtual.view.serve.server import Served, serve, show_error
+from dkist_virtual.view.serve.socket import FILES, is_of_a_page
 
 MARKUP = "</title></script><script>alert(1)</script>&<img src=x onerror=alert(2)>"
 
@@ -40,7 +43,7 @@ class Pages:
         self.open += 1
         doc.title = MARKUP
         doc.on_session_destroyed(self._close)
-        doc.add_root(Slider(start=0, end=5, value=0, name="slider"))
+        doc.add_root(Slider(start=0, end=5, value=0, name="slider", tags=[PanTool()]))
 
     def _close(self, _: object) -> None:
         self.open -= 1
@@ -265,6 +268,73 @@ def test_a_ticket_leads_to_the_page_once(served: Served) -> None:
     status, headers, _ = ask(served, path)
     assert (status, headers["Location"]) == (302, root(served))
     assert ask(served, path)[0] == 404
+
+
+def test_an_address_without_the_last_slash_keeps_its_query(served: Served) -> None:
+    for query in ("point=1&tile=0", "a=%7B0%7D"):
+        status, headers, _ = ask(served, f"{root(served)[:-1]}?{query}")
+        assert (status, headers["Location"]) == (302, f"{root(served)}?{query}")
+    assert ask(served, root(served)[:-1] + "?{0}{x}")[0] == 302
+
+
+def test_messages_that_no_page_sends_are_refused() -> None:
+    def patch(**event: object) -> dict[str, object]:
+        return {"events": [{"kind": "ModelChanged", "model": {"id": "1"}, **event}]}
+
+    made = {"type": "object", "name": "ImageURLTexture", "id": "x", "attributes": {"url": "/x.svg"}}
+    assert is_of_a_page("PULL-DOC-REQ", {})
+    assert is_of_a_page("PATCH-DOC", patch(attr="value", new={"type": "map", "entries": []}))
+    assert is_of_a_page("PATCH-DOC", patch(kind="MessageSent", msg_type="bokeh_event"))
+    assert not is_of_a_page("PATCH-DOC", patch(attr="icon", new="/home/me/x.svg"))
+    assert not is_of_a_page(
+        "PATCH-DOC", patch(attr="tags", new=[{"type": "map", "entries": [made]}])
+    )
+    assert not is_of_a_page("PATCH-DOC", patch(kind="RootAdded"))
+    assert not is_of_a_page("PATCH-DOC", {"events": [7]})
+    assert not is_of_a_page("PUSH-DOC", {"doc": {}})
+
+
+def test_all_properties_that_may_name_files_are_known() -> None:
+    found = set()
+    for model in Model.model_class_reverse_map.values():
+        for name in model.properties():
+            if "Image" in re.findall(r"\w+", str(model.lookup(name).property)):
+                found.add(name)
+    assert found == FILES
+
+
+def test_a_file_is_not_shown_as_the_picture_of_a_tool(served: Served, tmp_path: Path) -> None:
+    (tmp_path / "x.svg").write_text("SECRET")
+
+    async def run() -> tuple[str, str]:
+        token = re.search(r'"token":"([^"]+)"', ask(served, root(served))[2])
+        assert token is not None
+        own = {"Origin": f"http://127.0.0.1:{served.port}"}
+        socket = await websocket_connect(
+            HTTPRequest(served.url.replace("http", "ws") + "ws", headers=own),
+            subprotocols=["bokeh", token[1]],
+        )
+
+        async def send(kind: str, content: object) -> str:
+            for part in ({"msgtype": kind, "msgid": "1"}, {}, content):
+                await socket.write_message(json.dumps(part))
+            return "".join([str(await socket.read_message()) for _ in range(3)])
+
+        [await socket.read_message() for _ in range(3)]
+        document = await send("PULL-DOC-REQ", {})
+        tool = re.search(r'"name":"PanTool","id":"(\w+)"', document)
+        assert tool is not None
+        change = {"kind": "ModelChanged", "model": {"id": tool[1]}, "attr": "icon",
+                  "new": str(tmp_path / "x.svg")}  # fmt: skip
+        answer = await send("PATCH-DOC", {"events": [change]})
+        document = await send("PULL-DOC-REQ", {})
+        socket.close()
+        return answer, document
+
+    answer, document = IOLoop(make_current=False).run_sync(run)
+    assert "refused: no page sends this" in answer
+    assert "SECRET" not in document
+    assert "PanTool" in document
 
 
 def test_errors_are_shown_as_text() -> None:

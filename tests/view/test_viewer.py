@@ -61,6 +61,7 @@ def test_view_returns_at_once_and_serves_when_it_is_asked(viewer: Viewer) -> Non
     assert viewer.state is not None
 
 
+@pytest.mark.slow
 def test_close_ends_all_threads_and_pages_open_anew(viewer: Viewer) -> None:
     first = viewer.url
     get(first)
@@ -75,6 +76,7 @@ def test_close_ends_all_threads_and_pages_open_anew(viewer: Viewer) -> None:
     get(viewer.url)
 
 
+@pytest.mark.slow
 def test_a_closed_window_ends_its_threads(viewer: Viewer) -> None:
     served = serve(viewer._make_page, keep=50)
     try:

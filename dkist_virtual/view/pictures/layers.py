@@ -112,7 +112,8 @@ class Layering:
                 f"a picture in units of the continuum: found {value:.3g} as the mean of the field: "
                 f"expected it to be positive. {reference.fault}".rstrip()
             )
-        self._continua[id(source)] = value
+        if not reference.fault:
+            self._continua[id(source)] = value
         return value
 
 

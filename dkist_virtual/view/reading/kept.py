@@ -48,6 +48,12 @@ class Kept(Generic[T]):
                 self._kept.popitem(last=False)
             return found
 
+    def drop(self, key: Hashable, one: T) -> None:
+        """Keep this one no longer, if it is what is kept for a key."""
+        with self._lock:
+            if self._kept.get(key) is one:
+                del self._kept[key]
+
     @property
     def nbytes(self) -> int:
         """Bytes that are kept."""

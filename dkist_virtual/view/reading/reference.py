@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.view.reading.kept import Kept
 from dkist_virtual.view.reading.pixels import around, frame_axes, read_into
 
@@ -75,6 +76,7 @@ class _Sums:
     sums: NDArray[np.float64]
     counts: NDArray[np.int64]
     done: set[Ranges]
+    lock: ThreadLock = field(default_factory=ThreadLock)
 
     @property
     def nbytes(self) -> int:
@@ -87,9 +89,13 @@ class _Sums:
         others = tuple(axis for axis in range(pixels.ndim) if axis != self.along)
         known = np.isfinite(pixels)
         on = slice(ranges[self.along].start, ranges[self.along].stop)
-        self.sums[on] += np.where(known, pixels, 0).sum(axis=others, dtype=float)
-        self.counts[on] += known.sum(axis=others)
-        self.done.add(ranges)
+        sums = np.where(known, pixels, 0).sum(axis=others, dtype=float)
+        with self.lock:
+            if ranges in self.done:  # the request before this one was still reading it
+                return
+            self.sums[on] += sums
+            self.counts[on] += known.sum(axis=others)
+            self.done.add(ranges)
 
 
 class ReferenceReader:
@@ -175,6 +181,8 @@ class ReferenceReader:
         if sums.done:
             yield reference()
         for fault in read_into(self.subject, sums, self._parts(ranges, point)):
+            if fault:  # some of it is in pieces: another request begins anew, and tries all again
+                self._kept.drop(ranges, sums)
             yield reference(fault)
 
     def _parts(self, ranges: Ranges, point: Point) -> Iterator[Ranges]:

@@ -17,7 +17,6 @@ from bokeh.models.widgets import Div
 from bokeh.server.server import BaseServer
 from bokeh.server.tornado import BokehTornado
 from bokeh.server.views.static_handler import StaticHandler
-from bokeh.server.views.ws import WSHandler
 from tornado.httpserver import HTTPServer
 from tornado.ioloop import IOLoop
 from tornado.web import RedirectHandler
@@ -25,6 +24,7 @@ from tornado.web import RedirectHandler
 from dkist_virtual.errors import DKISTVirtualError
 from dkist_virtual.view.serve.guard import LOOPBACK, Guard
 from dkist_virtual.view.serve.handlers import PageHandler, Refused, SafeHeaders
+from dkist_virtual.view.serve.socket import PageSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -109,15 +109,14 @@ class _Guarded(BokehTornado):
             return self._moved(request)
         if inside in ("/", "/ws"):
             context = {"application_context": self.applications["/"], "bokeh_websocket_path": ""}
-            handler: Any = PageHandler if inside == "/" else WSHandler
+            handler: Any = PageHandler if inside == "/" else PageSocket
             return self.get_handler_delegate(request, handler, context)
         path = inside.removeprefix("/static/").encode()
         return self.get_handler_delegate(request, StaticHandler, {}, [path])
 
     def _moved(self, request: HTTPServerRequest) -> Any:
         """Lead to the page, whose path ends in a slash."""
-        where = f"{self.prefix}/" + (f"?{request.query}" if request.query else "")
-        to = {"url": where, "permanent": False}
+        to = {"url": f"{self.prefix}/", "permanent": False}  # the query is added to it
         return self.get_handler_delegate(request, RedirectHandler, to)
 
 
