@@ -11,12 +11,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from watches import counted
 
-from dkist_virtual.errors import FrameError
+from dkist_virtual.errors import FrameError, SelectionError
 from dkist_virtual.view.reading import pixels as pixels_module
 from dkist_virtual.view.reading.cuts import CutReader
 from dkist_virtual.view.reading.path_samples import PathSamples
 from dkist_virtual.view.reading.pixels import READ, read_pixels
-from dkist_virtual.view.reading.reference import ReferenceReader, continuum_pixel, sample
+from dkist_virtual.view.reading.reference import (
+    ReferenceReader,
+    continuum_pixel,
+    intensity_pixel,
+    sample,
+)
 from dkist_virtual.view.reading.wings import Wings, doppler, fraction, velocity, wavelength_at
 
 
@@ -226,3 +231,13 @@ def test_red_minus_blue_over_their_sum() -> None:
     np.testing.assert_array_equal(
         fraction(red, np.array([2, 0, 1, 4], "f4")), np.array([1.5, np.nan, np.nan, -1], "f4")
     )
+
+
+def test_a_mean_without_stokes_i_is_refused(datasets: Any) -> None:
+    ds = datasets("visp")
+    for part, stokes, along in ((ds[1:], 0, 2), (ds[3], None, 1)):
+        with pytest.raises(SelectionError, match="expected I among them"):
+            ReferenceReader(part.subject(), along, stokes, (along - 1,))
+    assert intensity_pixel(ds.subject()) == 0
+    assert intensity_pixel(ds[0].subject()) == 0
+    assert intensity_pixel(ds[1:].subject()) is None

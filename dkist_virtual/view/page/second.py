@@ -44,7 +44,7 @@ def choices(sources: Sequence[Source], state: ViewState) -> list[Choice]:
                 held = ((roles.stokes, pixel),)
                 found.append(Choice(f"Stokes {letter}", replace(plain, held=held)))
             for pixel, letter in enumerate(stokes_letters(sources[0])):
-                if letter != "I":
+                if letter != "I" and "I" in stokes_letters(sources[0]):
                     held = ((roles.stokes, pixel),)
                     part = replace(plain, held=held, kind="fraction")
                     found.append(Choice(f"Stokes {letter} / Ic", part))

@@ -16,7 +16,7 @@ from dkist_virtual.view.panels.later import Later
 from dkist_virtual.view.pictures.geometry import geometry_of, scale_along
 from dkist_virtual.view.reading.pixels import WAITING
 from dkist_virtual.view.reading.profiles import ProfileReader, along_axis
-from dkist_virtual.view.reading.reference import ReferenceReader
+from dkist_virtual.view.reading.reference import ReferenceReader, intensity_pixel
 from dkist_virtual.view.reading.wings import velocity
 
 if TYPE_CHECKING:
@@ -53,11 +53,12 @@ class ProfilePanel:
         middle = [float(pixel) for pixel in session.model.state.point]
         self.scale: Scale = scale_along(subject, self.along, index, middle)
         kind = "other" if index is None else subject.world.axes[index].kind
-        self.is_spectrum = kind == "wavelength"
-        """Also where several pixels have one wavelength, which are counted then."""
         self.title = {"wavelength": "Spectrum", "time": "Light curve"}.get(kind, "Profile")
         self._letters = self._letters_of(session.source)
-        self._intensity = self._letters.index("I") if "I" in self._letters else 0
+        found = intensity_pixel(subject)
+        # Also where several pixels have one wavelength, which are counted then.
+        self._has_mean = kind == "wavelength" and found is not None
+        self._intensity = found or 0
         self._reader = lru_cache(maxsize=16)(self._make_reader)
         self._mean_reader = lru_cache(maxsize=16)(self._make_mean_reader)
         self.profile: Profile | None = None
@@ -92,7 +93,7 @@ class ProfilePanel:
         ]
         self.options = CheckboxButtonGroup(
             labels=["Fractions of Ic", "Divide by mean"], active=[], margin=(2, 6, 2, 4),
-            visible=self.is_spectrum,
+            visible=self._has_mean,
         )  # fmt: skip
         self.options.on_change("active", lambda _attr, _old, new: self._choose(set(new)))
         self.read_out = Div(
@@ -161,7 +162,7 @@ class ProfilePanel:
         self._session.worker.read(f"{self.name}-pins", steps, self._show_pins, self._fail)
 
     def _update_mean(self, state: ViewState) -> None:
-        if not self.is_spectrum:
+        if not self._has_mean:
             return
         roles = self._session.source.roles
         own = {self.along, self._stokes, roles.time, *(roles.sky or roles.frame)}
@@ -179,7 +180,7 @@ class ProfilePanel:
 
     def _show(self, profile: Profile) -> None:
         self.profile = profile
-        self._say(profile.fault)
+        self._say_faults()
         self._draw()
 
     def _show_pins(self, pins: tuple[Profile, ...]) -> None:
@@ -188,7 +189,12 @@ class ProfilePanel:
 
     def _show_mean(self, reference: Reference) -> None:
         self.reference = reference
+        self._say_faults()
         self._draw()
+
+    def _say_faults(self) -> None:
+        read = [one for one in (self.profile, self.reference) if one is not None]
+        self._say(next((one.fault for one in read if one.fault), ""))
 
     def _fail(self, error: Exception) -> None:
         self._say(str(error))
@@ -200,8 +206,8 @@ class ProfilePanel:
         state, mean = self._state, self.reference
         return Units(
             self._session.source.subject.unit.replace("\\$", "$"),
-            state.fractions and self.is_spectrum,
-            state.detrended and self.is_spectrum,
+            state.fractions and self._has_mean,
+            state.detrended and self._has_mean,
             None if mean is None else mean.values,
         )
 

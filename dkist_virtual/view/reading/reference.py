@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
+from dkist_virtual.errors import SelectionError
 from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.view.reading.kept import Kept
 from dkist_virtual.view.reading.pixels import around, frame_axes, read_into
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from dkist_virtual.view.reading.pixels import Ranges
     from dkist_virtual.view.state.state import Point
 
-__all__ = ["Reference", "ReferenceReader", "continuum_pixel", "sample"]
+__all__ = ["Reference", "ReferenceReader", "continuum_pixel", "intensity_pixel", "sample"]
 
 MOST_FRAMES: Final = 16
 """Of a raster that are read."""
@@ -98,6 +99,18 @@ class _Sums:
             self.done.add(ranges)
 
 
+def intensity_pixel(subject: Subject) -> int | None:
+    """Find Stokes I along the axis of Stokes parameters.
+
+    Returns 0 where no parameter is stated: the pixels are intensities. None where others than I are
+    stated.
+    """
+    stated = subject.world.stokes()
+    if stated is None:
+        return 0
+    return stated[1].index("I") if "I" in stated[1] else None
+
+
 class ReferenceReader:
     """Averages the Stokes I profiles of a field, from some of its frames and rows.
 
@@ -112,6 +125,11 @@ class ReferenceReader:
         The array axes that are averaged.
     time : int or None
         The axis along which the field is seen again: it is averaged in the middle of it.
+
+    Raises
+    ------
+    SelectionError
+        Stokes I is not among the parameters.
     """
 
     def __init__(
@@ -124,6 +142,11 @@ class ReferenceReader:
     ) -> None:
         self.subject = subject
         self.along, self.stokes, self.time = along, stokes, time
+        found = intensity_pixel(subject)
+        if found is None:
+            letters = ", ".join((subject.world.stokes() or (None, ()))[1])
+            raise SelectionError(f"a mean spectrum: found Stokes {letters}: expected I among them")
+        self._intensity = found
         self.sky = tuple(axis for axis in sky if axis not in (along, stokes))
         self._shape = subject.world.shape
         self._frames = frame_axes(subject)
@@ -142,7 +165,7 @@ class ReferenceReader:
         ranges = [range(pixel, pixel + 1) for pixel in point]
         ranges[self.along] = range(self._shape[self.along])
         if self.stokes is not None:
-            ranges[self.stokes] = range(1)
+            ranges[self.stokes] = range(self._intensity, self._intensity + 1)
         if self.time is not None and self.time != self.along:
             middle = self._shape[self.time] // 2
             ranges[self.time] = range(middle, middle + 1)
