@@ -128,7 +128,7 @@ def main() -> None:
     """Write all of them."""
     with tempfile.TemporaryDirectory() as folder:
         make_vtf(Path(folder) / "frames", echo=lambda _: None)
-        viewer = dv.open_dataset(Path(folder) / "frames").view()
+        viewer = dv.open_dataset(Path(folder) / "frames").view(browser=False)
         with start_chromium(*SIZE) as browser:
             film(browser, viewer.url)
         viewer.close()

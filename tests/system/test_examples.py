@@ -79,16 +79,13 @@ def test_every_example_is_run_here() -> None:
         "cluster.py",
         "convert_and_read.py",
         "doppler.py",
-        "export.py",
         "download_subset.py",
+        "export.py",
         "icechunk_history.py",
         "look.py",
         "magnetic_map.py",
         "mosaic.py",
         "movie.py",
-        "space_time.py",
-        "spectra.py",
-        "stitch.py",
         "normalise.py",
         "pointing.py",
         "read_remote.py",
@@ -96,7 +93,11 @@ def test_every_example_is_run_here() -> None:
         "search.py",
         "seeing.py",
         "select_by_coordinates.py",
+        "space_time.py",
+        "spectra.py",
+        "stitch.py",
         "verify_store.py",
+        "view.py",
     }
 
 
@@ -358,3 +359,11 @@ def test_doppler(tmp_path: Path) -> None:
     assert re.search(r"Observer's velocity: removed: -?\d+\.\d to .* computed by astropy", printed)
     assert re.search(r"From -\d\.\d to \d\.\d km/s", printed)
     assert (tmp_path / "velocity.png").stat().st_size > 10_000
+
+
+@pytest.mark.slow
+def test_view() -> None:
+    assert run("view.py").splitlines() == [
+        "served to this machine alone: True",
+        "selected: (4, 2, 5, 96, 128) in 40 files",
+    ]
