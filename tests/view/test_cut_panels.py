@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from bokeh.events import RangesUpdate
 from now import Now
 
 from dkist_virtual.view.panels.choose import default_state, fitting_panels, open_panels
@@ -15,6 +16,7 @@ from dkist_virtual.view.panels.cuts.panel import (
     PathWavelengthPanel,
     WavelengthTimePanel,
 )
+from dkist_virtual.view.panels.later import Later
 from dkist_virtual.view.panels.picture import HOW, MODES, PicturePanel
 from dkist_virtual.view.pictures.geometry import geometry_of
 from dkist_virtual.view.pictures.levels import levels_of, robust_limits
@@ -70,6 +72,25 @@ def test_a_picture_says_how_a_path_is_drawn_until_it_is(datasets: Any) -> None:
     session.model.change(path=())
     panel.modes.active = MODES.index("Look")
     assert not panel.canvas.length.visible
+
+
+def test_a_size_that_comes_with_a_move_of_the_axes_is_drawn_for(
+    datasets: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As in a browser that lays a page out: both are answered a little later."""
+    _, panel = opened(datasets("vtf"), lambda session: PicturePanel(session, 0))
+    waiting: dict[Any, Any] = {}
+    monkeypatch.setattr(Later, "call", lambda self, function: waiting.update({self: function}))
+    figure = panel.canvas.figure
+    for side, pixels in (("width", 300), ("height", 500)):
+        figure.set_from_json(f"outer_{side}", pixels + 99)
+        figure.set_from_json(f"inner_{side}", pixels)
+    for event in figure._event_callbacks["rangesupdate"]:
+        event(RangesUpdate(figure))
+    for function in waiting.values():
+        function()
+    left, right, bottom, top = panel.drawn.window
+    assert (right - left) / 300 == pytest.approx((top - bottom) / 500)
 
 
 def test_what_to_do_for_a_cut_is_wrapped_where_it_is_narrow(datasets: Any) -> None:

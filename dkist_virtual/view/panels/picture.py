@@ -95,7 +95,7 @@ class PicturePanel:
             children=[Row(children=head, sizing_mode="stretch_width"), self.canvas.figure],
             sizing_mode="stretch_both",
         )  # fmt: skip
-        self._again = Later(self.root, WAIT)
+        self._ranged, self._resized = Later(self.root, WAIT), Later(self.root, WAIT)
         self._pointed = Later(self.root, OFTEN)
         self._listen()
 
@@ -107,10 +107,10 @@ class PicturePanel:
         plot.on_event(Tap, self._on_tap)
         plot.on_event(DoubleTap, self._on_tap)
         plot.on_event(Reset, lambda _: self._change_window(None))
-        plot.on_event(RangesUpdate, lambda _: self._again.call(self._take_window))
+        plot.on_event(RangesUpdate, lambda _: self._ranged.call(self._take_window))
         plot.on_event(SelectionGeometry, self._on_selection)
         for name in ("inner_width", "inner_height"):
-            plot.on_change(name, lambda _attr, _old, _new: self._again.call(self._resize))
+            plot.on_change(name, lambda _attr, _old, _new: self._resized.call(self._resize))
         # The mouse that has pressed a button may be dragged before the server has heard of it.
         drags = {"toolbar": plot.toolbar, "pan": self.canvas.pan_tool, "box": self.canvas.box_tool}
         code = f"toolbar.active_drag = cb_obj.active === {MODES.index('Box')} ? box : pan"
