@@ -36,6 +36,7 @@ sys.path.insert(0, str(Path(__file__).parents[1] / "tests" / "support"))
 from browser import Browser, Watched, start_chromium
 from plot import first_tile, real, stepping
 from run import about
+from view_peers import compare
 
 SERVER = ("-m", "dkist_virtual.demo.server")
 
@@ -238,8 +239,8 @@ def main() -> None:
     parser.add_argument("--delay", type=float, default=0.03)
     parser.add_argument("--keep", type=Path, help="make the frames here and leave them")
     parser.add_argument("--json", type=Path, help="write all figures here too")
-    parser.add_argument("--jdaviz", type=Path, help="a Python that has jdaviz")
-    parser.add_argument("--glue", type=Path, help="a Python that has glue-jupyter")
+    parser.add_argument("--jdaviz", type=Path, help="a Python that has jdaviz and voila")
+    parser.add_argument("--glue", type=Path, help="a Python that has glue-qt")
     parser.add_argument("--serve", help=argparse.SUPPRESS)
     parser.add_argument("--frames", help=argparse.SUPPRESS)
     parser.add_argument("--no-read-ahead", action="store_true", help=argparse.SUPPRESS)
@@ -268,12 +269,19 @@ def main() -> None:
                     for ahead in (False, True)
                 )
             plots[work.says] = plot_steps(work, store, steps)
-    report(lines)
+        report(lines)
+        peers: dict[str, Any] = {}
+        if given.jdaviz or given.glue:
+            frames, store = make("VTF", directory)
+            pythons = {"jdaviz": given.jdaviz, "glue": given.glue}
+            peers = compare(store, frames, directory, pythons, given.steps)
     print("\n| step of ds.plot() | median, ms | worst, ms |\n|---|---|---|")
     for says, times in plots.items():
         print(f"| {says} | {statistics.median(times):.0f} | {max(times):.0f} |")
     if given.json:
-        given.json.write_text(json.dumps({**said, "view": lines, "plot": plots}, indent=1) + "\n")
+        given.json.write_text(
+            json.dumps({**said, "view": lines, "plot": plots, "peers": peers}, indent=1) + "\n"
+        )
 
 
 if __name__ == "__main__":
