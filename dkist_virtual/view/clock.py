@@ -189,7 +189,7 @@ class Clock:
 def _dates(world: World, values: NDArray[Any]) -> NDArray[np.datetime64]:
     known = np.isfinite(values)
     dates = np.asarray(dates_of_times(world.time(np.where(known, values, 0)), "time"))
-    return np.where(known, dates, np.datetime64("NaT"))
+    return np.where(known, dates, np.datetime64("NaT", "us"))
 
 
 @dataclass(frozen=True, eq=False)

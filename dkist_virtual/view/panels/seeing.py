@@ -161,7 +161,7 @@ class SeeingPanel:
     def _move(self) -> None:
         state = self._session.model.state
         clock = self._session.source.clocks[state.tile]
-        moment = np.datetime64("NaT") if clock is None else clock.at(state.point)
+        moment = np.datetime64("NaT", "us") if clock is None else clock.at(state.point)
         self._here.visible = not np.isnat(moment)
         if self._here.visible:
             self._here.location = millis_of(moment)

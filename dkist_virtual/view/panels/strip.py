@@ -137,7 +137,7 @@ class TimeStrip:
     def _move(self) -> None:
         state = self._session.model.state
         clock = self._session.source.clocks[state.tile]
-        moment = np.datetime64("NaT") if clock is None else clock.at(state.point)
+        moment = np.datetime64("NaT", "us") if clock is None else clock.at(state.point)
         known = [] if np.isnat(moment) else range(len(self._axes))
         self._here.data = _lines([(moment, moment, number) for number in known], 0.48)
 

@@ -189,12 +189,14 @@ def serve(
     ready.wait()
 
     async def end() -> None:
-        made["http"].stop()
-        await made["http"].close_all_connections()
-        for session in made["tornado"].get_sessions("/"):
-            await made["make"].on_session_destroyed(session.document.session_context)
-        made["tornado"].stop()
-        made["loop"].stop()
+        try:
+            made["http"].stop()
+            await made["http"].close_all_connections()
+            for session in made["tornado"].get_sessions("/"):
+                await made["make"].on_session_destroyed(session.document.session_context)
+            made["tornado"].stop()
+        finally:
+            made["loop"].stop()  # `stop` waits for that
 
     def stop() -> None:
         if thread.is_alive():

@@ -95,7 +95,7 @@ def in_step(sources: Sequence[Source], state: ViewState, number: int) -> InStep:
 
 def _moment(main: Source, state: ViewState) -> np.datetime64 | None:
     clock = main.clocks[state.tile]
-    moment = np.datetime64("NaT") if clock is None else clock.at(state.point)
+    moment = np.datetime64("NaT", "us") if clock is None else clock.at(state.point)
     return None if np.isnat(moment) else moment
 
 
