@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import re
+import socket
 import threading
 from collections.abc import Iterator
 from html import escape
 from http.client import HTTPConnection
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import bokeh
@@ -262,6 +264,16 @@ def test_a_web_socket_opens_for_the_page_alone(served: Served) -> None:
     assert connect(served, url, Origin=own) == 101
 
 
+def test_a_request_that_fails_is_logged_without_the_token(caplog: pytest.LogCaptureFixture) -> None:
+    served = serve(Pages().make)
+    url = served.url.replace("http", "ws") + "ws"
+    # Bokeh asks for the name of its protocol, which this leaves out.
+    assert connect(served, url, Origin=f"http://127.0.0.1:{served.port}") == 101
+    served.stop()
+    assert "a request of the page failed" in caplog.messages
+    assert served.url.split("/")[3] not in caplog.text
+
+
 def test_a_ticket_leads_to_the_page_once(served: Served) -> None:
     path = urlsplit(served.ticket()).path
     assert ask(served, path, Host="evil.example")[0] == 404
@@ -372,6 +384,24 @@ def test_stop_ends_pages_thread_and_port() -> None:
     served.stop()
     assert pages.open == 0
     with pytest.raises(ConnectionRefusedError):
+        ask(served, root(served))
+
+
+def test_nothing_listens_after_the_end_where_another_process_has_the_socket_too(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As one that is being started just then, in the moment between its fork and its program."""
+    real, kept = socket.create_server, []
+
+    def create(*args: Any, **options: Any) -> socket.socket:
+        made = real(*args, **options)
+        kept.append(made.dup())
+        return made
+
+    monkeypatch.setattr(socket, "create_server", create)
+    served = serve(Pages().make)
+    served.stop()
+    with kept[0], pytest.raises(ConnectionRefusedError):
         ask(served, root(served))
 
 

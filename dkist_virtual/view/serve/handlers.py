@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import secrets
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -19,7 +20,9 @@ if TYPE_CHECKING:
     from bokeh.document import Document
     from tornado.httputil import HTTPHeaders, HTTPServerRequest
 
-__all__ = ["PageHandler", "Refused", "SafeHeaders", "page_html"]
+__all__ = ["PageHandler", "Refused", "SafeHeaders", "TokenFreeLog", "page_html"]
+
+_log = logging.getLogger(__name__)
 
 _ICON = (
     "<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'>"
@@ -92,6 +95,14 @@ class SafeHeaders(OutputTransform):
         return super().transform_first_chunk(status_code, headers, chunk, finishing)
 
 
+class TokenFreeLog:
+    """Logs why a request failed without its address, which has the token."""
+
+    def log_exception(self, *why: Any) -> None:
+        """Log an error that nothing caught; `why` is what `sys.exc_info` returns."""
+        _log.error("a request of the page failed", exc_info=why)
+
+
 class Refused(RequestHandler):
     """Refuses a request; without the token it says no reason."""
 
@@ -113,7 +124,7 @@ class Refused(RequestHandler):
             self.finish("Not found.\n" if self._status == 404 else "Not allowed.\n")
 
 
-class PageHandler(SessionHandler):
+class PageHandler(TokenFreeLog, SessionHandler):
     """Answers with a page that has a document of its own."""
 
     async def get(self) -> None:

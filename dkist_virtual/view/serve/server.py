@@ -7,6 +7,7 @@ import logging
 import secrets
 import socket
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -190,6 +191,9 @@ def serve(
 
     async def end() -> None:
         try:
+            # A process that is started just now may have the socket too, until it runs its program.
+            with suppress(OSError):  # macOS: a socket that listens is not connected
+                listening.shutdown(socket.SHUT_RDWR)
             made["http"].stop()
             await made["http"].close_all_connections()
             for session in made["tornado"].get_sessions("/"):

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from bokeh.server.views.ws import WSHandler
 
+from dkist_virtual.view.serve.handlers import TokenFreeLog
+
 if TYPE_CHECKING:
     from bokeh.protocol.message import Message
 
@@ -22,7 +24,7 @@ _KINDS: Final = frozenset({"ModelChanged", "MessageSent"})
 """Changes that a page sends: values of its widgets and figures, and what pointer and keys do."""
 
 
-class PageSocket(WSHandler):
+class PageSocket(TokenFreeLog, WSHandler):
     """A web socket that follows no message but those of a page."""
 
     async def _handle(self, message: Message[Any]) -> Any:
