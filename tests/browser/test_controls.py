@@ -107,6 +107,7 @@ def test_pictures_and_colours_are_chosen(page: Browser, viewer: Any) -> None:
     handle = page.find("slider", "Brightest value")
     handle.send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT, Keys.ARROW_LEFT)
     page.wait(lambda: viewer.state.pictures[0].limits is not None, "the contrast is set")
+    page.wait(lambda: page.drawn("picture-0") != before, "the picture in that contrast")
     page.settle()
     assert page.drawn("picture-0") != before
     page.click(page.find("button", "Contrast that fits"))
