@@ -20,6 +20,7 @@ import numpy as np
 import pytest
 from astropy.io import fits
 from frames import compressed, plain, scene, span
+from served import serve_store
 from simulated import MOSAICS
 
 import dkist_virtual as dv
@@ -40,15 +41,7 @@ pytestmark = pytest.mark.usefixtures("quick_retries")
 @pytest.fixture(scope="module")
 def served(simulated: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrameServer]:
     """A dataset's frames on a server, and a store that was made from a scan of them."""
-    import shutil
-
-    directory = tmp_path_factory.mktemp("served")
-    shutil.copytree(simulated("cryonirsp"), directory / "frames")
-    with FrameServer(directory).running() as server:
-        dv.convert(
-            directory / "frames", directory / "store",
-            base=f"{server.url}/frames", frames=directory / "frames", progress=False,
-        )  # fmt: skip
+    with serve_store(simulated("cryonirsp"), tmp_path_factory.mktemp("served")) as server:
         yield server
 
 

@@ -1,11 +1,16 @@
-"""A reader for panels that reads at once, in the thread that asks."""
+"""Open panels without a browser, with a reader that reads at once, in the thread that asks."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from typing import Any
 
-__all__ = ["Now"]
+from dkist_virtual.view.panels.choose import default_state
+from dkist_virtual.view.session import Session
+from dkist_virtual.view.source import Source
+from dkist_virtual.view.state.model import Model
+
+__all__ = ["Now", "opened_panel"]
 
 
 class Now:
@@ -43,3 +48,13 @@ class Now:
     def call(self, function: Callable[[], object]) -> None:
         """Call it in the thread that asks."""
         function()
+
+
+def opened_panel(dataset: Any, kind: Callable[[Session], Any]) -> tuple[Session, Any]:
+    """Open a panel of a dataset, which follows the state of its session."""
+    sources = (Source.of(dataset),)
+    session = Session(sources, Model(default_state(sources)), Now())  # type: ignore[arg-type]
+    panel = kind(session)
+    panel.update(None, session.model.state)
+    session.model.on_change(panel.update)
+    return session, panel

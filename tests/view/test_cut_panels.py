@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from bokeh.events import RangesUpdate
-from now import Now
+from now import opened_panel
 
 from dkist_virtual.view.panels.choose import default_state, fitting_panels, open_panels
 from dkist_virtual.view.panels.cuts.panel import (
@@ -20,18 +20,10 @@ from dkist_virtual.view.panels.later import Later
 from dkist_virtual.view.panels.picture import HOW, MODES, PicturePanel
 from dkist_virtual.view.pictures.geometry import geometry_of
 from dkist_virtual.view.pictures.levels import levels_of, robust_limits
-from dkist_virtual.view.session import Session
 from dkist_virtual.view.source import Source
-from dkist_virtual.view.state.model import Model
 
-
-def opened(ds: Any, kind: Any) -> tuple[Session, Any]:
-    sources = (Source.of(ds),)
-    session = Session(sources, Model(default_state(sources)), Now())  # type: ignore[arg-type]
-    panel = kind(session)
-    panel.update(None, session.model.state)
-    session.model.on_change(panel.update)
-    return session, panel
+if TYPE_CHECKING:
+    from dkist_virtual.view.session import Session
 
 
 def path_of(session: Session, *corners: tuple[float, float]) -> tuple[tuple[float, float], ...]:
@@ -45,7 +37,7 @@ def path_of(session: Session, *corners: tuple[float, float]) -> tuple[tuple[floa
 
 def test_wavelength_and_time_of_the_last_pin(datasets: Any) -> None:
     ds = datasets("vtf")
-    session, panel = opened(ds, WavelengthTimePanel)
+    session, panel = opened_panel(ds, WavelengthTimePanel)
     assert panel.shown is None
     assert "Pin" in panel.canvas.message.text
     session.model.change(pins=((0, 0, 0, 3, 4), (0, 0, 1, 9, 8)))
@@ -64,7 +56,7 @@ def test_wavelength_and_time_of_the_last_pin(datasets: Any) -> None:
 
 
 def test_a_picture_says_how_a_path_is_drawn_until_it_is(datasets: Any) -> None:
-    session, panel = opened(datasets("vtf"), lambda session: PicturePanel(session, 0))
+    session, panel = opened_panel(datasets("vtf"), lambda session: PicturePanel(session, 0))
     panel.modes.active = MODES.index("Path")
     assert panel.canvas.length.text == HOW
     session.model.change(path=path_of(session, (5, 3), (25, 3)))
@@ -78,7 +70,7 @@ def test_a_size_that_comes_with_a_move_of_the_axes_is_drawn_for(
     datasets: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """As in a browser that lays a page out: both are answered a little later."""
-    _, panel = opened(datasets("vtf"), lambda session: PicturePanel(session, 0))
+    _, panel = opened_panel(datasets("vtf"), lambda session: PicturePanel(session, 0))
     waiting: dict[Any, Any] = {}
     monkeypatch.setattr(Later, "call", lambda self, function: waiting.update({self: function}))
     figure = panel.canvas.figure
@@ -94,7 +86,7 @@ def test_a_size_that_comes_with_a_move_of_the_axes_is_drawn_for(
 
 
 def test_what_to_do_for_a_cut_is_wrapped_where_it_is_narrow(datasets: Any) -> None:
-    _, panel = opened(datasets("vtf"), PathTimePanel)
+    _, panel = opened_panel(datasets("vtf"), PathTimePanel)
     panel.canvas.figure.set_from_json("inner_width", 95)
     panel.canvas.say("Draw a path on the main picture")
     assert panel.canvas.message.text.split("\n") == ["Draw a path", "on the main", "picture"]
@@ -103,7 +95,7 @@ def test_what_to_do_for_a_cut_is_wrapped_where_it_is_narrow(datasets: Any) -> No
 @pytest.mark.parametrize(("kind", "along"), [(PathTimePanel, 1), (PathWavelengthPanel, 2)])
 def test_a_path_along_time_and_wavelength(kind: Any, along: int, datasets: Any) -> None:
     ds = datasets("vtf")
-    session, panel = opened(ds, kind)
+    session, panel = opened_panel(ds, kind)
     assert panel.canvas.message.text == "Draw a path on the main picture"
     session.model.change(path=path_of(session, (5, 3), (25, 3), (25, 20)))
     rows = [3] * 21 + list(range(4, 21))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from served import serve_store
 
 import dkist_virtual as dv
 from dkist_virtual.demo.server import FrameServer, no_fault
@@ -21,15 +22,7 @@ pytestmark = pytest.mark.usefixtures("quick_retries")
 
 @pytest.fixture(scope="module")
 def served(simulated: Any, tmp_path_factory: pytest.TempPathFactory) -> Iterator[FrameServer]:
-    import shutil
-
-    directory = tmp_path_factory.mktemp("served")
-    shutil.copytree(simulated("visp_plain"), directory / "frames")
-    with FrameServer(directory).running() as server:
-        dv.convert(
-            directory / "frames", directory / "store",
-            base=f"{server.url}/frames", frames=directory / "frames", progress=False,
-        )  # fmt: skip
+    with serve_store(simulated("visp_plain"), tmp_path_factory.mktemp("served")) as server:
         yield server
 
 

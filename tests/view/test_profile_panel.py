@@ -2,28 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from now import Now
+from now import opened_panel
 
-from dkist_virtual.view.panels.choose import default_state
 from dkist_virtual.view.panels.curves.units import Units, speed_ticks
 from dkist_virtual.view.panels.profile import ProfilePanel, field_of
 from dkist_virtual.view.pictures.geometry import geometry_of
-from dkist_virtual.view.session import Session
-from dkist_virtual.view.source import Source
-from dkist_virtual.view.state.model import Model
+
+if TYPE_CHECKING:
+    from dkist_virtual.view.session import Session
 
 
 def opened(ds: Any) -> tuple[Session, ProfilePanel]:
-    sources = (Source.of(ds),)
-    session = Session(sources, Model(default_state(sources)), Now())  # type: ignore[arg-type]
-    panel = ProfilePanel(session)
-    panel.update(None, session.model.state)
-    session.model.on_change(panel.update)
-    return session, panel
+    return opened_panel(ds, ProfilePanel)
 
 
 @pytest.fixture

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
 from astropy.time import Time
-from now import Now
+from now import opened_panel
 
-from dkist_virtual.view.panels.choose import default_state, fitting_panels
+from dkist_virtual.view.panels.choose import fitting_panels
 from dkist_virtual.view.panels.seeing import Curve, SeeingPanel, curve_of
-from dkist_virtual.view.session import Session
 from dkist_virtual.view.source import Source
-from dkist_virtual.view.state.model import Model
+
+if TYPE_CHECKING:
+    from dkist_virtual.view.session import Session
 
 SECOND = np.timedelta64(1_000_000, "us")
 START = np.datetime64("2022-10-24T19:00:00", "us")
 
 
 def panel_of(ds: Any) -> tuple[Session, SeeingPanel]:
-    sources = (Source.of(ds),)
-    session = Session(sources, Model(default_state(sources)), Now())  # type: ignore[arg-type]
-    panel = SeeingPanel(session)
-    panel.update(None, session.model.state)
-    session.model.on_change(panel.update)
-    return session, panel
+    return opened_panel(ds, SeeingPanel)
 
 
 def test_it_is_that_of_the_headers(datasets: Any) -> None:
