@@ -207,7 +207,7 @@ def glue(python: Path, cube: Path, steps: int) -> dict[str, Any]:
 def compare(
     store: Path, frames: Path, directory: Path, pythons: dict[str, Path | None], steps: int
 ) -> dict[str, Any]:
-    """Time whoever has a Python, and print the table."""
+    """Time the programs whose Python is given, and print the table."""
     found: dict[str, Any] = {}
     cube = write_cube(store, directory / "stokes_i.fits")
     paths = [min(frames.glob("*.fits")), *frames.glob("*.asdf"), store, cube]

@@ -99,7 +99,7 @@ class ResultRow(QueryResponseRow):
         DatasetError
             It is an inversion, which is shown one quantity at a time.
         """
-        # By its name: whoever opens datasets imports this module.
+        # By its name: opening a dataset imports this module.
         package = import_module("dkist_virtual")
         opened = package.open_dataset(self, frames=frames, storage_options=storage_options)
         if not hasattr(opened, "view"):

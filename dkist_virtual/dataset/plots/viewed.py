@@ -25,7 +25,7 @@ class Viewed:
         """Show this dataset in a browser: linked pictures, spectra and strips.
 
         Returns at once; what is shown is read as it is shown. The page is served to this machine
-        alone, at an address that nobody can guess, until the viewer is closed or Python ends. In
+        alone, at an address that cannot be guessed, until the viewer is closed or Python ends. In
         a notebook the viewer shows in its cell. Needs ``pip install "dkist_virtual[view]"``.
 
         Parameters

@@ -257,7 +257,7 @@ def _along(
     while grain * 8 < high - low:
         grain *= 2
     first, stop = low // grain * grain, min(-(-high // grain) * grain, n)
-    # Of each step, the pixel in its middle stands for it.
+    # The pixel in the middle of a step is read in place of all of them.
     begin = min(first + step // 2, n - 1)
     count = len(range(begin, stop, step)) or 1
     pixel = np.rint(np.where(inside, places, first)).astype(np.intp)
