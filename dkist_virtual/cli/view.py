@@ -85,22 +85,20 @@ def view(
     places = [place_of(place, catalogue, storage_options) for place in (store_or_asdf, *others)]
     for place in places:
         check_place(place)
-    from dkist_virtual.dataset.plots.viewed import lines_of
-    from dkist_virtual.view.viewer import Viewer, check_installed
+    from dkist_virtual.view.viewer import check_installed
 
     try:
         check_installed()
     except ImportError as error:
         raise click.ClickException(str(error)) from error
     # Frames that are elsewhere are those of the dataset that is named first.
-    datasets = [
+    first, *rest = (
         _shown(place, None if number else frames, storage_options)
         for number, place in enumerate(places)
-    ]
-    viewer = Viewer(
-        *datasets, download_to=download_to, host=host or "127.0.0.1", port=port,
-        lines=lines_of(datasets[0]),
-    )  # fmt: skip
+    )
+    viewer = first.view(
+        *rest, download_to=download_to, browser=False, host=host or "127.0.0.1", port=port
+    )
     with usage_errors(OSError):
         address = viewer.url
     if remote:

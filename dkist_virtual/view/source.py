@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from dkist_virtual.plot.planes import Subject
     from dkist_virtual.view.state.state import Point
 
-__all__ = ["Roles", "Source", "Viewable"]
+__all__ = ["Roles", "Source", "Viewable", "is_mosaic"]
 
 MOST_STOKES: Final = 16
 """Letters that Stokes parameters have, those of circular and linear feeds among them."""
@@ -33,6 +33,11 @@ class Viewable(Protocol):
 
     def subject(self) -> Subject: ...  # noqa: D102  # see Dataset.subject
     def __getitem__(self, item: Any, /) -> Any: ...
+
+
+def is_mosaic(dataset: Any) -> bool:
+    """Tell whether an object is a mosaic, whose tiles are datasets."""
+    return hasattr(dataset, "tiles_shape")
 
 
 @dataclass(frozen=True)
@@ -194,10 +199,9 @@ class Source:
     @classmethod
     def of(cls, dataset: Any) -> Self:
         """Describe a dataset or mosaic; SelectionError if it has no axis."""
-        is_mosaic = hasattr(dataset, "tiles_shape")
         tiles = (
             tuple(tile for tile in dataset.flat if tile is not np.ma.masked)
-            if is_mosaic else (dataset,)
+            if is_mosaic(dataset) else (dataset,)
         )  # fmt: skip
         if not tiles or not tiles[0].shape:
             raise SelectionError("view: nothing to show: expected at least one axis of pixels")
@@ -217,6 +221,12 @@ class Source:
     def roles(self) -> Roles:
         """The roles of the first tile's axes."""
         return Roles.of(self.subject)
+
+    @cached_property
+    def letters(self) -> tuple[str, ...]:
+        """The Stokes parameters along the first tile's axis of them; empty without such an axis."""
+        found = self.subject.world.stokes()
+        return () if found is None or found[0] is None else found[1]
 
     @cached_property
     def clocks(self) -> tuple[Clock | None, ...]:

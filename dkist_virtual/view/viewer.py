@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.fits.errors import one_line
 from dkist_virtual.view.session import Session
-from dkist_virtual.view.source import Source
+from dkist_virtual.view.source import Source, is_mosaic
 from dkist_virtual.view.state.model import Model
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ class Viewer:
     Raises
     ------
     DatasetError
-        One of them is no dataset, or `download_to` is no directory.
+        An argument is not a dataset, or `download_to` is not a directory.
     ImportError
         Bokeh is not installed.
     """
@@ -71,7 +71,7 @@ class Viewer:
         if not datasets:
             raise DatasetError("view: expected at least one dataset")
         for dataset in datasets:
-            if not (hasattr(dataset, "subject") or hasattr(dataset, "tiles_shape")):
+            if not (hasattr(dataset, "subject") or is_mosaic(dataset)):
                 raise DatasetError(
                     f"view: {type(dataset).__name__}: expected a Dataset or TiledDataset"
                 )

@@ -19,7 +19,7 @@ from now import Now
 import dkist_virtual as dv
 from dkist_virtual.view.actions.page_address import QuerySource, query_of, state_of_request
 from dkist_virtual.view.panels.choose import default_state
-from dkist_virtual.view.panels.doing import DoingPanel
+from dkist_virtual.view.panels.selection import SelectionPanel
 from dkist_virtual.view.session import Session
 from dkist_virtual.view.source import Source
 from dkist_virtual.view.state.address import write_address
@@ -29,10 +29,10 @@ from dkist_virtual.view.viewer import Viewer
 TIMES = " \u00d7 ".join(map(str, (4, 2, 3, 30, 44)))
 
 
-def open_panel(*datasets: Any, download_to: str | None = None) -> tuple[Session, DoingPanel]:
+def open_panel(*datasets: Any, download_to: str | None = None) -> tuple[Session, SelectionPanel]:
     sources = tuple(map(Source.of, datasets))
     session = Session(sources, Model(default_state(sources)), Now(), download_to)  # type: ignore[arg-type]
-    panel = DoingPanel(session)
+    panel = SelectionPanel(session)
     panel.update(None, session.model.state)
     session.model.on_change(panel.update)
     return session, panel

@@ -8,15 +8,9 @@ from typing import Any
 import pytest
 
 from dkist_virtual.errors import SelectionError
-from dkist_virtual.view.page.keys import KEYS, step, toggle_pin
+from dkist_virtual.view.page.keys import KEYS, step
 from dkist_virtual.view.source import Roles
 from dkist_virtual.view.state.state import PictureState, ViewState
-
-
-@dataclass
-class Stokes:
-    def stokes(self) -> Any:
-        return 0, ("I", "Q", "U", "V")
 
 
 @dataclass
@@ -25,14 +19,7 @@ class Cube:
 
     roles: Roles = field(default_factory=lambda: Roles(0, 2, 1, None, (3, 4), (4, 3)))
     shape: tuple[int, ...] = (4, 30, 20, 50, 60)
-
-    @property
-    def subject(self) -> Any:
-        return self
-
-    @property
-    def world(self) -> Stokes:
-        return Stokes()
+    letters: tuple[str, ...] = ("I", "Q", "U", "V")
 
 
 CUBE: Any = Cube()
@@ -82,6 +69,6 @@ def test_each_key_is_listed_once() -> None:
 
 
 def test_a_pin_is_taken_back_by_the_same_key() -> None:
-    pinned = toggle_pin(STATE)
+    pinned = STATE.toggle_pin(STATE.point)
     assert pinned.pins == (STATE.point,)
-    assert toggle_pin(pinned) == STATE
+    assert pinned.toggle_pin(pinned.point) == STATE

@@ -10,6 +10,7 @@ import numpy as np
 from dkist_virtual.errors import redacted
 from dkist_virtual.io.locations import is_local
 from dkist_virtual.text import counted, human_bytes
+from dkist_virtual.view.source import is_mosaic
 
 __all__ = ["ChosenFiles", "describe_pixels"]
 
@@ -107,7 +108,7 @@ class ChosenFiles:
 
 def describe_pixels(dataset: Any) -> str:
     """Say how many pixels a selection has."""
-    if hasattr(dataset, "tiles_shape"):
+    if is_mosaic(dataset):
         tiles = list(dataset.flat)
         n = sum(int(np.prod(tile.shape, dtype=np.int64)) for tile in tiles)
         n_bytes = sum(_bytes(tile) for tile in tiles)

@@ -16,6 +16,7 @@ import numpy as np
 from dkist_virtual.errors import SelectionError
 from dkist_virtual.view.actions.marked_pixels import pixels_in_box
 from dkist_virtual.view.pictures.geometry import Sky, geometry_of
+from dkist_virtual.view.source import is_mosaic
 from dkist_virtual.view.state.together import in_step
 
 if TYPE_CHECKING:
@@ -38,12 +39,8 @@ _SAMPLES: Final = 101
 
 def name_of_dataset(sources: Sequence[Source], number: int) -> str:
     """Name a dataset of a page in Python: ``ds``, ``mosaic``, the second one ``ds2``."""
-    name = "mosaic" if _is_mosaic(sources[number]) else "ds"
+    name = "mosaic" if is_mosaic(sources[number].dataset) else "ds"
     return name if number == 0 else f"{name}{number + 1}"
-
-
-def _is_mosaic(source: Source) -> bool:
-    return hasattr(source.dataset, "tiles_shape")
 
 
 # What is marked -----------------------------------------------------------------------------
@@ -67,7 +64,7 @@ class Marked:
     def of(self, dataset: Any) -> Any:
         """Select it from a dataset or mosaic; reads nothing."""
         is_whole = all(part == slice(None) for part in self.index)
-        if hasattr(dataset, "tiles_shape"):
+        if is_mosaic(dataset):
             part = dataset if is_whole else dataset.slice_tiles[self.index]
             return part if self.sky is None else part.crop(self.sky.corners(), keepdims=True)
         return dataset if is_whole else dataset[self.index]
@@ -145,7 +142,7 @@ def marked(sources: Sequence[Source], state: ViewState) -> tuple[int, Marked]:
     if state.box is not None and state.pictures:
         picture = state.pictures[0]
         plane = main_plane(sources, state)
-        if _is_mosaic(source) and isinstance(plane, Sky):
+        if is_mosaic(source.dataset) and isinstance(plane, Sky):
             sky = _sky_box(source, plane, state.box)
         else:
             for axis, pixels in zip(picture.axes, pixels_in_box(plane, state.box), strict=True):
@@ -250,7 +247,7 @@ def path_line(sources: Sequence[Source], state: ViewState) -> str | None:
     Its corners are pixels of the first image of the marked ranges, as `Dataset.slit` takes them.
     """
     picture = state.pictures[0] if state.pictures else None
-    if picture is None or len(state.path) < 2 or _is_mosaic(sources[picture.dataset]):
+    if picture is None or len(state.path) < 2 or is_mosaic(sources[picture.dataset].dataset):
         return None
     if not isinstance(main_plane(sources, state), Sky):
         return None
@@ -273,7 +270,7 @@ def share_in_box(sources: Sequence[Source], state: ViewState) -> float:
     """
     if state.box is None or not state.pictures:
         return 1.0
-    if _is_mosaic(sources[state.pictures[0].dataset]):
+    if is_mosaic(sources[state.pictures[0].dataset].dataset):
         return 1.0
     plane = main_plane(sources, state)
     columns, rows = pixels_in_box(plane, state.box)

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.errors import SelectionError
-from dkist_virtual.view.page.keys import step, toggle_pin
+from dkist_virtual.view.page.keys import step
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -186,7 +186,8 @@ class Actions:
 
     def toggle_pin(self) -> None:
         """Pin the point, or unpin it."""
-        self._model.set(toggle_pin(self._model.state))
+        state = self._model.state
+        self._model.set(state.toggle_pin(state.point))
 
     def zoom(self, by: float) -> None:
         """Show a window of the main picture `by` times as large, around the point."""

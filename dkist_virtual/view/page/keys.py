@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from dkist_virtual.errors import SelectionError
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dkist_virtual.view.source import Source
     from dkist_virtual.view.state.state import ViewState
 
-__all__ = ["KEYS", "Key", "step", "stokes_letters", "toggle_pin"]
+__all__ = ["KEYS", "Key", "step"]
 
 FAST: Final = 10
 """Pixels of a step with Shift."""
@@ -63,12 +63,6 @@ KEYS: Final = (
 """In the order in which they are listed."""
 
 
-def stokes_letters(source: Source) -> tuple[str, ...]:
-    """Return the letters along the Stokes axis; none where there is no such axis."""
-    found = source.subject.world.stokes()
-    return () if found is None or found[0] is None else found[1]
-
-
 def step(
     state: ViewState,
     source: Source,
@@ -88,7 +82,7 @@ def step(
     """
     roles = source.roles
     if key in ("i", "q", "u", "v"):
-        letters = stokes_letters(source)
+        letters = source.letters
         if key.upper() not in letters or roles.stokes is None:
             raise SelectionError(f"no Stokes {key.upper()} in this dataset")
         return state.moved(roles.stokes, letters.index(key.upper()))
@@ -112,10 +106,3 @@ def step(
         return None
     pixel = min(max(state.point[axis] + by, 0), source.shape[axis] - 1)
     return state.moved(axis, pixel)
-
-
-def toggle_pin(state: ViewState) -> ViewState:
-    """Pin the point, or unpin it if it is pinned."""
-    if state.point in state.pins:
-        return replace(state, pins=tuple(pin for pin in state.pins if pin != state.point))
-    return replace(state, pins=(*state.pins, state.point))

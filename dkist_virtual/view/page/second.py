@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from dkist_virtual.view.page.keys import stokes_letters
 from dkist_virtual.view.state.state import PictureState
 
 if TYPE_CHECKING:
@@ -40,11 +39,11 @@ def choices(sources: Sequence[Source], state: ViewState) -> list[Choice]:
     if main is not None and main.dataset == 0:
         plain = replace(main, held=(), lag=(), kind="data", limits=None, cmap=None)
         if roles.stokes is not None and roles.stokes not in main.axes:
-            for pixel, letter in enumerate(stokes_letters(sources[0])):
+            for pixel, letter in enumerate(sources[0].letters):
                 held = ((roles.stokes, pixel),)
                 found.append(Choice(f"Stokes {letter}", replace(plain, held=held)))
-            for pixel, letter in enumerate(stokes_letters(sources[0])):
-                if letter != "I" and "I" in stokes_letters(sources[0]):
+            for pixel, letter in enumerate(sources[0].letters):
+                if letter != "I" and "I" in sources[0].letters:
                     held = ((roles.stokes, pixel),)
                     part = replace(plain, held=held, kind="fraction")
                     found.append(Choice(f"Stokes {letter} / Ic", part))

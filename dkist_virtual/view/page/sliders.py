@@ -10,7 +10,6 @@ from bokeh.models.widgets import Slider
 
 from dkist_virtual.plot.planes import labels_of
 from dkist_virtual.plot.ticks import coordinate_along, name_of
-from dkist_virtual.view.page.keys import stokes_letters
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -87,7 +86,7 @@ class AxisSliders:
         for axis, n in enumerate(session.source.shape):
             if n < 2:
                 continue
-            letters = stokes_letters(session.source)
+            letters = session.source.letters
             if axis == session.source.roles.stokes and len(letters) == n:
                 rows.append(self._stokes_row(axis, letters))
             else:

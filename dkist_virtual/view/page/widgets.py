@@ -8,6 +8,7 @@ from bokeh.models import Column, InlineStyleSheet, Row
 from bokeh.models.widgets import Button, Div, RadioButtonGroup, Select, Spinner
 
 from dkist_virtual.view.page.style import CSS
+from dkist_virtual.view.panels.plain_text import plain_div
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -84,11 +85,8 @@ class Widgets:
     def text(self, words: str = "", css_class: str = "", **options: Any) -> Div:
         """Make a line of text, which is shown as it is, whatever is in it."""
         own = [css_class] if css_class else []
-        options = {"margin": (2, 6, 2, 6), "sizing_mode": "stretch_width", **options}
-        return Div(
-            text=words, render_as_text=True, disable_math=True, css_classes=own, **self.look,
-            **options,
-        )  # fmt: skip
+        options = {"margin": (2, 6, 2, 6), **options}
+        return plain_div(words, css_classes=own, **self.look, **options)
 
     def heading(self, words: str) -> Div:
         """Make the heading of a part of the page."""

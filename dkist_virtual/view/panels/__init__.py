@@ -1,9 +1,10 @@
 """Draw pictures, profiles and strips with Bokeh.
 
 - `choose`: choose what a page shows at first, and its panels
-- `doing`: what is marked as Python, files and bytes; its download; the page's address
+- `selection`: show what is marked as Python, files and bytes; its download; the page's address
 - `strip`: draw when each frame was taken, where the page is, and what is marked
 - `later`: call a function a little later, once for many events
+- `plain_text`: show texts of files as they are
 - `picture`: draw a plane of the data through the point, and what is marked on it
 - `picture_figure`: make the Bokeh figure of a picture
 - `profile`: draw the profiles of the point and of pins

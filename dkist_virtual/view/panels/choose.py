@@ -33,11 +33,15 @@ def _pictures(source: Source, others: Sequence[Source]) -> list[PictureState]:
     pictures = [] if shown.y is None else [PictureState((shown.x, shown.y))]
     if roles.map is not None:
         pictures.append(PictureState(roles.map))
-    elif pictures and roles.stokes is not None and roles.stokes not in pictures[0].axes:
-        letters = "".join((source.subject.world.stokes() or (None, ()))[1])
-        if letters.startswith("I") and "V" in letters:
-            held = ((roles.stokes, letters.index("V")),)
-            pictures.append(PictureState(pictures[0].axes, held))
+    elif (
+        pictures
+        and roles.stokes is not None
+        and roles.stokes not in pictures[0].axes
+        and source.letters[:1] == ("I",)
+        and "V" in source.letters
+    ):
+        held = ((roles.stokes, source.letters.index("V")),)
+        pictures.append(PictureState(pictures[0].axes, held))
     for number, other in enumerate(others, 1):
         if other.shown.y is not None:
             pictures.append(PictureState((other.shown.x, other.shown.y), dataset=number))
@@ -123,7 +127,7 @@ OFFERS: Final = (
     Offer("time", "strip", "TimeStrip", _has_times),
     Offer("seeing", "seeing", "SeeingPanel", _has_seeing),
     Offer("whole", "whole", "WholePanel", lambda sources: len(sources[0].shape) > 0),
-    Offer("selection", "doing", "DoingPanel", lambda sources: len(sources) > 0),
+    Offer("selection", "selection", "SelectionPanel", lambda sources: len(sources) > 0),
 )
 """The panels that there are, in the order in which a page shows them."""
 

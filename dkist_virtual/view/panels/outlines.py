@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from bokeh.models import ColumnDataSource
 from bokeh.models.annotations import Label
 
-from dkist_virtual.view.panels.picture_figure import as_text
+from dkist_virtual.view.panels.plain_text import as_text
 from dkist_virtual.view.pictures.geometry import drawn_unit
 from dkist_virtual.view.pictures.outlines import outline_of
 from dkist_virtual.view.state.together import in_step, key_of, place_of

@@ -16,13 +16,14 @@ from bokeh.events import (
     Tap,
 )
 from bokeh.models import Column, CustomJS, Row
-from bokeh.models.widgets import Div, RadioButtonGroup
+from bokeh.models.widgets import RadioButtonGroup
 from sunpy.coordinates import Helioprojective
 
 from dkist_virtual.errors import DKISTVirtualError
 from dkist_virtual.view.panels.later import Later
 from dkist_virtual.view.panels.outlines import Outlines
 from dkist_virtual.view.panels.picture_figure import PictureFigure
+from dkist_virtual.view.panels.plain_text import plain_div
 from dkist_virtual.view.pictures.geometry import Sky, drawn_unit
 from dkist_virtual.view.pictures.layers import Layering
 from dkist_virtual.view.pictures.lengths import length_text, mm_per_unit, path_length
@@ -83,9 +84,8 @@ class PicturePanel:
         self._told: tuple[float, float] | None = None
         self._mode = MODES[0]
         self.modes = RadioButtonGroup(labels=list(MODES), active=0, width=170, margin=(2, 6, 2, 4))
-        self.read_out = Div(
-            text=" ", render_as_text=True, disable_math=True, sizing_mode="stretch_width",
-            height=READ_OUT, margin=(2, 4, 2, 4),
+        self.read_out = plain_div(
+            " ", height=READ_OUT, margin=(2, 4, 2, 4),
             styles={
                 "font-variant-numeric": "tabular-nums", "overflow": "hidden", "font-size": "12px",
             },
@@ -331,9 +331,7 @@ class PicturePanel:
         tile, column, row = found
         modifiers = event.modifiers or {}
         if modifiers.get("shift"):
-            pin, pins = self._point_with(column, row), self._state.pins
-            left = tuple(one for one in pins if one != pin)
-            self._session.model.change(pins=left if len(left) < len(pins) else (*pins, pin))
+            self._session.model.set(self._state.toggle_pin(self._point_with(column, row)))
             return
         self._pointed.forget()
         self._move_point(tile, column, row, is_locked=not self._state.is_locked)

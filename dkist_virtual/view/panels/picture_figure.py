@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import textwrap
 from typing import TYPE_CHECKING, Any, Final
 
@@ -26,6 +25,7 @@ from bokeh.models import (
 from bokeh.models.annotations import BoxAnnotation, ColorBar, Label, Span
 from bokeh.plotting import figure
 
+from dkist_virtual.view.panels.plain_text import as_text
 from dkist_virtual.view.pictures.geometry import Scale, Separable
 from dkist_virtual.view.pictures.levels import colours, palette_of
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from dkist_virtual.view.pictures.render import Drawn
     from dkist_virtual.view.state.state import Bounds
 
-__all__ = ["SIZE", "PictureFigure", "as_text"]
+__all__ = ["SIZE", "PictureFigure"]
 
 SIZE: Final = (640, 480)
 """Width and height that are drawn before the browser has said how large the picture is."""
@@ -56,12 +56,6 @@ LINES: Final = 12
 """Width of a letter of a message in pixels, and how many lines one has at most."""
 TICK: Final = 75
 """Pixels from a tick to the next, at least."""
-
-
-def as_text(text: str) -> str:
-    """Return a text of a file as Bokeh shows it as it is: two dollars would begin a formula."""
-    plain = text.replace("\\$", "$")
-    return re.sub(r"(?<=[$\\])(?=[$(\[])", "\N{ZERO WIDTH SPACE}", plain)
 
 
 class PictureFigure:

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from bokeh.models import Column, Row
-from bokeh.models.widgets import CheckboxButtonGroup, Div
+from bokeh.models.widgets import CheckboxButtonGroup
 
 from dkist_virtual.plot.planes import labels_of
 from dkist_virtual.view.panels.curves.figure import MOST_PINS, ProfileFigure, range_of
 from dkist_virtual.view.panels.curves.units import Units
 from dkist_virtual.view.panels.later import Later
+from dkist_virtual.view.panels.plain_text import plain_div
 from dkist_virtual.view.pictures.geometry import geometry_of, scale_along
 from dkist_virtual.view.reading.pixels import WAITING
 from dkist_virtual.view.reading.profiles import ProfileReader, along_axis
@@ -96,13 +97,11 @@ class ProfilePanel:
             visible=self._has_mean,
         )  # fmt: skip
         self.options.on_change("active", lambda _attr, _old, new: self._choose(set(new)))
-        self.read_out = Div(
-            text=" ", render_as_text=True, disable_math=True, sizing_mode="stretch_width",
-            margin=(2, 4, 2, 4), height=34,
+        self.read_out = plain_div(
+            " ", margin=(2, 4, 2, 4), height=34,
             styles={"font-variant-numeric": "tabular-nums", "overflow": "hidden"},
         )  # fmt: skip
-        self.message = Div(
-            text="", render_as_text=True, disable_math=True, sizing_mode="stretch_width",
+        self.message = plain_div(
             margin=(0, 4, 2, 4), styles={"color": "#7a0000"}, visible=False,
         )  # fmt: skip
         plots: list[Any] = [one.figure for one in self.figures]

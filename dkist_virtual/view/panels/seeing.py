@@ -11,7 +11,7 @@ from bokeh.models import ColumnDataSource
 from bokeh.models.annotations import Span
 
 from dkist_virtual.view.clock import TimesAlong
-from dkist_virtual.view.panels.picture_figure import as_text
+from dkist_virtual.view.panels.plain_text import as_text
 from dkist_virtual.view.panels.time_axis import (
     HERE,
     millis_of,

@@ -9,7 +9,7 @@ from bokeh.events import DoubleTap, Pan, PanEnd, PanStart, Tap
 from bokeh.models import ColumnDataSource, FixedTicker
 
 from dkist_virtual.view.clock import TimesAlong
-from dkist_virtual.view.panels.picture_figure import as_text
+from dkist_virtual.view.panels.plain_text import as_text
 from dkist_virtual.view.panels.time_axis import HERE, moment_of, set_span, time_figure
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from bokeh.plotting import figure
 
 from dkist_virtual.cube.virtual_array import VirtualArray, opened_selection
 from dkist_virtual.plot.planes import labels_of
-from dkist_virtual.view.panels.picture_figure import as_text
+from dkist_virtual.view.panels.plain_text import as_text
 from dkist_virtual.view.panels.time_axis import HERE
 
 if TYPE_CHECKING:

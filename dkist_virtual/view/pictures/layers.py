@@ -13,7 +13,7 @@ from dkist_virtual.errors import SelectionError
 from dkist_virtual.plot.pixel_plot import is_signed
 from dkist_virtual.plot.planes import ShownAxes
 from dkist_virtual.view.pictures.levels import PLAIN_CMAP, SIGNED_CMAP
-from dkist_virtual.view.reading.reference import ReferenceReader, continuum_pixel
+from dkist_virtual.view.reading.reference import ReferenceReader, continuum_pixel, intensity_pixel
 from dkist_virtual.view.reading.wings import SPEED_OF_LIGHT, Wings, doppler, fraction
 
 if TYPE_CHECKING:
@@ -152,8 +152,8 @@ def _doppler(source: Source, picture: PictureState, at: Point, state: ViewState)
         )
     intensity = list(at)
     if roles.stokes is not None and roles.stokes not in picture.axes:
-        letters = (world.stokes() or (None, ()))[1]
-        intensity[roles.stokes] = letters.index("I") if "I" in letters else at[roles.stokes]
+        found = intensity_pixel(source.subject)
+        intensity[roles.stokes] = at[roles.stokes] if found is None else found
     points = []
     for pixel in (wings.red, wings.blue):
         intensity[axis] = pixel

@@ -21,6 +21,7 @@ from dkist_virtual.view.reading.pixels import (
     around,
     float_type,
     frame_axes,
+    of_pixels,
     read_into,
 )
 
@@ -94,9 +95,7 @@ class _AlongPath:
 
     def put(self, ranges: Ranges, pixels: NDArray[Any], marks: NDArray[np.uint8]) -> None:
         rows, inside = self._chosen(ranges)
-        marks = np.broadcast_to(
-            marks.reshape(marks.shape + (1,) * (pixels.ndim - marks.ndim)), pixels.shape
-        )
+        marks = of_pixels(marks, pixels.shape)
         first, second = (ranges[axis] for axis in self.axes)
         at = self.samples.pixels[inside] - (first.start, second.start)
         order = (self.along, *self.axes)
@@ -146,10 +145,7 @@ class CutReader:
                 yield (*key[:rows], on, *key[rows + 1 :])
 
         def cut(fault: str = "") -> Cut:
-            marks = block.marks.reshape(
-                block.marks.shape + (1,) * (block.values.ndim - block.marks.ndim)
-            )
-            planes = [block.values, np.broadcast_to(marks, block.values.shape)]
+            planes = [block.values, of_pixels(block.marks, block.values.shape)]
             place = tuple(slice(None) if axis in (rows, columns) else 0 for axis in range(len(key)))
             values, known = (one[place] if rows < columns else one[place].T for one in planes)
             return Cut(values.copy(), known.copy(), fault)

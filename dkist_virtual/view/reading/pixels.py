@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ABSENT", "FAILED", "READ", "WAITING", "Block", "Filled", "Ranges", "around", "float_type",
-    "frame_axes", "read_into", "read_pixels",
+    "frame_axes", "of_pixels", "read_into", "read_pixels",
 ]  # fmt: skip
 
 WAITING: Final = 0
@@ -83,6 +83,11 @@ def read_pixels(subject: Subject, ranges: Ranges) -> tuple[NDArray[Any], NDArray
         pixels = np.where(part.absent, np.nan, pixels)
         gone = part.absent.reshape(*gone.shape, -1)[..., 0]
     return pixels, np.where(gone, ABSENT, READ).astype(np.uint8)
+
+
+def of_pixels(marks: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
+    """Give each pixel the mark of its frame; `shape` is that of the pixels."""
+    return np.broadcast_to(marks.reshape(marks.shape + (1,) * (len(shape) - marks.ndim)), shape)
 
 
 def read_into(subject: Subject, filled: Filled, parts: Iterable[Ranges]) -> Iterator[str]:

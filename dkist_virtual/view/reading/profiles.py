@@ -6,8 +6,6 @@ import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
-
 from dkist_virtual.errors import SelectionError
 from dkist_virtual.plot.line_plot import profile_axes
 from dkist_virtual.view.reading.kept import Kept
@@ -17,12 +15,14 @@ from dkist_virtual.view.reading.pixels import (
     around,
     float_type,
     frame_axes,
+    of_pixels,
     read_into,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    import numpy as np
     from numpy.typing import NDArray
 
     from dkist_virtual.plot.planes import Subject
@@ -169,8 +169,8 @@ class ProfileReader:
             slice(None) if axis in (self.along, self.stokes) else own.index(pixel)
             for axis, (own, pixel) in enumerate(zip(block.ranges, point, strict=True))
         )
-        marks = block.marks.reshape(block.marks.shape + (1,) * (len(point) - block.marks.ndim))
-        values, known = block.values[place], np.broadcast_to(marks, block.values.shape)[place]
+        values = block.values[place]
+        known = of_pixels(block.marks, block.values.shape)[place]
         if self.stokes is None:
             values, known = values[None], known[None]
         elif self.stokes > self.along:

@@ -125,6 +125,11 @@ class ViewState:
         """Return the state with another pixel of one axis."""
         return replace(self, point=(*self.point[:axis], pixel, *self.point[axis + 1 :]))
 
+    def toggle_pin(self, pin: Point) -> Self:
+        """Return the state with a pixel pinned, or unpinned if it was."""
+        left = tuple(one for one in self.pins if one != pin)
+        return replace(self, pins=left if len(left) < len(self.pins) else (*self.pins, pin))
+
     def with_picture(self, number: int, picture: PictureState) -> Self:
         """Return the state with another picture in place of one."""
         return replace(

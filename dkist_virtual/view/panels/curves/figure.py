@@ -22,7 +22,8 @@ from bokeh.plotting import figure
 from dkist_virtual.plot.image import runs
 from dkist_virtual.view.panels.curves.looks import POINT, REFERENCE, pin_look
 from dkist_virtual.view.panels.curves.units import speed_ticks
-from dkist_virtual.view.panels.picture_figure import MARK, as_text
+from dkist_virtual.view.panels.picture_figure import MARK
+from dkist_virtual.view.panels.plain_text import as_text
 from dkist_virtual.view.reading.pixels import ABSENT, FAILED
 from dkist_virtual.view.reading.wings import velocity, wavelength_at
 

@@ -12,7 +12,8 @@ from bokeh.models import BasicTickFormatter, LinearColorMapper, Range1d
 from bokeh.models.annotations import ColorBar, Label, Span
 from bokeh.plotting import figure
 
-from dkist_virtual.view.panels.picture_figure import MARK, as_text
+from dkist_virtual.view.panels.picture_figure import MARK
+from dkist_virtual.view.panels.plain_text import as_text
 from dkist_virtual.view.pictures.levels import (
     PLAIN_CMAP,
     SIGNED_CMAP,

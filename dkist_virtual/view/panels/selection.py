@@ -22,6 +22,7 @@ from dkist_virtual.view.actions.selection import (
     selection,
     share_in_box,
 )
+from dkist_virtual.view.panels.plain_text import plain_div
 from dkist_virtual.view.state.address import write_address
 
 if TYPE_CHECKING:
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from dkist_virtual.view.source import Source
     from dkist_virtual.view.state.state import ViewState
 
-__all__ = ["DoingPanel"]
+__all__ = ["SelectionPanel"]
 
 _FEW: Final = 5000
 """Frames of a whole dataset whose files are counted unasked."""
@@ -47,7 +48,7 @@ _CSS: Final = """
   monospace; }
 :host(.dkv-heading) { font-weight: 600; }
 :host(.dkv-failures) { max-height: 9em; overflow: auto; color: #8f1d00; }
-:host(.dkv-doing) { overflow: auto; padding: 4px 8px; }
+:host(.dkv-selection) { overflow: auto; padding: 4px 8px; }
 :host(.dkv-row) { flex-wrap: wrap; gap: 4px; }
 .bk-btn { color: #1b1b1b; background: #ffffff; border: 1px solid #6b6b6b; padding: 2px 6px;
   white-space: normal; overflow-wrap: anywhere; }
@@ -94,7 +95,7 @@ def facts_of(sources: Sequence[Source], state: ViewState) -> Facts:
     return Facts(line, path, tuple(about), bool(found.n), counted(found.n, "file"))
 
 
-class DoingPanel:
+class SelectionPanel:
     """What is marked, as a line of Python to copy, and as files to download."""
 
     name = "selection"
@@ -152,7 +153,7 @@ class DoingPanel:
                 "To download from here, name a directory at the start: --download-to DIR, or "
                 "ds.view(download_to=...)."
             )
-        return Column(children=rows, sizing_mode="stretch_both", css_classes=["dkv-doing"],
+        return Column(children=rows, sizing_mode="stretch_both", css_classes=["dkv-selection"],
                       stylesheets=[_sheet()])  # fmt: skip
 
     def _copying(self, label: str, text: Div, *, whole: bool = False, visible: bool = True) -> Any:
@@ -287,9 +288,8 @@ def _sheet() -> InlineStyleSheet:
 
 
 def _text(css: str = "", **options: Any) -> Div:
-    """Make a text that is never read as markup."""
-    return Div(render_as_text=True, disable_math=True, sizing_mode="stretch_width", margin=2,
-               css_classes=[css] if css else [], stylesheets=[_sheet()], **options)  # fmt: skip
+    css_classes = [css] if css else []
+    return plain_div(margin=2, css_classes=css_classes, stylesheets=[_sheet()], **options)
 
 
 def _button(label: str, pressed: Any, **options: Any) -> Button:
