@@ -346,6 +346,22 @@ def test_a_download_that_is_killed_goes_on(server: FrameServer, tmp_path: Path) 
         assert (here / str(name)).read_bytes() == frame(server, name)
 
 
+def test_a_file_gets_its_name_after_its_notes_are_gone(
+    server: FrameServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    beside: list[bool] = []
+    replace = os.replace
+
+    def watched(part: str, final: str) -> None:
+        if part.endswith(part_file.PART):
+            beside.append(os.path.exists(final + part_file.PART_NOTES))
+        replace(part, final)
+
+    monkeypatch.setattr(os, "replace", watched)
+    opened(server).download(tmp_path / "here")
+    assert beside == [False] * len(opened(server).files.names)
+
+
 def test_a_part_that_opens_while_it_is_cancelled_stays_unlocked(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -160,8 +160,9 @@ class PartialFile:
             os.fsync(self._file)
             if os.name == "nt":  # elsewhere the lock is held until the part is gone
                 self.close()
-            os.replace(self.path + PART, self.path)
+            # The notes go first: once the file has its name, no later run looks for them.
             _remove(self.path + PART_NOTES)
+            os.replace(self.path + PART, self.path)
             self._named = True
             sync(os.path.dirname(self.path) or os.curdir)
             self.close()
@@ -170,8 +171,8 @@ class PartialFile:
         """Remove the part."""
         if os.name == "nt":
             self.close()
-        _remove(self.path + PART)
         _remove(self.path + PART_NOTES)
+        _remove(self.path + PART)
         self.close()
 
     def close(self) -> None:
@@ -179,8 +180,8 @@ class PartialFile:
         with self._closing:
             if self._file >= 0 and not (self.have or self._named) and os.name != "nt":
                 with contextlib.suppress(OSError):
-                    _remove(self.path + PART)
                     _remove(self.path + PART_NOTES)
+                    _remove(self.path + PART)
             if self._file >= 0:
                 os.close(self._file)
                 self._file = -1
