@@ -148,6 +148,20 @@ def test_a_read_that_nobody_waits_for_is_begun_again() -> None:
     assert list(cache.read("key", lambda: iter([block]))) == [block]
 
 
+def test_blocks_of_absent_frames_are_read_again_once_they_are_forgotten() -> None:
+    cache, pixels = BlockCache(), np.ones((2, 2), np.float32)
+    gone, there = Block(pixels, np.ones((2, 2), bool)), Block(pixels, None)
+    coming = cache.read("coming", lambda: iter([gone, gone]))
+    next(coming)
+    for key, block in (("gone", gone), ("there", there)):
+        assert list(cache.read(key, lambda block=block: iter([block]))) == [block]  # type: ignore[misc]
+    cache.forget_absent()
+    assert list(coming) == [gone]  # it was asked for before the frames came
+    assert [key in cache for key in ("gone", "there", "coming")] == [False, True, False]
+    for key in ("gone", "coming"):
+        assert list(cache.read(key, lambda: iter([there]))) == [there]
+
+
 def test_a_fault_is_raised_again_not_kept() -> None:
     cache = BlockCache()
 

@@ -141,6 +141,16 @@ class BlockCache:
     def __contains__(self, key: object) -> bool:
         return key in self._blocks or key in self._coming
 
+    def forget_absent(self) -> None:
+        """Forget what was read of absent frames, so that it is read again: they may have come.
+
+        What is being read now is not kept either, since it may have begun before they came.
+        """
+        with self._lock:
+            for key in [key for key, block in self._blocks.items() if block.absent is not None]:
+                del self._blocks[key]
+            self._coming.clear()
+
     def read(self, key: object, read: Callable[[], Iterator[Block]]) -> Iterator[Block]:
         """Return a block from the cache, or read it in parts, the last of which is kept.
 
@@ -174,21 +184,24 @@ class BlockCache:
             for block in read():
                 yield block
         except GeneratorExit:  # nobody waits for the next part any more
-            self._end(key)
+            self._end(key, mine)
             mine.cancel()
             raise
         except BaseException as error:
-            self._end(key)
+            self._end(key, mine)
             mine.set_exception(error)
             raise
         assert block is not None
-        with self._lock:
-            del self._coming[key]
-            self._blocks[key] = block
-            while len(self._blocks) > 1 and self.nbytes > self._most:
-                self._blocks.popitem(last=False)
+        self._end(key, mine, block)
         mine.set_result(block)
 
-    def _end(self, key: object) -> None:
+    def _end(self, key: object, mine: Future[Block], block: Block | None = None) -> None:
+        """End a read; keep its block, unless what was being read then was forgotten."""
         with self._lock:
+            if self._coming.get(key) is not mine:
+                return
             del self._coming[key]
+            if block is not None:
+                self._blocks[key] = block
+            while len(self._blocks) > 1 and self.nbytes > self._most:
+                self._blocks.popitem(last=False)
