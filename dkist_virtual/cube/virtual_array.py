@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from dkist_virtual.cube.selection import Index, SelectedArray, Selection
-from dkist_virtual.errors import FrameMissingError, MissingFramesWarning
+from dkist_virtual.errors import FrameError, FrameMissingError, MissingFramesWarning
 from dkist_virtual.fits.buffers import empty
 from dkist_virtual.fits.threads import open_in_forks
 from dkist_virtual.store.format.references import chunk_key
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from numpy.typing import DTypeLike, NDArray
 
     from dkist_virtual.cube.dask_array import PushdownArray
+    from dkist_virtual.fits.decode import Window
     from dkist_virtual.store.format.references import ArrayMetadata, FrameColumns
     from dkist_virtual.store.frame_locations import FrameLocations
     from dkist_virtual.store.handle import StoreHandle
@@ -130,23 +131,13 @@ class VirtualArray(SelectedArray):
         and decoder are the same.
         """
         store = self.handle.store
-        metadata = self.metadata
-        n = metadata.n_frame_axes
-        window = spec_of(metadata).window(
-            tuple(
-                range(pixels, pixels + 1) if isinstance(pixels, int) else pixels
-                for pixels in self.selection.axes[n:]
-            )
-        )
-        frames = self.selection.first(n)
-        positions = frames.positions().tolist()
-        fill = np.nan if self.dtype.kind == "f" else 0
+        positions, window = self._wanted()
         out = empty((len(positions), *map(len, window)), self.dtype)
-
+        absent: list[FrameMissingError | None] = [None] * len(positions)
         if len(positions) > 1 and self.places.remote:
-            absent = store.pixels_together(self.name, positions, window, out)
+            windows = [window] * len(positions)
+            absent = store.pixels_together(self.name, positions, windows, [*out], FrameMissingError)
         else:
-            absent = [None] * len(positions)
             for i, position in enumerate(positions):
                 try:
                     store.pixels(self.name, position, window, out[i])
@@ -158,9 +149,70 @@ class VirtualArray(SelectedArray):
             if error is not None:
                 if missing == "raise":
                     raise error
-                pixels[...] = fill
+                pixels[...] = self._fill
         gone = np.array([error is not None for error in absent], bool)
-        return out.reshape(self.shape), gone.reshape(frames.result_shape)
+        return out.reshape(self.shape), gone.reshape(self.frame_shape)
+
+    def _wanted(self) -> tuple[list[int], Window]:
+        """Return the positions of the selected frames, and what is selected of each."""
+        axes = self.selection.axes[self.metadata.n_frame_axes :]
+        window = spec_of(self.metadata).window(
+            tuple(range(one, one + 1) if isinstance(one, int) else one for one in axes)
+        )
+        return self.positions().tolist(), window
+
+    @property
+    def _fill(self) -> float:
+        """What stands for unknown pixels."""
+        return np.nan if self.dtype.kind == "f" else 0
+
+    def read_together(
+        self, items: Sequence[Index]
+    ) -> list[tuple[NDArray[np.generic], NDArray[np.object_]]]:
+        """Read several parts of the selection; frames on servers are requested at once.
+
+        Parameters
+        ----------
+        items : sequence of Index
+            Of each part.
+
+        Returns
+        -------
+        list of (numpy.ndarray, numpy.ndarray)
+            For each part its pixels, and for each of its frames (of `frame_shape`) the error of one
+            that is absent or cannot be read, or None. Pixels of such frames are NaN, or 0 for
+            integers.
+        """
+        store = self.handle.store
+        parts = [self.select(item) for item in items]
+        positions: list[int] = []
+        windows: list[Window] = []
+        blocks = []
+        for part in parts:
+            own, window = part._wanted()
+            positions += own
+            windows += [window] * len(own)
+            blocks.append(empty((len(own), *map(len, window)), self.dtype))
+        out = [frame for block in blocks for frame in block]
+        errors: list[FrameError | None] = [None] * len(positions)
+        if len(positions) > 1 and self.places.remote:
+            errors = store.pixels_together(self.name, positions, windows, out, FrameError)
+        else:
+            for i, one in enumerate(zip(positions, windows, out, strict=True)):
+                try:
+                    store.pixels(self.name, *one)
+                except FrameError as failed:
+                    errors[i] = failed
+        for error, pixels in zip(errors, out, strict=True):
+            if error is not None:
+                pixels[...] = self._fill
+        found = []
+        for part, block in zip(parts, blocks, strict=True):
+            own_errors = np.empty(len(block), object)
+            own_errors[:] = errors[: len(block)]
+            errors = errors[len(block) :]
+            found.append((block.reshape(part.shape), own_errors.reshape(part.frame_shape)))
+        return found
 
     def __array__(
         self, dtype: DTypeLike | None = None, copy: bool | None = None

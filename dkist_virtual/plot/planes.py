@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from dkist_virtual.cube.world_axes import Kind, World, WorldAxis
 
 __all__ = ["Plane", "PlaneReader", "ShownAxes", "Subject", "change_along", "context",
-           "labels_of", "read_part", "shown_axes"]  # fmt: skip
+           "finish_pixels", "labels_of", "read_part", "shown_axes"]  # fmt: skip
 
 Convert: TypeAlias = "Callable[[NDArray[Any]], NDArray[Any]]"
 
@@ -354,10 +354,21 @@ def read_part(
             shape = tuple(len(range(n)[i]) for n, i in zip(data.shape, index, strict=True)
                           if isinstance(i, slice))  # fmt: skip
             pixels, absent = np.full(shape, np.nan), np.ones(shape, bool)
+    return Plane(finish_pixels(data, mask, index, pixels, convert), absent)
+
+
+def finish_pixels(
+    data: VirtualArray | PixelArray,
+    mask: PixelArray | bool | None,
+    index: tuple[int | slice, ...],
+    pixels: NDArray[Any],
+    convert: Convert | None = None,
+) -> NDArray[Any]:
+    """Convert pixels that were read, and make those NaN where the mask is True."""
     if convert is not None:
         pixels = convert(pixels)
     if mask is not None and not isinstance(mask, bool) and mask.shape == data.shape:
         hidden = np.asarray(mask[index], bool)
         if hidden.any():
             pixels = np.where(hidden, np.nan, pixels)
-    return Plane(pixels, absent)
+    return pixels

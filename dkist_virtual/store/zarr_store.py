@@ -55,6 +55,7 @@ __all__ = ["FrameStore", "spec_of"]
 
 
 T = TypeVar("T")
+E = TypeVar("E", bound=FrameError)
 
 QUICK_PIXELS: Final = 2**16
 """Fewer pixels are decoded in well under a millisecond."""
@@ -275,32 +276,40 @@ class FrameStore(ReadOnlyStore):
         return drive(self._pixels(reference, window, out), self.fetcher.answer)
 
     def pixels_together(
-        self, array: str, positions: Sequence[int], window: Window, out: NDArray[np.generic]
-    ) -> list[FrameMissingError | None]:
-        """Read pixels of part of several frames, which are requested at once.
+        self,
+        array: str,
+        positions: Sequence[int],
+        windows: Sequence[Window],
+        out: Sequence[NDArray[np.generic]],
+        caught: type[E],
+    ) -> list[E | None]:
+        """Read pixels of parts of several frames, which are requested at once.
 
         Parameters
         ----------
-        array, positions, window
-            As in `pixels`, of several frames.
-        out : numpy.ndarray
-            One place after another, each of the window's shape.
+        array : str
+        positions : sequence of int
+        windows, out : sequence
+            As in `pixels`, one for each frame.
+        caught : type
+            The errors that are returned, where others are raised.
 
         Returns
         -------
         list
-            For each absent frame the error, else None; its place in `out` is left as it was.
+            For each frame its error or None; the place of one with an error is to be filled.
         """
         # Looked up now, since the event loop must not wait for it.
         references = [self._reference(array, position) for position in positions]
         for reference in references:
             self.scanned.look_up(reference)
         readings = [
-            _unless_absent(self._pixels(reference, window, pixels))
-            for reference, pixels in zip(references, out, strict=True)
+            _unless(caught, self._pixels(*one))
+            for one in zip(references, windows, out, strict=True)
         ]
-        quick = math.prod(map(len, window)) < QUICK_PIXELS
-        return list(read_many(readings, self.fetcher, quick=quick))
+        width = references[0].spec.shape[-1:]  # tiles are rows, mostly, which are decoded whole
+        most = max(math.prod((*map(len, window[:-1]), *width)) for window in windows)
+        return list(read_many(readings, self.fetcher, quick=most < QUICK_PIXELS))
 
     def _reference(self, array: str, position: int) -> Reference:
         metadata, frames = self.references.arrays[array]
@@ -475,12 +484,12 @@ _AT_ONCE: Final = 10_000
 """References that are read together when keys are listed."""
 
 
-def _unless_absent(
-    reading: Reading[Request, Reply, object],
-) -> Reading[Request, Reply, FrameMissingError | None]:
-    """Read a frame; return the error where it is absent."""
+def _unless(
+    caught: type[E], reading: Reading[Request, Reply, object]
+) -> Reading[Request, Reply, E | None]:
+    """Read a frame; return its error where it is one of a kind."""
     try:
         yield from reading
-    except FrameMissingError as error:
+    except caught as error:
         return error
     return None

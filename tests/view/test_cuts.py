@@ -5,17 +5,20 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import many
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from watches import counted
 
+import dkist_virtual as dv
+from dkist_virtual.demo.server import FrameServer
 from dkist_virtual.errors import FrameError, SelectionError
 from dkist_virtual.view.reading import pixels as pixels_module
 from dkist_virtual.view.reading.cuts import CutReader
 from dkist_virtual.view.reading.path_samples import PathSamples
-from dkist_virtual.view.reading.pixels import READ, read_pixels
+from dkist_virtual.view.reading.pixels import ABSENT, FAILED, READ, read_pixels
 from dkist_virtual.view.reading.reference import (
     ReferenceReader,
     continuum_pixel,
@@ -113,6 +116,63 @@ def test_a_path_reads_the_rows_that_it_crosses_and_once(converted: Any, simulate
     assert len({name for name, *_ in reads}) == 3
     whole = sum(file.stat().st_size for file in simulated("vtf").glob("*.fits")) / ds.data.size
     assert sum(length for *_, length in reads) < whole * 3 * 30 * 44 / 3  # five rows of thirty
+
+
+@pytest.fixture(scope="module")
+def raster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, FrameServer]]:
+    """Forty frames of 12 x 20 pixels on a server that takes 10 ms for an answer."""
+    directory = tmp_path_factory.mktemp("raster")
+    many.write_frames(directory / "frames", 40)
+    many.write_asdf(directory / "frames" / "many.asdf", 40)
+    with FrameServer(directory, delay=0.01).running() as server:
+        dv.convert(
+            directory / "frames", directory / "store",
+            base=f"{server.url}/frames", frames=directory / "frames", progress=False,
+        )  # fmt: skip
+        yield dv.open_dataset(directory / "store"), server
+
+
+def test_a_path_over_a_raster_asks_for_many_frames_at_once(
+    raster: tuple[Any, FrameServer], quick_retries: None
+) -> None:
+    ds, server = raster
+    samples = PathSamples.along([(0, 0), (30, 11), (33, 0), (39, 2)], ds.shape[:2])
+    server.forget()
+    steps = CutReader(ds.subject()).path((0, 0, 0), samples, (0, 1), 2)
+    known = (next(steps).marks == READ).any(axis=0)
+    asked = len({path for _, path, *_ in server.requests})
+    assert 8 <= asked <= 16
+    assert server.busiest >= 8
+    assert asked <= known.sum() < len(samples)
+    cut = last(steps)
+    starts = [start for *_, start, _ in server.requests if start is not None]
+    assert starts.count(min(starts)) == len({*samples.pixels[:, 0].tolist()})  # a head of each
+    whole = np.asarray(ds.data[:, :, :])
+    np.testing.assert_array_equal(cut.values.T, whole[tuple(samples.pixels.T)])
+
+
+def test_a_frame_that_cannot_be_read_leaves_the_others_of_a_path(
+    raster: tuple[Any, FrameServer], quick_retries: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ds, server = raster
+    samples = PathSamples.along([(0, 0), (39, 11)], ds.shape[:2])
+    wrong = {f"frames/{many.name_of(5)}": 403, f"frames/{many.name_of(6)}": 404}
+    monkeypatch.setattr(server, "fault", lambda path, n: wrong.get(path))
+    reader = CutReader(ds.subject())
+    cut = last(reader.path((0, 0, 0), samples, (0, 1), 2))
+    marks = dict(zip(samples.pixels[:, 0].tolist(), cut.marks[0], strict=True))
+    assert {frame: mark for frame, mark in marks.items() if mark != READ} == {5: FAILED, 6: ABSENT}
+    assert many.name_of(5) in cut.fault
+    server.forget()
+    monkeypatch.undo()
+    again = last(reader.path((0, 0, 0), samples, (0, 1), 2))
+    assert {path for _, path, *_ in server.requests} == {f"frames/{many.name_of(5)}"}
+    assert (again.marks[0] == READ).sum() == (samples.pixels[:, 0] != 6).sum()
+    monkeypatch.setattr(server, "fault", lambda path, n: 403)
+    server.forget()
+    none = last(CutReader(ds.subject()).path((0, 0, 0), samples, (0, 1), 2))
+    assert (none.marks == FAILED).all()
+    assert len({path for _, path, *_ in server.requests}) <= 16  # then no more are tried
 
 
 # The reference ----------------------------------------------------------------------------------

@@ -24,6 +24,7 @@ from dkist_virtual.view.reading.pixels import (
     of_pixels,
     read_into,
 )
+from dkist_virtual.view.reading.together import read_together
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -191,14 +192,21 @@ class CutReader:
 
         if (filled.marks != WAITING).any():
             yield cut()
-        for fault in read_into(self.subject, filled, self._path_parts(point, samples, axes, along)):
+        parts = self._path_parts(point, samples, axes, along)
+        for fault in read_together(self.subject, filled, parts):
             yield cut(fault)
 
     def _path_parts(
         self, point: Point, samples: PathSamples, axes: tuple[int, int], along: int
     ) -> Iterator[Ranges]:
         # The pixels of a row, along the last axis, share a tile.
-        pieces = list(samples.pieces(by_column=axes[1] < len(self._shape) - 1))
+        pieces = list(
+            samples.pieces(
+                by_column=axes[1] < len(self._shape) - 1,
+                n_frame_axes=sum(axis < self._frames for axis in axes),
+                deep=1 if along < self._frames else self._shape[along],
+            )
+        )
         largest = max(len(piece.rows) * len(piece.columns) for piece in pieces)
         frames = max(
             math.prod(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 import numpy as np
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from numpy.typing import ArrayLike, NDArray
 
@@ -16,6 +16,8 @@ __all__ = ["PathSamples", "Piece"]
 
 MOST_PIXELS: Final = 2**18
 """Of the rectangle around the samples that are read together."""
+MOST_FRAMES: Final = 32
+"""Of that rectangle, where its rows or columns are frames."""
 WASTE: Final = 1.5
 """Rows that are read together, in units of those that have samples."""
 
@@ -80,7 +82,7 @@ class PathSamples:
     def __len__(self) -> int:
         return len(self.pixels)
 
-    def pieces(self, *, by_column: bool) -> Iterator[Piece]:
+    def pieces(self, *, by_column: bool, n_frame_axes: int = 0, deep: int = 1) -> Iterator[Piece]:
         """Divide the samples, so that few pixels are read that none of them has.
 
         Parameters
@@ -88,23 +90,36 @@ class PathSamples:
         by_column : bool
             Whether each column is read by itself, as those of a raster are, which are frames.
             Otherwise rows are read, of which columns are a part.
+        n_frame_axes : int
+            Of the axes of the path, from the first one: those along which frames are counted.
+        deep : int
+            Pixels that are read for each of the rectangle, along another axis.
         """
-        yield from self._divided(0, len(self.pixels), by_column=by_column)
 
-    def _divided(self, start: int, stop: int, *, by_column: bool) -> Iterator[Piece]:
+        def is_much(start: int, stop: int) -> bool:
+            part = self.pixels[start:stop]
+            sides = part.max(axis=0) + 1 - part.min(axis=0)
+            area = int(np.prod(sides))
+            if by_column:
+                read, needed = area, len(np.unique(part, axis=0))
+            else:
+                read, needed = int(sides[0]), len(np.unique(part[:, 0]))
+            frames = int(np.prod(sides[:n_frame_axes]))
+            return read > WASTE * needed or area * deep > MOST_PIXELS or frames > MOST_FRAMES
+
+        yield from self._divided(0, len(self.pixels), is_much)
+
+    def _divided(
+        self, start: int, stop: int, is_much: Callable[[int, int], bool]
+    ) -> Iterator[Piece]:
         if start == stop:
+            return
+        if stop - start > 1 and is_much(start, stop):
+            middle = (start + stop) // 2
+            yield from self._divided(start, middle, is_much)
+            yield from self._divided(middle, stop, is_much)
             return
         part = self.pixels[start:stop]
         low, high = part.min(axis=0), part.max(axis=0) + 1
-        area = int(np.prod(high - low))
-        if by_column:
-            read, needed = area, len(np.unique(part, axis=0))
-        else:
-            read, needed = int(high[0] - low[0]), len(np.unique(part[:, 0]))
-        if stop - start > 1 and (read > WASTE * needed or area > MOST_PIXELS):
-            middle = (start + stop) // 2
-            yield from self._divided(start, middle, by_column=by_column)
-            yield from self._divided(middle, stop, by_column=by_column)
-            return
         rows, columns = (range(int(a), int(b)) for a, b in zip(low, high, strict=True))
         yield Piece(rows, columns, range(start, stop))
