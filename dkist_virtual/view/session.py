@@ -2,16 +2,34 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from dkist_virtual.view.reading.worker import Worker
     from dkist_virtual.view.source import Source
     from dkist_virtual.view.state.model import Model
     from dkist_virtual.view.state.state import ViewState
 
-__all__ = ["Panel", "Session"]
+__all__ = ["Arrivals", "Panel", "ReadingPanel", "Session"]
+
+
+class Arrivals:
+    """Tells a page, in its thread, that frames may have come which were absent."""
+
+    def __init__(self) -> None:
+        self._listeners: list[Callable[[], None]] = []
+
+    def on_arrival(self, listener: Callable[[], None]) -> None:
+        """Call a function when frames may have come."""
+        self._listeners.append(listener)
+
+    def tell(self) -> None:
+        """Say that they may."""
+        for listener in self._listeners:
+            listener()
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +47,7 @@ class Session:
         its own are in air or in vacuum.
     has_address : bool
         Whether the page is alone in its window, whose address keeps the state.
+    arrivals : Arrivals
     """
 
     sources: tuple[Source, ...]
@@ -37,6 +56,7 @@ class Session:
     download_to: str | None = None
     lines: tuple[tuple[str, float], ...] = ()
     has_address: bool = False
+    arrivals: Arrivals = field(default_factory=Arrivals)
 
     @property
     def source(self) -> Source:
@@ -54,4 +74,13 @@ class Panel(Protocol):
 
     def update(self, before: ViewState | None, after: ViewState) -> None:
         """Show another state; `before` is None at first."""
+        ...
+
+
+@runtime_checkable
+class ReadingPanel(Panel, Protocol):
+    """A panel that keeps what it read of frames."""
+
+    def forget_absent(self) -> None:
+        """Forget what was absent: the next `update` reads it again."""
         ...

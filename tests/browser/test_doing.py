@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -83,6 +84,25 @@ def test_a_selection_is_downloaded_and_names_are_no_markup(
     assert os.listdir(directory) == ds[0, 0, 0].files.names
     assert not browser.select("img[src='x']")
     assert browser.script("return window.hacked === undefined")
+
+
+def test_a_hatched_frame_is_drawn_once_it_was_downloaded(
+    browser: Browser, viewers: Callable[..., Any], converted: Any, simulated: Any, tmp_path: Path
+) -> None:
+    shutil.copytree(simulated("vtf"), tmp_path, dirs_exist_ok=True)
+    ds = dv.open_dataset(converted("vtf"), frames=tmp_path)
+    (name,) = ds[0, 0, 0].files.names
+    (tmp_path / name).unlink()
+    browser.open(viewers(ds, download_to=tmp_path).url)
+    browser.wait(lambda: "Hatched" in browser.text(), "it is absent")
+    hatched = browser.drawn("picture-0")
+    browser.click(browser.find("button", "Only what is shown"))
+    browser.wait(lambda: "Download 1 file to" in browser.text(), "one file is marked")
+    shutil.copy(simulated("vtf") / name, tmp_path)
+    browser.click(browser.find("button", "Download 1 file"))
+    browser.wait(lambda: "Hatched" not in browser.text(), "it is no longer absent")
+    browser.wait(lambda: browser.drawn("picture-0") != hatched, "it is drawn")
+    assert "Done." in browser.text()
 
 
 def test_the_address_follows_without_a_load_and_shows_a_colleague_the_same(

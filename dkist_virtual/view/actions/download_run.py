@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import threading
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 from dkist_virtual.errors import DownloadError, redacted
+from dkist_virtual.io.locations import is_local, local_path
 from dkist_virtual.text import counted, human_bytes
 
 if TYPE_CHECKING:
@@ -34,12 +36,15 @@ class Status:
         Of the bytes, or of the files, that are there: 0 to 1.
     failures : tuple of str
         Of files, each with its cause.
+    is_read : bool
+        Whether the dataset reads its frames from the directory, once the download is over.
     """
 
     phase: Phase
     text: str
     share: float = 0.0
     failures: tuple[str, ...] = ()
+    is_read: bool = False
 
     @property
     def is_over(self) -> bool:
@@ -96,7 +101,8 @@ class DownloadRun:
             self._show(Status("running", _described(progress), _share(progress)))
 
     def _run(self) -> None:
-        self._show(_final(self._outcome))
+        status = _final(self._outcome)
+        self._show(replace(status, is_read=_reads_from(self._dataset, self._directory)))
 
     def _outcome(self) -> Status:
         try:
@@ -123,6 +129,13 @@ def _final(outcome: Callable[[], Status]) -> Status:
         return Status("failed", redacted(first), failures=listed)
     except Exception as error:  # noqa: BLE001  # the page says what failed
         return Status("failed", redacted(str(error) or repr(error)))
+
+
+def _reads_from(dataset: Any, directory: str) -> bool:
+    """Tell whether a dataset looks for its frames in a directory."""
+    files = getattr(dataset, "files", None)
+    local = [local_path(place) for place in getattr(files, "places", ()) if is_local(place)]
+    return os.path.realpath(directory) in map(os.path.realpath, local)
 
 
 def _share(progress: Progress) -> float:

@@ -18,6 +18,7 @@ from dkist_virtual.view.page.sliders import AxisSliders
 from dkist_virtual.view.page.status import Status
 from dkist_virtual.view.page.widgets import Widgets
 from dkist_virtual.view.panels.choose import make_panels
+from dkist_virtual.view.session import ReadingPanel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -92,6 +93,7 @@ class Page:
             css_classes=["dkv-page", self.page_class], **look,
         )  # fmt: skip
         self._model.on_change(self._update)
+        session.arrivals.on_arrival(self._read_again)
         self.sliders.show_playing(None)
         self._update(None, self._model.state)
 
@@ -133,9 +135,22 @@ class Page:
         self.channel.point = after.point
         if before is not None:
             self.channel.tell()
+        self._wait_for_pictures()
+
+    def _wait_for_pictures(self) -> None:
         if not self._is_waiting:
             self._is_waiting = True
             self._worker.when_idle(self._on_drawn, "picture")
+
+    def _read_again(self) -> None:
+        """Read again what was absent."""
+        state = self._model.state
+        self.status.begin()
+        for panel in self.panels:
+            if isinstance(panel, ReadingPanel):
+                panel.forget_absent()
+                panel.update(state, state)
+        self._wait_for_pictures()
 
     def _open_panels(self, before: ViewState | None, after: ViewState) -> list[Panel]:
         """Open and close panels; return those that are new."""

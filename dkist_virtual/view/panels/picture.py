@@ -183,6 +183,11 @@ class PicturePanel:
 
     # Reading ---------------------------------------------------------------------------------
 
+    def forget_absent(self) -> None:
+        """Forget what was absent: the next `update` reads it again."""
+        self.painter.blocks.forget_absent()
+        self._asked = None
+
     def _read(self, state: ViewState) -> None:
         key = self._key(state)
         if key == self._asked:

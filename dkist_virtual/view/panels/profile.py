@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -15,6 +14,7 @@ from dkist_virtual.view.panels.curves.units import Units
 from dkist_virtual.view.panels.later import Later
 from dkist_virtual.view.panels.plain_text import plain_div
 from dkist_virtual.view.pictures.geometry import geometry_of, scale_along
+from dkist_virtual.view.reading.kept import Readers
 from dkist_virtual.view.reading.pixels import WAITING
 from dkist_virtual.view.reading.profiles import ProfileReader, along_axis
 from dkist_virtual.view.reading.reference import ReferenceReader, intensity_pixel
@@ -60,8 +60,8 @@ class ProfilePanel:
         # Also where several pixels have one wavelength, which are counted then.
         self._has_mean = kind == "wavelength" and found is not None
         self._intensity = found or 0
-        self._reader = lru_cache(maxsize=16)(self._make_reader)
-        self._mean_reader = lru_cache(maxsize=16)(self._make_mean_reader)
+        self._readers = Readers(self._make_reader)
+        self._mean_readers = Readers(self._make_mean_reader)
         self.profile: Profile | None = None
         """What is shown of the point."""
         self.reference: Reference | None = None
@@ -113,6 +113,13 @@ class ProfilePanel:
 
     # What is shown ---------------------------------------------------------------------------
 
+    def forget_absent(self) -> None:
+        """Forget what was absent: the next `update` reads it again."""
+        self._readers.forget_absent()
+        self._mean_readers.forget_absent()
+        self._asked = self._asked_mean = None
+        self._asked_pins = ()
+
     @property
     def _state(self) -> ViewState:
         return self._session.model.state
@@ -122,7 +129,7 @@ class ProfilePanel:
         own = (after.tile, self._without_own_axes(after.point))
         if own != self._asked:
             self._asked = own
-            reader, point = self._reader(after.tile), after.point
+            reader, point = self._readers.of(after.tile), after.point
             self._session.worker.read(
                 self.name, lambda: reader.steps(point, self._intensity), self._show, self._fail
             )
@@ -146,7 +153,7 @@ class ProfilePanel:
         return tuple(0 if axis in own else pixel for axis, pixel in enumerate(point))
 
     def _read_pins(self, state: ViewState) -> None:
-        reader, pins = self._reader(state.tile), state.pins[:MOST_PINS]
+        reader, pins = self._readers.of(state.tile), state.pins[:MOST_PINS]
 
         def steps() -> Iterator[tuple[Profile, ...]]:
             read: list[Profile] = []
@@ -170,7 +177,7 @@ class ProfilePanel:
         if asked == self._asked_mean:
             return
         self._asked_mean = asked
-        reader, source = self._mean_reader(state.tile), self._session.source
+        reader, source = self._mean_readers.of(state.tile), self._session.source
 
         def steps() -> Iterator[Reference]:
             yield from reader.steps(state.point, field_of(source, state))

@@ -272,6 +272,11 @@ class SelectionPanel:
         self._failures.text = "\n".join(status.failures)
         self._failures.visible = bool(status.failures)
         self._describe()
+        if status.is_read:
+            self._session.arrivals.tell()
+        else:
+            directory = one_line(str(self._session.download_to))
+            self._status.text += f"\nThis page does not read its frames from {directory}."
 
 
 def _marks(state: ViewState) -> tuple[Any, ...]:

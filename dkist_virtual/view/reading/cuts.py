@@ -7,7 +7,7 @@ time and distance, wavelength and distance. It reads the tiles of its pixels, of
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -20,6 +20,7 @@ from dkist_virtual.view.reading.pixels import (
     Block,
     around,
     float_type,
+    forget_absent,
     frame_axes,
     of_pixels,
     read_into,
@@ -82,6 +83,11 @@ class _AlongPath:
     def nbytes(self) -> int:
         return self.values.nbytes + self.marks.nbytes
 
+    def without_absent(self) -> _AlongPath:
+        """Return one that reads its absent frames again: see `Block.without_absent`."""
+        marks = forget_absent(self.marks)
+        return self if marks is None else replace(self, values=self.values.copy(), marks=marks)
+
     def _chosen(self, ranges: Ranges) -> tuple[slice, NDArray[np.bool_]]:
         first, second = (ranges[axis] for axis in self.axes)
         pixels = self.samples.pixels
@@ -122,6 +128,10 @@ class CutReader:
         self._shape = subject.world.shape
         self._frames = frame_axes(subject)
         self._kept: Kept[Block | _AlongPath] = Kept(keep)
+
+    def forget_absent(self) -> None:
+        """Read absent frames again when they are next wanted."""
+        self._kept.replace(lambda one: one.without_absent())
 
     def plane(self, point: Point, rows: int, columns: int) -> Iterator[Cut]:
         """Read a pixel along two axes; yield the cut after each batch of frames.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ABSENT", "FAILED", "READ", "WAITING", "Block", "Filled", "Ranges", "around", "float_type",
-    "frame_axes", "of_pixels", "read_into", "read_pixels",
+    "forget_absent", "frame_axes", "of_pixels", "read_into", "read_pixels",
 ]  # fmt: skip
 
 WAITING: Final = 0
@@ -88,6 +88,13 @@ def read_pixels(subject: Subject, ranges: Ranges) -> tuple[NDArray[Any], NDArray
 def of_pixels(marks: NDArray[np.uint8], shape: tuple[int, ...]) -> NDArray[np.uint8]:
     """Give each pixel the mark of its frame; `shape` is that of the pixels."""
     return np.broadcast_to(marks.reshape(marks.shape + (1,) * (len(shape) - marks.ndim)), shape)
+
+
+def forget_absent(marks: NDArray[np.uint8]) -> NDArray[np.uint8] | None:
+    """Return marks with which absent frames are read again; None where all frames were read."""
+    if (marks == READ).all():
+        return None
+    return np.where(marks == ABSENT, WAITING, marks).astype(np.uint8)
 
 
 def read_into(subject: Subject, filled: Filled, parts: Iterable[Ranges]) -> Iterator[str]:
@@ -187,6 +194,14 @@ class Block:
     def is_whole(self) -> bool:
         """Whether all of it was read, or is absent."""
         return bool(np.isin(self.marks, (READ, ABSENT)).all())
+
+    def without_absent(self) -> Block:
+        """Return one that reads its absent frames again.
+
+        It is another one, so that what is being read for this one now does not get into it.
+        """
+        marks = forget_absent(self.marks)
+        return self if marks is None else Block(self.ranges, self.values.copy(), marks)
 
     def _place(self, ranges: Ranges) -> tuple[slice, ...]:
         places = []

@@ -101,6 +101,10 @@ class ProfileReader:
         """Bytes that are kept."""
         return self._kept.nbytes
 
+    def forget_absent(self) -> None:
+        """Read absent frames again when they are next wanted."""
+        self._kept.replace(Block.without_absent)
+
     def ranges(self, point: Point) -> Ranges:
         """Return the rectangle that is read for a pixel: its profiles, and its row if small."""
         ranges = [range(pixel, pixel + 1) for pixel in point]

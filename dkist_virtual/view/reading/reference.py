@@ -10,7 +10,7 @@ import numpy as np
 from dkist_virtual.errors import SelectionError
 from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.view.reading.kept import Kept
-from dkist_virtual.view.reading.pixels import around, frame_axes, read_into
+from dkist_virtual.view.reading.pixels import ABSENT, around, frame_axes, read_into
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -68,15 +68,17 @@ class Reference:
         return f"mean of {self.pixels} of {self.of} pixels"
 
 
-@dataclass(frozen=True, eq=False)
+@dataclass(eq=False)
 class _Sums:
-    """Sums and counts of pixels along an axis."""
+    """Sums and counts of pixels along an axis, and whether they are of all frames, none absent."""
 
     along: int
     start: int
     sums: NDArray[np.float64]
     counts: NDArray[np.int64]
     done: set[Ranges]
+    has_absent: bool = False
+    is_complete: bool = False
     lock: ThreadLock = field(default_factory=ThreadLock)
 
     @property
@@ -86,9 +88,9 @@ class _Sums:
     def is_read(self, ranges: Ranges) -> bool:
         return ranges in self.done
 
-    def put(self, ranges: Ranges, pixels: NDArray[Any], marks: NDArray[np.uint8]) -> None:  # noqa: ARG002  # unread pixels are NaN
+    def put(self, ranges: Ranges, pixels: NDArray[Any], marks: NDArray[np.uint8]) -> None:
         others = tuple(axis for axis in range(pixels.ndim) if axis != self.along)
-        known = np.isfinite(pixels)
+        known = np.isfinite(pixels)  # unread pixels are NaN
         on = slice(ranges[self.along].start, ranges[self.along].stop)
         sums = np.where(known, pixels, 0).sum(axis=others, dtype=float)
         with self.lock:
@@ -96,6 +98,7 @@ class _Sums:
                 return
             self.sums[on] += sums
             self.counts[on] += known.sum(axis=others)
+            self.has_absent |= bool((marks == ABSENT).any())
             self.done.add(ranges)
 
 
@@ -207,6 +210,11 @@ class ReferenceReader:
             if fault:  # some of it is in pieces: another request begins anew, and tries all again
                 self._kept.drop(ranges, sums)
             yield reference(fault)
+        sums.is_complete = not sums.has_absent
+
+    def forget_absent(self) -> None:
+        """Average again where frames were absent, or where some may have been read as absent."""
+        self._kept.replace(lambda sums: sums if sums.is_complete else None)
 
     def _parts(self, ranges: Ranges, point: Point) -> Iterator[Ranges]:
         n = len(ranges[self.along])

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -13,6 +12,7 @@ from dkist_virtual.view.panels.cuts.along_path import AlongPath
 from dkist_virtual.view.panels.cuts.figure import CutFigure
 from dkist_virtual.view.pictures.geometry import scale_along
 from dkist_virtual.view.reading.cuts import CutReader
+from dkist_virtual.view.reading.kept import Readers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -44,13 +44,18 @@ class _CutPanel:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._reader = lru_cache(maxsize=16)(lambda tile: CutReader(session.source.subjects[tile]))
+        self._readers = Readers(lambda tile: CutReader(session.source.subjects[tile]))
         self.canvas = CutFigure(self.is_time, self._move)
         self.root: Any = self.canvas.figure
         self.root.css_classes = ["dkv-cut"]
         self.shown: _Shown | None = None
         """What is drawn; None where there is nothing."""
         self._asked: object = ()
+
+    def forget_absent(self) -> None:
+        """Forget what was absent: the next `update` reads it again."""
+        self._readers.forget_absent()
+        self._asked = ()
 
     @property
     def _state(self) -> ViewState:
@@ -153,7 +158,7 @@ class WavelengthTimePanel(_CutPanel):
         (wavelength, time), pixel = self._axes(), list(self._pixel(state))
         pixel[time], pixel[wavelength] = state.point[time], state.point[wavelength]
         right, up = (self._scale(state.tile, axis, pixel) for axis in (wavelength, time))
-        for cut in self._reader(state.tile).plane(tuple(pixel), time, wavelength):
+        for cut in self._readers.of(state.tile).plane(tuple(pixel), time, wavelength):
             yield _Shown(cut, right, up)
 
     def _places(self) -> tuple[float | None, float | None]:
@@ -207,7 +212,7 @@ class _PathPanel(_CutPanel):
         if path is None:
             return
         scale = self._scale(state.tile, along, state.point)
-        reader = self._reader(state.tile)
+        reader = self._readers.of(state.tile)
         for cut in reader.path(state.point, path.samples, path.axes, along):
             if self.is_upwards:
                 yield _Shown(cut, path.scale, scale, path)
