@@ -145,6 +145,8 @@ class Viewer:
             cell.close()
 
     def _make_page(self, doc: Document) -> None:
+        from bokeh.events import ConnectionLost
+
         from dkist_virtual.view.actions.page_address import QuerySource, state_of_request
         from dkist_virtual.view.page.page import build_page
 
@@ -153,6 +155,7 @@ class Viewer:
         state, refused = state_of_request(request, self.sources)
         session = replace(self._session(doc.add_next_tick_callback, state), has_address=True)
         doc.on_session_destroyed(lambda _: session.worker.close())
+        doc.on_event(ConnectionLost, lambda _: session.worker.rest())
         doc.title = self.title
         page = build_page(session)
         query = QuerySource(session)
@@ -174,7 +177,8 @@ class Viewer:
         model = Model(state)
         model.on_change(lambda _, after: setattr(self, "state", after))
         self.state = state
-        return Session(self.sources, model, Worker(schedule), self._download_to, self._lines)
+        worker = Worker(schedule, rests=True)  # until the page says that it is ready
+        return Session(self.sources, model, worker, self._download_to, self._lines)
 
     # What is selected -------------------------------------------------------------------
 

@@ -33,11 +33,14 @@ class Now:
         steps: Callable[[], Iterator[Any]],
         show: Callable[[Any], None],
         failed: Callable[[Exception], None],
+        *,
+        is_patient: bool = False,
     ) -> None:
         """Show all parts before returning."""
         try:
             for part in steps():
-                show(part)
+                if part is not None:
+                    show(part)
         except Exception as error:  # noqa: BLE001  # as the worker does
             self.failures.append(error)
             failed(error)

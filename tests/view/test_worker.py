@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import random
+import threading
 from collections.abc import Callable, Iterator
+from functools import partial
 
+import pytest
+
+from dkist_virtual.view.reading.turns import PAUSE
 from dkist_virtual.view.reading.worker import Worker
+
+PATIENCE = 30
 
 
 def test_the_last_part_is_shown_before_its_request_is_over() -> None:
@@ -28,3 +35,72 @@ def test_the_last_part_is_shown_before_its_request_is_over() -> None:
     assert shown == list(range(20))
     assert idle == [shown]
     worker.close()
+
+
+@pytest.fixture
+def worker() -> Iterator[Worker]:
+    """One that calls what it schedules at once, in the thread that reads."""
+    made = Worker(lambda call: call())
+    yield made
+    made.close()
+
+
+def test_what_can_wait_is_read_after_what_cannot(worker: Worker) -> None:
+    order: list[str] = []
+    begun, others, shown = threading.Event(), threading.Event(), threading.Event()
+    whole = threading.Event()
+
+    def patient() -> Iterator[str | None]:
+        begun.set()
+        others.wait(PATIENCE)
+        yield None
+        yield "map"
+
+    def urgent() -> Iterator[str]:
+        others.set()
+        assert not shown.wait(2 * PAUSE)
+        yield "picture"
+
+    def show(name: str) -> None:
+        order.append(name)
+        shown.set()
+
+    worker.read("picture-1", patient, show, pytest.fail, is_patient=True)
+    assert begun.wait(PATIENCE)
+    worker.read("picture-0", urgent, order.append, pytest.fail)
+    worker.when_idle(lambda: order.append("drawn"), "picture", is_patient=False)
+    worker.when_idle(whole.set)
+    assert whole.wait(PATIENCE)
+    assert order == ["picture", "drawn", "map"]
+
+
+def test_what_can_wait_rests_until_somebody_looks() -> None:
+    worker = Worker(lambda call: call(), rests=True)
+    begun, whole = threading.Event(), threading.Event()
+
+    def steps() -> Iterator[int]:
+        begun.set()
+        yield 1
+
+    worker.read("map", steps, lambda _: None, pytest.fail, is_patient=True)
+    assert not begun.wait(2 * PAUSE)
+    worker.go_on()
+    worker.when_idle(whole.set)
+    assert whole.wait(PATIENCE)
+    assert begun.is_set()
+    worker.close()
+
+
+def test_a_request_that_waits_ends_with_a_newer_one_or_the_page() -> None:
+    worker = Worker(lambda call: call(), rests=True)
+    read: list[str] = []
+
+    def steps(name: str) -> Iterator[str]:
+        read.append(name)
+        yield name
+
+    for name in ("first", "second"):
+        worker.read("map", partial(steps, name), read.append, pytest.fail, is_patient=True)
+    worker.close()
+    worker._patient.shutdown(wait=True)
+    assert read == []

@@ -30,7 +30,8 @@ SLIDE: Final = "up.slide?.(axis, cb_obj.value)"
 class Channel:
     """The one way of keys, sliders and play from a page to Python.
 
-    The browser sends a message when the pictures of the one before have been drawn. In between, it
+    The browser sends a message when the pictures of the one before have been drawn, but for those
+    of many frames, which come later. In between, it
     keeps the newest pixel of each slider and counts the presses of keys: steps never lag behind
     the hand, and a held key steps as fast as pictures are drawn.
 
@@ -127,13 +128,16 @@ class Channel:
 
     def _on_message(self, attr: str, old: object, new: Any) -> None:  # noqa: ARG002
         try:
+            self._worker.go_on()
             message = json.loads(new["message"][0])
             self._number = int(message["number"])
             self._receive(message)
         except (SelectionError, LookupError, TypeError, ValueError) as error:
             self._failed(error)
         finally:
-            self._worker.when_idle(self._finish, PICTURES)
+            # A hand does not wait for pictures of many frames; what is played is seen whole.
+            is_played = self.playing is not None
+            self._worker.when_idle(self._finish, PICTURES, is_patient=is_played)
 
     def _finish(self) -> None:
         self._drawn = self._number

@@ -194,10 +194,17 @@ class PicturePanel:
             return
         self._asked = key
 
-        def steps() -> Iterator[Drawn]:
+        def steps() -> Iterator[Drawn | None]:
             yield from self.painter.draw(self._request(state, self._at(state)))
 
-        self._session.worker.read(self.name, steps, self._show, self._fail)
+        self._session.worker.read(
+            self.name, steps, self._show, self._fail, is_patient=self._is_patient(state)
+        )
+
+    def _is_patient(self, state: ViewState) -> bool:
+        """Tell whether the picture can wait: one of many frames, beside the main one."""
+        axes, frame = state.pictures[self._number].axes, self._source(state).roles.frame
+        return self._number > 0 and not set(axes) <= set(frame)
 
     def _show(self, drawn: Drawn) -> None:
         window = self.canvas.window
@@ -222,7 +229,8 @@ class PicturePanel:
         state = self._state
         pixel = state.point[axis] + by
         is_drawn = self._is_main and axis in self._picture.axes
-        if is_drawn or not 0 <= pixel < self._session.source.shape[axis]:
+        # What has to be read of many frames is too much to read for nothing.
+        if is_drawn or self._is_patient(state) or not 0 <= pixel < self._session.source.shape[axis]:
             return
         ahead = self._ahead = state.moved(axis, pixel)
 

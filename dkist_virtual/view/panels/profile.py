@@ -182,7 +182,9 @@ class ProfilePanel:
         def steps() -> Iterator[Reference]:
             yield from reader.steps(state.point, field_of(source, state))
 
-        self._session.worker.read(f"{self.name}-mean", steps, self._show_mean, self._fail)
+        self._session.worker.read(
+            f"{self.name}-mean", steps, self._show_mean, self._fail, is_patient=True
+        )
 
     def _show(self, profile: Profile) -> None:
         self.profile = profile

@@ -129,7 +129,7 @@ class SeeingPanel:
                 yield curve_of(dataset.seeing)
 
             self._say("reading the headers")
-            self._session.worker.read(self.name, steps, self._show, self._fail)
+            self._session.worker.read(self.name, steps, self._show, self._fail, is_patient=True)
         axes = () if clock is None else clock.axes
         at = (after.tile, *(after.point[axis] for axis in axes))
         if at != self._at:

@@ -184,7 +184,7 @@ class SelectionPanel:
         def steps() -> Iterator[Facts]:
             yield facts_of(sources, state)
 
-        self._session.worker.read(self.name, steps, self._show, self._fail)
+        self._session.worker.read(self.name, steps, self._show, self._fail, is_patient=True)
 
     def _show(self, facts: Facts) -> None:
         self._facts = facts

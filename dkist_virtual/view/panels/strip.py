@@ -104,7 +104,9 @@ class TimeStrip:
             for times in clock.parts_along(axis, state.point):
                 yield None if times is None else TimesAlong(axis, times)
 
-        self._session.worker.read(f"{self.name}-{axis}", steps, self._show, self._fail)
+        self._session.worker.read(
+            f"{self.name}-{axis}", steps, self._show, self._fail, is_patient=True
+        )
 
     def _show(self, row: TimesAlong | None) -> None:
         if row is None:

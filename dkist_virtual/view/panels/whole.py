@@ -178,7 +178,9 @@ class WholePanel:
             def steps() -> Iterator[list[str]]:
                 yield texts_at(self._session.source, self._parts, after.point, after.tile)
 
-            self._session.worker.read(self.name, steps, self._write, lambda _: self._write([]))
+            self._session.worker.read(
+                self.name, steps, self._write, lambda _: self._write([]), is_patient=True
+            )
         if before is None or before.ranges != after.ranges:
             self._mark(after)
 

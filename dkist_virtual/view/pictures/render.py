@@ -167,8 +167,11 @@ class Painter:
 
     # Pixels ---------------------------------------------------------------------------------
 
-    def draw(self, request: Request) -> Iterator[Drawn]:
-        """Read and draw a picture; more than one of many frames, or of several tiles, in parts."""
+    def draw(self, request: Request) -> Iterator[Drawn | None]:
+        """Read and draw a picture; one of many frames, or of several tiles, comes in parts.
+
+        A None is a place to stop between two parts.
+        """
         tiles = self.tiles(request)
         window = self.window(request, tiles)
         in_view = self._in_view(request, tiles, window)
@@ -180,6 +183,9 @@ class Painter:
         for n, (tile, sampling) in enumerate(in_view):
             try:
                 for block in self.read(request, tile.number, sampling):
+                    if block is None:
+                        yield None
+                        continue
                     _paint(values, gone, owner, tile.number, sampling, block)
                     if not block.is_whole or n < len(in_view) - 1:
                         yield self._drawn(request, tiles, window, values, gone, faults)
@@ -205,12 +211,12 @@ class Painter:
                 found.append((float(away), tile, sampling))
         return [(tile, sampling) for _, tile, sampling in sorted(found, key=lambda one: one[0])]
 
-    def read(self, request: Request, number: int, sampling: Sampling) -> Iterator[Block]:
-        """Read the pixels of a tile."""
+    def read(self, request: Request, number: int, sampling: Sampling) -> Iterator[Block | None]:
+        """Read the pixels of a tile, as `PlanePart.read` does."""
         subject, frame = request.source.subjects[number], request.source.roles.frame
         layers, axes = request.layers, request.picture.axes
 
-        def one(point: Point) -> Iterator[Block]:
+        def one(point: Point) -> Iterator[Block | None]:
             at = list(_inside(point, subject))
             at[axes[0]] = at[axes[1]] = 0
             part = PlanePart(tuple(at), axes, sampling.box, sampling.average)
@@ -219,7 +225,14 @@ class Painter:
         if layers.combine is None:
             yield from one(layers.points[0])
             return
-        blocks = [list(one(point))[-1] for point in layers.points]
+        blocks: list[Block] = []
+        for point in layers.points:
+            whole: Block | None = None
+            for block in one(point):
+                whole = block
+                yield None
+            assert whole is not None  # the last one is
+            blocks.append(whole)
         pixels = layers.combine(*(block.pixels for block in blocks))
         absent = [block.absent for block in blocks if block.absent is not None]
         yield Block(pixels.astype(np.float32), np.logical_or.reduce(absent) if absent else None)
@@ -228,7 +241,11 @@ class Painter:
         """Read the pixel of a tile that a picture shows; NaN where its frame is absent."""
         box = Box((row, row + 1, 1), (column, column + 1, 1))
         sampling = Sampling(box, (1, 1), (slice(1), slice(1)), np.zeros(1, int), np.zeros(1, int))
-        values = [float(block.pixels[0, 0]) for block in self.read(request, tile, sampling)]
+        values = [
+            float(block.pixels[0, 0])
+            for block in self.read(request, tile, sampling)
+            if block is not None
+        ]
         return values[-1]
 
     def read_ahead(self, request: Request) -> None:

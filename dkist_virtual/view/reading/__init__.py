@@ -2,6 +2,7 @@
 
 - `planes`: read the part of a plane that is shown, and keep it
 - `worker`: run the newest request of each panel, and leave out those that it replaces
+- `turns`: let reads that can wait go on while nothing else is read
 - `pixels`: read rectangles of an array frame by frame, and say which frames are absent or failed
 - `together`: read many rectangles, as many at once as take a moment
 - `kept`: keep what was read last, up to a number of bytes

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from concurrent.futures import CancelledError, Future
 from dataclasses import dataclass
+from time import perf_counter
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -28,6 +29,9 @@ AT_ONCE: Final = 16
 """Frames that a picture is drawn from in one go; one of more frames comes in parts."""
 PARTS: Final = (0, 4, 2, 6, 1, 5, 3, 7)
 """The order of the parts: each has every eighth frame, so that the first one shows it all."""
+FIRST_BATCH: Final = 4
+BATCH_SECONDS: Final = 0.1
+"""How long frames are read in one go, about: another request waits no longer."""
 
 
 @dataclass(frozen=True)
@@ -56,10 +60,10 @@ class PlanePart:
         index[self.axes[1]], index[self.axes[0]] = self.box.slices
         return tuple(index)
 
-    def read(self, subject: Subject, frame: tuple[int, ...]) -> Iterator[Block]:
+    def read(self, subject: Subject, frame: tuple[int, ...]) -> Iterator[Block | None]:
         """Read it; a plane of many frames comes in parts, each of which shows all of it.
 
-        `frame` has the array axes of a frame.
+        A None is a place to stop between two parts. `frame` has the array axes of a frame.
         """
         index = self.index()
         over = [axis for axis in self.axes if axis not in frame]
@@ -73,29 +77,37 @@ class PlanePart:
 
     def _read_in_parts(
         self, subject: Subject, index: tuple[int | slice, ...], along: int
-    ) -> Iterator[Block]:
+    ) -> Iterator[Block | None]:
         chosen = range(*_slice(index[along]).indices(subject.world.shape[along]))
         left = sorted(self.axes).index(along)
         pixels: Any = None
         absent: Any = None
         come = np.zeros(len(chosen), bool)
+        n = FIRST_BATCH
         for number, first in enumerate(PARTS):
-            some = chosen[first :: len(PARTS)]
-            if not some:
+            places = range(first, len(chosen), len(PARTS))
+            if not places:
                 continue
-            part = list(index)
-            part[along] = slice(some.start, some.stop, some.step)
-            plane = _read(subject, tuple(part))
-            if pixels is None:
-                shape = list(plane.pixels.shape)
-                shape[left] = len(chosen)
-                pixels, absent = np.empty(shape, plane.pixels.dtype), np.zeros(shape, bool)
-            to = [slice(None), slice(None)]
-            to[left] = slice(first, None, len(PARTS))
-            pixels[tuple(to)] = plane.pixels
-            if plane.absent is not None:
-                absent[tuple(to)] = plane.absent
-            come[first :: len(PARTS)] = True
+            while places:
+                some, places = places[:n], places[n:]
+                frames = chosen[some.start : some.stop : some.step]
+                part = list(index)
+                part[along] = slice(frames.start, frames.stop, frames.step)
+                began = perf_counter()
+                plane = _read(subject, tuple(part))
+                n = _next_batch(len(some), perf_counter() - began)
+                if pixels is None:
+                    shape = list(plane.pixels.shape)
+                    shape[left] = len(chosen)
+                    pixels, absent = np.empty(shape, plane.pixels.dtype), np.zeros(shape, bool)
+                to = [slice(None), slice(None)]
+                to[left] = slice(some.start, some.stop, some.step)
+                pixels[tuple(to)] = plane.pixels
+                if plane.absent is not None:
+                    absent[tuple(to)] = plane.absent
+                come[to[left]] = True
+                if places:
+                    yield None
             shown, gone = pixels, absent
             if number < len(PARTS) - 1:
                 # Those that have not come yet look as the last one before them that has.
@@ -107,6 +119,11 @@ class PlanePart:
     def _block(self, plane: Plane, *, is_whole: bool = True) -> Block:
         oriented = plane.transposed() if self.axes[1] > self.axes[0] else plane
         return Block.of(oriented, *self.average, is_whole=is_whole)
+
+
+def _next_batch(n: int, seconds: float) -> int:
+    """Choose how many frames to read in one go, from how long the last ones took."""
+    return max(1, min(2 * n, int(n * BATCH_SECONDS / max(seconds, 1e-6))))
 
 
 def _slice(entry: int | slice) -> slice:
@@ -151,7 +168,9 @@ class BlockCache:
                 del self._blocks[key]
             self._coming.clear()
 
-    def read(self, key: object, read: Callable[[], Iterator[Block]]) -> Iterator[Block]:
+    def read(
+        self, key: object, read: Callable[[], Iterator[Block | None]]
+    ) -> Iterator[Block | None]:
         """Return a block from the cache, or read it in parts, the last of which is kept.
 
         One that another thread is reading is waited for.
@@ -177,8 +196,8 @@ class BlockCache:
             yield from self._read(key, read, mine)
 
     def _read(
-        self, key: object, read: Callable[[], Iterator[Block]], mine: Future[Block]
-    ) -> Iterator[Block]:
+        self, key: object, read: Callable[[], Iterator[Block | None]], mine: Future[Block]
+    ) -> Iterator[Block | None]:
         block: Block | None = None
         try:
             for block in read():

@@ -8,6 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dkist_virtual.view.reading.turns import Turns
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
@@ -16,13 +18,23 @@ __all__ = ["Ticket", "Worker"]
 T = TypeVar("T")
 THREADS = 4
 """Requests that are read at once."""
+PATIENT = 3
+"""Requests that can wait of which parts are read at once."""
 
 
 @dataclass(frozen=True)
 class Ticket:
-    """One request: it is over when a newer one of the same name has come."""
+    """One request: it is over when a newer one of the same name has come.
+
+    Parameters
+    ----------
+    name : str
+    is_patient : bool
+        Whether it waits for others.
+    """
 
     name: str
+    is_patient: bool = False
     _over: threading.Event = field(default_factory=threading.Event)
 
     @property
@@ -44,16 +56,25 @@ class Worker:
         Calls a function later in the thread of the page, such as Bokeh's `add_next_tick_callback`.
         It may call functions in another order than that in which it was given them, as Bokeh does
         while a page is being made: here they are called in their own.
+    rests : bool
+        Whether requests that can wait begin only after `go_on`, when there is a browser that
+        shows them.
     """
 
-    def __init__(self, schedule: Callable[[Callable[[], None]], Any]) -> None:
+    def __init__(
+        self, schedule: Callable[[Callable[[], None]], Any], *, rests: bool = False
+    ) -> None:
         self._later = schedule
+        self._turns = Turns(rests=rests)
+        self.rest, self.go_on = self._turns.rest, self._turns.go_on
         self.is_closed = False
         """Whether the page is."""
         self._calls: deque[Callable[[], object]] = deque()
         self._tickets: dict[str, Ticket] = {}
-        self._waiting: list[tuple[str, Callable[[], None]]] = []
+        self._waiting: list[tuple[str, bool, Callable[[], None]]] = []
         self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="dkist-virtual-view")
+        # In threads of their own: while they wait, the others stay free.
+        self._patient = ThreadPoolExecutor(PATIENT, thread_name_prefix="dkist-virtual-view-later")
         self._ahead = ThreadPoolExecutor(1, thread_name_prefix="dkist-virtual-view-ahead")
 
     def _schedule(self, call: Callable[[], object]) -> None:
@@ -67,9 +88,11 @@ class Worker:
     def read(
         self,
         name: str,
-        steps: Callable[[], Iterator[T]],
+        steps: Callable[[], Iterator[T | None]],
         show: Callable[[T], None],
         failed: Callable[[Exception], None],
+        *,
+        is_patient: bool = False,
     ) -> Ticket:
         """Read in a thread; show each part as it comes.
 
@@ -79,14 +102,22 @@ class Worker:
             Of the panel. Its request before this one is ended.
         steps : callable
             Returns an iterator of what is read, part by part. It is not continued after a newer
-            request of the same name.
+            request of the same name. A None shows nothing: it is a place to stop.
         show, failed : callable
             Are called in the thread of the page, unless a newer request has come.
+        is_patient : bool
+            Whether each part waits until nothing else has been read for a moment.
         """
         before = self._tickets.get(name)
         if before is not None:
             before.end()
-        ticket = self._tickets[name] = Ticket(name)
+            self._turns.wake()
+        ticket = self._tickets[name] = Ticket(name, is_patient)
+
+        def goes_on() -> bool:
+            if is_patient:
+                return self._turns.wait(lambda: ticket.is_over)
+            return not ticket.is_over
 
         def over() -> None:
             ticket.end()
@@ -94,17 +125,22 @@ class Worker:
 
         def run() -> None:
             try:
-                for part in steps() if not ticket.is_over else ():
-                    if ticket.is_over:
+                for part in steps() if goes_on() else ():
+                    if part is not None and not ticket.is_over:
+                        self._schedule(lambda part=part: None if ticket.is_over else show(part))  # type: ignore[misc]
+                    if not goes_on():
                         return
-                    self._schedule(lambda part=part: None if ticket.is_over else show(part))  # type: ignore[misc]
             except Exception as error:  # noqa: BLE001  # the page says what failed
                 caught = error
                 self._schedule(lambda: None if ticket.is_over else failed(caught))
             finally:
+                if not is_patient:
+                    self._turns.end()
                 self._schedule(over)
 
-        self._threads.submit(run)
+        if not is_patient:
+            self._turns.begin()
+        (self._patient if is_patient else self._threads).submit(run)
         return ticket
 
     def call(self, function: Callable[[], object]) -> None:
@@ -112,20 +148,34 @@ class Worker:
         if not self.is_closed:
             self._schedule(function)
 
-    def when_idle(self, call: Callable[[], None], prefix: str = "") -> None:
+    def when_idle(
+        self, call: Callable[[], None], prefix: str = "", *, is_patient: bool = True
+    ) -> None:
         """Call a function once nothing is being read for names that begin with a prefix.
 
         It is called in the thread of the page: at once where nothing is, and otherwise after the
         last part was shown.
+
+        Parameters
+        ----------
+        call : callable
+        prefix : str
+        is_patient : bool
+            Whether requests that can wait count too.
         """
-        self._waiting.append((prefix, call))
+        self._waiting.append((prefix, is_patient, call))
         self._call_waiting()
 
     def _call_waiting(self) -> None:
-        busy = [name for name, ticket in self._tickets.items() if not ticket.is_over]
-        ready = [one for one in self._waiting if not any(n.startswith(one[0]) for n in busy)]
+        busy = [ticket for ticket in self._tickets.values() if not ticket.is_over]
+        ready = [
+            (prefix, is_patient, call) for prefix, is_patient, call in self._waiting
+            if not any(
+                one.name.startswith(prefix) and (is_patient or not one.is_patient) for one in busy
+            )
+        ]  # fmt: skip
         self._waiting = [one for one in self._waiting if one not in ready]
-        for _, call in ready:
+        for *_, call in ready:
             call()
 
     def read_ahead(self, read: Callable[[], object]) -> None:
@@ -137,5 +187,6 @@ class Worker:
         self.is_closed = True
         for ticket in self._tickets.values():
             ticket.end()
-        for pool in (self._threads, self._ahead):
+        self._turns.wake()
+        for pool in (self._threads, self._patient, self._ahead):
             pool.shutdown(wait=False, cancel_futures=True)

@@ -73,8 +73,9 @@ class _CutPanel:
                 self._session.worker.read(self.name, lambda: iter(()), self._show, self._fail)
             else:
                 self._session.worker.read(
-                    self.name, lambda: self._steps(after), self._show, self._fail
-                )
+                    self.name, lambda: self._steps(after), self._show, self._fail,
+                    is_patient=True,
+                )  # fmt: skip
         self._show_here()
 
     def _wanted(self, state: ViewState) -> tuple[object, str]:

@@ -1,0 +1,73 @@
+"""Let reads that can wait go on while nothing else is read for a page."""
+
+from __future__ import annotations
+
+import threading
+from time import monotonic
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["PAUSE", "Turns"]
+
+PAUSE: Final = 0.15
+"""Seconds without another read after which those that can wait go on: while somebody steps from
+picture to picture, the cores are for that."""
+
+
+class Turns:
+    """Tells reads that can wait when it is their turn.
+
+    Parameters
+    ----------
+    rests : bool
+        Whether they begin only after `go_on`.
+    """
+
+    def __init__(self, *, rests: bool = False) -> None:
+        self._changed = threading.Condition()
+        self._rests = rests
+        self._under_way = 0
+        self._quiet_from = 0.0
+
+    def begin(self) -> None:
+        """Say that a read has come that does not wait."""
+        with self._changed:
+            self._under_way += 1
+
+    def end(self) -> None:
+        """Say that it is over."""
+        with self._changed:
+            self._under_way -= 1
+            self._quiet_from = monotonic() + PAUSE
+            self._changed.notify_all()
+
+    def rest(self) -> None:
+        """Let none go on: nobody sees what they read."""
+        with self._changed:
+            self._rests = True
+
+    def go_on(self) -> None:
+        """Let them go on after a rest."""
+        with self._changed:
+            if self._rests:
+                self._rests = False
+                self._changed.notify_all()
+
+    def wake(self) -> None:
+        """Let those that wait look whether they are still wanted."""
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait(self, is_over: Callable[[], bool]) -> bool:
+        """Wait for a turn; return False where the read is over before it has come."""
+        with self._changed:
+            while not is_over():
+                left: float | None = None
+                if not self._rests and not self._under_way:
+                    left = self._quiet_from - monotonic()
+                    if left <= 0:
+                        return True
+                self._changed.wait(left)
+        return False
