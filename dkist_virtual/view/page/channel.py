@@ -19,10 +19,10 @@ if TYPE_CHECKING:
     from dkist_virtual.view.page.keys import Key
     from dkist_virtual.view.reading.worker import Worker
 
-__all__ = ["Channel"]
+__all__ = ["PICTURES", "Channel"]
 
 PICTURES: Final = "picture"
-"""What the names of reads begin with that a step waits for; a long profile does not hold it up."""
+"""What the names of pictures begin with, and of their reads: a step waits for these."""
 
 SLIDE: Final = "up.slide?.(axis, cb_obj.value)"
 

@@ -10,7 +10,7 @@ from bokeh.models.widgets import RadioButtonGroup
 
 from dkist_virtual.errors import SelectionError
 from dkist_virtual.view.page.actions import Actions
-from dkist_virtual.view.page.channel import Channel
+from dkist_virtual.view.page.channel import PICTURES, Channel
 from dkist_virtual.view.page.choices import Choices
 from dkist_virtual.view.page.keys import KEYS
 from dkist_virtual.view.page.look import Look
@@ -18,10 +18,11 @@ from dkist_virtual.view.page.sliders import AxisSliders
 from dkist_virtual.view.page.status import Status
 from dkist_virtual.view.page.widgets import Widgets
 from dkist_virtual.view.panels.choose import make_panels
+from dkist_virtual.view.panels.later import Later
 from dkist_virtual.view.session import ReadingPanel
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from bokeh.document import Document
 
@@ -34,6 +35,9 @@ CELL_HEIGHT: Final = 760
 """Pixels, in the cell of a notebook."""
 BELOW: Final = ("profile", "wavelength-time", "path-time", "path-wavelength")
 """Panels that are below the pictures, where they are wide."""
+BEHIND: Final = 30
+"""Milliseconds after the pictures at which all else is drawn: browsers draw what has come in one
+go, and a page whole takes much longer than its pictures."""
 _NUMBERS: Final = count()
 
 
@@ -59,7 +63,8 @@ class Page:
         self.look = Look(session, self.channel, widgets, lambda: self.panels)
         self.choices = Choices(session, widgets)
         self.actions.connect(self.sliders, self.look)
-        self._is_waiting = False
+        self._is_waiting = self._is_behind = False
+        self._shown: ViewState | None = None
         act = self.actions
         self._lock = widgets.button("Lock", act.toggle_lock, "Lock the point")
         self._widgets = widgets
@@ -92,6 +97,7 @@ class Page:
             children=[body], sizing_mode="stretch_both", tags=self.channel.models,
             css_classes=["dkv-page", self.page_class], **look,
         )  # fmt: skip
+        self._later = Later(self.root, BEHIND)
         self._model.on_change(self._update)
         session.arrivals.on_arrival(self._read_again)
         self.sliders.show_playing(None)
@@ -126,21 +132,36 @@ class Page:
     def _update(self, before: ViewState | None, after: ViewState) -> None:
         new = self._open_panels(before, after)
         self.status.begin()
-        # Threads read for the panels while the controls are moved.
+        self.channel.point = after.point
         for panel in self.panels:
-            panel.update(None if panel in new else before, after)
+            if panel.name.startswith(PICTURES):
+                panel.update(None if panel in new else before, after)
+        if before is None or new or not self._worker.is_reading(PICTURES):
+            self._follow(new)
+        elif not self._is_behind:
+            self._is_behind = True
+            self._worker.when_idle(self._on_main_drawn, PICTURES, is_patient=False)
+        self._wait_for_pictures()
+
+    def _follow(self, new: Sequence[Panel] = ()) -> None:
+        """Show beside the pictures, and in the controls, the state that they show."""
+        before, after = self._shown, self._model.state
+        if before is after and not new:
+            return
+        self._shown = after
+        for panel in self.panels:
+            if not panel.name.startswith(PICTURES):
+                panel.update(None if panel in new else before, after)
         self.sliders.update(before, after)
         self.choices.update(before, after)
         self._widgets.press(self._lock, after.is_locked)
-        self.channel.point = after.point
         if before is not None:
             self.channel.tell()
-        self._wait_for_pictures()
 
     def _wait_for_pictures(self) -> None:
         if not self._is_waiting:
             self._is_waiting = True
-            self._worker.when_idle(self._on_drawn, "picture")
+            self._worker.when_idle(self._on_drawn, PICTURES)
 
     def _read_again(self) -> None:
         """Read again what was absent."""
@@ -164,7 +185,7 @@ class Page:
             own = f"dkv-panel-{panel.name}"
             if panel.name not in there:
                 kinds = ["dkv-panel"] + ["dkv-panel-first"] * (panel.name == "picture-0")
-                kinds += ["dkv-panel-picture"] * panel.name.startswith("picture")
+                kinds += ["dkv-panel-picture"] * panel.name.startswith(PICTURES)
                 kinds += ["dkv-panel-tall"] * (panel.root.sizing_mode == "stretch_both")
                 panel.root.css_classes = [*panel.root.css_classes, own, *kinds]
                 sheets = self._widgets.look["stylesheets"]
@@ -176,17 +197,25 @@ class Page:
                         model.major_label_policy = NoOverlap()
                     elif isinstance(model, RadioButtonGroup):
                         self._widgets.adopt(model)
-        pictures = [panel for panel in self.panels if panel.name.startswith("picture")]
+        pictures = [panel for panel in self.panels if panel.name.startswith(PICTURES)]
         curves = [panel for panel in self.panels if panel.name in BELOW]
         self._pictures.children = [panel.root for panel in pictures]
         self._curves.children = [panel.root for panel in curves]
         self._others.children = [p.root for p in self.panels if p not in pictures + curves]
         return [panel for panel in self.panels if panel.name not in there]
 
+    def _on_main_drawn(self) -> None:
+        self._is_behind = False
+        self._later.call(self._catch_up)
+
     def _on_drawn(self) -> None:
         self._is_waiting = False
-        self.look.refresh()
         self.status.finish([getattr(panel, "drawn", None) for panel in self.panels])
+        self._later.call(self._catch_up)
+
+    def _catch_up(self) -> None:
+        self._follow()
+        self.look.refresh()
 
     def _fail(self, error: Exception) -> None:
         self.status.say(str(error))

@@ -394,7 +394,7 @@ class PicturePanel:
             parts = [f"{value:.6g}{unit}", *([f"{away} away"] if away else []), *coordinates, where]
             yield " \N{MIDDLE DOT} ".join(parts).replace("\\$", "$")
 
-        self._session.worker.read(f"{self.name}-value", steps, self._write, lambda _: None)
+        self._session.worker.read(f"value-of-{self.name}", steps, self._write, lambda _: None)
 
     def _write(self, text: str) -> None:
         self.read_out.text = text

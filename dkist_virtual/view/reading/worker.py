@@ -148,6 +148,13 @@ class Worker:
         if not self.is_closed:
             self._schedule(function)
 
+    def is_reading(self, prefix: str) -> bool:
+        """Tell whether something that does not wait is read for a name that begins so."""
+        return any(
+            name.startswith(prefix) and not (ticket.is_over or ticket.is_patient)
+            for name, ticket in self._tickets.items()
+        )
+
     def when_idle(
         self, call: Callable[[], None], prefix: str = "", *, is_patient: bool = True
     ) -> None:

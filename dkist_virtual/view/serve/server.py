@@ -23,6 +23,7 @@ from tornado.ioloop import IOLoop
 from tornado.web import RedirectHandler
 
 from dkist_virtual.errors import DKISTVirtualError
+from dkist_virtual.view.serve.connection import PageConnection
 from dkist_virtual.view.serve.guard import LOOPBACK, Guard
 from dkist_virtual.view.serve.handlers import PageHandler, Refused, SafeHeaders
 from dkist_virtual.view.serve.socket import PageSocket
@@ -114,6 +115,12 @@ class _Guarded(BokehTornado):
             return self.get_handler_delegate(request, handler, context)
         path = inside.removeprefix("/static/").encode()
         return self.get_handler_delegate(request, StaticHandler, {}, [path])
+
+    def new_connection(self, *given: Any) -> PageConnection:
+        """Make a connection that sends what one event changes in one message."""
+        connection = PageConnection(*given)
+        self._clients.add(connection)
+        return connection
 
     def _moved(self, request: HTTPServerRequest) -> Any:
         """Lead to the page, whose path ends in a slash."""
