@@ -157,8 +157,8 @@ def test_what_another_thread_holds_of_dask_is_open_in_a_forked_process(
 
 def test_no_lock_is_made_that_a_fork_would_keep_shut() -> None:
     # Three modules renew theirs by themselves, since they are taken without waiting, counted, or
-    # waited on (`tests/fits/test_background.py`); a download's are those of one run, whose threads
-    # are in the process that began it.
+    # waited on (`tests/fits/test_background.py`); those of a download and of a viewer's page are of
+    # one run, whose threads are in the process that began it.
     own = {
         "cube/dask_array",
         "fits/buffers",
@@ -166,6 +166,7 @@ def test_no_lock_is_made_that_a_fork_would_keep_shut() -> None:
         "fits/threads",
         "io/download/download",
         "io/download/part_file",
+        "view/reading/turns",
     }
     package = Path(dv.__file__).parent
     made = {
