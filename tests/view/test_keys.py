@@ -55,9 +55,20 @@ def test_arrows_go_where_they_point_on_a_mirrored_detector() -> None:
     assert left.point[4] == 11
 
 
+@pytest.mark.parametrize(("key", "pixel"), [("r", 8), ("e", 2), ("R", 19), ("E", 0)])
+def test_the_slit_of_a_raster_that_is_repeated_has_keys(key: str, pixel: int) -> None:
+    """While f and d step its repeats."""
+    raster: Any = Cube(Roles(0, 3, 1, 2, (3, 4), (2, 4)))
+    moved, again = step(STATE, raster, key, 3), step(STATE, raster, "f", 1)
+    assert moved is not None
+    assert moved.point == (0, 5, pixel, 10, 10)
+    assert again is not None
+    assert again.point == (0, 6, 5, 10, 10)
+
+
 def test_steps_along_axes_that_are_not_there_are_refused() -> None:
     bare: Any = Cube(Roles(None, None, None, None, (3, 4), None))
-    for key in "sbfdv":
+    for key in "sbfdrev":
         with pytest.raises(SelectionError, match="no "):
             step(STATE, bare, key, 1)
 

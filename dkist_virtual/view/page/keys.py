@@ -43,6 +43,8 @@ KEYS: Final = (
     Key(("b", "B"), "wavelength before", ("b",)),
     Key(("f", "F"), "next time; in a single scan, next position of the slit", ("f",)),
     Key(("d", "D"), "time before; in a single scan, position of the slit before", ("d",)),
+    Key(("r", "R"), "next position of the slit in a raster", ("r",)),
+    Key(("e", "E"), "position of the slit before", ("e",)),
     Key(("ArrowLeft", "ArrowRight", "ArrowUp", "ArrowDown"),
         "move the point by a pixel", ("\N{LEFTWARDS ARROW}", "\N{RIGHTWARDS ARROW}",
         "\N{UPWARDS ARROW}", "\N{DOWNWARDS ARROW}")),
@@ -102,6 +104,10 @@ def step(
         axis, by = roles.stepped, by if key in "fF" else -by
         if axis is None:
             raise SelectionError("no axis of time or raster in this dataset: f and d step along it")
+    elif key in "rReE":
+        axis, by = roles.raster, by if key in "rR" else -by
+        if axis is None:
+            raise SelectionError("no raster in this dataset: r and e move its slit")
     if axis is None:
         return None
     pixel = min(max(state.point[axis] + by, 0), source.shape[axis] - 1)
