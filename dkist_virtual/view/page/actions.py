@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.errors import SelectionError
 from dkist_virtual.view.page.keys import step
+from dkist_virtual.view.state.state import carried
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -190,7 +191,10 @@ class Actions:
         self._model.set(state.toggle_pin(state.point))
 
     def zoom(self, by: float) -> None:
-        """Show a window of the main picture `by` times as large, around the point."""
+        """Show a window of the main picture `by` times as large, around the point.
+
+        Pictures of the same plane beside it show the same place.
+        """
         drawn, geometry, state = self._drawn(), self._geometry(), self._model.state
         if drawn is None or not state.pictures:
             return
@@ -199,14 +203,14 @@ class Actions:
         if geometry is not None:
             x, y = geometry.world(*self._pixel())
             around = float(x), float(y)
-        picture = replace(state.pictures[0], window=zoomed(window, by, around))
-        self._model.set(state.with_picture(0, picture))
+        window = carried(drawn.request.picture.window, window, zoomed(window, by, around))
+        self._model.set(state.with_window(0, window))
 
     def show_all(self) -> None:
-        """Show the whole field of the main picture."""
+        """Show the whole field of the main picture, and of those of the same plane."""
         state = self._model.state
         if state.pictures:
-            self._model.set(state.with_picture(0, replace(state.pictures[0], window=None)))
+            self._model.set(state.with_window(0, None))
 
     def escape(self) -> None:
         """Stop playing, and take back what is marked."""

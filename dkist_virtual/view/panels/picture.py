@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -28,6 +27,7 @@ from dkist_virtual.view.pictures.geometry import Sky, drawn_unit
 from dkist_virtual.view.pictures.layers import Layering
 from dkist_virtual.view.pictures.lengths import length_text, mm_per_unit, path_length
 from dkist_virtual.view.pictures.render import Painter, Request
+from dkist_virtual.view.state.state import carried
 from dkist_virtual.view.state.together import in_step, key_of
 
 if TYPE_CHECKING:
@@ -403,18 +403,18 @@ class PicturePanel:
 
     def _take_window(self) -> None:
         """Take the window to which the user has moved the axes."""
-        window = self.canvas.window
+        window, drawn = self.canvas.window, self.drawn
         self._placed = window
-        if self.drawn is None or _is_same(window, self.drawn.window):
+        # A browser also reports the windows that other pictures gave this one: they are drawn.
+        if drawn is None or _is_same(window, drawn.window):
             return
         if window[0] < window[1] and window[2] < window[3]:
-            self._change_window(window)
+            self._change_window(carried(drawn.request.picture.window, drawn.window, window))
 
     def _change_window(self, window: Bounds | None) -> None:
         state = self._state
         if self._number < len(state.pictures):
-            picture = replace(self._picture, window=window)
-            self._session.model.set(state.with_picture(self._number, picture))
+            self._session.model.set(state.with_window(self._number, window))
             self._read(self._state)
 
     def _resize(self) -> None:

@@ -80,6 +80,8 @@ class PictureFigure:
                    ResetTool(), SaveTool()],
             active_drag=self.pan_tool, active_scroll=wheel, toolbar_location="above",
             background_fill_color="#f7f7f7", border_fill_alpha=0,
+            # The page answers a reset: Bokeh's own goes to ranges from before anything was drawn.
+            reset_policy="event_only",
         )  # fmt: skip
         self.figure.toolbar.logo = None
         self.figure.grid.visible = False

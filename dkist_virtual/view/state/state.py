@@ -7,7 +7,7 @@ from typing import Final, Literal, Self, TypeAlias
 
 from dkist_virtual.errors import SelectionError
 
-__all__ = ["KINDS", "Bounds", "PictureState", "Point", "ViewState"]
+__all__ = ["KINDS", "Bounds", "PictureState", "Point", "ViewState", "carried"]
 
 Point: TypeAlias = tuple[int, ...]
 """A pixel for each axis of the array."""
@@ -18,6 +18,9 @@ Bounds: TypeAlias = tuple[float, float, float, float]
 Kind: TypeAlias = Literal["data", "fraction", "doppler"]
 KINDS: Final = ("data", "fraction", "doppler")
 """What a picture shows: pixels, pixels in units of the continuum, red minus blue wing."""
+
+OWN_SHAPE: Final = 0.01
+"""How much more an axis is zoomed than the other where a window has a shape of its own."""
 
 
 @dataclass(frozen=True)
@@ -135,3 +138,42 @@ class ViewState:
         return replace(
             self, pictures=(*self.pictures[:number], picture, *self.pictures[number + 1 :])
         )
+
+    def with_window(self, number: int, window: Bounds | None) -> Self:
+        """Return the state with another window of a picture; None for all of it.
+
+        Other pictures of the same dataset that draw the same axes move with it, so that what is
+        beside each other is the same place. Pictures on other axes keep their own windows.
+        """
+        moved = self.pictures[number]
+        pictures = (
+            replace(one, window=window)
+            if (one.dataset, one.axes) == (moved.dataset, moved.axes) else one
+            for one in self.pictures
+        )  # fmt: skip
+        return replace(self, pictures=tuple(pictures))
+
+
+def carried(window: Bounds | None, shown: Bounds, to: Bounds) -> Bounds:
+    """Move a window as the user moved what the screen showed of it.
+
+    A picture with equal scales shows its window and whatever has room around it. If all of that
+    were its next window, pictures of different shapes that move together would show more with
+    each move.
+
+    Parameters
+    ----------
+    window : Bounds or None
+        Of the picture that was drawn.
+    shown, to : Bounds
+        What the screen showed then, and what the user moved that to.
+    """
+    across = (to[1] - to[0]) / (shown[1] - shown[0])
+    up = (to[3] - to[2]) / (shown[3] - shown[2])
+    if window is None or abs(across / up - 1) > OWN_SHAPE:
+        return to
+    (left, right, bottom, top), (x, _, y, _) = window, shown
+    return (
+        to[0] + (left - x) * across, to[0] + (right - x) * across,
+        to[2] + (bottom - y) * up, to[2] + (top - y) * up,
+    )  # fmt: skip
