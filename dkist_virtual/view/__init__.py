@@ -5,6 +5,7 @@ A viewer is handed datasets as objects and knows them by protocols; it imports n
 
 - `viewer`: show datasets in a browser, and hand back what was selected there
 - `source`: describe a dataset or mosaic for the viewer: its tiles and the roles of its axes
+- `axes`: name the axes, and write where a point is along them
 - `clock`: tell when pixels were taken
 - `session`: what the panels of one page share: sources, state, reader
 - `state/`: what a page shows, as plain values, and its address

@@ -13,6 +13,7 @@ from astropy.coordinates import StokesCoord
 from dkist_virtual.errors import SelectionError
 from dkist_virtual.plot.planes import ShownAxes, change_along, shown_axes
 from dkist_virtual.plot.sky_grid import sky_axes, sky_grid
+from dkist_virtual.view.axes import AxisTexts
 from dkist_virtual.view.clock import Clock
 
 if TYPE_CHECKING:
@@ -232,6 +233,11 @@ class Source:
     def clocks(self) -> tuple[Clock | None, ...]:
         """When the pixels of each tile were taken; None where that is not known."""
         return tuple(map(Clock.of, self.subjects))
+
+    @cached_property
+    def axes(self) -> AxisTexts:
+        """The names of the axes, and the coordinates along them, as all panels write them."""
+        return AxisTexts(self.subjects, self.roles.raster, self.middle())
 
     @cached_property
     def shown(self) -> ShownAxes:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from now import Now, opened_panel
 
 import dkist_virtual as dv
 from dkist_virtual.view.page.actions import steps_on_screen, zoomed
+from dkist_virtual.view.page.channel import Channel
+from dkist_virtual.view.page.choices import Choices
 from dkist_virtual.view.page.look import CMAPS, histogram, next_cmap, span_of, symmetric
 from dkist_virtual.view.page.second import choices, chosen, with_second
-from dkist_virtual.view.page.sliders import PixelTexts
+from dkist_virtual.view.page.sliders import AxisSliders
+from dkist_virtual.view.page.widgets import Widgets
 from dkist_virtual.view.panels.choose import default_state
+from dkist_virtual.view.panels.strip import TimeStrip
+from dkist_virtual.view.panels.whole import WholePanel
 from dkist_virtual.view.source import Source
 
 numbers = st.floats(-1e6, 1e6)
@@ -74,10 +79,44 @@ def test_a_hot_pixel_does_not_squeeze_the_histogram() -> None:
 def test_axes_with_the_same_coordinate_have_different_names(datasets: Any) -> None:
     """The scans of a map that is repeated have times, and so have the places of its slit."""
     source = Source.of(datasets("visp_moving"))
-    names = PixelTexts(SimpleNamespace(source=source)).names  # type: ignore[arg-type]
-    assert names[:2] == list(source.subject.axis_names[:2])
-    assert len({*names}) == len(names) == 4
-    assert names[source.roles.wavelength or 0] == "wavelength"
+    assert source.axes.names == ("time", "raster position", "wavelength", "Ty")
+    # Of one position the scans are named as the array does, and so is a raster of one scan.
+    assert Source.of(datasets("cryonirsp")[:, :, :1]).axes.names[1:3] == (
+        "scan number", "map scan step number",
+    )  # fmt: skip
+    assert Source.of(datasets("visp")).axes.names == (
+        "Stokes", "raster position", "wavelength", "Ty",
+    )  # fmt: skip
+
+
+def test_all_panels_give_an_axis_one_name_and_count_its_pixels_from_0(datasets: Any) -> None:
+    """The slider, the position in the whole dataset, the time strip, the fields of lags."""
+    ds = datasets("visp_moving")[:, :, 4:, ::2]
+    session, strip = opened_panel(ds, TimeStrip)
+    whole = WholePanel(session)
+    widgets = Widgets(channel := Channel(Now(), lambda _: None, lambda _: None))  # type: ignore[arg-type]
+    sliders = AxisSliders(session, channel, widgets, lambda _: None)
+    session.model.set(state := replace(session.model.state, point=(0, 2, 3, 12)))
+    for panel in (whole, sliders):
+        panel.update(None, state)
+    names = session.source.axes.names
+    _, wavelength, moment = ds.wcs.array_index_to_world(*state.point)
+    coordinates = [f"{moment.isot.replace('T', ' ')} UTC"] * 2 + [f"{wavelength.value:.4f} nm"]
+    rows = [whole.root.left[0].major_label_overrides, whole.texts.major_label_overrides]
+    for axis, (name, n) in enumerate(zip(names, ds.shape, strict=True)):
+        first, pixel = sliders._values[axis].text.splitlines()
+        assert pixel == f"{state.point[axis]} of 0\N{EN DASH}{n - 1}"
+        assert first.startswith(f"{name}  ")
+        assert rows[0][axis] == name
+        said, _, counted = rows[1][axis].partition("  ")
+        assert first.endswith(said)
+        assert counted.startswith(pixel)
+        if axis < len(coordinates):
+            assert first == f"{name}  {coordinates[axis]}"
+    assert rows[1][2].endswith("3 of 0\N{EN DASH}27 (whole: 7 of 0\N{EN DASH}31)")
+    assert [*strip.root.left[0].major_label_overrides.values()] == [*names[:2]]
+    spinners = [one.title for one in Choices(session, widgets)._ahead.values()]
+    assert spinners == ["wavelength ahead by", "time ahead by"]
 
 
 @given(numbers, numbers)

@@ -46,7 +46,10 @@ def test_marks_become_a_line_with_files_and_bytes(converted: Any, simulated: Any
     ds = dv.open_dataset(converted("vtf"))
     session, panel = open_panel(ds)
     assert panel._line.text == "ds"
-    assert panel._about.text.startswith(f"{TIMES} pixels, 127 kB as float32.\n24 files, ")
+    assert panel._about.text.startswith(
+        f"{TIMES} pixels, 127 kB as float32.\n"
+        "Axes: Stokes, time, wavelength, Ty, Tx. Pixels count from 0.\n24 files, "
+    )
     assert panel._clear.disabled
     session.model.change(ranges=((0, 0, 2), (2, 1, 2)))
     assert panel._line.text == "ds[0:2, :, 1]"

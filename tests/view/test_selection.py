@@ -275,7 +275,7 @@ def test_marks_that_do_not_fit_are_said() -> None:
     ):
         selection([source], state_of(source, (1, 0), box=(150.0, 160.0, -60.0, -50.0)))
     inside = (100.0, 105.0, -52.0, -50.0)
-    with pytest.raises(SelectionError, match=r"axis 0: the box has pixels .* none in common"):
+    with pytest.raises(SelectionError, match=r"Ty: the box has pixels .* none in common"):
         selection([source], state_of(source, (1, 0), box=inside, ranges=((0, 0, 5),)))
     other = ViewState(source.middle(), (PictureState((1, 0), dataset=1),), box=inside)
     assert python_line([source, source], other).startswith("ds2[")

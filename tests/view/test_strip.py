@@ -40,7 +40,7 @@ def test_a_row_for_repeats_and_one_for_raster_steps(strip: Any) -> None:
     point = session.model.state.point
     data = panel._ticks.data
     assert data["x"].tolist() == [*clock.along(0, point).tolist(), *clock.along(1, point).tolist()]
-    assert panel.root.yaxis.major_label_overrides == {0: "scan number", 1: "raster position"}
+    assert panel.root.yaxis.major_label_overrides == {0: "time", 1: "raster position"}
     assert panel._here.data["x"].tolist() == [clock.at(point).tolist()] * 2
 
 

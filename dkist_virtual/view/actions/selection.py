@@ -151,7 +151,8 @@ def marked(sources: Sequence[Source], state: ViewState) -> tuple[int, Marked]:
                 )
                 if not both:
                     raise SelectionError(
-                        f"axis {axis}: the box has pixels {pixels.start} to {pixels.stop - 1}, the "
+                        f"{source.axes.names[axis]}: "
+                        f"the box has pixels {pixels.start} to {pixels.stop - 1}, the "
                         f"marked range {chosen[axis].start} to {chosen[axis].stop - 1}: they have "
                         "none in common"
                     )

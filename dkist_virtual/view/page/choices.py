@@ -46,10 +46,10 @@ class Choices:
         model = session.model
         self._second = widgets.select("Second picture", [("none", "none")], self._choose_second)
         roles = session.source.roles
-        ahead = (("\N{GREEK SMALL LETTER LAMDA}", roles.wavelength), ("time", roles.stepped))
+        names = session.source.axes.names
         self._ahead = {
-            axis: widgets.spinner(f"{name} ahead by", partial(self._lag, axis))
-            for name, axis in ahead
+            axis: widgets.spinner(f"{names[axis]} ahead by", partial(self._lag, axis))
+            for axis in (roles.wavelength, roles.stepped)
             if axis is not None
         }
         lines = lines_within(session)

@@ -50,13 +50,17 @@ def choices(sources: Sequence[Source], state: ViewState) -> list[Choice]:
         if roles.wavelength is not None and roles.wavelength not in main.axes:
             held = ((roles.wavelength, state.point[roles.wavelength]),)
             found += [
-                Choice("this wavelength, held", replace(plain, held=held)),
+                Choice(
+                    f"this {sources[0].axes.names[roles.wavelength]}, held",
+                    replace(plain, held=held),
+                ),
                 Choice("fraction of the continuum", replace(plain, kind="fraction")),
                 Choice("Doppler: red minus blue wing", replace(plain, kind="doppler")),
             ]
         if roles.stepped is not None and roles.stepped not in main.axes:
             held = ((roles.stepped, state.point[roles.stepped]),)
-            found.append(Choice("this time, held", replace(plain, held=held)))
+            name = sources[0].axes.names[roles.stepped]
+            found.append(Choice(f"this {name}, held", replace(plain, held=held)))
     if roles.map is not None and (main is None or set(roles.map) != set(main.axes)):
         found.append(Choice("raster map", PictureState(roles.map)))
         if roles.wavelength is not None and roles.wavelength not in roles.map:

@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any
 from bokeh.models import Column, Row
 from bokeh.models.widgets import Slider
 
-from dkist_virtual.plot.planes import labels_of
-from dkist_virtual.plot.ticks import coordinate_along, name_of
+from dkist_virtual.view.axes import pixel_text
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -19,50 +18,11 @@ if TYPE_CHECKING:
     from dkist_virtual.view.page.channel import Channel
     from dkist_virtual.view.page.widgets import Widgets
     from dkist_virtual.view.session import Session
-    from dkist_virtual.view.state.state import Point, ViewState
+    from dkist_virtual.view.state.state import ViewState
 
-__all__ = ["AxisSliders", "PixelTexts"]
+__all__ = ["AxisSliders"]
 
-SHORT = {"helioprojective longitude": "Tx", "helioprojective latitude": "Ty"}
-"""What solar physicists call some coordinates, where there is little room."""
 PLAY, PAUSE = "\N{BLACK RIGHT-POINTING TRIANGLE}", "\N{DOUBLE VERTICAL LINE}"
-
-
-class PixelTexts:
-    """Writes the world coordinates of a point, one for each axis of the array."""
-
-    def __init__(self, session: Session) -> None:
-        source = session.source
-        self._world = source.subject.world
-        at = source.middle()
-        axes = range(len(source.shape))
-        self._index = labels_of(self._world, axes)
-        self._steps = {}
-        self.names = list(source.subject.axis_names)
-        for axis, index in self._index.items():
-            along = coordinate_along(self._world, axis, index, at)
-            self._steps[axis] = None if along is None else along.step
-            if along is not None:
-                self.names[axis] = name_of(along.axis)
-        # Scans and positions of a slit both have a time: each is called what the array calls it.
-        own, names = source.subject.axis_names, tuple(self.names)
-        self.names = [
-            own[axis] if names.count(name) > 1 else name for axis, name in enumerate(names)
-        ]
-
-    def at(self, point: Point) -> list[str]:
-        """Write the coordinate of each axis at a point; a pixel where there is none."""
-        values = self._world.values(*map(float, point))
-        texts = []
-        for axis, index in self._index.items():
-            if index is None:
-                texts.append(f"pixel {point[axis]}")
-                continue
-            value = float(values[index])
-            one = self._world.axes[index]
-            text = self._world.text(one, value, self._steps[axis])
-            texts.append(text.replace("T", " ") + " UTC" if one.kind == "time" else text)
-        return texts
 
 
 class AxisSliders:
@@ -78,7 +38,7 @@ class AxisSliders:
         self, session: Session, channel: Channel, widgets: Widgets, play: Callable[[int], None]
     ) -> None:
         self._session, self._channel, self._widgets = session, channel, widgets
-        self._texts = PixelTexts(session)
+        self._axes = session.source.axes
         self._values: dict[int, Div] = {}
         self._play: dict[int, Button] = {}
         self._stokes: list[Button] = []
@@ -94,7 +54,7 @@ class AxisSliders:
         self.root = widgets.column(widgets.heading("Point"), *rows)
 
     def _slider_row(self, axis: int, n: int, play: Callable[[int], None]) -> Row:
-        name, look = self._texts.names[axis], self._widgets.look
+        name, look = self._axes.names[axis], self._widgets.look
         slider = Slider(
             start=0, end=n - 1, value=self._session.model.state.point[axis], step=1, title=None,
             show_value=False, sizing_mode="stretch_width", margin=(0, 14, 6, 10), tooltips=False,
@@ -125,14 +85,15 @@ class AxisSliders:
 
     def update(self, before: ViewState | None, after: ViewState) -> None:
         """Show another point."""
-        if before is not None and before.point == after.point:
+        if before is not None and (before.point, before.tile) == (after.point, after.tile):
             return
-        texts = self._texts.at(after.point)
+        texts = self._axes.at(after.point, after.tile)
         for axis, div in self._values.items():
             n = self._session.source.shape[axis]
-            name = SHORT.get(self._texts.names[axis], self._texts.names[axis])
-            div.text = f"{name}  {texts[axis]}\n{after.point[axis]} of 0\N{EN DASH}{n - 1}"
-            self._channel.label(f"dkv-axis-{axis}", ".noUi-handle", aria_valuetext=texts[axis])
+            counted = pixel_text(after.point[axis], n)
+            div.text = f"{self._axes.names[axis]}  {texts[axis]}".rstrip() + f"\n{counted}"
+            said = texts[axis] or f"pixel {counted}"
+            self._channel.label(f"dkv-axis-{axis}", ".noUi-handle", aria_valuetext=said)
         stokes = self._session.source.roles.stokes
         for pixel, button in enumerate(self._stokes):
             self._widgets.press(button, stokes is not None and after.point[stokes] == pixel)
@@ -140,7 +101,7 @@ class AxisSliders:
     def show_playing(self, playing: int | None) -> None:
         """Show which axis plays."""
         for axis, button in self._play.items():
-            name = self._texts.names[axis]
+            name = self._axes.names[axis]
             if axis == playing:
                 self._widgets.rename(button, PAUSE, f"Pause {name}")
             else:

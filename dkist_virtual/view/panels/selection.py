@@ -16,6 +16,7 @@ from dkist_virtual.view.actions.chosen_files import ChosenFiles, describe_pixels
 from dkist_virtual.view.actions.download_run import DownloadRun, Status
 from dkist_virtual.view.actions.page_address import read_pasted
 from dkist_virtual.view.actions.selection import (
+    marked,
     only_shown,
     path_line,
     python_line,
@@ -75,7 +76,8 @@ def facts_of(sources: Sequence[Source], state: ViewState) -> Facts:
     """Describe what is marked; lists directories, reads no frame."""
     chosen = selection(sources, state)
     line, path = python_line(sources, state), path_line(sources, state)
-    about = [describe_pixels(chosen)]
+    names = sources[marked(sources, state)[0]].axes.names
+    about = [describe_pixels(chosen), f"Axes: {', '.join(names)}. Pixels count from 0."]
     share = share_in_box(sources, state)
     if share < _TURNED:
         about.append(f"The detector is turned: {share:.0%} of these pixels are in the box.")

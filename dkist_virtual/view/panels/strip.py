@@ -54,7 +54,7 @@ class TimeStrip:
         self.root: Any = self._make_figure()
 
     def _make_figure(self) -> Any:
-        names = self._session.source.subject.axis_names
+        names = self._session.source.axes.names
         n = len(self._axes)
         plot = time_figure(46 + 26 * n, name=self.name, y_range=(n - 0.5, -0.5))  # fmt: skip
         plot.yaxis.ticker = FixedTicker(ticks=list(range(n)))

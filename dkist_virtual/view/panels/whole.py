@@ -11,7 +11,9 @@ from bokeh.models import ColumnDataSource, FixedTicker, LinearAxis
 from bokeh.plotting import figure
 
 from dkist_virtual.cube.virtual_array import VirtualArray, opened_selection
-from dkist_virtual.plot.planes import labels_of
+from dkist_virtual.fits.errors import one_line
+from dkist_virtual.plot.ticks import name_of
+from dkist_virtual.view.axes import coordinate_text, pixel_text
 from dkist_virtual.view.panels.plain_text import as_text
 from dkist_virtual.view.panels.time_axis import HERE
 
@@ -43,12 +45,15 @@ class Part:
         Of the opened axis.
     pixels : range
         Of the opened axis, one for each pixel of the selection.
+    held : str
+        The coordinate of a dropped axis; empty where it is not known.
     """
 
     axis: int | None
     name: str
     length: int
     pixels: range
+    held: str = ""
 
     def ends(self, first: int = 0, end: int | None = None) -> tuple[float, float]:
         """Return where pixels of the selection begin and end, as parts of the opened axis."""
@@ -59,18 +64,30 @@ class Part:
         """Return where the centre of a pixel of the selection is, as a part of the axis."""
         return (self.pixels[pixel] + 0.5) / self.length
 
+    def text(self, point: Point, coordinate: str) -> str:
+        """Write a coordinate, and the pixel: as the page counts them, and then in the whole."""
+        pixel = 0 if self.axis is None else point[self.axis]
+        whole = pixel_text(self.pixels[pixel], self.length)
+        if self.axis is None:
+            said = f"whole: {whole}"
+        elif self.pixels == range(self.length):
+            said = whole
+        else:
+            said = f"{pixel_text(pixel, len(self.pixels))} (whole: {whole})"
+        return f"{coordinate}  {said}".strip()
+
     def nearest(self, part: float) -> int:
         """Return the pixel of the selection nearest to a part of the opened axis."""
         pixel = round((part * self.length - 0.5 - self.pixels.start) / self.pixels.step)
         return min(max(pixel, 0), len(self.pixels) - 1)
 
 
-def parts_of(subject: Subject) -> list[Part]:
+def parts_of(source: Source) -> list[Part]:
     """Describe all axes of the opened dataset that are longer than one pixel.
 
     Computed pixels are their own whole.
     """
-    names, shape = subject.axis_names, subject.world.shape
+    subject, names, shape = source.subject, source.axes.names, source.shape
     data = subject.data
     if not isinstance(data, VirtualArray):
         return [
@@ -87,35 +104,43 @@ def parts_of(subject: Subject) -> list[Part]:
         left = range(1) if isinstance(pixels, int) else range(len(pixels))
         step = 1 if isinstance(pixels, int) else pixels.step // whole.step
         start = (first - whole.start) // whole.step
-        name = f"axis {stored}" if axis is None else names[axis]
         part = range(start, start + len(left) * step, step)
-        found.append(Part(axis, name, len(whole), part))
+        if axis is None:
+            name, held = _dropped(subject, data, stored, opened.kept.index(stored))
+            found.append(Part(axis, name, len(whole), part, held))
+        else:
+            found.append(Part(axis, names[axis], len(whole), part))
     return found
 
 
+def _dropped(subject: Subject, data: VirtualArray, stored: int, axis: int) -> tuple[str, str]:
+    """Name an axis that an index dropped, and write its coordinate.
+
+    Parameters
+    ----------
+    stored, axis : int
+        Which it is of the stored array, and of the opened dataset.
+    """
+    names = data.metadata.attributes.get("axis_names")
+    own = names[stored] if isinstance(names, list) and stored < len(names) else None
+    name = one_line(own) if isinstance(own, str) and own else f"axis {axis}"
+    for kind, (world, one, value) in subject.held.items():
+        if one.array_axes == (axis,):
+            own_name = name_of(one) if kind in ("stokes", "wavelength") else name
+            return own_name, coordinate_text(world, one, value, has_day=False)
+    return name, ""
+
+
 def texts_at(source: Source, parts: Sequence[Part], point: Point, tile: int = 0) -> list[str]:
-    """Write the coordinate of a point on each axis, and its pixel in the opened dataset.
+    """Write the coordinate of a point on each axis, and its pixel.
 
     It evaluates the WCS, and belongs into a thread.
     """
-    world = source.subjects[tile].world
-    axes = [part.axis for part in parts if part.axis is not None]
-    chosen = labels_of(world, axes) if axes else {}
-    values = world.values(*map(float, point)) if axes else []
-    texts = []
-    for part in parts:
-        text = ""
-        if part.axis is not None:
-            pixel, index = part.pixels[point[part.axis]], chosen[part.axis]
-            if index is not None:
-                one = world.axes[index]
-                text = world.text(one, float(values[index]))
-                # The day is on the axis of the time strip.
-                text = text.rpartition("T")[2] if one.kind == "time" else text
-        else:
-            pixel = part.pixels[0]
-        texts.append(f"{text}  {pixel + 1}/{part.length}".strip())
-    return texts
+    # The day is on the axis of the time strip.
+    known = source.axes.at(point, tile, has_day=False)
+    return [
+        part.text(point, part.held if part.axis is None else known[part.axis]) for part in parts
+    ]
 
 
 class WholePanel:
@@ -129,7 +154,7 @@ class WholePanel:
 
     def __init__(self, session: Session) -> None:
         self._session = session
-        self._parts: list[Part] = parts_of(session.source.subject)
+        self._parts: list[Part] = parts_of(session.source)
         n = len(self._parts)
         make: Any = figure
         plot = self.root = make(

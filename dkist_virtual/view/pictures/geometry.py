@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
     Floats: TypeAlias = NDArray[np.float64]
 
-__all__ = ["Geometry", "Scale", "Separable", "Sky", "depends_on", "drawn_unit", "geometry_of",
-           "sky_name"]  # fmt: skip
+__all__ = ["Geometry", "Scale", "Separable", "Sky", "coordinate_name", "depends_on", "drawn_unit",
+           "geometry_of", "sky_name"]  # fmt: skip
 
 _JULIAN_1970: Final = 2440587.5
 _DAY_MS: Final = 86_400_000
@@ -213,6 +213,12 @@ def sky_name(subject: Subject, one: WorldAxis) -> str:
     return name_of(one)
 
 
+def coordinate_name(subject: Subject, one: WorldAxis) -> str:
+    """Name a coordinate by its kind, as the axes of pictures, sliders and other panels do."""
+    is_of_sky = one.kind in ("longitude", "latitude")
+    return sky_name(subject, one) if is_of_sky else name_of(one)
+
+
 def drawn_unit(subject: Subject, unit: str) -> tuple[str, float]:
     """Choose the unit in which coordinates of the sky are drawn, and how many the WCS's one is."""
     if not isinstance(subject.world.frame, Helioprojective):
@@ -273,7 +279,8 @@ def scale_along(subject: Subject, axis: int, index: int | None, at: Sequence[flo
     n = world.shape[axis]
     along = coordinate_along(world, axis, index, at)
     if along is None or (n > 1 and not along.monotonic) or not np.isfinite(along.values).all():
-        return Scale(f"{subject.axis_names[axis]} [pixel]", np.arange(n, dtype=float), "pixel")
+        name = subject.axis_names[axis] if along is None else coordinate_name(subject, along.axis)
+        return Scale(f"{name} [pixel]", np.arange(n, dtype=float), "pixel")
     one = along.axis
     if one.kind == "stokes":
         letters = tuple(str(StokesCoord(round(value)).symbol) for value in along.values)
@@ -310,7 +317,7 @@ def _on_the_sky(
     x = x * np.cos((y * u.Unit(lat.unit)).to_value(u.rad))
     steps = np.hypot(np.diff(x), np.diff(y))
     if not (steps > 0).all():
-        return Scale(f"{subject.axis_names[axis]} [pixel]", pixels, "pixel")
+        return Scale(f"{sky_name(subject, one)} [pixel]", pixels, "pixel")
     sign = 1.0 if values[-1] > values[0] else -1.0
     away = sign * np.concatenate([[0.0], np.cumsum(steps)]) * scale
     return Scale(f"distance along the slit [{unit}]", away - away.min(), "distance")
