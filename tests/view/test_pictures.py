@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+import re
 import shutil
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
+from astropy.wcs import WCS
 from pictured import Image, sky_header
 
 import dkist_virtual as dv
 from dkist_virtual.demo.server import FrameServer
 from dkist_virtual.errors import FrameError, FrameUnreachableError, SelectionError
 from dkist_virtual.plot.planes import Plane
+from dkist_virtual.view.page.choices import lines_within
 from dkist_virtual.view.pictures.layers import Layering, Layers
 from dkist_virtual.view.pictures.levels import FIRST, NOTHING, colours, levels_of, palette_of
 from dkist_virtual.view.pictures.render import Painter, Request
@@ -324,6 +328,87 @@ def test_a_doppler_picture_is_red_minus_blue_wing_of_stokes_i(
         Layering().of(source, picture, state.point, replace(state, line=100.0))
     with pytest.raises(SelectionError, match="does not draw"):
         Layering().of(source, replace(picture, axes=(2, 3)), state.point, state)
+
+
+class Spectral(WCS):
+    """A WCS of the sky and of a spectral axis, whose unit may be none of a spectrum."""
+
+    unit: str | None = None
+
+    @property
+    def world_axis_units(self) -> list[str]:
+        units = super().world_axis_units
+        return units if self.unit is None else [*units[:2], self.unit]
+
+
+def spectral_axis(ctype: str, unit: str, values: tuple[float, float], own: str | None) -> WCS:
+    """Coordinates of 5 x 2 columns and rows, and of 21 pixels between two values."""
+    wcs = Spectral(naxis=3)
+    wcs.wcs.ctype = ["HPLN-TAN", "HPLT-TAN", ctype]
+    wcs.wcs.cunit = ["arcsec", "arcsec", unit]
+    wcs.wcs.cdelt = [1, 1, (values[1] - values[0]) / 20]
+    wcs.wcs.crpix = [1, 1, 1]
+    wcs.wcs.crval = [0, 0, values[0]]
+    wcs.wcs.restwav = 630e-9
+    wcs.unit = own
+    wcs.wcs.set()
+    return wcs
+
+
+C = 299_792_458.0
+SPECTRA = {
+    "wavelengths": ("WAVE", "nm", (629.99, 630.01), None),
+    "wavelengths, descending": ("WAVE", "Angstrom", (6300.1, 6299.9), None),
+    "frequencies": ("FREQ", "GHz", (C / 629.99, C / 630.01), None),
+    "wave numbers": ("WAVN", "cm-1", (1e7 / 630.01, 1e7 / 629.99), None),
+    "velocities": ("VOPT", "m/s", (-4758.0, 4758.0), None),
+    "uncalibrated": ("WAVE", "nm", (629.99, 630.01), "pix"),
+    "without a unit": ("WAVE", "nm", (629.99, 630.01), ""),
+}
+
+
+@pytest.mark.parametrize("what", SPECTRA)
+def test_the_label_says_which_sign_is_towards_us(what: str) -> None:
+    """A line in absorption that comes towards us with 0.5 km/s on the left, and goes away."""
+    ctype, unit, ends, own = SPECTRA[what]
+    # By hand: the wavelength of each pixel, and a line that is shifted by v / c of its own.
+    along = np.linspace(*ends, 21)
+    in_nm: dict[str, Callable[[Any], Any]] = {
+        "GHz": lambda frequency: C / frequency,
+        "cm-1": lambda number: 1e7 / number,
+        "m/s": lambda speed: 630 * (1 + speed / C),
+        "Angstrom": lambda wavelength: wavelength / 10,
+    }
+    nm = in_nm.get(unit, np.asarray)(along)
+    speed = np.array([-500.0, -500, 0, 500, 500])
+    depth = np.exp(-(((nm[:, None] - 630 * (1 + speed / C)) / 0.004) ** 2))
+    pixels = np.repeat((1000 * (1 - 0.6 * depth))[:, None].astype(np.float32), 2, axis=1)
+    source = Source.of(Image(pixels, spectral_axis(ctype, unit, ends, own)))
+    assert source.roles.wavelength == 0
+    picture = PictureState((2, 1), kind="doppler")
+    state = ViewState((10, 0, 0), (picture,), wing=2.0)
+    layers = Layering().of(source, picture, state.point, state)
+    request = Request(source, picture, layers, (50, 20))
+    signs = [np.sign(round(Painter().value(request, 0, column, 1), 4)) for column in range(5)]
+    assert signs == [1, 1, 0, -1, -1]
+    if own is None:
+        assert "absorption: + towards us, \N{MINUS SIGN} away" in layers.label
+        (km,) = re.findall(r"\N{PLUS-MINUS SIGN}([0-9.]+) km/s", layers.label)
+        assert float(km) == pytest.approx(1.9, abs=0.06)  # the pixels nearest to 2 km/s
+        red, blue = (point[0] for point in layers.points)
+        assert nm[red] > nm[blue]
+        lows = colours(layers.cmap)[10], colours(layers.cmap)[-10]
+        assert [colour[1:3] > colour[5:] for colour in lows] == [True, False]  # red is away
+    else:
+        assert "sign of velocity not known" in layers.label
+        assert "towards" not in layers.label
+        assert layers.cmap == "RdBu_r"
+        assert [point[0] for point in layers.points] == [11, 9]
+        with pytest.raises(SelectionError, match="on one side alone"):
+            Layering().of(source, picture, (20, 0, 0), state)
+    session: Any = SimpleNamespace(source=source, lines=[("Fe", 630.0)])
+    known = own is None and what != "velocities"
+    assert lines_within(session) == session.lines * known
 
 
 def test_fractions_are_in_units_of_one_continuum(datasets: Callable[[str], Any]) -> None:

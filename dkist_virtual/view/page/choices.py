@@ -30,9 +30,11 @@ def lines_within(session: Session) -> list[tuple[str, float]]:
     at: list[Any] = [*source.middle()]
     n = source.shape[source.roles.wavelength]
     at[source.roles.wavelength] = np.array([0.0, n - 1.0])
-    import astropy.units as u
+    from dkist_virtual.view.pictures.wavelengths import in_nm
 
-    ends = (source.subject.world.values(*at)[axis.index] * u.Unit(axis.unit)).to_value(u.nm)
+    ends = in_nm(source.subject.world.values(*at)[axis.index], axis.unit)
+    if ends is None:
+        return []
     low, high = float(np.min(ends)), float(np.max(ends))
     inside = [line for line in session.lines if low <= line[1] <= high]
     return sorted(inside, key=lambda line: line[1])

@@ -5,6 +5,7 @@
 - `layers`: choose the planes that a picture is made from
 - `render`: draw: read, sample, turn into 8 bits
 - `levels`: turn values into 8 bits, with contrast and colours
+- `wavelengths`: convert spectral axes to wavelengths
 - `lengths`: measure distances, in arcsec and Mm
 - `outlines`: find where the fields of view of other datasets are
 """

@@ -6,13 +6,13 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
-import astropy.units as u
 import numpy as np
 
 from dkist_virtual.errors import SelectionError
 from dkist_virtual.plot.pixel_plot import is_signed
 from dkist_virtual.plot.planes import ShownAxes
 from dkist_virtual.view.pictures.levels import PLAIN_CMAP, SIGNED_CMAP
+from dkist_virtual.view.pictures.wavelengths import in_nm, shifted_line
 from dkist_virtual.view.reading.reference import ReferenceReader, continuum_pixel, intensity_pixel
 from dkist_virtual.view.reading.wings import SPEED_OF_LIGHT, Wings, doppler, fraction
 
@@ -28,6 +28,15 @@ __all__ = ["Layering", "Layers"]
 
 RECEDING_RED: Final = "RdBu"
 """Of red minus blue wings: an absorption line that is shifted to the red has a darker red wing."""
+
+DOPPLER: Final = (
+    "(red \N{MINUS SIGN} blue) / (red + blue), \N{PLUS-MINUS SIGN}%.1f km/s\n"
+    "absorption: + towards us, \N{MINUS SIGN} away"
+)
+UNCALIBRATED: Final = (
+    "(next \N{MINUS SIGN} previous) / (next + previous)\nno wavelengths: sign of velocity not known"
+)
+"""Labels of Doppler pictures. Of a line in emission, the signs are the other way round."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -139,16 +148,18 @@ def _doppler(source: Source, picture: PictureState, at: Point, state: ViewState)
     n = world.shape[axis]
     positions: list[Any] = [np.full(n, float(pixel)) for pixel in at]
     positions[axis] = np.arange(n, dtype=float)
-    unit = u.Unit(coordinate.unit or "nm")
-    nm = world.values(*positions)[coordinate.index] * float(
-        unit.to(u.nm, equivalencies=u.spectral())
-    )
-    centre = float(nm[at[axis]]) if state.line is None else state.line
-    wings = Wings.of(nm, centre, centre * state.wing / SPEED_OF_LIGHT)
+    values = world.values(*positions)[coordinate.index]
+    nm = in_nm(values, coordinate.unit)
+    if nm is None:
+        nm = shifted_line(values, coordinate.unit, 1.0 if state.line is None else state.line)
+    wings, centre = _neighbours(at[axis], n), 1.0
+    if nm is not None:
+        centre = float(nm[at[axis]]) if state.line is None else state.line
+        wings = Wings.of(nm, centre, centre * state.wing / SPEED_OF_LIGHT)
     if wings is None:
         raise SelectionError(
-            f"a picture of red minus blue wing: {centre:.4f} nm has wavelengths of the data on one "
-            "side alone: choose a line, or a wavelength, inside of what was observed"
+            "a picture of red minus blue wing: the data have wavelengths on one side alone of the "
+            "line, or else of the point: choose one inside of what was observed"
         )
     intensity = list(at)
     if roles.stokes is not None and roles.stokes not in picture.axes:
@@ -158,6 +169,12 @@ def _doppler(source: Source, picture: PictureState, at: Point, state: ViewState)
     for pixel in (wings.red, wings.blue):
         intensity[axis] = pixel
         points.append(tuple(intensity))
+    if nm is None:
+        return Layers(tuple(points), doppler, True, UNCALIBRATED)
     km = SPEED_OF_LIGHT * wings.offset / centre
-    label = f"(red \N{MINUS SIGN} blue) / (red + blue), \N{PLUS-MINUS SIGN}{km:.1f} km/s"
-    return Layers(tuple(points), doppler, True, label, RECEDING_RED)
+    return Layers(tuple(points), doppler, True, DOPPLER % km, RECEDING_RED)
+
+
+def _neighbours(pixel: int, n: int) -> Wings | None:
+    """Return the pixels before and after one, where no wavelength says how far wings are."""
+    return Wings(pixel - 1, pixel + 1, 1.0) if 0 < pixel < n - 1 else None
