@@ -90,3 +90,32 @@ def test_the_wheel_reads_what_is_shown_and_a_resize_keeps_it(page: Browser, view
     assert max(left - window[0], window[1] - right) <= 0.02 * (window[1] - window[0])
     assert max(bottom - window[2], window[3] - top) <= 0.02 * (window[3] - window[2])
     assert viewer.state.pictures[0].window == window
+
+
+def test_narrow_pictures_stay_where_they_are_and_move_together(page: Browser, viewer: Any) -> None:
+    """The read-out has room of its own, and the whole of it is what the pointer on it shows."""
+    frames = "return [probe.frame('picture-0'), probe.frame('picture-1')]"
+    for width in (700, 1400):
+        page.resize(width, 900)
+        before = page.script(frames)
+        assert before[0]["height"] == before[1]["height"]
+        for row, column in ((9, 12), (28, 40)):
+            page.point_at("picture-0", *place_of(viewer, column, row))
+            (said,) = page.wait(
+                lambda end=f"[{row}, {column}]": page.script(
+                    "return probe.all('[title]').map((one) => one.title)"
+                    ".filter((title) => title.includes(arguments[0]))",
+                    end,
+                ),
+                "the read-out, whole, as a hint",
+            )
+            assert said in page.text()
+        page.settle()
+        assert page.script(frames) == before
+    page.wheel("picture-1", *place_of(viewer, 22, 15), -400)
+    page.wait(lambda: viewer.state.pictures[0].window is not None, "the window of both")
+    page.settle()
+    shown = [page.ranges(f"picture-{number}") for number in (0, 1)]
+    middles = [[(one[0] + one[1]) / 2, (one[2] + one[3]) / 2] for one in shown]
+    assert middles[0] == pytest.approx(middles[1], rel=1e-6)
+    assert page.is_drawn("picture-0")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from bokeh.models import Column, InlineStyleSheet, Row
 from bokeh.models.widgets import Button, Div, RadioButtonGroup, Select, Spinner
@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from dkist_virtual.view.page.channel import Channel
 
 __all__ = ["Widgets"]
+
+LETTER: Final = 7
+"""Pixels that a letter of a field's name takes."""
 
 
 class Widgets:
@@ -131,7 +134,8 @@ class Widgets:
         """Make a field for a whole number."""
         own = self._own_class()
         spinner = Spinner(
-            title=title, value=0, step=1, width=120, margin=(0, 6, 4, 6), css_classes=[own],
+            title=title, value=0, step=1, width=max(120, LETTER * len(title)),
+            margin=(0, 6, 4, 6), css_classes=[own],
             **self.look,
         )  # fmt: skip
         self._channel.label(own, ".bk-spin-btn-up", aria_label=f"{title}: one more")

@@ -14,7 +14,7 @@ from bokeh.events import (
     SelectionGeometry,
     Tap,
 )
-from bokeh.models import Column, CustomJS, Row
+from bokeh.models import Column, CustomJS, InlineStyleSheet, Row, Spacer
 from bokeh.models.widgets import RadioButtonGroup
 from sunpy.coordinates import Helioprojective
 
@@ -49,6 +49,12 @@ SAME: Final = 1e-4
 """Part of a window by which it may differ from another that counts as the same."""
 READ_OUT: Final = 34
 """Height of the read-out: two lines, also while they are empty, so that no picture moves."""
+BESIDE: Final = 330
+"""Width of a read-out that is beside the modes; a narrower one is below them."""
+CUT: Final = """.bk-clearfix {
+  display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2; overflow: hidden;
+}"""
+"""Two lines end with an ellipsis where there is more; all of it is a hint, and is read out."""
 WAIT: Final = 60
 """Milliseconds that a picture stays where it is before it is read again."""
 NEAR: Final = 0.01
@@ -83,18 +89,22 @@ class PicturePanel:
         self._ahead: ViewState | None = None
         self._told: tuple[float, float] | None = None
         self._mode = MODES[0]
-        self.modes = RadioButtonGroup(labels=list(MODES), active=0, width=170, margin=(2, 6, 2, 4))
+        room: dict[str, Any] = {"width": 170, "height": 22, "margin": (2, 6, 2, 4)}
+        self.modes = RadioButtonGroup(labels=list(MODES), active=0, **room)
         self.read_out = plain_div(
-            " ", height=READ_OUT, margin=(2, 4, 2, 4),
+            " ", height=READ_OUT, margin=(2, 4, 2, 4), stylesheets=[InlineStyleSheet(css=CUT)],
             styles={
                 "font-variant-numeric": "tabular-nums", "overflow": "hidden", "font-size": "12px",
+                "flex": f"1 1 {BESIDE}px",
             },
         )  # fmt: skip
-        head: list[Any] = [self.modes, self.read_out] if number == 0 else [self.read_out]
-        self.root: Any = Column(
-            children=[Row(children=head, sizing_mode="stretch_width"), self.canvas.figure],
-            sizing_mode="stretch_both",
+        # Other pictures leave the room of the modes empty: those beside each other are as high.
+        modes = self.modes if number == 0 else Spacer(**room)
+        head = Row(
+            children=[modes, self.read_out], sizing_mode="stretch_width",
+            styles={"flex-wrap": "wrap"},
         )  # fmt: skip
+        self.root: Any = Column(children=[head, self.canvas.figure], sizing_mode="stretch_both")
         self._ranged, self._resized = Later(self.root, WAIT), Later(self.root, WAIT)
         self._pointed = Later(self.root, OFTEN)
         self._listen()
@@ -390,14 +400,16 @@ class PicturePanel:
             ]
             value = self.painter.value(request, tile, column, row)
             unit = f" {subject.unit}" if subject.unit and request.picture.kind == "data" else ""
-            where = f"pixel {column}, {row}" + f" of tile {tile}" * (len(drawn.tiles) > 1)
-            parts = [f"{value:.6g}{unit}", *([f"{away} away"] if away else []), *coordinates, where]
+            # As an index of Python has them.
+            pixels = ", ".join(str(point[axis]) for axis in sorted(request.picture.axes))
+            where = f"pixel [{pixels}]" + f" of tile {tile}" * (len(drawn.tiles) > 1)
+            parts = [f"{value:.6g}{unit}", *([f"{away} away"] if away else []), where, *coordinates]
             yield " \N{MIDDLE DOT} ".join(parts).replace("\\$", "$")
 
         self._session.worker.read(f"value-of-{self.name}", steps, self._write, lambda _: None)
 
     def _write(self, text: str) -> None:
-        self.read_out.text = text
+        self.read_out.update(text=text, html_attributes={"title": text})
 
     # The window ------------------------------------------------------------------------------
 
