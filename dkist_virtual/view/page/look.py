@@ -142,7 +142,11 @@ class Look:
         if picture is None:
             return
         self._widgets.show(self._cmap, picture.cmap if picture.cmap in CMAPS else "")
+        was = self._auto.button_type
         self._widgets.press(self._auto, picture.limits is None)
+        if self._auto.button_type != was:
+            # A button that is drawn anew has no name until the labels come again.
+            self._channel.tell()
         if drawn is None or drawn is self._counted:
             return
         self._counted = drawn
