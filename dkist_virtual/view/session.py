@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from dkist_virtual.view.reading.means import MeanSpectra
     from dkist_virtual.view.reading.worker import Worker
     from dkist_virtual.view.source import Source
     from dkist_virtual.view.state.model import Model
@@ -62,6 +64,13 @@ class Session:
     def source(self) -> Source:
         """The main dataset."""
         return self.sources[0]
+
+    @cached_property
+    def means(self) -> MeanSpectra:
+        """The mean spectra of the main dataset."""
+        from dkist_virtual.view.reading.means import MeanSpectra
+
+        return MeanSpectra(self.source)
 
 
 class Panel(Protocol):

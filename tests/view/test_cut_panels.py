@@ -114,6 +114,60 @@ def test_a_path_along_time_and_wavelength(kind: Any, along: int, datasets: Any) 
     assert not panel.canvas.image.visible
 
 
+def test_cuts_are_divided_as_profiles_are(datasets: Any) -> None:
+    ds = datasets("vtf")
+    session, panel = opened_panel(ds, WavelengthTimePanel)
+    over_time, over_wavelength = PathTimePanel(session), PathWavelengthPanel(session)
+    for one in (over_time, over_wavelength):
+        session.model.on_change(one.update)
+    session.model.change(
+        point=(3, 1, 1, 9, 8), pins=((0, 0, 0, 9, 8),), path=path_of(session, (5, 3), (24.9, 3))
+    )
+    *_, found = session.means.steps(session.model.state)
+    mean = found.values
+    at = int(np.argmin(np.abs(mean - np.percentile(mean, 95))))
+    cube = np.asarray(ds.data[...], float)
+    of_pixel, of_path = cube[:, :, :, 9, 8], cube[:, :, :, 3, 5:26]
+    for stokes, letter in ((3, "V"), (0, "I")):
+        session.model.change(fractions=True, detrended=False, point=(stokes, 1, 1, 9, 8))
+        np.testing.assert_allclose(
+            panel.shown.cut.values, of_pixel[stokes] / of_pixel[0, :, at, None]
+        )
+        np.testing.assert_allclose(
+            over_time.shown.cut.values, of_path[stokes, :, 1] / of_path[0, :, at]
+        )
+        np.testing.assert_allclose(
+            over_wavelength.shown.cut.values.T, of_path[stokes, 1] / of_path[0, 1, at]
+        )
+        session.model.change(fractions=False, detrended=True)
+        np.testing.assert_allclose(panel.shown.cut.values, of_pixel[stokes] / mean)
+        np.testing.assert_allclose(over_time.shown.cut.values, of_path[stokes, :, 1] / mean[1])
+        np.testing.assert_allclose(
+            over_wavelength.shown.cut.values.T, of_path[stokes, 1] / mean[:, None]
+        )
+        assert over_time.canvas._bar.title == f"{letter} / mean I"
+    session.model.change(fractions=True)
+    expected = of_path[0, :, 1] / of_path[0, :, at] / (mean[1] / mean[at])
+    np.testing.assert_allclose(over_time.shown.cut.values, expected)
+    assert over_time.canvas._bar.title == "(I / Ic) / mean"
+    assert panel.canvas.message.text == ""
+    session.model.change(fractions=False, detrended=False)
+    np.testing.assert_array_equal(panel.shown.cut.values, of_pixel[0])
+
+
+@pytest.mark.parametrize(("name", "part", "said"), [
+    ("vtf", np.s_[1:], "Stokes I is not in the data"), ("vbi_mosaic", ..., "no wavelengths"),
+])  # fmt: skip
+def test_why_a_cut_is_not_divided_is_said(name: str, part: Any, said: str, datasets: Any) -> None:
+    ds = datasets(name)[part]
+    session, panel = opened_panel(ds, PathTimePanel)
+    session.model.change(path=path_of(session, (5, 3), (24.9, 3)), fractions=True)
+    assert said in " ".join(panel.canvas.message.text.split())
+    pixels = np.asarray(ds.data[(0, slice(None), 0, 3, slice(5, 26)) if name == "vtf" else
+                                (slice(None), 3, slice(5, 26))])  # fmt: skip
+    np.testing.assert_array_equal(panel.shown.cut.values, pixels)
+
+
 def test_a_page_opens_cuts_only_when_asked(datasets: Any) -> None:
     sources = (Source.of(datasets("vtf")),)
     cuts = ("wavelength-time", "path-time", "path-wavelength")

@@ -9,8 +9,9 @@ import pytest
 from now import opened_panel
 
 from dkist_virtual.view.panels.curves.units import Units, speed_ticks
-from dkist_virtual.view.panels.profile import ProfilePanel, field_of
+from dkist_virtual.view.panels.profile import ProfilePanel
 from dkist_virtual.view.pictures.geometry import geometry_of
+from dkist_virtual.view.reading.means import field_of
 
 if TYPE_CHECKING:
     from dkist_virtual.view.session import Session

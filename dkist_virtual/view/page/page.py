@@ -167,10 +167,11 @@ class Page:
         """Read again what was absent."""
         state = self._model.state
         self.status.begin()
-        for panel in self.panels:
-            if isinstance(panel, ReadingPanel):
-                panel.forget_absent()
-                panel.update(state, state)
+        reading = [panel for panel in self.panels if isinstance(panel, ReadingPanel)]
+        for panel in reading:
+            panel.forget_absent()
+        for panel in reading:  # after all have, since they share mean spectra
+            panel.update(state, state)
         self._wait_for_pictures()
 
     def _open_panels(self, before: ViewState | None, after: ViewState) -> list[Panel]:

@@ -13,11 +13,10 @@ from dkist_virtual.view.panels.curves.figure import MOST_PINS, ProfileFigure, ra
 from dkist_virtual.view.panels.curves.units import Units
 from dkist_virtual.view.panels.later import Later
 from dkist_virtual.view.panels.plain_text import plain_div
-from dkist_virtual.view.pictures.geometry import geometry_of, scale_along
+from dkist_virtual.view.pictures.geometry import scale_along
 from dkist_virtual.view.reading.kept import Readers
 from dkist_virtual.view.reading.pixels import WAITING
-from dkist_virtual.view.reading.profiles import ProfileReader, along_axis
-from dkist_virtual.view.reading.reference import ReferenceReader, intensity_pixel
+from dkist_virtual.view.reading.profiles import ProfileReader
 from dkist_virtual.view.reading.wings import velocity
 
 if TYPE_CHECKING:
@@ -30,7 +29,7 @@ if TYPE_CHECKING:
     from dkist_virtual.view.source import Source
     from dkist_virtual.view.state.state import Point, ViewState
 
-__all__ = ["ProfilePanel", "field_of"]
+__all__ = ["ProfilePanel"]
 
 OFTEN: Final = 25
 """Milliseconds between two places that the line is dragged to."""
@@ -49,19 +48,16 @@ class ProfilePanel:
     def __init__(self, session: Session) -> None:
         self._session = session
         subject = session.source.subject
-        self.along, self._stokes = along_axis(subject)
+        means = session.means
+        self.along, self._stokes = means.along, means.stokes
         index = labels_of(subject.world, (self.along,))[self.along]
         middle = [float(pixel) for pixel in session.model.state.point]
         self.scale: Scale = scale_along(subject, self.along, index, middle)
         kind = "other" if index is None else subject.world.axes[index].kind
         self.title = {"wavelength": "Spectrum", "time": "Light curve"}.get(kind, "Profile")
         self._letters = self._letters_of(session.source)
-        found = intensity_pixel(subject)
-        # Also where several pixels have one wavelength, which are counted then.
-        self._has_mean = kind == "wavelength" and found is not None
-        self._intensity = found or 0
+        self._has_mean, self._intensity = not means.lacks, means.intensity
         self._readers = Readers(self._make_reader)
-        self._mean_readers = Readers(self._make_mean_reader)
         self.profile: Profile | None = None
         """What is shown of the point."""
         self.reference: Reference | None = None
@@ -80,11 +76,6 @@ class ProfilePanel:
 
     def _make_reader(self, tile: int) -> ProfileReader:
         return ProfileReader(self._session.source.subjects[tile], self.along)
-
-    def _make_mean_reader(self, tile: int) -> ReferenceReader:
-        source, roles = self._session.source, self._session.source.roles
-        sky = roles.sky or tuple(axis for axis in roles.frame if axis != self.along)
-        return ReferenceReader(source.subjects[tile], self.along, self._stokes, sky, roles.time)
 
     def _make_figures(self) -> None:
         shared, n = range_of(self.scale.values), len(self._letters)
@@ -116,7 +107,7 @@ class ProfilePanel:
     def forget_absent(self) -> None:
         """Forget what was absent: the next `update` reads it again."""
         self._readers.forget_absent()
-        self._mean_readers.forget_absent()
+        self._session.means.forget_absent()
         self._asked = self._asked_mean = None
         self._asked_pins = ()
 
@@ -170,20 +161,17 @@ class ProfilePanel:
     def _update_mean(self, state: ViewState) -> None:
         if not self._has_mean:
             return
-        roles = self._session.source.roles
-        own = {self.along, self._stokes, roles.time, *(roles.sky or roles.frame)}
-        others = tuple(p for axis, p in enumerate(state.point) if axis not in own)
-        asked = (state.tile, others, state.box, state.pictures[:1] if state.box else None)
+        means = self._session.means
+        asked = means.key(state)
         if asked == self._asked_mean:
             return
         self._asked_mean = asked
-        reader, source = self._mean_readers.of(state.tile), self._session.source
-
-        def steps() -> Iterator[Reference]:
-            yield from reader.steps(state.point, field_of(source, state))
-
         self._session.worker.read(
-            f"{self.name}-mean", steps, self._show_mean, self._fail, is_patient=True
+            f"{self.name}-mean",
+            lambda: means.steps(state),
+            self._show_mean,
+            self._fail,
+            is_patient=True,
         )
 
     def _show(self, profile: Profile) -> None:
@@ -284,23 +272,3 @@ class ProfilePanel:
 
     def _choose(self, chosen: set[int]) -> None:
         self._session.model.change(fractions=0 in chosen, detrended=1 in chosen)
-
-
-def field_of(source: Source, state: ViewState) -> dict[int, range]:
-    """Find the pixels that the box has, along the axes of the main picture.
-
-    They are those of a rectangle around it, where the picture is turned against the pixels.
-    """
-    if state.box is None or not state.pictures:
-        return {}
-    axes = state.pictures[0].axes
-    geometry = geometry_of(source.subjects[state.tile], axes, [float(p) for p in state.point])
-    left, right, bottom, top = state.box
-    x, y = np.array([left, right, left, right]), np.array([bottom, bottom, top, top])
-    field = {}
-    for axis, places in zip(axes, geometry.pixels(x, y), strict=True):
-        n = source.shape[axis]
-        first = min(max(int(np.ceil(places.min() - 0.5)), 0), n - 1)
-        last = min(max(int(np.floor(places.max() + 0.5)), first), n - 1)
-        field[axis] = range(first, last + 1)
-    return field

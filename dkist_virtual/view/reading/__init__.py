@@ -9,5 +9,6 @@
 - `profiles`: the profiles of a pixel, Stokes I and the frames near the point first
 - `cuts`, `path_samples`: images along two axes of a pixel, or along a path
 - `reference`: the spectrum of a field, averaged from a sample of its pixels
+- `means`: the mean spectrum of the page's field, which its panels share
 - `wings`: red minus blue wing, and fractions of the continuum
 """

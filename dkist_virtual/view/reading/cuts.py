@@ -76,6 +76,7 @@ class _AlongPath:
     samples: PathSamples
     axes: tuple[int, int]
     along: int
+    start: int
     values: NDArray[Any]
     marks: NDArray[np.uint8]
 
@@ -94,7 +95,7 @@ class _AlongPath:
         inside = (pixels[:, 0] >= first.start) & (pixels[:, 0] < first.stop)
         inside &= (pixels[:, 1] >= second.start) & (pixels[:, 1] < second.stop)
         on = ranges[self.along]
-        return slice(on.start, on.stop), inside
+        return slice(on.start - self.start, on.stop - self.start), inside
 
     def is_read(self, ranges: Ranges) -> bool:
         rows, inside = self._chosen(ranges)
@@ -133,7 +134,9 @@ class CutReader:
         """Read absent frames again when they are next wanted."""
         self._kept.replace(lambda one: one.without_absent())
 
-    def plane(self, point: Point, rows: int, columns: int) -> Iterator[Cut]:
+    def plane(
+        self, point: Point, rows: int, columns: int, only: range | None = None
+    ) -> Iterator[Cut]:
         """Read a pixel along two axes; yield the cut after each batch of frames.
 
         Parameters
@@ -141,10 +144,12 @@ class CutReader:
         point : Point
         rows, columns : int
             The array axes along which it is cut. Near rows come first.
+        only : range, optional
+            The pixels of the columns' axis that are read; by default all.
         """
         ranges = [range(pixel, pixel + 1) for pixel in point]
-        for axis in (rows, columns):
-            ranges[axis] = range(self._shape[axis])
+        ranges[rows] = range(self._shape[rows])
+        ranges[columns] = range(self._shape[columns]) if only is None else only
         key = tuple(ranges)
         block = self._kept.get(key, lambda: Block.empty(self.subject, key))
         assert isinstance(block, Block)
@@ -167,7 +172,12 @@ class CutReader:
             yield cut(fault)
 
     def path(
-        self, point: Point, samples: PathSamples, axes: tuple[int, int], along: int
+        self,
+        point: Point,
+        samples: PathSamples,
+        axes: tuple[int, int],
+        along: int,
+        only: range | None = None,
     ) -> Iterator[Cut]:
         """Read the pixels of a path along another axis; yield the cut after each batch.
 
@@ -183,16 +193,20 @@ class CutReader:
             The array axes of the path, ascending.
         along : int
             Another array axis.
+        only : range, optional
+            Its pixels that are read; by default all.
         """
         if not len(samples):
             return
+        chosen = range(self._shape[along]) if only is None else only
         fixed = tuple(p for axis, p in enumerate(point) if axis not in (*axes, along))
-        key = (fixed, axes, along, samples.pixels.tobytes())
-        shape = (self._shape[along], len(samples))
+        key = (fixed, axes, along, chosen, samples.pixels.tobytes())
+        shape = (len(chosen), len(samples))
 
         def empty() -> _AlongPath:
             values = np.full(shape, np.nan, float_type(self.subject))
-            return _AlongPath(samples, axes, along, values, np.zeros(shape, np.uint8))
+            marks = np.zeros(shape, np.uint8)
+            return _AlongPath(samples, axes, along, chosen.start, values, marks)
 
         filled = self._kept.get(key, empty)
         assert isinstance(filled, _AlongPath)
@@ -202,19 +216,25 @@ class CutReader:
 
         if (filled.marks != WAITING).any():
             yield cut()
-        parts = self._path_parts(point, samples, axes, along)
+        parts = self._path_parts(point, samples, axes, along, only)
         for fault in read_together(self.subject, filled, parts):
             yield cut(fault)
 
     def _path_parts(
-        self, point: Point, samples: PathSamples, axes: tuple[int, int], along: int
+        self,
+        point: Point,
+        samples: PathSamples,
+        axes: tuple[int, int],
+        along: int,
+        only: range | None,
     ) -> Iterator[Ranges]:
+        n = self._shape[along] if only is None else len(only)
         # The pixels of a row, along the last axis, share a tile.
         pieces = list(
             samples.pieces(
                 by_column=axes[1] < len(self._shape) - 1,
                 n_frame_axes=sum(axis < self._frames for axis in axes),
-                deep=1 if along < self._frames else self._shape[along],
+                deep=1 if along < self._frames else n,
             )
         )
         largest = max(len(piece.rows) * len(piece.columns) for piece in pieces)
@@ -226,7 +246,8 @@ class CutReader:
             )
             for piece in pieces
         )
-        for on in self._batches(point, along, largest, frames):
+        batches = self._batches(point, along, largest, frames) if only is None else [only]
+        for on in batches:
             for piece in pieces:
                 ranges = [range(pixel, pixel + 1) for pixel in point]
                 ranges[along], ranges[axes[0]], ranges[axes[1]] = on, piece.rows, piece.columns

@@ -51,21 +51,38 @@ class Units:
             The row of Stokes I.
         """
         values = np.asarray(profiles, float)
-        divisor: Any = 1.0
-        continuum = self.continuum
-        if self.fractions:
-            if continuum is None:
-                continuum = continuum_pixel(values[intensity])
-            divisor = np.nan if continuum is None else values[intensity, continuum]
-        if self.detrended and self.reference is not None:
-            trend = self.reference
-            if self.fractions and continuum is not None:
-                trend = trend / trend[continuum]
+        pixel = self.continuum
+        if pixel is None and self.fractions:
+            pixel = continuum_pixel(values[intensity])
+        continuum = np.nan if pixel is None else values[intensity, pixel]
+        return self.divide(values, continuum, self.trend(pixel))
+
+    def trend(self, continuum: int | None) -> NDArray[np.float64] | None:
+        """Return the spectrum by which profiles are divided beside their continuum, or None.
+
+        `continuum` is the pixel of the continuum.
+        """
+        if not self.detrended or self.reference is None:
+            return None
+        whole = self.reference[continuum] if self.fractions and continuum is not None else 1.0
+        return np.asarray(self.reference / whole)
+
+    def divide(self, values: NDArray[Any], continuum: Any, trend: Any = None) -> NDArray[Any]:
+        """Return values in these units.
+
+        Parameters
+        ----------
+        values : numpy.ndarray
+        continuum : array_like
+            Of Stokes I, for each of the values; it counts where they are to be fractions of it.
+        trend : array_like, optional
+            For each of the values, that of `trend` at its wavelength.
+        """
+        divisor: Any = continuum if self.fractions else 1.0
+        if trend is not None:
             divisor = divisor * trend
         with np.errstate(invalid="ignore", divide="ignore"):
-            result: NDArray[np.float64] = values / np.where(
-                np.asarray(divisor) > 0, divisor, np.nan
-            )
+            result: NDArray[Any] = values / np.where(np.asarray(divisor) > 0, divisor, np.nan)
         return result
 
     def drawn_reference(self) -> NDArray[np.float64] | None:

@@ -2,5 +2,6 @@
 
 - `panel`: read the cut of a state, and draw it
 - `figure`: make the Bokeh figure of a cut
+- `division`: divide cuts as profiles are
 - `along_path`: place the samples of the path of a state
 """

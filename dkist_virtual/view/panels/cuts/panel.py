@@ -9,6 +9,12 @@ import numpy as np
 
 from dkist_virtual.plot.planes import labels_of
 from dkist_virtual.view.panels.cuts.along_path import AlongPath
+from dkist_virtual.view.panels.cuts.division import (
+    CutRequest,
+    is_divided,
+    read_in_units,
+    why_not,
+)
 from dkist_virtual.view.panels.cuts.figure import CutFigure
 from dkist_virtual.view.pictures.geometry import scale_along
 from dkist_virtual.view.reading.cuts import CutReader
@@ -17,6 +23,7 @@ from dkist_virtual.view.reading.kept import Readers
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
+    from dkist_virtual.view.panels.curves.units import Units
     from dkist_virtual.view.pictures.geometry import Scale
     from dkist_virtual.view.reading.cuts import Cut
     from dkist_virtual.view.session import Session
@@ -32,7 +39,20 @@ class _Shown:
     cut: Cut
     right: Scale
     up: Scale
+    units: Units
+    note: str = ""
     path: AlongPath | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class _Plan:
+    """What is read for a cut, with its scales; `is_turned` where its columns are drawn upwards."""
+
+    request: CutRequest
+    right: Scale
+    up: Scale
+    path: AlongPath | None = None
+    is_turned: bool = False
 
 
 class _CutPanel:
@@ -55,6 +75,7 @@ class _CutPanel:
     def forget_absent(self) -> None:
         """Forget what was absent: the next `update` reads it again."""
         self._readers.forget_absent()
+        self._session.means.forget_absent()
         self._asked = ()
 
     @property
@@ -64,6 +85,8 @@ class _CutPanel:
     def update(self, before: ViewState | None, after: ViewState) -> None:  # noqa: ARG002
         """Read the cut of another state; move the lines at the point."""
         asked, hint = self._wanted(after)
+        if asked is not None and is_divided(after):
+            asked = asked, after.fractions, after.detrended, self._session.means.key(after)
         if asked != self._asked:
             self._asked = asked
             self.shown = None
@@ -82,8 +105,22 @@ class _CutPanel:
         """Return what the cut depends on, or None and what to do for a cut."""
         raise NotImplementedError
 
-    def _steps(self, state: ViewState) -> Iterator[_Shown]:
+    def _plan(self, state: ViewState) -> _Plan | None:
+        """Return what is to be read for a state; called in a thread."""
         raise NotImplementedError
+
+    def _steps(self, state: ViewState) -> Iterator[_Shown | None]:
+        plan = self._plan(state)
+        if plan is None:
+            return
+        source, means = self._session.source, self._session.means
+        unit, lacks = source.subject.unit, why_not(means, source.roles.wavelength)
+        for one in read_in_units(plan.request, state, means, unit.replace("\\$", "$"), lacks):
+            if one is None:
+                yield None
+                continue
+            cut = one.cut.transposed() if plan.is_turned else one.cut
+            yield _Shown(cut, plan.right, plan.up, one.units, one.note, plan.path)
 
     def _places(self) -> tuple[float | None, float | None]:
         """Return where the point is, right and up."""
@@ -95,11 +132,10 @@ class _CutPanel:
     def _show(self, shown: _Shown) -> None:
         self.shown = shown
         subject, letter = self._session.source.subject, self._letter()
-        unit = subject.unit.replace("\\$", "$")
-        label = f"{letter or subject.quantity} [{unit}]" if unit else letter
+        label = shown.units.label(letter or subject.quantity or "data")
         is_signed = letter in ("Q", "U", "V") or subject.is_signed
         self.canvas.show(shown.cut, shown.right, shown.up, label, is_signed=is_signed)
-        self.canvas.say(shown.cut.fault)
+        self.canvas.say(". ".join(filter(None, (shown.cut.fault, shown.note))))
         self._show_here()
 
     def _fail(self, error: Exception) -> None:
@@ -155,12 +191,16 @@ class WavelengthTimePanel(_CutPanel):
         own = tuple(0 if axis in self._axes() else at for axis, at in enumerate(pixel))
         return (state.tile, own), ""
 
-    def _steps(self, state: ViewState) -> Iterator[_Shown]:
+    def _plan(self, state: ViewState) -> _Plan:
         (wavelength, time), pixel = self._axes(), list(self._pixel(state))
         pixel[time], pixel[wavelength] = state.point[time], state.point[wavelength]
         right, up = (self._scale(state.tile, axis, pixel) for axis in (wavelength, time))
-        for cut in self._readers.of(state.tile).plane(tuple(pixel), time, wavelength):
-            yield _Shown(cut, right, up)
+        reader = self._readers.of(state.tile)
+
+        def read(point: Point, only: range | None) -> Iterator[Cut]:
+            return reader.plane(point, time, wavelength, only)
+
+        return _Plan(CutRequest(tuple(pixel), read, along=1), right, up)
 
     def _places(self) -> tuple[float | None, float | None]:
         assert self.shown is not None
@@ -207,18 +247,21 @@ class _PathPanel(_CutPanel):
         )
         return (state.tile, own, picture.axes, state.path), ""
 
-    def _steps(self, state: ViewState) -> Iterator[_Shown]:
+    def _plan(self, state: ViewState) -> _Plan | None:
         along = self._along()
         path = AlongPath.of(self._session.source, state)
         if path is None:
-            return
+            return None
         scale = self._scale(state.tile, along, state.point)
-        reader = self._readers.of(state.tile)
-        for cut in reader.path(state.point, path.samples, path.axes, along):
-            if self.is_upwards:
-                yield _Shown(cut, path.scale, scale, path)
-            else:
-                yield _Shown(cut.transposed(), scale, path.scale, path)
+        reader, is_spectrum = self._readers.of(state.tile), self.other == "wavelength"
+
+        def read(point: Point, only: range | None) -> Iterator[Cut]:
+            return reader.path(point, path.samples, path.axes, along, only)
+
+        request = CutRequest(state.point, read, along=0 if is_spectrum else None)
+        if self.is_upwards:
+            return _Plan(request, path.scale, scale, path)
+        return _Plan(request, scale, path.scale, path, is_turned=True)
 
     def _places(self) -> tuple[float | None, float | None]:
         assert self.shown is not None
