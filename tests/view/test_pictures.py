@@ -21,6 +21,7 @@ from dkist_virtual.demo.server import FrameServer
 from dkist_virtual.errors import FrameError, FrameUnreachableError, SelectionError
 from dkist_virtual.plot.planes import Plane
 from dkist_virtual.view.page.choices import lines_within
+from dkist_virtual.view.pictures import render
 from dkist_virtual.view.pictures.layers import Layering, Layers
 from dkist_virtual.view.pictures.levels import FIRST, NOTHING, colours, levels_of, palette_of
 from dkist_virtual.view.pictures.render import Painter, Request
@@ -201,7 +202,7 @@ def test_a_map_of_many_frames_comes_in_parts_that_each_show_all() -> None:
 
 
 def test_a_mosaic_reads_the_tiles_in_view_those_in_the_middle_first(
-    converted: Callable[[str], Path],
+    converted: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     mosaic = dv.open_dataset(converted("vbi_mosaic"))
     source = Source.of(mosaic)
@@ -218,10 +219,17 @@ def test_a_mosaic_reads_the_tiles_in_view_those_in_the_middle_first(
         array = Told(tile.data.compute())
         array.number = number
         object.__setattr__(subject, "data", array)
+    monkeypatch.setattr(render, "PART_SECONDS", 0)
     painter = Painter()
     whole = list(painter.draw(request_for(source, (0, 0, 0), (2, 1))))
     assert sorted(order) == [0, 1, 2, 3]
     assert len(whole) == 4
+    # Tiles that come soon after each other are drawn once.
+    monkeypatch.setattr(render, "PART_SECONDS", np.inf)
+    (once,) = Painter().draw(request_for(source, (0, 0, 0), (2, 1)))
+    assert once is not None
+    assert whole[-1] is not None
+    np.testing.assert_array_equal(once.levels, whole[-1].levels)
     order.clear()
     bounds = whole[-1].tiles[2].geometry.bounds
     list(painter.draw(request_for(source, (1, 0, 0), (2, 1), window=bounds)))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from collections import OrderedDict
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, NamedTuple
+from queue import SimpleQueue
+from time import monotonic
+from typing import TYPE_CHECKING, Final, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -26,6 +29,10 @@ if TYPE_CHECKING:
 
 __all__ = ["Drawn", "Painter", "Request", "Tile"]
 
+TILES: Final = 9
+"""Tiles of a mosaic that are read at once."""
+PART_SECONDS: Final = 0.15
+"""After which the tiles that have come are shown."""
 GEOMETRIES: Final = 64
 """Geometries that are kept: those of the tiles of a mosaic, or of the last steps."""
 
@@ -117,6 +124,9 @@ class Drawn:
         return next((one.geometry for one in self.tiles if one.number == tile), None)
 
 
+_InView: TypeAlias = tuple[Tile, Sampling]
+
+
 class Painter:
     """Draws pictures, and keeps what it read for the next ones."""
 
@@ -168,7 +178,7 @@ class Painter:
     # Pixels ---------------------------------------------------------------------------------
 
     def draw(self, request: Request) -> Iterator[Drawn | None]:
-        """Read and draw a picture; one of many frames, or of several tiles, comes in parts.
+        """Read and draw a picture; one of many frames, or of several tiles, may come in parts.
 
         A None is a place to stop between two parts.
         """
@@ -180,24 +190,26 @@ class Painter:
         gone = np.zeros((height, width), bool)
         owner = np.full((height, width), -1, np.int16)
         faults: list[Exception] = []
-        for n, (tile, sampling) in enumerate(in_view):
-            try:
-                for block in self.read(request, tile.number, sampling):
-                    if block is None:
-                        yield None
-                        continue
-                    _paint(values, gone, owner, tile.number, sampling, block)
-                    if not block.is_whole or n < len(in_view) - 1:
-                        yield self._drawn(request, tiles, window, values, gone, faults)
-            except Exception as error:
+        shown, left = monotonic(), len(in_view)
+        for (tile, sampling), found in self._read_all(request, in_view):
+            if isinstance(found, Exception):
                 if len(tiles) == 1:
-                    raise
-                faults.append(error)
+                    raise found
+                faults.append(found)
+                left -= 1
+            elif found is not None:
+                _paint(values, gone, owner, tile.number, sampling, found)
+                left -= found.is_whole
+                # A part costs as much to draw as the whole; one of many frames shows all of it.
+                is_late = monotonic() - shown >= PART_SECONDS
+                if not found.is_whole or (left and is_late):
+                    yield self._drawn(request, tiles, window, values, gone, faults)
+                    shown = monotonic()
+            else:
+                yield None
         yield self._drawn(request, tiles, window, values, gone, faults, is_whole=True)
 
-    def _in_view(
-        self, request: Request, tiles: tuple[Tile, ...], window: Bounds
-    ) -> list[tuple[Tile, Sampling]]:
+    def _in_view(self, request: Request, tiles: tuple[Tile, ...], window: Bounds) -> list[_InView]:
         """Find the tiles that a window shows, those in its middle first, and what to read."""
         found = []
         x, y = (window[0] + window[1]) / 2, (window[2] + window[3]) / 2
@@ -210,6 +222,43 @@ class Painter:
                 away = np.hypot((left + right) / 2 - x, (bottom + top) / 2 - y)
                 found.append((float(away), tile, sampling))
         return [(tile, sampling) for _, tile, sampling in sorted(found, key=lambda one: one[0])]
+
+    def _read_all(
+        self, request: Request, in_view: list[_InView]
+    ) -> Iterator[tuple[_InView, Block | Exception | None]]:
+        """Read tiles: their blocks, or why one could not be read; several frames at once."""
+        is_of_frames = set(request.picture.axes) <= set(request.source.roles.frame)
+        if len(in_view) < 2 or not is_of_frames:
+            for one in in_view:
+                for found in self._read_safely(request, one):
+                    yield one, found
+            return
+        come: SimpleQueue[tuple[_InView, Block | Exception | None]] = SimpleQueue()
+        is_over = False
+
+        def read(one: _InView) -> None:
+            for found in () if is_over else self._read_safely(request, one):
+                come.put((one, found))
+
+        pool = ThreadPoolExecutor(min(len(in_view), TILES), thread_name_prefix="dkist-virtual-tile")
+        try:
+            for one in in_view:
+                pool.submit(read, one)
+            left = len(in_view)
+            while left:
+                one, found = come.get()
+                left -= isinstance(found, Exception) or (found is not None and found.is_whole)
+                yield one, found
+        finally:
+            is_over = True
+            pool.shutdown(wait=False, cancel_futures=True)
+
+    def _read_safely(self, request: Request, one: _InView) -> Iterator[Block | Exception | None]:
+        tile, sampling = one
+        try:
+            yield from self.read(request, tile.number, sampling)
+        except Exception as error:  # noqa: BLE001  # other tiles are drawn
+            yield error
 
     def read(self, request: Request, number: int, sampling: Sampling) -> Iterator[Block | None]:
         """Read the pixels of a tile, as `PlanePart.read` does."""
@@ -252,9 +301,8 @@ class Painter:
         """Read what a picture needs, without drawing it."""
         tiles = self.tiles(request)
         window = self.window(request, tiles)
-        for tile, sampling in self._in_view(request, tiles, window):
-            for _ in self.read(request, tile.number, sampling):
-                pass
+        for _ in self._read_all(request, self._in_view(request, tiles, window)):
+            pass
 
     def _drawn(
         self,
