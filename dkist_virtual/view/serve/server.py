@@ -23,15 +23,17 @@ from tornado.ioloop import IOLoop
 from tornado.web import RedirectHandler
 
 from dkist_virtual.errors import DKISTVirtualError
-from dkist_virtual.view.serve.connection import PageConnection
 from dkist_virtual.view.serve.guard import LOOPBACK, Guard
 from dkist_virtual.view.serve.handlers import PageHandler, Refused, SafeHeaders
+from dkist_virtual.view.serve.outbox import Outbox
 from dkist_virtual.view.serve.socket import PageSocket
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bokeh.document import Document
+    from bokeh.server.connection import ServerConnection
+    from bokeh.server.views.ws import WSHandler
     from tornado.httputil import HTTPServerRequest
     from tornado.web import RequestHandler
 
@@ -116,10 +118,10 @@ class _Guarded(BokehTornado):
         path = inside.removeprefix("/static/").encode()
         return self.get_handler_delegate(request, StaticHandler, {}, [path])
 
-    def new_connection(self, *given: Any) -> PageConnection:
+    def new_connection(self, protocol: Any, socket: WSHandler, *given: Any) -> ServerConnection:
         """Make a connection that sends what one event changes in one message."""
-        connection = PageConnection(*given)
-        self._clients.add(connection)
+        connection = super().new_connection(protocol, socket, *given)
+        connection.send_patch_document = Outbox(socket).send  # type: ignore[method-assign]
         return connection
 
     def _moved(self, request: HTTPServerRequest) -> Any:

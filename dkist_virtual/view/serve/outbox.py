@@ -12,7 +12,6 @@ from bokeh.core.serialization import Serializer
 from bokeh.document.events import ColumnDataChangedEvent, ModelChangedEvent
 from bokeh.document.json import PatchJson
 from bokeh.protocol.messages.patch_doc import patch_doc
-from bokeh.server.connection import ServerConnection
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Generator
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
     from bokeh.document.models import DocumentModelManager
     from bokeh.server.views.ws import WSHandler
 
-__all__ = ["PageConnection"]
+__all__ = ["Outbox"]
 
 
 class _Changes:
@@ -74,15 +73,21 @@ class _Changes:
         await self._socket.send_message(message)
 
 
-class PageConnection(ServerConnection):
-    """A connection that gathers the changes of a document until Bokeh awaits their sending.
+class Outbox:
+    """Gathers the changes of a document until Bokeh awaits their sending.
 
     Bokeh does so after each function that it calls, before it calls the next one.
+
+    Parameters
+    ----------
+    socket : WSHandler
     """
 
-    _changes: _Changes | None = None
+    def __init__(self, socket: WSHandler) -> None:
+        self._socket = socket
+        self._changes: _Changes | None = None
 
-    def send_patch_document(self, event: DocumentPatchedEvent) -> Awaitable[None]:
+    def send(self, event: DocumentPatchedEvent) -> Awaitable[None]:
         """Gather a change; what is returned sends all of them, once."""
         changes = self._changes
         if (

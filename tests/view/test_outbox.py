@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 from bokeh.document import Document
 from bokeh.models import Column, ColumnDataSource, Div, Slider
-from bokeh.protocol import Protocol
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dkist_virtual.view.serve.connection import PageConnection
+from dkist_virtual.view.serve.outbox import Outbox
 
 
 class Copy:
-    """A document that follows another one by the messages of a connection, as a browser does."""
+    """A document that follows another one by the messages of an outbox, as a browser does."""
 
     def __init__(self, document: Document) -> None:
         self.document = Document.from_json(document.to_json())
         document.models.flush_synced()
         self.n = 0
-        session: Any = SimpleNamespace(subscribe=lambda _: None)
-        connection = PageConnection(Protocol(), self, None, session)  # type: ignore[arg-type]
+        outbox = Outbox(self)  # type: ignore[arg-type]
         self._pending: list[Any] = []
         document.on_change(
-            lambda event: self._pending.append(connection.send_patch_document(event))  # type: ignore[arg-type]
+            lambda event: self._pending.append(outbox.send(event))  # type: ignore[arg-type]
         )
 
     async def send_message(self, message: Any) -> None:
