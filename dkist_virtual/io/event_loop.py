@@ -40,21 +40,36 @@ def run(
     """
     from fsspec.asyn import get_loop
 
-    ended = threading.Event()
+    loop, ended = get_loop(), threading.Event()
+    tasks: list[asyncio.Task[T]] = []
+    is_given_up = False
 
     async def until_ended() -> T:
+        task: Any = asyncio.current_task()
+        tasks.append(task)
         try:
+            if is_given_up:
+                work.close()
+                raise asyncio.CancelledError
             return await work
         finally:
             ended.set()
 
-    running = asyncio.run_coroutine_threadsafe(until_ended(), get_loop())
+    def give_up() -> None:
+        for task in tasks:
+            task.cancel()
+        if not tasks:  # it has not begun, and then ends at once, or never begins
+            ended.set()
+
     try:
+        # Ctrl-C may come before this call has returned what would cancel its coroutine.
+        running = asyncio.run_coroutine_threadsafe(until_ended(), loop)
         while meanwhile is not None and not wait([running], EVERY).done:
             meanwhile()
         return running.result()
     except BaseException:
-        running.cancel()
+        is_given_up = True
+        loop.call_soon_threadsafe(give_up)
         ended.wait(patience)
         raise
 
