@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import os
 import sys
+from contextlib import ExitStack
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.fits.errors import one_line
@@ -20,6 +22,7 @@ if TYPE_CHECKING:
 
     from bokeh.document import Document
 
+    from dkist_virtual.view.reading.worker import Worker
     from dkist_virtual.view.serve.notebook import Cell
     from dkist_virtual.view.serve.server import Served
     from dkist_virtual.view.state.state import ViewState
@@ -86,6 +89,7 @@ class Viewer:
         self._lines = tuple(lines)
         self._served: Served | None = None
         self._cell: Cell | None = None
+        self._workers: WeakSet[Worker] = WeakSet()
         self.state: ViewState | None = None
         """What the page that was used last shows; None before one is open."""
 
@@ -145,6 +149,13 @@ class Viewer:
             cell.close()
 
     def _make_page(self, doc: Document) -> None:
+        with ExitStack() as others:
+            # A page that is opened again is there until the browser has the new one.
+            for worker in list(self._workers):
+                others.enter_context(worker.set_aside())
+            self._fill(doc)
+
+    def _fill(self, doc: Document) -> None:
         from bokeh.events import ConnectionLost
 
         from dkist_virtual.view.actions.page_address import QuerySource, state_of_request
@@ -178,6 +189,7 @@ class Viewer:
         model.on_change(lambda _, after: setattr(self, "state", after))
         self.state = state
         worker = Worker(schedule, rests=True)  # until the page says that it is ready
+        self._workers.add(worker)
         return Session(self.sources, model, worker, self._download_to, self._lines)
 
     # What is selected -------------------------------------------------------------------

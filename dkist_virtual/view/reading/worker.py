@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import threading
 from collections import deque
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.view.reading.turns import Turns
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
 __all__ = ["Ticket", "Worker"]
 
@@ -19,7 +22,7 @@ T = TypeVar("T")
 THREADS = 4
 """Requests that are read at once."""
 PATIENT = 3
-"""Requests that can wait of which parts are read at once."""
+"""Requests that can wait which take turns."""
 
 
 @dataclass(frozen=True)
@@ -66,6 +69,7 @@ class Worker:
     ) -> None:
         self._later = schedule
         self._turns = Turns(rests=rests)
+        self._one_part = ThreadLock()
         self.rest, self.go_on = self._turns.rest, self._turns.go_on
         self.is_closed = False
         """Whether the page is."""
@@ -114,10 +118,20 @@ class Worker:
             self._turns.wake()
         ticket = self._tickets[name] = Ticket(name, is_patient)
 
-        def goes_on() -> bool:
-            if is_patient:
-                return self._turns.wait(lambda: ticket.is_over)
-            return not ticket.is_over
+        def parts() -> Iterator[T | None]:
+            if not is_patient:
+                yield from steps()
+                return
+            coming: Iterator[T | None] | None = None
+            while self._turns.wait(lambda: ticket.is_over):
+                # One at a time: else they would take turns with what does not wait, too.
+                with self._one_part:
+                    coming = steps() if coming is None else coming
+                    try:
+                        part = next(coming)
+                    except StopIteration:
+                        return
+                yield part
 
         def over() -> None:
             ticket.end()
@@ -125,11 +139,11 @@ class Worker:
 
         def run() -> None:
             try:
-                for part in steps() if goes_on() else ():
-                    if part is not None and not ticket.is_over:
-                        self._schedule(lambda part=part: None if ticket.is_over else show(part))  # type: ignore[misc]
-                    if not goes_on():
+                for part in parts() if not ticket.is_over else ():
+                    if ticket.is_over:
                         return
+                    if part is not None:
+                        self._schedule(lambda part=part: None if ticket.is_over else show(part))  # type: ignore[misc]
             except Exception as error:  # noqa: BLE001  # the page says what failed
                 caught = error
                 self._schedule(lambda: None if ticket.is_over else failed(caught))
@@ -142,6 +156,15 @@ class Worker:
             self._turns.begin()
         (self._patient if is_patient else self._threads).submit(run)
         return ticket
+
+    @contextmanager
+    def set_aside(self) -> Iterator[None]:
+        """Let requests that can wait do so meanwhile."""
+        self._turns.begin()
+        try:
+            yield
+        finally:
+            self._turns.end()
 
     def call(self, function: Callable[[], object]) -> None:
         """Call a function in the thread of the page, after those before; nothing once it closed."""
