@@ -76,30 +76,38 @@ class PlaneGrid:
         grid is that of the first few pixels: enough to tell what the plane is of.
         """
         counts = [min(n, _FIRST) for n in shape]
+        before = [np.inf, np.inf]
         while True:
             y, x = (np.linspace(0, n - 1, m) for n, m in zip(shape, counts, strict=True))
-            grid = cls._on(evaluate, x, y)
-            if is_rough:
-                return grid
             # Compare at whole pixels half-way between lattice points along one axis, on them along
             # the other.
+            between = {
+                axis: np.unique(np.round((points[:-1] + points[1:]) / 2))
+                for axis, points in enumerate((y, x))
+                if counts[axis] < shape[axis] and not is_rough
+            }
+            planes = [(x, y), *((x, at) if axis == 0 else (at, y) for axis, at in between.items())]
+            values = _at_once(evaluate, planes)
+            grid = cls._through(x, y, values[0])
+            if is_rough:
+                return grid
             errors = [0.0, 0.0]
-            for axis, (n, m) in enumerate(zip(shape, counts, strict=True)):
-                if m < n:
-                    between = [y, x]
-                    points = between[axis]
-                    between[axis] = np.unique(np.round((points[:-1] + points[1:]) / 2))
-                    errors[axis] = grid._difference(evaluate, between[1], between[0])
-            finer = [min(n, 2 * m - 1) if e > TOLERANCE else m
-                     for n, m, e in zip(shape, counts, errors, strict=True)]  # fmt: skip
+            for axis, place, known in zip(between, planes[1:], values[1:], strict=True):
+                errors[axis] = grid._difference(*place, known)
+            steps = list(zip(shape, counts, errors, strict=True))
+            finer = [_finer(*one, was) for one, was in zip(steps, before, strict=True)]
+            if finer[0] * finer[1] > _MOST:
+                finer = [_finer(*one, np.inf) for one in steps]
             if finer == counts or finer[0] * finer[1] > _MOST:
                 return replace(grid, error=max(errors))
-            counts = finer
+            counts, before = finer, errors
 
     @classmethod
-    def _on(cls, evaluate: Evaluate, x: NDArray[np.float64], y: NDArray[np.float64]) -> Self:
+    def _through(
+        cls, x: NDArray[np.float64], y: NDArray[np.float64], values: NDArray[np.float64]
+    ) -> Self:
+        """Make the grid that has these values on a lattice."""
         at_y, at_x = np.meshgrid(y, x, indexing="ij")
-        values = evaluate(at_x, at_y)
         design = np.stack([at_x.ravel(), at_y.ravel(), np.ones(at_x.size)], axis=1)
         known = np.isfinite(values).all(axis=0).ravel()
         fit = np.linalg.lstsq(design[known], values.reshape(2, -1).T[known], rcond=None)[0]
@@ -107,10 +115,10 @@ class PlaneGrid:
         return cls(np.asarray(fit[:2].T, float), fit[2], rest, x, y, np.nan)
 
     def _difference(
-        self, evaluate: Evaluate, x: NDArray[np.float64], y: NDArray[np.float64]
+        self, x: NDArray[np.float64], y: NDArray[np.float64], values: NDArray[np.float64]
     ) -> float:
         at_y, at_x = np.meshgrid(y, x, indexing="ij")
-        away = self.world(at_x, at_y) - evaluate(at_x, at_y)
+        away = self.world(at_x, at_y) - values
         return float(np.nanmax(np.abs(away) / self.per_pixel[:, None, None], initial=0))
 
     @property
@@ -238,6 +246,31 @@ class PlaneWCS(BaseLowLevelWCS):
         """A `~astropy.coordinates.SkyCoord` in the dataset's frame."""
         units = tuple(map(u.Unit, self.world_axis_units))
         return {"celestial": (SkyCoord, (), {"frame": self._frame, "unit": units})}
+
+
+def _at_once(
+    evaluate: Evaluate, planes: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]
+) -> list[NDArray[np.float64]]:
+    """Evaluate the points of several lattices in one call, whose cost hardly depends on how many.
+
+    Returns for each lattice both coordinates: (2, y.size, x.size).
+    """
+    meshes = [np.meshgrid(x, y) for x, y in planes]
+    at_x, at_y = (np.concatenate([mesh[k].ravel() for mesh in meshes]) for k in range(2))
+    ends = np.cumsum([mesh[0].size for mesh in meshes])[:-1]
+    parts = np.split(evaluate(at_x, at_y), ends, axis=1)
+    return [part.reshape(2, y.size, x.size) for part, (x, y) in zip(parts, planes, strict=True)]
+
+
+def _finer(n: int, m: int, error: float, before: float) -> int:
+    """Choose the lattice points along an axis of n pixels after m of them, and half as many before.
+
+    Where coordinates are smooth, the error of a lattice falls to a quarter with each halving. Where
+    each pixel has its own, as the positions of a raster do, it stays: then all are needed.
+    """
+    if error <= TOLERANCE:
+        return m
+    return n if error > before / 2 else min(n, 2 * m - 1)
 
 
 def sky_axes(subject: Subject, shown: ShownAxes) -> tuple[WorldAxis, WorldAxis] | None:

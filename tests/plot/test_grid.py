@@ -88,6 +88,23 @@ def test_a_grid_that_no_lattice_of_few_pixels_says() -> None:
     assert grid.error < 1e-9
 
 
+def test_positions_that_are_uneven_are_all_asked_for_soon() -> None:
+    """As those of a raster are, each of which costs an evaluation of its own."""
+    steps = np.arange(688) + np.random.default_rng(22).normal(0, 0.3, 688)
+    asked = 0
+
+    def evaluate(x: Any, y: Any) -> Any:
+        nonlocal asked
+        asked += np.unique(x).size
+        return np.stack([np.interp(x, np.arange(688), steps), y + np.sin(y / 500)])
+
+    grid = PlaneGrid.of(evaluate, (2555, 688))
+    assert asked < 1.2 * 688
+    y, x = np.indices((2555, 688))[:, ::50]
+    np.testing.assert_allclose(grid.world(x, y), evaluate(x, y), atol=0.05)
+    assert grid.error < 0.05
+
+
 def test_unknown_coordinates_stay_unknown() -> None:
     def evaluate(x: Any, y: Any) -> Any:
         values = np.stack([x * 1.0, y * 2.0])
