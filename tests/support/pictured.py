@@ -10,7 +10,7 @@ from astropy.wcs import WCS
 from dkist_virtual.cube.world_axes import World
 from dkist_virtual.plot.planes import Subject
 
-__all__ = ["SHAPE", "Image", "sky_header"]
+__all__ = ["SHAPE", "SPECTRA", "C", "Image", "sky_header", "spectral_axis"]
 
 SHAPE = (30, 40)
 
@@ -31,6 +31,45 @@ def sky_header(angle: float, mirror: int, step: float = 0.5) -> WCS:
     wcs.wcs.aux.dsun_obs, wcs.wcs.aux.hgln_obs, wcs.wcs.aux.hglt_obs = 1.47e11, 0, 3
     wcs.wcs.set()
     return wcs
+
+
+class Spectral(WCS):
+    """A WCS of the sky and of a spectral axis, whose unit may be none of a spectrum."""
+
+    unit: str | None = None
+
+    @property
+    def world_axis_units(self) -> list[str]:
+        units = super().world_axis_units
+        return units if self.unit is None else [*units[:2], self.unit]
+
+
+def spectral_axis(ctype: str, unit: str, values: tuple[float, float], own: str | None) -> WCS:
+    """Coordinates of 5 x 2 columns and rows, and of 21 pixels between two values."""
+    wcs = Spectral(naxis=3)
+    wcs.wcs.ctype = ["HPLN-TAN", "HPLT-TAN", ctype]
+    wcs.wcs.cunit = ["arcsec", "arcsec", unit]
+    wcs.wcs.cdelt = [1, 1, (values[1] - values[0]) / 20]
+    wcs.wcs.crpix = [1, 1, 1]
+    wcs.wcs.crval = [0, 0, values[0]]
+    wcs.wcs.restwav = 630e-9
+    wcs.unit = own
+    wcs.wcs.set()
+    return wcs
+
+
+C = 299_792_458.0
+"""The speed of light in m/s."""
+SPECTRA = {
+    "wavelengths": ("WAVE", "nm", (629.99, 630.01), None),
+    "wavelengths, descending": ("WAVE", "Angstrom", (6300.1, 6299.9), None),
+    "frequencies": ("FREQ", "GHz", (C / 629.99, C / 630.01), None),
+    "wave numbers": ("WAVN", "cm-1", (1e7 / 630.01, 1e7 / 629.99), None),
+    "velocities": ("VOPT", "m/s", (-4758.0, 4758.0), None),
+    "uncalibrated": ("WAVE", "nm", (629.99, 630.01), "pix"),
+    "without a unit": ("WAVE", "nm", (629.99, 630.01), ""),
+}
+"""Spectral axes through a line at 630 nm: CTYPE, CUNIT, first and last value, another unit."""
 
 
 class Image:

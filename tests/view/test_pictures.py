@@ -13,8 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from astropy.wcs import WCS
-from pictured import Image, sky_header
+from pictured import SPECTRA, C, Image, sky_header, spectral_axis
 
 import dkist_virtual as dv
 from dkist_virtual.demo.server import FrameServer
@@ -336,43 +335,6 @@ def test_a_doppler_picture_is_red_minus_blue_wing_of_stokes_i(
         Layering().of(source, picture, state.point, replace(state, line=100.0))
     with pytest.raises(SelectionError, match="does not draw"):
         Layering().of(source, replace(picture, axes=(2, 3)), state.point, state)
-
-
-class Spectral(WCS):
-    """A WCS of the sky and of a spectral axis, whose unit may be none of a spectrum."""
-
-    unit: str | None = None
-
-    @property
-    def world_axis_units(self) -> list[str]:
-        units = super().world_axis_units
-        return units if self.unit is None else [*units[:2], self.unit]
-
-
-def spectral_axis(ctype: str, unit: str, values: tuple[float, float], own: str | None) -> WCS:
-    """Coordinates of 5 x 2 columns and rows, and of 21 pixels between two values."""
-    wcs = Spectral(naxis=3)
-    wcs.wcs.ctype = ["HPLN-TAN", "HPLT-TAN", ctype]
-    wcs.wcs.cunit = ["arcsec", "arcsec", unit]
-    wcs.wcs.cdelt = [1, 1, (values[1] - values[0]) / 20]
-    wcs.wcs.crpix = [1, 1, 1]
-    wcs.wcs.crval = [0, 0, values[0]]
-    wcs.wcs.restwav = 630e-9
-    wcs.unit = own
-    wcs.wcs.set()
-    return wcs
-
-
-C = 299_792_458.0
-SPECTRA = {
-    "wavelengths": ("WAVE", "nm", (629.99, 630.01), None),
-    "wavelengths, descending": ("WAVE", "Angstrom", (6300.1, 6299.9), None),
-    "frequencies": ("FREQ", "GHz", (C / 629.99, C / 630.01), None),
-    "wave numbers": ("WAVN", "cm-1", (1e7 / 630.01, 1e7 / 629.99), None),
-    "velocities": ("VOPT", "m/s", (-4758.0, 4758.0), None),
-    "uncalibrated": ("WAVE", "nm", (629.99, 630.01), "pix"),
-    "without a unit": ("WAVE", "nm", (629.99, 630.01), ""),
-}
 
 
 @pytest.mark.parametrize("what", SPECTRA)

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import pytest
 from now import opened_panel
+from pictured import SPECTRA, C, Image, spectral_axis
 
 from dkist_virtual.view.panels.curves.units import Units, speed_ticks
 from dkist_virtual.view.panels.profile import ProfilePanel
@@ -15,6 +16,8 @@ from dkist_virtual.view.reading.means import field_of
 
 if TYPE_CHECKING:
     from dkist_virtual.view.session import Session
+
+MINUS = "\N{MINUS SIGN}"
 
 
 def opened(ds: Any) -> tuple[Session, ProfilePanel]:
@@ -79,6 +82,34 @@ def test_velocities_above_once_a_line_is_chosen(datasets: Any) -> None:
     )
     assert "0" in labels
     assert "km/s" in panel.read_out.text
+
+
+@pytest.mark.parametrize("what", SPECTRA)
+def test_velocities_on_any_spectral_axis(what: str) -> None:
+    ctype, unit, ends, own = SPECTRA[what]
+    image = Image(np.ones((21, 2, 5), np.float32), spectral_axis(ctype, unit, ends, own))
+    session, panel = opened(image)
+    first = panel.figures[0]
+    session.model.change(line=630.0, point=(20, 0, 0))
+    if what in ("velocities", "uncalibrated", "without a unit"):
+        assert not first.speeds.visible
+        assert not first._line.visible
+        assert "km/s" not in panel.read_out.text
+        return
+    # By hand: the last pixel is 0.01 nm from the line, on the side that the axis counts towards.
+    sign = "+" if what in ("wavelengths", "frequencies") else MINUS
+    assert f"{sign}4.76 km/s" in panel.read_out.text
+    in_nm: Any = {
+        "WAVE": lambda metres: 1e9 * metres, "FREQ": lambda hertz: 1e9 * C / hertz,
+        "WAVN": lambda per_metre: 1e9 / per_metre,
+    }[ctype]  # fmt: skip
+    places = np.asarray(first.speeds.ticker.ticks)
+    labels = [
+        float(first.speeds.major_label_overrides[place].replace(MINUS, "-")) for place in places
+    ]
+    assert len(labels) > 2
+    np.testing.assert_allclose(C / 1000 * (in_nm(places) / 630 - 1), labels, atol=1e-5)
+    assert in_nm(first._line.location) == pytest.approx(630)
 
 
 def test_fractions_and_division_by_the_mean(vtf: Any) -> None:

@@ -14,6 +14,7 @@ from dkist_virtual.view.panels.curves.units import Units
 from dkist_virtual.view.panels.later import Later
 from dkist_virtual.view.panels.plain_text import plain_div
 from dkist_virtual.view.pictures.geometry import scale_along
+from dkist_virtual.view.pictures.wavelengths import in_nm
 from dkist_virtual.view.reading.kept import Readers
 from dkist_virtual.view.reading.pixels import WAITING
 from dkist_virtual.view.reading.profiles import ProfileReader
@@ -54,6 +55,7 @@ class ProfilePanel:
         middle = [float(pixel) for pixel in session.model.state.point]
         self.scale: Scale = scale_along(subject, self.along, index, middle)
         kind = "other" if index is None else subject.world.axes[index].kind
+        self._unit = "" if index is None else subject.world.axes[index].unit
         self.title = {"wavelength": "Spectrum", "time": "Light curve"}.get(kind, "Profile")
         self._letters = self._letters_of(session.source)
         self._has_mean, self._intensity = not means.lacks, means.intensity
@@ -80,7 +82,14 @@ class ProfilePanel:
     def _make_figures(self) -> None:
         shared, n = range_of(self.scale.values), len(self._letters)
         self.figures = [
-            ProfileFigure(self.scale, shared, self._move, is_first=k == 0, is_last=k >= n - 2)
+            ProfileFigure(
+                self.scale,
+                shared,
+                self._move,
+                unit=self._unit,
+                is_first=k == 0,
+                is_last=k >= n - 2,
+            )
             for k in range(n)
         ]
         self.options = CheckboxButtonGroup(
@@ -233,13 +242,12 @@ class ProfilePanel:
 
     def _text(self, pixel: int, at: float) -> str:
         """Write where the line is, and the values there."""
-        subject, parts = self._session.source.subject, []
+        parts = []
         if self.scale.kind == "wavelength":
-            axis = subject.world.of_kind("wavelength")
-            unit = "" if axis is None else axis.unit
-            parts.append(f"{at:.4f} {unit}".rstrip())
-            if self._state.line is not None:
-                speed = round(float(velocity(at, self._state.line)), 2) + 0.0  # no minus zero
+            parts.append(f"{at:.4f} {self._unit}".rstrip())
+            known = in_nm(at, self._unit)
+            if self._state.line is not None and known is not None:
+                speed = round(float(velocity(known, self._state.line)), 2) + 0.0  # no minus zero
                 parts.append(f"{speed:+.2f} km/s".replace("-", "\N{MINUS SIGN}"))
         if self.profile is not None:
             units = self._units()

@@ -12,7 +12,7 @@ from dkist_virtual.view.reading.wings import wavelength_at
 if TYPE_CHECKING:
     from numpy.typing import ArrayLike, NDArray
 
-__all__ = ["in_nm", "shifted_line"]
+__all__ = ["from_nm", "in_nm", "shifted_line"]
 
 
 def in_nm(values: ArrayLike, unit: str) -> NDArray[np.float64] | None:
@@ -27,6 +27,12 @@ def in_nm(values: ArrayLike, unit: str) -> NDArray[np.float64] | None:
     except u.UnitConversionError:
         return None
     return np.asarray(known, float)
+
+
+def from_nm(wavelengths: ArrayLike, unit: str) -> NDArray[np.float64]:
+    """Convert wavelengths in nm to the unit of an axis, one that `in_nm` knows."""
+    values = np.asarray(wavelengths, float)
+    return np.asarray((values * u.nm).to_value(unit, u.spectral()), float)
 
 
 def shifted_line(values: ArrayLike, unit: str, rest: float) -> NDArray[np.float64] | None:

@@ -24,6 +24,7 @@ from dkist_virtual.view.panels.curves.looks import POINT, REFERENCE, pin_look
 from dkist_virtual.view.panels.curves.units import speed_ticks
 from dkist_virtual.view.panels.picture_figure import MARK
 from dkist_virtual.view.panels.plain_text import as_text
+from dkist_virtual.view.pictures.wavelengths import from_nm, in_nm
 from dkist_virtual.view.reading.pixels import ABSENT, FAILED
 from dkist_virtual.view.reading.wings import velocity, wavelength_at
 
@@ -58,6 +59,8 @@ class ProfileFigure:
         Shared by the plots of all Stokes parameters. The wheel changes it, a double click resets.
     moved : callable
         Takes the place along the axis that was clicked, or dragged to.
+    unit : str
+        Of the axis; empty for none.
     is_first, is_last : bool
         Whether it has the axis of velocities above, and the name of the axis below.
     """
@@ -68,9 +71,11 @@ class ProfileFigure:
         x_range: Range1d,
         moved: Callable[[float], None],
         *,
+        unit: str,
         is_first: bool,
         is_last: bool,
     ) -> None:
+        self._unit = unit
         make: Any = figure
         ends: Any = (0, 1)
         self.figure: Any = make(
@@ -204,17 +209,24 @@ class ProfileFigure:
         self._here.update(location=at, visible=bool(np.isfinite(at)))
 
     def show_speeds(self, rest: float | None) -> None:
-        """Mark a line at rest, and count velocities from it above the plot."""
+        """Mark a line at rest, in nm, and count velocities from it above the plot.
+
+        Not on an axis that is not of wavelengths, frequencies or the like.
+        """
         self._rest = rest
-        self._line.update(location=rest or 0.0, visible=rest is not None)
+        ends = in_nm([self.figure.x_range.start, self.figure.x_range.end], self._unit)
+        is_known = rest is not None and ends is not None
+        self._line.visible = is_known
+        if self.speeds is not None:
+            self.speeds.visible = is_known
+        if rest is None or ends is None:
+            return
+        self._line.location = float(from_nm(rest, self._unit))
         if self.speeds is None:
             return
-        self.speeds.visible = rest is not None
-        if rest is None:
-            return
-        ends = velocity([self.figure.x_range.start, self.figure.x_range.end], rest)
+        ends = velocity(ends, rest)
         speeds = speed_ticks(float(ends.min()), float(ends.max()))
-        places = wavelength_at(speeds, rest).tolist()
+        places = from_nm(wavelength_at(speeds, rest), self._unit).tolist()
         labels: dict[Any, Any] = {
             place: f"{speed:g}".replace("-", "\N{MINUS SIGN}")
             for place, speed in zip(places, speeds, strict=True)
