@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import socket
@@ -20,12 +21,12 @@ from bokeh.model import Model
 from bokeh.models import Div, PanTool, Slider
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.ioloop import IOLoop
-from tornado.websocket import websocket_connect
+from tornado.websocket import WebSocketClosedError, websocket_connect
 
 from dkist_virtual.errors import SelectionError
 from dkist_virtual.view.serve.guard import LOOPBACK, Guard
 from dkist_virtual.view.serve.server import Served, serve, show_error
-from dkist_virtual.view.serve.socket import FILES, is_of_a_page
+from dkist_virtual.view.serve.socket import FILES, PageSocket, is_of_a_page
 
 MARKUP = "</title></script><script>alert(1)</script>&<img src=x onerror=alert(2)>"
 
@@ -362,6 +363,22 @@ def test_a_page_that_cannot_be_made_says_so(served: Served) -> None:
     status, _, page = ask(served, f"{root(served)}?fail=1")
     assert status == 200
     assert "<title>No page</title>" in page
+
+
+def test_nothing_is_logged_where_a_window_closes_while_it_is_sent_something(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Message:
+        sent = 0
+
+        async def send(self, _: object) -> None:
+            self.sent += 1
+            raise WebSocketClosedError
+
+    message: Any = Message()
+    asyncio.run(PageSocket.send_message(object.__new__(PageSocket), message))
+    assert message.sent == 1
+    assert caplog.records == []
 
 
 def test_a_closed_window_ends_its_page(served: Served, pages: Pages) -> None:

@@ -6,9 +6,11 @@ properties are names of files, which Bokeh reads on this machine, and shows: the
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from bokeh.server.views.ws import WSHandler
+from tornado.websocket import WebSocketClosedError
 
 from dkist_virtual.view.serve.handlers import TokenFreeLog
 
@@ -32,6 +34,11 @@ class PageSocket(TokenFreeLog, WSHandler):
             assert self.connection is not None  # it is made before the first message
             return self.connection.error(message, "refused: no page sends this")
         return await super()._handle(message)
+
+    async def send_message(self, message: Message[Any]) -> None:
+        """Send a message; nothing where the window was closed meanwhile, which is no fault."""
+        with suppress(WebSocketClosedError):
+            await message.send(self)  # type: ignore[arg-type]  # Bokeh gives itself, too
 
 
 def is_of_a_page(kind: str, content: Any) -> bool:
