@@ -267,7 +267,7 @@ class ProfilePanel:
                 parts.append(f"{letter} {said}".strip())
         if self.reference is not None and self.reference.pixels:
             parts.append(f"(grey: {self.reference.text})")
-        return "   ".join(parts)
+        return " \N{MIDDLE DOT} ".join(parts)
 
     # What is done to it ----------------------------------------------------------------------
 
