@@ -165,6 +165,7 @@ class Viewer:
         request = None if context is None else context.request
         state, refused = state_of_request(request, self.sources)
         session = replace(self._session(doc.add_next_tick_callback, state), has_address=True)
+        session.worker.rest()  # until the page says that it is ready
         doc.on_session_destroyed(lambda _: session.worker.close())
         doc.on_event(ConnectionLost, lambda _: session.worker.rest())
         doc.title = self.title
@@ -188,7 +189,7 @@ class Viewer:
         model = Model(state)
         model.on_change(lambda _, after: setattr(self, "state", after))
         self.state = state
-        worker = Worker(schedule, rests=True)  # until the page says that it is ready
+        worker = Worker(schedule)
         self._workers.add(worker)
         return Session(self.sources, model, worker, self._download_to, self._lines)
 

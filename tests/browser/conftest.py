@@ -32,8 +32,8 @@ def chromium() -> Iterator[Browser]:
     workers: WeakSet[Worker] = WeakSet()
     begin = Worker.__init__
 
-    def noted(worker: Worker, *given: Any, **options: Any) -> None:
-        begin(worker, *given, **options)
+    def noted(worker: Worker, *given: Any) -> None:
+        begin(worker, *given)
         workers.add(worker)
 
     with pytest.MonkeyPatch.context() as patched, start_chromium() as browser:

@@ -75,7 +75,8 @@ def test_what_can_wait_is_read_after_what_cannot(worker: Worker) -> None:
 
 
 def test_what_can_wait_rests_until_somebody_looks() -> None:
-    worker = Worker(lambda call: call(), rests=True)
+    worker = Worker(lambda call: call())
+    worker.rest()
     begun, whole = threading.Event(), threading.Event()
 
     def steps() -> Iterator[int]:
@@ -92,7 +93,8 @@ def test_what_can_wait_rests_until_somebody_looks() -> None:
 
 
 def test_a_request_that_waits_ends_with_a_newer_one_or_the_page() -> None:
-    worker = Worker(lambda call: call(), rests=True)
+    worker = Worker(lambda call: call())
+    worker.rest()
     read: list[str] = []
 
     def steps(name: str) -> Iterator[str]:

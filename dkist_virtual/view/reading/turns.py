@@ -17,17 +17,11 @@ picture to picture, the cores are for that."""
 
 
 class Turns:
-    """Tells reads that can wait when it is their turn.
+    """Tells reads that can wait when it is their turn."""
 
-    Parameters
-    ----------
-    rests : bool
-        Whether they begin only after `go_on`.
-    """
-
-    def __init__(self, *, rests: bool = False) -> None:
+    def __init__(self) -> None:
         self._changed = threading.Condition()
-        self._rests = rests
+        self._rests = False
         self._under_way = 0
         self._quiet_from = 0.0
 

@@ -59,16 +59,11 @@ class Worker:
         Calls a function later in the thread of the page, such as Bokeh's `add_next_tick_callback`.
         It may call functions in another order than that in which it was given them, as Bokeh does
         while a page is being made: here they are called in their own.
-    rests : bool
-        Whether requests that can wait begin only after `go_on`, when there is a browser that
-        shows them.
     """
 
-    def __init__(
-        self, schedule: Callable[[Callable[[], None]], Any], *, rests: bool = False
-    ) -> None:
+    def __init__(self, schedule: Callable[[Callable[[], None]], Any]) -> None:
         self._later = schedule
-        self._turns = Turns(rests=rests)
+        self._turns = Turns()
         self._one_part = ThreadLock()
         self.rest, self.go_on = self._turns.rest, self._turns.go_on
         self.is_closed = False
