@@ -7,8 +7,11 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import partial
 
+import numpy as np
 import pytest
 
+from dkist_virtual.view.pictures.sampling import Block
+from dkist_virtual.view.reading.planes import BlockCache
 from dkist_virtual.view.reading.turns import PAUSE
 from dkist_virtual.view.reading.worker import Worker
 
@@ -106,3 +109,39 @@ def test_a_request_that_waits_ends_with_a_newer_one_or_the_page() -> None:
     worker.close()
     worker._patient.shutdown(wait=True)
     assert read == []
+
+
+def test_what_can_wait_ends_also_while_another_has_its_turn(worker: Worker) -> None:
+    """The newer request may read the same block, and would wait for it in a turn of its own."""
+    cache, block = BlockCache(), Block(np.zeros((1, 1), np.float32), None)
+    asked, has_turn, ended, goes_on, whole = (threading.Event() for _ in range(5))
+
+    def read() -> Iterator[Block | None]:
+        asked.set()
+        try:
+            while not has_turn.is_set():
+                yield None
+            yield block
+        except GeneratorExit:
+            ended.set()
+            raise
+
+    def other() -> Iterator[None]:
+        has_turn.set()
+        assert goes_on.wait(PATIENCE)
+        yield None
+
+    def picture() -> Iterator[Block | None]:
+        return cache.read("block", read)
+
+    shown: list[Block] = []
+    worker.read("picture-1", picture, shown.append, pytest.fail, is_patient=True)
+    assert asked.wait(PATIENCE)
+    worker.read("mean", other, pytest.fail, pytest.fail, is_patient=True)
+    assert has_turn.wait(PATIENCE)
+    worker.read("picture-1", picture, shown.append, pytest.fail, is_patient=True)
+    assert ended.wait(PATIENCE)
+    goes_on.set()
+    worker.when_idle(whole.set)
+    assert whole.wait(PATIENCE)
+    assert shown == [block]

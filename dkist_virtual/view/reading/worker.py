@@ -10,7 +10,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from dkist_virtual.fits.threads import ThreadLock
 from dkist_virtual.view.reading.turns import Turns
 
 if TYPE_CHECKING:
@@ -64,7 +63,6 @@ class Worker:
     def __init__(self, schedule: Callable[[Callable[[], None]], Any]) -> None:
         self._later = schedule
         self._turns = Turns()
-        self._one_part = ThreadLock()
         self.rest, self.go_on = self._turns.rest, self._turns.go_on
         self.is_closed = False
         """Whether the page is."""
@@ -118,9 +116,11 @@ class Worker:
                 yield from steps()
                 return
             coming: Iterator[T | None] | None = None
-            while self._turns.wait(lambda: ticket.is_over):
+            while True:
                 # One at a time: else they would take turns with what does not wait, too.
-                with self._one_part:
+                with self._turns.turn(lambda: ticket.is_over) as is_ours:
+                    if not is_ours:
+                        return
                     coming = steps() if coming is None else coming
                     try:
                         part = next(coming)
