@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dkist_virtual.plot.planes import ShownAxes, Subject
 
     Evaluate: TypeAlias = Callable[[NDArray[np.float64], NDArray[np.float64]], NDArray[np.float64]]
+    _Lattice: TypeAlias = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 __all__ = ["PlaneGrid", "PlaneWCS", "sky_axes", "sky_grid"]
 
@@ -86,7 +87,8 @@ class PlaneGrid:
                 for axis, points in enumerate((y, x))
                 if counts[axis] < shape[axis] and not is_rough
             }
-            planes = [(x, y), *((x, at) if axis == 0 else (at, y) for axis, at in between.items())]
+            planes: list[_Lattice] = [(x, y)]
+            planes += [(x, at) if axis == 0 else (at, y) for axis, at in between.items()]
             values = _at_once(evaluate, planes)
             grid = cls._through(x, y, values[0])
             if is_rough:
@@ -248,9 +250,7 @@ class PlaneWCS(BaseLowLevelWCS):
         return {"celestial": (SkyCoord, (), {"frame": self._frame, "unit": units})}
 
 
-def _at_once(
-    evaluate: Evaluate, planes: Sequence[tuple[NDArray[np.float64], NDArray[np.float64]]]
-) -> list[NDArray[np.float64]]:
+def _at_once(evaluate: Evaluate, planes: Sequence[_Lattice]) -> list[NDArray[np.float64]]:
     """Evaluate the points of several lattices in one call, whose cost hardly depends on how many.
 
     Returns for each lattice both coordinates: (2, y.size, x.size).
