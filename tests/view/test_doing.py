@@ -17,6 +17,7 @@ from bokeh.models.widgets import Button, Div
 from now import Now
 
 import dkist_virtual as dv
+from dkist_virtual.view.actions.download_run import DownloadRun
 from dkist_virtual.view.actions.page_address import QuerySource, query_of, state_of_request
 from dkist_virtual.view.panels.choose import default_state
 from dkist_virtual.view.panels.selection import SelectionPanel
@@ -71,6 +72,23 @@ def test_the_point_moves_without_counting_files_again(converted: Any) -> None:
     assert not counted
     session.model.change(ranges=((0, 0, 1),))
     assert counted
+
+
+def test_what_the_button_says_is_downloaded(
+    converted: Any, tmp_path: Path, monkeypatch: Any
+) -> None:
+    ds = dv.open_dataset(converted("vtf"))
+    session, panel = open_panel(ds, download_to=str(tmp_path))
+    session.model.change(ranges=((0, 0, 1), (1, 0, 1), (2, 0, 1)))
+    assert panel._download.label.startswith("Download 1 file to")
+    monkeypatch.setattr(session.worker, "read", lambda *_, **__: None)  # it has not come yet
+    press(panel._clear)
+    assert session.model.state.ranges == ()
+    assert panel._download.label.startswith("Download 1 file to")
+    begun: list[Any] = []
+    monkeypatch.setattr(DownloadRun, "start", lambda run: begun.append(run._dataset.files.names))
+    press(panel._download)
+    assert begun == [ds[0, 0, 0].files.names]
 
 
 def test_marks_that_have_no_pixels_are_said_in_the_panel() -> None:

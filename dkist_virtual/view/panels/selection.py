@@ -63,8 +63,9 @@ _COPY: Final = Path(__file__).with_name("copy.js").read_text("utf-8")
 
 @dataclass(frozen=True)
 class Facts:
-    """What is said of a selection, as plain text."""
+    """What is said of the selection of a state, as plain text."""
 
+    state: ViewState
     line: str
     path: str | None
     about: tuple[str, ...]
@@ -86,15 +87,15 @@ def facts_of(sources: Sequence[Source], state: ViewState) -> Facts:
         n = len(chosen.files)
         if is_whole and n > _FEW:
             about.append(f"{n:,} frames: mark some of them, and their files are counted.")
-            return Facts(line, path, tuple(about), can_download=False, what="")
+            return Facts(state, line, path, tuple(about), can_download=False, what="")
         found = ChosenFiles.of(chosen)
     except DatasetError:
         about.append("No files: these pixels were computed.")
-        return Facts(line, path, tuple(about), can_download=False, what="")
+        return Facts(state, line, path, tuple(about), can_download=False, what="")
     about += found.lines()
     if not is_whole and found.n:
         about.append("A download fetches whole files.")
-    return Facts(line, path, tuple(about), bool(found.n), counted(found.n, "file"))
+    return Facts(state, line, path, tuple(about), bool(found.n), counted(found.n, "file"))
 
 
 class SelectionPanel:
@@ -238,11 +239,12 @@ class SelectionPanel:
         self._session.model.set(state)
 
     def _begin(self) -> None:
-        directory, state = self._session.download_to, self._shown
-        if self._run is not None or directory is None or state is None:
+        directory, facts = self._session.download_to, self._facts
+        if self._run is not None or directory is None or facts is None:
             return
         try:
-            chosen = selection(self._session.sources, state)
+            # What the button says, also where other marks have not been described yet.
+            chosen = selection(self._session.sources, facts.state)
         except SelectionError as error:
             self._status.text = redacted(error)
             return
