@@ -401,6 +401,27 @@ def test_fractions_are_in_units_of_one_continuum(datasets: Callable[[str], Any])
     assert np.percentile(means, 80) < ratios[0] <= means.max() * 1.001
 
 
+def test_the_continuum_is_found_again_once_absent_frames_may_have_come(
+    simulated: Callable[[str], Path], tmp_path: Path
+) -> None:
+    shutil.copytree(simulated("visp"), tmp_path / "frames")
+    ds = dv.open_dataset(tmp_path / "frames")
+    source, picture = Source.of(ds), PictureState((2, 3), kind="fraction")
+    gone = tmp_path / "frames" / ds[0, 2].files.filenames[0]
+    gone.rename(tmp_path / gone.name)
+    layering, at = Layering(), (0, 1, 20, 30)
+
+    def fraction(layering: Layering) -> float:
+        layers = layering.of(source, picture, at, ViewState(at, (picture,)))
+        return Painter().value(Request(source, picture, layers, (40, 64)), 0, 20, 30)
+
+    before = fraction(layering)
+    (tmp_path / gone.name).rename(gone)
+    assert fraction(layering) == before
+    layering.forget_absent()
+    assert fraction(layering) == fraction(Layering()) != before
+
+
 @pytest.fixture(scope="module")
 def served(simulated: Callable[[str], Path]) -> Iterator[FrameServer]:
     with FrameServer(simulated("vbi_mosaic")).running() as server:

@@ -196,6 +196,7 @@ class PicturePanel:
     def forget_absent(self) -> None:
         """Forget what was absent: the next `update` reads it again."""
         self.painter.blocks.forget_absent()
+        self._layering.forget_absent()
         self._asked = None
 
     def _read(self, state: ViewState) -> None:

@@ -99,6 +99,10 @@ class Layering:
         combine = partial(fraction, continuum=self._continuum(source))
         return Layers((at,), combine, signed, f"{letter or 'I'} / Ic")
 
+    def forget_absent(self) -> None:
+        """Find the continuum again, from which frames may have been absent."""
+        self._continua.clear()
+
     def _continuum(self, source: Source) -> float:
         """Return the continuum of Stokes I, averaged over the field."""
         known = self._continua.get(id(source))
