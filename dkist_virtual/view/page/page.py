@@ -136,9 +136,10 @@ class Page:
         for panel in self.panels:
             if panel.name.startswith(PICTURES):
                 panel.update(None if panel in new else before, after)
-        if before is None or new or not self._worker.is_reading(PICTURES):
+        is_drawing = self._worker.is_reading(PICTURES)
+        if before is None or new or not is_drawing:
             self._follow(new)
-        elif not self._is_behind:
+        if is_drawing and not self._is_behind:
             self._is_behind = True
             self._worker.when_idle(self._on_main_drawn, PICTURES, is_patient=False)
         self._wait_for_pictures()
@@ -182,6 +183,8 @@ class Page:
             return []
         there = {panel.name: panel for panel in self.panels}
         self.panels = make_panels(self._session, there)
+        for name in there.keys() - {panel.name for panel in self.panels}:
+            self._worker.drop(name)
         for panel in self.panels:
             own = f"dkv-panel-{panel.name}"
             if panel.name not in there:

@@ -152,6 +152,13 @@ class Worker:
         (self._patient if is_patient else self._threads).submit(run)
         return ticket
 
+    def drop(self, name: str) -> None:
+        """End the requests of a panel that was closed: those whose names begin with its own."""
+        for own, ticket in self._tickets.items():
+            if own == name or own.startswith(f"{name}-"):
+                ticket.end()
+        self._turns.wake()
+
     @contextmanager
     def set_aside(self) -> Iterator[None]:
         """Let requests that can wait do so meanwhile."""
