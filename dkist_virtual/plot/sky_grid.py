@@ -94,8 +94,8 @@ class PlaneGrid:
             if is_rough:
                 return grid
             errors = [0.0, 0.0]
-            for axis, place, known in zip(between, planes[1:], values[1:], strict=True):
-                errors[axis] = grid._difference(*place, known)
+            for axis, (at_x, at_y), known in zip(between, planes[1:], values[1:], strict=True):
+                errors[axis] = grid._difference(at_x, at_y, known)
             steps = list(zip(shape, counts, errors, strict=True))
             finer = [_finer(*one, was) for one, was in zip(steps, before, strict=True)]
             if finer[0] * finer[1] > _MOST:

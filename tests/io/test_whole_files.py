@@ -99,8 +99,8 @@ def test_what_is_no_frame_is_fetched_from_the_next_place(
 
 def test_a_refusal_is_never_an_absence(frames: Path, servers: Any, tmp_path: Path) -> None:
     wrong, right = servers
-    for path in wrong.directory.iterdir():
-        path.write_bytes(PAGE)
+    for path in frames.glob("*.fits"):
+        (wrong.directory / path.name).write_bytes(PAGE)
     dv.convert(frames, tmp_path / "store", base=right.url, scan="never", progress=False)
     ds: Any = dv.open_dataset(
         tmp_path / "store", frames=[wrong.url, f"{right.url}/nowhere"], missing="nan"
