@@ -75,10 +75,10 @@ def replace(path: Path, old: bytes, new: bytes) -> None:
     path.write_bytes(data.replace(old, new))
 
 
-def test_every_dataset_has_a_store_with_its_frames(made: Path, pattern: Path) -> None:
-    record = json.loads((made / "S" / "archive.json").read_text())
+def test_every_dataset_has_a_store_with_its_frames(here: Path, pattern: Path) -> None:
+    record = json.loads((here / "S" / "archive.json").read_text())
     names = [f"AAAA{letter}" for letter in "ABCDE"]
-    assert sorted(p.name for p in (made / "S").iterdir()) == [
+    assert sorted(p.name for p in (here / "S").iterdir()) == [
         *(f"{name}.virtual" for name in names), "archive.json",
     ]  # fmt: skip
     assert record["run"]["counts"]["new"] == N
@@ -86,10 +86,10 @@ def test_every_dataset_has_a_store_with_its_frames(made: Path, pattern: Path) ->
     assert record["run"]["n_frames"] == 2 * N
     for number, name in enumerate(names):
         entry = record["datasets"][name]
-        data = asdf_of(made, name).read_bytes()
+        data = asdf_of(here, name).read_bytes()
         assert entry["converted"]["sha256"] == hashlib.sha256(data).hexdigest()
         assert (entry["outcome"], entry["size"]) == ("new", len(data))
-        ds = dv.open_dataset(made / "S" / f"{name}.virtual")
+        ds = dv.open_dataset(here / "S" / f"{name}.virtual")
         assert ds.meta["inventory"]["datasetId"] == name
         assert ds.meta["inventory"]["startTime"] == f"2024-01-02T{3 + number:02d}:04:05"
         for i, frame in enumerate(sorted(pattern.parent.glob("*.fits"))):

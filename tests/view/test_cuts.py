@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import many
@@ -119,8 +120,8 @@ def test_a_path_reads_the_rows_that_it_crosses_and_once(converted: Any, simulate
 
 
 @pytest.fixture(scope="module")
-def raster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, FrameServer]]:
-    """Forty frames of 12 x 20 pixels on a server that takes 10 ms for an answer."""
+def raster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Path, FrameServer]]:
+    """The store of forty frames of 12 x 20 pixels, on a server that takes 10 ms for an answer."""
     directory = tmp_path_factory.mktemp("raster")
     many.write_frames(directory / "frames", 40)
     many.write_asdf(directory / "frames" / "many.asdf", 40)
@@ -129,13 +130,14 @@ def raster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Any, Fram
             directory / "frames", directory / "store",
             base=f"{server.url}/frames", frames=directory / "frames", progress=False,
         )  # fmt: skip
-        yield dv.open_dataset(directory / "store"), server
+        yield directory / "store", server
 
 
 def test_a_path_over_a_raster_asks_for_many_frames_at_once(
-    raster: tuple[Any, FrameServer], quick_retries: None
+    raster: tuple[Path, FrameServer], quick_retries: None
 ) -> None:
-    ds, server = raster
+    store, server = raster
+    ds: Any = dv.open_dataset(store)  # one that knows nothing of its frames yet
     samples = PathSamples.along([(0, 0), (30, 11), (33, 0), (39, 2)], ds.shape[:2])
     server.forget()
     steps = CutReader(ds.subject()).path((0, 0, 0), samples, (0, 1), 2)
@@ -152,9 +154,10 @@ def test_a_path_over_a_raster_asks_for_many_frames_at_once(
 
 
 def test_a_frame_that_cannot_be_read_leaves_the_others_of_a_path(
-    raster: tuple[Any, FrameServer], quick_retries: None, monkeypatch: pytest.MonkeyPatch
+    raster: tuple[Path, FrameServer], quick_retries: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ds, server = raster
+    store, server = raster
+    ds: Any = dv.open_dataset(store)  # one that knows nothing of its frames yet
     samples = PathSamples.along([(0, 0), (39, 11)], ds.shape[:2])
     wrong = {f"frames/{many.name_of(5)}": 403, f"frames/{many.name_of(6)}": 404}
     monkeypatch.setattr(server, "fault", lambda path, n: wrong.get(path))
