@@ -168,6 +168,8 @@ class Viewer:
         session.worker.rest()  # until the page says that it is ready
         doc.on_session_destroyed(lambda _: session.worker.close())
         doc.on_event(ConnectionLost, lambda _: session.worker.rest())
+        # A browser that connects again does not say that it is ready, but somebody uses its page.
+        session.model.on_change(lambda *_: session.worker.go_on())
         doc.title = self.title
         page = build_page(session)
         query = QuerySource(session)

@@ -10,12 +10,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError
 from urllib.request import urlopen
 
 import numpy as np
 import pytest
+from bokeh.document import Document
+from bokeh.events import ConnectionLost
 
 import dkist_virtual as dv
 from dkist_virtual.cli.main import main
@@ -26,6 +28,9 @@ from dkist_virtual.view.panels.choose import default_state
 from dkist_virtual.view.serve.server import serve
 from dkist_virtual.view.state.address import write_address
 from dkist_virtual.view.viewer import Viewer
+
+if TYPE_CHECKING:
+    from dkist_virtual.view.session import Session
 
 
 @pytest.fixture(scope="module")
@@ -59,6 +64,30 @@ def test_view_returns_at_once_and_serves_when_it_is_asked(viewer: Viewer) -> Non
     assert len(threads()) == 1
     assert "<title>VTF SIM" in get(viewer.url).replace(viewer.title, "VTF SIM")
     assert viewer.state is not None
+
+
+def test_a_page_rests_without_its_browser_and_goes_on_when_it_is_used(
+    viewer: Viewer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sessions: list[Session] = []
+    make = viewer._session
+
+    def noted(*given: Any) -> Session:
+        sessions.append(make(*given))
+        return sessions[-1]
+
+    monkeypatch.setattr(viewer, "_session", noted)
+    document = Document()
+    viewer._make_page(document)
+    (session,) = sessions
+    turns, model = session.worker._turns, session.model
+    assert turns._rests
+    turns.go_on()
+    document.callbacks.trigger_event(ConnectionLost())
+    assert turns._rests
+    model.set(model.state.moved(2, 1))
+    assert not turns._rests
+    session.worker.close()
 
 
 @pytest.mark.slow
