@@ -251,7 +251,7 @@ class PlaneWCS(BaseLowLevelWCS):
 
 
 def _at_once(evaluate: Evaluate, planes: Sequence[_Lattice]) -> list[NDArray[np.float64]]:
-    """Evaluate the points of several lattices in one call, whose cost hardly depends on how many.
+    """Evaluate several lattices in one call: many points cost hardly more than few.
 
     Returns for each lattice both coordinates: (2, y.size, x.size).
     """
@@ -263,7 +263,9 @@ def _at_once(evaluate: Evaluate, planes: Sequence[_Lattice]) -> list[NDArray[np.
 
 
 def _finer(n: int, m: int, error: float, before: float) -> int:
-    """Choose the lattice points along an axis of n pixels after m of them, and half as many before.
+    """Choose how many lattice points an axis of n pixels has next, after m of them.
+
+    `error` is that of the m points, `before` that of the lattice before, with half as many.
 
     Where coordinates are smooth, the error of a lattice falls to a quarter with each halving. Where
     each pixel has its own, as the positions of a raster do, it stays: then all are needed.

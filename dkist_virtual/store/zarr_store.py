@@ -487,7 +487,7 @@ _AT_ONCE: Final = 10_000
 def _unless(
     caught: type[E], reading: Reading[Request, Reply, object]
 ) -> Reading[Request, Reply, E | None]:
-    """Read a frame; return its error where it is one of a kind."""
+    """Read a frame; return its error where that is of the type `caught`."""
     try:
         yield from reading
     except caught as error:

@@ -30,10 +30,10 @@ SLIDE: Final = "up.slide?.(axis, cb_obj.value)"
 class Channel:
     """The one way of keys, sliders and play from a page to Python.
 
-    The browser sends a message when the pictures of the one before have been drawn, but for those
-    of many frames, which come later. In between, it
-    keeps the newest pixel of each slider and counts the presses of keys: steps never lag behind
-    the hand, and a held key steps as fast as pictures are drawn.
+    The browser sends a message when the pictures of the one before have been drawn; it waits for
+    pictures of many frames only while it plays. In between, it keeps the newest pixel of each
+    slider and counts the presses of keys: steps never lag behind the hand, and a held key steps as
+    fast as pictures are drawn.
 
     Parameters
     ----------

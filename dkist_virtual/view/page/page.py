@@ -37,7 +37,7 @@ BELOW: Final = ("profile", "wavelength-time", "path-time", "path-wavelength")
 """Panels that are below the pictures, where they are wide."""
 BEHIND: Final = 30
 """Milliseconds after the pictures at which all else is drawn: browsers draw what has come in one
-go, and a page whole takes much longer than its pictures."""
+go, and the whole page takes much longer than its pictures."""
 _NUMBERS: Final = count()
 
 

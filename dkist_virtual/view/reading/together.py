@@ -38,7 +38,7 @@ MOST: Final = 64
 """Frames that are read in one go at most: so many requests are under way at once."""
 MOST_BYTES: Final = 2**24
 SECONDS: Final = 0.2
-"""How long frames are read in one go, about: then what has come is shown, or given up."""
+"""About how long frames are read in one go: then they are shown, and a newer request may begin."""
 
 
 def read_together(subject: Subject, filled: Filled, parts: Iterable[Ranges]) -> Iterator[str]:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 THREADS = 4
 """Requests that are read at once."""
 PATIENT = 3
-"""Requests that can wait which take turns."""
+"""Requests that can wait which have begun: one of them reads, the others wait for their turns."""
 
 
 @dataclass(frozen=True)
