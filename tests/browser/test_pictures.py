@@ -36,6 +36,20 @@ def place_of(viewer: Any, column: int, row: int) -> tuple[float, float]:
     return (lon + 648_000) % 1_296_000 - 648_000, lat
 
 
+def overlaps(page: Browser) -> Any:
+    """The parts of a page that lie over others, by pairs."""
+    return page.script(
+        """
+        const parts = probe.all(".dkv-head, .dkv-side, .dkv-panel").map((one) =>
+          [one.className, one.getBoundingClientRect()]);
+        const common = (a, b) => Math.min(a[1], b[1]) - Math.max(a[0], b[0]);
+        return parts.flatMap(([name, a], k) => parts.slice(k + 1).filter(([_, b]) =>
+          common([a.left, a.right], [b.left, b.right]) > 1
+          && common([a.top, a.bottom], [b.top, b.bottom]) > 1).map(([other]) => [name, other]));
+        """
+    )
+
+
 def test_the_pointer_moves_the_point_until_a_click_locks_it(page: Browser, viewer: Any) -> None:
     page.point_at("picture-0", *place_of(viewer, 10, 20))
     page.wait(lambda: viewer.state.point[3:] == (20, 10), "the point to follow")
@@ -99,6 +113,7 @@ def test_narrow_pictures_stay_where_they_are_and_move_together(page: Browser, vi
         page.resize(width, 900)
         before = page.script(frames)
         assert before[0]["height"] == before[1]["height"]
+        assert overlaps(page) == []
         for row, column in ((9, 12), (28, 40)):
             page.point_at("picture-0", *place_of(viewer, column, row))
             (said,) = page.wait(
