@@ -20,10 +20,12 @@ from dkist_virtual.view.page.look import CMAPS, histogram, next_cmap, span_of, s
 from dkist_virtual.view.page.second import choices, chosen, with_second
 from dkist_virtual.view.page.sliders import AxisSliders
 from dkist_virtual.view.page.widgets import Widgets
-from dkist_virtual.view.panels.choose import default_state
+from dkist_virtual.view.panels.choose import OFFERS, default_state, fitting_panels, panel_titles
 from dkist_virtual.view.panels.strip import TimeStrip
 from dkist_virtual.view.panels.whole import WholePanel
+from dkist_virtual.view.session import Session
 from dkist_virtual.view.source import Source
+from dkist_virtual.view.state.model import Model
 
 numbers = st.floats(-1e6, 1e6)
 
@@ -152,3 +154,13 @@ def test_a_second_picture_that_was_chosen_is_known_again(converted: Any) -> None
     odd = replace(state.pictures[0], axes=(0, 1))
     state = with_second(state, odd)
     assert chosen(choices((source,), state), source, state) is None
+
+
+def test_buttons_of_panels_have_the_names_of_the_panels(converted: Any) -> None:
+    sources = (Source.of(dv.open_dataset(converted("vtf"))),)
+    titles = panel_titles(sources)
+    assert tuple(titles) == fitting_panels(sources)
+    session = Session(sources, Model(default_state(sources)), Now())  # type: ignore[arg-type]
+    made = {offer.name: offer.make(session).title for offer in OFFERS if offer.name in titles}
+    assert made == titles
+    assert titles["path-wavelength"] == "Spectrum along the path"

@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from dkist_virtual.view.page.second import choices, chosen, with_second
-from dkist_virtual.view.panels.choose import fitting_panels, open_panels
+from dkist_virtual.view.panels.choose import open_panels, panel_titles
 
 if TYPE_CHECKING:
     from bokeh.models.widgets import Button
 
     from dkist_virtual.view.page.widgets import Widgets
-    from dkist_virtual.view.session import Panel, Session
+    from dkist_virtual.view.session import Session
     from dkist_virtual.view.state.state import ViewState
 
 __all__ = ["Choices", "lines_within"]
@@ -62,10 +62,8 @@ class Choices:
         )  # fmt: skip
         self._lines.visible = bool(lines)
         self._panels: dict[str, Button] = {
-            name: widgets.button(
-                name.replace("_", " ").replace("-", " ").capitalize(), partial(self._toggle, name)
-            )
-            for name in fitting_panels(session.sources)
+            name: widgets.button(title, partial(self._toggle, name))
+            for name, title in panel_titles(session.sources).items()
         }
         self._lags = widgets.row(*self._ahead.values(), css_class="dkv-wrap")
         shown: list[Any] = [
@@ -75,12 +73,6 @@ class Choices:
             row = widgets.row(*self._panels.values(), css_class="dkv-wrap")
             shown += [widgets.heading("Panels"), row]
         self.root = widgets.column(*shown)
-
-    def name(self, panel: Panel) -> None:
-        """Name the button of a panel as the panel."""
-        button = self._panels.get(panel.name)
-        if button is not None:
-            button.label = panel.title
 
     def update(self, before: ViewState | None, after: ViewState) -> None:
         """Show what another state has chosen."""

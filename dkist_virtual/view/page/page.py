@@ -195,7 +195,6 @@ class Page:
                 sheets = self._widgets.look["stylesheets"]
                 panel.root.stylesheets = [*panel.root.stylesheets, *sheets]
                 self.channel.label(own, role="group", aria_label=panel.title)
-                self.choices.name(panel)
                 for model in panel.root.references():
                     if isinstance(model, Axis):
                         model.major_label_policy = NoOverlap()

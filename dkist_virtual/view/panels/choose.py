@@ -14,7 +14,15 @@ if TYPE_CHECKING:
     from dkist_virtual.view.session import Panel, Session
     from dkist_virtual.view.source import Source
 
-__all__ = ["OFFERS", "Offer", "default_state", "fitting_panels", "make_panels", "open_panels"]
+__all__ = [
+    "OFFERS",
+    "Offer",
+    "default_state",
+    "fitting_panels",
+    "make_panels",
+    "open_panels",
+    "panel_titles",
+]
 
 
 def default_state(sources: Sequence[Source]) -> ViewState:
@@ -81,10 +89,19 @@ class Offer:
     fits: Callable[[Sequence[Source]], bool]
     opens: Callable[[Sequence[Source]], bool] = _always
 
+    @property
+    def _class(self) -> Any:
+        return getattr(import_module(f"dkist_virtual.view.panels.{self.module}"), self.made)
+
+    def title(self, source: Source) -> str:
+        """Name the panel as it names itself once it is open."""
+        title_of = getattr(self._class, "title_of", None)
+        title: str = self._class.title if title_of is None else title_of(source)
+        return title
+
     def make(self, session: Session) -> Panel:
         """Make the panel."""
-        made: Any = getattr(import_module(f"dkist_virtual.view.panels.{self.module}"), self.made)
-        panel: Panel = made(session)
+        panel: Panel = self._class(session)
         return panel
 
 
@@ -135,6 +152,11 @@ OFFERS: Final = (
 def fitting_panels(sources: Sequence[Source]) -> tuple[str, ...]:
     """Return the names of the panels that have something to show of these datasets."""
     return tuple(offer.name for offer in OFFERS if offer.fits(sources))
+
+
+def panel_titles(sources: Sequence[Source]) -> dict[str, str]:
+    """Return what the panels of `fitting_panels` are called on the page, by their names."""
+    return {offer.name: offer.title(sources[0]) for offer in OFFERS if offer.fits(sources)}
 
 
 def open_panels(state: ViewState, sources: Sequence[Source]) -> tuple[str, ...]:

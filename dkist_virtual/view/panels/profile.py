@@ -17,7 +17,7 @@ from dkist_virtual.view.pictures.geometry import scale_along
 from dkist_virtual.view.pictures.wavelengths import in_nm
 from dkist_virtual.view.reading.kept import Readers
 from dkist_virtual.view.reading.pixels import WAITING
-from dkist_virtual.view.reading.profiles import ProfileReader
+from dkist_virtual.view.reading.profiles import ProfileReader, along_axis
 from dkist_virtual.view.reading.wings import velocity
 
 if TYPE_CHECKING:
@@ -54,9 +54,8 @@ class ProfilePanel:
         index = labels_of(subject.world, (self.along,))[self.along]
         middle = [float(pixel) for pixel in session.model.state.point]
         self.scale: Scale = scale_along(subject, self.along, index, middle)
-        kind = "other" if index is None else subject.world.axes[index].kind
         self._unit = "" if index is None else subject.world.axes[index].unit
-        self.title = {"wavelength": "Spectrum", "time": "Light curve"}.get(kind, "Profile")
+        self.title = self.title_of(session.source)
         self._letters = self._letters_of(session.source)
         self._has_mean, self._intensity = not means.lacks, means.intensity
         self._readers = Readers(self._make_reader)
@@ -69,6 +68,14 @@ class ProfilePanel:
         self._asked_mean: object = None
         self._make_figures()
         self._dragged = Later(self.root, OFTEN)
+
+    @staticmethod
+    def title_of(source: Source) -> str:
+        """Name the panel of a dataset by the axis that its profiles run along."""
+        world, (along, _) = source.subject.world, along_axis(source.subject)
+        index = labels_of(world, (along,))[along]
+        kind = "other" if index is None else world.axes[index].kind
+        return {"wavelength": "Spectrum", "time": "Light curve"}.get(kind, "Profile")
 
     def _letters_of(self, source: Source) -> tuple[str, ...]:
         stated = source.subject.world.stokes()
