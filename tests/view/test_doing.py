@@ -62,6 +62,11 @@ def test_marks_become_a_line_with_files_and_bytes(converted: Any, simulated: Any
     press(panel._clear)
     assert panel._line.text == "ds"
     assert session.model.state.ranges == ()
+    session.model.set(session.model.state.toggle_pin(session.model.state.point))
+    assert not panel._clear.disabled
+    press(panel._clear)
+    assert session.model.state.pins == ()
+    assert panel._clear.disabled
 
 
 def test_the_point_moves_without_counting_files_again(converted: Any) -> None:

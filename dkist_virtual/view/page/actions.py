@@ -186,9 +186,10 @@ class Actions:
         self._model.change(is_locked=not self._model.state.is_locked)
 
     def toggle_pin(self) -> None:
-        """Pin the point, or unpin it."""
-        state = self._model.state
-        self._model.set(state.toggle_pin(state.point))
+        """Pin the point, or unpin what is pinned close to it on the screen."""
+        state, main = self._model.state, self._find("picture-0")
+        pin_or = getattr(main, "pin_or", None)
+        self._model.set(state.toggle_pin(state.point if pin_or is None else pin_or(state.point)))
 
     def zoom(self, by: float) -> None:
         """Show a window of the main picture `by` times as large, around the point.
@@ -213,10 +214,10 @@ class Actions:
             self._model.set(state.with_window(0, None))
 
     def escape(self) -> None:
-        """Stop playing, and take back what is marked."""
+        """Stop playing, and take back what is marked and pinned."""
         if self._playing is not None or self._is_blinking:
             self.play(None)
-        self._model.change(box=None, path=(), ranges=())
+        self._model.change(box=None, path=(), ranges=(), pins=())
 
     def _step_cmap(self) -> None:
         if self._look is not None:

@@ -52,14 +52,14 @@ KEYS: Final = (
     Key(("i", "q", "u", "v"), "show this Stokes parameter", ("i", "q", "u", "v")),
     Key((" ",), "play, and pause", ("Space",)),
     Key(("l",), "lock the point, so that the pointer does not move it", ("l",)),
-    Key(("p",), "pin the pixel to compare its profile, or unpin it", ("p",)),
+    Key(("p",), "pin the pixel to compare its profile; on a pin, unpin it", ("p",)),
     Key(("x",), "remember this view; then blink between it and another", ("x",)),
     Key(("X",), "blink on and on", ("Shift x",)),
     Key(("c",), "next colour map", ("c",)),
     Key(("+", "="), "zoom in on the point", ("+",)),
     Key(("-", "_"), "zoom out", ("\N{MINUS SIGN}",)),
     Key(("0",), "show the whole field", ("0",)),
-    Key(("Escape",), "stop playing; take back what is marked", ("Esc",)),
+    Key(("Escape",), "stop playing; take back all marks and pins", ("Esc",)),
     Key(("?",), "show this list", ("?",)),
 )  # fmt: skip
 """In the order in which they are listed."""

@@ -26,6 +26,7 @@ from dkist_virtual.view.panels.plain_text import plain_div
 from dkist_virtual.view.pictures.geometry import Sky, drawn_unit
 from dkist_virtual.view.pictures.layers import Layering
 from dkist_virtual.view.pictures.lengths import length_text, mm_per_unit, path_length
+from dkist_virtual.view.pictures.pins import pin_near
 from dkist_virtual.view.pictures.render import Painter, Request
 from dkist_virtual.view.state.state import carried
 from dkist_virtual.view.state.together import in_step, key_of
@@ -265,8 +266,7 @@ class PicturePanel:
             return
         if self._is_main:
             self.canvas.mark_point(*(self._place(state.point, state.tile) or (None, None)))
-            pins = (self._place(pin, state.tile) for pin in state.pins)
-            self.canvas.mark_pins([pin for pin in pins if pin is not None])
+            self.canvas.mark_pins([self._place(pin, state.tile) for pin in state.pins])
         if self._number == 0:
             self.canvas.mark_box(state.box)
             self.canvas.mark_path(state.path)
@@ -281,6 +281,17 @@ class PicturePanel:
         column, row = (point[axis] for axis in self._picture.axes)
         x, y = geometry.world(column, row)
         return float(x), float(y)
+
+    def pin_or(self, point: Point) -> Point:
+        """Return the pin that is near a point on the screen; else the point."""
+        drawn, state, means = self.drawn, self._state, self._session.means
+        geometry = None if drawn is None else drawn.geometry_of(state.tile)
+        if geometry is None or not self._is_main:
+            return point
+        axes, along = self._picture.axes, (means.along, means.stokes)
+        canvas = self.canvas
+        near = pin_near(state.pins, point, axes, along, geometry, canvas.window, canvas.size)
+        return near or point
 
     def _lengths(self, state: ViewState) -> str:
         """Write the sides of the box and the length of the path."""
@@ -355,7 +366,9 @@ class PicturePanel:
         tile, column, row = found
         modifiers = event.modifiers or {}
         if modifiers.get("shift"):
-            self._session.model.set(self._state.toggle_pin(self._point_with(column, row)))
+            self._session.model.set(
+                self._state.toggle_pin(self.pin_or(self._point_with(column, row)))
+            )
             return
         self._pointed.forget()
         self._move_point(tile, column, row, is_locked=not self._state.is_locked)
@@ -404,7 +417,12 @@ class PicturePanel:
             # As an index of Python has them.
             pixels = ", ".join(str(point[axis]) for axis in sorted(request.picture.axes))
             where = f"pixel [{pixels}]" + f" of tile {tile}" * (len(drawn.tiles) > 1)
-            parts = [f"{value:.6g}{unit}", *([f"{away} away"] if away else []), where, *coordinates]
+            parts = [
+                f"{value:.6g}{unit}",
+                *([f"{away} from the point"] if away else []),
+                where,
+                *coordinates,
+            ]
             yield " \N{MIDDLE DOT} ".join(parts).replace("\\$", "$")
 
         self._session.worker.read(f"value-of-{self.name}", steps, self._write, lambda _: None)

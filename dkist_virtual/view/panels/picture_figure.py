@@ -25,6 +25,7 @@ from bokeh.models import (
 from bokeh.models.annotations import BoxAnnotation, ColorBar, Label, Span
 from bokeh.plotting import figure
 
+from dkist_virtual.view.panels.curves.looks import pin_look
 from dkist_virtual.view.panels.plain_text import as_text
 from dkist_virtual.view.pictures.geometry import Scale, Separable
 from dkist_virtual.view.pictures.levels import colours, palette_of
@@ -48,7 +49,6 @@ MOST: Final = 2048
 """Pixels along a side that are drawn."""
 MARK: Final = "#e66100"
 """Of what is marked on a picture: an orange that the colour-blind tell from blue and grey."""
-PIN: Final = "#5d3a9b"
 BOX: Final = "#1a85ff"
 FAULT: Final = "#7a0000"
 LETTER: Final = 7.2
@@ -142,10 +142,20 @@ class PictureFigure:
         )  # fmt: skip
         for one in (self._across, self._up, self.box, self.message, self.length):
             self.figure.add_layout(one)
-        self.pins = ColumnDataSource({"x": [], "y": []})
-        self.figure.scatter(
-            "x", "y", source=self.pins, marker="circle_cross", size=13, line_color=PIN,
-            line_width=2, fill_alpha=0,
+        self.pins = ColumnDataSource(
+            {"x": [], "y": [], "colour": [], "marker": [], "number": []}
+        )  # fmt: skip
+        # Whatever is below it, dark or bright, has white between it and the marker.
+        for width, colour in ((5, "white"), (2, "colour")):
+            self.figure.scatter(
+                "x", "y", source=self.pins, marker="marker", size=12, line_color=colour,
+                line_width=width, fill_alpha=0,
+            )  # fmt: skip
+        self.figure.text(
+            "x", "y", text="number", source=self.pins, x_offset=9, y_offset=-9,
+            text_font_size="11px", text_font_style="bold", text_color="black",
+            background_fill_color="white", background_fill_alpha=0.85,
+            border_line_color="colour", border_line_width=2, padding=2,
         )  # fmt: skip
         self.path = ColumnDataSource({"x": [], "y": []})
         self.figure.line("x", "y", source=self.path, line_color=BOX, line_width=2)
@@ -225,9 +235,16 @@ class PictureFigure:
                 span.location = at
             span.visible = at is not None
 
-    def mark_pins(self, places: Sequence[tuple[float, float]]) -> None:
-        """Show the pins."""
-        data: dict[str, Any] = {"x": [x for x, _ in places], "y": [y for _, y in places]}
+    def mark_pins(self, places: Sequence[tuple[float, float] | None]) -> None:
+        """Show the pins, each as its profile: None for one that is not on the picture."""
+        shown = [(k, pin_look(k), *at) for k, at in enumerate(places) if at is not None]
+        data: dict[str, Any] = {
+            "x": [x for _, _, x, _ in shown],
+            "y": [y for *_, y in shown],
+            "colour": [look.colour for _, look, *_ in shown],
+            "marker": [look.marker for _, look, *_ in shown],
+            "number": [f"{k + 1}" for k, *_ in shown],
+        }
         if self.pins.data != data:
             self.pins.data = data
 

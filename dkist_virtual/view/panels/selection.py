@@ -174,6 +174,8 @@ class SelectionPanel:
             self._address.text = "?" + write_address(after, self._session.sources)
         except SelectionError as error:
             self._say(str(error))
+        marks = (after.box, after.ranges, after.path, after.pins)
+        self._clear.disabled = not any(marks)
         if before is not None and _marks(before) == _marks(after):
             return
         self._shown = after
@@ -204,10 +206,7 @@ class SelectionPanel:
         self._allow_download()
 
     def _allow_download(self) -> None:
-        state, facts = self._shown, self._facts
-        self._clear.disabled = state is None or not (
-            state.box is not None or state.ranges or state.path
-        )
+        facts = self._facts
         is_running = self._run is not None
         self._download.disabled = is_running or facts is None or not facts.can_download
         what = f" {facts.what}" if facts is not None and facts.can_download else ""
@@ -224,7 +223,7 @@ class SelectionPanel:
         model.set(only_shown(model.state, self._session.source.shape))
 
     def _clear_marks(self) -> None:
-        self._session.model.change(box=None, ranges=(), path=())
+        self._session.model.change(box=None, ranges=(), path=(), pins=())
 
     def _pasted(self, attr: str, old: object, new: str) -> None:  # noqa: ARG002
         if not new.strip():
