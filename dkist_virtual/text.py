@@ -9,12 +9,17 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 __all__ = [
-    "ALIKE", "check_keywords", "counted", "human_bytes", "keywords_of", "same_causes", "shorten",
-    "shows_progress", "utc_now",
+    "ALIKE", "as_sentence", "check_keywords", "counted", "human_bytes", "keywords_of",
+    "same_causes", "shorten", "shows_progress", "utc_now",
 ]  # fmt: skip
 
 ALIKE: Final = 3
 """So many things with one cause share a line."""
+
+
+def as_sentence(text: str) -> str:
+    """End a text with a full stop, unless it ends with such a mark already."""
+    return text if text.endswith((".", "?", "!")) else f"{text}."
 
 
 def counted(n: int, what: str) -> str:

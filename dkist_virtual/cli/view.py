@@ -35,7 +35,8 @@ __all__ = ["tunnel", "view"]
     "--download-to",
     metavar="DIRECTORY",
     type=click.Path(file_okay=False, writable=True),
-    help="Where the page's download button writes frames to; without it there is none.",
+    help="Where the page's download button writes frames to: a directory, which is made when "
+    "needed. Without it there is no button.",
 )
 @click.option("--no-browser", is_flag=True, help="Print the page's address; open no browser.")
 @click.option(

@@ -13,6 +13,7 @@ from weakref import WeakSet
 
 from dkist_virtual.errors import DatasetError
 from dkist_virtual.fits.errors import one_line
+from dkist_virtual.text import as_sentence
 from dkist_virtual.view.session import Session
 from dkist_virtual.view.source import Source, is_mosaic
 from dkist_virtual.view.state.model import Model
@@ -47,7 +48,7 @@ class Viewer:
     *datasets : Dataset or TiledDataset
         The first is the main one.
     download_to : path, optional
-        The directory that downloads go to.
+        The directory that downloads go to. Where there is none, the first download makes it.
     host : str
         The address to listen on.
     port : int
@@ -58,7 +59,7 @@ class Viewer:
     Raises
     ------
     DatasetError
-        An argument is not a dataset, or `download_to` is not a directory.
+        An argument is not a dataset, or `download_to` is a file.
     ImportError
         Bokeh is not installed.
     """
@@ -78,10 +79,15 @@ class Viewer:
                 raise DatasetError(
                     f"view: {type(dataset).__name__}: expected a Dataset or TiledDataset"
                 )
-        if download_to is not None and not Path(download_to).is_dir():
-            raise DatasetError(
-                f"view: download_to={os.fspath(download_to)!r}: no such directory: make it first"
-            )
+        if download_to is not None:
+            place = Path(download_to)
+            # Below a file no directory can be made either.
+            there = next((one for one in (place, *place.parents) if one.exists()), None)
+            if there is not None and not there.is_dir():
+                raise DatasetError(
+                    f"view: download_to={os.fspath(download_to)!r}: {there} is a file: "
+                    "expected a directory, which need not exist"
+                )
         check_installed()
         self.sources = tuple(map(Source.of, datasets))
         self._download_to = None if download_to is None else os.fspath(download_to)
@@ -178,7 +184,7 @@ class Viewer:
         query.show_in_browser(doc)
         page.server_doc(doc)
         if refused is not None:
-            page.status.say(f"{refused}. The page shows what fits the data.")
+            page.status.say(f"{as_sentence(refused)} The page shows what fits the data.")
 
     def _session(
         self, schedule: Callable[[Callable[[], None]], Any], state: ViewState | None = None

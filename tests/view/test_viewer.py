@@ -180,8 +180,12 @@ def test_wait_ends_with_the_server(viewer: Viewer) -> None:
 def test_what_cannot_be_shown_is_said(ds: dv.Dataset, tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match="view: ndarray: expected a Dataset or TiledDataset"):
         ds.view(np.zeros(3))
-    with pytest.raises(DatasetError, match=r"download_to='.*away': no such directory"):
-        ds.view(download_to=tmp_path / "away")
+    (tmp_path / "file").touch()
+    for place in (tmp_path / "file", tmp_path / "file" / "frames"):
+        with pytest.raises(DatasetError, match=r"download_to='.*': .*file is a file"):
+            ds.view(download_to=place)
+    ds.view(download_to=tmp_path / "away" / "frames", browser=False)
+    assert not (tmp_path / "away").exists()  # before something is downloaded
     with pytest.raises(TypeError, match="colour"):
         ds.view(colour="red")
     with pytest.raises(DatasetError, match="expected at least one"):
@@ -269,7 +273,7 @@ def test_the_command_says_what_is_missing(
     ("arguments", "expected", "said"),
     [
         (["--remote", "--host", "0.0.0.0"], 2, "--remote is for a page served to one machine"),
-        (["--download-to", "away"], 1, "download_to='away': no such directory"),
+        (["--download-to", __file__], 2, "is a file"),
         (["--port", "70000"], 2, "70000 is not in the range"),
         (["--host", "192.0.2.1", "--no-browser"], 2, "192.0.2.1"),
         (["--with", "away.virtual"], 1, "away.virtual: no store here"),

@@ -33,7 +33,8 @@ class Viewed:
         *others : Dataset or TiledDataset
             Shown with it, in step by nearest time.
         download_to : path, optional
-            The directory that the page's download button fills; without it there is none.
+            The directory that the page's download button fills, and makes where there is none;
+            without it there is no button.
         browser : bool, optional
             Whether to open the page in a browser: by default not in a notebook.
         host : str
