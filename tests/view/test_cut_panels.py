@@ -149,7 +149,7 @@ def test_cuts_are_divided_as_profiles_are(datasets: Any) -> None:
     session.model.change(fractions=True)
     expected = of_path[0, :, 1] / of_path[0, :, at] / (mean[1] / mean[at])
     np.testing.assert_allclose(over_time.shown.cut.values, expected)
-    assert over_time.canvas._bar.title == "(I / Ic) / mean"
+    assert over_time.canvas._bar.title == "I/Ic/mean"
     assert panel.canvas.message.text == ""
     session.model.change(fractions=False, detrended=False)
     np.testing.assert_array_equal(panel.shown.cut.values, of_pixel[0])

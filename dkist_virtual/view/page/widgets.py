@@ -19,6 +19,8 @@ __all__ = ["Widgets"]
 
 LETTER: Final = 7
 """Pixels that a letter of a field's name takes."""
+APART: Final = 16
+"""Pixels from the name of a field to the next field, at least."""
 
 
 class Widgets:
@@ -134,7 +136,7 @@ class Widgets:
         """Make a field for a whole number."""
         own = self._own_class()
         spinner = Spinner(
-            title=title, value=0, step=1, width=max(120, LETTER * len(title)),
+            title=title, value=0, step=1, width=max(120, LETTER * len(title) + APART),
             margin=(0, 6, 4, 6), css_classes=[own],
             **self.look,
         )  # fmt: skip

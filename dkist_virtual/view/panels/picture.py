@@ -366,9 +366,8 @@ class PicturePanel:
         tile, column, row = found
         modifiers = event.modifiers or {}
         if modifiers.get("shift"):
-            self._session.model.set(
-                self._state.toggle_pin(self.pin_or(self._point_with(column, row)))
-            )
+            pin = self.pin_or(self._point_with(column, row))
+            self._session.model.set(self._state.toggle_pin(pin))
             return
         self._pointed.forget()
         self._move_point(tile, column, row, is_locked=not self._state.is_locked)
@@ -417,12 +416,8 @@ class PicturePanel:
             # As an index of Python has them.
             pixels = ", ".join(str(point[axis]) for axis in sorted(request.picture.axes))
             where = f"pixel [{pixels}]" + f" of tile {tile}" * (len(drawn.tiles) > 1)
-            parts = [
-                f"{value:.6g}{unit}",
-                *([f"{away} from the point"] if away else []),
-                where,
-                *coordinates,
-            ]
+            far = [f"{away} from the point"] if away else []
+            parts = [f"{value:.6g}{unit}", *far, where, *coordinates]
             yield " \N{MIDDLE DOT} ".join(parts).replace("\\$", "$")
 
         self._session.worker.read(f"value-of-{self.name}", steps, self._write, lambda _: None)

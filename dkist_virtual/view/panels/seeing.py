@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import textwrap
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from bokeh.events import Tap
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 __all__ = ["Curve", "SeeingPanel", "curve_of"]
 
 LINE, NOT_KNOWN = "#0072b2", "#d9d9d9"
+LETTERS: Final = 40
+"""Of a line of the title, which Bokeh cuts where the panel ends."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -111,6 +114,7 @@ class SeeingPanel:
         plot.yaxis.axis_label = "r0 [cm]"
         plot.yaxis.minor_tick_line_color = None
         plot.title.text_font_style = "normal"
+        plot.axis.visible = False  # what they would count is not known before there is a curve
         self._points = ColumnDataSource({"x": [], "y": []})
         self._gaps = ColumnDataSource({"left": [], "right": []})
         plot.vstrip("left", "right", source=self._gaps, fill_color=NOT_KNOWN, line_color=None)
@@ -144,6 +148,7 @@ class SeeingPanel:
             "left": np.array([first for first, _ in gaps], "M8[us]"),
             "right": np.array([last for _, last in gaps], "M8[us]"),
         }
+        self.root.axis.visible = bool(len(curve.times))
         if len(curve.times):
             set_span(self.root, curve.times[0], curve.times[-1])
         known = curve.r0[~np.isnan(curve.r0)]
@@ -156,7 +161,7 @@ class SeeingPanel:
         self._say(str(error))
 
     def _say(self, text: str) -> None:
-        self.root.title.text = as_text(text) or " "
+        self.root.title.text = as_text(textwrap.fill(text, LETTERS)) or " "
 
     def _move(self) -> None:
         state = self._session.model.state

@@ -49,12 +49,12 @@ def pin_near(
         Width and height of the picture in pixels of the screen.
     """
     left, right, bottom, top = window
-    scale = np.array([size[0] / (right - left), size[1] / (top - bottom)])
+    scale: NDArray[np.float64] = np.array([size[0] / (right - left), size[1] / (top - bottom)])
     others = [k for k in range(len(point)) if k not in axes and k not in along]
 
     def place(of: Point) -> NDArray[np.float64]:
         x, y = geometry.world(of[axes[0]], of[axes[1]])
-        return scale * np.array([float(x), float(y)])
+        return np.array([float(x), float(y)]) * scale
 
     near = [
         (float(np.hypot(*(place(pin) - place(point)))), pin)

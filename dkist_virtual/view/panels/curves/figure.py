@@ -90,6 +90,8 @@ class ProfileFigure:
         plot.grid.grid_line_color = "#ececec"
         plot.yaxis.formatter = BasicTickFormatter(power_limit_high=5, power_limit_low=-3)
         plot.yaxis.axis_label_standoff = 2
+        # Plots are low: larger names would run into those of the next plot.
+        plot.yaxis.axis_label_text_font_size = "11px"
         plot.yaxis.ticker = BasicTicker(desired_num_ticks=4, num_minor_ticks=0)
         plot.axis.minor_tick_line_color = None
         if not isinstance(plot.xaxis[0], DatetimeAxis):

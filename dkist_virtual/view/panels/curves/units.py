@@ -95,7 +95,7 @@ class Units:
         """Name an axis: ``"V / Ic"``."""
         detrended = self.detrended and self.reference is not None
         if self.fractions:
-            return f"({letter} / Ic) / mean" if detrended else f"{letter} / Ic"
+            return f"{letter}/Ic/mean" if detrended else f"{letter} / Ic"
         if detrended:
             return f"{letter} / mean I"
         return f"{letter} [{self.unit}]" if self.unit else letter
