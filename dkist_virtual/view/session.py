@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from dkist_virtual.view.state.model import Model
     from dkist_virtual.view.state.state import ViewState
 
-__all__ = ["Arrivals", "Panel", "ReadingPanel", "Session"]
+__all__ = ["Arrivals", "Panel", "PointedPanel", "ReadingPanel", "Session"]
 
 
 class Arrivals:
@@ -92,4 +92,13 @@ class ReadingPanel(Panel, Protocol):
 
     def forget_absent(self) -> None:
         """Forget what was absent: the next `update` reads it again."""
+        ...
+
+
+@runtime_checkable
+class PointedPanel(Panel, Protocol):
+    """A panel on which the pointer moves the point."""
+
+    def take_pointer(self) -> None:
+        """Move the point to where the pointer is, if that is still to be done."""
         ...

@@ -122,6 +122,15 @@ def test_the_pointer_reads_pixels_and_moves_the_point_until_it_is_locked(
     point_at(11, 11)
     page.settle()
     assert viewer.state.point[-2:] == (20, 33)
+    # A key means the pixel on which the pointer is, also if it comes at once.
+    page.press("l")
+    page.wait(lambda: not viewer.state.is_locked, "the point follows the pointer again")
+    for at in ((7, 30), (22, 12)):
+        tx, ty = (float(one[0]) for one in sky_of(vtf, *(np.array([n]) for n in at)))
+        page.point_at(PICTURE, tx, ty)
+        page.press("p")
+    page.wait(lambda: len(viewer.state.pins) == 2, "both are pinned")
+    assert [pin[-2:] for pin in viewer.state.pins] == [(7, 30), (22, 12)]
 
 
 def test_the_wheel_zooms_a_drag_pans_and_0_shows_all(page: Browser, viewer: Any) -> None:

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from html import escape
 from http.client import HTTPConnection
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -19,6 +20,8 @@ import pytest
 from bokeh.document import Document
 from bokeh.model import Model
 from bokeh.models import Div, PanTool, Slider
+from bokeh.protocol import Protocol
+from bokeh.server.connection import ServerConnection
 from tornado.httpclient import HTTPClientError, HTTPRequest
 from tornado.ioloop import IOLoop
 from tornado.websocket import WebSocketClosedError, websocket_connect
@@ -379,6 +382,20 @@ def test_nothing_is_logged_where_a_window_closes_while_it_is_sent_something(
     asyncio.run(PageSocket.send_message(object.__new__(PageSocket), message))
     assert message.sent == 1
     assert caplog.records == []
+
+
+def test_a_socket_whose_page_is_gone_closes_and_follows_nothing() -> None:
+    """Bokeh lets go of the page of a window that is loaded again before its socket closes."""
+    session: Any = SimpleNamespace(subscribe=lambda _: None, unsubscribe=lambda _: None)
+    made: Any = object.__new__(PageSocket)
+    made.connection = None
+    assert not made.is_attached
+    made.connection = ServerConnection(Protocol(), made, None, session)  # type: ignore[arg-type]
+    assert made.is_attached
+    made.connection.detach_session()
+    assert not made.is_attached
+    made.on_close()
+    assert asyncio.run(made._handle(None)) is None
 
 
 def test_a_closed_window_ends_its_page(served: Served, pages: Pages) -> None:

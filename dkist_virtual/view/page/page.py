@@ -19,7 +19,7 @@ from dkist_virtual.view.page.status import Status
 from dkist_virtual.view.page.widgets import Widgets
 from dkist_virtual.view.panels.choose import make_panels
 from dkist_virtual.view.panels.later import Later
-from dkist_virtual.view.session import ReadingPanel
+from dkist_virtual.view.session import PointedPanel, ReadingPanel
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -234,6 +234,9 @@ class Page:
                 raise SelectionError(f"pixel {pixel} of axis {axis}: not in data of shape {shape}")
             self._model.set(self._model.state.moved(axis, pixel))
         elif kind == "key":
+            for panel in self.panels:
+                if isinstance(panel, PointedPanel):
+                    panel.take_pointer()
             self.actions.press(str(message["key"]), int(message["times"]))
         elif kind == "play":
             self.actions.play_on()

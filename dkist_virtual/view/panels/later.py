@@ -36,12 +36,16 @@ class Later:
             self._is_waiting = True
             document.add_timeout_callback(self._run, self._wait)
 
+    def now(self) -> None:
+        """Call at once what was to be called."""
+        call, self._call = self._call, None
+        if call is not None:
+            call()
+
     def forget(self) -> None:
         """Call nothing."""
         self._call = None
 
     def _run(self) -> None:
         self._is_waiting = False
-        call, self._call = self._call, None
-        if call is not None:
-            call()
+        self.now()

@@ -89,6 +89,7 @@ class PicturePanel:
         self._step: tuple[int, int] | None = None
         self._ahead: ViewState | None = None
         self._told: tuple[float, float] | None = None
+        self._is_pointing = False
         self._mode = MODES[0]
         room: dict[str, Any] = {"width": 170, "height": 22, "margin": (2, 6, 2, 4)}
         self.modes = RadioButtonGroup(labels=list(MODES), active=0, **room)
@@ -113,7 +114,7 @@ class PicturePanel:
     def _listen(self) -> None:
         plot = self.canvas.figure
         plot.on_event(MouseMove, self._on_move)
-        plot.on_event(MouseLeave, lambda _: self._pointed.forget())
+        plot.on_event(MouseLeave, lambda _: self._on_leave())
         # A second click soon after another is a double one, also where it is somewhere else.
         plot.on_event(Tap, self._on_tap)
         plot.on_event(DoubleTap, self._on_tap)
@@ -152,8 +153,12 @@ class PicturePanel:
             if len(moved) == 1:
                 axis = moved[0]
                 self._step = axis, after.point[axis] - before.point[axis]
+            if not self._is_pointing and set(moved) & set(self._picture.axes):
+                self._told = None  # the point went elsewhere, by a key for example
         self._read(after)
         self._mark(after)
+        if before is not None and before.point != after.point and self._told is None:
+            self._tell_point()
         if self.outlines is not None:
             self.outlines.update(before, after)
 
@@ -231,11 +236,13 @@ class PicturePanel:
         self._mark(self._state)
         if drawn.is_whole and self._step is not None:
             self._read_ahead(*self._step)
+        if not drawn.is_whole:
+            return
         # The pointer may stay where it is while another plane comes below it.
-        if drawn.is_whole and self._told is not None:
-            found = self._pixel_at(*self._told)
-            if found is not None:
-                self._tell(*self._told, *found)
+        if self._told is None:
+            self._tell_point()
+        elif (found := self._pixel_at(*self._told)) is not None:
+            self._tell(*self._told, *found)
 
     def _read_ahead(self, axis: int, by: int) -> None:
         state = self._state
@@ -332,10 +339,20 @@ class PicturePanel:
             x, y = float(event.x), float(event.y)
             self._pointed.call(lambda: self._point_at(x, y))
 
+    def take_pointer(self) -> None:
+        """Go to where the pointer is at once, as a key means that place."""
+        self._pointed.now()
+
+    def _on_leave(self) -> None:
+        self._pointed.now()
+        self._told = None
+        self._tell_point()
+
     def _point_at(self, x: float, y: float) -> None:
         found = self._pixel_at(x, y)
         if found is None:
             return
+        self._told = x, y
         self._tell(x, y, *found)
         if not self._state.is_locked and self._is_main and self._mode == "Look":
             self._move_point(*found)
@@ -351,7 +368,9 @@ class PicturePanel:
 
     def _move_point(self, tile: int, column: int, row: int, **values: Any) -> None:
         self._step = None
+        self._is_pointing = True
         self._session.model.change(point=self._point_with(column, row), tile=tile, **values)
+        self._is_pointing = False
 
     def _on_tap(self, event: Any) -> None:
         if event.x is None or event.y is None:
@@ -391,11 +410,20 @@ class PicturePanel:
         is_drawn = x[0] < x[1] and y[0] < y[1]
         self._session.model.change(box=box if is_drawn else None)
 
-    def _tell(self, x: float, y: float, tile: int, column: int, row: int) -> None:
+    def _tell_point(self) -> None:
+        """Write of the point, where the pointer is elsewhere."""
+        state = self._state
+        place = self._place(state.point, state.tile) if self.drawn and self._is_main else None
+        if place is not None:
+            column, row = (state.point[axis] for axis in self._picture.axes)
+            self._tell(*place, state.tile, column, row, is_patient=True)
+
+    def _tell(
+        self, x: float, y: float, tile: int, column: int, row: int, *, is_patient: bool = False
+    ) -> None:
         """Write the coordinates and the value of a pixel, which is read."""
         drawn = self.drawn
         assert drawn is not None
-        self._told = x, y
         state, request = self._state, drawn.request
         point = list(request.layers.points[0])
         for axis, pixel in zip(request.picture.axes, (column, row), strict=True):
@@ -410,17 +438,24 @@ class PicturePanel:
             coordinates = [
                 _coordinate(subject, axis, float(value))
                 for axis, value in zip(subject.world.axes, values, strict=True)
+                # Those of one of the planes that others are computed from would mislead.
+                if request.layers.combine is None or axis.kind not in ("wavelength", "time")
             ]
             value = self.painter.value(request, tile, column, row)
-            unit = f" {subject.unit}" if subject.unit and request.picture.kind == "data" else ""
+            if request.picture.kind == "data":
+                said = f"{value:.6g} {subject.unit}".rstrip()
+            else:
+                name, _, _ = request.layers.label.partition("\n")
+                said = f"{name} = {value:.6g}"
             # As an index of Python has them.
             pixels = ", ".join(str(point[axis]) for axis in sorted(request.picture.axes))
             where = f"pixel [{pixels}]" + f" of tile {tile}" * (len(drawn.tiles) > 1)
-            far = [f"{away} from the point"] if away else []
-            parts = [f"{value:.6g}{unit}", *far, where, *coordinates]
+            parts = [said, *([f"{away} away"] if away else []), where, *coordinates]
             yield " \N{MIDDLE DOT} ".join(parts).replace("\\$", "$")
 
-        self._session.worker.read(f"value-of-{self.name}", steps, self._write, lambda _: None)
+        self._session.worker.read(
+            f"value-of-{self.name}", steps, self._write, lambda _: None, is_patient=is_patient
+        )
 
     def _write(self, text: str) -> None:
         self.read_out.update(text=text, html_attributes={"title": text})

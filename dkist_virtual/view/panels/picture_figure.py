@@ -44,6 +44,10 @@ SIZE: Final = (640, 480)
 LABELS: Final = 24
 """Pixels by which longer labels of ticks may make the room between the axes smaller."""
 TRIES: Final = 3
+LEFT: Final = 66
+RIGHT: Final = 88
+"""Pixels beside a picture, for labels of most lengths: pictures that are moved together have one
+size, and none jumps when the labels of its contrast change."""
 LEAST: Final = 8
 MOST: Final = 2048
 """Pixels along a side that are drawn."""
@@ -75,6 +79,7 @@ class PictureFigure:
         self.figure: Any = make(
             name=name,
             sizing_mode="stretch_both", min_width=220, min_height=220, output_backend="canvas",
+            min_border_left=LEFT, min_border_right=RIGHT,
             x_range=Range1d(*ends), y_range=Range1d(*ends), x_axis_type=None, y_axis_type=None,
             tools=[self.pan_tool, wheel, BoxZoomTool(match_aspect=True), self.box_tool,
                    ResetTool(), SaveTool()],

@@ -20,7 +20,7 @@ __all__ = ["Ticket", "Worker"]
 T = TypeVar("T")
 THREADS = 4
 """Requests that are read at once."""
-PATIENT = 3
+PATIENT = 16
 """Requests that can wait which have begun: one of them reads, the others wait for their turns."""
 
 

@@ -29,9 +29,24 @@ _KINDS: Final = frozenset({"ModelChanged", "MessageSent"})
 class PageSocket(TokenFreeLog, WSHandler):
     """A web socket that follows no message but those of a page."""
 
+    @property
+    def is_attached(self) -> bool:
+        """Whether the socket has a page: Bokeh may let go of it before the socket is closed."""
+        try:
+            return self.connection is not None and self.connection.session is not None
+        except AssertionError:
+            return False
+
+    def on_close(self) -> None:
+        """Tell the page that its window was closed, if it has not been told."""
+        if self.is_attached:
+            super().on_close()
+
     async def _handle(self, message: Message[Any]) -> Any:
+        if not self.is_attached:
+            return None
         if not is_of_a_page(message.msgtype, message.content):
-            assert self.connection is not None  # it is made before the first message
+            assert self.connection is not None
             return self.connection.error(message, "refused: no page sends this")
         return await super()._handle(message)
 
