@@ -116,7 +116,7 @@ def test_narrow_pictures_stay_where_they_are_and_move_together(page: Browser, vi
         assert overlaps(page) == []
         for row, column in ((9, 12), (28, 40)):
             page.point_at("picture-0", *place_of(viewer, column, row))
-            (said,) = page.wait(
+            said, *_ = page.wait(
                 lambda end=f"[{row}, {column}]": page.script(
                     "return probe.all('[title]').map((one) => one.title)"
                     ".filter((title) => title.includes(arguments[0]))",

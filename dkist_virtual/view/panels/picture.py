@@ -411,17 +411,17 @@ class PicturePanel:
         self._session.model.change(box=box if is_drawn else None)
 
     def _tell_point(self) -> None:
-        """Write of the point, where the pointer is elsewhere."""
+        """Write where the point is, while the pointer is elsewhere; its value is not read."""
         state = self._state
         place = self._place(state.point, state.tile) if self.drawn and self._is_main else None
         if place is not None:
             column, row = (state.point[axis] for axis in self._picture.axes)
-            self._tell(*place, state.tile, column, row, is_patient=True)
+            self._tell(*place, state.tile, column, row, is_pointed=False)
 
     def _tell(
-        self, x: float, y: float, tile: int, column: int, row: int, *, is_patient: bool = False
+        self, x: float, y: float, tile: int, column: int, row: int, *, is_pointed: bool = True
     ) -> None:
-        """Write the coordinates and the value of a pixel, which is read."""
+        """Write the coordinates and the value of a pixel, which is read where it is pointed at."""
         drawn = self.drawn
         assert drawn is not None
         state, request = self._state, drawn.request
@@ -441,12 +441,12 @@ class PicturePanel:
                 # Those of one of the planes that others are computed from would mislead.
                 if request.layers.combine is None or axis.kind not in ("wavelength", "time")
             ]
-            value = self.painter.value(request, tile, column, row)
-            if request.picture.kind == "data":
-                said = f"{value:.6g} {subject.unit}".rstrip()
-            else:
+            said = "point"
+            if is_pointed:
+                said = f"{self.painter.value(request, tile, column, row):.6g}"
                 name, _, _ = request.layers.label.partition("\n")
-                said = f"{name} = {value:.6g}"
+                is_data = request.picture.kind == "data"
+                said = f"{said} {subject.unit}".rstrip() if is_data else f"{name} = {said}"
             # As an index of Python has them.
             pixels = ", ".join(str(point[axis]) for axis in sorted(request.picture.axes))
             where = f"pixel [{pixels}]" + f" of tile {tile}" * (len(drawn.tiles) > 1)
@@ -454,7 +454,7 @@ class PicturePanel:
             yield " \N{MIDDLE DOT} ".join(parts).replace("\\$", "$")
 
         self._session.worker.read(
-            f"value-of-{self.name}", steps, self._write, lambda _: None, is_patient=is_patient
+            f"value-of-{self.name}", steps, self._write, lambda _: None, is_patient=not is_pointed
         )
 
     def _write(self, text: str) -> None:
