@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-import numpy as np
 from bokeh.events import (
     DoubleTap,
     MouseLeave,
@@ -16,17 +15,17 @@ from bokeh.events import (
 )
 from bokeh.models import Column, CustomJS, InlineStyleSheet, Row, Spacer
 from bokeh.models.widgets import RadioButtonGroup
-from sunpy.coordinates import Helioprojective
 
 from dkist_virtual.errors import DKISTVirtualError
 from dkist_virtual.view.panels.later import Later
 from dkist_virtual.view.panels.outlines import Outlines
 from dkist_virtual.view.panels.picture_figure import PictureFigure
 from dkist_virtual.view.panels.plain_text import plain_div
-from dkist_virtual.view.pictures.geometry import Sky, drawn_unit
+from dkist_virtual.view.pictures.geometry import Sky
 from dkist_virtual.view.pictures.layers import Layering
 from dkist_virtual.view.pictures.lengths import length_text, mm_per_unit, path_length
 from dkist_virtual.view.pictures.pins import pin_near
+from dkist_virtual.view.pictures.read_out import read_out
 from dkist_virtual.view.pictures.render import Painter, Request
 from dkist_virtual.view.state.state import carried
 from dkist_virtual.view.state.together import in_step, key_of
@@ -34,8 +33,6 @@ from dkist_virtual.view.state.together import in_step, key_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from dkist_virtual.cube.world_axes import WorldAxis
-    from dkist_virtual.plot.planes import Subject
     from dkist_virtual.view.pictures.render import Drawn
     from dkist_virtual.view.session import Session
     from dkist_virtual.view.source import Source
@@ -424,34 +421,15 @@ class PicturePanel:
         """Write the coordinates and the value of a pixel, which is read where it is pointed at."""
         drawn = self.drawn
         assert drawn is not None
-        state, request = self._state, drawn.request
-        point = list(request.layers.points[0])
-        for axis, pixel in zip(request.picture.axes, (column, row), strict=True):
-            point[axis] = pixel
-        away = ""
+        state, away = self._state, ""
         if state.is_locked and self._is_main and (place := self._place(state.point, state.tile)):
             away = self._length((place, (x, y)))
 
         def steps() -> Iterator[str]:
-            subject = request.source.subjects[tile]
-            values = subject.world.values(*map(float, point))
-            coordinates = [
-                _coordinate(subject, axis, float(value))
-                for axis, value in zip(subject.world.axes, values, strict=True)
-                # Those of one of the planes that others are computed from would mislead.
-                if request.layers.combine is None or axis.kind not in ("wavelength", "time")
-            ]
-            said = "point"
+            value = None
             if is_pointed:
-                said = f"{self.painter.value(request, tile, column, row):.6g}"
-                name, _, _ = request.layers.label.partition("\n")
-                is_data = request.picture.kind == "data"
-                said = f"{said} {subject.unit}".rstrip() if is_data else f"{name} = {said}"
-            # As an index of Python has them.
-            pixels = ", ".join(str(point[axis]) for axis in sorted(request.picture.axes))
-            where = f"pixel [{pixels}]" + f" of tile {tile}" * (len(drawn.tiles) > 1)
-            parts = [said, *([f"{away} away"] if away else []), where, *coordinates]
-            yield " \N{MIDDLE DOT} ".join(parts).replace("\\$", "$")
+                value = self.painter.value(drawn.request, tile, column, row)
+            yield read_out(drawn, tile, column, row, value, away)
 
         self._session.worker.read(
             f"value-of-{self.name}", steps, self._write, lambda _: None, is_patient=not is_pointed
@@ -481,20 +459,6 @@ class PicturePanel:
     def _resize(self) -> None:
         if self._number < len(self._state.pictures):
             self._read(self._state)
-
-
-def _coordinate(subject: Subject, axis: WorldAxis, value: float) -> str:
-    """Write a coordinate with its name where its unit does not tell which it is."""
-    if axis.kind in ("longitude", "latitude"):
-        unit, scale = drawn_unit(subject, axis.unit)
-        value = float(subject.world.wrap_as_frame(axis, np.asarray(value))) * scale
-        short = ("Tx", "Ty") if isinstance(subject.world.frame, Helioprojective) else ("lon", "lat")
-        mark = "\N{DOUBLE PRIME}" if unit == "arcsec" else f" {unit}"
-        return f"{short[axis.kind == 'latitude']} {value:.2f}{mark}"
-    text = subject.world.text(axis, value)
-    # The day is below the strip of times, and the room is for two lines.
-    clock = text.rpartition("T")[2]
-    return {"time": f"{clock} UTC", "stokes": f"Stokes {text}"}.get(axis.kind, text)
 
 
 def _is_same(one: Bounds, other: Bounds) -> bool:

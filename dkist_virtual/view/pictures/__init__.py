@@ -7,5 +7,7 @@
 - `levels`: turn values into 8 bits, with contrast and colours
 - `wavelengths`: convert spectral axes to wavelengths
 - `lengths`: measure distances, in arcsec and Mm
+- `pins`: find the pin that is close to a place on the screen
+- `read_out`: write the value of a pixel, and where it is
 - `outlines`: find where the fields of view of other datasets are
 """
