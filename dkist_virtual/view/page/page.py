@@ -190,6 +190,7 @@ class Page:
             if panel.name not in there:
                 kinds = ["dkv-panel"] + ["dkv-panel-first"] * (panel.name == "picture-0")
                 kinds += ["dkv-panel-picture"] * panel.name.startswith(PICTURES)
+                kinds += ["dkv-panel-curve"] * (panel.name in BELOW)
                 kinds += ["dkv-panel-tall"] * (panel.root.sizing_mode == "stretch_both")
                 panel.root.css_classes = [*panel.root.css_classes, own, *kinds]
                 sheets = self._widgets.look["stylesheets"]
