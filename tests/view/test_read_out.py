@@ -49,8 +49,10 @@ def test_it_says_the_point_where_the_pointer_is_elsewhere(datasets: Any) -> None
     assert_it_says(5, 20)
     model.set(model.state.moved(2, 1))  # another plane comes below the pointer
     assert_it_says(5, 20)
+    assert "from the point" in panel.read_out.text
     send(panel, MouseLeave)
     assert said(panel) == ("point", [12, 9])
+    assert "from the point" not in panel.read_out.text
     model.set(model.state.moved(4, 10))
     assert said(panel) == ("point", [12, 10])
 

@@ -422,7 +422,8 @@ class PicturePanel:
         drawn = self.drawn
         assert drawn is not None
         state, away = self._state, ""
-        if state.is_locked and self._is_main and (place := self._place(state.point, state.tile)):
+        place = self._place(state.point, state.tile) if self._is_main and state.is_locked else None
+        if is_pointed and place is not None:
             away = self._length((place, (x, y)))
 
         def steps() -> Iterator[str]:
