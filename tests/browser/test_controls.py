@@ -114,6 +114,21 @@ def test_pictures_and_colours_are_chosen(page: Browser, viewer: Any) -> None:
     page.wait(lambda: viewer.state.pictures[0].limits is None, "the contrast is automatic")
 
 
+def test_a_page_whose_connection_was_lost_comes_back_as_it_was(page: Browser, viewer: Any) -> None:
+    page.step("picture-0", "s")
+    page.wait(lambda: "point=" in page.script("return location.search"), "the view is there")
+    page.settle()
+    state, seen = viewer.state, page.drawn("picture-0")
+    page.script("window.stays = 1; for (const socket of probe.sockets) socket.close()")
+    page.wait(lambda: page.script("return window.stays ?? 0") == 0, "it is loaded again")
+    page.wait(lambda: page.is_drawn("picture-0"), "it is drawn")
+    page.settle()
+    assert viewer.state == state
+    assert page.drawn("picture-0") == seen
+    page.step("picture-0", "s")
+    page.complaints()  # of the connection
+
+
 def test_it_plays_until_it_is_paused(page: Browser, viewer: Any) -> None:
     page.press(" ")
     page.wait(lambda: len(page.script(STEPS, "dkist-virtual play")) > 2, "it plays")

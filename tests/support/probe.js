@@ -1,12 +1,13 @@
 // Says what a page of Bokeh draws, and when. It runs in each page before the page's own scripts.
 (() => {
-  const probe = (window.probe = {received: 0, messages: 0, keys: 0, errors: []});
+  const probe = (window.probe = {received: 0, messages: 0, keys: 0, errors: [], sockets: []});
 
   // What the server sends: payloads of websocket messages.
   const Real = window.WebSocket;
   window.WebSocket = class extends Real {
     constructor(...given) {
       super(...given);
+      probe.sockets.push(this);
       this.addEventListener("message", ({data}) => {
         probe.messages += 1;
         probe.received += typeof data === "string" ? data.length : data.byteLength ?? data.size;

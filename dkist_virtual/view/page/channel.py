@@ -108,6 +108,9 @@ class Channel:
             code=Path(__file__).with_name("channel.js").read_text("utf-8"),
         )
         document.js_on_event("document_ready", listens)
+        if is_whole_window:
+            again = Path(__file__).with_name("load_again.js").read_text("utf-8")
+            document.js_on_event("connection_lost", CustomJS(code=again))
 
     def label(self, name: str, part: str = "", **attributes: str) -> None:
         """Give attributes, such as ``aria_label``, to a part of the widget of a CSS class."""
