@@ -89,15 +89,21 @@ def read_in(name: str, python: str, base: Path, uv: str) -> tuple[list[list[str]
     place = Path(tempfile.mkdtemp(prefix="environment-", dir=base))
     binary = str(place / "bin" / "python")
     must(uv, "venv", "--quiet", "--clear", "--python", python, str(place))
-    install = (uv, "pip", "install", "--quiet", "--python", binary)
-    must(*install, *what.packages)
+
+    def install(*given: str) -> None:
+        command = (uv, "pip", "install", "--quiet", "--python", binary, *given)
+        if run(*command).returncode:
+            # Several of these write into one cache, and one may miss what another has moved.
+            must(*command)
+
+    install(*what.packages)
     rows: list[list[str]] = []
     failed = 0
     for with_codec in (False, True)[: 1 + what.codec]:
         if with_codec:
-            must(*install, *CODEC)
+            install(*CODEC)
             (wheel,) = (base / "dist").glob("*.whl")
-            must(*install, "--no-deps", str(wheel))
+            install("--no-deps", str(wheel))
         for reader in what.readers:
             command = (binary, str(base / "read.py"), reader, str(base / "outputs"))
             done = run(*command, stdout=subprocess.PIPE, cwd=base)
