@@ -36,7 +36,7 @@ __all__ = ["tunnel", "view"]
     metavar="DIRECTORY",
     type=click.Path(file_okay=False, writable=True),
     help="Where the page's download button writes frames to: a directory, which is made when "
-    "needed. Without it there is no button.",
+    "needed. Only then does the page have a button for downloads.",
 )
 @click.option("--no-browser", is_flag=True, help="Print the page's address; open no browser.")
 @click.option(

@@ -163,7 +163,7 @@ class VirtualArray(SelectedArray):
 
     @property
     def _fill(self) -> float:
-        """What stands for unknown pixels."""
+        """Return the value that unknown pixels have."""
         return np.nan if self.dtype.kind == "f" else 0
 
     def read_together(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from dkist_virtual.view.reading.worker import Worker
     from dkist_virtual.view.source import Source
     from dkist_virtual.view.state.model import Model
-    from dkist_virtual.view.state.state import ViewState
+    from dkist_virtual.view.state.state import Point, ViewState
 
 __all__ = ["Arrivals", "Panel", "PointedPanel", "ReadingPanel", "Session"]
 
@@ -101,4 +101,8 @@ class PointedPanel(Panel, Protocol):
 
     def take_pointer(self) -> None:
         """Move the point to where the pointer is, if that is still to be done."""
+        ...
+
+    def pin_or(self, point: Point) -> Point:
+        """Return the pin that is near a point on the screen; else the point."""
         ...

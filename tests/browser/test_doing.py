@@ -101,7 +101,7 @@ def test_a_hatched_frame_is_drawn_once_it_was_downloaded(
     browser.wait(lambda: "Download 1 file to" in browser.text(), "one file is marked")
     shutil.copy(simulated("vtf") / name, tmp_path)
     browser.click(browser.find("button", "Download 1 file"))
-    browser.wait(lambda: "Hatched" not in browser.text(), "it is no longer absent")
+    browser.wait(lambda: "Hatched" not in browser.text(), "the frame is there")
     browser.wait(lambda: browser.drawn("picture-0") != hatched, "it is drawn")
     assert "Done." in browser.text()
 

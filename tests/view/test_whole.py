@@ -45,7 +45,7 @@ def test_parts_are_those_that_numpy_selects(item: Any, datasets: Any) -> None:
             assert np.array_equal(np.unique(selected), np.moveaxis(selected, part.axis, 0).ravel()[
                 :: selected.size // selected.shape[part.axis]
             ])  # fmt: skip
-            # One position of the slit, or one place along it, is no raster.
+            # A raster has several positions of the slit, and several places along it.
             is_raster = axis == 1 and source.roles.raster is not None
             assert part.name == ("time" if axis == 1 and not is_raster else NAMES[axis])
         for pixel in range(len(part.pixels)):

@@ -34,7 +34,7 @@ class Viewed:
             Shown with it, in step by nearest time.
         download_to : path, optional
             The directory that the page's download button fills, and makes where there is none;
-            without it there is no button.
+            the page has a button for downloads only with it.
         browser : bool, optional
             Whether to open the page in a browser: by default not in a notebook.
         host : str

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from dkist_virtual.errors import SelectionError
 from dkist_virtual.view.page.keys import step
+from dkist_virtual.view.session import PointedPanel
 from dkist_virtual.view.state.state import carried
 
 if TYPE_CHECKING:
@@ -188,8 +189,8 @@ class Actions:
     def toggle_pin(self) -> None:
         """Pin the point, or unpin what is pinned close to it on the screen."""
         state, main = self._model.state, self._find("picture-0")
-        pin_or = getattr(main, "pin_or", None)
-        self._model.set(state.toggle_pin(state.point if pin_or is None else pin_or(state.point)))
+        pin = main.pin_or(state.point) if isinstance(main, PointedPanel) else state.point
+        self._model.set(state.toggle_pin(pin))
 
     def zoom(self, by: float) -> None:
         """Show a window of the main picture `by` times as large, around the point.

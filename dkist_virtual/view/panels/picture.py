@@ -366,8 +366,10 @@ class PicturePanel:
     def _move_point(self, tile: int, column: int, row: int, **values: Any) -> None:
         self._step = None
         self._is_pointing = True
-        self._session.model.change(point=self._point_with(column, row), tile=tile, **values)
-        self._is_pointing = False
+        try:
+            self._session.model.change(point=self._point_with(column, row), tile=tile, **values)
+        finally:
+            self._is_pointing = False
 
     def _on_tap(self, event: Any) -> None:
         if event.x is None or event.y is None:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from sunpy.coordinates import Helioprojective
 
+from dkist_virtual.view.axes import coordinate_text
 from dkist_virtual.view.pictures.geometry import drawn_unit
 
 if TYPE_CHECKING:
@@ -66,7 +67,6 @@ def _coordinate(subject: Subject, axis: WorldAxis, value: float) -> str:
         short = ("Tx", "Ty") if isinstance(subject.world.frame, Helioprojective) else ("lon", "lat")
         mark = "\N{DOUBLE PRIME}" if unit == "arcsec" else f" {unit}"
         return f"{short[axis.kind == 'latitude']} {value:.2f}{mark}"
-    text = subject.world.text(axis, value)
     # The day is below the strip of times, and the room is for two lines.
-    clock = text.rpartition("T")[2]
-    return {"time": f"{clock} UTC", "stokes": f"Stokes {text}"}.get(axis.kind, text)
+    text = coordinate_text(subject.world, axis, value, has_day=False)
+    return f"Stokes {text}" if axis.kind == "stokes" else text

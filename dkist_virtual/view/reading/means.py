@@ -39,7 +39,7 @@ class MeanSpectra:
     intensity : int
         The pixel of Stokes I; 0 where it is not among them.
     lacks : str
-        Why there is no mean spectrum; empty where there is one.
+        The reason why a mean spectrum cannot be made; empty where it can.
     """
 
     def __init__(self, source: Source) -> None:

@@ -51,7 +51,7 @@ class PageSocket(TokenFreeLog, WSHandler):
         return await super()._handle(message)
 
     async def send_message(self, message: Message[Any]) -> None:
-        """Send a message; nothing where the window was closed meanwhile, which is no fault."""
+        """Send a message, or do nothing if the window was closed meanwhile."""
         with suppress(WebSocketClosedError):
             await message.send(self)  # type: ignore[arg-type]  # Bokeh gives itself, too
 
